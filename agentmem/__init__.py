@@ -1,0 +1,1 @@
+"""Compressive episodic memory for agents."""

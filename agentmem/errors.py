@@ -1,0 +1,90 @@
+"""Every error agentmem raises, in one tree.
+
+    AgentMemError
+    ├── InvalidInputError          a value refused before anything was written (also a ValueError)
+    │   ├── TooLargeError          a text, batch or blob over its limit
+    │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
+    │   └── SettingsError          settings that contradict the file's own
+    ├── NotFoundError              no such step, episode, crystal or blob (also a LookupError)
+    ├── EncoderError               an encoder that failed, or is not the one the codes were made with
+    ├── CondenseError              a condenser that failed; the log is safe
+    ├── MissingExtraError          an optional part is not installed (also an ImportError)
+    └── StoreError                 the file or server behind a memory
+        ├── NotAMemoryError        the file is something else
+        ├── NewerFormatError       written by a newer agentmem
+        ├── LockedError            another process kept the write lock too long
+        ├── ReadOnlyError          opened, or mounted, read-only
+        ├── FullError              the disk, or a quota, is full
+        ├── DamagedError           stored bytes changed, or acknowledged steps are missing
+        └── ClosedError            the memory was closed
+
+A message says what happened, with the values, and then what to do.
+"""
+
+
+class AgentMemError(Exception):
+    """Base of every error agentmem raises."""
+
+
+class InvalidInputError(AgentMemError, ValueError):
+    """A value was refused; nothing was written."""
+
+
+class TooLargeError(InvalidInputError):
+    """A text, batch or blob is over its limit."""
+
+
+class KeyConflictError(InvalidInputError):
+    """An idempotency key was met again with other content, or after its step was erased."""
+
+
+class SettingsError(InvalidInputError):
+    """A setting contradicts the file's own."""
+
+
+class NotFoundError(AgentMemError, LookupError):
+    """No such step, episode, crystal or blob."""
+
+
+class EncoderError(AgentMemError):
+    """An encoder failed, or is not the one the stored codes were made with."""
+
+
+class CondenseError(AgentMemError):
+    """A condenser failed; what was logged is safe and crystallize can be run again."""
+
+
+class MissingExtraError(AgentMemError, ImportError):
+    """An optional dependency is not installed; the message is the line that installs it."""
+
+
+class StoreError(AgentMemError):
+    """The file or server behind a memory failed."""
+
+
+class NotAMemoryError(StoreError):
+    """The file exists and is not an agentmem file."""
+
+
+class NewerFormatError(StoreError):
+    """The file was written by a newer agentmem."""
+
+
+class LockedError(StoreError):
+    """Another process kept the write lock for too long."""
+
+
+class ReadOnlyError(StoreError):
+    """The memory was opened, or is mounted, read-only."""
+
+
+class FullError(StoreError):
+    """The disk or a quota is full; reading still works."""
+
+
+class DamagedError(StoreError):
+    """Stored bytes changed, or acknowledged steps are missing."""
+
+
+class ClosedError(StoreError):
+    """The memory was closed."""
