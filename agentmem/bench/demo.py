@@ -1,0 +1,154 @@
+"""The main job on public data: log five people's conversations, crystallize them, recall for 155 labelled questions.
+
+Each person has a namespace of one memory. The score is the share of questions whose evidence step stands in the recalled
+text, beside two floors at the same budget and the same token counter.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from typing import Any
+
+from agentmem.bench.bfcl import load
+from agentmem.bench.evidence import BM25, History, Newest, holds
+from agentmem.errors import NotFoundError
+from agentmem.memory import Memory
+from agentmem.tokens import count
+from agentmem.types import Frozen, Layer, LayerReport, PlanningContext
+
+Progress = Callable[[int, int], None]
+SHOWN = "memory_4-customer-4"
+"""The question that is shown whole, unless another is asked for."""
+
+
+class Sample(Frozen):
+    """One question with what was recalled for it."""
+
+    person: str
+    id: str
+    question: str
+    answers: tuple[str, ...]
+    evidence: str
+    recalled: bool
+    context: PlanningContext
+
+
+class DemoReport(Frozen):
+    """evidence: system -> share of questions whose evidence was recalled; by_person: the same per person.
+
+    seconds: of logging, crystallizing and recalling. bytes: by part, and `total`.
+    """
+
+    steps: int
+    tokens: int
+    episodes: int
+    questions: int
+    budget: int
+    evidence: dict[str, float]
+    by_person: dict[str, dict[str, float]]
+    layers: dict[Layer, LayerReport]
+    bytes: dict[str, int]
+    seconds: dict[str, float]
+    sample: Sample
+
+
+def run(memory: Memory, budget: int = 512, shown: str = SHOWN, progress: Progress | None = None) -> DemoReport:
+    """Do the main job in an empty memory. shown: id of the question to show whole."""
+    histories = load()
+    seconds = {"log": _seconds(lambda: [log(memory.scoped(h.person), h) for h in histories])}
+    seconds["crystallize"] = _seconds(lambda: [memory.scoped(h.person).crystallize() for h in histories])
+    began = time.perf_counter()
+    contexts = recall_all(memory, histories, budget, progress)
+    seconds["recall"] = time.perf_counter() - began
+    systems = {"agentmem": lambda history: [contexts[q.id].text for q in history.questions]}
+    systems |= {name: _floor(kind, budget) for name, kind in (("BM25", BM25), ("newest steps", Newest))}
+    by_person = {name: {h.person: score(h, recalled(h)) for h in histories} for name, recalled in systems.items()}
+    stats = [memory.scoped(history.person).stats() for history in histories]
+    return DemoReport(
+        steps=sum(s.steps for s in stats),
+        tokens=sum(s.tokens for s in stats),
+        episodes=sum(s.episodes for s in stats),
+        questions=len(contexts),
+        budget=budget,
+        evidence={name: _mean(histories, shares) for name, shares in by_person.items()},
+        by_person=by_person,
+        layers={layer: _sum([s.layers[layer] for s in stats]) for layer in Layer},
+        bytes=memory.stats().bytes,
+        seconds=seconds,
+        sample=_sample(histories, contexts, shown),
+    )
+
+
+def log(memory: Memory, history: History) -> None:
+    """Each conversation is an episode, its topic the goal."""
+    for episode_id, turns in groupby(history.turns, key=lambda turn: turn.episode):
+        said = list(turns)
+        with memory.episode(goal=said[0].goal, id=episode_id) as episode:
+            episode.log_many([{"kind": "message", "actor": "user", "text": turn.text} for turn in said])
+
+
+def recall_all(
+    memory: Memory, histories: Sequence[History], budget: int, progress: Progress | None = None
+) -> dict[str, PlanningContext]:
+    """question id -> planning context"""
+    asked = [(history, question) for history in histories for question in history.questions]
+    contexts = {}
+    for done, (history, question) in enumerate(asked, 1):
+        contexts[question.id] = memory.scoped(history.person).recall(question.text, budget=budget)
+        if progress:
+            progress(done, len(asked))
+    return contexts
+
+
+def score(history: History, texts: Sequence[str]) -> float:
+    """Share of the questions whose evidence stands in the text recalled for them."""
+    said = {turn.id: turn.text for turn in history.turns}
+    found = [holds(text, said[q.evidence]) for text, q in zip(texts, history.questions, strict=True)]
+    return sum(found) / max(1, len(found))
+
+
+def _floor(kind: type[Newest], budget: int) -> Callable[[History], list[str]]:
+    def recalled(history: History) -> list[str]:
+        floor = kind(history.turns, count)
+        return [floor.recall(question.text, budget) for question in history.questions]
+
+    return recalled
+
+
+def _mean(histories: Sequence[History], shares: dict[str, float]) -> float:
+    """Over all questions, not over people."""
+    n_found = sum(shares[history.person] * len(history.questions) for history in histories)
+    return n_found / sum(len(history.questions) for history in histories)
+
+
+def _sum(reports: Sequence[LayerReport]) -> LayerReport:
+    return LayerReport(
+        crystals=sum(report.crystals for report in reports),
+        tokens=sum(report.tokens for report in reports),
+        source_tokens=sum(report.source_tokens for report in reports),
+    )
+
+
+def _sample(histories: Sequence[History], contexts: dict[str, PlanningContext], shown: str) -> Sample:
+    for history in histories:
+        for question in history.questions:
+            if question.id == shown:
+                evidence = next(turn.text for turn in history.turns if turn.id == question.evidence)
+                return Sample(
+                    person=history.person,
+                    id=question.id,
+                    question=question.text,
+                    answers=tuple(question.answers),
+                    evidence=evidence,
+                    recalled=holds(contexts[shown].text, evidence),
+                    context=contexts[shown],
+                )
+    raise NotFoundError(f"there is no question {shown!r}; the first is {next(iter(contexts))!r}")
+
+
+def _seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began

@@ -1,0 +1,19 @@
+"""The command line: `agentmem COMMAND`. Knows no algorithm; each command is a few calls on a Memory.
+
+Results go to standard output, remarks and progress to standard error. Exit codes: 0 done, 1 it failed or `verify` found
+a problem, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+from agentmem.cli import bench, demo, move, read, remove, write
+from agentmem.cli.app import app
+
+__all__ = ["app", "main"]
+
+for _group in (demo, write, read, remove, move, bench):
+    _group.register(app)
+
+
+def main() -> None:
+    app()

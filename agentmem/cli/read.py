@@ -1,0 +1,125 @@
+"""Commands that only read: recall, stats, verify."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.text import Text
+
+from agentmem.cli import show
+from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
+from agentmem.types import Hit, Layer, PlanningContext
+
+if TYPE_CHECKING:
+    from agentmem.memory import Memory
+
+
+def register(app: typer.Typer) -> None:
+    for command in (recall, stats, verify):
+        app.command()(command)
+
+
+def recall(
+    path: MemoryPath,
+    cue: Annotated[str, typer.Argument(metavar="CUE", help="What to recall: a question, a situation.")],
+    budget: Annotated[int, typer.Option("--budget", "-b", min=0, help="Tokens, at most.")] = 1024,
+    as_of: Annotated[str | None, typer.Option(metavar="STEP|TIME", help="As memory was then.")] = None,
+    episode: Annotated[str | None, typer.Option(help="Only this episode.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only episodes of this agent.")] = None,
+    layer: Annotated[list[Layer] | None, typer.Option(help="Only crystals of this layer; repeatable.")] = None,
+    marks: Annotated[bool, typer.Option("--marks", help="Mark every line with its source.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Also list every hit with its score and reasons.")] = False,
+    namespace: NamespaceOption = "",
+    json: JsonOption = False,
+) -> None:
+    """Print the planning context for a cue."""
+    began = time.perf_counter()
+    with open_memory(path, namespace, read_only=True) as memory:
+        context = memory.recall(
+            cue, budget=budget, as_of=as_of, episode=episode, agent=agent, layers=layer or None, marks=marks
+        )
+    if json:
+        show.as_json(context_json(context))
+        return
+    if context.text:
+        typer.echo(context.text)
+    elapsed = time.perf_counter() - began
+    show.line(f"{context.tokens} of {budget} tokens, {len(context.hits)} hits, {elapsed:.2f} s")
+    if why:
+        show.out().print(hits_table(context.hits))
+
+
+def context_json(context: PlanningContext) -> dict[str, Any]:
+    """All of a planning context but its vectors."""
+    return context.model_dump(mode="json", exclude={"vectors", "ages"}) | {"ages": context.ages.tolist()}
+
+
+def hits_table(hits: tuple[Hit, ...]) -> Any:
+    """Every hit: where it comes from, what it scored and why."""
+    made = show.table("hit", "layer", "section", "tokens", "score", "why", "text", right=("tokens", "score"))
+    for hit in hits:
+        made.add_row(
+            hit.id,
+            str(hit.layer),
+            hit.section,
+            show.number(hit.tokens),
+            f"{hit.score:.2f}",
+            Text(show.reasons(hit.reasons), style=show.QUIET),
+            Text(show.clip(hit.text, 60)),
+        )
+    return made
+
+
+def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
+    """Show what a memory holds: tokens per layer, and bytes."""
+    with open_memory(path, namespace, read_only=True) as memory:
+        found = memory.stats()
+    if json:
+        show.as_json(found.model_dump(mode="json"))
+        return
+    show.heading(path, f"{show.number(found.steps)} steps in {show.number(found.episodes)} episodes")
+    show.out().print(layers_table(found))
+    show.out().print(bytes_table(found))
+
+
+def layers_table(found: Any) -> Any:
+    """Tokens per layer, with the ratio to the layer below and to the log."""
+    made = show.table("layer", "number", "tokens", "ratio", "of the log", right=("number", "tokens", "ratio", "of the log"))
+    made.add_row("steps", show.number(found.steps), show.number(found.tokens), "", "")
+    for layer in Layer:
+        report = found.layers[layer]
+        share = found.tokens / report.tokens if report.tokens else 0.0
+        made.add_row(
+            f"{layer}s", show.number(report.crystals), show.number(report.tokens), show.ratio(report.ratio), show.ratio(share)
+        )
+    return made
+
+
+def bytes_table(found: Any) -> Any:
+    made = show.table("bytes", "size", "share", right=("size", "share"))
+    total = found.bytes["total"]
+    for part, n_bytes in sorted(found.bytes.items(), key=lambda item: -item[1]):
+        if part != "total":
+            made.add_row(part, show.size(n_bytes), f"{n_bytes / max(1, total):.0%}")
+    made.add_section()
+    made.add_row("total", show.size(total), "")
+    made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
+    return made
+
+
+def verify(path: MemoryPath, json: JsonOption = False) -> None:
+    """Check every stored byte; exit code 1 when something is wrong."""
+    with open_memory(path, read_only=True) as memory:
+        found = memory.verify()
+    if json:
+        show.as_json(found.model_dump(mode="json"))
+    elif found.ok:
+        checked = ", ".join(f"{show.number(n)} {what}" for what, n in found.checked.items())
+        show.out().print(Text.assemble(("ok", "bold green"), f"  {checked}"))
+    else:
+        for problem in found.problems:
+            show.out().print(Text.assemble(("problem: ", "bold red"), problem))
+    if not found.ok:
+        raise typer.Exit(1)

@@ -1,0 +1,121 @@
+"""How the command line looks: tables, bars, progress, numbers. Knows no memory."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from types import TracebackType
+from typing import Any
+
+from rich import box
+from rich.bar import Bar
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+ACCENT, QUIET, GOOD, BAD = "cyan", "bright_black", "green", "red"
+PATIENCE_S = 2.0
+
+
+def out() -> Console:
+    return Console(highlight=False, soft_wrap=False)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def line(text: str) -> None:
+    """A quiet remark for people, kept out of standard output."""
+    err().print(Text(text, style=QUIET))
+
+
+def as_json(value: Any) -> None:
+    """One JSON document and nothing else on standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+
+
+def table(*columns: str, right: Iterable[str] = (), title: str | None = None) -> Table:
+    """An airy table; the columns named in `right` are numbers."""
+    made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style=QUIET)
+    numbers = set(right)
+    for column in columns:
+        made.add_column(column, justify="right" if column in numbers else "left", no_wrap=column in numbers)
+    return made
+
+
+def bar(share: float, width: int = 32) -> Bar:
+    return Bar(size=1.0, begin=0.0, end=share, width=width, color=ACCENT)
+
+
+def heading(text: str, remark: str = "") -> None:
+    out().print(Text.assemble((text, "bold"), "  ", (remark, QUIET)))
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def ratio(value: float) -> str:
+    return "-" if value in (0, float("inf")) else f"{value:.1f} : 1"
+
+
+def size(n_bytes: float) -> str:
+    """1,234 -> 1.2 kB"""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000 or unit == "GB":
+            break
+        n_bytes /= 1000
+    return f"{n_bytes:.0f} {unit}" if unit == "B" or n_bytes >= 100 else f"{n_bytes:.1f} {unit}"
+
+
+def clip(text: str, width: int) -> str:
+    """One line of at most `width` characters."""
+    flat = " ".join(text.split())
+    return flat if len(flat) <= width else flat[: max(0, width - 1)].rstrip() + "…"
+
+
+def reasons(scores: dict[str, float], most: int = 4) -> str:
+    """The signals that spoke loudest, with their shares of the score."""
+    loudest = sorted(scores.items(), key=lambda pair: -abs(pair[1]))[:most]
+    return "  ".join(f"{name} {value:+.2f}" for name, value in loudest if value)
+
+
+class Waiting:
+    """A progress bar on standard error, for people only, that shows itself after two seconds. Call it (done, total)."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.began = time.monotonic()
+        self.bar = Progress(
+            TextColumn("[progress.description]{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeRemainingColumn(),
+            console=err(),
+            transient=True,
+        )
+        self.task: TaskID | None = None
+
+    def __call__(self, done: float, total: float | None = None) -> None:
+        if self.task is None and self.bar.console.is_terminal and time.monotonic() - self.began > PATIENCE_S:
+            self.bar.start()
+            self.task = self.bar.add_task(self.label, total=total)
+        if self.task is not None:
+            self.bar.update(self.task, completed=done, total=total)
+
+    def __enter__(self) -> Waiting:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.bar.stop()
+
+
+def columns_of(rows: Sequence[Sequence[Any]], made: Table) -> Table:
+    """Add rows of values to a table, as text."""
+    for row in rows:
+        made.add_row(*(value if isinstance(value, Text | Bar) else str(value) for value in row))
+    return made

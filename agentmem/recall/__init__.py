@@ -1,0 +1,200 @@
+"""A cue to a planning context: ranking, then packing, then rendering. Pure: values in, a context out.
+
+Knows a view of the log as of one position, where the cue's stems stand, the cue's similarity to each step, and a function
+that gives records by position. Knows no store, clock or randomness: the same values give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from agentmem.index import View, step_id
+from agentmem.recall.layers import crystal_signals, steps_of
+from agentmem.recall.pack import Candidate, Packer
+from agentmem.recall.render import GRAMMAR, Line, head, render, sections
+from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.types import KINDS, CountTokens, Crystal, Layer, Record
+
+__all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "cue_terms", "recall", "render", "sections"]
+
+Read = Callable[[Sequence[int]], list[Record]]
+
+SIMILAR = 0.35  # estimated cosine from which a step counts as found without a shared word
+UNTRUSTED = ("web",)
+CHUNK = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal."""
+
+    cue: str
+    budget: int
+    count: CountTokens
+    layers: tuple[Layer, ...] | None = None
+    episode: str | None = None
+    agent: str | None = None
+    marks: bool = False
+    current: str | None = None
+    goal: str | None = None
+    weights: Weights = field(default_factory=Weights)
+
+
+def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read) -> list[Line]:
+    """The lines of the planning context, in printing order; [] when nothing matches the cue."""
+    if not len(view.position) or query.budget <= 0 or not query.cue.strip():
+        return []
+    texts = _Texts(read)
+    packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
+    allowed = _allowed(query, view)
+    if query.layers is not None:
+        return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
+    signals = step_signals(query.cue, view, match, similarity)
+    if not _found(match, signals, similarity, allowed):
+        return []
+    steps = _Steps(query, view, texts, signals, allowed)
+    return packer.fill(iter(steps), steps.partner)
+
+
+def _allowed(query: Query, view: View) -> np.ndarray:
+    """Which steps the filters let through, bool [n]."""
+    fits = [
+        (query.episode is None or episode.id == query.episode) and (query.agent is None or episode.agent == query.agent)
+        for episode in view.episodes
+    ]
+    return np.array(fits, bool)[view.episode]
+
+
+def _found(match: Match, signals: dict[str, np.ndarray], similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
+    """Whether any allowed step shares a word, an episode name or a meaning with the cue."""
+    said = bool(match.counts) or bool(signals["name"].any())
+    alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
+    return bool(allowed.any()) and (said or alike)
+
+
+class _Texts:
+    """Records by position, fetched in batches and kept for the length of one recall."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._known: dict[int, Record] = {}
+
+    def fetch(self, positions: Sequence[int]) -> None:
+        missing = [position for position in positions if position not in self._known]
+        if missing:
+            self._known.update((record.position, record) for record in self._read(missing))
+
+    def __getitem__(self, position: int) -> Record:
+        self.fetch([position])
+        return self._known[position]
+
+
+class _Steps:
+    """The steps of a view as candidates, best first."""
+
+    def __init__(
+        self, query: Query, view: View, texts: _Texts, signals: dict[str, np.ndarray], allowed: np.ndarray
+    ) -> None:
+        self.query, self.view, self.texts, self.signals, self.allowed = query, view, texts, signals, allowed
+        self.score = weigh(signals, query.weights)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        score = np.where(self.allowed, self.score, -np.inf)
+        order = np.lexsort((np.arange(len(score)), -score))[: int(self.allowed.sum())]
+        for start in range(0, len(order), CHUNK):
+            rows = order[start : start + CHUNK]
+            self.texts.fetch([int(position) for position in self.view.position[rows]])
+            for row in rows:
+                yield self._candidate(int(row))
+
+    def partner(self, row: int) -> Candidate | None:
+        """The step at a row, if the filters let it through."""
+        return self._candidate(row) if self.allowed[row] else None
+
+    def _candidate(self, row: int) -> Candidate:
+        view = self.view
+        position = int(view.position[row])
+        record = self.texts[position]
+        episode = view.episodes[view.episode[row]]
+        unit = int(view.unit[row])
+        body = json.loads(record.body)
+        return Candidate(
+            key=position,
+            position=position,
+            label=record.actor or record.kind or "step",
+            text=record.text,
+            head=head(body.get("at"), episode.id),
+            section=self._section(episode.id, body.get("trust")),
+            score=float(self.score[row]),
+            id=step_id(position),
+            layer="step",
+            story=frozenset((step_id(position),)),
+            reasons=lambda: reasons(self.signals, self.query.weights, row),
+            partner=self._partner_row(row),
+            fallback=(view.crystals[unit].text,) if unit >= 0 else (),
+        )
+
+    def _section(self, episode: str, trust: str | None) -> str:
+        if trust in UNTRUSTED:
+            return "warnings"
+        return "recent" if episode == self.query.current else "past"
+
+    def _partner_row(self, row: int) -> int | None:
+        """The observation of an action, the action of an observation."""
+        kind = KINDS[self.view.kind[row]] if self.view.kind[row] >= 0 else ""
+        other = self.view.next[row] if kind == "action" else self.view.prev[row] if kind == "observation" else -1
+        if other < 0:
+            return None
+        return int(other) if {kind, KINDS[self.view.kind[other]]} == {"action", "observation"} else None
+
+
+def _crystals(
+    query: Query, view: View, match: Match, similarity: np.ndarray | None, texts: _Texts, allowed: np.ndarray
+) -> Iterator[Candidate]:
+    """Crystals of the layers asked for, best first."""
+    scored: list[tuple[float, int, dict[str, float], Sequence[int]]] = []
+    for layer in query.layers or ():
+        numbers = [int(n) for n in np.flatnonzero(view.live) if view.crystals[n].layer is layer]
+        if not numbers:
+            continue
+        signals = crystal_signals(view, numbers, match, similarity)
+        score = weigh(signals, query.weights)
+        owner, rows = steps_of(view, numbers)
+        seen = {place for place, row in zip(owner.tolist(), rows.tolist(), strict=True) if allowed[row]}
+        for place in seen:
+            own = rows[owner == place]
+            why = reasons(signals, query.weights, place)
+            scored.append((float(score[place]), numbers[place], why, view.position[own].tolist()))
+    scored.sort(key=lambda item: (-item[0], item[1]))
+    for score_, number, why, positions in scored:
+        yield _crystal_candidate(view.crystals[number], score_, why, positions, texts)
+
+
+def _crystal_candidate(
+    crystal: Crystal, score: float, why: dict[str, float], positions: Sequence[int], texts: _Texts
+) -> Candidate:
+    first = texts[positions[0]]
+    section = "facts" if crystal.layer is Layer.ATOM else "past"
+    return Candidate(
+        key=-1 - hash_of(crystal.id),
+        position=positions[0],
+        label=crystal.key or crystal.layer.value,
+        text=crystal.text,
+        head=head(json.loads(first.body).get("at"), first.episode),
+        section=section,
+        score=score,
+        id=crystal.id,
+        layer=crystal.layer.value,
+        story=frozenset(step_id(position) for position in positions),
+        sources=crystal.sources,
+        reasons=lambda: why,
+    )
+
+
+def hash_of(crystal_id: str) -> int:
+    """A crystal's id as a number, the same in every process."""
+    return int(crystal_id[1:], 16)

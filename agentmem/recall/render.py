@@ -1,0 +1,91 @@
+"""The text of a planning context: grammar version 1.
+
+    context  = [goal] *section
+    goal     = "goal: " text LF
+    section  = [name ":" LF] *block          the name is left out when "past" is the only section
+    block    = [head LF] *line               one head for a run of steps of one episode on one day
+    head     = "[" date [" " time] "]" [" " episode] / "[" episode "]"
+    line     = label ": " text [" <" id ">"] LF
+                                             label: who said it, else its kind, else the crystal's layer
+
+Inside a text blank lines are folded, every further line starts with one space, and "…" stands where something was left
+out; so a line that does not start with a space is always structure, whatever was logged. Sections come in the order of
+SECTIONS; lines within one in log order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agentmem.types import Hit
+
+GRAMMAR = 1
+SECTIONS = ("goal", "facts", "past", "recent", "now", "warnings")
+_BLANK = re.compile(r"[ \t\r]*\n\s*\n|[ \t\r]+\n|\r\n")
+_RUN = re.compile(r"(?<=\S)[ \t]{2,}")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One rendered memory: its place in the log, the head it stands under, its text and the hit it is."""
+
+    position: int
+    section: str
+    head: str
+    text: str
+    hit: Hit
+
+
+def fold(text: str) -> str:
+    """A text as it stands inside a line: blank lines and runs of spaces folded, further lines marked by a space."""
+    if "\n" not in text and "  " not in text:
+        return text.strip()
+    text = _RUN.sub(" ", _BLANK.sub("\n", text)).strip()
+    return text.replace("\n", "\n ")
+
+
+def head(at: str | None, episode: str | None) -> str:
+    """The head of a block: "[2023-05-07 13:56] episode", as much of it as is known."""
+    name = fold(episode).replace("\n", "") if episode else ""
+    if at:
+        stamp = at[:16].replace("T", " ")
+        return f"[{stamp}] {name}".rstrip()
+    return f"[{name}]" if name else ""
+
+
+def line(label: str, text: str, mark: str | None = None) -> str:
+    """One line; `mark` is the id printed behind it."""
+    said = f"{fold(label)}: {fold(text)}"
+    return f"{said} <{mark}>" if mark else said
+
+
+def arrange(lines: Iterable[Line]) -> list[Line]:
+    """The lines in the order they are printed."""
+    return sorted(lines, key=lambda one: (SECTIONS.index(one.section), one.position, one.hit.id))
+
+
+def render(lines: Sequence[Line], goal: str | None = None) -> str:
+    """The text of arranged lines."""
+    out = [f"goal: {fold(goal)}"] if goal else []
+    named = {one.section for one in lines} != {"past"}
+    section = block = None
+    for one in lines:
+        if one.section != section:
+            section, block = one.section, None
+            if named:
+                out.append(f"{section}:")
+        if one.head and one.head != block:
+            out.append(one.head)
+        block = one.head or block
+        out.append(one.text)
+    return "\n".join(out)
+
+
+def sections(lines: Sequence[Line], goal: str | None = None) -> Mapping[str, tuple[str, ...]]:
+    """Section name -> its lines, in order; only sections that have any."""
+    found: dict[str, list[str]] = {"goal": [goal]} if goal else {}
+    for one in lines:
+        found.setdefault(one.section, []).append(one.text)
+    return {name: tuple(texts) for name, texts in found.items()}

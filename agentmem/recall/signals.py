@@ -1,0 +1,195 @@
+"""How well each step, or crystal, matches a cue: one array per signal, summed with weights.
+
+Knows arrays and stems; no text and no store. Every signal is a z-score or a bounded prior, so that a sum makes sense
+(z-score sums beat reciprocal ranks here); a weight of 0 switches a signal off.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from agentmem.decay import log_decay
+from agentmem.index import View
+from agentmem.types import KINDS
+from agentmem.words import content_stems, stems, words
+
+ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
+_LATE = re.compile(r"\b(last|latest|final|finally|end|ended|now|current|currently|most recent)\b", re.I)
+_EARLY = re.compile(r"\b(first|initial|initially|start|started|begin|began|originally)\b", re.I)
+_DOING = re.compile(
+    r"\b(command|action|edit|edited|create|created|write|wrote|do|did|change|changed|changes|call|called|arguments"
+    r"|made|run|ran|use|used|search|searched|open|opened)\b",
+    re.I,
+)
+_SEEING = re.compile(
+    r"\b(print|printed|observe|observed|output|error|errors|show|showed|shown|find|found|match|matches|exit|reading"
+    r"|read|see|saw|result|results|return|returned|say|said)\b",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """What each signal counts for. Chosen by hand on development data; 0 switches a signal off.
+
+    lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
+    episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the episode,
+    its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the cue names who
+    said it. ends: the first or last step of its episode. late: the end of episodes, when the cue asks for the last.
+    length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a bonus.
+    """
+
+    lexical: float = 1.0
+    dense: float = 1.0
+    neighbours: float = 0.3
+    episode: float = 0.5
+    best_episode: float = 0.8
+    name: float = 6.0
+    kind: float = 1.5
+    user: float = 1.0
+    speaker: float = 0.4
+    ends: float = 1.0
+    late: float = 2.0
+    length: float = 0.8
+    decay: float = 0.1
+    pinned: float = 3.0
+
+
+SIGNALS = tuple(field.name for field in fields(Weights))
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Where the cue's stems stand: stem -> (step rows, passages of the step that have it), int64 arrays."""
+
+    terms: tuple[str, ...]
+    counts: Mapping[str, tuple[np.ndarray, np.ndarray]]
+
+
+def cue_terms(cue: str) -> tuple[str, ...]:
+    """The stems a cue is searched by."""
+    return tuple(content_stems(cue))
+
+
+def zscore(values: np.ndarray) -> np.ndarray:
+    """(v - mean) / std; zeros when all are the same."""
+    spread = values.std() if len(values) else 0.0
+    return (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))
+
+
+def bm25(
+    counts: Sequence[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, k1: float = 0.9, b: float = 0.4
+) -> np.ndarray:
+    """Okapi BM25 (Robertson et al. 1994) of documents with these lengths [n]; counts: one (rows, frequencies) per term."""
+    n = len(lengths)
+    score = np.zeros(n)
+    norm = k1 * (1 - b + b * lengths / max(1.0, lengths.mean() if n else 1.0))
+    for rows, frequency in counts:
+        idf = math.log(1 + (n - len(rows) + 0.5) / (len(rows) + 0.5))
+        score[rows] += idf * frequency * (k1 + 1) / (frequency + norm[rows])
+    return score
+
+
+def grouped(match: Match, group: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The counts of a match added up over groups of steps; group: [n] group of each step, -1 for none."""
+    out = []
+    for rows, _ in match.counts.values():
+        inside = group[rows]
+        totals = np.bincount(inside[inside >= 0], minlength=size)
+        found = np.flatnonzero(totals)
+        if len(found):
+            out.append((found, totals[found]))
+    return out
+
+
+def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Unweighted signals of every step of a view; similarity: [n] of the cue to each step, or None without an encoder."""
+    n = len(view.position)
+    lexical = zscore(bm25(list(match.counts.values()), view.length.astype(float)))
+    dense = zscore(similarity) if similarity is not None else np.zeros(n)
+    by_episode, best = _episode_signals(view, match)
+    return {
+        "lexical": lexical,
+        "dense": dense,
+        "neighbours": sum(_shifted(s, at) for s in (lexical, dense) for at in (view.prev, view.next)),
+        "episode": by_episode,
+        "best_episode": best,
+        "name": _name_signal(cue, view)[view.episode] if n else np.zeros(0),
+        "kind": _kind_signal(cue, view),
+        "user": _said_by(view, lambda actor: actor.casefold() in ("user", "human", "customer")),
+        "speaker": _said_by(view, _named_in(cue)),
+        "ends": 1.4 * (view.place == 1) + 0.7 * (view.place == 0),
+        "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
+        "length": -np.log(view.tokens + 6.0),
+        "decay": log_decay(view.age, np.zeros(n), view.uses),
+        "pinned": view.pinned.astype(float),
+    }
+
+
+def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
+    """The weighted sum, [n]."""
+    return np.asarray(sum(getattr(weights, name) * values for name, values in signals.items()), float)
+
+
+def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> dict[str, float]:
+    """What each signal added to the score of one row; zeros left out."""
+    parts = {name: round(float(getattr(weights, name) * values[row]), 4) for name, values in signals.items()}
+    return {name: value for name, value in parts.items() if value}
+
+
+def _episode_signals(view: View, match: Match) -> tuple[np.ndarray, np.ndarray]:
+    size = len(view.episodes)
+    if size < 2:
+        return np.zeros(len(view.position)), np.zeros(len(view.position))
+    lengths = np.bincount(view.episode, weights=view.length, minlength=size)
+    counts = grouped(match, view.episode, size)
+    score = bm25(counts, lengths, k1=1.2, b=0.3) + 2 * _name_scores(match.terms, view)
+    best = (score == score.max()) & (score > 0)
+    return zscore(score)[view.episode], best.astype(float)[view.episode]
+
+
+def _name_scores(terms: Sequence[str], view: View) -> np.ndarray:
+    """BM25 of the episodes' ids, goals and agents, [episodes]."""
+    names = view.episode_terms
+    counts = []
+    for term in terms:
+        frequency = np.array([name.count(term) for name in names], float)
+        rows = np.flatnonzero(frequency)
+        if len(rows):
+            counts.append((rows, frequency[rows]))
+    return bm25(counts, np.array([len(name) for name in names], float))
+
+
+def _name_signal(cue: str, view: View) -> np.ndarray:
+    """0..1 per episode: how well the cue names it; all 0 when it names none in particular."""
+    score = _name_scores(tuple(dict.fromkeys(stems(cue))), view)
+    top = score.max() if len(score) else 0.0
+    return score / top if top > 1.2 and len(score) > 1 else np.zeros(len(score))
+
+
+def _kind_signal(cue: str, view: View) -> np.ndarray:
+    done = (view.kind == ACTION) * bool(_DOING.search(cue))
+    seen = (view.kind == OBSERVATION) * bool(_SEEING.search(cue))
+    return (done + seen).astype(float)
+
+
+def _named_in(cue: str) -> Callable[[str], bool]:
+    cue_words = set(words(cue))
+    return lambda actor: bool(cue_words & set(words(actor)))
+
+
+def _said_by(view: View, test: Callable[[str], bool]) -> np.ndarray:
+    chosen = [name for name in np.unique(view.actor) if name and test(view.actors[int(name)])]
+    return np.isin(view.actor, chosen).astype(float)
+
+
+def _shifted(values: np.ndarray, at: np.ndarray) -> np.ndarray:
+    out = np.zeros(len(values))
+    known = at >= 0
+    out[known] = values[at[known]]
+    return out

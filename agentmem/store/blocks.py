@@ -1,0 +1,187 @@
+"""Archived stretches of the log as two zstd frames: the packed columns, and keys, times, texts and bodies.
+
+Knows no SQL. Like lies next to like before compression: all columns byte by byte, then all texts, then all bodies.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from hashlib import sha256
+from typing import Any, NamedTuple
+
+import numpy as np
+import zstandard
+
+from ..errors import DamagedError
+from ..types import KINDS, RECORD_TYPES, Namespace, Record
+from .rows import PACKED, Entry
+
+CACHE_BYTES = 32 << 20
+
+
+class Packing(NamedTuple):
+    """How large a block grows before compression, and how hard it is compressed."""
+
+    raw: int
+    level: int
+
+
+KEEP = Packing(raw=512 << 10, level=9)
+CRYSTALS = Packing(raw=1 << 20, level=19)
+
+
+def compress(data: bytes, level: int) -> bytes:
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        level, source_size=len(data), write_checksum=True, write_content_size=True, enable_ldm=level >= 19
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters).compress(data)
+
+
+def decompress(data: bytes, what: str) -> bytes:
+    try:
+        return zstandard.ZstdDecompressor().decompress(data)
+    except zstandard.ZstdError as error:
+        raise DamagedError(f"{what} cannot be decompressed ({error}); restore it from a backup") from error
+
+
+def shuffle(array: np.ndarray) -> bytes:
+    """The bytes of an array, first bytes of all items first: small numbers become runs of zeros."""
+    return np.ascontiguousarray(array).view(np.uint8).reshape(len(array), array.dtype.itemsize).T.tobytes()
+
+
+def unshuffle(data: bytes, dtype: np.dtype[Any], count: int) -> np.ndarray:
+    turned = np.frombuffer(data, np.uint8).reshape(dtype.itemsize, count).T
+    return np.ascontiguousarray(turned).view(dtype).reshape(count)
+
+
+def pack_columns(rows: np.ndarray, level: int) -> bytes:
+    parts = [len(rows).to_bytes(4, "little"), int(rows["position"][0]).to_bytes(8, "little")]
+    parts.append(shuffle(np.diff(rows["position"], prepend=rows["position"][0])))
+    parts += [shuffle(rows[name]) for name in PACKED.names[1:]]  # type: ignore[index]
+    return compress(b"".join(parts), level)
+
+
+def unpack_columns(blob: bytes, what: str) -> np.ndarray:
+    """The PACKED rows of a block."""
+    data = decompress(blob, what)
+    count, first = int.from_bytes(data[:4], "little"), int.from_bytes(data[4:12], "little")
+    rows, at = np.zeros(count, PACKED), 12
+    for name in PACKED.names:  # type: ignore[union-attr]
+        kind = PACKED[name]
+        rows[name] = unshuffle(data[at : at + count * kind.itemsize], kind, count)
+        at += count * kind.itemsize
+    rows["position"] = np.cumsum(rows["position"]) + first
+    return rows
+
+
+def _pack_times(times: list[float]) -> tuple[bool, np.ndarray]:
+    """Log times as differences in microseconds where that is exact, else as they are."""
+    exact = np.array(times, np.float64)
+    micro = np.round(exact * 1e6)
+    if np.all(np.abs(micro) < 2**53) and np.array_equal(micro / 1e6, exact):
+        return True, np.diff(micro.astype(np.int64), prepend=0)
+    return False, exact.view(np.int64)
+
+
+def pack_data(entries: Sequence[Entry], level: int) -> bytes:
+    keys = [b"" if e.record.key is None else e.record.key.encode() for e in entries]
+    texts = [e.record.text.encode() for e in entries]
+    bodies = [e.record.body.encode() for e in entries]
+    key_sizes = [-1 if e.record.key is None else len(k) for e, k in zip(entries, keys, strict=True)]
+    micro, times = _pack_times([e.record.logged_at for e in entries])
+    numbers = [times, np.array(key_sizes), np.array([len(t) for t in texts]), np.array([len(b) for b in bodies])]
+    head = json.dumps([len(entries), micro]).encode()
+    parts = [len(head).to_bytes(4, "little"), head, *(shuffle(n.astype(np.int64)) for n in numbers)]
+    return compress(b"".join([*parts, *keys, *texts, *bodies]), level)
+
+
+def block_digest(first: int, last: int, before: bytes, chain: bytes, columns: bytes, data: bytes) -> bytes:
+    return sha256(b"%d %d %b%b%d " % (first, last, before, chain, len(columns)) + columns + data).digest()
+
+
+class Block:
+    """A decompressed block; records are made one at a time."""
+
+    def __init__(self, rows: np.ndarray, data: bytes, what: str) -> None:
+        self.rows = rows
+        self._raw = raw = decompress(data, what)
+        head = int.from_bytes(raw[:4], "little")
+        count, micro = json.loads(raw[4 : 4 + head])
+        at, numbers = 4 + head, []
+        for _ in range(4):
+            numbers.append(unshuffle(raw[at : at + 8 * count], np.dtype(np.int64), count))
+            at += 8 * count
+        self._times = np.cumsum(numbers[0]) / 1e6 if micro else numbers[0].view(np.float64)
+        self._keyed = numbers[1] >= 0
+        sizes = np.concatenate((np.maximum(numbers[1], 0), numbers[2], numbers[3]))
+        self._ends = np.concatenate(([at], at + np.cumsum(sizes)))
+
+    @property
+    def nbytes(self) -> int:
+        return len(self._raw) + self.rows.nbytes
+
+    @cached_property
+    def index(self) -> dict[int, int]:
+        """Position -> place in the block."""
+        return {int(position): place for place, position in enumerate(self.rows["position"])}
+
+    def _slice(self, section: int, place: int) -> str:
+        at = section * len(self.rows) + place
+        return self._raw[self._ends[at] : self._ends[at + 1]].decode()
+
+    def text(self, place: int) -> str:
+        return self._slice(1, place)
+
+    def entry(self, place: int, namespace: Callable[[int], Namespace], name: Callable[[int], str | None]) -> Entry:
+        row = self.rows[place]
+        record = Record(
+            type=RECORD_TYPES[row["type"]],  # type: ignore[arg-type]
+            namespace=namespace(int(row["namespace"])),
+            episode=name(int(row["episode"])),
+            kind=None if row["kind"] < 0 else KINDS[row["kind"]],
+            actor=name(int(row["actor"])),
+            text=self._slice(1, place),
+            body=self._slice(2, place),
+            key=self._slice(0, place) if self._keyed[place] else None,
+            logged_at=float(self._times[place]),
+            tokens=int(row["tokens"]),
+            position=int(row["position"]),
+        )
+        return Entry(record, int(row["length"]), int(row["postings"]))
+
+    def contains(self, needle: bytes) -> bool:
+        return needle in self._raw
+
+
+class BlockCache:
+    """The blocks read last, by their digests."""
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit, self._size = limit, 0
+        self._blocks: OrderedDict[bytes, Block] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, digest: bytes) -> Block | None:
+        with self._lock:
+            block = self._blocks.get(digest)
+            if block is not None:
+                self._blocks.move_to_end(digest)
+            return block
+
+    def put(self, digest: bytes, block: Block) -> None:
+        with self._lock:
+            if digest in self._blocks:
+                return
+            self._blocks[digest] = block
+            self._size += block.nbytes
+            while self._size > self._limit and len(self._blocks) > 1:
+                self._size -= self._blocks.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        with self._lock:
+            self._blocks.clear()
+            self._size = 0

@@ -1,0 +1,125 @@
+"""The hash chain over the log and its anchor outside the database. Knows no SQL and no locking of the log.
+
+Every record's digest is sha256 over all its columns; chain[i] = sha256(chain[i-1] | digest[i]). SQLite drops the rest
+of a write-ahead log without a word when one of its bits flips, so the last position and its chain hash also stand in a
+small file of their own, the anchor: a database that ends before its anchor has lost something.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import struct
+import threading
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..types import Record
+
+GENESIS = bytes(32)
+ANCHOR_BYTES = 320
+_NUMBERS = struct.Struct("<qqqd")
+_SIZES = struct.Struct("<8i")
+
+
+def content_hash(record: Record, namespace: bytes, length: int, postings: int) -> Any:
+    """A sha256 object over every column but the position. Raises UnicodeEncodeError for a lone surrogate."""
+    fields = (record.type, record.episode, record.kind, record.actor, record.key, record.text, record.body)
+    raw = [b"" if field is None else field.encode() for field in fields]
+    sizes = [-1 if field is None else len(data) for field, data in zip(fields, raw, strict=True)]
+    numbers = _NUMBERS.pack(record.tokens, length, postings, record.logged_at)
+    return hashlib.sha256(b"".join((_SIZES.pack(len(namespace), *sizes), numbers, namespace, *raw)))
+
+
+def link(previous: bytes, content: Any, position: int) -> bytes:
+    """The chain hash of a record after `previous`; `content` is its content_hash."""
+    content.update(position.to_bytes(8, "little"))
+    return hashlib.sha256(previous + content.digest()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where the log ends. `durable` is the last position known to be on the disk itself.
+
+    `rechained` counts how often the chain was recomputed (erasures and rewrites): hashes of two marks can be compared
+    only if it is equal.
+    """
+
+    position: int = 0
+    hash: bytes = GENESIS
+    rechained: int = 0
+    erasures: int = 0
+    durable: int = 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        return (self.rechained, self.position)
+
+
+def encode_mark(mark: Mark) -> bytes:
+    line = (
+        f"agentmem anchor 1 position={mark.position} hash={mark.hash.hex()} rechained={mark.rechained}"
+        f" erasures={mark.erasures} durable={mark.durable}"
+    ).ljust(ANCHOR_BYTES - 66)
+    return f"{line} {hashlib.sha256(line.encode()).hexdigest()}\n".encode()
+
+
+def decode_mark(data: bytes) -> Mark | None:
+    """The mark, or None for an anchor that is empty or was changed."""
+    line, _, checksum = data.decode("latin-1").rstrip("\n").rpartition(" ")
+    if hashlib.sha256(line.encode()).hexdigest() != checksum:
+        return None
+    fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
+    numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
+    return Mark(hash=bytes.fromhex(fields["hash"]), **numbers)
+
+
+class Anchor:
+    """The anchor file: one line, rewritten in place. It only ever moves forward, except by `reset`."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.existed = os.path.exists(path) and os.path.getsize(path) > 0
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._lock = threading.Lock()
+        self._last = Mark()
+
+    def advance(self, mark: Mark) -> None:
+        """Write `mark` unless the file, which other processes write too, is already further."""
+        with self._lock:
+            if mark.order < self._last.order or mark == self._last:
+                return
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
+            try:
+                self._merge(mark)
+            finally:
+                fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _merge(self, mark: Mark) -> None:
+        there = decode_mark(os.pread(self._fd, ANCHOR_BYTES, 0)) or Mark()
+        further = max(mark, there, key=lambda m: m.order)
+        further = replace(further, durable=max(mark.durable, there.durable))
+        if further != there:
+            os.pwrite(self._fd, encode_mark(further), 0)
+        self._last = further
+
+    def reset(self, mark: Mark) -> None:
+        with self._lock:
+            os.pwrite(self._fd, encode_mark(mark), 0)
+            self._last = mark
+
+    def sync(self) -> None:
+        os.fsync(self._fd)
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def read_anchor(path: str) -> Mark | None:
+    """The mark of an anchor file; None if it is not there or unreadable."""
+    try:
+        with open(path, "rb") as file:
+            return decode_mark(file.read(ANCHOR_BYTES))
+    except FileNotFoundError:
+        return None

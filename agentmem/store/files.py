@@ -1,0 +1,140 @@
+"""The files of one memory and what an operating system must do with them: lock, sync, grow or refuse. Knows no SQL."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..errors import (
+    AgentMemError,
+    FullError,
+    InvalidInputError,
+    LockedError,
+    NotAMemoryError,
+    ReadOnlyError,
+    StoreError,
+)
+
+LOCK_SECONDS = 10.0
+NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+NO_WRITING = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+fdatasync = getattr(os, "fdatasync", os.fsync)
+
+
+class Files:
+    """Names of a memory's files: all start with its path. A private directory stands in for ":memory:"."""
+
+    def __init__(self, path: str) -> None:
+        self.shown = path
+        self.private: str | None = None
+        if path == ":memory:":
+            shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+            self.private = tempfile.mkdtemp(prefix="agentmem-", dir=shm)
+            self._remove = weakref.finalize(self, _remove_private, self.private, os.getpid())
+            path = os.path.join(self.private, "private.mem")
+        self.database = os.path.abspath(path)
+        self.wal = self.database + "-wal"
+        self.anchor = self.database + "-anchor"
+        self.lock = self.database + "-lock"
+        self.directory = os.path.dirname(self.database)
+
+    def check(self) -> None:
+        if os.path.isdir(self.database):
+            raise NotAMemoryError(f"{self.shown} is a directory; give the path of a file in it")
+        if not os.path.isdir(self.directory):
+            raise InvalidInputError(f"the directory {self.directory} does not exist; create it before {self.shown}")
+
+    def empty(self) -> bool:
+        return not os.path.exists(self.database) or os.path.getsize(self.database) == 0
+
+    def writable(self) -> bool:
+        """Whether the database can be written, or be made where it is not there yet, and its siblings beside it."""
+        target = self.database if os.path.exists(self.database) else self.directory
+        return os.access(target, os.W_OK) and os.access(self.directory, os.W_OK)
+
+    def size(self, name: str) -> int:
+        return os.path.getsize(name) if os.path.exists(name) else 0
+
+    def sync_directory(self) -> None:
+        fd = os.open(self.directory, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def remove_private(self) -> None:
+        if self.private is not None:
+            self._remove()
+
+
+def _remove_private(directory: str, pid: int) -> None:
+    """Not by a forked child, which shares the directory."""
+    if os.getpid() == pid:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+class FileLock:
+    """An exclusive lock between processes, taken by polling so that it can give up."""
+
+    def __init__(self, path: str, seconds: float = LOCK_SECONDS) -> None:
+        self._path, self._seconds = path, seconds
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+
+    def __enter__(self) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._poll()
+
+    def __exit__(self, *_: object) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    def _poll(self) -> None:
+        start, pause = time.monotonic(), 0.00005
+        while time.monotonic() - start < self._seconds:
+            time.sleep(pause)
+            pause = min(pause * 1.2, 0.002)
+            with contextlib.suppress(BlockingIOError):
+                return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        raise LockedError(
+            f"{self._path} was held by another process for {self._seconds:g} s; try again when it has finished writing"
+        )
+
+    def close(self) -> None:
+        os.close(self._fd)
+
+
+def translate_os(error: OSError, path: str) -> AgentMemError:
+    """The error of the tree for what the operating system said about a memory's file."""
+    if error.errno in NO_SPACE:
+        return FullError(
+            f"no space left for {path} ({error.strerror}); free some and try again: nothing was half-written"
+        )
+    if error.errno in NO_WRITING:
+        return ReadOnlyError(f"{path} cannot be written ({error.strerror}); check its permissions or open it read-only")
+    return StoreError(f"{path}: {error}; check the disk, then open the memory again")
+
+
+@contextlib.contextmanager
+def os_errors(path: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise translate_os(error, path) from error
+
+
+def refuse_existing(path: str) -> None:
+    """Nothing may stand where a new memory and its siblings will."""
+    for name in (path, path + "-wal", path + "-anchor", path + "-partial"):
+        if os.path.lexists(name):
+            raise InvalidInputError(f"{name} already exists; choose a path where nothing stands")
+    if not Path(path).absolute().parent.is_dir():
+        raise InvalidInputError(f"the directory of {path} does not exist; create it first")

@@ -1,0 +1,82 @@
+"""The lexical index: an FTS5 table of terms, in the file or in memory. Knows no texts and no ranking.
+
+A row is position << PASSAGE_BITS | passage and holds the passage's terms, each prefixed with the number of its
+namespace, so that no search of one namespace can meet another. The table stores terms only: no text, positions or sizes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from ..types import PASSAGE_BITS
+from .schema import Connection
+
+# The ascii tokenizer takes every character from U+0080 on into a token; with these only space, quote and controls part.
+_INSIDE = "".join(chr(c) for c in range(33, 127) if not chr(c).isalnum() and chr(c) != '"').replace("'", "''''")
+CREATE = f"""CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='', detail=none, columnsize=0,
+             tokenize="ascii tokenchars '{_INSIDE}'")"""
+INSERT = "INSERT INTO lexicon(rowid, terms) VALUES(?, ?)"
+DELETE = "INSERT INTO lexicon(lexicon, rowid, terms) VALUES('delete', ?, ?)"
+FIND = "SELECT group_concat(rowid) FROM lexicon WHERE lexicon MATCH ? AND rowid > ?"
+_TERM = re.compile(r'[^\x00-\x20"\x7f]+')
+
+
+def create(connection: Connection) -> None:
+    connection.execute(CREATE)
+    connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES('secure-delete', 1)")
+
+
+def row_of(position: int, passage: int) -> int:
+    return position << PASSAGE_BITS | passage
+
+
+def rows(namespace: int, position: int, passages: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """(index row, prefixed terms) of a record's cleaned passages."""
+    prefix = f"{namespace}x"
+    part = f" {prefix}"
+    return [(row_of(position, number), prefix + text.replace(" ", part)) for number, text in passages]
+
+
+def postings(connection: Connection, namespace: int, terms: Iterable[str], after: int) -> dict[str, np.ndarray]:
+    """term -> sorted index rows after a position; terms that are in none are left out."""
+    bound = row_of(after + 1, 0) - 1
+    found = {}
+    for term in dict.fromkeys(terms):
+        if not _TERM.fullmatch(term):
+            continue
+        (text,) = connection.execute(FIND, (f'"{namespace}x{term}"', bound)).fetchone()
+        if text is not None:
+            found[term] = np.fromstring(text, np.int64, sep=",")
+    return found
+
+
+def terms_of(connection: Connection, namespace: int, positions: set[int]) -> dict[int, list[str]]:
+    """index row -> its terms, for records whose terms are known no more: a sweep of the namespace's vocabulary."""
+    _vocabulary(connection, "instance")
+    found: dict[int, list[str]] = {}
+    sql = "SELECT term, doc FROM temp.lexicon_instance WHERE term >= ? AND term < ?"
+    for term, row in connection.execute(sql, (f"{namespace}x", f"{namespace}y")):
+        if row >> PASSAGE_BITS in positions:
+            found.setdefault(row, []).append(term)
+    return found
+
+
+def remove(connection: Connection, namespace: int, positions: set[int]) -> None:
+    """Physically remove the rows of records."""
+    found = terms_of(connection, namespace, positions)
+    connection.executemany(DELETE, [(row, " ".join(terms)) for row, terms in found.items()])
+
+
+def count(connection: Connection, namespace: int) -> int:
+    """Postings of a namespace: what its records' `postings` must sum to."""
+    _vocabulary(connection, "row")
+    sql = "SELECT coalesce(sum(doc), 0) FROM temp.lexicon_row WHERE term >= ? AND term < ?"
+    (total,) = connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchone()
+    return int(total)
+
+
+def _vocabulary(connection: Connection, kind: str) -> None:
+    connection.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.lexicon_{kind} USING fts5vocab(main, lexicon, {kind})")

@@ -1,0 +1,280 @@
+"""Reading the log, hot rows and archived blocks alike, over a connection handed in. Writes nothing.
+
+Whatever is read is checked: a hot row against the chain, a block against its digest.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DamagedError
+from ..types import KINDS, RECORD_TYPES, Namespace, Record
+from .blocks import Block, BlockCache, block_digest, unpack_columns
+from .chain import GENESIS, Mark, content_hash, link
+from .rows import MAX_COUNT, PACK, PACKED, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
+from .schema import Connection, counter, value
+
+NEAR = 16  # positions closer than this are read in one sweep
+HOT = "SELECT position, packed, logged_at, chain, key, text, body FROM log WHERE position BETWEEN ? AND ? ORDER BY 1"
+HEAD = """SELECT max(ifnull((SELECT max(position) FROM log), 0),
+                     ifnull((SELECT last FROM blocks ORDER BY first DESC LIMIT 1), 0),
+                     ifnull((SELECT last FROM gaps ORDER BY first DESC LIMIT 1), 0)),
+                 coalesce((SELECT chain FROM log ORDER BY position DESC LIMIT 1),
+                          (SELECT chain FROM blocks ORDER BY first DESC LIMIT 1), zeroblob(32))"""
+
+
+def head_mark(connection: Connection) -> Mark:
+    position, chain = connection.execute(HEAD).fetchone()
+    return Mark(position, chain, counter(connection, "rechained"), counter(connection, "erasures"))
+
+
+def archived_upto(connection: Connection) -> int:
+    return value(connection, "SELECT last FROM blocks ORDER BY first DESC LIMIT 1") or 0
+
+
+def chain_before(connection: Connection, position: int) -> bytes:
+    """The chain hash of the last record before a position that is in the hot rows or just behind them."""
+    found = value(
+        connection, "SELECT chain FROM log WHERE position < ? ORDER BY position DESC LIMIT 1", (position,)
+    ) or value(connection, "SELECT chain FROM blocks WHERE last < ? ORDER BY first DESC LIMIT 1", (position,))
+    return found or GENESIS
+
+
+def namespace_id(connection: Connection, namespace: Namespace) -> int | None:
+    found: int | None = value(connection, "SELECT id FROM namespaces WHERE name=?", (namespace_json(namespace),))
+    return found
+
+
+class Directory:
+    """What the numbers of namespaces and names stand for. Numbers are never given twice, so it only grows."""
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self.namespaces: dict[int, Namespace] = {}
+        self.names: dict[int, str | None] = {0: None}
+
+    def refresh(self, connection: Connection) -> None:
+        for number, name in connection.execute("SELECT id, name FROM namespaces"):
+            self.namespaces[number] = namespace_of_json(name)
+        after = max(self.names)
+        for number, name in connection.execute("SELECT id, name FROM names WHERE id > ?", (after,)):
+            self.names[number] = name
+
+
+class BlockRow(NamedTuple):
+    """A block's row without its bytes."""
+
+    first: int
+    last: int
+    before: bytes
+    chain: bytes
+    digest: bytes
+
+
+class Log:
+    """The records of one file, through any of its connections."""
+
+    def __init__(self, shown: str) -> None:
+        self.shown = shown
+        self.cache = BlockCache()
+        self.directory = Directory()
+
+    def forget(self) -> None:
+        """Drop what was cached: something was erased."""
+        self.cache.clear()
+        self.directory.clear()
+
+    # ---- numbers to words
+
+    def namespace(self, connection: Connection, number: int) -> Namespace:
+        if number not in self.directory.namespaces:
+            self.directory.refresh(connection)
+        try:
+            return self.directory.namespaces[number]
+        except KeyError:
+            raise DamagedError(f"{self.shown}: namespace number {number} is not there; restore a backup") from None
+
+    def name(self, connection: Connection, number: int) -> str | None:
+        if number not in self.directory.names:
+            self.directory.refresh(connection)
+        try:
+            return self.directory.names[number]
+        except KeyError:
+            raise DamagedError(f"{self.shown}: name number {number} is not there; restore a backup") from None
+
+    # ---- columns
+
+    def rows(self, connection: Connection, namespace: int | None, after: int, upto: int | None = None) -> np.ndarray:
+        """PACKED rows with after < position <= upto in log order, of one namespace or of all."""
+        upto = (1 << 62) if upto is None else upto
+        parts = [self._block_rows(blob, first, namespace) for first, blob in _blocks_of(connection, namespace, after)]
+        where = "" if namespace is None else "namespace=?3 AND"
+        sql = f"SELECT packed FROM log INDEXED BY log_columns WHERE {where} position > ?1 AND position <= ?2"
+        bindings = (after, upto) if namespace is None else (after, upto, namespace)
+        parts.append(np.frombuffer(b"".join([blob for (blob,) in connection.execute(sql, bindings)]), PACKED))
+        rows = np.concatenate(parts)
+        if namespace is None:
+            rows = rows[np.argsort(rows["position"], kind="stable")]
+        return rows[(rows["position"] > after) & (rows["position"] <= upto)]
+
+    def select(
+        self,
+        connection: Connection,
+        namespace: Namespace | None,
+        after: int,
+        upto: int | None,
+        episode: str | None,
+        types: Sequence[str] | None,
+    ) -> list[int]:
+        """Positions of the records that a scan is to give."""
+        number = None if namespace is None else namespace_id(connection, namespace)
+        if namespace is not None and number is None:
+            return []
+        rows = self.rows(connection, number, after, upto)
+        if episode is not None:
+            name = value(connection, "SELECT id FROM names WHERE name=?", (episode,))
+            rows = rows[rows["episode"] == (name or MAX_COUNT)]
+        if types is not None:
+            rows = rows[np.isin(rows["type"], [TYPE_NUMBER.get(name, 255) for name in types])]
+        positions: list[int] = rows["position"].tolist()
+        return positions
+
+    def _block_rows(self, blob: bytes, first: int, namespace: int | None) -> np.ndarray:
+        rows = unpack_columns(blob, f"{self.shown}: the block at position {first}")
+        return rows if namespace is None else rows[rows["namespace"] == namespace]
+
+    # ---- records
+
+    def block(self, connection: Connection, row: BlockRow) -> Block:
+        block = self.cache.get(row.digest)
+        if block is None:
+            what = f"{self.shown}: the block of positions {row.first} to {row.last}"
+            columns, data = connection.execute(
+                "SELECT columns, data FROM blocks WHERE first=?", (row.first,)
+            ).fetchone()
+            if block_digest(row.first, row.last, row.before, row.chain, columns, data) != row.digest:
+                raise DamagedError(f"{what} does not match its digest; restore it from a backup")
+            block = Block(unpack_columns(columns, what), data, what)
+            self.cache.put(row.digest, block)
+        return block
+
+    def block_at(self, connection: Connection, position: int) -> BlockRow | None:
+        sql = "SELECT first, last, before, chain, digest FROM blocks WHERE first <= ? ORDER BY first DESC LIMIT 1"
+        row = connection.execute(sql, (position,)).fetchone()
+        return None if row is None or row[1] < position else BlockRow(*row)
+
+    def block_rows(self, connection: Connection, after: int = 0) -> Iterator[BlockRow]:
+        sql = "SELECT first, last, before, chain, digest FROM blocks WHERE last > ? ORDER BY first"
+        return itertools.starmap(BlockRow, connection.execute(sql, (after,)).fetchall())
+
+    def block_entries(self, connection: Connection, row: BlockRow) -> Iterator[Entry]:
+        block = self.block(connection, row)
+        for place in range(len(block.rows)):
+            yield self._block_entry(connection, block, place)
+
+    def _block_entry(self, connection: Connection, block: Block, place: int) -> Entry:
+        return block.entry(place, lambda n: self.namespace(connection, n), lambda n: self.name(connection, n))
+
+    def hot(self, connection: Connection, first: int, last: int) -> Iterator[tuple[Entry, bytes]]:
+        """Hot entries with their chain hashes, each checked against the one before."""
+        chain = chain_before(connection, first)
+        for row in connection.execute(HOT, (first, last)):
+            entry = self.hot_entry(connection, row)
+            chain = self.next_chain(chain, entry)
+            if chain != row[3]:
+                raise DamagedError(f"{self.shown}: the record at position {row[0]} was changed; restore a backup")
+            yield entry, chain
+
+    def next_chain(self, chain: bytes, entry: Entry) -> bytes:
+        name = namespace_json(entry.record.namespace).encode()
+        return link(chain, content_hash(entry.record, name, entry.length, entry.postings), entry.record.position)
+
+    def hot_entry(self, connection: Connection, row: Sequence[object]) -> Entry:
+        position, packed, logged_at, _, key, text, body = row
+        try:
+            where, namespace, episode, actor, tokens, length, postings, type_, kind = PACK.unpack(packed)
+            record = Record(
+                type=RECORD_TYPES[type_],  # type: ignore[arg-type]
+                namespace=self.namespace(connection, namespace),
+                episode=self.name(connection, episode),
+                kind=None if kind < 0 else KINDS[kind],
+                actor=self.name(connection, actor),
+                text=text,  # type: ignore[arg-type]
+                body=body,  # type: ignore[arg-type]
+                key=key,  # type: ignore[arg-type]
+                logged_at=logged_at,  # type: ignore[arg-type]
+                tokens=tokens,
+                position=where,
+            )
+        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+            raise DamagedError(f"{self.shown}: the record at position {position} was changed: {error}") from error
+        return Entry(record, length, postings)
+
+    def entries(self, connection: Connection, positions: Iterable[int]) -> dict[int, Entry]:
+        """The entries at these positions that are there."""
+        found: dict[int, Entry] = {}
+        wanted = sorted(set(positions))
+        edge = archived_upto(connection)
+        self._from_blocks(connection, [p for p in wanted if p <= edge], found)
+        for run in _runs([p for p in wanted if p > edge]):
+            keep = set(run)
+            for entry, _ in self.hot(connection, run[0], run[-1]):
+                if entry.record.position in keep:
+                    found[entry.record.position] = entry
+        return found
+
+    def _from_blocks(self, connection: Connection, wanted: list[int], found: dict[int, Entry]) -> None:
+        row: BlockRow | None = None
+        for position in wanted:
+            if row is None or position > row.last:
+                row = self.block_at(connection, position)
+            if row is None:
+                continue
+            block = self.block(connection, row)
+            place = block.index.get(position)
+            if place is not None:
+                found[position] = self._block_entry(connection, block, place)
+
+    def texts(self, connection: Connection, positions: Iterable[int]) -> dict[int, str]:
+        """Texts only, unchecked where hot: for callers that have a digest of what they make from them."""
+        wanted = sorted(set(positions))
+        edge = archived_upto(connection)
+        found: dict[int, str] = {}
+        row: BlockRow | None = None
+        for position in itertools.takewhile(lambda p: p <= edge, wanted):
+            if row is None or position > row.last:
+                row = self.block_at(connection, position)
+            block = None if row is None else self.block(connection, row)
+            if block is not None and position in block.index:
+                found[position] = block.text(block.index[position])
+        for run in _runs([p for p in wanted if p > edge]):
+            sql = "SELECT position, text FROM log WHERE position BETWEEN ? AND ?"
+            found.update(connection.execute(sql, (run[0], run[-1])))
+        return found
+
+
+def _blocks_of(connection: Connection, namespace: int | None, after: int) -> Iterator[tuple[int, bytes]]:
+    if namespace is None:
+        sql = "SELECT first, columns FROM blocks WHERE last > ? ORDER BY first"
+        return iter(connection.execute(sql, (after,)))
+    sql = """SELECT first, columns FROM block_namespaces JOIN blocks ON block = first
+             WHERE namespace = ? AND last > ? ORDER BY block"""
+    return iter(connection.execute(sql, (namespace, after)))
+
+
+def _runs(positions: list[int]) -> Iterator[list[int]]:
+    """Neighbours together."""
+    run: list[int] = []
+    for position in positions:
+        if run and position - run[-1] > NEAR:
+            yield run
+            run = []
+        run.append(position)
+    if run:
+        yield run

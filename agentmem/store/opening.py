@@ -1,0 +1,206 @@
+"""Opening a memory file: making or migrating it, its settings, and whether it still ends where its anchor says.
+
+Knows nothing of what is done with an open file.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+
+import apsw
+
+from ..errors import DamagedError, NotAMemoryError, ReadOnlyError, SettingsError, StoreError
+from ..types import Durability
+from . import lexicon
+from .chain import Anchor, Mark, read_anchor
+from .files import FileLock, Files, os_errors
+from .log import HEAD, Log, head_mark
+from .schema import FORMAT, Connection, connect, format_of, migrate, sqlite_errors, value
+from .upkeep import add_gaps
+
+logger = logging.getLogger("agentmem")
+DEFAULTS: Mapping[str, str] = {"retain": "keep", "horizon": "20000"}
+Settings = Mapping[str, str | None]
+
+
+def prepare_file(paths: Files, settings: Settings, durability: Durability) -> Anchor:
+    """Make the file, or migrate and check it, under its lock; returns its anchor, standing where the log ends."""
+    paths.check()
+    with os_errors(paths.shown):
+        fresh = paths.empty()
+        lock = FileLock(paths.lock)
+        try:
+            with lock:
+                anchor = Anchor(paths.anchor)
+                _set_up(paths, settings, anchor)
+                if fresh and not paths.private:
+                    anchor.sync()
+                    paths.sync_directory()
+        finally:
+            lock.close()
+    if durability not in ("power", "process"):
+        raise SettingsError(f"durability {durability!r} is unknown; use 'power' or 'process'")
+    return anchor
+
+
+def _set_up(paths: Files, settings: Settings, anchor: Anchor) -> None:
+    expected = read_anchor(paths.anchor)
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    with sqlite_errors(paths.shown):
+        connection = connect(paths.database, flags=flags)
+    try:
+        with sqlite_errors(paths.shown, connection):
+            number = format_of(connection, paths.shown)
+            if not number:
+                connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            if value(connection, "PRAGMA journal_mode=WAL") != "wal":
+                raise StoreError(f"{paths.shown}: its file system lacks shared memory for WAL; use a local disk")
+            connection.execute("BEGIN IMMEDIATE")
+            _migrate(connection, number, settings)
+            check_settings(connection, settings, paths.shown)
+            mark = _compare(connection, paths, anchor, expected)
+            connection.execute("COMMIT")
+            anchor.reset(mark)
+    finally:
+        connection.close()
+
+
+def _migrate(connection: Connection, number: int, settings: Settings) -> None:
+    if number < FORMAT:
+        migrate(connection, number)
+    if not number:
+        chosen = {**DEFAULTS, **{name: text for name, text in settings.items() if text is not None}}
+        connection.executemany("INSERT INTO settings VALUES(?, ?)", list(chosen.items()))
+        if chosen["retain"] == "keep":
+            lexicon.create(connection)
+
+
+def check_settings(connection: Connection, settings: Settings, shown: str) -> None:
+    """Raises SettingsError for a setting given that the file has otherwise; unknown ones are the caller's own."""
+    for name, given in settings.items():
+        if given is None:
+            continue
+        there = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+        if there != given:
+            raise SettingsError(
+                f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={given!r}; "
+                "leave it out or make a new memory"
+            )
+
+
+# ---- database and anchor
+
+
+def _compare(connection: Connection, paths: Files, anchor: Anchor, expected: Mark | None) -> Mark:
+    """Raises DamagedError if acknowledged records are missing; else where the log and its anchor now end."""
+    mark = head_mark(connection)
+    if expected is None:
+        if anchor.existed or mark.position:
+            _note_anchor(connection, paths, anchor.existed, mark)
+        return mark
+    if mark.position < expected.position:
+        if (lost := lost_for_good(mark, expected)) is not None:
+            raise DamagedError(lost_message(paths.shown, lost))
+        _note_loss(connection, paths, mark, expected)
+        return replace(head_mark(connection), durable=expected.durable)
+    check_mark(connection, mark, expected, paths.shown)
+    return replace(mark, durable=min(expected.durable, mark.position))
+
+
+def lost_for_good(mark: Mark, expected: Mark) -> tuple[int, int] | None:
+    """Positions that were on the disk itself and are not there."""
+    return (mark.position + 1, expected.durable) if mark.position < expected.durable else None
+
+
+def lost_message(shown: str, lost: tuple[int, int]) -> str:
+    return (
+        f"{shown} ends before position {lost[0]} and its anchor says that records up to {lost[1]} were stored; restore "
+        f"{shown} from a backup, or, if it was replaced on purpose, remove {shown}-anchor"
+    )
+
+
+def check_mark(connection: Connection, mark: Mark, expected: Mark, shown: str) -> None:
+    """Raises DamagedError if the log is not the one the anchor was written for."""
+    if mark.rechained < expected.rechained:
+        raise DamagedError(
+            f"{shown} is older than its anchor: {expected.erasures - mark.erasures} erasures and "
+            f"{expected.rechained - mark.rechained} changes of the log are missing; restore the newest copy, or remove "
+            f"{shown}-anchor to accept this one"
+        )
+    if mark.rechained > expected.rechained:
+        return
+    there = mark.hash if expected.position == mark.position else _chain_at(connection, expected.position)
+    if there is not None and there != expected.hash:
+        raise DamagedError(
+            f"{shown} was changed at or before position {expected.position}: its chain hash is {there.hex()[:16]} and "
+            f"the anchor's {expected.hash.hex()[:16]}; restore it from a backup"
+        )
+
+
+def _chain_at(connection: Connection, position: int) -> bytes | None:
+    """The stored chain hash at a position; None inside a block, where `verify` computes it."""
+    return value(connection, "SELECT chain FROM log WHERE position=?", (position,)) or value(
+        connection, "SELECT chain FROM blocks WHERE last=?", (position,)
+    )
+
+
+def _note_anchor(connection: Connection, paths: Files, existed: bool, mark: Mark) -> None:
+    what = "unreadable" if existed else "missing"
+    text = f"the anchor was {what} when the file was opened at position {mark.position}: a lost end cannot be told"
+    logger.warning("%s: %s", paths.shown, text)
+    connection.execute("INSERT INTO notes(text) VALUES(?)", (text,))
+
+
+def _note_loss(connection: Connection, paths: Files, mark: Mark, expected: Mark) -> None:
+    first, last = mark.position + 1, expected.position
+    text = f"records {first} to {last}, logged with durability 'process', were lost in a crash of the machine"
+    logger.warning("%s: %s", paths.shown, text)
+    connection.execute("INSERT INTO notes(text) VALUES(?)", (text,))
+    add_gaps(connection, set(range(first, last + 1)), "lost")
+
+
+# ---- reading only
+
+
+def check_readable(connection: Connection, paths: Files, settings: Settings) -> None:
+    """What opening checks, without writing anything."""
+    if not format_of(connection, paths.shown):
+        raise NotAMemoryError(f"{paths.shown} is empty; open it for writing once to make a memory")
+    check_settings(connection, settings, paths.shown)
+
+
+def check_anchor(connection: Connection, paths: Files, expected: Mark | None) -> None:
+    """`expected` was read before the connection's snapshot began."""
+    if expected is None:
+        return
+    mark = head_mark(connection)
+    if (lost := lost_for_good(mark, expected)) is not None:
+        raise DamagedError(lost_message(paths.shown, lost))
+    if mark.position >= expected.position:
+        check_mark(connection, mark, expected, paths.shown)
+
+
+def needs_immutable(paths: Files) -> bool:
+    """Whether SQLite can read the file only if told that nobody writes it; raises ReadOnlyError if somebody did."""
+    try:
+        connection = connect(paths.database, flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            connection.execute(HEAD).fetchone()
+            return False
+        finally:
+            connection.close()
+    except (apsw.CantOpenError, apsw.ReadOnlyError) as error:
+        if paths.size(paths.wal):
+            raise ReadOnlyError(
+                f"{paths.shown} has unfinished writes in {paths.wal} and its directory cannot be written; open it once "
+                "where it can, or copy it"
+            ) from error
+        return os.path.exists(paths.database)
+    except apsw.Error:
+        return False
+
+
+__all__ = ["Log", "check_anchor", "check_readable", "needs_immutable", "prepare_file"]

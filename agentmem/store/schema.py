@@ -1,0 +1,146 @@
+"""The tables of a memory file, their numbered migrations, and how a connection to it is set up. Knows no records."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import apsw
+
+from ..errors import (
+    AgentMemError,
+    ClosedError,
+    DamagedError,
+    FullError,
+    LockedError,
+    NewerFormatError,
+    NotAMemoryError,
+    ReadOnlyError,
+    StoreError,
+    TooLargeError,
+)
+from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
+
+Connection = Any  # apsw.Connection; apsw ships no types
+
+APPLICATION_ID = 0x61674D31
+
+FORMAT_1 = """
+CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE namespaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL,
+                        watermark INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'');
+CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
+CREATE TABLE log(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, packed BLOB NOT NULL, logged_at REAL NOT NULL,
+                 chain BLOB NOT NULL, key TEXT, text TEXT NOT NULL, body TEXT NOT NULL);
+CREATE INDEX log_columns ON log(namespace, position, packed);
+CREATE TABLE blocks(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, before BLOB NOT NULL,
+                    chain BLOB NOT NULL, digest BLOB NOT NULL, columns BLOB NOT NULL, data BLOB NOT NULL);
+CREATE TABLE block_namespaces(namespace INTEGER, block INTEGER, PRIMARY KEY(namespace, block)) WITHOUT ROWID;
+CREATE TABLE gaps(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, why TEXT NOT NULL);
+CREATE TABLE notes(id INTEGER PRIMARY KEY, text TEXT NOT NULL, reported INTEGER NOT NULL DEFAULT 0);
+CREATE TABLE keys(digest BLOB PRIMARY KEY, position INTEGER, content BLOB) WITHOUT ROWID;
+CREATE TABLE blobs(digest BLOB PRIMARY KEY, data BLOB NOT NULL);
+CREATE TABLE blob_uses(digest BLOB, position INTEGER, PRIMARY KEY(digest, position)) WITHOUT ROWID;
+CREATE TABLE batches(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL,
+                     namespace INTEGER NOT NULL, kind TEXT NOT NULL, digest BLOB NOT NULL,
+                     payload BLOB NOT NULL);
+CREATE INDEX batches_of ON batches(namespace, kind, first);
+"""
+
+# Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
+MIGRATIONS: tuple[str, ...] = (FORMAT_1,)
+FORMAT = len(MIGRATIONS)
+
+
+def connect(path: str, *, flags: int | None = None) -> Connection:
+    """A connection set up for a memory file."""
+    if flags is None:
+        flags = apsw.SQLITE_OPEN_READWRITE
+    connection = apsw.Connection(path, flags=flags)
+    connection.set_busy_timeout(int(LOCK_SECONDS * 1000))
+    for pragma in (
+        "foreign_keys=ON",
+        "trusted_schema=OFF",
+        "cell_size_check=ON",
+        "secure_delete=ON",
+        "temp_store=MEMORY",
+        "mmap_size=0",
+        "cache_size=-8000",
+    ):
+        connection.execute(f"PRAGMA {pragma}").fetchall()
+    return connection
+
+
+def value(connection: Connection, sql: str, bindings: Sequence[Any] = ()) -> Any:
+    """The first column of the first row, or None."""
+    row = connection.execute(sql, bindings).fetchone()
+    return None if row is None else row[0]
+
+
+def format_of(connection: Connection, shown: str) -> int:
+    """The format number of a file, 0 for a new one. Raises NotAMemoryError, NewerFormatError."""
+    application = value(connection, "PRAGMA application_id")
+    number: int = value(connection, "PRAGMA user_version")
+    tables = value(connection, "SELECT count(*) FROM sqlite_schema")
+    if application != APPLICATION_ID and (application or tables):
+        raise NotAMemoryError(f"{shown} is an SQLite database of another application; give the path of a memory")
+    if number > FORMAT:
+        raise NewerFormatError(
+            f"{shown} has format {number} and this agentmem reads up to {FORMAT}; upgrade agentmem to open it"
+        )
+    return number
+
+
+def migrate(connection: Connection, number: int) -> None:
+    """Bring a file of format `number` to FORMAT, inside the caller's transaction."""
+    for step in MIGRATIONS[number:]:
+        connection.execute(step)
+    connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version={FORMAT}")
+
+
+def count_up(connection: Connection, name: str, by: int = 1) -> int:
+    """Add to a counter of the file and return its new value; a counter starts at 0 and never falls."""
+    return int(
+        value(
+            connection,
+            "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2 RETURNING value",
+            (name, by),
+        )
+    )
+
+
+def counter(connection: Connection, name: str) -> int:
+    return value(connection, "SELECT value FROM counters WHERE name=?", (name,)) or 0
+
+
+def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:
+    """The error of the tree for what SQLite said about the file `shown`; `system` is the errno behind it."""
+    if isinstance(error, apsw.FullError) or (isinstance(error, apsw.IOError) and system in NO_SPACE):
+        return FullError(f"no space left for {shown} ({error}); free some and try again: nothing was half-written")
+    if isinstance(error, apsw.NotADBError):
+        return NotAMemoryError(f"{shown} is not a memory file ({error}); give the path of a memory or of a new file")
+    if isinstance(error, apsw.CorruptError):
+        return DamagedError(f"{shown} is damaged ({error}); restore it from a backup")
+    if isinstance(error, apsw.BusyError | apsw.LockedError):
+        return LockedError(f"{shown} was locked by another process for {LOCK_SECONDS:g} s ({error}); try again later")
+    if isinstance(error, apsw.ReadOnlyError | apsw.PermissionsError) or system in NO_WRITING:
+        return ReadOnlyError(f"{shown} cannot be written ({error}); check its permissions or open it read-only")
+    if isinstance(error, apsw.TooBigError):
+        return TooLargeError(f"a value is larger than {shown} can hold ({error}); split it")
+    if isinstance(error, apsw.ConnectionClosedError):
+        return ClosedError(f"{shown} was closed; open it again")
+    return StoreError(f"{shown}: {type(error).__name__}: {error}; check the disk, then open the memory again")
+
+
+@contextmanager
+def sqlite_errors(shown: str, connection: Connection = None) -> Iterator[None]:
+    try:
+        yield
+    except apsw.Error as error:
+        system = 0
+        if connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):
+            system = connection.system_errno
+        raise translate(error, shown, system) from error

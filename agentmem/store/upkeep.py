@@ -1,0 +1,310 @@
+"""Archiving, rewriting and erasing: what changes how, or whether, records are stored. Knows no locks.
+
+Rewriting and erasing share one sweep: from the first changed record on, every block and row is read, edited, chained
+anew and written back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import DamagedError, NotFoundError
+from ..types import Record
+from . import derived, lexicon
+from .blocks import Packing, block_digest, pack_columns, pack_data
+from .commit import Transaction
+from .derived import Derived
+from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
+from .rows import PACKED, Entry, blob_names, content_key, key_digest, measure, pack, passages
+from .schema import Connection, count_up, value
+
+Terms = Callable[[Record], tuple[str, ...]]
+Edit = Callable[[Entry], Entry | None]
+SWEEP = 500  # hot rows read and written at a time
+
+
+class Piece(NamedTuple):
+    """A stretch of the log ready to become a block, compressed outside any lock."""
+
+    first: int
+    last: int
+    count: int
+    rechained: int
+    before: bytes
+    chain: bytes
+    columns: bytes
+    data: bytes
+    namespaces: tuple[int, ...]
+
+
+def packed_rows(entries: Sequence[Entry], numbers: Callable[[Record], tuple[int, int, int]]) -> np.ndarray:
+    return np.frombuffer(b"".join(pack(entry, *numbers(entry.record)) for entry in entries), PACKED)
+
+
+class Upkeep:
+    """The slow verbs of one file."""
+
+    def __init__(self, log: Log, made: Derived, packing: Packing, indexed: bool, terms: Terms | None) -> None:
+        self.log, self.made, self.packing, self.indexed, self.terms = log, made, packing, indexed, terms
+
+    def _numbers(self, connection: Connection) -> Callable[[Record], tuple[int, int, int]]:
+        """Namespace, episode and actor of a stored record as numbers."""
+        self.log.directory.refresh(connection)
+        namespaces = {name: number for number, name in self.log.directory.namespaces.items()}
+        names = {name: number for number, name in self.log.directory.names.items()}
+        return lambda record: (namespaces[record.namespace], names[record.episode], names[record.actor])
+
+    # ---- archiving
+
+    def next_piece(self, connection: Connection, upto: int) -> Piece | None:
+        """The next stretch of hot rows up to a position, with a last block that is still small."""
+        rechained = head_mark(connection).rechained
+        edge = archived_upto(connection)
+        chain = chain_before(connection, edge + 1)
+        small, entries = self._small_block(connection)
+        known, size = len(entries), sum(_weight(entry) for entry in entries)
+        before = chain if small is None else small.before
+        for entry, hashed in self.log.hot(connection, edge + 1, upto):
+            entries.append(entry)
+            chain, size = hashed, size + _weight(entry)
+            if size >= self.packing.raw:
+                break
+        if len(entries) == known:
+            return None
+        piece = self._piece(connection, entries, rechained, before, chain)
+        return piece if small is None else piece._replace(first=small.first)
+
+    def _small_block(self, connection: Connection) -> tuple[BlockRow | None, list[Entry]]:
+        row = connection.execute(
+            "SELECT first, last, before, chain, digest, length(data) FROM blocks ORDER BY first DESC LIMIT 1"
+        ).fetchone()
+        if row is None or row[5] > self.packing.raw // 8:
+            return None, []
+        small = BlockRow(*row[:5])
+        entries = list(self.log.block_entries(connection, small))
+        return (small, entries) if sum(map(_weight, entries)) <= self.packing.raw // 2 else (None, [])
+
+    def _piece(
+        self, connection: Connection, entries: list[Entry], rechained: int, before: bytes, chain: bytes
+    ) -> Piece:
+        rows = packed_rows(entries, self._numbers(connection))
+        first, last = entries[0].record.position, entries[-1].record.position
+        level = self.packing.level
+        columns, data = pack_columns(rows, level), pack_data(entries, level)
+        namespaces = tuple(np.unique(rows["namespace"]).tolist())
+        return Piece(first, last, len(entries), rechained, before, chain, columns, data, namespaces)
+
+    def move(self, transaction: Transaction, piece: Piece) -> int:
+        """Put a piece in the place of its rows; 0 if another process did so, or rewrote them, first."""
+        connection = transaction.connection
+        edge = archived_upto(connection)
+        if transaction.mark.rechained != piece.rechained or edge >= piece.last:
+            return 0
+        moved: int = value(connection, "SELECT count(*) FROM log WHERE position <= ?", (piece.last,))
+        old: int = value(connection, "SELECT ifnull(sum(count), 0) FROM blocks WHERE first >= ?", (piece.first,))
+        if moved + old != piece.count:
+            return 0
+        connection.execute("DELETE FROM block_namespaces WHERE block >= ?", (piece.first,))
+        connection.execute("DELETE FROM blocks WHERE first >= ?", (piece.first,))
+        connection.execute("DELETE FROM log WHERE position <= ?", (piece.last,))
+        self._put_block(connection, piece)
+        return moved
+
+    def _put_block(self, connection: Connection, piece: Piece) -> None:
+        digest = block_digest(piece.first, piece.last, piece.before, piece.chain, piece.columns, piece.data)
+        connection.execute(
+            "INSERT OR REPLACE INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+            (piece.first, piece.last, piece.count, piece.before, piece.chain, digest, piece.columns, piece.data),
+        )
+        rows = [(namespace, piece.first) for namespace in piece.namespaces]
+        connection.execute("DELETE FROM block_namespaces WHERE block=?", (piece.first,))
+        connection.executemany("INSERT INTO block_namespaces VALUES(?, ?)", rows)
+
+    # ---- the sweep
+
+    def sweep(self, transaction: Transaction, changed: set[int], edit: Edit) -> None:
+        """Apply `edit` to the changed positions and chain everything from the first of them on anew."""
+        connection, first = transaction.connection, min(changed)
+        numbers = self._numbers(connection)
+        chain = self._sweep_blocks(connection, first, changed, edit)
+        edge = archived_upto(connection)
+        chain = self._sweep_hot(connection, max(first, edge + 1), chain, changed, edit, numbers)
+        count_up(connection, "rechained")
+        transaction.mark = head_mark(connection)
+        if transaction.mark.hash != chain and transaction.mark.position:
+            raise DamagedError(f"{self.log.shown}: the chain did not close after a rewrite; nothing was changed")
+
+    def _sweep_blocks(self, connection: Connection, first: int, changed: set[int], edit: Edit) -> bytes:
+        chain: bytes | None = None
+        for row in self.log.block_rows(connection, first - 1):
+            before = row.before if chain is None else chain
+            old = list(self.log.block_entries(connection, row))
+            new = [e for e in (edit(e) if e.record.position in changed else e for e in old) if e is not None]
+            chain = before
+            for entry in new:
+                chain = self.log.next_chain(chain, entry)
+            if not new:
+                connection.execute("DELETE FROM blocks WHERE first=?", (row.first,))
+                connection.execute("DELETE FROM block_namespaces WHERE block=?", (row.first,))
+            elif any(entry.record.position in changed for entry in old):
+                piece = self._piece(connection, new, 0, before, chain)
+                self._put_block(connection, piece._replace(first=row.first, last=row.last))
+            else:
+                self._rechain_block(connection, row, before, chain)
+        return chain_before(connection, first) if chain is None else chain
+
+    def _rechain_block(self, connection: Connection, row: BlockRow, before: bytes, chain: bytes) -> None:
+        columns, data = connection.execute("SELECT columns, data FROM blocks WHERE first=?", (row.first,)).fetchone()
+        digest = block_digest(row.first, row.last, before, chain, columns, data)
+        sql = "UPDATE blocks SET before=?, chain=?, digest=? WHERE first=?"
+        connection.execute(sql, (before, chain, digest, row.first))
+
+    def _sweep_hot(
+        self,
+        connection: Connection,
+        first: int,
+        chain: bytes,
+        changed: set[int],
+        edit: Edit,
+        numbers: Callable[[Record], tuple[int, int, int]],
+    ) -> bytes:
+        while rows := connection.execute(f"{HOT} LIMIT {SWEEP}", (first, 1 << 62)).fetchall():
+            updates, hashes = [], []
+            for row in rows:
+                entry: Entry | None = self.log.hot_entry(connection, row)
+                if row[0] in changed:
+                    entry = edit(entry)  # type: ignore[arg-type]
+                    if entry is None:
+                        connection.execute("DELETE FROM log WHERE position=?", (row[0],))
+                        continue
+                    packed = pack(entry, *numbers(entry.record))
+                    updates.append((packed, entry.record.text, entry.record.body, row[0]))
+                chain = self.log.next_chain(chain, entry)  # type: ignore[arg-type]
+                hashes.append((chain, row[0]))
+            connection.executemany("UPDATE log SET packed=?, text=?, body=? WHERE position=?", updates)
+            connection.executemany("UPDATE log SET chain=? WHERE position=?", hashes)
+            first = rows[-1][0] + 1
+        return chain
+
+    def _found(self, connection: Connection, positions: Iterable[int]) -> dict[int, Entry]:
+        wanted = set(positions)
+        found = self.log.entries(connection, wanted)
+        for position in sorted(wanted - set(found)):
+            sql = "SELECT 1 FROM gaps WHERE ? BETWEEN first AND last"
+            if value(connection, sql, (position,)) is None:
+                raise NotFoundError(f"{self.log.shown} has no record at position {position}; nothing was changed")
+        return found
+
+    def _touched(self, connection: Connection, entries: Iterable[Entry]) -> dict[int, set[int]]:
+        """Namespace number -> positions."""
+        numbers, touched = self._numbers(connection), dict[int, set[int]]()
+        for entry in entries:
+            touched.setdefault(numbers(entry.record)[0], set()).add(entry.record.position)
+        return touched
+
+    # ---- rewriting
+
+    def rewrite(self, transaction: Transaction, texts: dict[int, tuple[str, str]]) -> None:
+        connection = transaction.connection
+        found = self._found(connection, texts)
+        if not found:
+            return
+        touched = self._touched(connection, found.values())
+        batches = [(n, c) for n, at in touched.items() for _, c in self.made.touching(connection, n, at)]
+        new = {position: self._rewritten(entry, *texts[position]) for position, entry in found.items()}
+        for position, entry in found.items():
+            self._keep_key(connection, entry.record)
+            self._move_blobs(connection, position, entry.record.body, new[position].record.body)
+        self._reindex(connection, touched, new)
+        self.sweep(transaction, set(found), lambda entry: new[entry.record.position])
+        for number, crystals in batches:
+            self.made.refold(connection, number, crystals)
+        for number in touched:
+            derived.bump(connection, number)
+
+    def _rewritten(self, entry: Entry, text: str, body: str) -> Entry:
+        record = replace(entry.record, text=text, body=body)
+        if self.terms is None:
+            return Entry(record, entry.length, entry.postings)
+        return Entry(record, *measure(passages(self.terms(record))))
+
+    def _keep_key(self, connection: Connection, record: Record) -> None:
+        """A retry of what was logged must still be recognised when its text is gone."""
+        if record.key is not None:
+            sql = "UPDATE keys SET content=coalesce(content, ?) WHERE digest=?"
+            connection.execute(sql, (content_key(record), key_digest(record.namespace, record.key)))
+
+    def _reindex(self, connection: Connection, touched: dict[int, set[int]], new: dict[int, Entry]) -> None:
+        if not self.indexed or self.terms is None:
+            return
+        for number, positions in touched.items():
+            lexicon.remove(connection, number, positions)
+            for position in sorted(positions):
+                rows = lexicon.rows(number, position, passages(self.terms(new[position].record)))
+                connection.executemany(lexicon.INSERT, rows)
+
+    def _move_blobs(self, connection: Connection, position: int, old: str, new: str) -> None:
+        gone = [bytes.fromhex(name) for name in blob_names(old) - blob_names(new)]
+        sql = "DELETE FROM blob_uses WHERE digest=? AND position=?"
+        connection.executemany(sql, [(digest, position) for digest in gone])
+        sql = "DELETE FROM blobs WHERE digest=?1 AND NOT EXISTS(SELECT 1 FROM blob_uses WHERE digest=?1)"
+        connection.executemany(sql, [(digest,) for digest in gone])
+
+    # ---- erasing
+
+    def erase(self, transaction: Transaction, positions: Sequence[int]) -> int:
+        """Remove records and all that was made of their namespaces; returns how many there were."""
+        connection = transaction.connection
+        found = self._found(connection, positions)
+        if not found:
+            return 0
+        touched = self._touched(connection, found.values())
+        for position, entry in found.items():
+            if entry.record.key is not None:
+                digest = key_digest(entry.record.namespace, entry.record.key)
+                connection.execute("UPDATE keys SET position=NULL, content=NULL WHERE digest=?", (digest,))
+            self._move_blobs(connection, position, entry.record.body, "{}")
+        for number, at in touched.items():
+            if self.indexed:
+                lexicon.remove(connection, number, at)
+            derived.discard(connection, number)
+        add_gaps(connection, set(found), "erased")
+        count_up(connection, "erasures")
+        self.sweep(transaction, set(found), lambda entry: None)
+        self._drop_names(connection)
+        return len(found)
+
+    def _drop_names(self, connection: Connection) -> None:
+        """Names and namespaces that no record bears any more go too."""
+        rows = self.log.rows(connection, None, 0)
+        for table, used in (
+            ("names", set(rows["episode"].tolist()) | set(rows["actor"].tolist())),
+            ("namespaces", set(rows["namespace"].tolist())),
+        ):
+            numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
+            gone = [(number,) for number in numbers if number not in used]
+            connection.executemany(f"DELETE FROM {table} WHERE id=?", gone)
+
+
+def add_gaps(connection: Connection, positions: set[int], why: str) -> None:
+    """Remember positions that hold no record any more, neighbours as one gap."""
+    old = connection.execute("SELECT first, last FROM gaps WHERE why=?", (why,)).fetchall()
+    spans = sorted([*old, *((position, position) for position in positions)])
+    merged: list[list[int]] = []
+    for first, last in spans:
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1][1] = max(merged[-1][1], last)
+        else:
+            merged.append([first, last])
+    connection.execute("DELETE FROM gaps WHERE why=?", (why,))
+    connection.executemany("INSERT INTO gaps VALUES(?, ?, ?)", [(*span, why) for span in merged])
+
+
+def _weight(entry: Entry) -> int:
+    """Roughly the bytes of an entry in a block before compression; lengths in characters will do."""
+    record = entry.record
+    return 64 + len(record.text) + len(record.body) + len(record.key or "")

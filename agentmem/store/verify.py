@@ -1,0 +1,211 @@
+"""Checking a whole file in one snapshot: the chain, the anchor, the indexes and everything made from the log.
+
+Repairs nothing, and goes on after a problem to find the next.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+
+import apsw
+import numpy as np
+
+from ..errors import DamagedError
+from ..types import Namespace
+from . import derived, lexicon
+from .chain import GENESIS, Mark
+from .derived import CRYSTALS, RETIRED, Derived
+from .log import HOT, Log, head_mark
+from .opening import check_mark
+from .rows import PACKED, Entry, blob_names, key_digest
+from .schema import Connection, translate, value
+
+
+class Verifier:
+    """One pass over one snapshot; `problems` in words and counts of what was `checked`."""
+
+    def __init__(self, log: Log, made: Derived, connection: Connection, indexed: bool) -> None:
+        self.log, self.made, self.connection, self.indexed = log, made, connection, indexed
+        self.problems: list[str] = []
+        self.checked: Counter[str] = Counter()
+        self._chain = GENESIS
+        self._position = 0
+        self._postings: Counter[int] = Counter()
+        self._expected: Mark | None = None
+        self._positions: list[np.ndarray] = []
+        self._numbers: dict[Namespace, int] = {}
+
+    def run(self, expected: Mark | None) -> None:
+        """`expected` is the anchor, read before the snapshot began."""
+        self._expected = expected
+        parts: list[Callable[[], None]] = [self._pages, self._blocks, self._hot, self._head, self._index, self._blobs]
+        for part in [*parts, *([self._lexicon] if self.indexed else []), self._derived]:
+            with self._noting():
+                part()
+
+    @contextmanager
+    def _noting(self) -> Iterator[None]:
+        try:
+            yield
+        except DamagedError as error:
+            self.problems.append(str(error))
+        except apsw.Error as error:
+            self.problems.append(str(translate(error, self.log.shown)))
+        except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+            self.problems.append(f"{self.log.shown}: what is stored makes no sense ({type(error).__name__}: {error})")
+
+    def notes(self) -> list[str]:
+        """What opening the file noted since the last verification that could write."""
+        sql = "SELECT text FROM notes WHERE reported=0 ORDER BY id"
+        return [text for (text,) in self.connection.execute(sql)]
+
+    def _pages(self) -> None:
+        for (answer,) in self.connection.execute("PRAGMA quick_check(10)").fetchall():
+            if answer != "ok":
+                self.problems.append(f"{self.log.shown}: {answer}")
+        self.checked["pages"] = value(self.connection, "PRAGMA page_count")
+
+    # ---- the chain
+
+    def _blocks(self) -> None:
+        for row in self.log.block_rows(self.connection):
+            with self._noting():
+                if row.before != self._chain:
+                    self.problems.append(f"{self.log.shown}: the block at position {row.first} does not follow")
+                self._chain = row.before
+                for entry in self.log.block_entries(self.connection, row):
+                    self._entry(entry, self.log.next_chain(self._chain, entry))
+                self._gap(self._position + 1, row.last)
+            if self._chain != row.chain:
+                self.problems.append(f"{self.log.shown}: positions {row.first} to {row.last} do not fit the chain")
+            self._chain, self._position = row.chain, row.last
+            self.checked["blocks"] += 1
+
+    def _hot(self) -> None:
+        first = self._position + 1
+        for row in self.connection.execute(HOT, (first, 1 << 62)):
+            with self._noting():
+                entry = self.log.hot_entry(self.connection, row)
+                if self.log.next_chain(self._chain, entry) != row[3] or entry.record.position != row[0]:
+                    raise DamagedError(f"{self.log.shown}: the record at position {row[0]} was changed")
+                self._entry(entry, row[3])
+            self._chain = row[3]
+            self._position = row[0]
+
+    def _entry(self, entry: Entry, chain: bytes) -> None:
+        position = entry.record.position
+        if position != self._position + 1:
+            self._gap(self._position + 1, position - 1)
+        if self._expected and position == self._expected.position:
+            self._at_anchor(chain)
+        self._chain, self._position = chain, position
+        self._postings[self._number(entry.record.namespace)] += entry.postings
+        self.checked["records"] += 1
+        self._key_and_blobs(entry)
+
+    def _number(self, namespace: Namespace) -> int:
+        if namespace not in self._numbers:
+            self._numbers[namespace] = derived.number_of(self.connection, namespace)
+        return self._numbers[namespace]
+
+    def _gap(self, first: int, last: int) -> None:
+        """Positions without a record must have been erased, or noted as lost."""
+        at = first
+        sql = "SELECT last FROM gaps WHERE ? BETWEEN first AND last"
+        while at <= last:
+            known = value(self.connection, sql, (at,))
+            if known is None:
+                self.problems.append(f"{self.log.shown}: position {at} is missing and was not erased")
+                return
+            at = known + 1
+
+    def _key_and_blobs(self, entry: Entry) -> None:
+        record = entry.record
+        if record.key is not None:
+            digest = key_digest(record.namespace, record.key)
+            if value(self.connection, "SELECT position FROM keys WHERE digest=?", (digest,)) != record.position:
+                self.problems.append(
+                    f"{self.log.shown}: the key of position {record.position} is not in the table of keys"
+                )
+            self.checked["keys"] += 1
+        for name in blob_names(record.body):
+            sql = "SELECT 1 FROM blob_uses JOIN blobs USING(digest) WHERE digest=? AND position=?"
+            if value(self.connection, sql, (bytes.fromhex(name), record.position)) is None:
+                self.problems.append(f"{self.log.shown}: blob {name} of position {record.position} is missing")
+
+    def _head(self) -> None:
+        mark = head_mark(self.connection)
+        if mark.position > self._position:
+            self._gap(self._position + 1, mark.position)
+        if self._expected is None:
+            self.problems.append(f"{self.log.shown}-anchor is missing or unreadable; it is made again at the next open")
+        elif mark.position < self._expected.position and mark.rechained <= self._expected.rechained:
+            first, last = mark.position + 1, self._expected.position
+            self.problems.append(f"{self.log.shown}: records {first} to {last} are missing; restore a backup")
+        elif self._expected.position == mark.position or mark.rechained < self._expected.rechained:
+            check_mark(self.connection, mark, self._expected, self.log.shown)
+
+    def _at_anchor(self, chain: bytes) -> None:
+        expected = self._expected
+        assert expected is not None
+        same = head_mark(self.connection).rechained == expected.rechained
+        if same and chain != expected.hash:
+            self.problems.append(f"{self.log.shown}: the log up to position {expected.position} is not the anchor's")
+
+    # ---- what is beside the log
+
+    def _index(self) -> None:
+        """The covering index holds what the rows hold."""
+        listed = self.log.rows(self.connection, None, self._last_block())
+        raw = self.connection.execute("SELECT packed FROM log NOT INDEXED ORDER BY position").fetchall()
+        if not np.array_equal(listed, np.frombuffer(b"".join([blob for (blob,) in raw]), PACKED)):
+            self.problems.append(f"{self.log.shown}: the index of the log's columns does not agree with the log")
+        for (number,) in self.connection.execute("SELECT id FROM namespaces").fetchall():
+            self._positions.append(self.log.rows(self.connection, number, 0)["position"])
+        if sum(map(len, self._positions)) != self.checked["records"]:
+            self.problems.append(f"{self.log.shown}: the columns of its namespaces do not add up to its log")
+
+    def _last_block(self) -> int:
+        return value(self.connection, "SELECT last FROM blocks ORDER BY first DESC LIMIT 1") or 0
+
+    def _blobs(self) -> None:
+        for digest, data in self.connection.execute("SELECT digest, data FROM blobs"):
+            self.checked["blobs"] += 1
+            if sha256(data).digest() != digest:
+                self.problems.append(f"{self.log.shown}: blob {digest.hex()} was changed")
+
+    def _lexicon(self) -> None:
+        for (number,) in self.connection.execute("SELECT id FROM namespaces").fetchall():
+            there, wanted = lexicon.count(self.connection, number), self._postings[number]
+            self.checked["postings"] += there
+            if there != wanted:
+                name = self.log.namespace(self.connection, number)
+                self.problems.append(f"{self.log.shown}: the index of {name} has {there} postings, the log {wanted}")
+
+    def _derived(self) -> None:
+        known = set(np.concatenate([np.empty(0, np.int64), *self._positions]).tolist())
+        kinds = self.connection.execute("SELECT DISTINCT namespace, kind FROM batches ORDER BY 1, 2").fetchall()
+        for number, kind in kinds:
+            with self._noting():
+                self._kind(number, kind, known)
+        for number, upto in self.connection.execute("SELECT id, watermark FROM namespaces").fetchall():
+            if upto > max(self._position, head_mark(self.connection).position):
+                self.problems.append(f"{self.log.shown}: the watermark {upto} of namespace {number} is after the log")
+
+    def _kind(self, number: int, kind: str, known: set[int]) -> None:
+        namespace = self.log.namespace(self.connection, number)
+        items = [item for _, item in self.made.items(self.connection, namespace, kind)]
+        self.checked["codes" if kind.startswith(derived.CODES) else kind] += len(items)
+        if kind == CRYSTALS:
+            for crystal in items:
+                if missing := [span.position for span in crystal.spans if span.position not in known]:
+                    self.problems.append(f"{self.log.shown}: crystal {crystal.id} points to position {missing[0]}")
+            return
+        ids = {crystal.id for _, crystal in self.made.items(self.connection, namespace, CRYSTALS)}
+        for item in items:
+            crystal_id = item[0] if kind == RETIRED else item.crystal
+            if crystal_id not in ids:
+                self.problems.append(f"{self.log.shown}: {kind} refers to crystal {crystal_id}, which is not there")

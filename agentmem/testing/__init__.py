@@ -1,0 +1,27 @@
+"""For tests: fakes, and the contracts that a store or an encoder of your own must pass.
+
+Subclass `StoreContract` or `EncoderContract` in a test file, say how to make yours, and pytest runs the rest.
+The contracts need pytest and are loaded when first named.
+"""
+
+from typing import TYPE_CHECKING
+
+from agentmem.testing.clock import FakeClock
+from agentmem.testing.encoder_fake import HashEncoder
+
+if TYPE_CHECKING:
+    from agentmem.testing.encoder import EncoderContract as EncoderContract
+    from agentmem.testing.store import StoreContract as StoreContract
+
+__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "StoreContract"]
+
+_HOME = {"EncoderContract": "encoder", "StoreContract": "store"}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'agentmem.testing' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from importlib import import_module
+
+    value: object = getattr(import_module(f"agentmem.testing.{_HOME[name]}"), name)
+    return value
