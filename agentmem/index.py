@@ -67,13 +67,25 @@ class View:
         return at, known
 
 
+@dataclass(frozen=True, slots=True)
+class Dense:
+    """All codes of a namespace: rows uint8 [k, 96]; owner, position int64 [m]: code row and log position of each pair of
+    a code and a step it stands for; born int64 [k]: log position from which the code's crystal exists.
+    """
+
+    rows: np.ndarray
+    born: np.ndarray
+    owner: np.ndarray
+    position: np.ndarray
+
+
 class Index:
     """The growing image of one namespace. `head` is the last log position it has seen."""
 
     def __init__(self, namespace: Namespace, generation: int) -> None:
         self.namespace, self.generation = namespace, generation
         self.head = self.serial = self.retired_serial = self.codes_serial = 0
-        self._columns = Columns(*(np.zeros(0, np.int64) for _ in Columns._fields))
+        self.columns = Columns(*(np.zeros(0, np.int64) for _ in Columns._fields))
         self.names: dict[int, str] = {}
         self.episodes: dict[str, Episode] = {}
         self._episode_terms: dict[str, list[str]] = {}
@@ -86,14 +98,15 @@ class Index:
         self.codes: list[Codes] = []
         self.tail_codes: dict[int, np.ndarray] = {}
         self._views: dict[int, View] = {}
+        self._dense: Dense | None = None
 
     # ---- growing -------------------------------------------------------------------------------------------------
 
     def extend(self, columns: Columns, events: Sequence[Record], names: Mapping[int, str]) -> None:
         """Take in newer columns, and the records among them that are not steps."""
         if len(columns.position):
-            old = self._columns
-            self._columns = Columns(*(np.concatenate(pair) for pair in zip(old, columns, strict=True)))
+            old = self.columns
+            self.columns = Columns(*(np.concatenate(pair) for pair in zip(old, columns, strict=True)))
             self.head = int(columns.position[-1])
         self.names.update(names)
         for event in events:
@@ -140,6 +153,8 @@ class Index:
         for serial, rows in codes:
             self.codes.append(rows)
             self.codes_serial = serial
+        if codes:
+            self._dense = None
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
@@ -155,8 +170,37 @@ class Index:
             self._views[as_of] = self._view(as_of)
         return self._views[as_of]
 
+    def positions(self, after: int = 0) -> np.ndarray:
+        """Log positions of every record after one, int64."""
+        return self.columns.position[np.searchsorted(self.columns.position, after, "right") :]
+
+    def dense(self) -> Dense:
+        """The codes of every unit, with the steps they stand for."""
+        if self._dense is None:
+            self._dense = self._gather()
+        return self._dense
+
+    def _gather(self) -> Dense:
+        rows, born = [np.zeros((0, 96), np.uint8)], list[int]()
+        owner, position = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for codes in self.codes:
+            unit = self.crystals[self.by_id[codes.crystal]]
+            steps = np.array([step_position(source) for source in unit.sources], np.int64)
+            for first, last in zip(codes.first, codes.last, strict=True):
+                inside = steps[(steps >= first) & (steps <= last)]
+                owner.append(np.full(len(inside), len(born), np.int64))
+                position.append(inside)
+                born.append(unit.born)
+            rows.append(codes.rows)
+        return Dense(np.concatenate(rows), np.array(born, np.int64), np.concatenate(owner), np.concatenate(position))
+
+    def live_atoms(self) -> dict[str, Crystal]:
+        """The atoms that hold at the end of the log, by key."""
+        atoms = (c for c in self.crystals if c.layer is Layer.ATOM and c.key is not None and c.id not in self.retired)
+        return {str(atom.key): atom for atom in atoms}
+
     def _view(self, as_of: int) -> View:
-        columns = self._columns
+        columns = self.columns
         keep = (columns.type == STEP) & (columns.position <= as_of)
         total = np.where(columns.position <= as_of, columns.tokens, 0)
         age = total.sum() - np.cumsum(total)
@@ -168,7 +212,8 @@ class Index:
         names, episode = np.unique(columns.episode[keep], return_inverse=True)
         episodes = [self._episode(int(name), as_of) for name in names]
         prev, after, place = _neighbours(episode)
-        live = np.array([self.exists(crystal, as_of) for crystal in self.crystals], bool)
+        shown = set(position.tolist()) if self._hidden else None
+        live = np.array([self.exists(c, as_of) and _shown(c, shown) for c in self.crystals], bool)
         return View(
             as_of=as_of,
             position=position,
@@ -207,6 +252,48 @@ class Index:
                 own = np.array([step_position(source) for source in crystal.sources], np.int64)
                 unit[_find(position, own)] = number
         return unit
+
+
+def join(views: Sequence[View]) -> View:
+    """Several namespaces as one view, in log order."""
+    order = np.argsort(np.concatenate([view.position for view in views]), kind="stable")
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    starts = np.cumsum([0, *(len(view.position) for view in views)])
+    episodes = np.cumsum([0, *(len(view.episodes) for view in views)])
+    crystals = np.cumsum([0, *(len(view.crystals) for view in views)])
+
+    def column(name: str) -> np.ndarray:
+        return np.concatenate([getattr(view, name) for view in views])[order]
+
+    def shifted(name: str, by: np.ndarray, to: np.ndarray | None = None) -> np.ndarray:
+        parts = []
+        for view, shift in zip(views, by, strict=False):
+            values = getattr(view, name)
+            moved = values + shift
+            parts.append(np.where(values < 0, -1, to[np.maximum(moved, 0)] if to is not None and len(to) else moved))
+        return np.concatenate(parts)[order]
+
+    plain = ("position", "kind", "actor", "tokens", "length", "place", "age", "uses", "pinned")
+    return View(
+        as_of=max(view.as_of for view in views),
+        **{name: column(name) for name in plain},
+        episode=shifted("episode", episodes),
+        prev=shifted("prev", starts, place),
+        next=shifted("next", starts, place),
+        unit=shifted("unit", crystals),
+        episodes=[episode for view in views for episode in view.episodes],
+        episode_terms=[terms for view in views for terms in view.episode_terms],
+        actors={name: text for view in views for name, text in view.actors.items()},
+        crystals=[crystal for view in views for crystal in view.crystals],
+        live=np.concatenate([view.live for view in views]),
+        retired={key: at for view in views for key, at in view.retired.items()},
+    )
+
+
+def _shown(crystal: Crystal, shown: set[int] | None) -> bool:
+    """Whether none of the steps whose words a crystal holds is hidden."""
+    return shown is None or all(span.position in shown for span in crystal.spans)
 
 
 def _find(haystack: np.ndarray, needles: np.ndarray) -> np.ndarray:

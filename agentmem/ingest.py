@@ -2,8 +2,8 @@
 
 The first line tells which. An export has one step per line, described in `agentmem.transfer`. A history file has one
 history per line, `{id, steps: [{id, time, actor, kind, text, session}, ...]}`: each session becomes the episode
-`{history}/{session}`, each step gets the key `{history}/{step}`, and what else a line holds (questions, licence) is left.
-Every step has a key, so repeating an ingest adds nothing and one that was interrupted can be run again.
+`{history}/{session}`, each step gets the key `{history}/{step}`; whatever else the line holds (questions) is left.
+Every step has a key, so repeating an ingest adds nothing, and one that was interrupted can be run again.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ from __future__ import annotations
 import gzip
 import json
 import time
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, NamedTuple, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory
@@ -25,20 +24,16 @@ Format = Literal["export", "history"]
 Progress = Callable[[int, int], None]
 """Called with (bytes read, bytes in the file)."""
 
-BATCH = 500
-_STEP_FIELDS = ("id", "text", "kind")
-_HINT = "mend the line, or leave such lines out with skip_bad=True (--skip-bad)"
-
 
 class BadLine(NamedTuple):
-    """A line that was left out: its number from 1, and what is wrong with it."""
+    """A line that was left out: its number, from 1, and what is wrong with it."""
 
     number: int
     problem: str
 
 
 class IngestReport(Frozen):
-    """What one ingest did: steps newly logged, steps that were logged before, episodes touched, lines left out."""
+    """What one ingest did: steps newly logged, steps logged before, episodes met, lines left out, seconds."""
 
     format: Format
     lines: int
@@ -49,51 +44,120 @@ class IngestReport(Frozen):
     seconds: float
 
 
-class Line(NamedTuple):
-    number: int
-    value: dict[str, Any]
-
-
-class Tally:
-    """Counts steps by whether they came after the log's end as it was."""
-
-    def __init__(self, memory: Memory) -> None:
-        self.end = memory.head().position
-        self.steps = self.known = 0
-        self.episodes: set[tuple[tuple[str, ...], str]] = set()
-        self.bad: list[BadLine] = []
-
-    def add(self, namespace: tuple[str, ...], episode: str, positions: list[int]) -> None:
-        new = sum(position > self.end for position in positions)
-        self.steps += new
-        self.known += len(positions) - new
-        self.episodes.add((namespace, episode))
-
-
 def ingest(
     memory: Memory,
     path: str | Path,
     *,
-    format: Format | None = None,
+    format: str | None = None,
     skip_bad: bool = False,
     progress: Progress | None = None,
 ) -> IngestReport:
-    """Log every step of a file (`.jsonl`, or the same gzipped as `.gz`) that is not logged yet.
+    """Log every step of a file that is not logged yet; the file is JSON lines, plain or gzipped.
 
-    format: "export" or "history"; read from the first line if not given. skip_bad: leave out lines that cannot be read
-    and report them, where otherwise the first one raises InvalidInputError; what stands before it is logged by then.
+    format: "export" or "history"; read from the first line if not given. skip_bad: leave out and report lines that
+    cannot be read, where otherwise the first of them raises InvalidInputError; what stands before it is logged by then.
     """
-    began, path, lines = time.perf_counter(), Path(path), 0
-    tally, importer = Tally(memory), Importer(memory)
-    for line in read_lines(path, progress, tally.bad if skip_bad else None):
-        lines = line.number
+    began, path, last = time.perf_counter(), Path(path), 0
+    known_format = _checked(format)
+    problems = _Problems(path, skip_bad)
+    importer = Importer(memory.store, memory.namespace, memory.clock, problems)
+    for number, value in _values(path, problems, progress):
+        last = number
+        known_format = known_format or detect(value)
+        if known_format == "history":
+            _history(importer, number, value)
+        else:
+            importer.add(number, value)
+    importer.flush()
+    return IngestReport(
+        format=known_format or "export",
+        lines=last,
+        steps=importer.steps,
+        known=importer.known,
+        episodes=len(importer.episodes),
+        bad=tuple(problems.found),
+        seconds=time.perf_counter() - began,
+    )
+
+
+def detect(line: Mapping[str, Any]) -> Format:
+    """Which format a file's first line is in."""
+    return "history" if isinstance(line.get("steps"), list) and "type" not in line else "export"
+
+
+def _checked(format: str | None) -> Format | None:
+    if format is not None and format not in get_args(Format):
+        raise InvalidInputError(f"format {format!r} is unknown; it is one of {', '.join(get_args(Format))}")
+    return cast(Format | None, format)
+
+
+class _Problems:
+    """Raises on the first bad line, or with `skip` takes note of each."""
+
+    def __init__(self, path: Path, skip: bool) -> None:
+        self.path, self.skip = path, skip
+        self.found: list[BadLine] = []
+
+    def __call__(self, number: int, problem: str) -> None:
+        if not self.skip:
+            hint = "mend the line, or leave such lines out with skip_bad=True (--skip-bad)"
+            raise InvalidInputError(f"{self.path}, line {number}: {problem}; {hint}")
+        self.found.append(BadLine(number, problem))
+
+
+def _values(path: Path, problems: _Problems, progress: Progress | None) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(line number, JSON object) of each line that holds one; blank lines are passed over."""
+    for number, data in enumerate(_lines(path, progress), 1):
+        if not data.strip():
+            continue
         try:
-            format = format or detect(line.value)
-            if format == "history":
-                _log_history(memory, line.value, tally)
-            else:
-                importer.add(line.value, tally.add)
-        except InvalidInputError as error:
-            _bad(path, line.number, str(error), tally.bad if skip_bad else None)
-    importer.flush(tally.add)
-    ...
+            value = json.loads(data)
+        except ValueError as error:
+            problems(number, f"it is not JSON ({error})")
+            continue
+        if isinstance(value, dict):
+            yield number, value
+        else:
+            problems(number, f"it is a {type(value).__name__}, not an object")
+
+
+def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
+    try:
+        raw = path.open("rb")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}; check the path") from None
+    with raw:
+        total = path.stat().st_size
+        packed = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        lines = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
+        for line in lines:
+            yield line
+            if progress:
+                progress(raw.tell(), total)
+
+
+def _history(importer: Importer, number: int, history: Mapping[str, Any]) -> None:
+    """Log one history: a line of an export for each of its steps."""
+    name, steps = history.get("id"), history.get("steps")
+    if not isinstance(name, str) or not isinstance(steps, list):
+        importer.bad(number, "a history has an id, which is a str, and steps, which is a list")
+        return
+    episodes = {}
+    for place, step in enumerate(steps):
+        missing = [field for field in ("id", "text", "session") if not isinstance(step, dict) or field not in step]
+        if missing:
+            importer.bad(number, f"steps[{place}] has no {missing[0]}")
+            continue
+        episode = f"{name}/{step['session']}"
+        episodes[episode] = None
+        importer.add(number, _line(name, episode, step))
+    for episode in episodes:
+        importer.end_episode(number, episode)
+
+
+def _line(history: str, episode: str, step: Mapping[str, Any]) -> dict[str, Any]:
+    """A history's step as a line of an export."""
+    line = {"key": f"{history}/{step['id']}", "episode": episode, "text": step["text"]}
+    line |= {"kind": step.get("kind") or "message", "actor": step.get("actor"), "at": step.get("time")}
+    return line

@@ -1,8 +1,8 @@
 """Counting tokens without a tokenizer, and cutting text to a budget.
 
-Knows cl100k_base's splitting rule and its first 32,768 merges (tokens.bin: from tiktoken's published table, MIT, each
-token as a length byte and its bytes, in rank order, deflated). Knows nothing of any model: pass the caller's own counter
-to `truncate` where a budget must be exact.
+Knows cl100k_base's splitting rule and its first 32,768 merges (data/cl100k_32768.bin: of tiktoken's published table,
+each token as a length byte and its bytes, in rank order, deflated). Knows nothing of any other tokenizer: pass the
+caller's own counter to `truncate` where a budget must be exact.
 
 Why `count` is an upper bound: byte-pair encoding always merges the pair of lowest rank, so encoding with only the first
 merges is the beginning of encoding with all of them, and what is left to do can only make fewer tokens.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 import threading
 import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import pairwise
@@ -36,9 +36,7 @@ _PATTERN = (  # cl100k_base's, in `re`: L letters, N numbers, S spaces, O neithe
     r"|[{S}]++\Z|[{S}]*[\r\n]|[{S}]+(?![^{S}])|[{S}]"
 )
 _ASCII = re.compile(
-    _PATTERN.format(
-        longs="", before=r"[^A-Za-z0-9\r\n]", L="[A-Za-z]", N="[0-9]", S=r"\t-\r ", O=r"[^A-Za-z0-9\t-\r ]"
-    )
+    _PATTERN.format(longs="", before=r"[^A-Za-z0-9\r\n]", L="[A-Za-z]", N="[0-9]", S=r"\t-\r ", O=r"[^A-Za-z0-9\t-\r ]")
 )
 _UNICODE = re.compile(
     _PATTERN.format(
@@ -55,8 +53,8 @@ _UNICODE = re.compile(
 def count(text: str) -> int:
     """How many tokens a text is, at most: never less than cl100k_base's own count, and 4-11 % more on English and code.
 
-    The default counter wherever a caller gives none. Deterministic; 0 for "" alone. Texts over a million characters, and
-    unbroken runs of letters or symbols over 32 bytes, are counted in parts with a margin for each cut.
+    The default counter wherever a caller gives none. Deterministic; 0 for "" alone. Texts over a million characters,
+    and unbroken runs of over 32 letters or symbols, are counted in parts with a margin for each cut.
     """
     if len(text) > _SLICE:
         parts = [text[i : i + _SLICE] for i in range(0, len(text), _SLICE)]
@@ -73,13 +71,12 @@ class _Costs(dict[str, int]):
         self._lock = threading.Lock()
 
     def __missing__(self, piece: str) -> int:
-        data = piece.encode("utf-8", "surrogatepass")
-        size = 128 if len(set(data)) <= 2 else 32
-        if len(data) <= size:
-            cost = self._merge(data)
+        size = 128 if len(set(piece)) <= 2 else 32 if piece.isascii() else 16
+        if len(piece) <= size:
+            cost = self._merge(piece.encode("utf-8", "surrogatepass"))
         else:
-            parts = [data[i : i + size] for i in range(0, len(data), size)]
-            cost = sum(map(self._merge, parts)) + len(parts) - 1
+            parts = [piece[i : i + size] for i in range(0, len(piece), size)]
+            cost = sum(map(self.__getitem__, parts)) + len(parts) - 1
         with self._lock:
             if len(self) >= _CACHED:
                 self.clear()
@@ -109,7 +106,7 @@ def _costs() -> _Costs:
 
 
 def _read_ranks() -> dict[bytes, int]:
-    table = zlib.decompress(Path(__file__).with_name("tokens.bin").read_bytes())
+    table = zlib.decompress(Path(__file__).parent.joinpath("data", "cl100k_32768.bin").read_bytes())
     return {token: rank for rank, token in enumerate(_unpack(table))}
 
 
@@ -123,28 +120,36 @@ def _unpack(table: bytes) -> Iterator[bytes]:
 
 # ---- cutting -----------------------------------------------------------------------------------------------------
 
-_SENTENCE_END = re.compile(r"[.!?][\"'”’)\]]*(?=\s|\Z)|[。！？]|(?=\n)")
-_WORD_END = re.compile(r"(?<=\S)(?=\s)|\Z")
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7ff"
+_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s|\Z)|[。！？]|(?<=\S)(?=\s*\n)")
+_WORD_END = re.compile(rf"(?<=\S)(?=\s|\Z)|(?<=[{_UNSPACED}])")
 
 
 def truncate(text: str, budget: int, count: Callable[[str], int] = count) -> str:
     """The longest beginning of a text within a budget of tokens: all of it, or up to a sentence or line end and "…".
 
-    Where not even one sentence fits it ends after a word; "" when not even one word fits. `count` is the caller's
-    counter, taken to grow with the text; it is called O(log n) times on at most a budget's worth of text or so.
+    It ends after a word where no sentence fits, or none that fills half of the budget; "" when not even a word fits.
+    `count` is the caller's counter, taken to grow with the text; it is called O(log budget) times and never on much
+    more text than fits.
     """
-    if len(text) <= budget * 16 and count(text) <= budget:
+    window = _window(text, budget, count)
+    if len(window) == len(text) and count(text) <= budget:
         return text
-    window = text[: max(0, budget) * 64 + 64]
-    for pattern in (_SENTENCE_END, _WORD_END):
-        if best := _longest(window, [m.end() for m in pattern.finditer(window)], budget, count):
-            return best
-    return ""
+    sentence, used = _longest(window, _SENTENCE_END, budget, count)
+    return sentence if 2 * used >= budget else _longest(window, _WORD_END, budget, count)[0]
 
 
-def _longest(text: str, ends: list[int], budget: int, count: Callable[[str], int]) -> str:
-    """The longest text[:end] + MARK within the budget; "" if none."""
-    ends = [end for end in ends if text[:end].strip()] if len(ends) < 2 else ends
-    fits = bisect_right(ends, 0, key=lambda end: int(count(text[:end].rstrip() + MARK) > budget))
-    best = text[: ends[fits - 1]].rstrip() if fits else ""
-    return best + MARK if best else ""
+def _window(text: str, budget: int, count: Callable[[str], int]) -> str:
+    """A beginning of the text that does not fit the budget, or all of it."""
+    size = max(64, 8 * budget)
+    while size < len(text) and count(text[:size]) <= budget:
+        size *= 2
+    return text[:size]
+
+
+def _longest(text: str, end: re.Pattern[str], budget: int, count: Callable[[str], int]) -> tuple[str, int]:
+    """The longest beginning of the text, with MARK, that stops at an `end` and fits; its tokens; ("", 0) if none."""
+    ends = [match.end() for match in end.finditer(text)]
+    fits = bisect_right(ends, False, key=lambda end: count(text[:end] + MARK) > budget)
+    best = text[: ends[fits - 1]] + MARK if fits else ""
+    return best, count(best) if best else 0

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 Namespace = tuple[str, ...]
 Kind = Literal["observation", "action", "message"]
@@ -112,7 +113,11 @@ class Crystal(Frozen):
 
 
 class Hit(Frozen):
-    """Why something is in a planning context. `id` is a step's or crystal's; `span` the part of the step's text used."""
+    """Why something is in a planning context.
+
+    id: a step's or crystal's. span: the part of the step's text that was used. reasons: what each signal added to the
+    score. age: tokens logged in the namespace since. sources: of a crystal, one layer below.
+    """
 
     id: str
     layer: Layer | Literal["step"]
@@ -123,15 +128,15 @@ class Hit(Frozen):
     section: str
     text: str
     tokens: int
+    age: int = 0
     sources: tuple[str, ...] = ()
 
 
 class PlanningContext(Frozen):
     """What recall returns: text within a token budget, and the same memories as vectors.
 
-    text: rendered by the grammar of `docs/concepts.md`. sections: name -> lines. tokens: of `text`, by the caller's
-    counter. hits: in the order of the text. vectors: float32 [k, d], one per hit (k = 0 without an encoder).
-    ages: int64 [k], tokens logged since each hit. store_version: what this answer is a function of.
+    text: rendered by the grammar of `agentmem.recall.render`. sections: name -> lines. tokens: of `text`, by the caller's
+    counter. hits: in the order of the text. store_version: what this answer is a function of.
     """
 
     text: str
@@ -139,9 +144,20 @@ class PlanningContext(Frozen):
     tokens: int
     budget: int
     hits: tuple[Hit, ...]
-    vectors: np.ndarray
-    ages: np.ndarray
     store_version: str
+    _encode: Callable[[Sequence[str]], np.ndarray] | None = PrivateAttr(default=None)
+
+    @cached_property
+    def vectors(self) -> np.ndarray:
+        """float32 [k, d], what the encoder makes of each hit's text; [k, 0] without an encoder. Made when first read."""
+        if self._encode is None or not self.hits:
+            return np.zeros((len(self.hits), 0), np.float32)
+        return self._encode([hit.text for hit in self.hits])
+
+    @property
+    def ages(self) -> np.ndarray:
+        """int64 [k], tokens logged in the namespace since each hit."""
+        return np.array([hit.age for hit in self.hits], np.int64)
 
     def __str__(self) -> str:
         return self.text
@@ -176,6 +192,25 @@ class Verification(Frozen):
     ok: bool
     problems: tuple[str, ...]
     checked: dict[str, int]
+
+
+class Stats(Frozen):
+    """What a memory holds in its namespace; bytes are of all its files, whatever the namespace.
+
+    tokens: of all steps. layers: of the crystals that hold now. bytes: by part, and "total". watermark: log position up to
+    which the log is crystallized.
+    """
+
+    steps: int
+    episodes: int
+    tokens: int
+    layers: dict[Layer, LayerReport]
+    watermark: int
+    bytes: dict[str, int]
+    bytes_per_million_tokens: float
+    retain: Retain
+    encoder: str | None
+    store_version: str
 
 
 class EraseReport(Frozen):

@@ -32,7 +32,9 @@ STOPWORDS: frozenset[str] = frozenset(
 
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3021-\u3029\u3040-\u318f\u31a0-\u31bf"
 _UNSPACED += "\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\U00020000-\U0003ffff"
-_MARKS = "\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0903\u093a-\u094f"
+_MARKS = (
+    "\u0483-\u0487\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed\u0900-\u0903\u093a-\u094f"
+)
 _MARKS += "\u0951-\u0963\u0981-\u0983\u09bc-\u0dff\u0f18-\u0fbc\u200c\u200d"
 
 _APOSTROPHE = re.compile(r"'(?:s\b|(?=\w))")
@@ -48,8 +50,8 @@ _SYMBOLS = re.compile("[\u0080-\u00bf\u2000-\u200b\u200e-\u2bff\ufe00-\ufe0f\U00
 def words(text: str) -> list[str]:
     """The words of a text in order: casefolded letters and digits, accents folded. Never raises, for any str.
 
-    `src/foo_bar.py`, `3.14` and `2023-05-07` give their parts; `camelCase` gives itself (camelcase) and its parts; `John's`
-    gives john and `don't` dont. Scripts written without spaces give character bigrams, or the character when alone.
+    `src/foo_bar.py`, `3.14` and `2023-05-07` give their parts, `camelCase` itself (camelcase) and its parts, `John's`
+    john, `don't` dont. Scripts written without spaces give character bigrams, or the character when alone.
     """
     if _CAMEL.search(text):
         text = _CAMEL_RUN.sub(_with_parts, text)

@@ -31,7 +31,9 @@ def test_python_blocks_print_what_the_page_says(page: Path, tmp_path: Path) -> N
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed):
                 exec(compile(body, f"{page.name} block {number}", "exec"), names)
-            expected = blocks[number + 1][1] if blocks[number + 1 : number + 2] and blocks[number + 1][0] == "text" else ""
+            expected = (
+                blocks[number + 1][1] if blocks[number + 1 : number + 2] and blocks[number + 1][0] == "text" else ""
+            )
             assert printed.getvalue() == expected, f"{page.name}, block {number}"
 
 

@@ -1,7 +1,7 @@
 """The main job on public data: log five people's conversations, crystallize them, recall for 155 labelled questions.
 
-Each person has a namespace of one memory. The score is the share of questions whose evidence step stands in the recalled
-text, beside two floors at the same budget and the same token counter.
+Each person has a namespace of one memory. The score is the share of questions whose evidence step stands in the text
+that was recalled, beside two floors at the same budget and the same token counter.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON documen
 
 
 def namespace_of(text: str) -> tuple[str, ...]:
-    """ "acme/alice" -> ("acme", "alice"); "" -> () """
+    """ "acme/alice" -> ("acme", "alice"); "" -> ()"""
     return tuple(text.split("/")) if text else ()
 
 

@@ -74,12 +74,18 @@ def _part(number: int, name: str, said: str, seconds: float | None = None) -> No
 
 
 def _layers(report: DemoReport) -> show.Table:
-    made = show.table("layer", "number", "tokens", "ratio", "to the log", right=("number", "tokens", "ratio", "to the log"))
+    made = show.table(
+        "layer", "number", "tokens", "ratio", "to the log", right=("number", "tokens", "ratio", "to the log")
+    )
     made.add_row("step", show.number(report.steps), show.number(report.tokens), "", "")
     for layer, found in report.layers.items():
         to_log = report.tokens / found.tokens if found.tokens else 0.0
         made.add_row(
-            str(layer), show.number(found.crystals), show.number(found.tokens), show.ratio(found.ratio), show.ratio(to_log)
+            str(layer),
+            show.number(found.crystals),
+            show.number(found.tokens),
+            show.ratio(found.ratio),
+            show.ratio(to_log),
         )
     total = report.bytes["total"]
     per_million = show.size(total / max(1, report.tokens) * 1e6)

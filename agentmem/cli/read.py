@@ -86,13 +86,19 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
 
 def layers_table(found: Any) -> Any:
     """Tokens per layer, with the ratio to the layer below and to the log."""
-    made = show.table("layer", "number", "tokens", "ratio", "of the log", right=("number", "tokens", "ratio", "of the log"))
+    made = show.table(
+        "layer", "number", "tokens", "ratio", "of the log", right=("number", "tokens", "ratio", "of the log")
+    )
     made.add_row("steps", show.number(found.steps), show.number(found.tokens), "", "")
     for layer in Layer:
         report = found.layers[layer]
         share = found.tokens / report.tokens if report.tokens else 0.0
         made.add_row(
-            f"{layer}s", show.number(report.crystals), show.number(report.tokens), show.ratio(report.ratio), show.ratio(share)
+            f"{layer}s",
+            show.number(report.crystals),
+            show.number(report.tokens),
+            show.ratio(report.ratio),
+            show.ratio(share),
         )
     return made
 

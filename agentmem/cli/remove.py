@@ -29,7 +29,9 @@ def forget(
     namespace: NamespaceOption = "",
 ) -> None:
     """Leave steps out of recall. They stay in the log, and --undo brings them back."""
-    chosen = _one({"steps": step, "episode": episode, "derived_from": derived_from}, "--step, --episode, --derived-from")
+    chosen = _one(
+        {"steps": step, "episode": episode, "derived_from": derived_from}, "--step, --episode, --derived-from"
+    )
     with open_memory(path, namespace) as memory:
         memory.forget(**chosen, undo=undo)
     show.out().print(Text("recalled again" if undo else "forgotten; undo with --undo", style="bold"))

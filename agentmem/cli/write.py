@@ -32,7 +32,9 @@ def register(app: typer.Typer) -> None:
 def ingest(
     path: MemoryPath,
     file: SourceFile,
-    format: Annotated[str | None, typer.Option(help="export or history; read from the first line if not given.")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="export or history; read from the first line if not given.")
+    ] = None,
     skip_bad: SkipBad = False,
     later: Later = False,
     namespace: NamespaceOption = "",

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from agentmem.salience.reading import Ints, Reading, Source, read
+from agentmem.salience.reading import AGENTS, Ints, Reading, Source, read
 from agentmem.salience.votes import VOTES, Scored, Votes, weigh
 
-__all__ = ["Salience", "Scored", "Source", "Votes"]
+__all__ = ["AGENTS", "Salience", "Scored", "Source", "Votes"]
 
 SLOTS = 1 << 14  # counters per row of what the log has said
 

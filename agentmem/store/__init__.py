@@ -1,1 +1,31 @@
-"""Where a memory is kept: `open_store` turns a path or URL into a Store."""
+"""Where a memory is kept. `open_store` chooses by the path; everything else talks to the `Store` protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import SettingsError
+from ..types import Durability, Record
+from .sqlite import SQLiteStore
+
+__all__ = ["SQLiteStore", "open_store"]
+
+
+def open_store(
+    path: str,
+    durability: Durability = "power",
+    read_only: bool = False,
+    settings: Mapping[str, str | None] | None = None,
+    terms: Callable[[Record], tuple[str, ...]] | None = None,
+) -> SQLiteStore:
+    """Open, or make, the store at a path; ":memory:" is a private one that is gone when closed.
+
+    durability: "power" (an acknowledged append is on the disk) or "process" (it survives a killed process). settings:
+    fixed when the file is made, `retain` and `horizon` among them; None takes the file's. terms: gives a record's index
+    terms again, needed under retain="crystals". Raises SettingsError, NotAMemoryError, NewerFormatError, DamagedError,
+    LockedError, ReadOnlyError.
+    """
+    if path.startswith(("postgresql://", "postgres://")):
+        where = path.split("@")[-1]
+        raise SettingsError(f"Postgres ({where}) is reserved and not in this version; give the path of a file")
+    return SQLiteStore(path, durability, read_only, settings, terms)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import Any
 
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
@@ -144,7 +145,10 @@ class Appender:
         connection, mark = transaction.connection, transaction.mark
         position, chain = mark.position, mark.hash
         result: list[Record] = []
-        rows, terms, keys, uses = [], [], [], []
+        rows: list[Any] = []
+        terms: list[Any] = []
+        keys: list[Any] = []
+        uses: list[tuple[bytes, int]] = []
         for place, new in enumerate(request.records):
             if place in known:
                 first = known[place]
@@ -176,7 +180,7 @@ class Appender:
         packed = pack(Entry(record, new.length, new.postings), namespace, episode, actor)
         return namespace, (position, namespace, packed, old.logged_at, chain, old.key, old.text, old.body), record
 
-    def _execute(self, connection: Connection, rows: list[object], terms: list[object], keys: list[object]) -> None:
+    def _execute(self, connection: Connection, rows: list[Any], terms: list[Any], keys: list[Any]) -> None:
         connection.executemany(INSERT_ROW, rows)
         if terms:
             connection.executemany(lexicon.INSERT, terms)

@@ -139,7 +139,7 @@ class Block:
     def entry(self, place: int, namespace: Callable[[int], Namespace], name: Callable[[int], str | None]) -> Entry:
         row = self.rows[place]
         record = Record(
-            type=RECORD_TYPES[row["type"]],  # type: ignore[arg-type]
+            type=RECORD_TYPES[row["type"]],
             namespace=namespace(int(row["namespace"])),
             episode=name(int(row["episode"])),
             kind=None if row["kind"] < 0 else KINDS[row["kind"]],

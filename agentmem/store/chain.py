@@ -83,7 +83,7 @@ class Anchor:
         self.existed = os.path.exists(path) and os.path.getsize(path) > 0
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         self._lock = threading.Lock()
-        self._last = Mark()
+        self._last, self._bytes = Mark(), b""
 
     def advance(self, mark: Mark) -> None:
         """Write `mark` unless the file, which other processes write too, is already further."""
@@ -97,17 +97,23 @@ class Anchor:
                 fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     def _merge(self, mark: Mark) -> None:
-        there = decode_mark(os.pread(self._fd, ANCHOR_BYTES, 0)) or Mark()
-        further = max(mark, there, key=lambda m: m.order)
-        further = replace(further, durable=max(mark.durable, there.durable))
+        data = os.pread(self._fd, ANCHOR_BYTES, 0)
+        there = self._last if data == self._bytes else decode_mark(data) or Mark()
+        further = mark if mark.order >= there.order else there
+        if further.durable < max(mark.durable, there.durable):
+            further = replace(further, durable=max(mark.durable, there.durable))
         if further != there:
-            os.pwrite(self._fd, encode_mark(further), 0)
+            self._write(further)
         self._last = further
+
+    def _write(self, mark: Mark) -> None:
+        self._bytes = encode_mark(mark)
+        os.pwrite(self._fd, self._bytes, 0)
+        self._last = mark
 
     def reset(self, mark: Mark) -> None:
         with self._lock:
-            os.pwrite(self._fd, encode_mark(mark), 0)
-            self._last = mark
+            self._write(mark)
 
     def sync(self) -> None:
         os.fsync(self._fd)

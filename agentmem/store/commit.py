@@ -4,7 +4,7 @@ A commit is SQLite's synchronous=NORMAL: it reaches the write-ahead log's file, 
 file is fdatasync'ed before the append is acknowledged, outside every lock, so that the syncs of many processes overlap
 and one sync serves all threads that committed before it began. That is as safe as FULL: while this process holds a
 connection the -wal file is never replaced, and its frames are overwritten only after a checkpoint has synced first
-them, then the database they were copied to; so whatever was committed before a sync of the file is on the disk after it.
+them, then the database they were copied to; so what was committed before a sync of the file is on the disk after it.
 The anchor is moved after the sync under "power", so that it never promises what a power cut may take back.
 """
 
@@ -60,7 +60,7 @@ class Writer:
 
     def _note_pages(self, _connection: Connection, _name: str, pages: int) -> int:
         self._pages = pages
-        return apsw.SQLITE_OK  # type: ignore[no-any-return]
+        return apsw.SQLITE_OK
 
     # ---- transactions
 

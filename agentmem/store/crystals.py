@@ -93,7 +93,7 @@ def pack_crystals(serials: Sequence[int], crystals: Sequence[Crystal], texts: Te
         literals,
         _digest(crystals),
     ]
-    columns = [
+    columns: list[Iterable[int]] = [
         [LAYERS.index(c.layer) for c in crystals],
         [len(c.spans) for c in crystals],
         _steps(s.position for s in spans),

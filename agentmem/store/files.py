@@ -10,7 +10,6 @@ import shutil
 import tempfile
 import time
 import weakref
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import (
@@ -123,12 +122,19 @@ def translate_os(error: OSError, path: str) -> AgentMemError:
     return StoreError(f"{path}: {error}; check the disk, then open the memory again")
 
 
-@contextlib.contextmanager
-def os_errors(path: str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise translate_os(error, path) from error
+class os_errors:
+    """Errors of the operating system in the body become those of the tree."""
+
+    __slots__ = ("path",)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, AgentMemError):
+            raise translate_os(error, self.path) from error
 
 
 def refuse_existing(path: str) -> None:

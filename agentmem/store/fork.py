@@ -1,6 +1,6 @@
 """Stores on both sides of a fork. Knows no tables.
 
-SQLite's locks belong to a process, but its book-keeping of them is copied into a forked child: a connection opened there
+SQLite's locks belong to a process, but its book-keeping of them is copied into a forked child: a connection made there
 would think it holds what the parent holds. So a fork waits until no store is in the middle of something, and the child
 first closes, without a checkpoint, the connections it inherited; each store opens its file again when it is next used.
 """

@@ -1,7 +1,7 @@
 """The lexical index: an FTS5 table of terms, in the file or in memory. Knows no texts and no ranking.
 
 A row is position << PASSAGE_BITS | passage and holds the passage's terms, each prefixed with the number of its
-namespace, so that no search of one namespace can meet another. The table stores terms only: no text, positions or sizes.
+namespace, so that no search of one namespace can meet another. The table stores terms only: no text, no sizes.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from ..types import KINDS, RECORD_TYPES, Namespace, Record
 from .blocks import Block, BlockCache, block_digest, unpack_columns
 from .chain import GENESIS, Mark, content_hash, link
 from .rows import MAX_COUNT, PACK, PACKED, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
-from .schema import Connection, counter, value
+from .schema import Connection, value
 
 NEAR = 16  # positions closer than this are read in one sweep
 HOT = "SELECT position, packed, logged_at, chain, key, text, body FROM log WHERE position BETWEEN ? AND ? ORDER BY 1"
@@ -24,12 +24,13 @@ HEAD = """SELECT max(ifnull((SELECT max(position) FROM log), 0),
                      ifnull((SELECT last FROM blocks ORDER BY first DESC LIMIT 1), 0),
                      ifnull((SELECT last FROM gaps ORDER BY first DESC LIMIT 1), 0)),
                  coalesce((SELECT chain FROM log ORDER BY position DESC LIMIT 1),
-                          (SELECT chain FROM blocks ORDER BY first DESC LIMIT 1), zeroblob(32))"""
+                          (SELECT chain FROM blocks ORDER BY first DESC LIMIT 1), zeroblob(32)),
+                 ifnull((SELECT value FROM counters WHERE name = 'rechained'), 0),
+                 ifnull((SELECT value FROM counters WHERE name = 'erasures'), 0)"""
 
 
 def head_mark(connection: Connection) -> Mark:
-    position, chain = connection.execute(HEAD).fetchone()
-    return Mark(position, chain, counter(connection, "rechained"), counter(connection, "erasures"))
+    return Mark(*connection.execute(HEAD).fetchone())
 
 
 def archived_upto(connection: Connection) -> int:
@@ -195,20 +196,20 @@ class Log:
         name = namespace_json(entry.record.namespace).encode()
         return link(chain, content_hash(entry.record, name, entry.length, entry.postings), entry.record.position)
 
-    def hot_entry(self, connection: Connection, row: Sequence[object]) -> Entry:
+    def hot_entry(self, connection: Connection, row: Sequence[Any]) -> Entry:
         position, packed, logged_at, _, key, text, body = row
         try:
             where, namespace, episode, actor, tokens, length, postings, type_, kind = PACK.unpack(packed)
             record = Record(
-                type=RECORD_TYPES[type_],  # type: ignore[arg-type]
+                type=RECORD_TYPES[type_],
                 namespace=self.namespace(connection, namespace),
                 episode=self.name(connection, episode),
                 kind=None if kind < 0 else KINDS[kind],
                 actor=self.name(connection, actor),
-                text=text,  # type: ignore[arg-type]
-                body=body,  # type: ignore[arg-type]
-                key=key,  # type: ignore[arg-type]
-                logged_at=logged_at,  # type: ignore[arg-type]
+                text=text,
+                body=body,
+                key=key,
+                logged_at=logged_at,
                 tokens=tokens,
                 position=where,
             )

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..types import Namespace, Record
 from . import lexicon
-from .rows import passages
+from .rows import split_terms
 
 BATCH = 1000
 Terms = Callable[[Record], tuple[str, ...]]
@@ -48,7 +48,7 @@ class MemoryLexicon:
         rows: list[tuple[int, str]] = []
         for record in self._scan(self._upto):
             number = self._numbers.setdefault(record.namespace, len(self._numbers) + 1)
-            rows += lexicon.rows(number, record.position, passages(self._terms(record)))
+            rows += lexicon.rows(number, record.position, split_terms(self._terms(record)).passages)
             self._upto = record.position
             if len(rows) >= BATCH:
                 self._insert(rows)

@@ -17,7 +17,7 @@ from ..types import Durability
 from . import lexicon
 from .chain import Anchor, Mark, read_anchor
 from .files import FileLock, Files, os_errors
-from .log import HEAD, Log, head_mark
+from .log import HEAD, head_mark
 from .schema import FORMAT, Connection, connect, format_of, migrate, sqlite_errors, value
 from .upkeep import add_gaps
 
@@ -142,9 +142,10 @@ def check_mark(connection: Connection, mark: Mark, expected: Mark, shown: str) -
 
 def _chain_at(connection: Connection, position: int) -> bytes | None:
     """The stored chain hash at a position; None inside a block, where `verify` computes it."""
-    return value(connection, "SELECT chain FROM log WHERE position=?", (position,)) or value(
-        connection, "SELECT chain FROM blocks WHERE last=?", (position,)
-    )
+    found: bytes | None = value(connection, "SELECT chain FROM log WHERE position=?", (position,))
+    if found is None:
+        found = value(connection, "SELECT chain FROM blocks WHERE last=?", (position,))
+    return found
 
 
 def _note_anchor(connection: Connection, paths: Files, existed: bool, mark: Mark) -> None:
@@ -201,6 +202,3 @@ def needs_immutable(paths: Files) -> bool:
         return os.path.exists(paths.database)
     except apsw.Error:
         return False
-
-
-__all__ = ["Log", "check_anchor", "check_readable", "needs_immutable", "prepare_file"]

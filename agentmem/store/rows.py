@@ -83,15 +83,18 @@ def blob_names(body: str) -> set[str]:
     return set(blobs.values()) if isinstance(blobs, dict) else set()
 
 
-def passages(terms: tuple[str, ...]) -> list[tuple[int, str]]:
-    """(passage number, its terms parted by single spaces), without empty passages."""
-    return [(number, " ".join(text.split())) for number, text in enumerate(terms) if text and not text.isspace()]
+class Terms(NamedTuple):
+    """What the lexical index gets of a record: its passages, of single-spaced terms, that are not empty; and counts."""
+
+    passages: list[tuple[int, str]]
+    length: int
+    postings: int
 
 
-def measure(texts: list[tuple[int, str]]) -> tuple[int, int]:
-    """Terms, and distinct terms per passage summed, of cleaned passages."""
-    split = [text.split(" ") for _, text in texts]
-    return sum(map(len, split)), sum(len(set(terms)) for terms in split)
+def split_terms(terms: tuple[str, ...]) -> Terms:
+    split = [(number, words) for number, text in enumerate(terms) if (words := text.split())]
+    passages = [(number, " ".join(words)) for number, words in split]
+    return Terms(passages, sum(len(words) for _, words in split), sum(len(set(words)) for _, words in split))
 
 
 @dataclass(slots=True)
@@ -110,8 +113,7 @@ class Prepared:
 def prepare(record: Record) -> Prepared:
     """Raises InvalidInputError or TooLargeError for what cannot be stored."""
     check(record)
-    cleaned = passages(record.terms)
-    length, postings = measure(cleaned)
+    cleaned, length, postings = split_terms(record.terms)
     try:
         content = content_hash(record, namespace_json(record.namespace).encode(), length, postings)
         key = None if record.key is None else key_digest(record.namespace, record.key)

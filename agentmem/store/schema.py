@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import apsw
@@ -32,8 +31,8 @@ CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROW
 CREATE TABLE namespaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL,
                         watermark INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'');
 CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE log(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, packed BLOB NOT NULL, logged_at REAL NOT NULL,
-                 chain BLOB NOT NULL, key TEXT, text TEXT NOT NULL, body TEXT NOT NULL);
+CREATE TABLE log(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, packed BLOB NOT NULL,
+                 logged_at REAL NOT NULL, chain BLOB NOT NULL, key TEXT, text TEXT NOT NULL, body TEXT NOT NULL);
 CREATE INDEX log_columns ON log(namespace, position, packed);
 CREATE TABLE blocks(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, before BLOB NOT NULL,
                     chain BLOB NOT NULL, digest BLOB NOT NULL, columns BLOB NOT NULL, data BLOB NOT NULL);
@@ -135,12 +134,19 @@ def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:
     return StoreError(f"{shown}: {type(error).__name__}: {error}; check the disk, then open the memory again")
 
 
-@contextmanager
-def sqlite_errors(shown: str, connection: Connection = None) -> Iterator[None]:
-    try:
-        yield
-    except apsw.Error as error:
-        system = 0
-        if connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):
-            system = connection.system_errno
-        raise translate(error, shown, system) from error
+class sqlite_errors:
+    """Errors of SQLite in the body become those of the tree."""
+
+    __slots__ = ("connection", "shown")
+
+    def __init__(self, shown: str, connection: Connection = None) -> None:
+        self.shown, self.connection = shown, connection
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, apsw.Error):
+            system = 0
+            if self.connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):
+                system = self.connection.system_errno
+            raise translate(error, self.shown, system) from error

@@ -2,164 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
 
 import numpy as np
 
-from ..errors import AgentMemError, ClosedError, InvalidInputError, NotFoundError, ReadOnlyError, SettingsError
-from ..types import (
-    KINDS,
-    RECORD_TYPES,
-    Batch,
-    Codes,
-    Columns,
-    Crystal,
-    Durability,
-    Head,
-    Namespace,
-    Record,
-    Watermark,
+from ..errors import (
+    DamagedError,
+    InvalidInputError,
+    NotFoundError,
+    SettingsError,
+    StoreError,
 )
-from . import checks, derived, lexicon, memlex, opening
-from .append import Appender, Request, request
-from .blocks import CRYSTALS, KEEP
-from .chain import Anchor, read_anchor
-from .commit import Transaction, Writer
-from .derived import Derived
-from .files import Files, os_errors
-from .log import Log, head_mark, namespace_id
-from .pool import Pool
-from .rows import TYPE_NUMBER, key_digest, namespace_of_json
-from .schema import Connection, sqlite_errors, value
-from .upkeep import Upkeep
+from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, Watermark
+from . import copies, derived, lexicon
+from .append import request
+from .chain import read_anchor
+from .commit import Writer
+from .files import refuse_existing
+from .log import head_mark, namespace_id
+from .memlex import MemoryLexicon
+from .openfile import OpenFile
+from .rows import key_digest, namespace_of_json
+from .schema import counter, value
+from .verify import Verifier
 
 CHUNK = 256
 CHUNK_CHARACTERS = 8 << 20
 INT64 = np.dtype(np.int64)
-Terms = Callable[[Record], tuple[str, ...]]
 
 
-class SQLiteStore:
+class SQLiteStore(OpenFile):
     """A `Store` in the file at `path`, or in a private temporary one for ":memory:".
 
     terms: gives a record's index terms again; needed under retain="crystals", where no index is stored.
     """
 
-    def __init__(
-        self,
-        path: str,
-        durability: Durability = "power",
-        read_only: bool = False,
-        settings: Mapping[str, str | None] | None = None,
-        terms: Terms | None = None,
-    ) -> None:
-        self.path = path
-        self._arguments = (durability, read_only, dict(settings or {}))
-        self._terms = terms
-        self._files = Files(path)
-        self._closed = False
-        self._open()
-        _STORES.add(self)
+    _memory_lexicon: MemoryLexicon | None = None
 
-    # ---- opening and closing
-
-    def _open(self) -> None:
-        durability, read_only, settings = self._arguments
-        paths = self._files
-        paths.check()
-        if read_only and paths.empty():
-            raise NotFoundError(f"{paths.shown} does not exist or is empty; open it for writing once to make a memory")
-        self._pid = os.getpid()
-        self._queue: deque[Request] = deque()
-        self._queue_lock = threading.Lock()
-        self._writer: Writer | None = None
-        self._anchor: Anchor | None = None
-        if not read_only and paths.writable():
-            self._anchor = opening.prepare_file(paths, settings, durability)
-        expected = read_anchor(paths.anchor)
-        immutable = self._anchor is None and opening.needs_immutable(paths)
-        self._pool = Pool(paths, immutable)
-        self._log = Log(paths.shown)
-        self._made = Derived(self._log)
-        try:
-            self._join(expected, durability, settings)
-        except BaseException:
-            self._shut()
-            raise
-
-    def _join(self, expected: opening.Mark | None, durability: Durability, settings: opening.Settings) -> None:
-        with self._pool.snapshot() as connection:
-            opening.check_readable(connection, self._files, settings)
-            if self._anchor is None:
-                opening.check_anchor(connection, self._files, expected)
-            stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
-        self._indexed = stored["retain"] == "keep"
-        self._memory_lexicon = None if self._indexed else memlex.MemoryLexicon()
-        self._appender = Appender(self._log, self._indexed)
-        packing = KEEP if self._indexed else CRYSTALS
-        self._upkeep = Upkeep(self._log, self._made, packing, self._indexed, self._terms)
-        if self._anchor is not None:
-            with sqlite_errors(self._files.shown), os_errors(self._files.shown):
-                self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
-
-    def close(self) -> None:
-        """Close the file; a store that is closed twice stays closed."""
-        if not self._closed:
-            self._closed = True
-            self._shut()
-            self._files.remove_private()
-
-    def _shut(self) -> None:
-        self._pool.close()
-        if self._writer is not None:
-            self._writer.close()
-        if self._anchor is not None:
-            self._anchor.close()
-
-    def __enter__(self) -> SQLiteStore:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    # ---- reading and writing
-
-    @contextmanager
-    def _reading(self) -> Iterator[Connection]:
-        self._check()
-        with self._pool.snapshot() as connection:
-            yield connection
-
-    @contextmanager
-    def _writing(self, durable: bool = True) -> Iterator[Transaction]:
-        writer = self._writer_or_refuse()
-        with writer.lock:
-            try:
-                with writer.transaction(durable) as transaction:
-                    self._appender.interner.renew(transaction)
-                    yield transaction
-            except BaseException:
-                # What a transaction that was rolled back had numbered is numbered otherwise next time.
-                self._appender.interner.clear()
-                self._log.directory.clear()
-                raise
-
-    def _check(self) -> None:
-        if self._closed:
-            raise ClosedError(f"{self.path} was closed; open it again")
-        if self._pid != os.getpid():
-            self._open()
-
-    def _writer_or_refuse(self) -> Writer:
-        self._check()
-        if self._writer is None:
-            raise ReadOnlyError(f"{self.path} was opened read-only, or cannot be written; open it where it can be")
-        return self._writer
+    def _opened(self) -> None:
+        if not self._indexed and self._terms is not None:
+            self._memory_lexicon = MemoryLexicon(lambda after: self.scan(after=after), self._changes, self._terms)
 
     # ---- the log
 
@@ -219,30 +103,8 @@ class SQLiteStore:
         types: Sequence[str] | None = None,
     ) -> Iterator[Record]:
         with self._reading() as connection:
-            wanted = self._select(connection, namespace, after, upto, episode, types)
+            wanted = self._log.select(connection, namespace, after, upto, episode, types)
         return self._records(wanted)
-
-    def _select(
-        self,
-        connection: Connection,
-        namespace: Namespace | None,
-        after: int,
-        upto: int | None,
-        episode: str | None,
-        types: Sequence[str] | None,
-    ) -> list[int]:
-        number = None if namespace is None else namespace_id(connection, namespace)
-        if namespace is not None and number is None:
-            return []
-        rows = self._log.rows(connection, number, after, upto)
-        keep = np.ones(len(rows), bool)
-        if episode is not None:
-            name = value(connection, "SELECT id FROM names WHERE name=?", (episode,))
-            keep &= rows["episode"] == (name or -1)
-        if types is not None:
-            keep &= np.isin(rows["type"], [TYPE_NUMBER[name] for name in types])
-        found: list[int] = rows["position"][keep].tolist()
-        return found
 
     def _records(self, wanted: list[int]) -> Iterator[Record]:
         """Records in chunks, each read in a snapshot of its own; what was erased meanwhile is left out."""
@@ -267,8 +129,10 @@ class SQLiteStore:
     def blob(self, digest: str) -> bytes:
         with self._reading() as connection, suppress(ValueError):
             data = value(connection, "SELECT data FROM blobs WHERE digest=?", (bytes.fromhex(digest),))
+            if data is not None and sha256(data).hexdigest() != digest:
+                raise DamagedError(f"{self.path}: blob {digest} was changed; restore it from a backup")
             if data is not None:
-                return checks.whole_blob(bytes(data), digest, self.path)
+                return bytes(data)
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
 
     def namespaces(self) -> list[Namespace]:
@@ -290,12 +154,16 @@ class SQLiteStore:
     def postings(self, namespace: Namespace, terms: Iterable[str], after: int = 0) -> dict[str, np.ndarray]:
         self._check()
         if self._memory_lexicon is not None:
-            if self._terms is None:
-                raise SettingsError(f"{self.path} has retain='crystals' and no stored index; open it with terms=")
-            return self._memory_lexicon.postings(self, self._terms, namespace, terms, after)
+            return self._memory_lexicon.postings(namespace, terms, after)
+        if not self._indexed:
+            raise SettingsError(f"{self.path} has retain='crystals' and no stored index; open it with terms=")
         with self._reading() as connection:
             number = namespace_id(connection, namespace)
             return {} if number is None else lexicon.postings(connection, number, terms, after)
+
+    def _changes(self) -> int:
+        with self._reading() as connection:
+            return counter(connection, "rechained")
 
     # ---- what was made from it
 
@@ -379,9 +247,9 @@ class SQLiteStore:
             self._upkeep.erase(transaction, positions)
         self._forget()
         if not writer.truncate():
-            raise AgentMemError(
-                f"the records were erased, but a reader of {self.path} kept the old state in its -wal file; erase again "
-                "(the same positions) when it has finished"
+            raise StoreError(
+                f"the records were erased, but a reader of {self.path} kept the old state in its -wal file; erase "
+                "the same positions again when it has finished"
             )
 
     def _forget(self) -> None:
@@ -392,7 +260,7 @@ class SQLiteStore:
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
         with self._reading() as connection:
-            return checks.residue(self._files, self._log, connection, needles)
+            return copies.residue(self._files, self._log, connection, needles)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:
@@ -406,26 +274,33 @@ class SQLiteStore:
             transaction.connection.execute(sql, (name, text))
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
+        problems, notes, checked = self._verify()
+        if notes and self._writer is not None:
+            with self._writing(durable=False) as transaction:
+                transaction.connection.execute("UPDATE notes SET reported=1 WHERE reported=0")
+        return problems + notes, checked
+
+    def _verify(self) -> tuple[list[str], list[str], dict[str, int]]:
         self._check()
         expected = read_anchor(self._files.anchor)
         with self._reading() as connection:
-            verifier = checks.Verifier(self._files, self._log, self._made, connection, self._indexed)
-            problems, checked = verifier.run(expected)
-        if self._writer is not None:
-            with self._writing(durable=False) as transaction:
-                transaction.connection.execute("UPDATE notes SET reported=1 WHERE reported=0")
-        return problems, checked
+            verifier = Verifier(self._log, self._made, connection, self._indexed)
+            verifier.run(expected)
+            return verifier.problems, verifier.notes(), dict(verifier.checked)
 
     def sizes(self) -> dict[str, int]:
         with self._reading() as connection:
-            return checks.sizes(self._files, connection)
+            return copies.sizes(self._files, connection)
 
     def backup(self, path: str) -> None:
-        with self._reading() as connection:
-            checks.copy(connection, path, self.path)
-        checks.finish_copy(path, self.path)
-
-
-_STORES: weakref.WeakSet[SQLiteStore] = weakref.WeakSet()
-assert RECORD_TYPES
-assert KINDS
+        refuse_existing(path)
+        try:
+            with self._reading() as connection:
+                copies.copy(connection, path, self.path)
+            with SQLiteStore(path, read_only=True) as copy:
+                problems = copy._verify()[0]
+            if problems:
+                raise DamagedError(f"the copy of {self.path} has a problem: {problems[0]}; verify {self.path}")
+        except BaseException:
+            copies.remove_copy(path)
+            raise

@@ -19,7 +19,7 @@ from .blocks import Packing, block_digest, pack_columns, pack_data
 from .commit import Transaction
 from .derived import Derived
 from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
-from .rows import PACKED, Entry, blob_names, content_key, key_digest, measure, pack, passages
+from .rows import PACKED, Entry, blob_names, content_key, key_digest, pack, split_terms
 from .schema import Connection, count_up, value
 
 Terms = Callable[[Record], tuple[str, ...]]
@@ -32,7 +32,7 @@ class Piece(NamedTuple):
 
     first: int
     last: int
-    count: int
+    records: int
     rechained: int
     before: bytes
     chain: bytes
@@ -106,7 +106,7 @@ class Upkeep:
             return 0
         moved: int = value(connection, "SELECT count(*) FROM log WHERE position <= ?", (piece.last,))
         old: int = value(connection, "SELECT ifnull(sum(count), 0) FROM blocks WHERE first >= ?", (piece.first,))
-        if moved + old != piece.count:
+        if moved + old != piece.records:
             return 0
         connection.execute("DELETE FROM block_namespaces WHERE block >= ?", (piece.first,))
         connection.execute("DELETE FROM blocks WHERE first >= ?", (piece.first,))
@@ -118,7 +118,7 @@ class Upkeep:
         digest = block_digest(piece.first, piece.last, piece.before, piece.chain, piece.columns, piece.data)
         connection.execute(
             "INSERT OR REPLACE INTO blocks VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
-            (piece.first, piece.last, piece.count, piece.before, piece.chain, digest, piece.columns, piece.data),
+            (piece.first, piece.last, piece.records, piece.before, piece.chain, digest, piece.columns, piece.data),
         )
         rows = [(namespace, piece.first) for namespace in piece.namespaces]
         connection.execute("DELETE FROM block_namespaces WHERE block=?", (piece.first,))
@@ -230,7 +230,8 @@ class Upkeep:
         record = replace(entry.record, text=text, body=body)
         if self.terms is None:
             return Entry(record, entry.length, entry.postings)
-        return Entry(record, *measure(passages(self.terms(record))))
+        _, length, postings = split_terms(self.terms(record))
+        return Entry(record, length, postings)
 
     def _keep_key(self, connection: Connection, record: Record) -> None:
         """A retry of what was logged must still be recognised when its text is gone."""
@@ -244,7 +245,7 @@ class Upkeep:
         for number, positions in touched.items():
             lexicon.remove(connection, number, positions)
             for position in sorted(positions):
-                rows = lexicon.rows(number, position, passages(self.terms(new[position].record)))
+                rows = lexicon.rows(number, position, split_terms(self.terms(new[position].record)).passages)
                 connection.executemany(lexicon.INSERT, rows)
 
     def _move_blobs(self, connection: Connection, position: int, old: str, new: str) -> None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 class FakeClock:
-    """Pass as `Memory.open(clock=FakeClock())`. Each call returns seconds since 1970 and then moves on by `tick` seconds.
+    """Pass as `Memory.open(clock=FakeClock())`: each call gives seconds since 1970, and moves on by `tick` seconds.
 
     start: the first answer, as a datetime (naive means UTC), an ISO string, or seconds.
     """

@@ -1,0 +1,55 @@
+"""Claims: what a step says that a later step may contradict, as key and value. No language model, generic forms only.
+
+Knows forms of writing: `key: value` lines, JSON and call arguments, readings, places, things carried, files, outcomes,
+what people say of themselves, dates. Knows nothing of the log: that a newer value of a key retires the old one, and an
+equal one supports it, is decided by whoever gathers claims.
+
+A key names its subject first, so that two people's claims never meet: `alice: favorite color`, `w123: status`,
+`location`. Keys are casefolded with single spaces. Of several claims with one key in a step the last one holds.
+"""
+
+from __future__ import annotations
+
+from agentmem.claims.data import calls, json_values, lines, said_lines
+from agentmem.claims.form import Claim, Reader, Said, tidied
+from agentmem.claims.people import dates, people
+from agentmem.claims.world import files, outcomes, places, readings, said_readings, things
+from agentmem.salience import AGENTS, Source
+
+__all__ = ["Claim", "claims"]
+
+LIMIT = 24  # claims of one step
+_SCANNED = 20_000  # characters of a step that are read
+
+_PERSON: tuple[Reader, ...] = (dates, people, said_readings, said_lines)
+_AGENT: tuple[Reader, ...] = (dates, said_readings, said_lines)
+_DEED: tuple[Reader, ...] = (files, calls, json_values)
+_WORLD: tuple[Reader, ...] = (places, things, outcomes, readings, files, json_values, lines)
+
+
+def claims(source: Source, after: str = "", limit: int = LIMIT) -> list[Claim]:
+    """The claims of one step in the order of its text: at most `limit`, the most telling forms first.
+
+    after: the text of the action that an observation answers ("Taken." says nothing without it). Text that is not to be
+    learned makes no claim. Pure, and never raises for any text.
+    """
+    said = Said(source.text[:_SCANNED], source.actor or "", after)
+    found: dict[str, Claim] = {}
+    for reader in _readers(source):
+        fresh: dict[str, Claim] = {}
+        for raw in reader(said):
+            claim = tidied(raw)
+            if claim and claim.key not in found and not _skipped(claim.span, source.skip):
+                fresh[claim.key] = claim
+        found |= dict(list(fresh.items())[: limit - len(found)])
+    return sorted(found.values(), key=lambda claim: (claim.span, claim.key))
+
+
+def _readers(source: Source) -> tuple[Reader, ...]:
+    if source.kind == "message":
+        return _AGENT if (source.actor or "").casefold() in AGENTS else _PERSON
+    return _DEED if source.kind == "action" else _WORLD
+
+
+def _skipped(span: tuple[int, int], skip: tuple[tuple[int, int], ...]) -> bool:
+    return any(span[0] < end and start < span[1] for start, end in skip)

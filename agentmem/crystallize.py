@@ -1,0 +1,312 @@
+"""The log to crystals: segments to units, units of one topic to clusters, clusters to atoms.
+
+Knows records in log order and what it needs to go on from one of them; knows no store, clock or randomness. What it makes
+depends on the log alone: fed in one go, in pieces, or again from the start, the same log gives the same crystals.
+
+A unit is sealed when its segment closes. A cluster is sealed when five units of one topic are in, or when its topic has
+waited longest and room is needed. Atoms are sealed with their cluster; a claim with another value than the live atom of its
+key retires that atom at once, and is given an atom of its own as far as the quota of atoms allows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from agentmem.claims import Claim, claims
+from agentmem.condense import Quota, Salience, Source, render
+from agentmem.errors import CondenseError
+from agentmem.index import step_id, step_position
+from agentmem.segment import Segmenter, passages
+from agentmem.tokens import count, truncate
+from agentmem.topics import Topics, signature
+from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span
+
+VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
+OPEN_EPISODES = 256  # episodes whose last segment may be open at once
+CODED = 256  # tokens of neighbouring short steps that share one code
+_IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
+
+Read = Callable[[Sequence[int]], list[Record]]
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A unit as it was sealed, with the steps of its segment."""
+
+    unit: Crystal
+    steps: tuple[Record, ...]
+
+
+@dataclass
+class _Open:
+    """The segment of one episode that is still open."""
+
+    segmenter: Segmenter
+    steps: list[Record] = field(default_factory=list)
+
+
+class Crystallizer:
+    """Feed it records in log order; `drain` gives what they sealed, `state` what is needed to go on later.
+
+    read: records by position. live: the atoms that hold so far, by key. condenser: writes the text of units and clusters
+    in place of the spans; what it writes is cut to the layer's quota, and an error of its own becomes CondenseError.
+    """
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        read: Read,
+        live: Mapping[str, Crystal],
+        state: bytes = b"",
+        condenser: Condenser | None = None,
+    ) -> None:
+        self.namespace, self._read, self._condenser = namespace, read, condenser
+        self._live = dict(live)
+        self._salience = Salience()
+        self._quota = {layer: Quota(RATIOS[layer], _IDLE[layer]) for layer in Layer}
+        self._topics = Topics()
+        self._open: dict[str, _Open] = {}
+        self._units: dict[str, Crystal] = {}
+        self._crystals: list[Crystal] = []
+        self._retired: dict[str, int] = {}
+        self._sealed: list[Sealed] = []
+        if state:
+            self._resume(json.loads(state))
+
+    # ---- the log in, crystals out ----------------------------------------------------------------------------------
+
+    def feed(self, record: Record) -> None:
+        """Take the next record of the log."""
+        if record.type == "step":
+            self._step(record)
+        elif record.type == "end" and record.episode is not None:
+            self._close(record.episode, record.position)
+
+    def drain(self) -> tuple[list[Crystal], dict[str, int], list[Sealed]]:
+        """(new crystals, crystal id -> position that retires it, sealed units) since the last call."""
+        out = self._crystals, self._retired, self._sealed
+        self._crystals, self._retired, self._sealed = [], {}, []
+        return out
+
+    def state(self) -> bytes:
+        """What a new Crystallizer needs to go on; bounded, JSON."""
+        state = {
+            "salience": self._salience.to_state(),
+            "quota": {layer.value: quota.to_state() for layer, quota in self._quota.items()},
+            "topics": self._topics.to_state(),
+            "units": [unit.model_dump(mode="json") for unit in self._units.values()],
+            "open": [
+                [name, segment.segmenter.to_state(), [step.position for step in segment.steps]]
+                for name, segment in self._open.items()
+            ],
+        }
+        return json.dumps(state, separators=(",", ":")).encode()
+
+    def _resume(self, state: dict[str, object]) -> None:
+        known: dict[str, object] = state
+        self._salience = Salience.from_state(known["salience"])  # type: ignore[arg-type]
+        self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}  # type: ignore[attr-defined]
+        self._topics = Topics.from_state(known["topics"])
+        self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}  # type: ignore[attr-defined]
+        for name, segmenter, positions in known["open"]:  # type: ignore[attr-defined]
+            self._open[name] = _Open(Segmenter.from_state(segmenter), self._read(positions))
+
+    # ---- segments --------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Record) -> None:
+        name = step.episode or ""
+        segment = self._open.get(name) or _Open(Segmenter())
+        if segment.segmenter.feed(step.kind or "", step.actor, step.tokens, step.text, _time(step)) and segment.steps:
+            self._seal(segment.steps, step.position)
+            segment.steps = []
+        segment.steps.append(step)
+        self._open.pop(name, None)
+        self._open[name] = segment  # the episode heard of last stands last
+        if len(self._open) > OPEN_EPISODES:
+            self._close(next(iter(self._open)), step.position)
+
+    def _close(self, episode: str, position: int) -> None:
+        segment = self._open.pop(episode, None)
+        if segment and segment.steps:
+            self._seal(segment.steps, position)
+
+    def _seal(self, steps: Sequence[Record], born: int) -> None:
+        """A closed segment becomes a unit, joins a topic, and may seal that topic's cluster."""
+        sources = [_source(step) for step in steps]
+        tokens = sum(step.tokens for step in steps)
+        ids = tuple(step_id(step.position) for step in steps)
+        unit = self._condense(Layer.UNIT, sources, ids, tokens, born)
+        self._salience.learn(sources)
+        if unit is None:
+            return
+        self._sealed.append(Sealed(unit, tuple(steps)))
+        self._units[unit.id] = unit
+        for claim, source in _claims_of(sources):
+            self._update(claim, source, unit, born)
+        for topic in self._topics.add(unit.id, signature(steps)):
+            self._cluster(topic.label, topic.units, born)
+
+    # ---- layers ----------------------------------------------------------------------------------------------------
+
+    def _condense(
+        self, layer: Layer, sources: Sequence[Source], ids: tuple[str, ...], tokens: int, born: int, key: str | None = None
+    ) -> Crystal | None:
+        """One crystal of a layer from steps; None when the quota gives nothing. `tokens`: of the layer below."""
+        quota = self._quota[layer]
+        spans = quota.take(sources, self._salience, tokens)
+        texts = {source.position: source.text for source in sources}
+        text = render(spans, texts)
+        if self._condenser is not None and spans:
+            text, spans = self._condensed(sources, count(text)), _whole(sources)
+        if not text.strip():
+            return None
+        covers = (sources[0].position, sources[-1].position)
+        return self._emit(layer, text, spans, ids, covers, tokens, born, key)
+
+    def _condensed(self, sources: Sequence[Source], budget: int) -> str:
+        assert self._condenser is not None
+        try:
+            text = self._condenser([source.text for source in sources])
+        except Exception as error:
+            raise CondenseError(f"the condenser failed on {len(sources)} steps: {error!r}; the log is safe") from error
+        if not isinstance(text, str):
+            raise CondenseError(f"the condenser returned {type(text).__name__}, not str; the log is safe")
+        return truncate(text, budget)
+
+    def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
+        units = [self._units.pop(unit_id) for unit_id in unit_ids]
+        positions = sorted({step_position(step) for unit in units for step in unit.sources})
+        sources = [_source(step) for step in self._read(positions)]
+        tokens = sum(unit.tokens for unit in units)
+        cluster = self._condense(Layer.CLUSTER, sources, tuple(u.id for u in units), tokens, born, label)
+        if cluster is not None:
+            self._quota[Layer.ATOM].seen += cluster.tokens
+            self._atoms(sources, cluster, born)
+
+    def _atoms(self, sources: Sequence[Source], cluster: Crystal, born: int) -> None:
+        """The claims of a cluster most worth keeping, best first, while the quota of atoms lasts."""
+        for claim, source in _worthiest(sources, self._salience):
+            known = self._live.get(claim.key)
+            if known is None or known.spans[-1].position < source.position and known.value != claim.value:
+                self._atom(claim, source, cluster, born)
+        if not any(atom.sources == (cluster.id,) for atom in self._crystals):
+            self._plain_atom(sources, cluster, born)
+
+    def _plain_atom(self, sources: Sequence[Source], cluster: Crystal, born: int) -> None:
+        """No claim was found: the atom is what is most salient, without key or value."""
+        quota = self._quota[Layer.ATOM]
+        spans = quota.take(sources, self._salience, 0)
+        text = render(spans, {source.position: source.text for source in sources})
+        if text.strip():
+            covers = (spans[0].position, spans[-1].position)
+            self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, None)
+
+    def _update(self, claim: Claim, source: Source, unit: Crystal, born: int) -> None:
+        """A newer value retires the live atom of its key."""
+        known = self._live.get(claim.key)
+        if known is None or known.value == claim.value or known.spans[-1].position >= source.position:
+            return
+        self._retired[known.id] = born
+        del self._live[claim.key]
+        self._atom(claim, source, unit, born)
+
+    def _atom(self, claim: Claim, source: Source, parent: Crystal, born: int) -> None:
+        quota = self._quota[Layer.ATOM]
+        spans = (Span(source.position, *claim.span),)
+        text = source.text[claim.span[0] : claim.span[1]]
+        tokens = count(text)
+        if not text.strip() or quota.spent + tokens > quota.seen / quota.ratio:
+            return
+        quota.spent += tokens
+        covers = (source.position, source.position)
+        atom = self._emit(Layer.ATOM, text, spans, (parent.id,), covers, parent.tokens, born, claim.key, claim.value)
+        self._live[claim.key] = atom
+
+    def _emit(
+        self,
+        layer: Layer,
+        text: str,
+        spans: tuple[Span, ...],
+        sources: tuple[str, ...],
+        covers: tuple[int, int],
+        source_tokens: int,
+        born: int,
+        key: str | None,
+        value: str | None = None,
+    ) -> Crystal:
+        name = json.dumps([VERSION, layer, self.namespace, spans, sources, born, key, value, text])
+        crystal = Crystal(
+            id=layer.value[0] + hashlib.sha256(name.encode()).hexdigest()[:16],
+            layer=layer,
+            namespace=self.namespace,
+            text=text,
+            spans=spans,
+            sources=sources,
+            covers=covers,
+            born=born,
+            tokens=count(text),
+            source_tokens=source_tokens,
+            key=key,
+            value=value,
+        )
+        self._crystals.append(crystal)
+        return crystal
+
+
+def chunks(steps: Sequence[Record]) -> Iterator[tuple[int, int, str]]:
+    """What one code each is made of: (first position, last position, text); short steps together, long ones in passages."""
+    first, last, texts, tokens = 0, 0, list[str](), 0
+    for step in steps:
+        if texts and tokens + step.tokens > CODED:
+            yield first, last, "\n".join(texts)
+            texts, tokens = [], 0
+        if step.tokens > CODED:
+            for start, end in passages(step.text):
+                yield step.position, step.position, step.text[start:end]
+            continue
+        first = first if texts else step.position
+        last, tokens = step.position, tokens + step.tokens
+        texts.append(step.text)
+    if texts:
+        yield first, last, "\n".join(texts)
+
+
+def _source(step: Record) -> Source:
+    skip = tuple((int(start), int(end)) for start, end in json.loads(step.body).get("recalled", ()))
+    return Source(step.position, step.kind or "", step.actor, step.text, skip)
+
+
+def _time(step: Record) -> str | None:
+    at: str | None = json.loads(step.body).get("at")
+    return at
+
+
+def _whole(sources: Sequence[Source]) -> tuple[Span, ...]:
+    return tuple(Span(source.position, 0, len(source.text)) for source in sources)
+
+
+def _claims_of(sources: Sequence[Source]) -> Iterator[tuple[Claim, Source]]:
+    """The claims of steps, recalled text left out."""
+    for source in sources:
+        for claim in claims(source):
+            start, end = claim.span
+            if not any(start < last and first < end for first, last in source.skip):
+                yield claim, source
+
+
+def _worthiest(sources: Sequence[Source], salience: Salience) -> list[tuple[Claim, Source]]:
+    """The newest claim of each key, by salience per token, best first."""
+    newest = {claim.key: (claim, source) for claim, source in _claims_of(sources)}
+    scored = salience.score(sources)
+    place = {source.position: number for number, source in enumerate(sources)}
+
+    def worth(item: tuple[Claim, Source]) -> float:
+        claim, source = item
+        inside = (scored.source == place[source.position]) & (scored.start >= claim.span[0])
+        inside &= scored.end <= claim.span[1]
+        return float(scored.weight[inside].sum() / (scored.cost[inside].sum() + 2))
+
+    return sorted(newest.values(), key=lambda item: (-worth(item), item[1].position, item[0].span))

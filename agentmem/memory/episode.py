@@ -1,0 +1,219 @@
+"""Writing one run into the log.
+
+Knows how steps, transitions and recalls of an episode become records. Crystallizing is left to the episode's end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.memory import recalling
+from agentmem.memory.guard import Guard
+from agentmem.memory.prepare import canonical, digest, record_of, step_of, to_json
+from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
+
+if TYPE_CHECKING:
+    from agentmem.memory.memory import Memory
+
+_FIELDS = frozenset(
+    "text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split()
+)
+
+
+class EpisodeWriter:
+    """An episode that is being logged. As a context manager it ends, and crystallizes, on exit.
+
+    `log` returns when the step is durable. A retried `log` with the same `key` and content gives the same step.
+    """
+
+    def __init__(self, memory: Memory, episode: Episode) -> None:
+        self._memory, self._core, self.info = memory, memory._core, episode
+        self.id = episode.id
+        self._guard = Guard()
+        self._recalls = 0
+
+    # ---- logging -------------------------------------------------------------------------------------------------
+
+    def log(
+        self,
+        text: str,
+        kind: Kind = "observation",
+        actor: str | None = None,
+        at: datetime | str | None = None,
+        data: Any = None,
+        blobs: Mapping[str, bytes] | None = None,
+        reward: float | None = None,
+        terminated: bool = False,
+        truncated: bool = False,
+        key: str | None = None,
+        reply_to: str | None = None,
+        subjects: Sequence[str] = (),
+        trust: Trust | None = None,
+    ) -> Step:
+        """Append one step.
+
+        at: when the source says it happened. data: JSON values (numpy arrays become lists). blobs: name -> bytes, up to
+        256 MiB each. key: makes a retry safe. reply_to: id of an earlier step. subjects: whom it is about, for erasure.
+        Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, KeyConflictError for a
+        key that stands for other content, and StoreError if the file cannot take it.
+        """
+        fields = {
+            "actor": actor, "at": at, "data": data, "reward": reward, "terminated": terminated, "truncated": truncated,
+            "key": key, "reply_to": reply_to, "subjects": subjects, "trust": trust,
+        }  # fmt: skip
+        record = self._record(text, kind, blobs, fields)
+        return step_of(self._core.store.append([record], _contents(blobs))[0])
+
+    def observe(self, text: str, **fields: Any) -> Step:
+        """`log` an observation."""
+        return self.log(text, kind="observation", **fields)
+
+    def act(self, text: str, **fields: Any) -> Step:
+        """`log` an action."""
+        return self.log(text, kind="action", **fields)
+
+    def say(self, actor: str, text: str, **fields: Any) -> Step:
+        """`log` a message of an actor."""
+        return self.log(text, kind="message", actor=actor, **fields)
+
+    def log_many(self, steps: Iterable[str | Mapping[str, Any]]) -> list[Step]:
+        """Append steps in one transaction, all or none: texts, or mappings of `log`'s keywords."""
+        records, blobs = [], dict[str, bytes]()
+        for number, step in enumerate(steps):
+            fields = {"text": step} if isinstance(step, str) else dict(step)
+            if unknown := fields.keys() - _FIELDS:
+                raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
+            if "text" not in fields:
+                raise InvalidInputError(f"step {number} has no text; describe it, '' if there is nothing to say")
+            own = fields.pop("blobs", None)
+            records.append(self._record(fields.pop("text"), fields.pop("kind", "observation"), own, fields))
+            blobs |= _contents(own)
+        return [step_of(record) for record in self._core.store.append(records, blobs)] if records else []
+
+    def transition(
+        self,
+        action: Any,
+        observation: Any,
+        reward: float | None = None,
+        terminated: bool = False,
+        truncated: bool = False,
+        info: Mapping[str, Any] | None = None,
+    ) -> tuple[Step, Step]:
+        """Append Gymnasium's tuple as an action and the observation that answers it.
+
+        What is no str is logged as its JSON and kept as `data`; `info["text"]`, if there, describes the observation.
+        """
+        info = dict(info or {})
+        described = info.pop("text", None)
+        act = _described(action, None) | {"kind": "action"}
+        seen = _described(observation, described) | {"kind": "observation"}
+        if info:
+            seen["data"] = {"info": info} if seen.get("data") is None else {"observation": seen["data"], "info": info}
+        seen |= {"reward": reward, "terminated": terminated, "truncated": truncated}
+        first, second = self.log_many([act, seen])
+        return first, second
+
+    def _record(self, text: str, kind: str, blobs: Mapping[str, bytes] | None, fields: dict[str, Any]) -> Record:
+        actor = fields.get("actor")
+        spans, origins = self._guard.repeated(text, kind, actor) if isinstance(text, str) else ([], [])
+        head = self._core.store.head().position if fields.get("reply_to") is not None else 0
+        return record_of(
+            self._memory.namespace, self.id, text, kind, self._core.clock(), head,
+            blobs=blobs, recalled=spans, recalled_from=origins, **fields,
+        )  # fmt: skip
+
+    # ---- recalling -----------------------------------------------------------------------------------------------
+
+    def recall(
+        self,
+        cue: str,
+        budget: int = 1024,
+        as_of: recalling.AsOf = None,
+        count_tokens: CountTokens | None = None,
+        episode: str | None = None,
+        agent: str | None = None,
+        layers: Sequence[Layer | str] | None = None,
+        marks: bool = False,
+    ) -> PlanningContext:
+        """As `Memory.recall`, led by this episode's goal, and leaving a recall record in the log.
+
+        From the record uses are counted and the run can be replayed; what the agent repeats of it is not learned again.
+        """
+        query = recalling.query_of(
+            cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
+        )
+        context = recalling.run(self._core, self._memory.namespaces, query, as_of)
+        self._core.store.append([self._recall_record(cue, context, as_of)])
+        self._guard.remember((hit.position, hit.text) for hit in context.hits)
+        return context
+
+    def _recall_record(self, cue: str, context: PlanningContext, as_of: recalling.AsOf) -> Record:
+        body = {
+            "budget": context.budget,
+            "as_of": as_of if as_of is None or isinstance(as_of, str) else as_of.isoformat(),
+            "hits": [hit.id for hit in context.hits],
+            "steps": recalling.steps_of_hits(context.hits),
+            "tokens": context.tokens,
+            "store_version": context.store_version,
+            "sha256": hashlib.sha256(context.text.encode()).hexdigest(),
+        }
+        return Record(
+            type="recall",
+            namespace=self._memory.namespace,
+            episode=self.id,
+            text=cue,
+            body=canonical(body),
+            logged_at=self._core.clock(),
+        )
+
+    def remember_recalls(self) -> None:
+        """Take up, on resuming, what this episode was told before."""
+        store, namespace = self._core.store, self._memory.namespace
+        for record in store.scan(namespace, episode=self.id, types=["recall"]):
+            steps = store.read(json.loads(record.body)["steps"])
+            self._guard.remember((step.position, step.text) for step in steps)
+
+    # ---- ending --------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Mark the episode as ended. It can be resumed by its id."""
+        if self.info.ended is None:
+            record = Record("end", self._memory.namespace, self.id, logged_at=self._core.clock())
+            (logged,) = self._core.store.append([record])
+            self.info = self.info.model_copy(update={"ended": logged.position})
+
+    def __enter__(self) -> EpisodeWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end()
+        if error is None:
+            self._memory.crystallize()
+
+    async def alog(self, text: str, **fields: Any) -> Step:
+        """`log` in a thread."""
+        return await asyncio.to_thread(self.log, text, **fields)
+
+    async def arecall(self, cue: str, **options: Any) -> PlanningContext:
+        """`recall` in a thread."""
+        return await asyncio.to_thread(self.recall, cue, **options)
+
+
+def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:
+    return {digest(content): bytes(content) for content in (blobs or {}).values()}
+
+
+def _described(value: Any, text: str | None) -> dict[str, Any]:
+    """A raw action or observation as text with its value beside it."""
+    if isinstance(value, str) and text is None:
+        return {"text": value}
+    return {"text": text if text is not None else to_json(value), "data": value}

@@ -1,0 +1,318 @@
+"""Memory: joins a store with the algorithms. Knows how the parts are put together, and little else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from agentmem.encode import DEFAULT, resolve
+from agentmem.errors import InvalidInputError, KeyConflictError, SettingsError
+from agentmem.index import step_position
+from agentmem.memory import condensing, recalling, removal, retention
+from agentmem.memory.core import Core
+from agentmem.memory.episode import EpisodeWriter
+from agentmem.memory.prepare import canonical, check_name, check_namespace, step_of, terms_of
+from agentmem.store import open_store
+from agentmem.transfer import export_lines
+from agentmem.types import (
+    Condenser,
+    CountTokens,
+    Crystal,
+    CrystallizeReport,
+    Durability,
+    Episode,
+    EraseReport,
+    Head,
+    Layer,
+    Namespace,
+    PlanningContext,
+    Record,
+    Retain,
+    Stats,
+    Step,
+    Verification,
+)
+
+HORIZON = 20_000
+_AUTOMATIC = "episode-"
+
+
+class Memory:
+    """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
+
+    Views made by `scoped` share the file: closing any of them closes it for all.
+    """
+
+    def __init__(
+        self,
+        core: Core,
+        namespace: Namespace,
+        read: Sequence[Namespace],
+        condenser: Condenser | None,
+    ) -> None:
+        self._core, self.namespace, self._condenser = core, namespace, condenser
+        self.namespaces: tuple[Namespace, ...] = tuple(dict.fromkeys((namespace, *read)))
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        namespace: Sequence[str] = (),
+        encoder: object = DEFAULT,
+        condenser: Condenser | None = None,
+        clock: Callable[[], float] = time.time,
+        retain: Retain | None = None,
+        horizon: int | None = None,
+        durability: Durability = "power",
+        key_file: str | Path | None = None,
+        read_only: bool = False,
+    ) -> Memory:
+        """Open a memory, or make a new one.
+
+        path: a file, or ":memory:" for one that is gone when closed. encoder: an object with `encode` (or a LangChain
+        Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
+        units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
+        "crystals" holds all files to 1.0 MB per million tokens, the newest `horizon` tokens whole. durability "power":
+        what `log` acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's kinds for a
+        file that cannot be used, and SettingsError for settings that contradict the file's own.
+        """
+        if key_file is not None:
+            raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
+        if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
+            raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
+        if retain not in (None, "keep", "crystals"):
+            raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
+        settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
+        scope, checked = check_namespace(namespace), resolve(encoder)
+        store = open_store(str(path), durability, read_only, settings, terms_of)
+        return cls(Core(store, checked, clock, read_only=read_only), scope, (), condenser)
+
+    # ---- writing -------------------------------------------------------------------------------------------------
+
+    def episode(self, goal: str | None = None, id: str | None = None, agent: str | None = None) -> EpisodeWriter:
+        """Begin an episode, or resume the one with this id. Ends, and crystallizes, as a `with` block is left."""
+        body = canonical({name: value for name, value in (("goal", goal), ("agent", agent)) if value is not None})
+        if id is not None:
+            known = self._known(check_name("episode id", id))
+            if known is not None:
+                return self._resume(known, goal, agent)
+            return self._begin(id, body)
+        number = len(self._index_episodes()) + 1
+        while True:
+            try:
+                if self._known(f"{_AUTOMATIC}{number}") is None:
+                    return self._begin(f"{_AUTOMATIC}{number}", body)
+            except KeyConflictError:  # another writer took the name in between
+                pass
+            number += 1
+
+    def _begin(self, name: str, body: str) -> EpisodeWriter:
+        record = Record("begin", self.namespace, name, body=body, key=f"\x00begin/{name}", logged_at=self._core.clock())
+        self._core.store.append([record])
+        known = self._known(name)
+        assert known is not None
+        return EpisodeWriter(self, known)
+
+    def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
+        for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
+            if new is not None and new != old:
+                raise InvalidInputError(f"episode {known.id!r} has the {what} {old!r}, not {new!r}; leave it out to resume")
+        if known.ended is not None:
+            again = Record("begin", self.namespace, known.id, logged_at=self._core.clock())
+            self._core.store.append([again])
+        writer = EpisodeWriter(self, known.model_copy(update={"ended": None}))
+        writer.remember_recalls()
+        return writer
+
+    def crystallize(self, progress: condensing.Progress | None = None) -> CrystallizeReport:
+        """Make crystals of what was logged since the last time. Idempotent; an interrupted run goes on where it was.
+
+        progress: called with (records read, records to read). Raises CondenseError if the condenser fails.
+        """
+        condensing.reencode(self._core, self.namespace)
+        report = condensing.crystallize(self._core, self.namespace, self._condenser, progress)
+        retention.settle(self._core, self.namespace)
+        return report
+
+    # ---- reading -------------------------------------------------------------------------------------------------
+
+    def recall(
+        self,
+        cue: str,
+        budget: int = 1024,
+        as_of: recalling.AsOf = None,
+        count_tokens: CountTokens | None = None,
+        episode: str | None = None,
+        agent: str | None = None,
+        layers: Sequence[Layer | str] | None = None,
+        marks: bool = False,
+    ) -> PlanningContext:
+        """The planning context for a cue, of at most `budget` tokens. Writes nothing.
+
+        as_of: a step id or a time of logging (datetime or ISO; naive means UTC): what was known then. count_tokens: the
+        counter the budget is exact by; without one, an upper bound of cl100k's. episode, agent: only their steps.
+        layers: only these crystals' own text, never expanded. marks: print each line's id. An empty context means that
+        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of that is not in the log.
+        """
+        query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
+        return recalling.run(self._core, self.namespaces, query, as_of)
+
+    def step(self, id: str) -> Step:
+        """The step with an id; NotFoundError if it is not in this namespace."""
+        (position,) = removal.chosen(self._core, self.namespace, [id], None)
+        return step_of(self._core.store.read([position])[0])
+
+    def steps(self, episode: str | None = None) -> Iterator[Step]:
+        """Every step, or an episode's, in log order."""
+        records = self._core.store.scan(self.namespace, episode=episode, types=["step"])
+        return map(step_of, records)
+
+    def episodes(self) -> list[Episode]:
+        """Every episode, in the order they began."""
+        return list(self._index_episodes().values())
+
+    def crystals(self, layers: Sequence[Layer | str] | None = None, as_of: recalling.AsOf = None) -> list[Crystal]:
+        """The crystals that hold as of a step or time, in the order they were sealed."""
+        with self._core.lock:
+            index = self._core.index(self.namespace)
+            position = recalling.position_of(self._core, [self.namespace], as_of)
+            wanted = set(recalling.query_of("", 0, None, layers, None, None, False).layers or Layer)
+            live = [c for c in index.crystals if c.layer in wanted and index.exists(c, position)]
+            return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
+
+    def blob(self, digest: str) -> bytes:
+        """The content of a blob by the digest in `Step.blobs`."""
+        return self._core.store.blob(digest)
+
+    def scoped(self, *namespace: str, read: Sequence[Sequence[str]] = ()) -> Memory:
+        """A view of exactly this namespace; `read` adds namespaces that recall may read as well."""
+        own = check_namespace(namespace)
+        return Memory(self._core, own, [check_namespace(other) for other in read], self._condenser)
+
+    # ---- forgetting ----------------------------------------------------------------------------------------------
+
+    def forget(
+        self,
+        steps: Sequence[str] | str | None = None,
+        episode: str | None = None,
+        derived_from: str | None = None,
+        undo: bool = False,
+    ) -> int:
+        """Take steps, and crystals with their words, out of recall; undo brings them back. They stay in the log.
+
+        derived_from: a step's id (it and the steps that repeat it) or a crystal's (the steps it condenses). A recall as
+        of before still shows them. Returns how many steps.
+        """
+        removal.one_of(steps=steps, episode=episode, derived_from=derived_from)
+        with self._core.lock:
+            if derived_from is not None:
+                positions = removal.lineage(self._core, self.namespace, derived_from)
+            else:
+                positions = removal.chosen(self._core, self.namespace, steps, episode)
+        self._event("restore" if undo else "forget", positions)
+        return len(positions)
+
+    def pin(self, ids: Sequence[str] | str) -> None:
+        """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""
+        with self._core.lock:
+            positions: set[int] = set()
+            for one in [ids] if isinstance(ids, str) else ids:
+                positions |= set(
+                    removal.chosen(self._core, self.namespace, [one], None)
+                    if step_position(one) >= 0
+                    else removal.lineage(self._core, self.namespace, one)
+                )
+        self._event("pin", sorted(positions))
+
+    def _event(self, kind: Any, positions: Sequence[int]) -> None:
+        if positions:
+            body = canonical({"steps": list(positions)})
+            self._core.store.append([Record(kind, self.namespace, body=body, logged_at=self._core.clock())])
+
+    def erase(
+        self,
+        subject: str | None = None,
+        episode: str | None = None,
+        steps: Sequence[str] | str | None = None,
+        namespace: Sequence[str] | None = None,
+        dry_run: bool = False,
+    ) -> EraseReport:
+        """Remove steps from the file for good, with every crystal made from them, and make the crystals again.
+
+        What else quotes them goes too: blobs, recall records. `residue` in the report says where the erased text is
+        still found, if anywhere: it may also have been logged elsewhere.
+        """
+        removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
+        scope = self.namespace if namespace is None else check_namespace(namespace)
+        with self._core.lock:
+            return removal.erase(self._core, scope, subject, episode, steps, namespace is not None, dry_run, self._again)
+
+    def _again(self, namespace: Namespace) -> None:
+        condensing.crystallize(self._core, namespace, self._condenser)
+
+    # ---- the file ------------------------------------------------------------------------------------------------
+
+    def verify(self) -> Verification:
+        """Check every stored byte against its hash, and that the encoder is the one the codes were made with."""
+        problems, checked = self._core.store.verify()
+        return Verification(ok=not problems, problems=tuple(problems), checked=checked)
+
+    def stats(self) -> Stats:
+        """Tokens per layer with their ratios, and bytes by part."""
+        with self._core.lock:
+            return retention.stats(self._core, self.namespace)
+
+    def head(self) -> Head:
+        """The end of the log, over all namespaces."""
+        return self._core.store.head()
+
+    def export(self, path: str | Path, derived: bool = False) -> None:
+        """Write this namespace's log as UTF-8 JSONL, one step per line in log order; crystals only with derived=True."""
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            for line in export_lines(self._core.store, [self.namespace], derived):
+                file.write(line + "\n")
+
+    def backup(self, path: str | Path) -> None:
+        """A verified copy of the whole file at a new path, while others go on writing."""
+        self._core.store.backup(str(path))
+
+    def close(self) -> None:
+        """Close the file, for every view of it."""
+        self._core.store.close()
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # ---- the same, awaited ---------------------------------------------------------------------------------------
+
+    async def arecall(self, cue: str, **options: Any) -> PlanningContext:
+        """`recall` in a thread."""
+        return await asyncio.to_thread(self.recall, cue, **options)
+
+    async def acrystallize(self) -> CrystallizeReport:
+        """`crystallize` in a thread."""
+        return await asyncio.to_thread(self.crystallize)
+
+    async def aclose(self) -> None:
+        """`close` in a thread."""
+        await asyncio.to_thread(self.close)
+
+    # ---- small things --------------------------------------------------------------------------------------------
+
+    def _index_episodes(self) -> dict[str, Episode]:
+        with self._core.lock:
+            return dict(self._core.index(self.namespace).episodes)
+
+    def _known(self, name: str) -> Episode | None:
+        return self._index_episodes().get(name)
+

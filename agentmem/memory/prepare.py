@@ -1,0 +1,255 @@
+"""What a caller hands to `log`, checked and turned into a record of the log; and back into a Step.
+
+Everything is checked before anything is written: a value that cannot be stored whole is refused with its name, the limit
+and the remedy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, get_args
+
+from agentmem.errors import InvalidInputError, TooLargeError
+from agentmem.index import step_id, step_position
+from agentmem.segment import passages
+from agentmem.tokens import count
+from agentmem.types import Kind, Namespace, Record, Span, Step, Trust
+from agentmem.words import stems
+
+TEXT_LIMIT = 64 << 20  # bytes of UTF-8
+DATA_LIMIT = 16 << 20
+BLOB_LIMIT = 256 << 20
+NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace parts
+KINDS = get_args(Kind)
+TRUSTS = get_args(Trust)
+
+
+def record_of(
+    namespace: Namespace,
+    episode: str,
+    text: str,
+    kind: str,
+    logged_at: float,
+    head: int,
+    *,
+    actor: str | None = None,
+    at: datetime | str | None = None,
+    data: Any = None,
+    blobs: Mapping[str, bytes] | None = None,
+    reward: float | None = None,
+    terminated: bool = False,
+    truncated: bool = False,
+    key: str | None = None,
+    reply_to: str | None = None,
+    subjects: Sequence[str] = (),
+    trust: str | None = None,
+    recalled: Sequence[tuple[int, int]] = (),
+    recalled_from: Sequence[int] = (),
+) -> Record:
+    """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end."""
+    check_text(text)
+    if isinstance(subjects, str):
+        raise InvalidInputError(f"subjects {subjects!r} is one str; give a list of them: [{subjects!r}]")
+    body = {
+        "at": _iso(at),
+        "data": data,
+        "blobs": {check_name("blob name", name): digest(content) for name, content in (blobs or {}).items()},
+        "reward": _reward(reward),
+        "terminated": bool(terminated),
+        "truncated": bool(truncated),
+        "reply_to": _reply(reply_to, head),
+        "subjects": [check_name("subject", subject) for subject in subjects],
+        "trust": _choice("trust", trust, TRUSTS) if trust is not None else None,
+        "recalled": [list(span) for span in recalled],
+        "recalled_from": list(recalled_from),
+    }
+    return Record(
+        type="step",
+        namespace=namespace,
+        episode=episode,
+        kind=_choice("kind", kind, KINDS),
+        actor=check_name("actor", actor) if actor is not None else None,
+        text=text,
+        body=canonical({name: value for name, value in body.items() if value not in (None, False, [], {}, ())}),
+        key=check_name("key", key) if key is not None else None,
+        logged_at=logged_at,
+        tokens=count(text),
+        terms=index_terms(text),
+    )
+
+
+def step_of(record: Record) -> Step:
+    """The step in a record."""
+    body = json.loads(record.body)
+    at = body.get("at")
+    return Step.model_construct(
+        id=step_id(record.position),
+        position=record.position,
+        namespace=record.namespace,
+        episode=record.episode,
+        kind=record.kind,
+        text=record.text,
+        actor=record.actor,
+        at=datetime.fromisoformat(at) if at else None,
+        logged_at=datetime.fromtimestamp(record.logged_at, UTC),
+        data=body.get("data"),
+        blobs=body.get("blobs", {}),
+        reward=body.get("reward"),
+        terminated=body.get("terminated", False),
+        truncated=body.get("truncated", False),
+        key=record.key,
+        reply_to=body.get("reply_to"),
+        subjects=tuple(body.get("subjects", ())),
+        trust=body.get("trust"),
+        recalled=tuple((start, end) for start, end in body.get("recalled", ())),
+        lost="kept" in body,
+        tokens=record.tokens,
+    )
+
+
+def index_terms(text: str) -> tuple[str, ...]:
+    """What the lexical index gets of a text: the distinct stems of each passage, space-joined."""
+    if len(text) <= 512:
+        return (" ".join(dict.fromkeys(stems(text))),)
+    return tuple(" ".join(dict.fromkeys(stems(text[start:end]))) for start, end in passages(text))
+
+
+def terms_of(record: Record) -> tuple[str, ...]:
+    """The index terms of a stored record again."""
+    return index_terms(record.text) if record.type == "step" else ()
+
+
+def digest(content: bytes) -> str:
+    """A blob's name in the store."""
+    if not isinstance(content, bytes | bytearray | memoryview):
+        raise InvalidInputError(f"a blob must be bytes, not {type(content).__name__}; put plain values into data")
+    if len(content) > BLOB_LIMIT:
+        raise TooLargeError(f"a blob of {len(content):,} bytes is over the limit of {BLOB_LIMIT:,}; store its path in data")
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical(value: Mapping[str, Any]) -> str:
+    """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    _check_data(value.get("data"), "data")
+    text = to_json(value)
+    _check_unicode("data", text)
+    if len(text) > DATA_LIMIT:
+        raise TooLargeError(f"data of {len(text):,} characters is over the limit of {DATA_LIMIT:,}; use blobs")
+    return text
+
+
+def to_json(value: Any) -> str:
+    """Compact JSON with sorted keys; numpy arrays as lists."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def check_text(text: str) -> None:
+    """InvalidInputError unless a text can be stored whole."""
+    if not isinstance(text, str):
+        raise InvalidInputError(f"text must be str, not {type(text).__name__}; describe the observation, put values in data")
+    _check_unicode("text", text)
+    if len(text) > TEXT_LIMIT // 4 and (size := len(text.encode())) > TEXT_LIMIT:
+        raise TooLargeError(f"a text of {size:,} bytes is over the limit of {TEXT_LIMIT:,}; log it in parts or as a blob")
+
+
+def check_name(what: str, name: str) -> str:
+    """The name of something: a non-empty str of at most NAME_LIMIT characters."""
+    if not isinstance(name, str) or not name:
+        raise InvalidInputError(f"{what} {name!r} must be a non-empty str")
+    if len(name) > NAME_LIMIT:
+        raise TooLargeError(f"{what} of {len(name):,} characters is over the limit of {NAME_LIMIT:,}; shorten it")
+    _check_unicode(what, name)
+    return name
+
+
+def check_namespace(namespace: Sequence[str]) -> Namespace:
+    """A tuple of names; a bare str is refused, since it would be taken apart into letters."""
+    if isinstance(namespace, str):
+        raise InvalidInputError(f"namespace {namespace!r} is one str; give a tuple of them: ({namespace!r},)")
+    return tuple(check_name("namespace part", part) for part in namespace)
+
+
+def _check_unicode(what: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidInputError(
+            f"{what} has a lone surrogate {text[error.start]!r} at character {error.start}, which is no text in UTF-8; "
+            f"clean it with text.encode('utf-8', 'replace').decode(), or log the bytes as a blob"
+        ) from None
+
+
+def _check_data(value: Any, where: str) -> None:
+    """NaN and infinities have no JSON: say where they are."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InvalidInputError(f"{where} is {value}, which JSON cannot hold; use None or a str such as '{value}'")
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            if not isinstance(name, str):
+                raise InvalidInputError(f"{where} has the key {name!r}; keys must be str")
+            _check_data(inner, f"{where}[{name!r}]")
+    elif isinstance(value, list | tuple):
+        for number, inner in enumerate(value):
+            _check_data(inner, f"{where}[{number}]")
+    elif hasattr(value, "tolist"):
+        _check_data(value.tolist(), where)
+
+
+def _plain(value: Any) -> Any:
+    """numpy arrays and scalars as lists and numbers."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise InvalidInputError(f"data holds a {type(value).__name__}, which is not JSON; convert it, or log it as a blob")
+
+
+def _reward(reward: float | None) -> float | None:
+    if reward is None:
+        return None
+    try:
+        number = float(reward)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"reward {reward!r} is not a number") from None
+    if not math.isfinite(number):
+        raise InvalidInputError(f"reward is {number}; it must be finite: use None for no reward")
+    return number
+
+
+def _choice(what: str, value: str, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
+        raise InvalidInputError(f"{what} {value!r} is unknown; use one of {', '.join(allowed)}")
+    return value
+
+
+def _reply(reply_to: str | None, head: int) -> str | None:
+    if reply_to is not None and not 0 < step_position(reply_to) <= head:
+        raise InvalidInputError(f"reply_to {reply_to!r} is no step logged before; use the id of a Step")
+    return reply_to
+
+
+def _iso(at: datetime | str | None) -> str | None:
+    """An ISO time as given, checked; datetimes in ISO."""
+    if at is None:
+        return None
+    if isinstance(at, datetime):
+        return at.isoformat()
+    try:
+        return datetime.fromisoformat(at).isoformat()
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"at {at!r} is no ISO time; use e.g. '2026-01-31T14:05:00' or a datetime") from None
+
+
+def mapped(span: Span, body: Mapping[str, Any]) -> tuple[int, int]:
+    """Where a span of the text as logged stands in the text as kept (see `agentmem.memory.retention`)."""
+    at = 0
+    for start, end in body.get("kept", ()):
+        if start <= span.start and span.end <= end:
+            return at + span.start - start, at + span.end - start
+        at += end - start + len(KEPT_MARK)
+    return (span.start, span.end) if "kept" not in body else (0, 0)
+
+
+KEPT_MARK = " … "

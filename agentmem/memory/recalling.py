@@ -1,0 +1,138 @@
+"""One recall: from a caller's words to a planning context, with its arguments checked.
+
+Knows the core and the pure recall; writes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.index import step_position
+from agentmem.memory.core import Core, counted
+from agentmem.recall import Line, Query, recall, render, sections
+from agentmem.tokens import count
+from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
+
+AsOf = str | datetime | None
+
+
+def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> PlanningContext:
+    """The planning context of a query over these namespaces."""
+    with core.lock:
+        for namespace in namespaces:
+            core.index(namespace)
+        position = position_of(core, namespaces, as_of)
+        view = core.view(namespaces, position)
+        match = core.match(query.cue, namespaces, view)
+        similarity = core.similarity(query.cue, namespaces, view)
+        version = core.version(namespaces, position)
+    lines = recall(query, view, match, similarity, core.read)
+    ages = dict(zip(view.position.tolist(), view.age.tolist(), strict=True)) if lines else {}
+    hits = tuple(_aged(line, ages) for line in lines)
+    goal = query.goal if lines else None
+    text = render(lines, goal)
+    context = PlanningContext(
+        text=text,
+        sections=dict(sections(lines, goal)),
+        tokens=query.count(text) if text else 0,
+        budget=query.budget,
+        hits=hits,
+        store_version=version,
+    )
+    context._encode = core.encoder.encode if core.encoder is not None else None
+    return context
+
+
+def query_of(
+    cue: str,
+    budget: int,
+    count_tokens: CountTokens | None,
+    layers: Sequence[Layer | str] | None,
+    episode: str | None,
+    agent: str | None,
+    marks: bool,
+    current: str | None = None,
+    goal: str | None = None,
+) -> Query:
+    """The arguments of a recall, checked."""
+    if not isinstance(cue, str):
+        raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
+    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
+        raise InvalidInputError(f"budget {budget!r} must be a whole number of tokens, 0 or more")
+    return Query(
+        cue=cue,
+        budget=budget,
+        count=counted(count_tokens or count),
+        layers=_layers(layers),
+        episode=episode,
+        agent=agent,
+        marks=marks,
+        current=current,
+        goal=goal,
+    )
+
+
+def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int:
+    """The log position that `as_of` means: a step id's own, or the last one logged up to a time. Hold `core.lock`."""
+    if as_of is None:
+        return max((core.index(namespace).head for namespace in namespaces), default=0)
+    if isinstance(as_of, str) and (position := step_position(as_of)) >= 0:
+        end = core.store.head().position
+        if not 0 < position <= end:
+            raise NotFoundError(f"as_of {as_of!r} is no step of this memory; its log ends at position {end}")
+        return position
+    return _logged_until(core, namespaces, _moment(as_of))
+
+
+def _moment(as_of: str | datetime) -> float:
+    if isinstance(as_of, str):
+        try:
+            as_of = datetime.fromisoformat(as_of)
+        except ValueError:
+            raise InvalidInputError(f"as_of {as_of!r} is neither a step id nor an ISO time") from None
+    if not isinstance(as_of, datetime):
+        raise InvalidInputError(f"as_of must be a step id or a datetime, not {type(as_of).__name__}")
+    return (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp()
+
+
+def _logged_until(core: Core, namespaces: Sequence[Namespace], moment: float) -> int:
+    """The last position logged at or before a time. A clock that was set back is followed as far as it rises."""
+    best = 0
+    for namespace in namespaces:
+        positions = core.index(namespace).positions()
+        low, high = 0, len(positions)
+        while low < high:
+            middle = (low + high) // 2
+            if core.read([int(positions[middle])])[0].logged_at <= moment:
+                low = middle + 1
+            else:
+                high = middle
+        best = max(best, int(positions[low - 1]) if low else 0)
+    return best
+
+
+def _layers(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
+    if layers is None:
+        return None
+    if isinstance(layers, str):
+        layers = [layers]
+    try:
+        return tuple(dict.fromkeys(Layer(layer) for layer in layers))
+    except ValueError:
+        raise InvalidInputError(f"layers {list(layers)!r}: use some of {', '.join(Layer)}") from None
+
+
+def _aged(line: Line, ages: dict[int, int]) -> Hit:
+    return line.hit.model_copy(update={"age": ages.get(line.position, 0)})
+
+
+def steps_of_hits(hits: Sequence[Hit]) -> list[int]:
+    """Log positions of the steps among hits."""
+    return [hit.position for hit in hits if hit.layer == "step"]
+
+
+

@@ -1,0 +1,189 @@
+"""Cutting: one text into passages and sentences, the steps of one episode into segments.
+
+Knows where text can be cut (paragraph, line, sentence, word) and where a run of steps turns. Knows nothing of memories,
+stores or what the text says. All spans are [start, end) in characters.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.tokens import count
+
+PASSAGE = 256
+LONGEST = 800
+SHORTEST = 250
+GAP = 3600.0
+SHIFT = 0.2
+SHIFT_STEMS = 8
+
+_CLOSERS = "\"'”’)\\]»"
+_BREAKS = (
+    re.compile(r"\n(?:[ \t\r]*\n)+"),
+    re.compile(r"\n"),
+    re.compile(rf"[.!?][{_CLOSERS}]*\s+|[。！？]"),
+    re.compile(r"\s+"),
+)
+_SENTENCE = re.compile(rf"[.!?…][{_CLOSERS}]*(?=\s)|[。！？][{_CLOSERS}」』]*|\n+")
+_NO_END = re.compile(r"(?:^|[\s(\"'“‘])(?:Mr|Mrs|Ms|Dr|St|Prof|vs|cf|Fig|e\.g|i\.e|[A-Z])\.\Z")
+_NO_END_BEFORE_SMALL = re.compile(r"(?:^|[\s(\"'“‘])(?:etc|a\.m|p\.m|[Nn]o|Inc|Co|Jr|Sr|approx)\.\s+[a-z\d]")
+_NUMBERED = re.compile(r"\s*[(\[]?\d{1,3}\.\Z")
+
+
+# ---- one text ----------------------------------------------------------------------------------------------------
+
+
+def passages(text: str, limit: int = PASSAGE) -> list[tuple[int, int]]:
+    """Spans that tile the text, each at most `limit` tokens by `tokens.count`; [] for "".
+
+    Cut at paragraphs, else lines, sentences, words, and inside a word only when it alone is longer. A character that
+    costs more than `limit` stands alone. Linear in the text.
+    """
+    if limit < 1:
+        raise InvalidInputError(f"a passage of at most {limit} tokens is empty: give a limit of 1 or more")
+    if _surely_fits(text, limit):
+        return [(0, len(text))] if text else []
+    packed: list[list[int]] = []
+    _pack(text, 0, len(text), 0, limit, packed)
+    return [(start, end) for start, end, _ in packed]
+
+
+def sentences(text: str) -> list[tuple[int, int]]:
+    """Spans of the sentences and lines of a text, in order, stripped of surrounding space and never empty."""
+    spans, start = [], 0
+    for match in _SENTENCE.finditer(text):
+        if match[0][0] != "." or not _is_abbreviation(text, start, match.start() + 1):
+            spans.append((start, match.end()))
+            start = match.end()
+    spans.append((start, len(text)))
+    return [span for span in (_strip(text, *span) for span in spans) if span[0] < span[1]]
+
+
+def _surely_fits(text: str, limit: int) -> bool:
+    """No text has more tokens than bytes, and no character more than 4 bytes."""
+    return len(text) * (1 if text.isascii() else 4) <= limit
+
+
+def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[list[int]]) -> None:
+    """Appends [start, end, tokens] of text[start:end] to `packed`, joining to the last one what still fits."""
+    for begin, stop in _pieces(text, start, end, level, limit):
+        cost = count(text[begin:stop]) if stop - begin <= 16 * limit else limit + 1
+        cost += level == len(_BREAKS)  # two halves of a word may cost one token less than the word
+        if packed and packed[-1][2] + cost <= limit:
+            packed[-1][1:] = [stop, packed[-1][2] + cost]
+        elif cost > limit and level < len(_BREAKS):
+            _pack(text, begin, stop, level + 1, limit, packed)
+        else:
+            packed.append([begin, stop, cost])
+
+
+def _pieces(text: str, start: int, end: int, level: int, limit: int) -> Iterator[tuple[int, int]]:
+    if level == len(_BREAKS):
+        size = max(1, min(16, limit // 4))
+        yield from ((at, min(at + size, end)) for at in range(start, end, size))
+        return
+    for match in _BREAKS[level].finditer(text, start, end):
+        yield start, match.end()
+        start = match.end()
+    if start < end:
+        yield start, end
+
+
+def _is_abbreviation(text: str, start: int, dot: int) -> bool:
+    """Whether the full stop before `dot` ends no sentence: after Mr, an initial, or the number of a list item."""
+    near = max(start, dot - 8)
+    if _NO_END.search(text, near, dot) or _NO_END_BEFORE_SMALL.search(text, near, dot + 3):
+        return True
+    return dot - start <= 12 and _NUMBERED.match(text, start, dot) is not None
+
+
+def _strip(text: str, start: int, end: int) -> tuple[int, int]:
+    part = text[start:end]
+    return start + len(part) - len(part.lstrip()), end - len(part) + len(part.rstrip())
+
+
+# ---- the steps of one episode --------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Segmenter:
+    """Says, one step at a time, where the segments of one episode begin.
+
+    A step begins a segment when the running one would exceed `longest` tokens (a longer step stands alone), when more
+    than `gap` seconds lie between it and the step before, and, once `shortest` tokens are collected, when it starts a
+    turn or shares few of its words with the segment. Depends only on the steps fed so far, in order.
+    """
+
+    longest: int = LONGEST
+    shortest: int = SHORTEST
+    gap: float = GAP
+    tokens: int = 0
+    kind: str | None = None
+    actor: str | None = None
+    at: float | None = None
+    vocabulary: set[str] = field(default_factory=set)
+
+    def starts(
+        self, kind: str, actor: str | None, tokens: int, stems: Iterable[str], at: datetime | float | None = None
+    ) -> bool:
+        """Feeds the next step, its stems (see `words.content_stems`) and its time; True when it begins a segment.
+
+        The first step begins one. `at`: a datetime (UTC when it names no zone), or seconds, or None when not known.
+        """
+        distinct, seconds = set(stems), _seconds(at)
+        begins = self.kind is None or self._breaks(kind, actor, tokens, distinct, seconds)
+        if begins:
+            self.tokens, self.vocabulary = 0, set()
+        self.tokens += tokens
+        self.vocabulary |= distinct
+        self.kind, self.actor = kind, actor
+        self.at = self.at if seconds is None else seconds
+        return begins
+
+    def _breaks(self, kind: str, actor: str | None, tokens: int, stems: set[str], at: float | None) -> bool:
+        if self.tokens and self.tokens + tokens > self.longest:
+            return True
+        if at is not None and self.at is not None and abs(at - self.at) > self.gap:
+            return True
+        return self.tokens >= self.shortest and (self._turns(kind, actor) or self._shifts(stems))
+
+    def _turns(self, kind: str, actor: str | None) -> bool:
+        """An action after an observation, or a message of somebody who is not answering as the assistant."""
+        if kind == "action":
+            return self.kind == "observation"
+        return kind == "message" and actor not in _ANSWERING and (actor != self.actor or self.kind != "message")
+
+    def _shifts(self, stems: set[str]) -> bool:
+        return len(stems) >= SHIFT_STEMS and len(stems & self.vocabulary) < SHIFT * len(stems)
+
+    def to_state(self) -> dict[str, Any]:
+        """All of it as JSON values."""
+        return {
+            "longest": self.longest,
+            "shortest": self.shortest,
+            "gap": self.gap,
+            "tokens": self.tokens,
+            "kind": self.kind,
+            "actor": self.actor,
+            "at": self.at,
+            "vocabulary": sorted(self.vocabulary),
+        }
+
+    @classmethod
+    def from_state(cls, state: dict[str, Any]) -> Segmenter:
+        """The segmenter that `to_state` described, ready for the next step."""
+        return cls(**{**state, "vocabulary": set(state["vocabulary"])})
+
+
+_ANSWERING = frozenset({"assistant", "agent", "ai", "bot", "model", "system", "tool"})
+
+
+def _seconds(at: datetime | float | None) -> float | None:
+    if isinstance(at, datetime):
+        return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return at

@@ -1,0 +1,166 @@
+"""An open memory file: its connections, locks and parts, on both sides of a fork. Knows none of a store's verbs."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Self
+
+from ..errors import ClosedError, NotFoundError, ReadOnlyError
+from ..types import Durability, Record
+from . import fork, opening
+from .append import Appender, Request
+from .blocks import CRYSTALS, KEEP
+from .chain import Anchor, Mark, read_anchor
+from .commit import Transaction, Writer
+from .derived import Derived
+from .files import Files, os_errors
+from .log import Log
+from .pool import Pool
+from .schema import Connection, sqlite_errors
+from .upkeep import Upkeep
+
+Terms = Callable[[Record], tuple[str, ...]]
+_REOPENING = threading.Lock()
+
+
+class OpenFile:
+    """The file at `path`, or a private temporary one for ":memory:"."""
+
+    def __init__(
+        self,
+        path: str,
+        durability: Durability = "power",
+        read_only: bool = False,
+        settings: Mapping[str, str | None] | None = None,
+        terms: Terms | None = None,
+    ) -> None:
+        self.path = path
+        self._arguments = (durability, read_only, dict(settings or {}))
+        self._terms = terms
+        self._files = Files(path)
+        self._closed = False
+        self._open()
+        fork.register(self)
+
+    # ---- opening and closing
+
+    def _open(self) -> None:
+        durability, read_only, settings = self._arguments
+        paths = self._files
+        paths.check()
+        if read_only and paths.empty():
+            raise NotFoundError(f"{paths.shown} does not exist or is empty; open it for writing once to make a memory")
+        self._queue: deque[Request] = deque()
+        self._queue_lock = threading.Lock()
+        self._writer: Writer | None = None
+        self._anchor: Anchor | None = None
+        if not read_only and paths.writable():
+            self._anchor = opening.prepare_file(paths, settings, durability)
+        expected = read_anchor(paths.anchor)
+        immutable = self._anchor is None and opening.needs_immutable(paths)
+        self._pool = Pool(paths, immutable)
+        self._log = Log(paths.shown)
+        self._made = Derived(self._log)
+        try:
+            self._join(expected, durability, settings)
+        except BaseException:
+            self._shut()
+            raise
+        self._pid = os.getpid()
+
+    def _join(self, expected: Mark | None, durability: Durability, settings: opening.Settings) -> None:
+        with self._pool.snapshot() as connection:
+            opening.check_readable(connection, self._files, settings)
+            if self._anchor is None:
+                opening.check_anchor(connection, self._files, expected)
+            stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
+        self._indexed = stored["retain"] == "keep"
+        self._opened()
+        self._appender = Appender(self._log, self._indexed)
+        packing = KEEP if self._indexed else CRYSTALS
+        self._upkeep = Upkeep(self._log, self._made, packing, self._indexed, self._terms)
+        if self._anchor is not None:
+            with sqlite_errors(self._files.shown), os_errors(self._files.shown):
+                self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
+
+    def _opened(self) -> None:
+        """For what a subclass keeps as long as the file is open in this process."""
+
+    def close(self) -> None:
+        """Close the file; a store that is closed twice stays closed."""
+        if not self._closed:
+            self._closed = True
+            self._shut()
+            self._files.remove_private()
+
+    def _shut(self) -> None:
+        self._pool.close()
+        if self._writer is not None:
+            self._writer.close()
+        if self._anchor is not None:
+            self._anchor.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- reading and writing
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        self._check()
+        with self._pool.snapshot() as connection:
+            yield connection
+
+    @contextmanager
+    def _writing(self, durable: bool = True) -> Iterator[Transaction]:
+        writer = self._writer_or_refuse()
+        with writer.lock:
+            try:
+                with writer.transaction(durable) as transaction:
+                    self._appender.interner.renew(transaction)
+                    yield transaction
+            except BaseException:
+                # What a transaction that was rolled back had numbered is numbered otherwise next time.
+                self._appender.interner.clear()
+                self._log.directory.clear()
+                raise
+
+    def _check(self) -> None:
+        if self._closed:
+            raise ClosedError(f"{self.path} was closed; open it again")
+        if self._pid != os.getpid():
+            with _REOPENING:
+                if self._pid != os.getpid():
+                    self._open()
+
+    def _writer_or_refuse(self) -> Writer:
+        self._check()
+        if self._writer is None:
+            raise ReadOnlyError(f"{self.path} was opened read-only, or cannot be written; open it where it can be")
+        return self._writer
+
+    # ---- forks
+
+    def hold(self, seconds: float) -> None:
+        self._held = [part for part in (self._writer, self._pool) if part is not None and part.hold(seconds)]
+
+    def release(self) -> None:
+        for part in self._held:
+            part.release()
+
+    def abandon(self) -> None:
+        """In the child: the file is opened again when it is next used."""
+        if self._closed:
+            return
+        self._pool.abandon()
+        if self._writer is not None:
+            self._writer.abandon()
+        if self._anchor is not None:
+            self._anchor.close()

@@ -1,0 +1,495 @@
+"""What every `Store` must do, as tests. Knows nothing of how one does it.
+
+class TestMyStore(StoreContract):
+    def make_store(self, path):
+        return MyStore(path)
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from agentmem.errors import ClosedError, InvalidInputError, KeyConflictError, NotFoundError, TooLargeError
+from agentmem.types import PASSAGE_BITS, Batch, Codes, Crystal, Layer, Namespace, Record, Span, Store
+
+A: Namespace = ("acme", "alice")
+B: Namespace = ("acme", "bob")
+AWKWARD = ("", "\0", "a\0b", "ünïcödé 🜛 \U0010ffff", " leading and trailing ", "line\r\nline\n", "{}", "x" * 70_000)
+
+
+def step(text: str, namespace: Namespace = A, **fields: Any) -> Record:
+    """A step record whose index terms are its words."""
+    fields.setdefault("terms", (" ".join(text.lower().replace("\0", " ").split()),))
+    fields.setdefault("kind", "observation")
+    fields.setdefault("episode", "one")
+    return Record("step", namespace, text=text, tokens=len(text.split()), **fields)
+
+
+def plain(records: Sequence[Record]) -> list[Record]:
+    """As a store gives records back: without terms."""
+    return [replace(record, terms=()) for record in records]
+
+
+def crystal(name: str, spans: Sequence[Span], text: str, namespace: Namespace = A, **fields: Any) -> Crystal:
+    positions = [span.position for span in spans]
+    values: dict[str, Any] = {
+        "id": name,
+        "layer": Layer.UNIT,
+        "namespace": namespace,
+        "text": text,
+        "spans": tuple(spans),
+        "sources": tuple(str(position) for position in positions),
+        "covers": (min(positions), max(positions)),
+        "born": max(positions),
+        "tokens": 3,
+        "source_tokens": 30,
+        "salience": 0.1 + 0.2,
+    }
+    return Crystal(**(values | fields))
+
+
+def codes(name: str, seed: int, rows: int = 2) -> Codes:
+    bits = np.frombuffer(random.Random(seed).randbytes(96 * rows), np.uint8).reshape(rows, 96)
+    return Codes(name, np.arange(rows, dtype=np.int64) + 1, np.arange(rows, dtype=np.int64) + 5, bits)
+
+
+def batch(crystals: Sequence[Crystal] = (), watermark: int = 1, **fields: Any) -> Batch:
+    values: dict[str, Any] = {"retired": {}, "codes": (), "encoder": None, "state": b"state"}
+    return Batch(crystals=crystals, watermark=watermark, **(values | fields))
+
+
+class StoreContract:
+    """Subclass it, implement `make_store`, and pytest runs it."""
+
+    def make_store(self, path: str) -> Store:
+        """Open the store at a path, or make it."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> str:
+        return str(tmp_path / "contract.mem")
+
+    @pytest.fixture
+    def store(self, path: str) -> Iterator[Store]:
+        store = self.make_store(path)
+        yield store
+        store.close()
+
+    # ---- appending and reading
+
+    def test_positions_start_at_one_and_have_no_gaps_over_all_namespaces(self, store: Store) -> None:
+        first = store.append([step("a"), step("b", B)])
+        second = store.append([step("c", ())])
+        assert [record.position for record in first + second] == [1, 2, 3]
+        assert store.head().position == 3
+        assert set(store.namespaces()) == {A, B, ()}
+
+    def test_an_empty_store_has_nothing(self, store: Store) -> None:
+        assert store.head().position == 0
+        assert store.append([]) == []
+        assert list(store.scan()) == []
+        assert store.keyed(A, "k") is None
+        assert store.namespaces() == []
+        assert len(store.columns(A).position) == 0
+        assert store.postings(A, ["word"]) == {}
+        assert store.watermark(A) == (0, b"")
+        assert store.crystals(A) == []
+        assert store.verify()[0] == []
+
+    @pytest.mark.parametrize("archived", [False, True])
+    def test_every_field_is_read_back_as_it_was_logged(self, store: Store, archived: bool) -> None:
+        records = [
+            step(
+                text, B if number % 2 else A, key=text[:40] or None, body='{"n":[1,"ü"]}', logged_at=1.7e9 + number / 7
+            )
+            for number, text in enumerate(AWKWARD)
+        ]
+        records.append(Record("begin", A, episode="two", body='{"goal":"x"}', logged_at=2.5))
+        records.append(Record("forget", A, actor="someone"))
+        logged = store.append(records)
+        if archived:
+            assert store.archive(len(records)) == len(records)
+        assert store.read([record.position for record in logged]) == plain(logged)
+        assert list(store.scan()) == plain(logged)
+        assert [replace(record, position=0) for record in logged] == records
+
+    def test_records_are_read_in_the_order_asked(self, store: Store) -> None:
+        store.append([step(str(n)) for n in range(9)])
+        store.archive(4)
+        assert [record.text for record in store.read([8, 1, 5, 1])] == ["7", "0", "4", "0"]
+
+    def test_a_position_that_is_not_there_is_named(self, store: Store) -> None:
+        store.append([step("a")])
+        with pytest.raises(NotFoundError, match="7"):
+            store.read([1, 7])
+
+    def test_scan_filters_by_namespace_range_episode_and_type(self, store: Store) -> None:
+        for n in range(12):
+            store.append([step(str(n), B if n % 3 == 0 else A, episode=f"e{n % 2}")])
+        store.append([Record("end", A, episode="e1")])
+        for archived in (0, 5, 12):
+            store.archive(archived)
+            assert [r.position for r in store.scan(A, after=2, upto=9)] == [3, 5, 6, 8, 9]
+            assert [r.position for r in store.scan(A, episode="e1")] == [2, 6, 8, 12, 13]
+            assert [r.position for r in store.scan(A, episode="e1", types=["end"])] == [13]
+            assert [r.position for r in store.scan(after=10)] == [11, 12, 13]
+            assert list(store.scan(("nobody",))) == []
+            assert list(store.scan(A, episode="never")) == []
+
+    def test_scan_goes_on_over_an_archiving(self, store: Store) -> None:
+        store.append([step(str(n)) for n in range(600)])
+        scan = store.scan()
+        seen = [next(scan).text]
+        store.archive(600)
+        assert seen + [record.text for record in scan] == [str(n) for n in range(600)]
+
+    def test_columns_hold_what_the_records_hold(self, store: Store) -> None:
+        store.append([step("one two two", episode="e", actor="x", kind="message"), step("b", B)])
+        store.append([step("", episode="f", terms=("p q", "", "r")), Record("end", A)])
+        for archived in (0, 2, 4):
+            store.archive(archived)
+            columns, names = store.columns(A), store.names()
+            assert columns.position.tolist() == [1, 3, 4]
+            assert columns.type.tolist() == [0, 0, 2]
+            assert columns.kind.tolist() == [2, 0, -1]
+            assert [names.get(n) for n in columns.episode.tolist()] == ["e", "f", None]
+            assert [names.get(n) for n in columns.actor.tolist()] == ["x", None, None]
+            assert columns.tokens.tolist() == [3, 0, 0]
+            assert columns.length.tolist() == [3, 3, 0]
+            assert all(column.dtype == np.int64 for column in columns)
+            assert store.columns(A, after=1).position.tolist() == [3, 4]
+
+    def test_postings_are_sorted_rows_of_one_namespace_after_a_position(self, store: Store) -> None:
+        store.append([step("red fox"), step("red hen", B), step("", terms=("fox", "é 3.14 it's", "red red"))])
+        found = store.postings(A, ["red", "fox", "é", "3.14", "it's", "hen", "absent"])
+        assert set(found) == {"red", "fox", "é", "3.14", "it's"}
+        rows = {
+            term: [(row >> PASSAGE_BITS, row % (1 << PASSAGE_BITS)) for row in found[term].tolist()] for term in found
+        }
+        assert rows["red"] == [(1, 0), (3, 2)]
+        assert rows["fox"] == [(1, 0), (3, 0)]
+        assert rows["é"] == [(3, 1)]
+        assert store.postings(A, ["red"], after=1)["red"].tolist() == [3 << PASSAGE_BITS | 2]
+        assert store.postings(A, ["red"], after=3) == {}
+        assert list(store.postings(B, ["red", "fox"])) == ["red"]
+
+    def test_a_text_of_fifty_megabytes_is_kept_and_one_over_the_limit_refused(self, store: Store) -> None:
+        text = "0123456789" * 5_000_000
+        store.append([step("", terms=()), step(text, terms=())])
+        assert store.read([2])[0].text == text
+        with pytest.raises(TooLargeError, match="64 MiB"):
+            store.append([step("x" * (65 << 20), terms=())])
+        assert store.head().position == 2
+
+    def test_a_lone_surrogate_is_refused_whole(self, store: Store) -> None:
+        for bad in (step("\ud800"), step("a", episode="\udfff"), step("a", key="\ud800"), step("a", terms=("\ud800",))):
+            with pytest.raises(InvalidInputError):
+                store.append([step("fine"), bad])
+        assert store.head().position == 0
+
+    # ---- idempotency keys
+
+    def test_a_retry_returns_what_was_first_logged(self, store: Store) -> None:
+        first = store.append([step("a", key="k", logged_at=1.0)])
+        again = store.append([step("a", key="k", logged_at=9.0), step("b")])
+        assert again[0] == plain(first)[0]
+        assert again[1].position == 2
+        store.archive(2)
+        assert store.append([step("a", key="k")])[0].position == 1
+        assert store.head().position == 2
+        assert store.keyed(A, "k") == plain(first)[0]
+
+    def test_a_key_with_other_content_is_refused_and_nothing_of_its_call_is_logged(self, store: Store) -> None:
+        store.append([step("a", key="k")])
+        for other in (step("b", key="k"), step("a", key="k", episode="two"), step("a", key="k", body='{"a":1}')):
+            with pytest.raises(KeyConflictError, match="k"):
+                store.append([step("new"), other])
+        assert store.head().position == 1
+
+    def test_a_key_twice_in_one_call_is_one_record(self, store: Store) -> None:
+        logged = store.append([step("a", key="k"), step("b"), step("a", key="k")])
+        assert [record.position for record in logged] == [1, 2, 1]
+        with pytest.raises(KeyConflictError):
+            store.append([step("x", key="m"), step("y", key="m")])
+        assert store.head().position == 2
+
+    def test_keys_belong_to_their_namespace(self, store: Store) -> None:
+        store.append([step("a", key="k"), step("b", B, key="k")])
+        assert store.head().position == 2
+        found = store.keyed(B, "k")
+        assert found is not None
+        assert found.text == "b"
+
+    # ---- blobs
+
+    def test_blobs_are_stored_with_their_record_and_shared(self, store: Store) -> None:
+        data = b"\0image" * 1000
+        digest = sha256(data).hexdigest()
+        body = f'{{"blobs":{{"frame":"{digest}"}}}}'
+        store.append([step("a", body=body)], blobs={digest: data})
+        store.append([step("b", body=body)])
+        assert store.blob(digest) == data
+        store.erase([1])
+        assert store.blob(digest) == data
+        store.erase([2])
+        with pytest.raises(NotFoundError):
+            store.blob(digest)
+
+    def test_a_blob_that_is_missing_or_misnamed_is_refused(self, store: Store) -> None:
+        digest = sha256(b"x").hexdigest()
+        with pytest.raises(InvalidInputError):
+            store.append([step("a", body=f'{{"blobs":{{"frame":"{digest}"}}}}')])
+        with pytest.raises(InvalidInputError):
+            store.append([step("a")], blobs={digest: b"y"})
+        assert store.head().position == 0
+
+    # ---- crystals
+
+    def test_a_batch_is_read_back_as_published(self, store: Store) -> None:
+        logged = store.append([step("the fox saw a hen"), step("and ran\0away", A)])
+        first = crystal("u1", [Span(1, 4, 7), Span(1, 14, 17), Span(2, 4, 7)], "fox … hen … ran")
+        second = crystal(
+            "a1", [Span(2, 0, 3)], "free words", layer=Layer.ATOM, key="k", value="v", support=3, retired=9
+        )
+        made = codes("u1", 1)
+        published = batch([first, second], 2, retired={"u1": 2}, codes=[made], encoder="static")
+        assert store.publish(A, published, expected=0)
+        for _ in range(2):
+            assert [c for _, c in store.crystals(A)] == [first, second]
+            assert store.watermark(A) == (2, b"state")
+            assert [item[1:] for item in store.retirements(A)] == [("u1", 2)]
+            ((_, found),) = store.codes(A, "static")
+            assert found.crystal == "u1"
+            assert np.array_equal(found.rows, made.rows)
+            assert found.first.tolist() == made.first.tolist()
+            assert found.last.tolist() == made.last.tolist()
+            assert store.encoders(A) == ["static"]
+            assert store.crystals(B) == []
+            store.archive(len(logged))
+
+    def test_publishing_on_a_moved_watermark_stores_nothing(self, store: Store) -> None:
+        store.append([step("a b c")])
+        assert store.publish(A, batch([crystal("u1", [Span(1, 0, 1)], "a")]), expected=0)
+        assert not store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=0)
+        assert [c.id for _, c in store.crystals(A)] == ["u1"]
+        assert store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=1)
+
+    def test_crystals_retirements_and_codes_can_be_read_on_from_a_serial(self, store: Store) -> None:
+        store.append([step(f"text {n}") for n in range(20)])
+        for n in range(20):
+            one = crystal(f"c{n}", [Span(n + 1, 0, 4)], "text")
+            assert store.publish(
+                A, batch([one], n + 1, retired={f"c{n}": n + 1}, codes=[codes(f"c{n}", n)], encoder="e"), n
+            )
+        crystals = store.crystals(A)
+        assert [c.id for _, c in crystals] == [f"c{n}" for n in range(20)]
+        store.archive(20)
+        assert store.crystals(A) == crystals
+        assert store.crystals(A, after=crystals[11][0]) == crystals[12:]
+        retirements = store.retirements(A)
+        assert store.retirements(A, after=retirements[4][0]) == retirements[5:]
+        made = store.codes(A, "e")
+        assert [(s, c.crystal) for s, c in store.codes(A, "e", after=made[9][0])] == [
+            (s, c.crystal) for s, c in made[10:]
+        ]
+
+    def test_codes_of_another_encoder_can_be_added_and_replaced(self, store: Store) -> None:
+        store.append([step("a")])
+        store.publish(A, batch([crystal(n, [Span(1, 0, 1)], "a") for n in ("x", "y")]), expected=0)
+        store.add_codes(A, "e", [codes("x", 1), codes("y", 2)])
+        store.add_codes(A, "e", [codes("x", 3)])
+        found = {made.crystal: made for _, made in store.codes(A, "e")}
+        assert len(store.codes(A, "e")) == 2
+        assert np.array_equal(found["x"].rows, codes("x", 3).rows)
+        assert np.array_equal(found["y"].rows, codes("y", 2).rows)
+        assert store.encoders(A) == ["e"]
+
+    def test_discarding_drops_what_was_made_and_keeps_the_log(self, store: Store) -> None:
+        store.append([step("a"), step("b", B)])
+        for namespace in (A, B):
+            one = crystal("u", [Span(1, 0, 1)], "a", namespace)
+            store.publish(namespace, batch([one], codes=[codes("u", 1)], encoder="e", retired={"u": 1}), expected=0)
+        before = store.generation(A), store.generation(B)
+        store.discard(A)
+        assert store.crystals(A) == store.retirements(A) == store.codes(A, "e") == store.encoders(A) == []
+        assert store.watermark(A) == (0, b"")
+        assert store.generation(A) > before[0]
+        assert store.generation(B) == before[1]
+        assert len(store.crystals(B)) == 1
+        assert store.head().position == 2
+
+    # ---- archiving, rewriting, erasing
+
+    def test_archiving_changes_nothing_that_is_read(self, store: Store) -> None:
+        store.append([step(f"word{n % 7} {'x' * n}", B if n % 5 == 0 else A, key=str(n)) for n in range(300)])
+        before = list(store.scan()), store.head(), store.postings(A, ["word3"])["word3"].tolist()
+        for upto in (10, 11, 150, 150, 999):
+            store.archive(upto)
+            assert (list(store.scan()), store.head(), store.postings(A, ["word3"])["word3"].tolist()) == before
+        assert store.archive(300) == 0
+        assert store.verify()[0] == []
+
+    def test_rewriting_keeps_positions_keys_and_crystals(self, store: Store) -> None:
+        store.append([step(f"the long text of step {n}", key=str(n)) for n in range(8)])
+        one = crystal("u", [Span(2, 4, 8), Span(6, 4, 8)], "long … long")
+        store.publish(A, batch([one], 8), expected=0)
+        generation = store.generation(A)
+        store.archive(4)
+        store.rewrite({2: ("short", '{"lost":true}'), 6: ("", '{"lost":true}')})
+        texts = [record.text for record in store.scan()]
+        assert texts[1] == "short"
+        assert texts[5] == ""
+        assert [record.position for record in store.scan()] == list(range(1, 9))
+        assert store.append([step("the long text of step 1", key="1")])[0].position == 2
+        assert [c for _, c in store.crystals(A)] == [one]
+        assert store.generation(A) > generation
+        assert store.verify()[0] == []
+
+    @pytest.mark.parametrize("archived", [0, 3, 6])
+    def test_erasing_leaves_nothing_of_a_record(self, store: Store, archived: int) -> None:
+        secrets = [f"{random.Random(n).getrandbits(96):024x}" for n in range(3)]
+        for n in range(6):
+            secret = f" {secrets[n // 2]}" if n % 2 else ""
+            store.append([step(f"step {n}{secret}", episode=f"e{secret}", actor=secret or None, key=f"k{n}{secret}")])
+        store.append([step("elsewhere", B)])
+        one = crystal("u", [Span(2, 0, 30)], f"step 1 {secrets[0]}", key=secrets[0])
+        store.publish(A, batch([one], 6, state=secrets[1].encode()), expected=0)
+        store.archive(archived)
+        before = store.head()
+        store.erase([2, 4, 6])
+        assert store.residue([secret.encode() for secret in secrets]) == []
+        assert [record.position for record in store.scan()] == [1, 3, 5, 7]
+        assert store.head().erasures == before.erasures + 1
+        assert store.head().hash != before.hash
+        assert store.crystals(A) == []
+        assert store.postings(A, secrets) == {}
+        assert store.postings(A, ["step"])["step"].tolist() == [p << PASSAGE_BITS for p in (1, 3, 5)]
+        assert not [name for name in store.names().values() if any(secret in name for secret in secrets)]
+        with pytest.raises(KeyConflictError, match="erased"):
+            store.append([step(f"step 1 {secrets[0]}", key=f"k1 {secrets[0]}")])
+        assert store.keyed(A, f"k1 {secrets[0]}") is None
+        with pytest.raises(NotFoundError):
+            store.read([2])
+        assert store.verify()[0] == []
+
+    def test_positions_are_never_used_again(self, store: Store) -> None:
+        store.append([step("a"), step("b"), step("c")])
+        store.erase([3])
+        assert store.head().position == 3
+        store.archive(3)
+        store.erase([1, 2])
+        assert store.append([step("d")])[0].position == 4
+        assert [record.position for record in store.scan()] == [4]
+        assert store.verify()[0] == []
+
+    def test_erasing_twice_is_harmless_and_erasing_nothing_is_an_error(self, store: Store) -> None:
+        store.append([step("a"), step("b")])
+        store.erase([1])
+        store.erase([1])
+        with pytest.raises(NotFoundError):
+            store.erase([2, 99])
+        assert [record.position for record in store.scan()] == [2]
+
+    def test_residue_finds_what_is_there(self, store: Store) -> None:
+        store.append([step("needle in hay")])
+        assert store.residue([b"needle"])
+        store.archive(1)
+        assert store.residue([b"needle in"])
+        assert store.residue([b"not there at all"]) == []
+
+    # ---- many at once
+
+    def test_threads_append_without_gaps_or_losses(self, store: Store) -> None:
+        logged: list[Record] = []
+        failures: list[BaseException] = []
+
+        def work(name: str) -> None:
+            try:
+                for n in range(25):
+                    logged.extend(store.append([step(f"{name} {n} {part}", key=f"{name}{n}{part}") for part in "ab"]))
+            except BaseException as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert sorted(record.position for record in logged) == list(range(1, 301))
+        assert list(store.scan()) == plain(sorted(logged, key=lambda record: record.position))
+        assert store.verify()[0] == []
+
+    def test_a_reader_sees_whole_calls_in_order(self, store: Store) -> None:
+        done = threading.Event()
+
+        def write() -> None:
+            for n in range(60):
+                store.append([step(f"{n}")] * 3)
+                if n % 20 == 10:
+                    store.archive(n)
+            done.set()
+
+        thread = threading.Thread(target=write)
+        thread.start()
+        while not done.is_set():
+            positions = store.columns(A).position.tolist()
+            assert positions == list(range(1, len(positions) + 1))
+            assert len(positions) % 3 == 0
+        thread.join()
+
+    # ---- the whole file
+
+    def test_everything_is_there_after_reopening(self, path: str) -> None:
+        store = self.make_store(path)
+        logged = store.append([step(f"text {n}", key=str(n)) for n in range(10)])
+        store.publish(A, batch([crystal("u", [Span(1, 0, 4)], "text")], 10), expected=0)
+        store.archive(5)
+        head, generation = store.head(), store.generation(A)
+        store.close()
+        with pytest.raises(ClosedError):
+            store.head()
+        store.close()
+        store = self.make_store(path)
+        assert store.head() == head
+        assert store.generation(A) == generation
+        assert list(store.scan()) == plain(logged)
+        assert [c.id for _, c in store.crystals(A)] == ["u"]
+        assert store.postings(A, ["text"])["text"].tolist() == [p << PASSAGE_BITS for p in range(1, 11)]
+        assert store.verify()[0] == []
+        store.close()
+
+    def test_a_backup_is_a_store_of_its_own(self, store: Store, tmp_path: Path) -> None:
+        store.append([step("a", key="k"), step("b")])
+        store.archive(1)
+        copy_path = str(tmp_path / "copy.mem")
+        store.backup(copy_path)
+        store.append([step("c")])
+        with pytest.raises(InvalidInputError, match="exists"):
+            store.backup(copy_path)
+        copy = self.make_store(copy_path)
+        assert [record.text for record in copy.scan()] == ["a", "b"]
+        assert copy.append([step("a", key="k"), step("d")])[1].position == 3
+        assert copy.verify()[0] == []
+        copy.close()
+
+    def test_settings_and_sizes_are_told(self, store: Store) -> None:
+        store.append([step("a")])
+        assert store.setting("retain") == "keep"
+        assert store.setting("nothing of the kind") is None
+        assert store.sizes()["total"] > 0
+
+    def test_verify_counts_what_it_checked(self, store: Store) -> None:
+        store.append([step("a", key="k"), step("b")])
+        problems, checked = store.verify()
+        assert problems == []
+        assert checked["records"] == 2
