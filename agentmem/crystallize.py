@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from agentmem.claims import Claim, claims
 from agentmem.condense import Quota, Salience, Source, render
@@ -23,9 +24,11 @@ from agentmem.segment import Segmenter, passages
 from agentmem.tokens import count, truncate
 from agentmem.topics import Topics, signature
 from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span
+from agentmem.words import content_stems
 
 VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
+JUDGED = 2_000  # characters of a step by which its vocabulary is judged
 CODED = 256  # tokens of neighbouring short steps that share one code
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
@@ -119,7 +122,8 @@ class Crystallizer:
     def _step(self, step: Record) -> None:
         name = step.episode or ""
         segment = self._open.get(name) or _Open(Segmenter())
-        if segment.segmenter.feed(step.kind or "", step.actor, step.tokens, step.text, _time(step)) and segment.steps:
+        own = content_stems(step.text[:JUDGED])
+        if segment.segmenter.starts(step.kind or "", step.actor, step.tokens, own, _time(step)) and segment.steps:
             self._seal(segment.steps, step.position)
             segment.steps = []
         segment.steps.append(step)
@@ -279,9 +283,9 @@ def _source(step: Record) -> Source:
     return Source(step.position, step.kind or "", step.actor, step.text, skip)
 
 
-def _time(step: Record) -> str | None:
-    at: str | None = json.loads(step.body).get("at")
-    return at
+def _time(step: Record) -> datetime | None:
+    at = json.loads(step.body).get("at")
+    return datetime.fromisoformat(at) if at else None
 
 
 def _whole(sources: Sequence[Source]) -> tuple[Span, ...]:

@@ -60,7 +60,7 @@ def ingest(
     began, path, last = time.perf_counter(), Path(path), 0
     known_format = _checked(format)
     problems = _Problems(path, skip_bad)
-    importer = Importer(memory.store, memory.namespace, memory.clock, problems)
+    importer = Importer(memory._core.store, memory.namespace, memory._core.clock, problems)
     for number, value in _values(path, problems, progress):
         last = number
         known_format = known_format or detect(value)

@@ -1,16 +1,16 @@
 """Export and import: the log as lines of JSON, and back.
 
-One line per record, UTF-8, in log order. A step's line has `id`, `episode`, `kind`, `text`, those of the other keywords of
-`log` that are not at their defaults (blobs as base64), and `logged_at`. A line with a `type` is an event:
+One line per record, UTF-8, in log order. A step has `id`, `episode`, `kind`, `text`, those other keywords of `log` that
+are not at their defaults (blobs as base64), and `logged_at`. A line with a `type` is an event:
 
     {"type": "begin", "episode": "e1", "goal": "open the red door", "logged_at": "2026-01-01T00:00:00+00:00"}
     {"id": "s00000000002", "episode": "e1", "kind": "observation", "text": "It is locked.", "logged_at": "..."}
     {"type": "forget", "steps": ["s00000000002"], "logged_at": "..."}
 
 Ids: where a log has gaps (something was erased, or one namespace is exported alone) an import cannot give the same step
-ids. So a line's `id` is the step's key if it has one, and else its step id, which an import makes part of the key. That is
-why an import can be repeated, continued, and exported again to the same bytes. `reply_to` and the steps of events are
-such ids.
+ids. So a line's `id` is the step's key if it has one, and else its step id, which an import makes part of the key. That
+is why an import can be repeated, continued, and exported again to the same bytes. `reply_to`, and the steps of events,
+are such ids.
 
 Crystals are written with `derived` only, and not read back: they are made again from the steps.
 """
@@ -21,6 +21,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -31,7 +32,7 @@ import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, step_id, step_position
-from agentmem.memory.prepare import canonical, check_name, check_namespace, digest, record_of
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of
 from agentmem.types import RECORD_TYPES, Namespace, Record, RecordType, Store
 
 EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
@@ -102,9 +103,9 @@ class Exporter:
         if "reply_to" in body:
             body["reply_to"] = self._known(record, step_position(body["reply_to"]))
         if record.type == "recall":
-            body["hits"] = [self._named(hit) for hit in body.get("hits", ())]
-            body["as_of"] = self._named(body["as_of"]) if body.get("as_of") else None
-        return {name: value for name, value in body.items() if value is not None}
+            body["hits"] = [self._named(hit) for hit in body["hits"]]
+            body["as_of"] = body["as_of"] and self._named(body["as_of"])
+        return body
 
     def _named(self, name: str) -> str:
         """The line id for a step id; other names as they are."""
@@ -129,17 +130,20 @@ def _iso(seconds: float) -> str:
 
 
 def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, derived: bool = False) -> None:
-    """Write the log of these namespaces; the file appears whole, or not at all."""
+    """Write the log of these namespaces to a file, gzipped if its name ends in .gz; it appears whole, or not at all."""
     path = Path(path)
     part = path.with_name(f"{path.name}.part")
-    packed = path.suffix == ".gz"
-    with part.open("wb") as raw:
-        out = cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=raw, mtime=0)) if packed else raw
-        for line in Exporter(store, namespaces).lines(derived):
-            out.write(line.encode() + b"\n")
-        if packed:
-            out.close()
-    part.replace(path)
+    try:
+        with part.open("wb") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
+            for line in Exporter(store, namespaces).lines(derived):
+                out.write(line.encode() + b"\n")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _packed(raw: BinaryIO) -> BinaryIO:
+    return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
 
 
 # ---- and back ----------------------------------------------------------------------------------------------------
@@ -270,7 +274,7 @@ class Importer:
             body["steps"] = self._positions(namespace, body["steps"])
         if type == "recall":
             body["hits"] = [self._named(namespace, hit) for hit in body.get("hits", ())]
-            body["as_of"] = self._named(namespace, body["as_of"]) if body.get("as_of") else None
+            body["as_of"] = body.get("as_of") and self._named(namespace, body["as_of"])
         record = Record(
             type,
             namespace,

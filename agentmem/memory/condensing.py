@@ -66,7 +66,7 @@ def _batches(
         crystals, retired, sealed = maker.drain()
         last = int(todo[min(start + BATCH, len(todo)) - 1])
         packed = zlib.compress(maker.state(), 6)
-        codes, encoder = codes_of(core, sealed), core.coder.id if core.encoder is not None else None
+        codes, encoder = codes_of(core, sealed), core.code_id
         if not core.store.publish(namespace, Batch(crystals, retired, codes, encoder, last, packed), at):
             raise _Overtaken
         at = last
@@ -80,7 +80,7 @@ def codes_of(core: Core, sealed: Sequence[Sealed]) -> list[Codes]:
     if core.encoder is None or not sealed:
         return []
     parts = [list(chunks(one.steps)) for one in sealed]
-    rows = core.coder.code(core.encoder.encode([text for part in parts for _, _, text in part]))
+    rows = core.coder.encode(core.encoder.encode([text for part in parts for _, _, text in part]))
     codes, at = [], 0
     for one, part in zip(sealed, parts, strict=True):
         first, last = (np.array([chunk[side] for chunk in part], np.int64) for side in (0, 1))
@@ -91,7 +91,8 @@ def codes_of(core: Core, sealed: Sequence[Sealed]) -> list[Codes]:
 
 def reencode(core: Core, namespace: Namespace) -> int:
     """Codes, by this encoder, of the units that have none of it; returns how many units."""
-    if core.encoder is None:
+    encoder = core.code_id
+    if encoder is None:
         return 0
     with core.lock:
         index = core.index(namespace)
@@ -99,7 +100,7 @@ def reencode(core: Core, namespace: Namespace) -> int:
         missing = [c for c in index.crystals if c.layer is Layer.UNIT and c.id not in have]
         for start in range(0, len(missing), 200):
             sealed = [Sealed(unit, _steps(core, unit)) for unit in missing[start : start + 200]]
-            core.store.add_codes(namespace, core.coder.id, codes_of(core, sealed))
+            core.store.add_codes(namespace, encoder, codes_of(core, sealed))
         return len(missing)
 
 

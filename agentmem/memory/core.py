@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agentmem.codes import Coder
+from agentmem.codes import Coder, coder_id, similarity
 from agentmem.encode import CheckedEncoder
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.recall import Match, cue_terms
@@ -49,8 +49,8 @@ class Core:
             self.store.crystals(namespace, after=index.serial),
             self.store.retirements(namespace, after=index.retired_serial),
         )
-        if self.encoder is not None:
-            index.add_codes(self.store.codes(namespace, self.coder.id, after=index.codes_serial))
+        if self.code_id is not None:
+            index.add_codes(self.store.codes(namespace, self.code_id, after=index.codes_serial))
         return index
 
     def forget(self, namespace: Namespace) -> None:
@@ -84,31 +84,35 @@ class Core:
     def coder(self) -> Coder:
         """Makes the codes of this memory's encoder."""
         if self._coder is None:
-            assert self.encoder is not None
-            self._coder = Coder(self.encoder.id, self.encoder.centre())
+            self._coder = Coder.of(self.encoder)
         return self._coder
+
+    @property
+    def code_id(self) -> str | None:
+        """What the codes of this memory's encoder are stored under; None without one."""
+        return coder_id(self.encoder.id) if self.encoder is not None else None
 
     def similarity(self, cue: str, namespaces: Sequence[Namespace], view: View) -> np.ndarray | None:
         """Estimated cosine of the cue to each step of a view, float [n]; None without an encoder. Hold `lock`."""
         if self.encoder is None or not len(view.position):
             return None
-        vector = self.encoder.encode([cue])[0]
+        code = self.coder.encode(self.encoder.encode([cue]))[0]
         best = np.full(len(view.position), -1.0)
         for namespace in namespaces:
-            self._sealed_similarity(self._indexes[namespace].dense(), vector, view, best)
-        self._tail_similarity(namespaces, vector, view, best)
+            self._sealed_similarity(self._indexes[namespace].dense(), code, view, best)
+        self._tail_similarity(namespaces, code, view, best)
         return np.maximum(best, 0.0)
 
-    def _sealed_similarity(self, dense: Dense, vector: np.ndarray, view: View, best: np.ndarray) -> None:
+    def _sealed_similarity(self, dense: Dense, code: np.ndarray, view: View, best: np.ndarray) -> None:
         if not len(dense.rows):
             return
-        alike = self.coder.similarity(vector, dense.rows)
+        alike = similarity(code, dense.rows)
         at, known = view.rows(dense.position)
         known &= (dense.born <= view.as_of)[dense.owner]
         np.maximum.at(best, at[known], alike[dense.owner[known]])
 
     def _tail_similarity(
-        self, namespaces: Sequence[Namespace], vector: np.ndarray, view: View, best: np.ndarray
+        self, namespaces: Sequence[Namespace], code: np.ndarray, view: View, best: np.ndarray
     ) -> None:
         rows = np.flatnonzero(best <= -1.0)[-TAIL:]
         if not len(rows):
@@ -118,9 +122,9 @@ class Core:
         missing = [position for position in positions if position not in tail]
         if missing:
             assert self.encoder is not None
-            codes = self.coder.code(self.encoder.encode([record.text for record in self.store.read(missing)]))
+            codes = self.coder.encode(self.encoder.encode([record.text for record in self.store.read(missing)]))
             tail.update(zip(missing, codes, strict=True))
-        best[rows] = self.coder.similarity(vector, np.stack([tail[position] for position in positions]))
+        best[rows] = similarity(code, np.stack([tail[position] for position in positions]))
 
     # ---- small things --------------------------------------------------------------------------------------------
 

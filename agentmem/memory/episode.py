@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentmem.errors import InvalidInputError
 from agentmem.memory import recalling
 from agentmem.memory.guard import Guard
-from agentmem.memory.prepare import canonical, digest, record_of, step_of, to_json
+from agentmem.records import canonical, digest, record_of, step_of, to_json
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ from agentmem.index import step_position
 from agentmem.memory import condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
-from agentmem.memory.prepare import canonical, check_name, check_namespace, step_of, terms_of
+from agentmem.records import canonical, check_name, check_namespace, step_of, terms_of
 from agentmem.store import open_store
-from agentmem.transfer import export_lines
+from agentmem.transfer import export
 from agentmem.types import (
     Condenser,
     CountTokens,
@@ -273,9 +273,7 @@ class Memory:
 
     def export(self, path: str | Path, derived: bool = False) -> None:
         """Write this namespace's log as UTF-8 JSONL, one step per line in log order; crystals only with derived=True."""
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            for line in export_lines(self._core.store, [self.namespace], derived):
-                file.write(line + "\n")
+        export(self._core.store, [self.namespace], path, derived)
 
     def backup(self, path: str | Path) -> None:
         """A verified copy of the whole file at a new path, while others go on writing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 import numpy as np
 
@@ -21,6 +22,7 @@ CREATE = f"""CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='', detail=n
 INSERT = "INSERT INTO lexicon(rowid, terms) VALUES(?, ?)"
 DELETE = "INSERT INTO lexicon(lexicon, rowid, terms) VALUES('delete', ?, ?)"
 FIND = "SELECT group_concat(rowid) FROM lexicon WHERE lexicon MATCH ? AND rowid > ?"
+_WORD = 1 << 64
 _TERM = re.compile(r'[^\x00-\x20"\x7f]+')
 
 
@@ -76,6 +78,28 @@ def count(connection: Connection, namespace: int) -> int:
     sql = "SELECT coalesce(sum(doc), 0) FROM temp.lexicon_row WHERE term >= ? AND term < ?"
     (total,) = connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchone()
     return int(total)
+
+
+def checksum(connection: Connection, namespace: int) -> int:
+    """A sum over every (term, row) of a namespace; `weight` gives the same for what should be there."""
+    _vocabulary(connection, "row")
+    sql = "SELECT term FROM temp.lexicon_row WHERE term >= ? AND term < ?"
+    total, skip = 0, len(f"{namespace}x")
+    for (term,) in connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchall():
+        for rows in postings(connection, namespace, [term[skip:]], 0).values():
+            total += crc32(term[skip:].encode()) * int(_mix(rows).sum(dtype=np.uint64))
+    return total % _WORD
+
+
+def weight(position: int, passages: Sequence[tuple[int, str]]) -> int:
+    rows = np.array([row_of(position, number) for number, _ in passages], np.int64)
+    sums = [sum(crc32(word.encode()) for word in set(text.split(" "))) for _, text in passages]
+    return sum(a * b for a, b in zip(_mix(rows).tolist(), sums, strict=True)) % _WORD
+
+
+def _mix(rows: np.ndarray) -> np.ndarray:
+    spread = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    return spread ^ (spread >> np.uint64(31))
 
 
 def _vocabulary(connection: Connection, kind: str) -> None:

@@ -284,7 +284,7 @@ class SQLiteStore(OpenFile):
         self._check()
         expected = read_anchor(self._files.anchor)
         with self._reading() as connection:
-            verifier = Verifier(self._log, self._made, connection, self._indexed)
+            verifier = Verifier(self._log, self._made, connection, self._indexed, self._terms)
             verifier.run(expected)
             return verifier.problems, verifier.notes(), dict(verifier.checked)
 

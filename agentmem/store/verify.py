@@ -20,15 +20,19 @@ from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, Derived
 from .log import HOT, Log, head_mark
 from .opening import check_mark
-from .rows import PACKED, Entry, blob_names, key_digest
+from .rows import PACKED, Entry, blob_names, key_digest, split_terms
 from .schema import Connection, translate, value
+from .upkeep import Terms
 
 
 class Verifier:
     """One pass over one snapshot; `problems` in words and counts of what was `checked`."""
 
-    def __init__(self, log: Log, made: Derived, connection: Connection, indexed: bool) -> None:
-        self.log, self.made, self.connection, self.indexed = log, made, connection, indexed
+    def __init__(
+        self, log: Log, made: Derived, connection: Connection, indexed: bool, terms: Terms | None = None
+    ) -> None:
+        self.log, self.made, self.connection = log, made, connection
+        self.indexed, self.terms = indexed, terms if indexed else None
         self.problems: list[str] = []
         self.checked: Counter[str] = Counter()
         self._chain = GENESIS
@@ -37,6 +41,8 @@ class Verifier:
         self._expected: Mark | None = None
         self._positions: list[np.ndarray] = []
         self._numbers: dict[Namespace, int] = {}
+        self._weights: Counter[int] = Counter()
+        self._other_terms: set[int] = set()
 
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
@@ -102,7 +108,7 @@ class Verifier:
         if self._expected and position == self._expected.position:
             self._at_anchor(chain)
         self._chain, self._position = chain, position
-        self._postings[self._number(entry.record.namespace)] += entry.postings
+        self._count_terms(self._number(entry.record.namespace), entry)
         self.checked["records"] += 1
         self._key_and_blobs(entry)
 
@@ -110,6 +116,15 @@ class Verifier:
         if namespace not in self._numbers:
             self._numbers[namespace] = derived.number_of(self.connection, namespace)
         return self._numbers[namespace]
+
+    def _count_terms(self, number: int, entry: Entry) -> None:
+        self._postings[number] += entry.postings
+        if self.terms is not None and entry.postings and number not in self._other_terms:
+            passages, *counts = split_terms(self.terms(entry.record))
+            self._weights[number] += lexicon.weight(entry.record.position, passages)
+            # Terms that were made otherwise, by an older version, can only be counted.
+            if counts != [entry.length, entry.postings]:
+                self._other_terms.add(number)
 
     def _gap(self, first: int, last: int) -> None:
         """Positions without a record must have been erased, or noted as lost."""
@@ -184,6 +199,10 @@ class Verifier:
             if there != wanted:
                 name = self.log.namespace(self.connection, number)
                 self.problems.append(f"{self.log.shown}: the index of {name} has {there} postings, the log {wanted}")
+            elif self.terms is not None and number not in self._other_terms:
+                if lexicon.checksum(self.connection, number) != self._weights[number] % (1 << 64):
+                    name = self.log.namespace(self.connection, number)
+                    self.problems.append(f"{self.log.shown}: the index of {name} does not hold the terms of its log")
 
     def _derived(self) -> None:
         known = set(np.concatenate([np.empty(0, np.int64), *self._positions]).tolist())

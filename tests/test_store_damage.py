@@ -1,0 +1,270 @@
+"""Damage: changed bytes, lost ends and replaced files are told, never served."""
+
+from __future__ import annotations
+
+import logging
+import os
+import random
+import shutil
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+
+from agentmem.errors import AgentMemError, DamagedError
+from agentmem.store import SQLiteStore, open_store
+from agentmem.testing.store import A, B, batch, codes, crystal, step
+from agentmem.types import Record, Span
+
+BLOB = b"blob" * 5000
+DIGEST = sha256(BLOB).hexdigest()
+
+
+def words(record: Record) -> tuple[str, ...]:
+    return (" ".join(record.text.lower().split()),) if record.type == "step" else ()
+
+
+def fill(store: SQLiteStore) -> None:
+    rng = random.Random(1)
+    for n in range(120):
+        text = " ".join(f"w{rng.randrange(300)}" for _ in range(30))
+        body = f'{{"blobs":{{"b":"{DIGEST}"}}}}' if n == 50 else '{"a":1}'
+        blobs = {DIGEST: BLOB} if n == 50 else None
+        store.append([step(text, B if n % 7 == 0 else A, key=f"key {n}", episode=f"e{n % 5}", body=body)], blobs)
+    texts = {record.position: record.text for record in store.scan(A)}
+    made = [crystal(f"c{p}", [Span(p, 0, 12)], texts[p][:12], key=f"k{p}") for p in list(texts)[:40]]
+    store.publish(A, batch(made, 100, retired={"c2": 30}, codes=[codes("c2", 2)], encoder="e"), expected=0)
+    store.archive(70)
+    store.erase([8])
+    store.publish(A, batch(made[5:30], 100, retired={"c9": 30}, codes=[codes("c9", 2)], encoder="e"), expected=0)
+
+
+def everything(store: SQLiteStore) -> Any:
+    """All that a reader can be given."""
+    columns = {space: [column.tolist() for column in store.columns(space)] for space in (A, B)}
+    postings = {
+        space: {term: rows.tolist() for term, rows in store.postings(space, [f"w{n}" for n in range(300)]).items()}
+        for space in (A, B)
+    }
+    made = [
+        (serial, one.crystal, one.first.tolist(), one.last.tolist(), one.rows.tolist())
+        for serial, one in store.codes(A, "e")
+    ]
+    keyed = [store.keyed(B if n % 7 == 0 else A, f"key {n}") for n in range(120)]
+    return (
+        *(list(store.scan()), store.head(), store.namespaces(), store.names(), columns, postings, keyed),
+        *(store.watermark(A), store.crystals(A), store.retirements(A), made, store.encoders(A)),
+        *(store.blob(DIGEST), store.setting("retain"), store.setting("horizon")),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Any]:
+    path = str(tmp_path_factory.mktemp("whole") / "agent.mem")
+    with open_store(path, terms=words) as store:
+        fill(store)
+        known = everything(store)
+    return path, known
+
+
+def flips(whole: tuple[str, Any], tmp_path: Path, seed: int, trials: int) -> None:
+    original, known = whole
+    data, path, rng = Path(original).read_bytes(), str(tmp_path / "agent.mem"), random.Random(seed)
+    told = 0
+    for _ in range(trials):
+        changed, at = bytearray(data), rng.randrange(len(data))
+        changed[at] ^= 1 << rng.randrange(8)
+        for end in ("", "-wal", "-shm", "-anchor"):
+            Path(path + end).unlink(missing_ok=True)
+        Path(path).write_bytes(changed)
+        shutil.copy(original + "-anchor", path + "-anchor")
+        try:
+            with open_store(path, terms=words) as store:
+                if store.verify()[0]:
+                    told += 1
+                else:
+                    assert everything(store) == known, f"a bit flipped at byte {at} went unnoticed"
+        except AgentMemError:
+            told += 1
+    assert told > trials / 3
+
+
+def test_a_flipped_bit_is_told_or_touches_nothing_stored(whole: tuple[str, Any], tmp_path: Path) -> None:
+    flips(whole, tmp_path, seed=1, trials=150)
+
+
+@pytest.mark.slow
+def test_thousands_of_flipped_bits_are_told_or_touch_nothing_stored(whole: tuple[str, Any], tmp_path: Path) -> None:
+    flips(whole, tmp_path, seed=2, trials=5000)
+
+
+def killed(path: str, durability: Any, records: int = 200) -> None:
+    """A memory as a killed process leaves it: everything in its -wal."""
+    scratch = path + "-scratch"
+    os.mkdir(scratch)
+    inner = os.path.join(scratch, "agent.mem")
+    with open_store(inner, durability=durability) as store:
+        for n in range(records):
+            store.append([step(f"record {n} " + "x" * 300)])
+        for end in ("", "-wal", "-anchor"):
+            shutil.copy(inner + end, path + end)
+    shutil.rmtree(scratch)
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "remove"])
+def test_a_lost_end_that_was_on_the_disk_is_an_error_that_names_it(tmp_path: Path, damage: str) -> None:
+    path = str(tmp_path / "agent.mem")
+    killed(path, "power")
+    wal = Path(path + "-wal")
+    data = bytearray(wal.read_bytes())
+    data[len(data) // 2] ^= 1
+    if damage == "remove":
+        wal.unlink()
+    else:
+        wal.write_bytes(data if damage == "flip" else data[: len(data) // 2])
+    for read_only in (False, True):
+        with pytest.raises(DamagedError, match=r"before position \d+ .* up to 200"):
+            open_store(path, read_only=read_only)
+
+
+def test_a_lost_end_under_process_is_noted_and_its_positions_stay_unused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = str(tmp_path / "agent.mem")
+    killed(path, "process")
+    wal = Path(path + "-wal")
+    wal.write_bytes(wal.read_bytes()[: wal.stat().st_size // 2])
+    with caplog.at_level(logging.WARNING), open_store(path, durability="process") as store:
+        left = len(list(store.scan()))
+        assert 0 < left < 200
+        assert f"records {left + 1} to 200" in caplog.text
+        assert store.append([step("after")])[0].position == 201
+        problems, _ = store.verify()
+        assert len(problems) == 1
+        assert "lost" in problems[0]
+        assert store.verify()[0] == []
+
+
+def test_a_process_that_is_killed_and_reopened_at_power_is_whole(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    killed(path, "process")
+    with open_store(path) as store:
+        assert store.head().position == 200
+        assert store.verify()[0] == []
+
+
+def test_an_older_copy_of_the_database_is_an_error(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("a"), step("b")])
+    older = Path(path).read_bytes()
+    with open_store(path) as store:
+        store.erase([1])
+    Path(path).write_bytes(older)
+    with pytest.raises(DamagedError, match="older than its anchor"):
+        open_store(path)
+
+
+def test_another_log_under_the_same_anchor_is_an_error(tmp_path: Path) -> None:
+    one, other = str(tmp_path / "one.mem"), str(tmp_path / "other.mem")
+    for path, text in ((one, "a"), (other, "b")):
+        with open_store(path) as store:
+            store.append([step(text)])
+    shutil.copy(other, one)
+    for read_only in (False, True):
+        with pytest.raises(DamagedError, match="chain hash"):
+            open_store(one, read_only=read_only)
+
+
+@pytest.mark.parametrize("how", ["missing", "unreadable", "empty"])
+def test_an_anchor_that_is_gone_is_made_again_and_told_once(tmp_path: Path, how: str) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("a")])
+    anchor = Path(path + "-anchor")
+    if how == "missing":
+        anchor.unlink()
+    else:
+        anchor.write_bytes(b"" if how == "empty" else b"x" + anchor.read_bytes()[1:])
+    with open_store(path) as store:
+        problems, _ = store.verify()
+        assert len(problems) == 1
+        assert "anchor" in problems[0]
+        assert store.verify()[0] == []
+        assert store.append([step("b")])[0].position == 2
+
+
+def test_an_anchor_that_is_behind_is_normal(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("a")])
+        anchor = Path(path + "-anchor").read_bytes()
+        store.append([step("b")])
+        store.append([step("c")])
+    Path(path + "-anchor").write_bytes(anchor)
+    with open_store(path) as store:
+        assert store.verify()[0] == []
+        assert store.head().position == 3
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        ("UPDATE log SET text='other' WHERE position=3", "position 3"),
+        ("UPDATE log SET key='other' WHERE position=3", "position 3"),
+        ("UPDATE log SET logged_at=5 WHERE position=3", "position 3"),
+        ("DELETE FROM log WHERE position=3", "position"),
+        ("UPDATE names SET name='other' WHERE id=1", "position"),
+        ("DELETE FROM keys", "key"),
+        ("DELETE FROM lexicon_data WHERE id > 10", "lexicon|index"),
+        ("INSERT INTO lexicon(rowid, terms) VALUES(99, '1xword')", "postings"),
+        ("UPDATE blocks SET last=last+1 WHERE first=1", "digest"),
+        ("UPDATE batches SET payload=zeroblob(50)", "digest"),
+        ("DELETE FROM batches WHERE kind='crystals'", "not there"),
+    ],
+)
+def test_a_changed_row_is_told(tmp_path: Path, statement: str, what: str) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        for n in range(6):
+            store.append([step(f"word {n}", key=f"k{n}")])
+        made = batch([crystal("u", [Span(1, 0, 4)], "word")], 4, retired={"u": 2})
+        store.publish(A, made, expected=0)
+        store.archive(2)
+    connection = apsw.Connection(path)
+    connection.execute(statement)
+    connection.close()
+    with open_store(path) as store:
+        problems, _ = store.verify()
+    assert problems
+    assert any(part in " ".join(problems) for part in what.split("|")), problems
+
+
+def test_a_changed_record_is_not_served(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step(f"record {n}") for n in range(6)])
+        store.archive(3)
+    connection = apsw.Connection(path)
+    connection.execute("UPDATE log SET text='other' WHERE position=5")
+    connection.execute("UPDATE blocks SET data=zeroblob(99)")
+    connection.close()
+    with open_store(path) as store:
+        assert store.read([4])[0].text == "record 3"
+        for position in (1, 5):
+            with pytest.raises(DamagedError, match="position"):
+                store.read([position])
+
+
+def test_a_backup_of_a_damaged_memory_is_refused(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("a")])
+    connection = apsw.Connection(path)
+    connection.execute("UPDATE log SET text='other'")
+    connection.close()
+    with open_store(path) as store, pytest.raises(DamagedError):
+        store.backup(str(tmp_path / "copy.mem"))
+    assert not [name for name in os.listdir(tmp_path) if name.startswith("copy")]
