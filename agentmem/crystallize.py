@@ -1,11 +1,11 @@
 """The log to crystals: segments to units, units of one topic to clusters, clusters to atoms.
 
-Knows records in log order and what it needs to go on from one of them; knows no store, clock or randomness. What it makes
-depends on the log alone: fed in one go, in pieces, or again from the start, the same log gives the same crystals.
+Knows records in log order and what it needs to go on from one of them; knows no store, clock or randomness. What it
+makes depends on the log alone: fed in one go, in pieces, or again from the start, the same log gives the same crystals.
 
 A unit is sealed when its segment closes. A cluster is sealed when five units of one topic are in, or when its topic has
-waited longest and room is needed. Atoms are sealed with their cluster; a claim with another value than the live atom of its
-key retires that atom at once, and is given an atom of its own as far as the quota of atoms allows.
+waited longest and room is needed. Atoms are sealed with their cluster; a claim with another value than the live atom of
+its key retires that atom at once, and is given an atom of its own as far as the quota of atoms allows.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ class _Open:
 class Crystallizer:
     """Feed it records in log order; `drain` gives what they sealed, `state` what is needed to go on later.
 
-    read: records by position. live: the atoms that hold so far, by key. condenser: writes the text of units and clusters
-    in place of the spans; what it writes is cut to the layer's quota, and an error of its own becomes CondenseError.
+    read: records by position. live: the atoms that hold so far, by key. condenser: writes the text of units and
+    clusters in place of the spans; it is cut to the layer's quota, and an error of its own becomes CondenseError.
     """
 
     def __init__(
@@ -73,6 +73,7 @@ class Crystallizer:
         self._topics = Topics()
         self._open: dict[str, _Open] = {}
         self._units: dict[str, Crystal] = {}
+        self._waiting: dict[str, dict[str, tuple[int, str]]] = {}  # what those units claim: key -> (position, value)
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
@@ -101,6 +102,7 @@ class Crystallizer:
             "quota": {layer.value: quota.to_state() for layer, quota in self._quota.items()},
             "topics": self._topics.to_state(),
             "units": [unit.model_dump(mode="json") for unit in self._units.values()],
+            "waiting": self._waiting,
             "open": [
                 [name, segment.segmenter.to_state(), [step.position for step in segment.steps]]
                 for name, segment in self._open.items()
@@ -114,6 +116,10 @@ class Crystallizer:
         self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}  # type: ignore[attr-defined]
         self._topics = Topics.from_state(known["topics"])
         self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}  # type: ignore[attr-defined]
+        self._waiting = {
+            unit: {key: (position, value) for key, (position, value) in said.items()}
+            for unit, said in known["waiting"].items()  # type: ignore[attr-defined]
+        }
         for name, segmenter, positions in known["open"]:  # type: ignore[attr-defined]
             self._open[name] = _Open(Segmenter.from_state(segmenter), self._read(positions))
 
@@ -148,7 +154,9 @@ class Crystallizer:
             return
         self._sealed.append(Sealed(unit, tuple(steps)))
         self._units[unit.id] = unit
+        said = self._waiting[unit.id] = {}
         for claim, source in _claims_of(sources):
+            said[claim.key] = (source.position, claim.value)
             self._update(claim, source, unit, born)
         for topic in self._topics.add(unit.id, signature(steps)):
             self._cluster(topic.label, topic.units, born)
@@ -156,7 +164,13 @@ class Crystallizer:
     # ---- layers ----------------------------------------------------------------------------------------------------
 
     def _condense(
-        self, layer: Layer, sources: Sequence[Source], ids: tuple[str, ...], tokens: int, born: int, key: str | None = None
+        self,
+        layer: Layer,
+        sources: Sequence[Source],
+        ids: tuple[str, ...],
+        tokens: int,
+        born: int,
+        key: str | None = None,
     ) -> Crystal | None:
         """One crystal of a layer from steps; None when the quota gives nothing. `tokens`: of the layer below."""
         quota = self._quota[layer]
@@ -182,6 +196,8 @@ class Crystallizer:
 
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
         units = [self._units.pop(unit_id) for unit_id in unit_ids]
+        for unit in units:
+            del self._waiting[unit.id]
         positions = sorted({step_position(step) for unit in units for step in unit.sources})
         sources = [_source(step) for step in self._read(positions)]
         tokens = sum(unit.tokens for unit in units)
@@ -194,7 +210,9 @@ class Crystallizer:
         """The claims of a cluster most worth keeping, best first, while the quota of atoms lasts."""
         for claim, source in _worthiest(sources, self._salience):
             known = self._live.get(claim.key)
-            if known is None or known.spans[-1].position < source.position and known.value != claim.value:
+            if known is not None:
+                self._update(claim, source, cluster, born)
+            elif not self._outdated(claim, source):
                 self._atom(claim, source, cluster, born)
         if not any(atom.sources == (cluster.id,) for atom in self._crystals):
             self._plain_atom(sources, cluster, born)
@@ -207,6 +225,11 @@ class Crystallizer:
         if text.strip():
             covers = (spans[0].position, spans[-1].position)
             self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, None)
+
+    def _outdated(self, claim: Claim, source: Source) -> bool:
+        """Whether a unit that waits for its cluster claims something newer of the same key."""
+        waiting = (said.get(claim.key) for said in self._waiting.values())
+        return any(other is not None and other[0] > source.position and other[1] != claim.value for other in waiting)
 
     def _update(self, claim: Claim, source: Source, unit: Crystal, born: int) -> None:
         """A newer value retires the live atom of its key."""
@@ -260,15 +283,18 @@ class Crystallizer:
         return crystal
 
 
-def chunks(steps: Sequence[Record]) -> Iterator[tuple[int, int, str]]:
-    """What one code each is made of: (first position, last position, text); short steps together, long ones in passages."""
+def chunks(steps: Sequence[Record], size: int = CODED) -> Iterator[tuple[int, int, str]]:
+    """What one code each is made of: (first position, last position, text).
+
+    Neighbouring short steps go together up to `size` tokens; longer ones are taken passage by passage.
+    """
     first, last, texts, tokens = 0, 0, list[str](), 0
     for step in steps:
-        if texts and tokens + step.tokens > CODED:
+        if texts and tokens + step.tokens > size:
             yield first, last, "\n".join(texts)
             texts, tokens = [], 0
-        if step.tokens > CODED:
-            for start, end in passages(step.text):
+        if step.tokens > size:
+            for start, end in passages(step.text, size):
                 yield step.position, step.position, step.text[start:end]
             continue
         first = first if texts else step.position

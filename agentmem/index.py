@@ -1,7 +1,7 @@
 """What recall reads of one namespace, kept in memory and extended as the log grows.
 
-Knows columns, crystals and binary codes as arrays, and how to cut them back to any past position. Knows no store: whoever
-holds an index feeds it. Texts stay in the store.
+Knows columns, crystals and binary codes as arrays, and how to cut them back to any past position. Knows no store:
+whoever holds an index feeds it. Texts stay in the store.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class View:
     """The steps of a namespace as of one log position, hidden ones left out: arrays [n] in log order.
 
     episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at the
-    start of the episode, 1 at its end; age: tokens logged since; unit: index into `crystals` of the unit that covers the
-    step and exists as of then, -1 for none.
+    start of the episode, 1 at its end; age: tokens logged since; unit: index into `crystals` of the unit that covers
+    the step and exists as of then, -1 for none.
     """
 
     as_of: int
@@ -69,8 +69,8 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Dense:
-    """All codes of a namespace: rows uint8 [k, 96]; owner, position int64 [m]: code row and log position of each pair of
-    a code and a step it stands for; born int64 [k]: log position from which the code's crystal exists.
+    """All codes of a namespace: rows uint8 [k, 96]; owner, position int64 [m]: code row and log position of each pair
+    of a code and a step it stands for; born int64 [k]: log position from which the code's crystal exists.
     """
 
     rows: np.ndarray
@@ -133,9 +133,7 @@ class Index:
             self.episodes[name] = self.episodes[name].model_copy(update={"ended": None})
             return
         goal, agent = body.get("goal"), body.get("agent")
-        self.episodes[name] = Episode(
-            id=name, namespace=event.namespace, goal=goal, agent=agent, began=event.position
-        )
+        self.episodes[name] = Episode(id=name, namespace=event.namespace, goal=goal, agent=agent, began=event.position)
         self._episode_terms[name] = stems(" ".join(part for part in (name, goal, agent) if part))
 
     def add_crystals(self, crystals: Sequence[tuple[int, Crystal]], retired: Sequence[tuple[int, str, int]]) -> None:
@@ -301,7 +299,7 @@ def _find(haystack: np.ndarray, needles: np.ndarray) -> np.ndarray:
     at = np.searchsorted(haystack, needles)
     known = at < len(haystack)
     at = at[known]
-    return at[haystack[at] == needles[known]]
+    return np.asarray(at[haystack[at] == needles[known]])
 
 
 def _count(events: Sequence[tuple[int, np.ndarray]], as_of: int, position: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """What a caller hands to `log`, checked and turned into a record of the log; and back into a Step.
 
-Everything is checked before anything is written: a value that cannot be stored whole is refused with its name, the limit
-and the remedy.
+Everything is checked before anything is written: a value that cannot be stored whole is refused with its name, the
+limit and the remedy.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
 from agentmem.segment import passages
 from agentmem.tokens import count
-from agentmem.types import Kind, Namespace, Record, Span, Step, Trust
+from agentmem.types import Kind, Namespace, Record, Step, Trust
 from agentmem.words import stems
 
 TEXT_LIMIT = 64 << 20  # bytes of UTF-8
@@ -106,7 +106,7 @@ def step_of(record: Record) -> Step:
         subjects=tuple(body.get("subjects", ())),
         trust=body.get("trust"),
         recalled=tuple((start, end) for start, end in body.get("recalled", ())),
-        lost="kept" in body,
+        lost="lost" in body,
         tokens=record.tokens,
     )
 
@@ -128,7 +128,8 @@ def digest(content: bytes) -> str:
     if not isinstance(content, bytes | bytearray | memoryview):
         raise InvalidInputError(f"a blob must be bytes, not {type(content).__name__}; put plain values into data")
     if len(content) > BLOB_LIMIT:
-        raise TooLargeError(f"a blob of {len(content):,} bytes is over the limit of {BLOB_LIMIT:,}; store its path in data")
+        size = len(content)
+        raise TooLargeError(f"a blob of {size:,} bytes is over the limit of {BLOB_LIMIT:,}; store its path in data")
     return hashlib.sha256(content).hexdigest()
 
 
@@ -150,10 +151,12 @@ def to_json(value: Any) -> str:
 def check_text(text: str) -> None:
     """InvalidInputError unless a text can be stored whole."""
     if not isinstance(text, str):
-        raise InvalidInputError(f"text must be str, not {type(text).__name__}; describe the observation, put values in data")
+        kind = type(text).__name__
+        raise InvalidInputError(f"text must be str, not {kind}; describe the observation and put values in data")
     _check_unicode("text", text)
     if len(text) > TEXT_LIMIT // 4 and (size := len(text.encode())) > TEXT_LIMIT:
-        raise TooLargeError(f"a text of {size:,} bytes is over the limit of {TEXT_LIMIT:,}; log it in parts or as a blob")
+        limit = f"the limit of {TEXT_LIMIT:,}"
+        raise TooLargeError(f"a text of {size:,} bytes is over {limit}; log it in parts or as a blob")
 
 
 def check_name(what: str, name: str) -> str:
@@ -240,16 +243,3 @@ def _iso(at: datetime | str | None) -> str | None:
         return datetime.fromisoformat(at).isoformat()
     except (TypeError, ValueError):
         raise InvalidInputError(f"at {at!r} is no ISO time; use e.g. '2026-01-31T14:05:00' or a datetime") from None
-
-
-def mapped(span: Span, body: Mapping[str, Any]) -> tuple[int, int]:
-    """Where a span of the text as logged stands in the text as kept (see `agentmem.memory.retention`)."""
-    at = 0
-    for start, end in body.get("kept", ()):
-        if start <= span.start and span.end <= end:
-            return at + span.start - start, at + span.end - start
-        at += end - start + len(KEPT_MARK)
-    return (span.start, span.end) if "kept" not in body else (0, 0)
-
-
-KEPT_MARK = " … "

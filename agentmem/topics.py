@@ -1,7 +1,7 @@
 """Which units are about the same thing: an online grouping by rare words they share.
 
-Knows signatures (a unit's most telling stems) and a bounded number of waiting units; knows no crystals and no text beyond
-that. The same signatures in the same order give the same topics.
+Knows signatures (a unit's most telling stems) and a bounded number of waiting units; knows no crystals and no text
+beyond that. The same signatures in the same order give the same topics.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Topics:
             return []
         oldest = self._topics[0]
         while len(oldest.units) < FULL and len(self._topics) > 1:
-            nearest = max(self._topics[1:], key=lambda topic: (len(topic.terms.keys() & oldest.terms.keys())))
+            nearest = max(self._topics[1:], key=lambda topic: len(topic.terms.keys() & oldest.terms.keys()))
             take = nearest.units[: FULL - len(oldest.units)]
             oldest.units += take
             nearest.units = nearest.units[len(take) :]

@@ -267,6 +267,7 @@ class Importer:
         return logged if there == logged else None
 
     def _event(self, number: int, type: RecordType, line: Mapping[str, Any]) -> None:
+        check_shapes(line)
         self.flush()  # what it refers to has its position then
         namespace, episode = self._place(line), line.get("episode")
         body = {name: value for name, value in line.items() if name not in EVENT_FIELDS}
@@ -340,6 +341,16 @@ def check_fields(line: Mapping[str, Any]) -> None:
             raise InvalidInputError(f"field {name!r} is unknown; {meant}")
     if "text" not in line:
         raise InvalidInputError("the line has no text; a step's text may be empty but must be there")
+    check_shapes(line)
+
+
+def check_shapes(line: Mapping[str, Any]) -> None:
+    """InvalidInputError for a field that is no list, or object, and should be one."""
+    for name in ("namespace", "subjects", "recalled", "kept", "hits", *POSITIONS):
+        if not isinstance(line.get(name, []), list):
+            raise InvalidInputError(f"{name} {line[name]!r} is not a list")
+    if not isinstance(line.get("blobs", {}), dict):
+        raise InvalidInputError(f"blobs {line['blobs']!r} is not an object of names and base64")
 
 
 def _bytes(name: str, text: str) -> bytes:

@@ -135,8 +135,8 @@ class Hit(Frozen):
 class PlanningContext(Frozen):
     """What recall returns: text within a token budget, and the same memories as vectors.
 
-    text: rendered by the grammar of `agentmem.recall.render`. sections: name -> lines. tokens: of `text`, by the caller's
-    counter. hits: in the order of the text. store_version: what this answer is a function of.
+    text: rendered by the grammar of `agentmem.recall.render`. sections: name -> lines. tokens: of `text`, by the
+    caller's counter. hits: in the order of the text. store_version: what this answer is a function of.
     """
 
     text: str
@@ -145,7 +145,7 @@ class PlanningContext(Frozen):
     budget: int
     hits: tuple[Hit, ...]
     store_version: str
-    _encode: Callable[[Sequence[str]], np.ndarray] | None = PrivateAttr(default=None)
+    _encode: Callable[[list[str]], np.ndarray] | None = PrivateAttr(default=None)
 
     @cached_property
     def vectors(self) -> np.ndarray:
@@ -197,8 +197,8 @@ class Verification(Frozen):
 class Stats(Frozen):
     """What a memory holds in its namespace; bytes are of all its files, whatever the namespace.
 
-    tokens: of all steps. layers: of the crystals that hold now. bytes: by part, and "total". watermark: log position up to
-    which the log is crystallized.
+    tokens: of all steps. layers: of the crystals that hold now. bytes: by part, and "total". watermark: log position up
+    to which the log is crystallized.
     """
 
     steps: int
@@ -360,7 +360,9 @@ class Store(Protocol):
         episode: str | None = None,
         types: Sequence[str] | None = None,
     ) -> Iterator[Record]:
-        """Records with after < position <= upto in log order, of one namespace or (None) of all. `terms` is not filled."""
+        """Records with after < position <= upto in log order, of one namespace or (None) of all. `terms` is not
+        filled.
+        """
         ...
 
     def keyed(self, namespace: Namespace, key: str) -> Record | None: ...
@@ -376,13 +378,17 @@ class Store(Protocol):
     def columns(self, namespace: Namespace, after: int = 0) -> Columns: ...
 
     def postings(self, namespace: Namespace, terms: Iterable[str], after: int = 0) -> dict[str, np.ndarray]:
-        """term -> sorted int64 index rows (position << PASSAGE_BITS | passage) with position > after; absent terms left out."""
+        """term -> sorted int64 index rows (position << PASSAGE_BITS | passage) with position > after; absent terms
+        left out.
+        """
         ...
 
     def watermark(self, namespace: Namespace) -> Watermark: ...
 
     def publish(self, namespace: Namespace, batch: Batch, expected: int) -> bool:
-        """Store a batch and its watermark together; False, and nothing stored, if the watermark is no longer `expected`."""
+        """Store a batch and its watermark together; False, and nothing stored, if the watermark is no longer
+        `expected`.
+        """
         ...
 
     def crystals(self, namespace: Namespace, after: int = 0) -> list[tuple[int, Crystal]]:
@@ -400,7 +406,9 @@ class Store(Protocol):
         ...
 
     def add_codes(self, namespace: Namespace, encoder: str, codes: Sequence[Codes]) -> None:
-        """Codes of crystals already published, by another encoder; replaces that encoder's codes of the same crystals."""
+        """Codes of crystals already published, by another encoder; replaces that encoder's codes of the same
+        crystals.
+        """
         ...
 
     def discard(self, namespace: Namespace) -> None:

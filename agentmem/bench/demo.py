@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from itertools import groupby
-from typing import Any
+from pathlib import Path
 
 from agentmem.bench.bfcl import load
 from agentmem.bench.evidence import BM25, History, Newest, holds
+from agentmem.bench.totals import add_stats
 from agentmem.errors import NotFoundError
 from agentmem.memory import Memory
 from agentmem.tokens import count
-from agentmem.types import Frozen, Layer, LayerReport, PlanningContext
+from agentmem.types import Frozen, PlanningContext, Stats
 
 Progress = Callable[[int, int], None]
 SHOWN = "memory_4-customer-4"
@@ -38,55 +39,65 @@ class Sample(Frozen):
 class DemoReport(Frozen):
     """evidence: system -> share of questions whose evidence was recalled; by_person: the same per person.
 
-    seconds: of logging, crystallizing and recalling. bytes: by part, and `total`.
+    stats: of all five namespaces together. seconds: of logging, crystallizing and recalling.
     """
 
-    steps: int
-    tokens: int
-    episodes: int
+    stats: Stats
     questions: int
     budget: int
     evidence: dict[str, float]
     by_person: dict[str, dict[str, float]]
-    layers: dict[Layer, LayerReport]
-    bytes: dict[str, int]
     seconds: dict[str, float]
     sample: Sample
 
 
-def run(memory: Memory, budget: int = 512, shown: str = SHOWN, progress: Progress | None = None) -> DemoReport:
-    """Do the main job in an empty memory. shown: id of the question to show whole."""
+def run(path: str | Path, budget: int = 512, shown: str = SHOWN, progress: Progress | None = None) -> DemoReport:
+    """Do the main job in a new memory at a path. shown: id of the question to show whole. Bytes are counted when closed."""
     histories = load()
-    seconds = {"log": _seconds(lambda: [log(memory.scoped(h.person), h) for h in histories])}
-    seconds["crystallize"] = _seconds(lambda: [memory.scoped(h.person).crystallize() for h in histories])
-    began = time.perf_counter()
-    contexts = recall_all(memory, histories, budget, progress)
-    seconds["recall"] = time.perf_counter() - began
-    systems = {"agentmem": lambda history: [contexts[q.id].text for q in history.questions]}
-    systems |= {name: _floor(kind, budget) for name, kind in (("BM25", BM25), ("newest steps", Newest))}
+    seconds: dict[str, float] = {}
+    with Memory.open(path) as memory:
+        _log_all(memory, histories, seconds)
+        began = time.perf_counter()
+        contexts = recall_all(memory, histories, budget, progress)
+        seconds["recall"] = time.perf_counter() - began
+    systems: dict[str, Callable[[History], list[str]]] = {
+        "agentmem": lambda history: [contexts[question.id].text for question in history.questions],
+        "BM25": _floor(BM25, budget),
+        "newest steps": _floor(Newest, budget),
+    }
     by_person = {name: {h.person: score(h, recalled(h)) for h in histories} for name, recalled in systems.items()}
-    stats = [memory.scoped(history.person).stats() for history in histories]
+    with Memory.open(path, read_only=True) as memory:
+        stats = add_stats([memory.scoped(history.person).stats() for history in histories])
     return DemoReport(
-        steps=sum(s.steps for s in stats),
-        tokens=sum(s.tokens for s in stats),
-        episodes=sum(s.episodes for s in stats),
+        stats=stats,
         questions=len(contexts),
         budget=budget,
         evidence={name: _mean(histories, shares) for name, shares in by_person.items()},
         by_person=by_person,
-        layers={layer: _sum([s.layers[layer] for s in stats]) for layer in Layer},
-        bytes=memory.stats().bytes,
         seconds=seconds,
         sample=_sample(histories, contexts, shown),
     )
 
 
+def _log_all(memory: Memory, histories: Sequence[History], seconds: dict[str, float]) -> None:
+    """Log and crystallize; how long each took goes into `seconds`."""
+    views = [memory.scoped(history.person) for history in histories]
+    began = time.perf_counter()
+    for view, history in zip(views, histories, strict=True):
+        log(view, history)
+    logged = time.perf_counter()
+    for view in views:
+        view.crystallize()
+    seconds |= {"log": logged - began, "crystallize": time.perf_counter() - logged}
+
+
 def log(memory: Memory, history: History) -> None:
-    """Each conversation is an episode, its topic the goal."""
+    """Each conversation is an episode, its topic the goal. Crystallizing is left for later, to be timed apart."""
     for episode_id, turns in groupby(history.turns, key=lambda turn: turn.episode):
         said = list(turns)
-        with memory.episode(goal=said[0].goal, id=episode_id) as episode:
-            episode.log_many([{"kind": "message", "actor": "user", "text": turn.text} for turn in said])
+        episode = memory.episode(goal=said[0].goal, id=episode_id)
+        episode.log_many([{"kind": "message", "actor": "user", "text": turn.text} for turn in said])
+        episode.end()
 
 
 def recall_all(
@@ -123,14 +134,6 @@ def _mean(histories: Sequence[History], shares: dict[str, float]) -> float:
     return n_found / sum(len(history.questions) for history in histories)
 
 
-def _sum(reports: Sequence[LayerReport]) -> LayerReport:
-    return LayerReport(
-        crystals=sum(report.crystals for report in reports),
-        tokens=sum(report.tokens for report in reports),
-        source_tokens=sum(report.source_tokens for report in reports),
-    )
-
-
 def _sample(histories: Sequence[History], contexts: dict[str, PlanningContext], shown: str) -> Sample:
     for history in histories:
         for question in history.questions:
@@ -146,9 +149,3 @@ def _sample(histories: Sequence[History], contexts: dict[str, PlanningContext], 
                     context=contexts[shown],
                 )
     raise NotFoundError(f"there is no question {shown!r}; the first is {next(iter(contexts))!r}")
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    work()
-    return time.perf_counter() - began

@@ -1,10 +1,11 @@
-"""`agentmem bench NAME`: the measurements of docs/benchmarks.md. Each is a module of `agentmem.bench`."""
+"""`agentmem bench NAME`: the measurements of docs/benchmarks.md. Each is a module of `agentmem.bench` with a `main`."""
 
 from __future__ import annotations
 
-from importlib import import_module
-from pkgutil import iter_modules
-
 import typer
 
-import agentmem.bench
+group = typer.Typer(help="Measure this machine: the tables of docs/benchmarks.md.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(group, name="bench")

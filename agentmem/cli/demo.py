@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.markup import escape
 from rich.panel import Panel
+from rich.table import Table
 from rich.text import Text
 
 from agentmem.cli import show
 from agentmem.cli.app import JsonOption
-from agentmem.cli.read import context_json
+from agentmem.cli.read import context_json, layers_table
 from agentmem.errors import SettingsError
-from agentmem.types import Hit, Layer
+from agentmem.types import Hit, Stats
 
 if TYPE_CHECKING:
     from agentmem.bench.demo import DemoReport, Sample
@@ -49,21 +49,20 @@ def demo(
 
 def _run(path: Path, budget: int, question: str | None) -> DemoReport:
     from agentmem.bench.demo import SHOWN, run
-    from agentmem.memory import Memory
 
-    with Memory.open(str(path)) as memory, show.Waiting("recalling") as waiting:
-        return run(memory, budget=budget, shown=question or SHOWN, progress=waiting)
+    with show.Waiting("recalling") as waiting:
+        return run(path, budget=budget, shown=question or SHOWN, progress=waiting)
 
 
 def _tell(report: DemoReport) -> None:
     console = show.out()
     console.print()
-    _part(1, "Log", f"{report.steps} steps of {report.episodes} conversations", report.seconds["log"])
+    _part(1, "Log", f"{report.stats.steps} steps of {report.stats.episodes} conversations", report.seconds["log"])
     _part(2, "Crystallize", "each layer condenses the one above it", report.seconds["crystallize"])
-    console.print(_layers(report))
+    console.print(_layers(report.stats))
     said = f"{report.questions} questions, at most {report.budget} tokens each: is the evidence there?"
     _part(3, "Recall", said, report.seconds["recall"])
-    console.print(_scores(report))
+    console.print(_bars(report), _people(report))
     _part(4, "One question", report.sample.id)
     _show_sample(report.sample)
 
@@ -73,34 +72,26 @@ def _part(number: int, name: str, said: str, seconds: float | None = None) -> No
     show.out().print(Text.assemble((f"{number} ", show.ACCENT), (name, "bold"), f"  {said}", (took, show.QUIET)))
 
 
-def _layers(report: DemoReport) -> show.Table:
-    made = show.table(
-        "layer", "number", "tokens", "ratio", "to the log", right=("number", "tokens", "ratio", "to the log")
-    )
-    made.add_row("step", show.number(report.steps), show.number(report.tokens), "", "")
-    for layer, found in report.layers.items():
-        to_log = report.tokens / found.tokens if found.tokens else 0.0
-        made.add_row(
-            str(layer),
-            show.number(found.crystals),
-            show.number(found.tokens),
-            show.ratio(found.ratio),
-            show.ratio(to_log),
-        )
-    total = report.bytes["total"]
-    per_million = show.size(total / max(1, report.tokens) * 1e6)
-    made.caption = f"kept in {show.size(total)}, everything included ({per_million} per million tokens)"
+def _layers(stats: Stats) -> Table:
+    made = layers_table(stats.steps, stats.tokens, stats.layers)
+    n_bytes, per_million = stats.bytes["total"], show.size(stats.bytes_per_million_tokens)
+    made.caption = Text(f"{show.size(n_bytes)} in all files ({per_million} per million tokens)", style=show.QUIET)
     made.caption_justify = "left"
     return made
 
 
-def _scores(report: DemoReport) -> show.Table:
-    people = list(next(iter(report.by_person.values())))
-    made = show.table("evidence recalled", "", "all", *people, right=("all", *people))
+def _bars(report: DemoReport) -> Table:
+    made = Table.grid(padding=(0, 2))
     for system, share in report.evidence.items():
         style = "bold" if system == "agentmem" else ""
-        cells = [f"{report.by_person[system][person]:.0%}" for person in people]
-        made.add_row(Text(system, style=style), show.bar(share), f"{share:.1%}", *cells)
+        made.add_row("", Text(system, style=style), show.bar(share), Text(f"{share:.1%}", style=style))
+    return made
+
+
+def _people(report: DemoReport) -> Table:
+    made = show.table("", *report.evidence, right=report.evidence)
+    for person in next(iter(report.by_person.values())):
+        made.add_row(person, *(f"{shares[person]:.0%}" for shares in report.by_person.values()))
     return made
 
 
@@ -121,15 +112,12 @@ def _marked(sample: Sample) -> Text:
     return text
 
 
-def _sources(hits: tuple[Hit, ...]) -> show.Table:
-    made = show.table("where each line came from", "layer", "characters", "score", "why", right=("characters", "score"))
+def _sources(hits: tuple[Hit, ...]) -> Table:
+    made = show.table("where each line came from", "characters", "score", right=("characters", "score"))
+    made.add_column("because", no_wrap=True, overflow="ellipsis", style=show.QUIET)
+    made.add_column("it begins", no_wrap=True, overflow="ellipsis")
     for hit in hits:
         span = f"{hit.span[0]}-{hit.span[1]}" if hit.span else ""
-        made.add_row(
-            Text.assemble((hit.id, show.ACCENT), f"  {show.clip(hit.text, 44)}"),
-            str(hit.layer),
-            span,
-            f"{hit.score:.2f}",
-            Text(show.reasons(hit.reasons, 3), style=show.QUIET),
-        )
+        origin = Text.assemble((f"{hit.layer} ", show.QUIET), (hit.id, show.ACCENT))
+        made.add_row(origin, span, f"{hit.score:.2f}", show.reasons(hit.reasons, 2), show.clip(hit.text, 40))
     return made

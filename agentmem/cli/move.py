@@ -23,9 +23,12 @@ def export(
     derived: Annotated[bool, typer.Option("--derived", help="Also write the crystals.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
-    """Write the log as JSON lines, one step per line, in log order."""
+    """Write the log as JSON lines, one step per line, in log order. Without --namespace, all of it."""
+    from agentmem.transfer import export
+
     with open_memory(path, namespace, read_only=True) as memory:
-        memory.export(file, derived=derived)
+        store = memory._core.store
+        export(store, [memory.namespace] if namespace else store.namespaces(), file, derived)
     _written("exported", file)
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
+from agentmem.bench.totals import add_stats
 from agentmem.cli import show
 from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
-from agentmem.types import Hit, Layer, PlanningContext
-
-if TYPE_CHECKING:
-    from agentmem.memory import Memory
+from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
 
 def register(app: typer.Typer) -> None:
@@ -53,10 +53,10 @@ def recall(
 
 def context_json(context: PlanningContext) -> dict[str, Any]:
     """All of a planning context but its vectors."""
-    return context.model_dump(mode="json", exclude={"vectors", "ages"}) | {"ages": context.ages.tolist()}
+    return context.model_dump(mode="json")
 
 
-def hits_table(hits: tuple[Hit, ...]) -> Any:
+def hits_table(hits: tuple[Hit, ...]) -> Table:
     """Every hit: where it comes from, what it scored and why."""
     made = show.table("hit", "layer", "section", "tokens", "score", "why", "text", right=("tokens", "score"))
     for hit in hits:
@@ -73,45 +73,52 @@ def hits_table(hits: tuple[Hit, ...]) -> Any:
 
 
 def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
-    """Show what a memory holds: tokens per layer, and bytes."""
+    """Show what a memory holds: tokens per layer, and bytes. Without --namespace, all of it."""
     with open_memory(path, namespace, read_only=True) as memory:
-        found = memory.stats()
+        spaces = [memory.namespace] if namespace else memory._core.store.namespaces()
+        each = {"/".join(space): memory.scoped(*space).stats() for space in spaces}
+        found = add_stats(list(each.values()) or [memory.stats()])
     if json:
-        show.as_json(found.model_dump(mode="json"))
+        parts = {name: part.model_dump(mode="json") for name, part in each.items()}
+        show.as_json(found.model_dump(mode="json") | {"namespaces": parts})
         return
-    show.heading(path, f"{show.number(found.steps)} steps in {show.number(found.episodes)} episodes")
-    show.out().print(layers_table(found))
-    show.out().print(bytes_table(found))
+    remark = f"{show.number(found.steps)} steps in {show.number(found.episodes)} episodes"
+    show.heading(path, remark + (f" of {len(each)} namespaces" if len(each) > 1 else ""))
+    show.out().print(layers_table(found.steps, found.tokens, found.layers))
+    if len(each) > 1:
+        show.out().print(_namespaces_table(each))
+    show.out().print(_bytes_table(found))
 
 
-def layers_table(found: Any) -> Any:
-    """Tokens per layer, with the ratio to the layer below and to the log."""
-    made = show.table(
-        "layer", "number", "tokens", "ratio", "of the log", right=("number", "tokens", "ratio", "of the log")
-    )
-    made.add_row("steps", show.number(found.steps), show.number(found.tokens), "", "")
-    for layer in Layer:
-        report = found.layers[layer]
-        share = found.tokens / report.tokens if report.tokens else 0.0
-        made.add_row(
-            f"{layer}s",
-            show.number(report.crystals),
-            show.number(report.tokens),
-            show.ratio(report.ratio),
-            show.ratio(share),
-        )
+def layers_table(steps: int, tokens: int, layers: Mapping[Layer, LayerReport]) -> Table:
+    """Tokens per layer, their ratio to the layer below, and to the log."""
+    numbers = ("number", "tokens", "ratio", "to the log")
+    made = show.table("layer", *numbers, right=numbers)
+    made.add_row("step", show.number(steps), show.number(tokens), "", "")
+    for layer, found in layers.items():
+        to_log = tokens / found.tokens if found.tokens else 0.0
+        counts = show.number(found.crystals), show.number(found.tokens)
+        made.add_row(str(layer), *counts, show.ratio(found.ratio), show.ratio(to_log))
     return made
 
 
-def bytes_table(found: Any) -> Any:
+def _namespaces_table(each: Mapping[str, Stats]) -> Table:
+    made = show.table("namespace", "steps", "episodes", "tokens", right=("steps", "episodes", "tokens"))
+    for name, found in each.items():
+        made.add_row(name or "(none)", show.number(found.steps), show.number(found.episodes), show.number(found.tokens))
+    return made
+
+
+def _bytes_table(found: Stats) -> Table:
     made = show.table("bytes", "size", "share", right=("size", "share"))
     total = found.bytes["total"]
     for part, n_bytes in sorted(found.bytes.items(), key=lambda item: -item[1]):
-        if part != "total":
+        if part != "total" and n_bytes:
             made.add_row(part, show.size(n_bytes), f"{n_bytes / max(1, total):.0%}")
     made.add_section()
     made.add_row("total", show.size(total), "")
-    made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
+    if found.tokens:
+        made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
     return made
 
 

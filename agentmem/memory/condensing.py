@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from agentmem.crystallize import Crystallizer, Sealed, chunks
+from agentmem.crystallize import CODED, Crystallizer, Sealed, chunks
 from agentmem.index import step_position
 from agentmem.memory.core import Core
+from agentmem.segment import LONGEST as MOST
 from agentmem.types import Batch, Codes, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace, Record
 
 Progress = Callable[[int, int], None]
@@ -79,7 +80,8 @@ def codes_of(core: Core, sealed: Sequence[Sealed]) -> list[Codes]:
     """Binary codes of sealed units; none without an encoder."""
     if core.encoder is None or not sealed:
         return []
-    parts = [list(chunks(one.steps)) for one in sealed]
+    size = MOST if core.store.setting("retain") == "crystals" else CODED
+    parts = [list(chunks(one.steps, size)) for one in sealed]
     rows = core.coder.encode(core.encoder.encode([text for part in parts for _, _, text in part]))
     codes, at = [], 0
     for one, part in zip(sealed, parts, strict=True):
@@ -104,7 +106,8 @@ def reencode(core: Core, namespace: Namespace) -> int:
         return len(missing)
 
 
-def _steps(core: Core, unit: Crystal) -> tuple[Record, ...]:    return tuple(core.store.read([step_position(source) for source in unit.sources]))
+def _steps(core: Core, unit: Crystal) -> tuple[Record, ...]:
+    return tuple(core.store.read([step_position(source) for source in unit.sources]))
 
 
 def layer_report(made: Sequence[Crystal], layer: Layer) -> LayerReport:

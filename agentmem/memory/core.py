@@ -101,7 +101,7 @@ class Core:
         for namespace in namespaces:
             self._sealed_similarity(self._indexes[namespace].dense(), code, view, best)
         self._tail_similarity(namespaces, code, view, best)
-        return np.maximum(best, 0.0)
+        return np.asarray(np.maximum(best, 0.0))
 
     def _sealed_similarity(self, dense: Dense, code: np.ndarray, view: View, best: np.ndarray) -> None:
         if not len(dense.rows):
@@ -111,9 +111,7 @@ class Core:
         known &= (dense.born <= view.as_of)[dense.owner]
         np.maximum.at(best, at[known], alike[dense.owner[known]])
 
-    def _tail_similarity(
-        self, namespaces: Sequence[Namespace], code: np.ndarray, view: View, best: np.ndarray
-    ) -> None:
+    def _tail_similarity(self, namespaces: Sequence[Namespace], code: np.ndarray, view: View, best: np.ndarray) -> None:
         rows = np.flatnonzero(best <= -1.0)[-TAIL:]
         if not len(rows):
             return
@@ -132,7 +130,9 @@ class Core:
         return self.store.read(positions)
 
     def version(self, namespaces: Sequence[Namespace], as_of: int) -> str:
-        """What a recall as of a position is a function of: the log up to it, what is crystallized, and what was erased."""
+        """What a recall as of a position is a function of: the log up to it, what is crystallized, and what was
+        erased.
+        """
         marks = [min(self.store.watermark(namespace).position, as_of) for namespace in namespaces]
         generations = sum(self.store.generation(namespace) for namespace in namespaces)
         return f"{as_of}.{max(marks, default=0)}.{generations}"

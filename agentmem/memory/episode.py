@@ -22,9 +22,7 @@ from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, R
 if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
 
-_FIELDS = frozenset(
-    "text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split()
-)
+_FIELDS = frozenset("text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split())
 
 
 class EpisodeWriter:
@@ -87,7 +85,7 @@ class EpisodeWriter:
         """Append steps in one transaction, all or none: texts, or mappings of `log`'s keywords."""
         records, blobs = [], dict[str, bytes]()
         for number, step in enumerate(steps):
-            fields = {"text": step} if isinstance(step, str) else dict(step)
+            fields: dict[str, Any] = {"text": step} if isinstance(step, str) else dict(step)
             if unknown := fields.keys() - _FIELDS:
                 raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
             if "text" not in fields:

@@ -121,7 +121,8 @@ class Memory:
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
         for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
             if new is not None and new != old:
-                raise InvalidInputError(f"episode {known.id!r} has the {what} {old!r}, not {new!r}; leave it out to resume")
+                has = f"episode {known.id!r} has the {what} {old!r}"
+                raise InvalidInputError(f"{has}, not {new!r}; leave it out to resume")
         if known.ended is not None:
             again = Record("begin", self.namespace, known.id, logged_at=self._core.clock())
             self._core.store.append([again])
@@ -250,7 +251,9 @@ class Memory:
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         scope = self.namespace if namespace is None else check_namespace(namespace)
         with self._core.lock:
-            return removal.erase(self._core, scope, subject, episode, steps, namespace is not None, dry_run, self._again)
+            return removal.erase(
+                self._core, scope, subject, episode, steps, namespace is not None, dry_run, self._again
+            )
 
     def _again(self, namespace: Namespace) -> None:
         condensing.crystallize(self._core, namespace, self._condenser)
@@ -313,4 +316,3 @@ class Memory:
 
     def _known(self, name: str) -> Episode | None:
         return self._index_episodes().get(name)
-

@@ -8,8 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-
-
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
 from agentmem.memory.core import Core, counted
@@ -133,6 +131,3 @@ def _aged(line: Line, ages: dict[int, int]) -> Hit:
 def steps_of_hits(hits: Sequence[Hit]) -> list[int]:
     """Log positions of the steps among hits."""
     return [hit.position for hit in hits if hit.layer == "step"]
-
-
-

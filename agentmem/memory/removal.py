@@ -70,7 +70,7 @@ def with_events(core: Core, namespace: Namespace, positions: Sequence[int], epis
     """Positions together with the records that quote them: recalls that showed them and, of a whole episode, its own."""
     gone = set(positions)
     for record in core.store.scan(namespace, types=["recall"]):
-        if record.episode == episode and episode is not None or gone & set(json.loads(record.body)["steps"]):
+        if (record.episode == episode and episode is not None) or gone & set(json.loads(record.body)["steps"]):
             gone.add(record.position)
     if episode is not None:
         events = core.store.scan(namespace, episode=episode, types=["begin", "end"])

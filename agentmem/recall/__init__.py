@@ -1,7 +1,7 @@
 """A cue to a planning context: ranking, then packing, then rendering. Pure: values in, a context out.
 
-Knows a view of the log as of one position, where the cue's stems stand, the cue's similarity to each step, and a function
-that gives records by position. Knows no store, clock or randomness: the same values give the same bytes.
+Knows a view of the log as of one position, where the cue's stems stand, the cue's similarity to each step, and a
+function that gives records by position. Knows no store, clock or randomness: the same values give the same bytes.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def _allowed(query: Query, view: View) -> np.ndarray:
         (query.episode is None or episode.id == query.episode) and (query.agent is None or episode.agent == query.agent)
         for episode in view.episodes
     ]
-    return np.array(fits, bool)[view.episode]
+    return np.asarray(np.array(fits, bool)[view.episode])
 
 
 def _found(match: Match, signals: dict[str, np.ndarray], similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
@@ -158,7 +158,7 @@ def _crystals(
     """Crystals of the layers asked for, best first."""
     scored: list[tuple[float, int, dict[str, float], Sequence[int]]] = []
     for layer in query.layers or ():
-        numbers = [int(n) for n in np.flatnonzero(view.live) if view.crystals[n].layer is layer]
+        numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is layer]
         if not numbers:
             continue
         signals = crystal_signals(view, numbers, match, similarity)

@@ -21,7 +21,7 @@ Groups = tuple[np.ndarray, np.ndarray]  # (crystal number, step row) pairs
 
 def steps_of(view: View, numbers: Sequence[int]) -> Groups:
     """Which steps of the view each crystal condenses: (index into numbers, step row), two int64 arrays."""
-    known = {view.crystals[number].id: number for number in np.flatnonzero(view.live)}
+    known = {view.crystals[number].id: number for number in np.flatnonzero(view.live).tolist()}
     owner, positions = [], []
     for place, number in enumerate(numbers):
         for position in _positions(view, view.crystals[number], known):
@@ -73,9 +73,7 @@ def _grouped(match: Match, groups: Groups, steps: int, size: int) -> list[tuple[
     return out
 
 
-def _own(
-    view: View, numbers: Sequence[int], match: Match
-) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+def _own(view: View, numbers: Sequence[int], match: Match) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
     bags = [_bag(view.crystals[number]) for number in numbers]
     counts = []
     for term in match.terms:

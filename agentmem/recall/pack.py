@@ -108,9 +108,7 @@ class Packer:
                 self._take(candidate, said, span if part == passage else (0, len(part)), self.count(said), bare)
                 return
 
-    def _take(
-        self, candidate: Candidate, said: str, span: tuple[int, int], cost: int, bare: bool = False
-    ) -> bool:
+    def _take(self, candidate: Candidate, said: str, span: tuple[int, int], cost: int, bare: bool = False) -> bool:
         self.used += cost + (0 if bare else self._head_cost(candidate))
         head = "" if bare else candidate.head
         self._heads.add((candidate.section, head))
@@ -146,12 +144,11 @@ class Packer:
         return lines
 
 
-def best_passages(
-    text: str, terms: frozenset[str], room: int, count: CountTokens
-) -> tuple[str, tuple[int, int]]:
+def best_passages(text: str, terms: frozenset[str], room: int, count: CountTokens) -> tuple[str, tuple[int, int]]:
     """The sentences of a text that say most of the cue, in order, within `room` tokens: (text, [start, end) they span).
 
-    A sentence counts for the cue's stems it has, and a third of what its neighbours have; "…" stands for those left out.
+    A sentence counts for the cue's stems it has, and a third of what its neighbours have; "…" stands for those left
+    out.
     """
     spans = sentences(text)
     ranked = _ranked(text, spans, terms)

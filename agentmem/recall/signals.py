@@ -41,7 +41,8 @@ class Weights:
     episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the episode,
     its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the cue names who
     said it. ends: the first or last step of its episode. late: the end of episodes, when the cue asks for the last.
-    length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a bonus.
+    length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a
+    bonus.
     """
 
     lexical: float = 1.0
@@ -85,7 +86,9 @@ def zscore(values: np.ndarray) -> np.ndarray:
 def bm25(
     counts: Sequence[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, k1: float = 0.9, b: float = 0.4
 ) -> np.ndarray:
-    """Okapi BM25 (Robertson et al. 1994) of documents with these lengths [n]; counts: one (rows, frequencies) per term."""
+    """Okapi BM25 (Robertson et al. 1994) of documents with these lengths [n]; counts: one (rows, frequencies) per
+    term.
+    """
     n = len(lengths)
     score = np.zeros(n)
     norm = k1 * (1 - b + b * lengths / max(1.0, lengths.mean() if n else 1.0))
@@ -108,7 +111,9 @@ def grouped(match: Match, group: np.ndarray, size: int) -> list[tuple[np.ndarray
 
 
 def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Unweighted signals of every step of a view; similarity: [n] of the cue to each step, or None without an encoder."""
+    """Unweighted signals of every step of a view; similarity: [n] of the cue to each step, or None without an
+    encoder.
+    """
     n = len(view.position)
     lexical = zscore(bm25(list(match.counts.values()), view.length.astype(float)))
     dense = zscore(similarity) if similarity is not None else np.zeros(n)
@@ -169,7 +174,7 @@ def _name_signal(cue: str, view: View) -> np.ndarray:
     """0..1 per episode: how well the cue names it; all 0 when it names none in particular."""
     score = _name_scores(tuple(dict.fromkeys(stems(cue))), view)
     top = score.max() if len(score) else 0.0
-    return score / top if top > 1.2 and len(score) > 1 else np.zeros(len(score))
+    return np.asarray(score / top) if top > 1.2 and len(score) > 1 else np.zeros(len(score))
 
 
 def _kind_signal(cue: str, view: View) -> np.ndarray:

@@ -1,0 +1,170 @@
+"""Codes: 96 bytes that keep the angle."""
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from agentmem import codes
+from agentmem.codes import GENERIC, Coder, coder_id, hamming, similarity
+from agentmem.encode import DEFAULT, resolve
+from agentmem.errors import InvalidInputError
+from agentmem.testing import HashEncoder
+
+DATA = Path(os.environ.get("AGENTMEM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+VECTORS = arrays(np.float32, st.tuples(st.integers(1, 9), st.just(64)), elements=st.floats(-1, 1, width=32))
+
+
+def random_vectors(n: int, dimension: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal((n, dimension)).astype(np.float32)
+
+
+@pytest.mark.parametrize("dimension", [1, 3, 64, 256, 384, 500, 768, 1024, 3072])
+def test_any_dimension_gives_96_bytes(dimension: int) -> None:
+    made = Coder(dimension).encode(random_vectors(5, dimension))
+    assert made.dtype == np.uint8
+    assert made.shape == (5, 96)
+
+
+@given(VECTORS)
+def test_a_code_does_not_depend_on_its_batch(vectors: np.ndarray) -> None:
+    coder = Coder(64, np.full(64, 0.01), seed=3)
+    alone = [coder.encode(vectors[i : i + 1])[0] for i in range(len(vectors))]
+    np.testing.assert_array_equal(coder.encode(vectors), alone)
+
+
+@given(VECTORS, st.floats(0.01, 100))
+def test_a_code_does_not_depend_on_length(vectors: np.ndarray, factor: float) -> None:
+    coder = Coder(64)
+    near = np.abs(vectors.astype(np.float64) @ codes._rotation(64, 0)).min() < 1e-5
+    if not near:
+        np.testing.assert_array_equal(coder.encode(vectors), coder.encode(vectors * np.float32(factor)))
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 2**32))
+def test_a_seed_is_a_rotation(seed: int) -> None:
+    rotation = codes._orthogonal(np.random.default_rng(seed), 32, 32)
+    np.testing.assert_allclose(rotation.T @ rotation, np.eye(32), atol=1e-12)
+
+
+def test_the_same_seed_gives_the_same_codes_and_another_does_not() -> None:
+    vectors = random_vectors(3, 64)
+    np.testing.assert_array_equal(Coder(64, seed=1).encode(vectors), Coder(64, seed=1).encode(vectors))
+    assert (Coder(64, seed=1).encode(vectors) != Coder(64, seed=2).encode(vectors)).any()
+    assert coder_id("mine", 1) != coder_id("mine", 2)
+
+
+@pytest.mark.parametrize("dimension", [256, 384, 768, 1024])
+def test_similarity_estimates_the_cosine(dimension: int) -> None:
+    base, noise = random_vectors(1, dimension), random_vectors(400, dimension, 1)
+    others = np.linspace(-2, 2, 400)[:, None] * base + noise
+    true = (others @ base[0]) / np.linalg.norm(others, axis=1) / np.linalg.norm(base)
+    coder = Coder(dimension)
+    error = similarity(coder.encode(base)[0], coder.encode(others)) - true
+    assert np.sqrt((error**2).mean()) < 0.06
+    assert abs(error.mean()) < 0.01
+
+
+def test_a_vector_is_like_itself_and_unlike_its_opposite() -> None:
+    coder = Coder(64)
+    vector = random_vectors(1, 64)
+    made = coder.encode(np.concatenate([vector, -vector]))
+    np.testing.assert_allclose(similarity(made[0], made), [1, -1], atol=1e-6)
+
+
+@given(VECTORS)
+def test_nothing_is_like_a_zero_vector(vectors: np.ndarray) -> None:
+    coder = Coder(64, np.full(64, 0.05))
+    made = coder.encode(np.concatenate([np.zeros((1, 64), np.float32), vectors]))
+    assert not made[0].any()
+    assert not similarity(made[0], made).any()
+    for code in made:
+        assert similarity(code, made)[0] == 0
+
+
+def test_only_a_zero_vector_gets_the_empty_code() -> None:
+    centre = np.eye(8)[0]
+    made = Coder(8, centre).encode(np.array([centre, np.zeros(8), np.eye(8)[1]]))
+    assert made.any(axis=1).tolist() == [True, False, True]
+
+
+def test_distances_are_the_same_without_numpy_2(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = np.random.default_rng(0).integers(0, 256, (70_000, 96), np.uint8)
+    by_bits = np.unpackbits(made ^ made[5], axis=1).sum(axis=1)
+    np.testing.assert_array_equal(hamming(made[5], made), by_bits)
+    monkeypatch.delattr(np, "bitwise_count", raising=False)
+    np.testing.assert_array_equal(hamming(made[5], made), by_bits)
+
+
+def test_codes_need_not_lie_next_to_each_other() -> None:
+    made = np.random.default_rng(0).integers(0, 256, (20, 192), np.uint8)
+    np.testing.assert_array_equal(
+        hamming(made[3, :96], made[::2, :96]), hamming(made[3, :96].copy(), made[::2, :96].copy())
+    )
+    assert hamming(made[0, :96], made[:0, :96]).shape == (0,)
+    assert similarity(made[0, :96], made[:0, :96]).shape == (0,)
+
+
+def test_wrong_shapes_are_refused_with_both() -> None:
+    with pytest.raises(InvalidInputError, match=r"\[2, 5\].*\[n, 64\]"):
+        Coder(64).encode(np.ones((2, 5)))
+    with pytest.raises(InvalidInputError, match=r"\[3\].*\[64\]"):
+        Coder(64, np.ones(3))
+    with pytest.raises(InvalidInputError, match=r"\[95\]"):
+        hamming(np.zeros(95, np.uint8), np.zeros((1, 96), np.uint8))
+    with pytest.raises(InvalidInputError, match="dimension 0"):
+        Coder(0)
+    with pytest.raises(InvalidInputError, match="encoder=None"):
+        Coder.of(None)
+
+
+def test_the_centre_is_of_our_own_texts_and_of_no_log() -> None:
+    assert len(set(GENERIC)) == 64
+    coder, other = Coder.of(HashEncoder()), Coder.of(HashEncoder())
+    np.testing.assert_array_equal(coder.centre, other.centre)
+    assert 0 < np.linalg.norm(coder.centre) < 1
+
+
+def test_centring_spreads_the_codes_of_real_texts() -> None:
+    encoder = resolve(DEFAULT)
+    assert encoder is not None
+    vectors = encoder.encode([f"{text} And then?" for text in GENERIC])
+    plain, centred = Coder(256), Coder.of(encoder)
+    assert mean_similarity(centred, vectors) < mean_similarity(plain, vectors) - 0.05
+
+
+def mean_similarity(coder: Coder, vectors: np.ndarray) -> float:
+    made = coder.encode(vectors)
+    return float(np.mean([similarity(code, made).mean() for code in made]))
+
+
+def test_on_a_real_conversation_codes_find_what_vectors_find() -> None:
+    path = DATA / "locomo_dev.jsonl.gz"
+    if not path.is_file():
+        pytest.skip("no histories here; set AGENTMEM_DATA")
+    encoder = resolve(DEFAULT)
+    assert encoder is not None
+    coder, by_vectors, by_codes = Coder.of(encoder), [], []
+    with gzip.open(path, "rt") as lines:
+        history = json.loads(next(lines))
+    vectors = encoder.encode([f"{step['actor']}: {step['text']}" for step in history["steps"]])
+    rows = {step["id"]: row for row, step in enumerate(history["steps"])}
+    made = coder.encode(vectors)
+    for question in history["questions"]:
+        evidence = {rows[step] for step in question["evidence_step_ids"] if step in rows}
+        cue = encoder.encode([question["text"]])
+        if evidence:
+            by_vectors.append(recall(vectors @ cue[0], evidence))
+            by_codes.append(recall(similarity(coder.encode(cue)[0], made), evidence))
+    assert np.mean(by_codes) > np.mean(by_vectors) - 0.03
+
+
+def recall(scores: np.ndarray, evidence: set[int], k: int = 10) -> float:
+    return len(evidence & set(np.argsort(-scores, kind="stable")[:k].tolist())) / len(evidence)

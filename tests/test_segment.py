@@ -1,0 +1,178 @@
+"""Cutting: passages tile a text, and segments do not depend on how an episode is fed."""
+
+import json
+import random
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmem.errors import InvalidInputError
+from agentmem.segment import Segmenter, passages, sentences
+from agentmem.tokens import count
+
+TEXTS = st.text() | st.text("ab. \n!é東'\t-9", max_size=400) | st.lists(st.sampled_from(
+    ["Hello there. ", "a\n", "\n\n", "supercalifragilistic", " ", "東京都", "x = f(1)\n", "🎉", "    ", "Mr. "]
+), max_size=80).map("".join)  # fmt: skip
+
+
+# ---- passages ----------------------------------------------------------------------------------------------------
+
+
+@given(TEXTS, st.integers(1, 64))
+def test_passages_tile_the_text(text: str, limit: int) -> None:
+    spans = passages(text, limit)
+    assert "".join(text[start:end] for start, end in spans) == text
+    assert all(start < end for start, end in spans)
+    assert [start for start, _ in spans] == [0, *(end for _, end in spans)][: len(spans)]
+
+
+@given(TEXTS, st.integers(8, 64))
+def test_no_passage_is_over_the_limit(text: str, limit: int) -> None:
+    assert max((count(text[start:end]) for start, end in passages(text, limit)), default=0) <= limit
+
+
+@given(TEXTS, st.integers(8, 64))
+def test_two_neighbouring_passages_would_not_fit_together_by_much(text: str, limit: int) -> None:
+    spans = passages(text, limit)
+    for (start, middle), (_, end) in zip(spans, spans[1:], strict=False):
+        assert 2 * (count(text[start:middle]) + count(text[middle:end])) + 16 >= limit
+
+
+def test_a_short_text_is_one_passage_and_an_empty_one_none() -> None:
+    assert passages("ok") == [(0, 2)]
+    assert passages("") == []
+
+
+def test_a_long_text_is_cut_at_paragraphs_before_lines_before_sentences_before_words() -> None:
+    def parts(text: str, limit: int) -> list[str]:
+        return [text[start:end] for start, end in passages(text, limit)]
+
+    assert parts("One two.\nThree.\n\nFour five six.\nSeven.", 13) == ["One two.\nThree.\n\n", "Four five six.\nSeven."]
+    assert parts("One two. Three four.\nFive six. Seven.", 8) == ["One two. Three four.\n", "Five six. Seven."]
+    assert parts("One two three. Four five six.", 5) == ["One two three. ", "Four five six."]
+    assert parts("one two three four", 4) == ["one two ", "three four"]
+
+
+def test_a_passage_needs_room() -> None:
+    with pytest.raises(InvalidInputError, match="limit of 1"):
+        passages("text", 0)
+
+
+@pytest.mark.parametrize("unit", ["x", " ", "\n", "東", "ab ", "a. ", "\n\n", "-=", "🎉", "é"], ids=repr)
+def test_a_megabyte_of_anything_is_cut_fast(unit: str) -> None:
+    text = unit * (1_000_000 // len(unit.encode()))
+    begun = time.process_time()
+    spans = passages(text)
+    assert time.process_time() - begun < 6  # about 1 on a quiet machine
+    assert spans[0][0] == 0
+    assert spans[-1][1] == len(text)
+    assert max(count(text[start:end]) for start, end in spans[:50] + spans[-50:]) <= 256
+
+
+# ---- sentences ---------------------------------------------------------------------------------------------------
+
+
+def test_sentences_end_at_stops_and_lines_but_not_at_abbreviations() -> None:
+    text = (
+        '  Dr. Who met J. K. Rowling at 5 p.m. today. "Hi!" she said.\n1. Buy milk\n- eggs, etc. Then go. v3.1 is out  '
+    )
+    assert [text[start:end] for start, end in sentences(text)] == [
+        "Dr. Who met J. K. Rowling at 5 p.m. today.",
+        '"Hi!"',
+        "she said.",
+        "1. Buy milk",
+        "- eggs, etc.",
+        "Then go.",
+        "v3.1 is out",
+    ]
+    assert [(a, b) for a, b in sentences("今日は。明日も！")] == [(0, 4), (4, 8)]
+
+
+@given(TEXTS)
+def test_sentences_are_stripped_in_order_and_miss_nothing_but_space(text: str) -> None:
+    spans = sentences(text)
+    edges = [edge for span in spans for edge in span]
+    assert edges == sorted(edges)
+    assert all(text[start:end].strip() == text[start:end] != "" for start, end in spans)
+    assert "".join("".join(text[start:end].split()) for start, end in spans) == "".join(text.split())
+
+
+# ---- segments ----------------------------------------------------------------------------------------------------
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["observation", "action", "message"]),
+        st.sampled_from([None, "user", "assistant", "Ann"]),
+        st.integers(0, 1000) | st.integers(0, 100),
+        st.lists(st.sampled_from([f"w{i}" for i in range(40)]), max_size=20),
+        st.none() | st.integers(0, 20_000).map(lambda seconds: NOON + timedelta(seconds=seconds)),
+    ),
+    max_size=40,
+)
+
+
+def starts(steps: list[tuple], segmenter: Segmenter | None = None) -> list[bool]:
+    segmenter = segmenter or Segmenter()
+    return [segmenter.starts(*step) for step in steps]
+
+
+@given(STEPS, st.lists(st.integers(0, 40)))
+def test_fed_in_pieces_the_segments_are_the_same(steps: list[tuple], cuts: list[int]) -> None:
+    pieces, segmenter, at = [], Segmenter(), 0
+    for cut in [*sorted(cuts), len(steps)]:
+        pieces += starts(steps[at:cut], segmenter)
+        at = max(at, cut)
+        segmenter = Segmenter.from_state(json.loads(json.dumps(segmenter.to_state())))
+    assert pieces == starts(steps)
+
+
+@given(STEPS)
+def test_no_segment_of_several_steps_is_over_the_longest(steps: list[tuple]) -> None:
+    sizes: list[list[int]] = []
+    for step, begins in zip(steps, starts(steps), strict=True):
+        sizes += [[]] if begins else []
+        sizes[-1].append(step[2])
+    assert all(sum(size) <= 800 or len([tokens for tokens in size if tokens]) == 1 for size in sizes)
+
+
+@given(STEPS)
+def test_the_first_step_begins_a_segment(steps: list[tuple]) -> None:
+    assert starts(steps)[:1] == [True][: len(steps)]
+
+
+def test_a_segment_ends_before_it_grows_too_long_and_a_longer_step_stands_alone() -> None:
+    quiet = [("observation", None, 300, [])] * 3
+    assert starts(quiet) == [True, False, True]
+    assert starts([("observation", None, n, []) for n in (100, 900, 100)]) == [True, True, True]
+
+
+def test_a_segment_ends_at_a_gap_of_over_an_hour() -> None:
+    def at(*minutes: float | None) -> list[bool]:
+        return starts([("message", "Ann", 5, [], m if m is None else NOON + timedelta(minutes=m)) for m in minutes])
+
+    assert at(0, 59, 120, None, 125, 190) == [True, False, True, False, False, True]
+
+
+def test_a_time_without_a_zone_is_utc() -> None:
+    here, there = NOON.replace(tzinfo=None), NOON.astimezone(timezone(timedelta(hours=9)))
+    assert (
+        starts([("message", "Ann", 5, [], at) for at in (NOON, here, there, NOON.timestamp())]) == [True] + [False] * 3
+    )
+
+
+def test_once_long_enough_a_segment_ends_where_a_turn_starts() -> None:
+    act, see = ("action", None, 100, []), ("observation", None, 30, [])
+    assert starts([act, see] * 4) == [True, False, False, False, True, False, False, False]
+    ask, answer = ("message", "user", 20, []), ("message", "assistant", 150, [])
+    assert starts([ask, answer] * 4) == [True, False, False, False, True, False, False, False]
+
+
+def test_once_long_enough_a_segment_ends_where_the_words_change() -> None:
+    random.seed(0)
+    kitchen, garden = [f"k{i}" for i in range(12)], [f"g{i}" for i in range(12)]
+    steps = [("observation", None, 90, random.sample(words, 10)) for words in [kitchen] * 4 + [garden] * 4]
+    assert starts(steps) == [True, False, False, False, True, False, False, False]

@@ -1,0 +1,154 @@
+"""Many processes and threads on one file."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agentmem.store import open_store
+from agentmem.testing.store import A, batch, crystal, step
+from agentmem.types import Span
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+
+
+def run_all(method: str, target: Any, arguments: list[tuple[Any, ...]]) -> list[Any]:
+    context = multiprocessing.get_context(method)
+    queue = context.Queue()
+    children = [context.Process(target=target, args=(*given, queue)) for given in arguments]
+    for child in children:
+        child.start()
+    answers = [queue.get(timeout=120) for _ in children]
+    for child in children:
+        child.join()
+    return answers
+
+
+def append(path: str, durability: Any, name: str, threads: int, calls: int, queue: Any) -> None:
+    logged: list[tuple[int, str]] = []
+    try:
+        with open_store(path, durability=durability) as store:
+
+            def work(thread: int) -> None:
+                for n in range(calls):
+                    records = store.append([step(f"{name} {thread} {n} {part}") for part in range(1 + n % 3)])
+                    logged.extend((record.position, record.text) for record in records)
+
+            workers = [threading.Thread(target=work, args=(n,)) for n in range(threads)]
+            for worker in workers:
+                worker.start()
+            for worker in workers:
+                worker.join()
+        queue.put(logged)
+    except BaseException as error:
+        queue.put([repr(error)])
+
+
+def check_appends(path: str, durability: str, processes: int, threads: int, calls: int, method: str = "fork") -> None:
+    given = [(path, durability, f"p{n}", threads, calls) for n in range(processes)]
+    answers = run_all(method, append, given)
+    told = dict(pair for answer in answers for pair in answer)
+    with open_store(path) as store:
+        there = {record.position: record.text for record in store.scan()}
+        assert there == told
+        assert sorted(there) == list(range(1, len(there) + 1))
+        assert len(there) == processes * threads * sum(1 + n % 3 for n in range(calls))
+        assert len(store.columns(A).position) == len(there)
+        assert store.verify()[0] == []
+
+
+@pytest.mark.parametrize("durability", ["power", "process"])
+def test_processes_and_threads_append_without_gaps_or_losses(tmp_path: Path, durability: str) -> None:
+    check_appends(str(tmp_path / "agent.mem"), durability, processes=4, threads=3, calls=40)
+
+
+def test_spawned_processes_append_without_gaps_or_losses(tmp_path: Path) -> None:
+    check_appends(str(tmp_path / "agent.mem"), "process", processes=2, threads=2, calls=30, method="spawn")
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_commits_of_eight_processes(tmp_path: Path) -> None:
+    check_appends(str(tmp_path / "agent.mem"), "process", processes=8, threads=2, calls=6250)
+
+
+def publish(path: str, name: str, queue: Any) -> None:
+    won = 0
+    try:
+        with open_store(path, durability="process") as store:
+            for n in range(150):
+                at = store.watermark(A).position
+                if at >= 60:
+                    break
+                made = [crystal(f"{name} {n}", [Span(at + 1, 0, 4)], "text")]
+                won += store.publish(A, batch(made, at + 1), expected=at)
+        queue.put(won)
+    except BaseException as error:
+        queue.put(repr(error))
+
+
+def test_two_crystallizers_never_both_publish_a_stretch(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("text")] * 60)
+        answers = run_all("fork", publish, [(path, f"p{n}") for n in range(3)])
+        assert sum(answers) == store.watermark(A).position
+        assert len(store.crystals(A)) == store.watermark(A).position
+        covered = [one.covers[0] for _, one in store.crystals(A)]
+        assert covered == list(range(1, len(covered) + 1))
+
+
+def upkeep(path: str, queue: Any) -> None:
+    try:
+        with open_store(path, durability="process") as store:
+            for n in range(1, 40):
+                store.archive(n * 10)
+                if n % 10 == 0:
+                    store.erase([n])
+                if n % 15 == 0:
+                    store.rewrite({n + 1: ("short", "{}")})
+        queue.put("done")
+    except BaseException as error:
+        queue.put(repr(error))
+
+
+def count(path: str, queue: Any) -> None:
+    seen = 0
+    try:
+        with open_store(path, durability="process") as store:
+            while seen < 399:
+                head = store.head().position
+                positions = [record.position for record in store.scan()]
+                assert positions == sorted(set(positions))
+                assert len(positions) >= head - 4
+                seen = head
+        queue.put("done")
+    except BaseException as error:
+        queue.put(repr(error))
+
+
+def write(path: str, queue: Any) -> None:
+    try:
+        with open_store(path, durability="process") as store:
+            for n in range(400):
+                store.append([step(f"text number {n}")])
+        queue.put("done")
+    except BaseException as error:
+        queue.put(repr(error))
+
+
+def mixed(path: str, work: int, queue: Any) -> None:
+    (write, upkeep, count, count)[work](path, queue)
+
+
+def test_archiving_erasing_and_reading_beside_a_writer_in_other_processes(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step(f"before {n}") for n in range(50)])
+    assert run_all("fork", mixed, [(path, n) for n in range(4)]) == ["done"] * 4
+    with open_store(path) as store:
+        assert store.head().position == 450
+        assert store.verify()[0] == []
