@@ -3,7 +3,7 @@
 Knows vectors and bits: centred, rotated, signed and packed. Knows nothing of crystals or of an index over them.
 
 Source: signs of random projections estimate the angle, Charikar 2002 (STOC, "Similarity estimation techniques from
-rounding algorithms"): P[a bit differs] = angle / pi. Centring and an orthogonal rotation sharpen the estimate.
+rounding algorithms"): P[a bit differs] = angle / pi. Centring and a rotation sharpen the estimate.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from agentmem.errors import InvalidInputError
 BITS = 768
 BYTES = BITS // 8
 _BLOCK = 32_768
+_GRAIN = 2.0**28
 
 
 class Coder:
@@ -49,14 +50,15 @@ class Coder:
     def encode(self, vectors: ArrayLike) -> NDArray[np.uint8]:
         """Codes uint8 [n, 96] of vectors [n, dimension] of any length; a zero vector's code is all zero bytes.
 
-        Raises InvalidInputError for another shape. Computed in float64, so that no bit depends on the batch.
+        Raises InvalidInputError for another shape. Rounded to 2^-28 before a rotation by whole numbers, so that every sum
+        is exact in float64 and no bit depends on the batch or on the order in which a machine adds.
         """
         given = np.asarray(vectors, np.float64)
         if given.ndim != 2 or given.shape[1] != self.dimension:
             raise InvalidInputError(f"vectors {list(given.shape)} cannot be coded: [n, {self.dimension}] is needed")
         norms = np.linalg.norm(given, axis=1, keepdims=True)
         centred = np.divide(given, norms, out=np.zeros_like(given), where=norms > 0) - self.centre
-        bits = centred @ self._rotation > 0
+        bits = np.rint(centred * _GRAIN) @ self._rotation > 0
         bits[:, 0] |= ~bits.any(axis=1)
         bits[norms[:, 0] == 0] = False
         return np.packbits(bits, axis=1)
@@ -123,19 +125,37 @@ def _bit_table() -> NDArray[np.uint8]:
 
 @cache
 def _rotation(dimension: int, seed: int) -> NDArray[np.float64]:
-    """[dimension, 768]: random orthogonal matrices side by side, or the first 768 columns of one."""
+    """Whole numbers [dimension, 768]: random rotations side by side, or 768 columns of one, up to scale."""
     if dimension < 1:
         raise InvalidInputError(f"vectors of dimension {dimension} cannot be coded")
     random = np.random.default_rng(seed)
-    width = min(dimension, BITS)
-    blocks = [_orthogonal(random, dimension, width) for _ in range(-(-BITS // width))]
-    return np.ascontiguousarray(np.concatenate(blocks, axis=1)[:, :BITS])
+    size = 1 << (dimension - 1).bit_length()
+    blocks = [_spun(random, min(size, BITS), size) for _ in range(-(-BITS // size))]
+    return np.ascontiguousarray(np.concatenate(blocks)[:BITS, :dimension].T)
 
 
-def _orthogonal(random: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
-    """Orthonormal columns, uniform over such matrices (Mezzadri 2007, arXiv:math-ph/0609050)."""
-    q, r = np.linalg.qr(random.standard_normal((rows, columns)))
-    return np.asarray(q * np.where(np.diagonal(r) < 0, -1.0, 1.0))
+def _spun(random: np.random.Generator, rows: int, size: int) -> NDArray[np.float64]:
+    """The first rows of a random rotation [size, size], times size^1.5, from sums of whole numbers alone.
+
+    Three rounds of a Hadamard transform and random signs (Andoni et al. 2015, arXiv:1509.02897) are as good as a random
+    orthogonal matrix; LAPACK's differ between machines, and its threads stall for seconds when the cores are busy.
+    """
+    spun = np.eye(rows, size)
+    for _ in range(3):
+        _hadamard(spun)
+        spun *= random.choice([-1.0, 1.0], size)
+    return spun
+
+
+def _hadamard(rows: NDArray[np.float64]) -> None:
+    """Walsh-Hadamard transform of each row in place; their length is a power of two."""
+    half = 1
+    while half < rows.shape[1]:
+        pairs = rows.reshape(len(rows), -1, 2, half)
+        difference = pairs[:, :, 0] - pairs[:, :, 1]
+        pairs[:, :, 0] += pairs[:, :, 1]
+        pairs[:, :, 1] = difference
+        half *= 2
 
 
 def _centre(encoder: CheckedEncoder) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from agentmem.claims import Claim, claims
 from agentmem.condense import Quota, Salience, Source, render
@@ -110,17 +111,16 @@ class Crystallizer:
         }
         return json.dumps(state, separators=(",", ":")).encode()
 
-    def _resume(self, state: dict[str, object]) -> None:
-        known: dict[str, object] = state
-        self._salience = Salience.from_state(known["salience"])  # type: ignore[arg-type]
-        self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}  # type: ignore[attr-defined]
+    def _resume(self, known: dict[str, Any]) -> None:
+        self._salience = Salience.from_state(known["salience"])
+        self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}
         self._topics = Topics.from_state(known["topics"])
-        self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}  # type: ignore[attr-defined]
+        self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}
         self._waiting = {
             unit: {key: (position, value) for key, (position, value) in said.items()}
-            for unit, said in known["waiting"].items()  # type: ignore[attr-defined]
+            for unit, said in known["waiting"].items()
         }
-        for name, segmenter, positions in known["open"]:  # type: ignore[attr-defined]
+        for name, segmenter, positions in known["open"]:
             self._open[name] = _Open(Segmenter.from_state(segmenter), self._read(positions))
 
     # ---- segments --------------------------------------------------------------------------------------------------
@@ -150,8 +150,7 @@ class Crystallizer:
         ids = tuple(step_id(step.position) for step in steps)
         unit = self._condense(Layer.UNIT, sources, ids, tokens, born)
         self._salience.learn(sources)
-        if unit is None:
-            return
+        assert unit is not None
         self._sealed.append(Sealed(unit, tuple(steps)))
         self._units[unit.id] = unit
         said = self._waiting[unit.id] = {}
@@ -172,14 +171,17 @@ class Crystallizer:
         born: int,
         key: str | None = None,
     ) -> Crystal | None:
-        """One crystal of a layer from steps; None when the quota gives nothing. `tokens`: of the layer below."""
+        """One crystal of a layer from steps. `tokens`: of the layer below.
+
+        Where the quota gives nothing there is no cluster, and a unit without words: it still leads to its steps.
+        """
         quota = self._quota[layer]
         spans = quota.take(sources, self._salience, tokens)
         texts = {source.position: source.text for source in sources}
         text = render(spans, texts)
         if self._condenser is not None and spans:
             text, spans = self._condensed(sources, count(text)), _whole(sources)
-        if not text.strip():
+        if not text.strip() and layer is not Layer.UNIT:
             return None
         covers = (sources[0].position, sources[-1].position)
         return self._emit(layer, text, spans, ids, covers, tokens, born, key)

@@ -143,7 +143,7 @@ def _history(importer: Importer, number: int, history: Mapping[str, Any]) -> Non
     if not isinstance(name, str) or not isinstance(steps, list):
         importer.bad(number, "a history has an id, which is a str, and steps, which is a list")
         return
-    episodes = {}
+    episodes: dict[str, None] = {}
     for place, step in enumerate(steps):
         missing = [field for field in ("id", "text", "session") if not isinstance(step, dict) or field not in step]
         if missing:

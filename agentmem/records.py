@@ -15,7 +15,7 @@ from typing import Any, get_args
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
-from agentmem.segment import passages
+from agentmem.segment import PASSAGE, passages
 from agentmem.tokens import count
 from agentmem.types import Kind, Namespace, Record, Step, Trust
 from agentmem.words import stems
@@ -52,6 +52,7 @@ def record_of(
 ) -> Record:
     """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end."""
     check_text(text)
+    tokens = count(text)
     if isinstance(subjects, str):
         raise InvalidInputError(f"subjects {subjects!r} is one str; give a list of them: [{subjects!r}]")
     body = {
@@ -77,8 +78,8 @@ def record_of(
         body=canonical({name: value for name, value in body.items() if value not in (None, False, [], {}, ())}),
         key=check_name("key", key) if key is not None else None,
         logged_at=logged_at,
-        tokens=count(text),
-        terms=index_terms(text),
+        tokens=tokens,
+        terms=index_terms(text, tokens),
     )
 
 
@@ -111,16 +112,16 @@ def step_of(record: Record) -> Step:
     )
 
 
-def index_terms(text: str) -> tuple[str, ...]:
-    """What the lexical index gets of a text: the distinct stems of each passage, space-joined."""
-    if len(text) <= 512:
+def index_terms(text: str, tokens: int) -> tuple[str, ...]:
+    """What the lexical index gets of a text: the distinct stems of each passage, space-joined. tokens: of the text."""
+    if tokens <= PASSAGE:
         return (" ".join(dict.fromkeys(stems(text))),)
     return tuple(" ".join(dict.fromkeys(stems(text[start:end]))) for start, end in passages(text))
 
 
 def terms_of(record: Record) -> tuple[str, ...]:
     """The index terms of a stored record again."""
-    return index_terms(record.text) if record.type == "step" else ()
+    return index_terms(record.text, record.tokens) if record.type == "step" else ()
 
 
 def digest(content: bytes) -> str:

@@ -100,8 +100,8 @@ class Exporter:
         for name in POSITIONS:
             if name in body:
                 body[name] = [line_id for position in body[name] if (line_id := self._known(record, position))]
-        if "reply_to" in body:
-            body["reply_to"] = self._known(record, step_position(body["reply_to"]))
+        if replied := self._known(record, step_position(body.pop("reply_to", ""))):
+            body["reply_to"] = replied
         if record.type == "recall":
             body["hits"] = [self._named(hit) for hit in body["hits"]]
             body["as_of"] = body["as_of"] and self._named(body["as_of"])

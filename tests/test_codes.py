@@ -1,6 +1,7 @@
 """Codes: 96 bytes that keep the angle."""
 
 import gzip
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -48,10 +49,15 @@ def test_a_code_does_not_depend_on_length(vectors: np.ndarray, factor: float) ->
 
 
 @settings(max_examples=20)
-@given(st.integers(0, 2**32))
-def test_a_seed_is_a_rotation(seed: int) -> None:
-    rotation = codes._orthogonal(np.random.default_rng(seed), 32, 32)
-    np.testing.assert_allclose(rotation.T @ rotation, np.eye(32), atol=1e-12)
+@given(st.integers(0, 2**32), st.sampled_from([1, 2, 32, 256]))
+def test_a_seed_is_a_rotation(seed: int, size: int) -> None:
+    spun = codes._spun(np.random.default_rng(seed), size, size) / size**1.5
+    np.testing.assert_allclose(spun @ spun.T, np.eye(size), atol=1e-12)
+
+
+def test_codes_are_the_same_on_every_machine() -> None:
+    vectors = np.sin(np.arange(3 * 300)).reshape(3, 300)
+    assert hashlib.sha256(Coder(300, seed=7).encode(vectors).tobytes()).hexdigest()[:16] == "f09420983fc59d9c"
 
 
 def test_the_same_seed_gives_the_same_codes_and_another_does_not() -> None:
@@ -137,7 +143,7 @@ def test_centring_spreads_the_codes_of_real_texts() -> None:
     assert encoder is not None
     vectors = encoder.encode([f"{text} And then?" for text in GENERIC])
     plain, centred = Coder(256), Coder.of(encoder)
-    assert mean_similarity(centred, vectors) < mean_similarity(plain, vectors) - 0.05
+    assert mean_similarity(centred, vectors) < 0.6 * mean_similarity(plain, vectors)
 
 
 def mean_similarity(coder: Coder, vectors: np.ndarray) -> float:
@@ -163,7 +169,7 @@ def test_on_a_real_conversation_codes_find_what_vectors_find() -> None:
         if evidence:
             by_vectors.append(recall(vectors @ cue[0], evidence))
             by_codes.append(recall(similarity(coder.encode(cue)[0], made), evidence))
-    assert np.mean(by_codes) > np.mean(by_vectors) - 0.03
+    assert np.mean(by_codes) > np.mean(by_vectors) - 0.04
 
 
 def recall(scores: np.ndarray, evidence: set[int], k: int = 10) -> float:

@@ -20,7 +20,7 @@ HISTORY = {"id": "h", "source": "test", "steps": STEPS, "questions": [{"id": "q"
 LINES = [{"id": str(n), "episode": "e", "text": f"step {n}"} for n in range(3)]
 
 
-@pytest.fixture()
+@pytest.fixture
 def memory() -> Memory:
     return Memory.open(":memory:", clock=FakeClock(), encoder=None)
 
@@ -30,7 +30,7 @@ def written(path: Path, *lines: Any) -> Path:
     return path
 
 
-def test_each_session_of_a_history_is_an_episode_and_each_step_keeps_what_it_says(memory: Memory, tmp_path: Path) -> None:
+def test_each_session_of_a_history_is_an_episode_and_steps_keep_what_they_say(memory: Memory, tmp_path: Path) -> None:
     report = ingest(memory, written(tmp_path / "h.jsonl", HISTORY))
     assert (report.format, report.lines, report.steps, report.known, report.episodes) == ("history", 1, 3, 0, 2)
     steps = list(memory.steps())

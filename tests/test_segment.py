@@ -4,6 +4,7 @@ import json
 import random
 import time
 from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -37,7 +38,7 @@ def test_no_passage_is_over_the_limit(text: str, limit: int) -> None:
 @given(TEXTS, st.integers(8, 64))
 def test_two_neighbouring_passages_would_not_fit_together_by_much(text: str, limit: int) -> None:
     spans = passages(text, limit)
-    for (start, middle), (_, end) in zip(spans, spans[1:], strict=False):
+    for (start, middle), (_, end) in pairwise(spans):
         assert 2 * (count(text[start:middle]) + count(text[middle:end])) + 16 >= limit
 
 
@@ -47,13 +48,14 @@ def test_a_short_text_is_one_passage_and_an_empty_one_none() -> None:
 
 
 def test_a_long_text_is_cut_at_paragraphs_before_lines_before_sentences_before_words() -> None:
-    def parts(text: str, limit: int) -> list[str]:
-        return [text[start:end] for start, end in passages(text, limit)]
+    def cut(*expected: str) -> bool:
+        text, limit = "".join(expected), max(map(count, expected)) + 1
+        return [text[start:end] for start, end in passages(text, limit)] == list(expected)
 
-    assert parts("One two.\nThree.\n\nFour five six.\nSeven.", 13) == ["One two.\nThree.\n\n", "Four five six.\nSeven."]
-    assert parts("One two. Three four.\nFive six. Seven.", 8) == ["One two. Three four.\n", "Five six. Seven."]
-    assert parts("One two three. Four five six.", 5) == ["One two three. ", "Four five six."]
-    assert parts("one two three four", 4) == ["one two ", "three four"]
+    assert cut("One two.\nThree.\n\n", "Four five six.\nSeven. Eight.\n\n", "Nine.")
+    assert cut("One two. Three four.\n", "Five six. Seven.\n", "Eight. Nine.")
+    assert cut("One two three. ", "Four five six.")
+    assert cut("one two three ", "four five six ", "seven")
 
 
 def test_a_passage_needs_room() -> None:

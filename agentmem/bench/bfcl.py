@@ -1,8 +1,8 @@
 """The memory part of the Berkeley Function Calling Leaderboard (BFCL v4), read in place from its wheel.
 
 Five people talk over several conversations; 155 questions ask what they said. The data is Apache-2.0 and comes with the
-`bfcl-eval` wheel, whose code is never imported. Where a question is answered is labelled with the sentence that says it;
-the evidence step is the one that shares most word 3-grams with that sentence.
+`bfcl-eval` wheel, whose code is never imported. Each answer is labelled with the sentence that says it; the evidence is
+the step that shares most word 3-grams with that sentence.
 """
 
 from __future__ import annotations

@@ -52,7 +52,10 @@ class DemoReport(Frozen):
 
 
 def run(path: str | Path, budget: int = 512, shown: str = SHOWN, progress: Progress | None = None) -> DemoReport:
-    """Do the main job in a new memory at a path. shown: id of the question to show whole. Bytes are counted when closed."""
+    """Do the main job in a new memory at a path. shown: id of the question to show whole.
+
+    Bytes are counted after closing. Raises MissingExtraError without the data, NotFoundError for an unknown question.
+    """
     histories = load()
     seconds: dict[str, float] = {}
     with Memory.open(path) as memory:

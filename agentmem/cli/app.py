@@ -16,15 +16,13 @@ from agentmem.cli import show
 from agentmem.errors import AgentMemError, NotFoundError
 
 if TYPE_CHECKING:
-    import click
-
     from agentmem.memory import Memory
 
 
 class Group(TyperGroup):
     """Turns an error of ours into one red line and exit code 1; others keep their traceback, for they are bugs."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except AgentMemError as error:

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import Annotated, Literal, get_args
+
 import typer
 
-group = typer.Typer(help="Measure this machine: the tables of docs/benchmarks.md.", no_args_is_help=True)
+Name = Literal["log"]
 
 
 def register(app: typer.Typer) -> None:
-    app.add_typer(group, name="bench")
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(context_settings=settings)(bench)
+
+
+def bench(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(get_args(Name))}.")],
+) -> None:
+    """Measure on this machine what docs/benchmarks.md tabulates.
+
+    What follows NAME goes to the measurement: try `agentmem bench NAME --help`.
+    """
+    if name not in get_args(Name):
+        raise typer.BadParameter(f"{name!r} is unknown; it is one of {', '.join(get_args(Name))}")
+    import_module(f"agentmem.bench.{name}").main(context.args)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.text import Text
 
 from agentmem.cli import show
 from agentmem.cli.app import MemoryPath, NamespaceOption, open_memory
@@ -23,7 +22,10 @@ def export(
     derived: Annotated[bool, typer.Option("--derived", help="Also write the crystals.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
-    """Write the log as JSON lines, one step per line, in log order. Without --namespace, all of it."""
+    """Write the log as JSON lines, one step per line, in log order.
+
+    Without --namespace, all namespaces.
+    """
     from agentmem.transfer import export
 
     with open_memory(path, namespace, read_only=True) as memory:
@@ -43,5 +45,4 @@ def backup(
 
 
 def _written(verb: str, file: Path) -> None:
-    done = f"  {file}  "
-    show.out().print(Text.assemble((verb, "bold"), done, (show.size(file.stat().st_size), show.QUIET)))
+    show.say(verb, str(file), show.size(file.stat().st_size))

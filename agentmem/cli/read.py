@@ -16,6 +16,9 @@ from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memor
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
 
+MEANINGFUL = 100_000  # tokens from which on bytes per million of them say something
+
+
 def register(app: typer.Typer) -> None:
     for command in (recall, stats, verify):
         app.command()(command)
@@ -73,7 +76,10 @@ def hits_table(hits: tuple[Hit, ...]) -> Table:
 
 
 def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
-    """Show what a memory holds: tokens per layer, and bytes. Without --namespace, all of it."""
+    """Show what a memory holds: tokens per layer, and bytes.
+
+    Without --namespace, all namespaces together.
+    """
     with open_memory(path, namespace, read_only=True) as memory:
         spaces = [memory.namespace] if namespace else memory._core.store.namespaces()
         each = {"/".join(space): memory.scoped(*space).stats() for space in spaces}
@@ -83,7 +89,7 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
         show.as_json(found.model_dump(mode="json") | {"namespaces": parts})
         return
     remark = f"{show.number(found.steps)} steps in {show.number(found.episodes)} episodes"
-    show.heading(path, remark + (f" of {len(each)} namespaces" if len(each) > 1 else ""))
+    show.say(path, remark + (f" of {len(each)} namespaces" if len(each) > 1 else ""))
     show.out().print(layers_table(found.steps, found.tokens, found.layers))
     if len(each) > 1:
         show.out().print(_namespaces_table(each))
@@ -117,22 +123,25 @@ def _bytes_table(found: Stats) -> Table:
             made.add_row(part, show.size(n_bytes), f"{n_bytes / max(1, total):.0%}")
     made.add_section()
     made.add_row("total", show.size(total), "")
-    if found.tokens:
+    if found.tokens >= MEANINGFUL:
         made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
     return made
 
 
 def verify(path: MemoryPath, json: JsonOption = False) -> None:
-    """Check every stored byte; exit code 1 when something is wrong."""
+    """Check every stored byte.
+
+    The exit code is 1 when something is wrong.
+    """
     with open_memory(path, read_only=True) as memory:
         found = memory.verify()
     if json:
         show.as_json(found.model_dump(mode="json"))
     elif found.ok:
         checked = ", ".join(f"{show.number(n)} {what}" for what, n in found.checked.items())
-        show.out().print(Text.assemble(("ok", "bold green"), f"  {checked}"))
+        show.say("ok", checked, style="bold green")
     else:
         for problem in found.problems:
-            show.out().print(Text.assemble(("problem: ", "bold red"), problem))
+            show.say("problem:", problem, style="bold red")
     if not found.ok:
         raise typer.Exit(1)

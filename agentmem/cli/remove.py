@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from rich.text import Text
 
 from agentmem.cli import show
 from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, namespace_of, open_memory
@@ -28,13 +27,16 @@ def forget(
     undo: Annotated[bool, typer.Option("--undo", help="Recall them again.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
-    """Leave steps out of recall. They stay in the log, and --undo brings them back."""
-    chosen = _one(
-        {"steps": step, "episode": episode, "derived_from": derived_from}, "--step, --episode, --derived-from"
-    )
+    """Leave steps out of recall.
+
+    They stay in the log, and --undo brings them back.
+    """
+    given = {"steps": step, "episode": episode, "derived_from": derived_from}
+    chosen = _one(given, "--step, --episode, --derived-from")
     with open_memory(path, namespace) as memory:
-        memory.forget(**chosen, undo=undo)
-    show.out().print(Text("recalled again" if undo else "forgotten; undo with --undo", style="bold"))
+        n_steps = memory.forget(**chosen, undo=undo)
+    done = "recalled again" if undo else "forgotten"
+    show.say(done, f"{show.number(n_steps)} steps")
 
 
 def erase(
@@ -48,7 +50,10 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,
 ) -> None:
-    """Erase steps and everything condensed from them, for good."""
+    """Erase steps and everything condensed from them, for good.
+
+    The exit code is 1 when the erased text is still found somewhere, which the report then names.
+    """
     whole = namespace_of(namespace) if whole_namespace else None
     chosen = _one(
         {"subject": subject, "episode": episode, "steps": step, "namespace": whole},
@@ -62,7 +67,7 @@ def erase(
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
-        show.out().print(_told(report))
+        _tell(report)
     if report.residue and not dry_run:
         raise typer.Exit(1)
 
@@ -86,8 +91,7 @@ def _counts(report: EraseReport) -> str:
     )
 
 
-def _told(report: EraseReport) -> Text:
-    told = Text.assemble(("would erase" if report.dry_run else "erased", "bold"), f"  {_counts(report)}")
+def _tell(report: EraseReport) -> None:
+    show.say("would erase" if report.dry_run else "erased", _counts(report))
     for place in report.residue:
-        told.append(f"\nstill found: {place}", style="red")
-    return told
+        show.say("still found:", place, style="red")

@@ -51,8 +51,10 @@ def bar(share: float, width: int = 32) -> Bar:
     return Bar(size=1.0, begin=0.0, end=share, width=width, color=ACCENT)
 
 
-def heading(text: str, remark: str = "") -> None:
-    out().print(Text.assemble((text, "bold"), "  ", (remark, QUIET)))
+def say(done: str, what: str = "", remark: str = "", style: str = "bold") -> None:
+    """One line of result: what was done, to what, and a quiet remark. Never wrapped."""
+    parts = [(done, style), (what, ""), (remark, QUIET)]
+    out().print(Text("  ").join(Text(*part) for part in parts if part[0]), soft_wrap=True)
 
 
 def number(value: float) -> str:

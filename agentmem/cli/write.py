@@ -40,7 +40,10 @@ def ingest(
     namespace: NamespaceOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Log what a file holds and crystallize it. The memory is made if need be; repeating adds nothing."""
+    """Log what a file holds, and crystallize it.
+
+    FILE holds an export, or one history per line. The memory is made if need be; repeating adds nothing.
+    """
     _log_file(path, file, format, skip_bad, later, namespace, json)
 
 
@@ -52,7 +55,10 @@ def import_export(
     namespace: NamespaceOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Log what `agentmem export` wrote and crystallize it. The memory is made if need be; repeating adds nothing."""
+    """Log what `agentmem export` wrote, and crystallize it.
+
+    The memory is made if need be; repeating adds nothing. Without --namespace each line goes to its own.
+    """
     _log_file(path, file, "export", skip_bad, later, namespace, json)
 
 
@@ -79,7 +85,10 @@ def _log_file(
 
 
 def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
-    """Condense what was logged since last time. Safe to stop and to repeat."""
+    """Condense what was logged since last time.
+
+    Safe to stop and to repeat.
+    """
     with open_memory(path, namespace) as memory:
         report = _crystallize(memory)
     if json:
@@ -96,11 +105,11 @@ def _crystallize(memory: Memory) -> CrystallizeReport:
 def _show_ingest(report: IngestReport) -> None:
     known = f", {show.number(report.known)} known already" if report.known else ""
     said = f"{show.number(report.steps)} steps in {show.number(report.episodes)} episodes{known}"
-    show.out().print(Text.assemble(("logged", "bold"), f"  {said}  ", (f"{report.seconds:.2f} s", show.QUIET)))
+    show.say("logged", said, f"{report.seconds:.2f} s")
     for number, problem in report.bad:
         show.err().print(Text.assemble(("left out ", "yellow"), f"line {number}: {problem}"))
 
 
 def _show_crystallize(report: CrystallizeReport) -> None:
     made = ", ".join(f"{show.number(report.layers[layer].crystals)} {layer}s" for layer in Layer)
-    show.out().print(Text.assemble(("crystallized", "bold"), f"  {made}  ", (f"{report.seconds:.2f} s", show.QUIET)))
+    show.say("crystallized", made, f"{report.seconds:.2f} s")

@@ -44,7 +44,7 @@ def crystallize(
             except _Overtaken:
                 continue
         return CrystallizeReport(
-            layers={layer: layer_report(made, layer) for layer in Layer},
+            layers={layer: _made(made, layer) for layer in Layer},
             retired=retired,
             steps=steps,
             watermark=core.store.watermark(namespace).position,
@@ -110,17 +110,11 @@ def _steps(core: Core, unit: Crystal) -> tuple[Record, ...]:
     return tuple(core.store.read([step_position(source) for source in unit.sources]))
 
 
-def layer_report(made: Sequence[Crystal], layer: Layer) -> LayerReport:
-    own = [crystal for crystal in made if crystal.layer is layer]
+def _made(crystals: Sequence[Crystal], layer: Layer) -> LayerReport:
+    own = [crystal for crystal in crystals if crystal.layer is layer]
+    sources = {source for crystal in own for source in crystal.sources} if layer is Layer.ATOM else set()
     return LayerReport(
         crystals=len(own),
         tokens=sum(crystal.tokens for crystal in own),
-        source_tokens=_below(own, made, layer),
+        source_tokens=sum(c.tokens for c in crystals if c.id in sources) or sum(c.source_tokens for c in own),
     )
-
-
-def _below(own: Sequence[Crystal], made: Sequence[Crystal], layer: Layer) -> int:
-    """Tokens of the layer below that these crystals condense; atoms share their clusters'."""
-    if layer is not Layer.ATOM:
-        return sum(crystal.source_tokens for crystal in own)
-    return sum(crystal.tokens for crystal in made if crystal.layer is Layer.CLUSTER)

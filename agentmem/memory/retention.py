@@ -15,12 +15,11 @@ import numpy as np
 
 from agentmem.condense import MARK, Salience, Source, select
 from agentmem.index import STEP, Index, View
-from agentmem.memory.condensing import layer_report
 from agentmem.memory.core import Core
 from agentmem.recall import Query, recall
 from agentmem.records import to_json
 from agentmem.tokens import count
-from agentmem.types import Crystal, Layer, Namespace, Record, Stats
+from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Stats
 from agentmem.words import stems
 
 HOT = 50_000  # newest tokens that stay rows of their own under "keep"
@@ -158,6 +157,16 @@ def _marked(record: Record) -> str:
 # ---- what there is ---------------------------------------------------------------------------------------------------
 
 
+def _layers(live: Sequence[Crystal], logged: int) -> dict[Layer, LayerReport]:
+    """Each layer beside the whole of the layer below it."""
+    reports, below = {}, logged
+    for layer in Layer:
+        own = [crystal.tokens for crystal in live if crystal.layer is layer]
+        reports[layer] = LayerReport(crystals=len(own), tokens=sum(own), source_tokens=below)
+        below = sum(own)
+    return reports
+
+
 def stats(core: Core, namespace: Namespace) -> Stats:
     """See `Memory.stats`. Hold `core.lock`."""
     index = core.index(namespace)
@@ -169,7 +178,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         steps=int(steps.sum()),
         episodes=len(index.episodes),
         tokens=int(index.columns.tokens[steps].sum()),
-        layers={layer: layer_report(live, layer) for layer in Layer},
+        layers=_layers(live, int(index.columns.tokens[steps].sum())),
         watermark=core.store.watermark(namespace).position,
         bytes=sizes,
         bytes_per_million_tokens=sizes["total"] / max(1, logged) * 1e6,

@@ -135,7 +135,7 @@ class _Steps:
             story=frozenset((step_id(position),)),
             reasons=lambda: reasons(self.signals, self.query.weights, row),
             partner=self._partner_row(row),
-            fallback=(view.crystals[unit].text,) if unit >= 0 else (),
+            fallback=(view.crystals[unit].text,) if unit >= 0 and view.crystals[unit].text else (),
         )
 
     def _section(self, episode: str, trust: str | None) -> str:
@@ -158,7 +158,8 @@ def _crystals(
     """Crystals of the layers asked for, best first."""
     scored: list[tuple[float, int, dict[str, float], Sequence[int]]] = []
     for layer in query.layers or ():
-        numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is layer]
+        live = np.flatnonzero(view.live).tolist()
+        numbers = [n for n in live if view.crystals[n].layer is layer and view.crystals[n].text]
         if not numbers:
             continue
         signals = crystal_signals(view, numbers, match, similarity)

@@ -14,7 +14,7 @@ from .chain import Mark, link
 from .commit import Transaction
 from .log import Log
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
-from .schema import Connection, count_up, counter, value
+from .schema import Connection, count_up, counter, seal_namespace, value
 
 INSERT_ROW = "INSERT INTO log VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -70,6 +70,7 @@ class Interner:
                 generation = counter(connection, "generation")
                 sql = "INSERT INTO namespaces(id, name, generation) VALUES(?, ?, ?)"
                 connection.execute(sql, (number, text, generation))
+                seal_namespace(connection, number)
             self._namespaces[namespace] = number
         return number
 

@@ -24,7 +24,7 @@ from .crystals import (
     unpack_retired,
 )
 from .log import Log, namespace_id
-from .schema import Connection, count_up, counter, value
+from .schema import Connection, count_up, counter, namespace_row, seal_namespace
 
 CRYSTALS, RETIRED, CODES = "crystals", "retired", "codes:"
 JOIN = 512  # items up to which neighbouring batches are joined
@@ -46,25 +46,11 @@ def number_of(connection: Connection, namespace: Namespace) -> int:
     return number
 
 
-def watermark(connection: Connection, namespace: Namespace) -> Watermark:
-    number = namespace_id(connection, namespace)
-    if number is None:
-        return Watermark(0, b"")
-    position, state = connection.execute("SELECT watermark, state FROM namespaces WHERE id=?", (number,)).fetchone()
-    return Watermark(position, decompress(state, f"the state of {namespace}") if state else b"")
-
-
-def generation(connection: Connection, namespace: Namespace) -> int:
-    number = namespace_id(connection, namespace)
-    if number is None:
-        return counter(connection, "generation")
-    return int(value(connection, "SELECT generation FROM namespaces WHERE id=?", (number,)))
-
-
 def bump(connection: Connection, number: int) -> None:
     """Raise a namespace's generation above any there ever was, also for a namespace that went and came back."""
     raised = count_up(connection, "generation")
     connection.execute("UPDATE namespaces SET generation=? WHERE id=?", (raised, number))
+    seal_namespace(connection, number)
 
 
 def discard(connection: Connection, number: int) -> None:
@@ -82,6 +68,19 @@ class Derived:
 
     def __init__(self, log: Log) -> None:
         self.log = log
+
+    def watermark(self, connection: Connection, namespace: Namespace) -> Watermark:
+        number = namespace_id(connection, namespace)
+        if number is None:
+            return Watermark(0, b"")
+        _, position, state = namespace_row(connection, number, self.log.shown)
+        return Watermark(position, decompress(state, f"{self.log.shown}: the state of {namespace}") if state else b"")
+
+    def generation(self, connection: Connection, namespace: Namespace) -> int:
+        number = namespace_id(connection, namespace)
+        if number is None:
+            return counter(connection, "generation")
+        return namespace_row(connection, number, self.log.shown)[0]
 
     # ---- rows
 
@@ -152,6 +151,7 @@ class Derived:
         state = compress(batch.state, 9) if batch.state else b""
         sql = "UPDATE namespaces SET watermark=?, state=? WHERE id=?"
         connection.execute(sql, (batch.watermark, state, number))
+        seal_namespace(connection, number)
 
     def _add_all(self, connection: Connection, number: int, kind: str, items: Sequence[Any]) -> None:
         for at in range(0, len(items), JOIN):

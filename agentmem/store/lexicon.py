@@ -94,7 +94,8 @@ def checksum(connection: Connection, namespace: int) -> int:
 def weight(position: int, passages: Sequence[tuple[int, str]]) -> int:
     rows = np.array([row_of(position, number) for number, _ in passages], np.int64)
     sums = [sum(crc32(word.encode()) for word in set(text.split(" "))) for _, text in passages]
-    return sum(a * b for a, b in zip(_mix(rows).tolist(), sums, strict=True)) % _WORD
+    total: int = sum(a * b for a, b in zip(_mix(rows).tolist(), sums, strict=True))
+    return total % _WORD
 
 
 def _mix(rows: np.ndarray) -> np.ndarray:

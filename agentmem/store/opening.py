@@ -18,7 +18,7 @@ from . import lexicon
 from .chain import Anchor, Mark, read_anchor
 from .files import FileLock, Files, os_errors
 from .log import HEAD, head_mark
-from .schema import FORMAT, Connection, connect, format_of, migrate, sqlite_errors, value
+from .schema import FORMAT, SEALED, Connection, check_seal, connect, format_of, migrate, reseal, sqlite_errors, value
 from .upkeep import add_gaps
 
 logger = logging.getLogger("agentmem")
@@ -76,10 +76,13 @@ def _migrate(connection: Connection, number: int, settings: Settings) -> None:
         connection.executemany("INSERT INTO settings VALUES(?, ?)", list(chosen.items()))
         if chosen["retain"] == "keep":
             lexicon.create(connection)
+        for table in SEALED:
+            reseal(connection, table)
 
 
 def check_settings(connection: Connection, settings: Settings, shown: str) -> None:
     """Raises SettingsError for a setting given that the file has otherwise; unknown ones are the caller's own."""
+    check_seal(connection, "settings", shown)
     for name, given in settings.items():
         if given is None:
             continue
@@ -132,6 +135,10 @@ def check_mark(connection: Connection, mark: Mark, expected: Mark, shown: str) -
         )
     if mark.rechained > expected.rechained:
         return
+    if mark.erasures != expected.erasures:
+        raise DamagedError(
+            f"{shown} counts {mark.erasures} erasures and its anchor {expected.erasures}; restore a backup"
+        )
     there = mark.hash if expected.position == mark.position else _chain_at(connection, expected.position)
     if there is not None and there != expected.hash:
         raise DamagedError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 import apsw
@@ -29,7 +30,8 @@ FORMAT_1 = """
 CREATE TABLE settings(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE namespaces(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, generation INTEGER NOT NULL,
-                        watermark INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'');
+                        watermark INTEGER NOT NULL DEFAULT 0, state BLOB NOT NULL DEFAULT x'', seal BLOB);
+CREATE TABLE seals(name TEXT PRIMARY KEY, digest BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE names(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE log(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, packed BLOB NOT NULL,
                  logged_at REAL NOT NULL, chain BLOB NOT NULL, key TEXT, text TEXT NOT NULL, body TEXT NOT NULL);
@@ -51,6 +53,8 @@ CREATE INDEX batches_of ON batches(namespace, kind, first);
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
 MIGRATIONS: tuple[str, ...] = (FORMAT_1,)
 FORMAT = len(MIGRATIONS)
+SEALED = ("settings", "counters", "gaps")
+NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
 def connect(path: str, *, flags: int | None = None) -> Connection:
@@ -102,17 +106,47 @@ def migrate(connection: Connection, number: int) -> None:
 
 def count_up(connection: Connection, name: str, by: int = 1) -> int:
     """Add to a counter of the file and return its new value; a counter starts at 0 and never falls."""
-    return int(
-        value(
-            connection,
-            "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2 RETURNING value",
-            (name, by),
-        )
-    )
+    sql = "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2 RETURNING value"
+    (raised,) = connection.execute(sql, (name, by)).fetchall()[0]
+    reseal(connection, "counters")
+    return int(raised)
 
 
 def counter(connection: Connection, name: str) -> int:
     return value(connection, "SELECT value FROM counters WHERE name=?", (name,)) or 0
+
+
+def seal(*values: object) -> bytes:
+    """A digest for rows that no chain covers."""
+    return sha256(repr(values).encode()).digest()[:8]
+
+
+def _table_seal(connection: Connection, table: str) -> bytes:
+    return seal(*connection.execute(f"SELECT * FROM {table} ORDER BY 1").fetchall())
+
+
+def reseal(connection: Connection, table: str) -> None:
+    """After a change of one of the SEALED tables."""
+    sql = "INSERT OR REPLACE INTO seals VALUES(?, ?)"
+    connection.execute(sql, (table, _table_seal(connection, table)))
+
+
+def check_seal(connection: Connection, table: str, shown: str) -> None:
+    if value(connection, "SELECT digest FROM seals WHERE name=?", (table,)) != _table_seal(connection, table):
+        raise DamagedError(f"{shown}: its table of {table} was changed; restore it from a backup")
+
+
+def seal_namespace(connection: Connection, number: int) -> None:
+    digest = seal(*connection.execute(NAMESPACE_ROW, (number,)).fetchone()[:-1])
+    connection.execute("UPDATE namespaces SET seal=? WHERE id=?", (digest, number))
+
+
+def namespace_row(connection: Connection, number: int, shown: str) -> tuple[int, int, bytes]:
+    """Generation, watermark and packed state of a namespace."""
+    row = connection.execute(NAMESPACE_ROW, (number,)).fetchone()
+    if seal(*row[:-1]) != row[-1]:
+        raise DamagedError(f"{shown}: the row of namespace {number} was changed; restore a backup")
+    return int(row[2]), int(row[3]), row[4]
 
 
 def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:

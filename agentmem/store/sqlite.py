@@ -25,7 +25,7 @@ from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
 from .rows import key_digest, namespace_of_json
-from .schema import counter, value
+from .schema import counter, reseal, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -169,14 +169,14 @@ class SQLiteStore(OpenFile):
 
     def watermark(self, namespace: Namespace) -> Watermark:
         with self._reading() as connection:
-            return derived.watermark(connection, namespace)
+            return self._made.watermark(connection, namespace)
 
     def publish(self, namespace: Namespace, batch: Batch, expected: int) -> bool:
         if any(crystal.namespace != namespace for crystal in batch.crystals):
             raise InvalidInputError(f"a batch for {namespace} holds crystals of another namespace; publish them apart")
         with self._writing() as transaction:
             connection = transaction.connection
-            if derived.watermark(connection, namespace).position != expected:
+            if self._made.watermark(connection, namespace).position != expected:
                 return False
             if batch.watermark > transaction.mark.position:
                 raise InvalidInputError(
@@ -217,7 +217,7 @@ class SQLiteStore(OpenFile):
 
     def generation(self, namespace: Namespace) -> int:
         with self._reading() as connection:
-            return derived.generation(connection, namespace)
+            return self._made.generation(connection, namespace)
 
     # ---- upkeep
 
@@ -272,6 +272,7 @@ class SQLiteStore(OpenFile):
         with self._writing() as transaction:
             sql = "INSERT INTO settings VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
             transaction.connection.execute(sql, (name, text))
+            reseal(transaction.connection, "settings")
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
         problems, notes, checked = self._verify()

@@ -20,7 +20,7 @@ from .commit import Transaction
 from .derived import Derived
 from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
 from .rows import PACKED, Entry, blob_names, content_key, key_digest, pack, split_terms
-from .schema import Connection, count_up, value
+from .schema import Connection, count_up, reseal, seal, value
 
 Terms = Callable[[Record], tuple[str, ...]]
 Edit = Callable[[Entry], Entry | None]
@@ -267,7 +267,8 @@ class Upkeep:
         for position, entry in found.items():
             if entry.record.key is not None:
                 digest = key_digest(entry.record.namespace, entry.record.key)
-                connection.execute("UPDATE keys SET position=NULL, content=NULL WHERE digest=?", (digest,))
+                sql = "UPDATE keys SET position=NULL, content=? WHERE digest=?"
+                connection.execute(sql, (seal(digest), digest))
             self._move_blobs(connection, position, entry.record.body, "{}")
         for number, at in touched.items():
             if self.indexed:
@@ -303,6 +304,7 @@ def add_gaps(connection: Connection, positions: set[int], why: str) -> None:
             merged.append([first, last])
     connection.execute("DELETE FROM gaps WHERE why=?", (why,))
     connection.executemany("INSERT INTO gaps VALUES(?, ?, ?)", [(*span, why) for span in merged])
+    reseal(connection, "gaps")
 
 
 def _weight(entry: Entry) -> int:

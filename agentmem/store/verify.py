@@ -21,7 +21,7 @@ from .derived import CRYSTALS, RETIRED, Derived
 from .log import HOT, Log, head_mark
 from .opening import check_mark
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
-from .schema import Connection, translate, value
+from .schema import SEALED, Connection, check_seal, namespace_row, seal, translate, value
 from .upkeep import Terms
 
 
@@ -47,8 +47,8 @@ class Verifier:
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
         self._expected = expected
-        parts: list[Callable[[], None]] = [self._pages, self._blocks, self._hot, self._head, self._index, self._blobs]
-        for part in [*parts, *([self._lexicon] if self.indexed else []), self._derived]:
+        parts: list[Callable[[], None]] = [self._pages, self._seals, self._blocks, self._hot, self._head, self._index]
+        for part in [*parts, self._blobs, *([self._lexicon] if self.indexed else []), self._derived]:
             with self._noting():
                 part()
 
@@ -172,6 +172,17 @@ class Verifier:
 
     # ---- what is beside the log
 
+    def _seals(self) -> None:
+        for table in SEALED:
+            with self._noting():
+                check_seal(self.connection, table, self.log.shown)
+        for (number,) in self.connection.execute("SELECT id FROM namespaces").fetchall():
+            with self._noting():
+                namespace_row(self.connection, number, self.log.shown)
+        for digest, content in self.connection.execute("SELECT digest, content FROM keys WHERE position IS NULL"):
+            if seal(digest) != content:
+                self.problems.append(f"{self.log.shown}: an erased key was changed; restore a backup")
+
     def _index(self) -> None:
         """The covering index holds what the rows hold."""
         listed = self.log.rows(self.connection, None, self._last_block())
@@ -199,10 +210,14 @@ class Verifier:
             if there != wanted:
                 name = self.log.namespace(self.connection, number)
                 self.problems.append(f"{self.log.shown}: the index of {name} has {there} postings, the log {wanted}")
-            elif self.terms is not None and number not in self._other_terms:
-                if lexicon.checksum(self.connection, number) != self._weights[number] % (1 << 64):
-                    name = self.log.namespace(self.connection, number)
-                    self.problems.append(f"{self.log.shown}: the index of {name} does not hold the terms of its log")
+            elif self._terms_differ(number):
+                name = self.log.namespace(self.connection, number)
+                self.problems.append(f"{self.log.shown}: the index of {name} does not hold the terms of its log")
+
+    def _terms_differ(self, number: int) -> bool:
+        if self.terms is None or number in self._other_terms:
+            return False
+        return lexicon.checksum(self.connection, number) != self._weights[number] % (1 << 64)
 
     def _derived(self) -> None:
         known = set(np.concatenate([np.empty(0, np.int64), *self._positions]).tolist())

