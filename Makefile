@@ -1,6 +1,7 @@
 # make demo    set up, then run the main job on public data
 # make test    set up, then pass the tests
 # make check   ruff and mypy      make test-all   the slow tests too      make clean   undo setup
+# make docs    write what README, docs and examples print into them
 #
 # CPU-only torch on Linux, once a feature needs torch:
 #   PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make setup
@@ -12,7 +13,7 @@ PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Data read in place from published wheels; their code and dependencies are not wanted.
 DATA    = bfcl-eval==2026.3.23
 
-.PHONY: setup demo test test-all check clean
+.PHONY: setup demo test test-all check docs clean
 
 setup: $(STAMP)
 
@@ -39,6 +40,9 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: $(STAMP)
+	@$(BIN)/python tests/test_docs.py
 
 clean:
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist

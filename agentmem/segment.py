@@ -25,7 +25,7 @@ SHIFT_STEMS = 8
 _CLOSERS = "\"'”’)\\]»"
 _BREAKS = (
     re.compile(r"\n(?:[ \t\r]*\n)+"),
-    re.compile(r"\n"),
+    re.compile(r"\n+"),
     re.compile(rf"[.!?][{_CLOSERS}]*\s+|[。！？]"),
     re.compile(r"\s+"),
 )
@@ -72,14 +72,22 @@ def _surely_fits(text: str, limit: int) -> bool:
 def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[list[int]]) -> None:
     """Appends [start, end, tokens] of text[start:end] to `packed`, joining to the last one what still fits."""
     for begin, stop in _pieces(text, start, end, level, limit):
-        cost = count(text[begin:stop]) if stop - begin <= 16 * limit else limit + 1
+        cost, last = _cost(text, begin, stop, limit), text[stop - 1] == " "
         cost += level == len(_BREAKS)  # two halves of a word may cost one token less than the word
-        if packed and packed[-1][2] + cost <= limit:
+        if packed and packed[-1][2] + cost + last <= limit:
             packed[-1][1:] = [stop, packed[-1][2] + cost]
-        elif cost > limit and level < len(_BREAKS):
+        elif cost + last > limit and level < len(_BREAKS):
             _pack(text, begin, stop, level + 1, limit, packed)
         else:
-            packed.append([begin, stop, cost])
+            packed.append([begin, stop, max(cost, _cost(text, begin, stop, limit, alone=True))])
+
+
+def _cost(text: str, start: int, end: int, limit: int, alone: bool = False) -> int:
+    """Tokens of a piece with the space before it, unless alone, and without the one after, as tokens own spaces."""
+    if end - start > 16 * limit:
+        return limit + 1
+    left = start - (not alone and start > 0 and text[start - 1] == " ")
+    return count(text[left : end - (text[end - 1] == " ")])
 
 
 def _pieces(text: str, start: int, end: int, level: int, limit: int) -> Iterator[tuple[int, int]]:

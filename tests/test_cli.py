@@ -44,9 +44,12 @@ def step_ids(path: Path) -> list[str]:
 
 
 def test_recall_prints_the_planning_context_alone_on_standard_output(path: Path) -> None:
-    result = call("recall", path, "which door is locked?", "--budget", 16)
-    assert result.stdout == "[e1]\nobservation: The red door is locked.\n"
-    assert "of 16 tokens, 1 hits" in result.stderr
+    result = call("recall", path, "which door is locked?", "--budget", 60)
+    with Memory.open(path, read_only=True) as memory:
+        context = memory.recall("which door is locked?", budget=60)
+    assert result.stdout == context.text + "\n"
+    assert "observation: The red door is locked." in result.stdout
+    assert f"{context.tokens} of 60 tokens, {len(context.hits)} hits" in result.stderr
 
 
 def test_recall_as_json_has_text_hits_and_reasons(path: Path) -> None:

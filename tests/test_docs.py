@@ -1,4 +1,7 @@
-"""What the documentation shows is what happens: python blocks and examples are run, and their output compared."""
+"""What the documentation shows is what happens: python blocks and examples are run, and their output compared.
+
+`python tests/test_docs.py` writes what they print now into the pages and examples.
+"""
 
 import contextlib
 import io
@@ -6,51 +9,57 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```text\n(?P<said>.*?)^```$)?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+PRINTS = "Prints:\n\n"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_python_blocks_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
-    """Blocks of a page share their names; a text block right after a python block is its output."""
+def blocks(page: Path) -> Iterator[tuple[re.Match[str], str]]:
+    """Each python block with what it prints. Blocks of a page share their names; a text block after one is its output."""
     names: dict[str, object] = {}
-    blocks = BLOCK.findall(page.read_text())
+    for match in BLOCK.finditer(page.read_text()):
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(match["code"], page.name, "exec"), names)
+        yield match, printed.getvalue()
+
+
+def printed_by(example: Path, folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, str(example)], capture_output=True, text=True, cwd=folder, env=environment, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_python_blocks_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
     with contextlib.chdir(tmp_path):
-        for number, (language, body) in enumerate(blocks):
-            if language != "python":
-                continue
-            printed = io.StringIO()
-            with contextlib.redirect_stdout(printed):
-                exec(compile(body, f"{page.name} block {number}", "exec"), names)
-            expected = (
-                blocks[number + 1][1] if blocks[number + 1 : number + 2] and blocks[number + 1][0] == "text" else ""
-            )
-            assert printed.getvalue() == expected, f"{page.name}, block {number}"
+        for match, printed in blocks(page):
+            assert printed == (match["said"] or ""), match["code"]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.stem)
 def test_an_example_prints_what_its_docstring_says_within_a_minute(example: Path, tmp_path: Path) -> None:
     began = time.monotonic()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, str(example)], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    docstring = example.read_text().split('"""')[1]
-    assert done.stdout == textwrap.dedent(docstring.split("Prints:\n\n")[1])
+    printed = printed_by(example, tmp_path)
+    assert printed == textwrap.dedent(example.read_text().split('"""')[1].split(PRINTS)[1])
     assert time.monotonic() - began < 60
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_links_to_files_lead_somewhere(page: Path) -> None:
     assert [link for link in LINK.findall(page.read_text()) if not (page.parent / link).exists()] == []
 
@@ -60,3 +69,27 @@ def test_every_public_name_is_in_the_documentation() -> None:
 
     said = "\n".join(page.read_text() for page in PAGES)
     assert [name for name in agentmem.__all__ if not re.search(rf"\b{name}\b", said)] == []
+
+
+def rewrite(page: Path) -> None:
+    text, parts, end = page.read_text(), [], 0
+    for match, printed in blocks(page):
+        said = f"\n\n```text\n{printed}```" if printed else ""
+        parts.append(f"{text[end : match.start()]}```python\n{match['code']}```{said}")
+        end = match.end()
+    page.write_text("".join(parts) + text[end:])
+
+
+def rewrite_example(example: Path, folder: Path) -> None:
+    _, docstring, code = example.read_text().split('"""', 2)
+    printed = textwrap.indent(printed_by(example, folder), "    ")
+    example.write_text(f'"""{docstring.split(PRINTS)[0]}{PRINTS}{printed}"""{code}')
+
+
+if __name__ == "__main__":
+    for page in PAGES:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            rewrite(page)
+    for example in EXAMPLES:
+        with tempfile.TemporaryDirectory() as folder:
+            rewrite_example(example, Path(folder))

@@ -12,7 +12,7 @@ from itertools import groupby
 from pathlib import Path
 
 from agentmem.bench.bfcl import load
-from agentmem.bench.evidence import BM25, History, Newest, holds
+from agentmem.bench.evidence import BM25, History, Newest, Question, holds
 from agentmem.bench.totals import add_stats
 from agentmem.errors import NotFoundError
 from agentmem.memory import Memory
@@ -57,6 +57,7 @@ def run(path: str | Path, budget: int = 512, shown: str = SHOWN, progress: Progr
     Bytes are counted after closing. Raises MissingExtraError without the data, NotFoundError for an unknown question.
     """
     histories = load()
+    history, question = _find(histories, shown)
     seconds: dict[str, float] = {}
     with Memory.open(path) as memory:
         _log_all(memory, histories, seconds)
@@ -78,7 +79,7 @@ def run(path: str | Path, budget: int = 512, shown: str = SHOWN, progress: Progr
         evidence={name: _mean(histories, shares) for name, shares in by_person.items()},
         by_person=by_person,
         seconds=seconds,
-        sample=_sample(histories, contexts, shown),
+        sample=_sample(history, question, contexts[shown]),
     )
 
 
@@ -137,18 +138,22 @@ def _mean(histories: Sequence[History], shares: dict[str, float]) -> float:
     return n_found / sum(len(history.questions) for history in histories)
 
 
-def _sample(histories: Sequence[History], contexts: dict[str, PlanningContext], shown: str) -> Sample:
+def _find(histories: Sequence[History], shown: str) -> tuple[History, Question]:
     for history in histories:
         for question in history.questions:
             if question.id == shown:
-                evidence = next(turn.text for turn in history.turns if turn.id == question.evidence)
-                return Sample(
-                    person=history.person,
-                    id=question.id,
-                    question=question.text,
-                    answers=tuple(question.answers),
-                    evidence=evidence,
-                    recalled=holds(contexts[shown].text, evidence),
-                    context=contexts[shown],
-                )
-    raise NotFoundError(f"there is no question {shown!r}; the first is {next(iter(contexts))!r}")
+                return history, question
+    raise NotFoundError(f"there is no question {shown!r}; one is {SHOWN!r}")
+
+
+def _sample(history: History, question: Question, context: PlanningContext) -> Sample:
+    evidence = next(turn.text for turn in history.turns if turn.id == question.evidence)
+    return Sample(
+        person=history.person,
+        id=question.id,
+        question=question.text,
+        answers=tuple(question.answers),
+        evidence=evidence,
+        recalled=holds(context.text, evidence),
+        context=context,
+    )

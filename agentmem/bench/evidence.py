@@ -59,19 +59,20 @@ class Newest:
 
     def __init__(self, turns: Sequence[Turn], count: Callable[[str], int]) -> None:
         self.lines = [f"user: {turn.text}" for turn in turns]
-        self.count = count
+        self.costs = [count(line) + 1 for line in self.lines]
 
     def recall(self, cue: str, budget: int) -> str:
+        """Lines in log order, at most `budget` tokens with their line breaks."""
         return self._pack(range(len(self.lines) - 1, -1, -1), budget)
 
     def _pack(self, order: Iterable[int], budget: int) -> str:
-        """Whole lines in this order while they fit, then put back into log order."""
+        """Whole lines, in this order of preference, while they fit."""
         chosen: list[int] = []
         for row in order:
-            text = "\n".join(self.lines[i] for i in sorted([*chosen, row]))
-            if self.count(text) <= budget:
+            if self.costs[row] <= budget:
                 chosen.append(row)
-        return "\n".join(self.lines[i] for i in sorted(chosen))
+                budget -= self.costs[row]
+        return "\n".join(self.lines[row] for row in sorted(chosen))
 
 
 class BM25(Newest):

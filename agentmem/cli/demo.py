@@ -113,11 +113,14 @@ def _marked(sample: Sample) -> Text:
 
 
 def _sources(hits: tuple[Hit, ...]) -> Table:
-    made = show.table("where each line came from", "characters", "score", right=("characters", "score"))
-    made.add_column("because", no_wrap=True, overflow="ellipsis", style=show.QUIET)
-    made.add_column("it begins", no_wrap=True, overflow="ellipsis")
+    made = show.table(title="  where each line came from")
+    for name, width in (("from", 17), ("chars", 8), ("score", 5)):
+        made.add_column(name, justify="left" if name == "from" else "right", no_wrap=True, min_width=width)
+    made.add_column("because", no_wrap=True, overflow="ellipsis", style=show.QUIET, ratio=2)
+    made.add_column("begins", no_wrap=True, overflow="ellipsis", ratio=3)
+    made.expand = True
     for hit in hits:
         span = f"{hit.span[0]}-{hit.span[1]}" if hit.span else ""
         origin = Text.assemble((f"{hit.layer} ", show.QUIET), (hit.id, show.ACCENT))
-        made.add_row(origin, span, f"{hit.score:.2f}", show.reasons(hit.reasons, 2), show.clip(hit.text, 40))
+        made.add_row(origin, span, f"{hit.score:.2f}", show.reasons(hit.reasons, 2), Text(show.clip(hit.text, 50)))
     return made

@@ -15,7 +15,6 @@ from agentmem.cli import show
 from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
-
 MEANINGFUL = 100_000  # tokens from which on bytes per million of them say something
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
@@ -43,7 +43,8 @@ def table(*columns: str, right: Iterable[str] = (), title: str | None = None) ->
     made = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style=QUIET)
     numbers = set(right)
     for column in columns:
-        made.add_column(column, justify="right" if column in numbers else "left", no_wrap=column in numbers)
+        number = column in numbers
+        made.add_column(column, justify="right" if number else "left", no_wrap=number, min_width=len(column))
     return made
 
 
@@ -80,9 +81,9 @@ def clip(text: str, width: int) -> str:
     return flat if len(flat) <= width else flat[: max(0, width - 1)].rstrip() + "…"
 
 
-def reasons(scores: dict[str, float], most: int = 4) -> str:
-    """The signals that spoke loudest, with their shares of the score."""
-    loudest = sorted(scores.items(), key=lambda pair: -abs(pair[1]))[:most]
+def reasons(scores: dict[str, float], most: int = 99) -> str:
+    """The signals in order of what they added to the score."""
+    loudest = sorted(scores.items(), key=lambda pair: -pair[1])[:most]
     return "  ".join(f"{name} {value:+.2f}" for name, value in loudest if value)
 
 
@@ -114,10 +115,3 @@ class Waiting:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.bar.stop()
-
-
-def columns_of(rows: Sequence[Sequence[Any]], made: Table) -> Table:
-    """Add rows of values to a table, as text."""
-    for row in rows:
-        made.add_row(*(value if isinstance(value, Text | Bar) else str(value) for value in row))
-    return made

@@ -56,7 +56,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     signals = step_signals(query.cue, view, match, similarity)
     if not _found(match, signals, similarity, allowed):
         return []
-    steps = _Steps(query, view, texts, signals, allowed)
+    steps = _Steps(query, view, texts, signals, allowed, packer.hopeless)
     return packer.fill(iter(steps), steps.partner)
 
 
@@ -97,8 +97,15 @@ class _Steps:
     """The steps of a view as candidates, best first."""
 
     def __init__(
-        self, query: Query, view: View, texts: _Texts, signals: dict[str, np.ndarray], allowed: np.ndarray
+        self,
+        query: Query,
+        view: View,
+        texts: _Texts,
+        signals: dict[str, np.ndarray],
+        allowed: np.ndarray,
+        hopeless: Callable[[int], bool],
     ) -> None:
+        self.hopeless = hopeless
         self.query, self.view, self.texts, self.signals, self.allowed = query, view, texts, signals, allowed
         self.score = weigh(signals, query.weights)
 
@@ -106,10 +113,9 @@ class _Steps:
         score = np.where(self.allowed, self.score, -np.inf)
         order = np.lexsort((np.arange(len(score)), -score))[: int(self.allowed.sum())]
         for start in range(0, len(order), CHUNK):
-            rows = order[start : start + CHUNK]
+            rows = [row for row in order[start : start + CHUNK].tolist() if not self.hopeless(self.view.tokens[row])]
             self.texts.fetch([int(position) for position in self.view.position[rows]])
-            for row in rows:
-                yield self._candidate(int(row))
+            yield from map(self._candidate, rows)
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""
@@ -127,6 +133,7 @@ class _Steps:
             position=position,
             label=record.actor or record.kind or "step",
             text=record.text,
+            size=record.tokens,
             head=head(body.get("at"), episode.id),
             section=self._section(episode.id, body.get("trust")),
             score=float(self.score[row]),
@@ -185,6 +192,7 @@ def _crystal_candidate(
         position=positions[0],
         label=crystal.key or crystal.layer.value,
         text=crystal.text,
+        size=crystal.tokens,
         head=head(json.loads(first.body).get("at"), first.episode),
         section=section,
         score=score,

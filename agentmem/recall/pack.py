@@ -16,20 +16,22 @@ from agentmem.types import CountTokens, Hit
 from agentmem.words import stems
 
 PAIRED = 80  # tokens up to which the other half of an action and its observation comes along
-LONG = 0.5  # share of the budget over which a step gives its best passages only
+LONG = 0.7  # share of the budget over which a step gives its best passages only
 PASSAGE = 0.25  # share of the budget those passages may take
 TRIES = 400  # candidates that do not fit, in a row, after which packing stops
+SURE = 0.8  # of the least rate of tokens seen, below which no step is expected to go
 LEAST = 8  # tokens left with which nothing useful can be added
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that may be recalled. `story`: ids that tell the same story, so that it is told once."""
+    """Something that may be recalled. size: its tokens as stored. story: ids that tell the same, so it is told once."""
 
     key: int
     position: int
     label: str
     text: str
+    size: int
     head: str
     section: str
     score: float
@@ -44,7 +46,8 @@ class Candidate:
 
 @dataclass
 class Packer:
-    """Fills one budget. `count` is the caller's counter; the sum over lines is kept, the whole is checked at the end."""
+    """Fills one budget. `count` is the caller's counter; the sum over lines is kept, the whole is checked at the end.
+    """
 
     budget: int
     count: CountTokens
@@ -56,6 +59,7 @@ class Packer:
     _heads: set[tuple[str, str]] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
 
     def fill(self, candidates: Iterator[Candidate], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
@@ -79,14 +83,35 @@ class Packer:
         """Add a candidate, whole or by its best passages; False if it does not fit or was told already."""
         if candidate.key in self.lines or candidate.text in self._texts or candidate.story & self._told:
             return False
+        if self.hopeless(candidate.size):
+            return False
         room = self.budget - self.used - self._head_cost(candidate)
-        whole = line(candidate.label, candidate.text, candidate.id if self.marks else None)
-        if len(whole) < room * 24 and (cost := self.count(whole + "\n")) <= min(room, self.budget * LONG):
-            return self._take(candidate, whole, (0, len(candidate.text)), cost)
+        if not self._is_long(candidate.size):
+            whole = line(candidate.label, candidate.text, candidate.id if self.marks else None)
+            cost = self.count(whole + "\n")
+            self._learn(cost, candidate.size)
+            if cost <= min(room, self.budget * LONG):
+                return self._take(candidate, whole, (0, len(candidate.text)), cost)
+            if cost <= self.budget * LONG:
+                return False
         return self._add_passages(candidate, min(room, int(self.budget * PASSAGE)))
 
+    def hopeless(self, size: int) -> bool:
+        """Whether something of so many tokens as stored need not be looked at: neither it nor a passage will fit."""
+        room = self.budget - self.used
+        if self._is_long(size):
+            return room < 4 * LEAST
+        return self._rate is not None and size * self._rate * SURE > room
+
+    def _is_long(self, size: int) -> bool:
+        return self._rate is not None and size * self._rate * SURE > self.budget * LONG
+
+    def _learn(self, cost: int, size: int) -> None:
+        rate = cost / max(1, size)
+        self._rate = rate if self._rate is None else min(self._rate, rate)
+
     def _add_passages(self, candidate: Candidate, room: int) -> bool:
-        if room < 4 * LEAST or len(candidate.text) < 4 * room * LONG:
+        if room < 4 * LEAST:
             return False
         text, span = best_passages(candidate.text, self.terms, room - LEAST, self.count)
         said = line(candidate.label, text, candidate.id if self.marks else None)

@@ -16,6 +16,7 @@ from agentmem.words import STOPWORDS
 
 LONGEST = 64  # characters of a piece; longer runs are cut
 UNKNOWN = 15.0  # nats of a word outside the table
+LEAST = 2.0  # nats of any word that is not a function word
 
 _BOUND = r',;:{}\[\]()="|<>，。、；：！？（）「」『』【】《》'
 PIECE = re.compile(rf"[^\s{_BOUND}]{{1,{LONGEST}}}+[{_BOUND}]{{0,8}}+|[{_BOUND}]{{1,8}}+")
@@ -23,9 +24,7 @@ _WORD = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 _TRIM = _BOUND.replace("\\", "") + ".'`*!?"
 
-STOP, DIGIT, UPPER, CAPS, PATH, DATE, QUOTE, OPENS, CLOSES, ENDS, ASKS, OUTCOME, SELF, CODE = map(
-    (1).__lshift__, range(14)
-)
+STOP, DIGIT, UPPER, DATE, QUOTE, OPENS, CLOSES, ENDS, OUTCOME, SELF, CODE = (1 << bit for bit in range(11))
 
 _DATES = frozenset(
     "january february march april may june july august september october november december jan feb mar apr jun jul aug "
@@ -55,19 +54,16 @@ def look(piece: str) -> tuple[float, int, int, int, int]:
     core = piece.strip(_TRIM)
     tail = piece[len(piece.rstrip(_TRIM)) :]
     stop = all(word in STOPWORDS or (len(word) == 1 and word.isalpha() and word.isascii()) for word in words)
-    nats = 0.0 if stop else max(surprisals().get(word, UNKNOWN) for word in words)
+    nats = 0.0 if stop else max(LEAST, *(surprisals().get(word, UNKNOWN) for word in words))
     holds = {
         STOP: stop,
         DIGIT: any(c.isdigit() for c in piece),
         UPPER: core[:1].isupper() and core != "I",
-        CAPS: len(core) > 1 and core.isupper(),
-        PATH: len(core) > 2 and any(c in core for c in "/_.\\@"),
         DATE: bool(words) and words[0] in _DATES,
         QUOTE: '"' in piece or "`" in piece or piece[0] == "'",
         OPENS: piece.endswith((":", "=", "(", ':"', '="', "：")),
         CLOSES: piece[-1] in ",;}.)，。；）",
         ENDS: any(c in ".!?:。！？" for c in tail),
-        ASKS: "?" in tail or "？" in tail,
         OUTCOME: any(word in _OUTCOMES or word.endswith(("error", "exception")) for word in words),
         SELF: low.rstrip(_TRIM) in _SELF,
         CODE: piece[-1] in ";{}" or "()" in piece,

@@ -64,6 +64,11 @@ class Reading(NamedTuple):
     kind: Ints
     size: Floats
 
+    def has(self, flag: int) -> Bools:
+        """Per piece, whether it has the property."""
+        held: Bools = (self.flags & flag) > 0
+        return held
+
 
 def read(sources: Sequence[Source]) -> Reading:
     """Cut a segment into pieces. Empty arrays where there is no text."""

@@ -29,6 +29,11 @@ _TERM = re.compile(r'[^\x00-\x20"\x7f]+')
 def create(connection: Connection) -> None:
     connection.execute(CREATE)
     connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES('secure-delete', 1)")
+    # The first secure delete raises the table's version, which connections that have read it already do not notice.
+    connection.execute("SAVEPOINT first_delete")
+    connection.execute(INSERT, (0, "0x"))
+    connection.execute("RELEASE first_delete")
+    connection.execute(DELETE, (0, "0x"))
 
 
 def row_of(position: int, passage: int) -> int:

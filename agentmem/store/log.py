@@ -6,6 +6,7 @@ Whatever is read is checked: a hot row against the chain, a block against its di
 from __future__ import annotations
 
 import itertools
+import struct
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -200,8 +201,10 @@ class Log:
         position, packed, logged_at, _, key, text, body = row
         try:
             where, namespace, episode, actor, tokens, length, postings, type_, kind = PACK.unpack(packed)
+            if not (isinstance(text, str) and isinstance(body, str) and isinstance(key, str | None)):
+                raise TypeError("a text that is none")
             record = Record(
-                type=RECORD_TYPES[type_],
+                type=RECORD_TYPES[type_],  # type: ignore[arg-type]
                 namespace=self.namespace(connection, namespace),
                 episode=self.name(connection, episode),
                 kind=None if kind < 0 else KINDS[kind],
@@ -209,11 +212,11 @@ class Log:
                 text=text,
                 body=body,
                 key=key,
-                logged_at=logged_at,
+                logged_at=float(logged_at),
                 tokens=tokens,
                 position=where,
             )
-        except (ValueError, IndexError, TypeError, ArithmeticError) as error:
+        except (ValueError, IndexError, TypeError, struct.error) as error:
             raise DamagedError(f"{self.shown}: the record at position {position} was changed: {error}") from error
         return Entry(record, length, postings)
 

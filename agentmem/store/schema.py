@@ -179,6 +179,8 @@ class sqlite_errors:
     def __enter__(self) -> None: ...
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, UnicodeDecodeError):
+            raise DamagedError(f"{self.shown} holds text that is no UTF-8; restore it from a backup") from error
         if isinstance(error, apsw.Error):
             system = 0
             if self.connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):
