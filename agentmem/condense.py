@@ -31,6 +31,7 @@ MARK = " … "
 _DANGLING = ",;:([{=|<"
 _NEVER = -1e12
 _TRIES = 14
+_LEVEL = 0.3  # of what may stand idle: where the bank is steered to
 _CLOSE = 0.97  # of a budget is close enough to stop searching for a better price
 
 
@@ -78,7 +79,7 @@ class Quota:
     Every segment earns its tokens / ratio and spends what is worth the going price of a token of salience. The price
     falls while the bank is full and rises while it is empty, so rich segments may spend what poor ones saved. Over any
     prefix of the log what was spent is at most what was earned; what stands idle is at most `idle` source tokens'
-    worth, and about a twelfth of the log so far while it is short.
+    worth, and about a tenth of the log so far while it is short.
     """
 
     ratio: float
@@ -94,20 +95,20 @@ class Quota:
         tokens = sum(count(source.text) for source in sources) if tokens is None else tokens
         self.seen += tokens
         bank = int(self.seen / self.ratio) - self.spent
-        most = min(self.idle, 500 + self.seen / 12) / self.ratio
+        most = min(self.idle, 1500 + self.seen / 10) / self.ratio
         choice = _Choice(sources, salience.score(sources), actors)
-        full = bank / most - 0.5
-        picked = choice.at(self.price * math.exp(-full)) if self.price else choice.within(bank)
+        ease = math.exp((_LEVEL - bank / most) / 2)
+        picked = choice.at(self.price * ease) if self.price else choice.within(bank)
         if picked.tokens > bank:
             picked = choice.within(bank)
         elif bank - picked.tokens > most:
             picked = choice.within(int(bank - most), least=picked)
         self.spent += picked.tokens
-        left = (bank - picked.tokens) / most - 0.5
         if self.price:
-            self.price *= math.exp(-left * min(1.0, tokens / self.idle) * 2)
+            pace = min(1.0, tokens / (most * self.ratio))
+            self.price *= math.exp((_LEVEL - (bank - picked.tokens) / most) * pace / 2)
         else:
-            self.price = picked.price * math.exp(full)
+            self.price = picked.price / ease
         return picked.spans
 
     def to_state(self) -> dict[str, float]:

@@ -24,6 +24,7 @@ TEXT_LIMIT = 64 << 20  # bytes of UTF-8
 DATA_LIMIT = 16 << 20
 BLOB_LIMIT = 256 << 20
 NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace parts
+RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
 KINDS = get_args(Kind)
 TRUSTS = get_args(Trust)
 
@@ -75,7 +76,7 @@ def record_of(
         kind=_choice("kind", kind, KINDS),
         actor=check_name("actor", actor) if actor is not None else None,
         text=text,
-        body=canonical({name: value for name, value in body.items() if value not in (None, False, [], {}, ())}),
+        body=canonical({name: value for name, value in body.items() if value is not None and (name in RAW or value)}),
         key=check_name("key", key) if key is not None else None,
         logged_at=logged_at,
         tokens=tokens,

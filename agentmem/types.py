@@ -149,7 +149,7 @@ class PlanningContext(Frozen):
 
     @cached_property
     def vectors(self) -> np.ndarray:
-        """float32 [k, d], what the encoder makes of each hit's text; [k, 0] without an encoder. Made when first read."""
+        """float32 [k, d], the encoder's of each hit's text; [k, 0] without an encoder. Made when first read."""
         if self._encode is None or not self.hits:
             return np.zeros((len(self.hits), 0), np.float32)
         return self._encode([hit.text for hit in self.hits])
@@ -197,8 +197,9 @@ class Verification(Frozen):
 class Stats(Frozen):
     """What a memory holds in its namespace; bytes are of all its files, whatever the namespace.
 
-    tokens: of all steps. layers: of the crystals that hold now. bytes: by part, and "total". watermark: log position up
-    to which the log is crystallized.
+    tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, and
+    "total"; "wal" is what was written last and is folded into the rest later, so bytes_per_million_tokens leaves it out.
+    watermark: log position up to which the log is crystallized.
     """
 
     steps: int

@@ -65,7 +65,8 @@ def words(text: str) -> list[str]:
 
 def stems(text: str) -> list[str]:
     """The English Snowball stems of `words(text)`, in order: no spaces, no quotes, at most 64 characters each."""
-    return list(map(_STEMS.__getitem__, words(text)))
+    known = _RUNS
+    return [stem for run in text.split() for stem in known[run]]
 
 
 def content_stems(text: str) -> list[str]:
@@ -115,3 +116,18 @@ class _Stems(dict[str, str]):
 
 
 _STEMS = _Stems()
+
+
+class _Runs(dict[str, tuple[str, ...]]):
+    """What stands between two spaces -> its stems: no rule of `words` looks across a space, and most runs come again."""
+
+    def __missing__(self, run: str) -> tuple[str, ...]:
+        found = tuple(map(_STEMS.__getitem__, words(run)))
+        if len(run) <= STEM_LENGTH:
+            if len(self) >= _CACHED:
+                self.clear()
+            self[run] = found
+        return found
+
+
+_RUNS = _Runs()

@@ -187,17 +187,14 @@ class TestCondensingStartsFromSteps:
     def test_ten_tokens_become_one_five_units_tokens_one_and_two_clusters_tokens_one(self, said: Any) -> None:
         with crystallized(said) as memory:
             made = all_crystals(memory)
-            below = dict.fromkeys(Layer, 0)
-            tokens = dict.fromkeys(Layer, 0)
-            for crystal in made:
-                assert crystal.tokens == count(crystal.text)
-                tokens[crystal.layer] += crystal.tokens
-                if crystal.layer is not Layer.ATOM:
-                    below[crystal.layer] += crystal.source_tokens
-                if crystal.layer is Layer.CLUSTER:
-                    below[Layer.ATOM] += crystal.tokens
+            steps = [(step.position, step.tokens) for step in memory.steps()]
+            for position in {crystal.born for crystal in made}:
+                below = sum(tokens for at, tokens in steps if at <= position)
                 for layer in Layer:
-                    assert tokens[layer] * RATIOS[layer] <= below[layer]
+                    own = sum(c.tokens for c in made if c.layer is layer and c.born <= position)
+                    assert own * RATIOS[layer] <= below
+                    below = own
+            assert all(crystal.tokens == count(crystal.text) for crystal in made)
             report = memory.stats().layers
             assert all(report[layer].ratio >= RATIOS[layer] for layer in Layer)
 
@@ -478,10 +475,15 @@ class TestVectorsBelongToOneEncoder:
 
     def test_an_encoder_that_fails_fails_loudly_and_the_log_is_safe(self) -> None:
         with opened(encoder=Failing()) as memory:
-            with memory.episode(id="e") as episode, pytest.raises(EncoderError, match="no model here"):
-                episode.log("The red door is open.")
+            episode = memory.episode(id="e")
+            episode.log("The red door is open.")
+            with pytest.raises(EncoderError, match="no model here"):
                 episode.recall("red door")
+            episode.end()
+            with pytest.raises(EncoderError, match="no model here"):
+                memory.crystallize()
             assert [step.text for step in memory.steps()] == ["The red door is open."]
+            assert memory.verify().ok
 
 
 # ---- what the laws speak of --------------------------------------------------------------------------------------

@@ -275,7 +275,7 @@ class Memory:
         return self._core.store.head()
 
     def export(self, path: str | Path, derived: bool = False) -> None:
-        """Write this namespace's log as UTF-8 JSONL, one step per line in log order; crystals only with derived=True."""
+        """Write this namespace's log as UTF-8 JSONL, a step a line in log order; crystals only with derived=True."""
         export(self._core.store, [self.namespace], path, derived)
 
     def backup(self, path: str | Path) -> None:

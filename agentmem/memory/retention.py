@@ -22,8 +22,8 @@ from agentmem.tokens import count
 from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Stats
 from agentmem.words import stems
 
-HOT = 50_000  # newest tokens that stay rows of their own under "keep"
-MOVE = {"keep": 200_000, "crystals": 20_000}  # tokens that are worth moving into blocks at once
+HOT = 8_000  # newest tokens that stay rows of their own under "keep"
+MOVE = {"keep": 40_000, "crystals": 20_000}  # tokens that are worth moving into blocks at once
 FIXED = 200_000  # bytes
 RATE = 1.0  # bytes per token
 SHARES = (0.75, 0.5, 0.3, 0.15, 0.05)  # of a step's tokens that stay, round by round
@@ -181,7 +181,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         layers=_layers(live, int(index.columns.tokens[steps].sum())),
         watermark=core.store.watermark(namespace).position,
         bytes=sizes,
-        bytes_per_million_tokens=sizes["total"] / max(1, logged) * 1e6,
+        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, logged) * 1e6,
         retain="crystals" if core.store.setting("retain") == "crystals" else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
         store_version=core.version([namespace], index.head),

@@ -30,9 +30,10 @@ class Manner(NamedTuple):
 class Votes(NamedTuple):
     """What multiplies surprisal: exp of the sum of the votes.
 
-    For pieces: a digit, a name, a date, something quoted, a word like `error` (its line has the vote); in actions a digit
-    and a value more. For lines: a word like `error`, first person, code, indentation, and `edge` shared with the distance
-    from the nearer end of the step. `apart`: tokens added to a phrase, so that longer ones are worth their mark.
+    For pieces: a digit, a name, a date, something quoted, a word like `error` (its line has the vote); in actions a
+    digit and a value more. For lines: a word like `error`, first person, code, indentation, and `edge` shared with the
+    distance from the nearer end of the step. `apart`: tokens added to a phrase, so that longer ones are worth their
+    mark.
 
     Chosen on development logs of nine kinds (chat, tools, games, coding), half of each against the other half.
     """

@@ -204,7 +204,7 @@ class Log:
             if not (isinstance(text, str) and isinstance(body, str) and isinstance(key, str | None)):
                 raise TypeError("a text that is none")
             record = Record(
-                type=RECORD_TYPES[type_],  # type: ignore[arg-type]
+                type=RECORD_TYPES[type_],
                 namespace=self.namespace(connection, namespace),
                 episode=self.name(connection, episode),
                 kind=None if kind < 0 else KINDS[kind],
