@@ -95,7 +95,7 @@ class Quota:
         tokens = sum(count(source.text) for source in sources) if tokens is None else tokens
         self.seen += tokens
         bank = int(self.seen / self.ratio) - self.spent
-        most = min(self.idle, 1500 + self.seen / 10) / self.ratio
+        most = min(self.idle, 0.075 * self.idle + self.seen / 10) / self.ratio
         choice = _Choice(sources, salience.score(sources), actors)
         ease = math.exp((_LEVEL - bank / most) / 2)
         picked = choice.at(self.price * ease) if self.price else choice.within(bank)

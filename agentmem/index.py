@@ -26,7 +26,9 @@ def step_id(position: int) -> str:
 
 def step_position(step: str) -> int:
     """The log position in a step's id; -1 if it is no step id."""
-    return int(step[1:]) if len(step) == 12 and step[0] == "s" and step[1:].isdigit() else -1
+    if not isinstance(step, str) or len(step) != 12 or step[0] != "s" or not (step.isascii() and step[1:].isdigit()):
+        return -1
+    return int(step[1:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, get_args
 
@@ -23,6 +23,7 @@ from agentmem.words import stems
 TEXT_LIMIT = 64 << 20  # bytes of UTF-8
 DATA_LIMIT = 16 << 20
 BLOB_LIMIT = 256 << 20
+DEEPEST = 100  # levels of lists and mappings in data
 NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace parts
 RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
 KINDS = get_args(Kind)
@@ -54,8 +55,10 @@ def record_of(
     """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end."""
     check_text(text)
     tokens = count(text)
-    if isinstance(subjects, str):
-        raise InvalidInputError(f"subjects {subjects!r} is one str; give a list of them: [{subjects!r}]")
+    if isinstance(subjects, str) or not isinstance(subjects, Iterable):
+        raise InvalidInputError(f"subjects {subjects!r} is {_one(subjects)}; give a list of them: [{str(subjects)!r}]")
+    if blobs is not None and not isinstance(blobs, Mapping):
+        raise InvalidInputError(f"blobs is a {type(blobs).__name__}; give a mapping of name -> bytes")
     body = {
         "at": _iso(at),
         "data": data,
@@ -146,8 +149,15 @@ def canonical(value: Mapping[str, Any]) -> str:
 
 
 def to_json(value: Any) -> str:
-    """Compact JSON with sorted keys; numpy arrays as lists."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    """Compact JSON with sorted keys; numpy arrays as lists. InvalidInputError for what is no JSON."""
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain
+        )
+    except InvalidInputError:
+        raise
+    except (TypeError, ValueError, RecursionError) as error:  # NaN, numbers of thousands of digits, a list in itself
+        raise InvalidInputError(f"data cannot be written as JSON: {error}; log it as a str or a blob") from None
 
 
 def check_text(text: str) -> None:
@@ -173,9 +183,21 @@ def check_name(what: str, name: str) -> str:
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:
     """A tuple of names; a bare str is refused, since it would be taken apart into letters."""
-    if isinstance(namespace, str):
-        raise InvalidInputError(f"namespace {namespace!r} is one str; give a tuple of them: ({namespace!r},)")
+    if isinstance(namespace, str) or not isinstance(namespace, Iterable):
+        raise InvalidInputError(f"namespace {namespace!r} is {_one(namespace)}; give a tuple: ({str(namespace)!r},)")
     return tuple(check_name("namespace part", part) for part in namespace)
+
+
+def check_goal(what: str, text: str | None) -> None:
+    """InvalidInputError unless an episode's goal or agent is None or a str that can be stored."""
+    if text is not None:
+        if not isinstance(text, str):
+            raise InvalidInputError(f"{what} {text!r} must be a str or None")
+        _check_unicode(what, text)
+
+
+def _one(value: object) -> str:
+    return f"one {type(value).__name__}"
 
 
 def _check_unicode(what: str, text: str) -> None:
@@ -188,20 +210,22 @@ def _check_unicode(what: str, text: str) -> None:
         ) from None
 
 
-def _check_data(value: Any, where: str) -> None:
+def _check_data(value: Any, where: str, depth: int = 0) -> None:
     """NaN and infinities have no JSON: say where they are."""
+    if depth > DEEPEST:
+        raise InvalidInputError(f"data is more than {DEEPEST} levels deep, or holds itself; log it as a blob")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"{where} is {value}, which JSON cannot hold; use None or a str such as '{value}'")
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
                 raise InvalidInputError(f"{where} has the key {name!r}; keys must be str")
-            _check_data(inner, f"{where}[{name!r}]")
+            _check_data(inner, f"{where}[{name!r}]", depth + 1)
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            _check_data(inner, f"{where}[{number}]")
+            _check_data(inner, f"{where}[{number}]", depth + 1)
     elif hasattr(value, "tolist"):
-        _check_data(value.tolist(), where)
+        _check_data(value.tolist(), where, depth)
 
 
 def _plain(value: Any) -> Any:
@@ -218,6 +242,8 @@ def _reward(reward: float | None) -> float | None:
         number = float(reward)
     except (TypeError, ValueError):
         raise InvalidInputError(f"reward {reward!r} is not a number") from None
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise InvalidInputError(f"reward is {number}; it must be finite: use None for no reward")
     return number

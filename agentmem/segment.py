@@ -73,19 +73,13 @@ def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[
     """Appends [start, end, tokens] of text[start:end] to `packed`, joining to the last one what still fits."""
     for begin, stop in _pieces(text, start, end, level, limit):
         cost, last = _cost(text, begin, stop, limit), text[stop - 1] == " "
-        cost += level == len(_BREAKS)  # two halves of a word may cost one token less than the word
-        if packed and _joins(text, packed[-1], stop, cost + last, limit, sure=level < len(_BREAKS)):
+        cost += 2 * (level == len(_BREAKS))  # parts of a word may cost less than the word
+        if packed and packed[-1][2] + cost + last <= limit:
             packed[-1][1:] = [stop, packed[-1][2] + cost]
         elif cost + last > limit and level < len(_BREAKS):
             _pack(text, begin, stop, level + 1, limit, packed)
         else:
             packed.append([begin, stop, max(cost, _cost(text, begin, stop, limit, alone=True))])
-
-
-def _joins(text: str, to: list[int], stop: int, cost: int, limit: int, sure: bool) -> bool:
-    """Whether text up to `stop` still fits the passage `to`; near the limit, pieces of words are counted again in it."""
-    total = to[2] + cost
-    return total <= limit and (sure or total <= 0.8 * limit or count(text[to[0] : stop]) <= limit)
 
 
 def _cost(text: str, start: int, end: int, limit: int, alone: bool = False) -> int:
@@ -98,7 +92,7 @@ def _cost(text: str, start: int, end: int, limit: int, alone: bool = False) -> i
 
 def _pieces(text: str, start: int, end: int, level: int, limit: int) -> Iterator[tuple[int, int]]:
     if level == len(_BREAKS):
-        size = max(1, min(16, limit // 4))
+        size = max(1, min(32, limit // 4))
         yield from ((at, min(at + size, end)) for at in range(start, end, size))
         return
     for match in _BREAKS[level].finditer(text, start, end):

@@ -7,13 +7,12 @@ Prints:
     observation: Error: the image registry registry.example.com answers 401 Unauthorized.
     action: docker login registry.example.com --username deploy
     observation: Login succeeded. The token is valid for 30 days.
-    observation: deployment.apps/shop created, 3 of 3 pods are ready.
     [episode-2]
     action: journalctl -u backup --since yesterday
-    -- 98 of 100 tokens
+    -- 97 of 100 tokens
 
-    s00000000002 is here mostly because of neighbours: kubectl apply -f shop.yaml
-    s00000000003 is here mostly because of lexical: Error: the image registry registry.example.com answers 401 Unauthorized.
+    s00000000002 because of neighbours: kubectl apply -f shop.yaml
+    s00000000003 because of lexical: Error: the image registry registry.example.com answers 401 Unauthorized.
 
     crystals: 3 unit, 0 cluster, 0 atom
 """
@@ -55,7 +54,7 @@ with Memory.open(":memory:") as memory:
 
     for hit in context.hits[:2]:
         loudest = max(hit.reasons, key=hit.reasons.get)
-        print(f"{hit.id} is here mostly because of {loudest}: {hit.text}")
+        print(f"{hit.id} because of {loudest}: {hit.text}")
 
     layers = memory.stats().layers
     print("\ncrystals:", ", ".join(f"{layers[layer].crystals} {layer}" for layer in Layer))

@@ -74,7 +74,7 @@ def test_the_floors_pack_whole_steps_into_the_budget() -> None:
 def test_the_demo_reports_the_share_of_evidence_of_each_system(report: DemoReport) -> None:
     assert report.questions == 155
     assert list(report.evidence) == ["agentmem", "BM25", "newest steps"]
-    assert round(report.evidence["BM25"], 3) == 0.903
+    assert 0.85 < report.evidence["BM25"] < 0.95
     assert report.evidence["newest steps"] < 0.1
     assert report.evidence["agentmem"] > report.evidence["newest steps"]
     assert report.stats.steps == 323

@@ -26,7 +26,7 @@ PRINTS = "Prints:\n\n"
 
 
 def blocks(page: Path) -> Iterator[tuple[re.Match[str], str]]:
-    """Each python block with what it prints. Blocks of a page share their names; a text block after one is its output."""
+    """Each python block with what it prints; a text block after one is its output. Blocks of a page share names."""
     names: dict[str, object] = {}
     for match in BLOCK.finditer(page.read_text()):
         printed = io.StringIO()

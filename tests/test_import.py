@@ -27,10 +27,9 @@ def test_import_loads_no_heavy_package(code: str) -> None:
     assert loaded.split() == []
 
 
-@pytest.mark.parametrize("code", ["import agentmem", "import agentmem; agentmem.Memory"])
-def test_import_takes_under_0_4_seconds_of_cpu(code: str) -> None:
-    best = min_cpu_seconds(code, enough=0.4)
-    assert best < 0.4
+@pytest.mark.parametrize(("code", "limit"), [("import agentmem", 0.4), ("import agentmem; agentmem.Memory", 0.8)])
+def test_import_takes_little_cpu(code: str, limit: float) -> None:
+    assert min_cpu_seconds(code, enough=limit) < limit
 
 
 def min_cpu_seconds(code: str, enough: float, tries: int = 8) -> float:

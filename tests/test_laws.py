@@ -428,7 +428,8 @@ class TestTextStandsAtTheEdge:
             with memory.episode() as episode:
                 for number, at in enumerate(times):
                     episode.log(f"The red door was seen {number} times.", at=at)
-            assert [step.at for step in memory.steps()] == times
+            iso = [at and at.isoformat() for at in times]
+            assert [step.at and step.at.isoformat() for step in memory.steps()] == iso
             context = memory.recall("red door seen", 2000)
             assert [hit.position for hit in context.hits] == sorted(hit.position for hit in context.hits)
             assert len(context.hits) == len(times)

@@ -25,8 +25,8 @@ keys = st.none() | st.sampled_from([f"k{n}" for n in range(12)])
 
 
 def words(record: Record) -> tuple[str, ...]:
-    """Only what may stand in a term: neither quotes nor control characters."""
-    kept = "".join(c if c > " " and c not in '"\x7f' else " " for c in record.text)
+    """Only what may stand in a term: casefolded, neither quotes nor control characters."""
+    kept = "".join(c if c > " " and c not in '"\x7f' else " " for c in record.text.casefold())
     return (" ".join(kept.split()),) if record.type == "step" else ()
 
 

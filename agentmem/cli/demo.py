@@ -74,8 +74,7 @@ def _part(number: int, name: str, said: str, seconds: float | None = None) -> No
 
 def _layers(stats: Stats) -> Table:
     made = layers_table(stats.steps, stats.tokens, stats.layers)
-    n_bytes, per_million = stats.bytes["total"], show.size(stats.bytes_per_million_tokens)
-    made.caption = Text(f"{show.size(n_bytes)} in all files ({per_million} per million tokens)", style=show.QUIET)
+    made.caption = Text(f"  {show.size(stats.bytes['total'])} in all files, indexes included", style=show.QUIET)
     made.caption_justify = "left"
     return made
 

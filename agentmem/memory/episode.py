@@ -13,7 +13,8 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.index import step_position
 from agentmem.memory import recalling
 from agentmem.memory.guard import Guard
 from agentmem.records import canonical, digest, record_of, step_of, to_json
@@ -85,6 +86,8 @@ class EpisodeWriter:
         """Append steps in one transaction, all or none: texts, or mappings of `log`'s keywords."""
         records, blobs = [], dict[str, bytes]()
         for number, step in enumerate(steps):
+            if not isinstance(step, str | Mapping):
+                raise InvalidInputError(f"step {number} is {step!r}; give a text, or a mapping of log's keywords")
             fields: dict[str, Any] = {"text": step} if isinstance(step, str) else dict(step)
             if unknown := fields.keys() - _FIELDS:
                 raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
@@ -120,12 +123,20 @@ class EpisodeWriter:
 
     def _record(self, text: str, kind: str, blobs: Mapping[str, bytes] | None, fields: dict[str, Any]) -> Record:
         actor = fields.get("actor")
-        spans, origins = self._guard.repeated(text, kind, actor) if isinstance(text, str) else ([], [])
-        head = self._core.store.head().position if fields.get("reply_to") is not None else 0
+        sayable = isinstance(text, str) and isinstance(actor, str | None)
+        spans, origins = self._guard.repeated(text, kind, actor) if sayable else ([], [])
         return record_of(
-            self._memory.namespace, self.id, text, kind, self._core.clock(), head,
+            self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
         )  # fmt: skip
+
+    def _replied(self, reply_to: Any) -> int:
+        """The log position of the step that is replied to; 0 if there is none."""
+        try:
+            records = self._core.store.read([position]) if (position := step_position(reply_to)) > 0 else []
+        except NotFoundError:
+            return 0
+        return position if any(record.type == "step" for record in records) else 0
 
     # ---- recalling -----------------------------------------------------------------------------------------------
 
@@ -173,10 +184,9 @@ class EpisodeWriter:
 
     def remember_recalls(self) -> None:
         """Take up, on resuming, what this episode was told before."""
-        store, namespace = self._core.store, self._memory.namespace
-        for record in store.scan(namespace, episode=self.id, types=["recall"]):
-            steps = store.read(json.loads(record.body)["steps"])
-            self._guard.remember((step.position, step.text) for step in steps)
+        for record in self._core.store.scan(self._memory.namespace, episode=self.id, types=["recall"]):
+            hits = json.loads(record.body)["hits"]
+            self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
 
     # ---- ending --------------------------------------------------------------------------------------------------
 

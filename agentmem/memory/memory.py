@@ -15,7 +15,7 @@ from agentmem.index import step_position
 from agentmem.memory import condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
-from agentmem.records import canonical, check_name, check_namespace, step_of, terms_of
+from agentmem.records import canonical, check_goal, check_name, check_namespace, step_of, terms_of
 from agentmem.store import open_store
 from agentmem.transfer import export
 from agentmem.types import (
@@ -96,27 +96,36 @@ class Memory:
 
     def episode(self, goal: str | None = None, id: str | None = None, agent: str | None = None) -> EpisodeWriter:
         """Begin an episode, or resume the one with this id. Ends, and crystallizes, as a `with` block is left."""
-        body = canonical({name: value for name, value in (("goal", goal), ("agent", agent)) if value is not None})
-        if id is not None:
-            known = self._known(check_name("episode id", id))
-            if known is not None:
-                return self._resume(known, goal, agent)
-            return self._begin(id, body)
-        number = len(self._index_episodes()) + 1
-        while True:
-            try:
-                if self._known(f"{_AUTOMATIC}{number}") is None:
-                    return self._begin(f"{_AUTOMATIC}{number}", body)
-            except KeyConflictError:  # another writer took the name in between
-                pass
-            number += 1
+        check_goal("goal", goal)
+        check_goal("agent", agent)
+        if id is None:
+            return EpisodeWriter(self, self._begin_numbered(goal, agent))
+        begun = self._begin(check_name("episode id", id), goal, agent)
+        if begun is not None:
+            return EpisodeWriter(self, begun)
+        known = self._known(id)
+        if known is None:
+            raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
+        return self._resume(known, goal, agent)
 
-    def _begin(self, name: str, body: str) -> EpisodeWriter:
+    def _begin_numbered(self, goal: str | None, agent: str | None) -> Episode:
+        with self._core.lock:
+            number = len(self._index_episodes()) + 1
+            while (begun := self._begin(f"{_AUTOMATIC}{number}", goal, agent)) is None:
+                number += 1
+            return begun
+
+    def _begin(self, name: str, goal: str | None, agent: str | None) -> Episode | None:
+        """Begin an episode; None if there is, or was, one of this name, or another writer was first."""
+        if self._known(name) is not None:
+            return None
+        body = canonical({what: said for what, said in (("goal", goal), ("agent", agent)) if said is not None})
         record = Record("begin", self.namespace, name, body=body, key=f"\x00begin/{name}", logged_at=self._core.clock())
-        self._core.store.append([record])
-        known = self._known(name)
-        assert known is not None
-        return EpisodeWriter(self, known)
+        try:
+            (logged,) = self._core.store.append([record])
+        except KeyConflictError:
+            return None
+        return self._known(name) if logged.logged_at == record.logged_at else None
 
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
         for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
@@ -165,7 +174,8 @@ class Memory:
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""
-        (position,) = removal.chosen(self._core, self.namespace, [id], None)
+        with self._core.lock:
+            (position,) = removal.chosen(self._core, self.namespace, [id], None)
         return step_of(self._core.store.read([position])[0])
 
     def steps(self, episode: str | None = None) -> Iterator[Step]:

@@ -6,6 +6,7 @@ Knows the core and the pure recall; writes nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from agentmem.errors import InvalidInputError, NotFoundError
@@ -126,6 +127,18 @@ def _layers(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
 
 def _aged(line: Line, ages: dict[int, int]) -> Hit:
     return line.hit.model_copy(update={"age": ages.get(line.position, 0)})
+
+
+def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:
+    """(log position, text) of the steps and crystals with these ids that are still there."""
+    with core.lock:
+        indexes = [core.index(namespace) for namespace in namespaces]
+        found = [(index.crystals[index.by_id[hit]]) for hit in hits for index in indexes if hit in index.by_id]
+    texts = [(crystal.covers[0], crystal.text) for crystal in found]
+    for position in filter(lambda position: position > 0, map(step_position, hits)):
+        with suppress(NotFoundError):  # erased since
+            texts += [(record.position, record.text) for record in core.read([position])]
+    return texts
 
 
 def steps_of_hits(hits: Sequence[Hit]) -> list[int]:

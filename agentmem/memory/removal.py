@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import Index, step_id, step_position
+from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.core import Core
 from agentmem.types import EraseReport, Layer, Namespace, Record
 
@@ -16,10 +18,10 @@ def chosen(core: Core, namespace: Namespace, steps: Sequence[str] | str | None, 
     if steps is not None:
         ids = [steps] if isinstance(steps, str) else list(steps)
         positions = [step_position(step) for step in ids]
-        known = {record.position for record in core.store.read([p for p in positions if p > 0])}
-        mine = set(core.index(namespace).positions().tolist())
-        for step, position in zip(ids, positions, strict=True):
-            if position not in known or position not in mine:
+        columns = core.index(namespace).columns
+        mine = np.isin(positions, columns.position[columns.type == STEP])
+        for step, there in zip(ids, mine.tolist(), strict=True):
+            if not there:
                 raise NotFoundError(f"there is no step {step!r} in namespace {namespace}; ids look like {step_id(1)}")
         return sorted(set(positions))
     if episode not in core.index(namespace).episodes:

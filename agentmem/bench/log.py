@@ -1,0 +1,323 @@
+"""How fast the log is: each figure beside a baseline measured in the same run, in turns, so that both meet the same load.
+
+    python -m agentmem.bench.log [--json] [--directory DIR]
+
+Knows the store, and the memory above it if that can be imported. The directory must be on the disk of interest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import statistics
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import apsw
+import numpy as np
+
+from agentmem.store import SQLiteStore, open_store
+from agentmem.types import Durability, Record
+
+SPACE = ("bench",)
+WRITERS = 8
+
+
+class Figure(NamedTuple):
+    """One line: a value, its unit, the baseline of the same run, and the bar it should pass (`under` or over it)."""
+
+    name: str
+    value: float
+    unit: str
+    baseline: float | None = None
+    bar: float | None = None
+    under: bool = True
+
+    @property
+    def passed(self) -> bool | None:
+        return None if self.bar is None else (self.value < self.bar) == self.under
+
+
+class Steps:
+    """Steps of 600 bytes with Zipf-like terms, made before anything is timed."""
+
+    def __init__(self, count: int, seed: int = 0) -> None:
+        rng = random.Random(seed)
+        words = [f"w{n:x}" for n in range(20_000)]
+        weights = [1 / (n + 1) for n in range(20_000)]
+        self.records = []
+        for n in range(count):
+            terms = " ".join(rng.choices(words, weights, k=90))
+            text = " ".join(rng.choices(words, k=120))[:600]
+            self.records.append(
+                Record(
+                    "step",
+                    SPACE,
+                    f"e{n // 500}",
+                    "observation",
+                    None,
+                    text,
+                    '{"trust":"tool"}',
+                    terms=(terms,),
+                    tokens=120,
+                )
+            )
+
+
+def percentile(seconds: list[float], share: float) -> float:
+    """Milliseconds."""
+    return float(np.quantile(np.array(seconds), share)) * 1e3
+
+
+def timed(work: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+@contextmanager
+def store_in(directory: str, durability: Durability) -> Iterator[SQLiteStore]:
+    scratch = tempfile.mkdtemp(dir=directory)
+    store = open_store(os.path.join(scratch, "bench.mem"), durability)
+    try:
+        yield store
+    finally:
+        store.close()
+        shutil.rmtree(scratch)
+
+
+@contextmanager
+def plain_sqlite(directory: str) -> Iterator[Callable[[Record], None]]:
+    """The baseline of an insert alone: one row of the text, WAL, synchronous=NORMAL, no index, no hash."""
+    scratch = tempfile.mkdtemp(dir=directory)
+    connection = apsw.Connection(os.path.join(scratch, "plain.db"))
+    connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("CREATE TABLE log(position INTEGER PRIMARY KEY, body TEXT, text TEXT)")
+    try:
+        yield lambda record: connection.execute("INSERT INTO log(body, text) VALUES(?, ?)", (record.body, record.text))
+    finally:
+        connection.close()
+        shutil.rmtree(scratch)
+
+
+# ---- one writer
+
+
+def single(directory: str, count: int) -> list[Figure]:
+    """Appends of one step, in turns with an SQLite insert alone."""
+    mine, plain = [], []
+    steps = Steps(count).records
+    with store_in(directory, "process") as store, plain_sqlite(directory) as insert:
+        for record in steps:
+            mine.append(timed(lambda record=record: store.append([record])))  # type: ignore[misc]
+            plain.append(timed(lambda record=record: insert(record)))  # type: ignore[misc]
+    return [
+        Figure("append, process, p50", percentile(mine, 0.5), "ms", percentile(plain, 0.5), 0.15),
+        Figure("append, process, p99", percentile(mine, 0.99), "ms", percentile(plain, 0.99), 1.5),
+    ]
+
+
+def batches(directory: str, count: int) -> list[Figure]:
+    steps = Steps(count * 100).records
+    with store_in(directory, "process") as store:
+        seconds = [timed(lambda n=n: store.append(steps[n : n + 100])) for n in range(0, len(steps), 100)]  # type: ignore[misc]
+    rate = 100 / statistics.median(seconds)
+    return [Figure("append of 100, process", rate, "records/s", None, 15_000, under=False)]
+
+
+# ---- many writers
+
+
+class Bare:
+    """The baseline of durability: an append to a file of one's own and its fdatasync."""
+
+    def __init__(self, path: str) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def __call__(self, record: Record) -> None:
+        os.write(self._fd, (record.body + record.text).encode())
+        os.fdatasync(self._fd)
+
+
+def _rounds(write: Callable[[Record], object], records: list[Record]) -> list[float]:
+    return [timed(lambda record=record: write(record)) for record in records]  # type: ignore[misc]
+
+
+def _in_threads(writers: list[Callable[[Record], object]], records: list[Record]) -> list[float]:
+    found: list[float] = []
+    threads = [threading.Thread(target=lambda w=w: found.extend(_rounds(w, records))) for w in writers]  # type: ignore[misc]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return found
+
+
+def threads(directory: str, rounds: int, calls: int) -> list[Figure]:
+    """Eight threads of one store at "power", in turns with eight threads that each sync a file of their own."""
+    mine: list[float] = []
+    bare: list[float] = []
+    records = Steps(calls).records
+    with store_in(directory, "power") as store:
+        files: list[Callable[[Record], object]] = [
+            Bare(os.path.join(store._files.directory, f"bare{n}")) for n in range(WRITERS)
+        ]
+        for _ in range(rounds):
+            mine += _in_threads([lambda record: store.append([record])] * WRITERS, records)
+            bare += _in_threads(files, records)
+    return _against(f"append, power, {WRITERS} threads", mine, bare)
+
+
+def _against(name: str, mine: list[float], bare: list[float]) -> list[Figure]:
+    figures = []
+    for share, label in ((0.5, "p50"), (0.99, "p99")):
+        ours, theirs = percentile(mine, share), percentile(bare, share)
+        figures.append(Figure(f"{name}, {label}", ours, "ms", theirs, 1.5 * theirs if share == 0.5 else None))
+    mean = statistics.fmean(mine) * 1e3, statistics.fmean(bare) * 1e3
+    figures.append(Figure(f"{name}, mean", mean[0], "ms", mean[1], 1.5 * mean[1]))
+    return figures
+
+
+def _process(path: str, number: int, rounds: int, calls: int, barrier: Any, queue: Any) -> None:
+    records = Steps(calls, number).records
+    bare_file = Bare(f"{path}-bare{number}")
+    mine: list[float] = []
+    bare: list[float] = []
+    with open_store(path, "power") as store:
+        for _ in range(rounds):
+            barrier.wait()
+            mine += _rounds(lambda record: store.append([record]), records)
+            barrier.wait()
+            bare += _rounds(bare_file, records)
+    queue.put((mine, bare))
+
+
+def processes(directory: str, rounds: int, calls: int) -> list[Figure]:
+    """The same with eight processes on one file."""
+    scratch = tempfile.mkdtemp(dir=directory)
+    context = multiprocessing.get_context("spawn")
+    barrier, queue = context.Barrier(WRITERS), context.Queue()
+    path = os.path.join(scratch, "bench.mem")
+    children = [context.Process(target=_process, args=(path, n, rounds, calls, barrier, queue)) for n in range(WRITERS)]
+    for child in children:
+        child.start()
+    answers = [queue.get() for _ in children]
+    for child in children:
+        child.join()
+    shutil.rmtree(scratch)
+    mine = [second for answer in answers for second in answer[0]]
+    bare = [second for answer in answers for second in answer[1]]
+    return _against(f"append, power, {WRITERS} processes", mine, bare)
+
+
+# ---- reading
+
+
+def reading(directory: str, count: int) -> list[Figure]:
+    """Columns and postings of a log of `count` records, hot and archived; the best of five."""
+    figures = []
+    records = Steps(2000).records
+    with store_in(directory, "process") as store:
+        for n in range(0, count, len(records)):
+            store.append(records[: count - n])
+        term = "w0"
+        found = len(store.postings(SPACE, [term])[term])
+
+        def best(work: Callable[[], object]) -> float:
+            return min(timed(work) for _ in range(5)) * 1e3
+
+        scale = 100_000 / count
+        figures.append(
+            Figure(f"columns of {count} hot records", best(lambda: store.columns(SPACE)), "ms", None, 150 / scale)
+        )
+        figures.append(
+            Figure(
+                f"postings, {found} rows", best(lambda: store.postings(SPACE, [term])), "ms", None, 30 * found / 100_000
+            )
+        )
+        moved = timed(lambda: store.archive(count))
+        figures.append(Figure("archive", count / moved, "records/s"))
+        archived = best(lambda: store.columns(SPACE))
+        figures.append(Figure(f"columns of {count} archived records", archived, "ms", None, 150 / scale))
+        spread = list(range(1, count, max(count // 50, 1)))[:50]
+        figures.append(Figure("read 50 spread records, archived", best(lambda: store.read(spread)), "ms"))
+    return figures
+
+
+def memory_level(directory: str, count: int) -> list[Figure]:
+    """`episode.log` of the same texts, where the memory above the store is there."""
+    try:
+        from agentmem.memory import Memory  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        return []
+    scratch = tempfile.mkdtemp(dir=directory)
+    texts = [record.text for record in Steps(count).records]
+    memory = Memory.open(os.path.join(scratch, "bench.mem"), durability="process")
+    try:
+        episode = memory.episode(goal="bench")
+        mine = [timed(lambda text=text: episode.observe(text)) for text in texts]  # type: ignore[misc]
+    finally:
+        memory.close()
+        shutil.rmtree(scratch)
+    return [
+        Figure("episode.observe, process, p50", percentile(mine, 0.5), "ms"),
+        Figure("episode.observe, process, p99", percentile(mine, 0.99), "ms"),
+    ]
+
+
+# ---- all of it
+
+
+def measure(directory: str, quick: bool = False) -> list[Figure]:
+    size = 1 if quick else 10
+    return [
+        *single(directory, 400 * size),
+        *batches(directory, 5 * size),
+        *threads(directory, size, 20),
+        *processes(directory, size, 20),
+        *reading(directory, 10_000 * size),
+        *memory_level(directory, 200 * size),
+    ]
+
+
+def show(figures: list[Figure]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("figure", "measured", "baseline", "bar", "")
+    for figure in figures:
+        sign = "<" if figure.under else ">"
+        table.add_row(
+            figure.name,
+            f"{figure.value:,.3f} {figure.unit}" if figure.value < 100 else f"{figure.value:,.0f} {figure.unit}",
+            "" if figure.baseline is None else f"{figure.baseline:,.3f}",
+            "" if figure.bar is None else f"{sign} {figure.bar:,.3f}",
+            {True: "ok", False: "MISSED", None: ""}[figure.passed],
+        )
+    Console().print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m agentmem.bench.log", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--json", action="store_true", help="print figures as JSON")
+    parser.add_argument("--quick", action="store_true", help="a tenth of the work")
+    parser.add_argument("--directory", default=".", help="where to write, on the disk to measure")
+    options = parser.parse_args()
+    figures = measure(options.directory, options.quick)
+    if options.json:
+        print(json.dumps([{**figure._asdict(), "passed": figure.passed} for figure in figures], indent=1))
+    else:
+        show(figures)
+
+
+if __name__ == "__main__":
+    main()
