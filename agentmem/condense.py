@@ -9,7 +9,7 @@ The text of a crystal, exactly:
     step     = [ actor ": " ] span *( " … " span )   " … " where text between two spans was folded
     span     = characters [start, end) of the step's text, as they are
 
-So every part of the text between "\\n", " … " and the actors is found word for word in a source.
+So every part of the text between "\\n", "…" and the actors is found word for word in a source.
 """
 
 from __future__ import annotations

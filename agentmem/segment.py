@@ -48,9 +48,7 @@ def passages(text: str, limit: int = PASSAGE) -> list[tuple[int, int]]:
         raise InvalidInputError(f"a passage of at most {limit} tokens is empty: give a limit of 1 or more")
     if _surely_fits(text, limit):
         return [(0, len(text))] if text else []
-    packed: list[list[int]] = []
-    _pack(text, 0, len(text), 0, limit, packed)
-    return [(start, end) for start, end, _ in packed]
+    return list(_fitting(text, 0, len(text), limit, limit - limit // 40))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -65,21 +63,35 @@ def sentences(text: str) -> list[tuple[int, int]]:
 
 
 def _surely_fits(text: str, limit: int) -> bool:
-    """No text has more tokens than bytes, and no character more than 4 bytes."""
-    return len(text) * (1 if text.isascii() else 4) <= limit
+    """No text has more tokens than bytes, no character more than 4 bytes; `count` may say a third more."""
+    return len(text) * (4 if text.isascii() else 16) <= 3 * limit
+
+
+def _fitting(text: str, start: int, end: int, limit: int, room: int) -> Iterator[tuple[int, int]]:
+    """Spans packed by the sum of their parts to `room`, and again to less where together they count over the limit."""
+    packed: list[list[int]] = []
+    _pack(text, start, end, 0, room, packed)
+    for begin, stop, cost in packed:
+        if cost > 0.8 * limit and room > 1 and stop - begin > 1 and count(text[begin:stop]) > limit:
+            yield from _fitting(text, begin, stop, limit, room * 7 // 8)
+        else:
+            yield begin, stop
 
 
 def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[list[int]]) -> None:
     """Appends [start, end, tokens] of text[start:end] to `packed`, joining to the last one what still fits."""
+    inside = level == len(_BREAKS)
     for begin, stop in _pieces(text, start, end, level, limit):
-        cost, last = _cost(text, begin, stop, limit), text[stop - 1] == " "
-        cost += 2 * (level == len(_BREAKS))  # parts of a word may cost less than the word
+        cost = _cost(text, begin, stop, limit) + inside  # parts of a word may cost less than the word
+        last = text[stop - 1] == " "
         if packed and packed[-1][2] + cost + last <= limit:
             packed[-1][1:] = [stop, packed[-1][2] + cost]
-        elif cost + last > limit and level < len(_BREAKS):
+            continue
+        cost = max(cost, _cost(text, begin, stop, limit, alone=True))
+        if cost + last > limit and not inside:
             _pack(text, begin, stop, level + 1, limit, packed)
         else:
-            packed.append([begin, stop, max(cost, _cost(text, begin, stop, limit, alone=True))])
+            packed.append([begin, stop, cost])
 
 
 def _cost(text: str, start: int, end: int, limit: int, alone: bool = False) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -12,23 +11,12 @@ from ..types import Namespace, Record
 from . import lexicon
 from .chain import Mark, link
 from .commit import Transaction
+from .group import Request
 from .log import Log
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
 
 INSERT_ROW = "INSERT INTO log VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-@dataclass(slots=True)
-class Request:
-    """One call of append, waiting for its transaction."""
-
-    records: list[Prepared]
-    blobs: dict[bytes, bytes]
-    result: list[Record] = field(default_factory=list)
-    error: BaseException | None = None
-    done: bool = False
-    ticket: int = 0
 
 
 def request(records: Sequence[Record], blobs: Mapping[str, bytes] | None) -> Request:
@@ -147,7 +135,7 @@ class Appender:
         position, chain = mark.position, mark.hash
         result: list[Record] = []
         rows: list[Any] = []
-        terms: list[Any] = []
+        terms: list[lexicon.Terms] = []
         keys: list[Any] = []
         uses: list[tuple[bytes, int]] = []
         for place, new in enumerate(request.records):
@@ -160,7 +148,8 @@ class Appender:
             namespace, row, record = self._row(connection, new, position, chain)
             rows.append(row)
             result.append(record)
-            terms += lexicon.rows(namespace, position, new.passages) if self.indexed else ()
+            if self.indexed and new.passages:
+                terms.append((position, namespace, new.passages))
             keys += [(new.key, position)] if new.key is not None else ()
             uses += [(bytes.fromhex(name), position) for name in new.blobs]
         self._execute(connection, rows, terms, keys)
@@ -181,10 +170,10 @@ class Appender:
         packed = pack(Entry(record, new.length, new.postings), namespace, episode, actor)
         return namespace, (position, namespace, packed, old.logged_at, chain, old.key, old.text, old.body), record
 
-    def _execute(self, connection: Connection, rows: list[Any], terms: list[Any], keys: list[Any]) -> None:
+    def _execute(self, connection: Connection, rows: list[Any], terms: list[lexicon.Terms], keys: list[Any]) -> None:
         connection.executemany(INSERT_ROW, rows)
         if terms:
-            connection.executemany(lexicon.INSERT, terms)
+            lexicon.add(connection, terms)
         if keys:
             connection.executemany("INSERT INTO keys(digest, position) VALUES(?, ?)", keys)
 

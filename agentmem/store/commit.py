@@ -67,9 +67,19 @@ class Writer:
     @contextmanager
     def transaction(self, durable: bool = True) -> Iterator[Transaction]:
         """Commit what the body writes, or nothing; with `durable`, not back before it is as durable as the store."""
+        shown, connection = self.files.shown, self.connection
         with self.lock:
-            with self.locked(), self._begun() as transaction:
-                yield transaction
+            with os_errors(shown), self._gate, sqlite_errors(shown, connection):
+                self.check()
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    transaction = Transaction(connection)
+                    yield transaction
+                    connection.execute("COMMIT")
+                except BaseException:
+                    with suppress(apsw.Error):
+                        connection.execute("ROLLBACK")
+                    raise
             ticket = self.note(transaction.mark)
         if durable:
             self.wait(ticket)
@@ -79,21 +89,6 @@ class Writer:
         """Exclude every other writer of the file, in this and in other processes."""
         with self.lock, os_errors(self.files.shown), self._gate:
             yield
-
-    @contextmanager
-    def _begun(self) -> Iterator[Transaction]:
-        self.check()
-        connection = self.connection
-        with sqlite_errors(self.files.shown, connection):
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                transaction = Transaction(connection)
-                yield transaction
-                connection.execute("COMMIT")
-            except BaseException:
-                with suppress(apsw.Error):
-                    connection.execute("ROLLBACK")
-                raise
 
     def check(self) -> None:
         if self.poison is not None:

@@ -7,7 +7,7 @@ namespace, so that no search of one namespace can meet another. The table stores
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from zlib import crc32
 
 import numpy as np
@@ -22,12 +22,18 @@ CREATE = f"""CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='', detail=n
 INSERT = "INSERT INTO lexicon(rowid, terms) VALUES(?, ?)"
 DELETE = "INSERT INTO lexicon(lexicon, rowid, terms) VALUES('delete', ?, ?)"
 FIND = "SELECT group_concat(rowid) FROM lexicon WHERE lexicon MATCH ? AND rowid > ?"
+CREATE_PENDING = "CREATE TABLE pending(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, terms TEXT NOT NULL)"
+PENDING = 16
+TRIED = 1000
 _WORD = 1 << 64
+_NONE = np.empty(0, np.int64)
+Terms = tuple[int, int, Sequence[tuple[int, str]]]  # position, number of the namespace, cleaned passages
 _TERM = re.compile(r'[^\x00-\x20"\x7f]+')
 
 
 def create(connection: Connection) -> None:
     connection.execute(CREATE)
+    connection.execute(CREATE_PENDING)
     connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES('secure-delete', 1)")
     # The first secure delete raises the table's version, which connections that have read it already do not notice.
     connection.execute("SAVEPOINT first_delete")
@@ -36,11 +42,41 @@ def create(connection: Connection) -> None:
     connection.execute(DELETE, (0, "0x"))
 
 
+def add(connection: Connection, records: Sequence[Terms]) -> None:
+    """Index records, or, since FTS5 is quick only with many at a time, keep them pending until there are many."""
+    if len(records) < PENDING:
+        rows = [(position, namespace, _lines(passages)) for position, namespace, passages in records]
+        connection.executemany("INSERT INTO pending VALUES(?, ?, ?)", rows)
+        if connection.execute("SELECT count(*) FROM pending").fetchone()[0] < PENDING:
+            return
+        records = pending(connection)
+        connection.execute("DELETE FROM pending")
+    connection.executemany(INSERT, [row for record in records for row in rows_of(*record)])
+
+
+def _lines(passages: Sequence[tuple[int, str]]) -> str:
+    lines = [""] * (passages[-1][0] + 1)
+    for number, text in passages:
+        lines[number] = text
+    return "\n".join(lines)
+
+
+def pending(connection: Connection, namespace: int | None = None, after: int = 0) -> list[Terms]:
+    where = "" if namespace is None else "AND namespace=?2"
+    sql = f"SELECT position, namespace, terms FROM pending WHERE position > ?1 {where} ORDER BY position"
+    found = connection.execute(sql, (after,) if namespace is None else (after, namespace)).fetchall()
+    return [(position, number, _passages(lines)) for position, number, lines in found]
+
+
+def _passages(lines: str) -> list[tuple[int, str]]:
+    return [(number, text) for number, text in enumerate(lines.split("\n")) if text]
+
+
 def row_of(position: int, passage: int) -> int:
     return position << PASSAGE_BITS | passage
 
 
-def rows(namespace: int, position: int, passages: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+def rows_of(position: int, namespace: int, passages: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
     """(index row, prefixed terms) of a record's cleaned passages."""
     prefix = f"{namespace}x"
     part = f" {prefix}"
@@ -50,31 +86,70 @@ def rows(namespace: int, position: int, passages: Sequence[tuple[int, str]]) -> 
 def postings(connection: Connection, namespace: int, terms: Iterable[str], after: int) -> dict[str, np.ndarray]:
     """term -> sorted index rows after a position; terms that are in none are left out."""
     bound = row_of(after + 1, 0) - 1
-    found = {}
-    for term in dict.fromkeys(terms):
-        if not _TERM.fullmatch(term):
-            continue
-        (text,) = connection.execute(FIND, (f'"{namespace}x{term}"', bound)).fetchone()
-        if text is not None:
-            found[term] = np.fromstring(text, np.int64, sep=",")
+    found: dict[str, np.ndarray] = {}
+    terms = list(dict.fromkeys(terms))
+    for term in terms:
+        rows = _find(connection, namespace, term, bound)
+        if rows is not None:
+            found[term] = rows
+    for term, rows in _pending_postings(connection, namespace, set(terms), after).items():
+        found[term] = np.sort(np.concatenate((found.get(term, _NONE), rows)))
     return found
 
 
-def terms_of(connection: Connection, namespace: int, positions: set[int]) -> dict[int, list[str]]:
-    """index row -> its terms, for records whose terms are known no more: a sweep of the namespace's vocabulary."""
+def _find(connection: Connection, namespace: int, term: str, bound: int) -> np.ndarray | None:
+    """Index rows above a bound."""
+    if not _TERM.fullmatch(term):
+        return None
+    (text,) = connection.execute(FIND, (f'"{namespace}x{term}"', bound)).fetchone()
+    return None if text is None else np.fromstring(text, np.int64, sep=",")
+
+
+def _pending_postings(connection: Connection, namespace: int, terms: set[str], after: int) -> dict[str, np.ndarray]:
+    rows: dict[str, list[int]] = {}
+    for position, _, passages in pending(connection, namespace, after):
+        for number, text in passages:
+            for term in terms.intersection(text.split(" ")):
+                rows.setdefault(term, []).append(row_of(position, number))
+    return {term: np.array(found, np.int64) for term, found in rows.items()}
+
+
+def remove(connection: Connection, namespace: int, records: Mapping[int, Sequence[tuple[int, str]] | None]) -> None:
+    """Physically remove records: position -> its passages, or None where they are not known for certain.
+
+    A row goes only if all its terms are named. Passages are tried first; where they are not what was indexed, and for
+    more records than can be tried, a sweep of the namespace's vocabulary finds the terms.
+    """
+    swept = set()
+    for position, passages in records.items():
+        connection.execute("DELETE FROM pending WHERE position=?", (position,))
+        if connection.changes():
+            continue
+        if passages is not None and not passages:
+            continue
+        rows = rows_of(position, namespace, passages or ())
+        if rows and len(records) <= TRIED and all(_holds(connection, *row) for row in rows):
+            connection.executemany(DELETE, rows)
+        else:
+            swept.add(position)
+    if swept:
+        connection.executemany(DELETE, [(row, " ".join(terms)) for row, terms in _sweep(connection, namespace, swept)])
+
+
+def _holds(connection: Connection, row: int, terms: str) -> bool:
+    sql = "SELECT 1 FROM lexicon WHERE lexicon MATCH ? AND rowid = ?"
+    words = set(terms.split(" "))
+    return all(connection.execute(sql, (f'"{word}"', row)).fetchone() for word in words)
+
+
+def _sweep(connection: Connection, namespace: int, positions: set[int]) -> list[tuple[int, list[str]]]:
     _vocabulary(connection, "instance")
     found: dict[int, list[str]] = {}
     sql = "SELECT term, doc FROM temp.lexicon_instance WHERE term >= ? AND term < ?"
     for term, row in connection.execute(sql, (f"{namespace}x", f"{namespace}y")):
         if row >> PASSAGE_BITS in positions:
             found.setdefault(row, []).append(term)
-    return found
-
-
-def remove(connection: Connection, namespace: int, positions: set[int]) -> None:
-    """Physically remove the rows of records."""
-    found = terms_of(connection, namespace, positions)
-    connection.executemany(DELETE, [(row, " ".join(terms)) for row, terms in found.items()])
+    return list(found.items())
 
 
 def count(connection: Connection, namespace: int) -> int:
@@ -82,16 +157,19 @@ def count(connection: Connection, namespace: int) -> int:
     _vocabulary(connection, "row")
     sql = "SELECT coalesce(sum(doc), 0) FROM temp.lexicon_row WHERE term >= ? AND term < ?"
     (total,) = connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchone()
-    return int(total)
+    waiting = pending(connection, namespace)
+    return int(total) + sum(len(set(text.split(" "))) for _, _, passages in waiting for _, text in passages)
 
 
 def checksum(connection: Connection, namespace: int) -> int:
     """A sum over every (term, row) of a namespace; `weight` gives the same for what should be there."""
+    waiting = sum(weight(position, passages) for position, _, passages in pending(connection, namespace))
     _vocabulary(connection, "row")
     sql = "SELECT term FROM temp.lexicon_row WHERE term >= ? AND term < ?"
-    total, skip = 0, len(f"{namespace}x")
+    total, skip = waiting, len(f"{namespace}x")
     for (term,) in connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchall():
-        for rows in postings(connection, namespace, [term[skip:]], 0).values():
+        rows = _find(connection, namespace, term[skip:], 0)
+        if rows is not None:
             total += crc32(term[skip:].encode()) * int(_mix(rows).sum(dtype=np.uint64))
     return total % _WORD
 

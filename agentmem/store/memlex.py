@@ -48,7 +48,7 @@ class MemoryLexicon:
         rows: list[tuple[int, str]] = []
         for record in self._scan(self._upto):
             number = self._numbers.setdefault(record.namespace, len(self._numbers) + 1)
-            rows += lexicon.rows(number, record.position, split_terms(self._terms(record)).passages)
+            rows += lexicon.rows_of(record.position, number, split_terms(self._terms(record)).passages)
             self._upto = record.position
             if len(rows) >= BATCH:
                 self._insert(rows)

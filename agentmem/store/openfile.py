@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
@@ -12,12 +11,13 @@ from typing import Self
 from ..errors import ClosedError, NotFoundError, ReadOnlyError
 from ..types import Durability, Record
 from . import fork, opening
-from .append import Appender, Request
+from .append import Appender
 from .blocks import CRYSTALS, KEEP
 from .chain import Anchor, Mark, read_anchor
 from .commit import Transaction, Writer
 from .derived import Derived
 from .files import Files, os_errors
+from .group import Group, Request
 from .log import Log
 from .pool import Pool
 from .schema import Connection, sqlite_errors
@@ -54,8 +54,6 @@ class OpenFile:
         paths.check()
         if read_only and paths.empty():
             raise NotFoundError(f"{paths.shown} does not exist or is empty; open it for writing once to make a memory")
-        self._queue: deque[Request] = deque()
-        self._queue_lock = threading.Lock()
         self._writer: Writer | None = None
         self._anchor: Anchor | None = None
         if not read_only and paths.writable():
@@ -86,6 +84,7 @@ class OpenFile:
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
+            self._group = Group(self._write_group, self._writer.wait)
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
@@ -131,6 +130,15 @@ class OpenFile:
                 self._appender.interner.clear()
                 self._log.directory.clear()
                 raise
+
+    def _write_group(self, group: list[Request]) -> int:
+        """One transaction for the appends of many threads; returns its ticket."""
+        writer = self._writer_or_refuse()
+        with writer.lock:
+            with self._writing(durable=False) as transaction:
+                for one in group:
+                    self._appender.write(transaction, one)
+            return writer.last_ticket()
 
     def _check(self) -> None:
         if self._closed:

@@ -10,6 +10,7 @@ import json
 import math
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
@@ -49,6 +50,7 @@ class Entry(NamedTuple):
     postings: int
 
 
+@lru_cache(4096)
 def namespace_json(namespace: Namespace) -> str:
     return json.dumps(list(namespace), ensure_ascii=False, separators=(",", ":"))
 

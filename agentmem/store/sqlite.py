@@ -19,7 +19,6 @@ from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, Wat
 from . import copies, derived, lexicon
 from .append import request
 from .chain import read_anchor
-from .commit import Writer
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
@@ -50,36 +49,11 @@ class SQLiteStore(OpenFile):
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         writer = self._writer_or_refuse()
         mine = request(records, blobs)
-        if not mine.records:
-            return []
-        with self._queue_lock:
-            self._queue.append(mine)
-        with writer.lock:
-            if not mine.done:
-                self._write_queue(writer)
-        if mine.error is not None:
-            raise mine.error
-        writer.wait(mine.ticket)
-        if writer.checkpoint_due():
-            writer.checkpoint_beside()
+        if mine.records:
+            self._group.run(mine)
+            if writer.checkpoint_due():
+                writer.checkpoint_beside()
         return mine.result
-
-    def _write_queue(self, writer: Writer) -> None:
-        """One transaction for everything that threads have queued: whoever gets the lock writes for all."""
-        with self._queue_lock:
-            group = list(self._queue)
-            self._queue.clear()
-        try:
-            with self._writing(durable=False) as transaction:
-                for one in group:
-                    self._appender.write(transaction, one)
-            ticket = writer.last_ticket()
-        except BaseException as error:
-            for one in group:
-                one.error, one.done = one.error or error, True
-            return
-        for one in group:
-            one.ticket, one.done = ticket, True
 
     def head(self) -> Head:
         with self._reading() as connection:

@@ -219,7 +219,7 @@ class Upkeep:
         for position, entry in found.items():
             self._keep_key(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, new[position].record.body)
-        self._reindex(connection, touched, new)
+        self._reindex(connection, touched, found, new)
         self.sweep(transaction, set(found), lambda entry: new[entry.record.position])
         for number, crystals in batches:
             self.made.refold(connection, number, crystals)
@@ -239,13 +239,22 @@ class Upkeep:
             sql = "UPDATE keys SET content=coalesce(content, ?) WHERE digest=?"
             connection.execute(sql, (content_key(record), key_digest(record.namespace, record.key)))
 
-    def _reindex(self, connection: Connection, touched: dict[int, set[int]], new: dict[int, Entry]) -> None:
+    def _indexed_as(self, entry: Entry) -> Sequence[tuple[int, str]] | None:
+        """The passages a record was indexed with, if they can be made again; [] if it was not."""
+        if not entry.postings or self.terms is None:
+            return None if entry.postings else []
+        passages, *counts = split_terms(self.terms(entry.record))
+        return passages if counts == [entry.length, entry.postings] else None
+
+    def _reindex(
+        self, connection: Connection, touched: dict[int, set[int]], old: dict[int, Entry], new: dict[int, Entry]
+    ) -> None:
         if not self.indexed or self.terms is None:
             return
         for number, positions in touched.items():
-            lexicon.remove(connection, number, positions)
+            lexicon.remove(connection, number, {position: self._indexed_as(old[position]) for position in positions})
             for position in sorted(positions):
-                rows = lexicon.rows(number, position, split_terms(self.terms(new[position].record)).passages)
+                rows = lexicon.rows_of(position, number, split_terms(self.terms(new[position].record)).passages)
                 connection.executemany(lexicon.INSERT, rows)
 
     def _move_blobs(self, connection: Connection, position: int, old: str, new: str) -> None:
@@ -272,7 +281,7 @@ class Upkeep:
             self._move_blobs(connection, position, entry.record.body, "{}")
         for number, at in touched.items():
             if self.indexed:
-                lexicon.remove(connection, number, at)
+                lexicon.remove(connection, number, {position: self._indexed_as(found[position]) for position in at})
             derived.discard(connection, number)
         add_gaps(connection, set(found), "erased")
         count_up(connection, "erasures")
