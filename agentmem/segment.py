@@ -72,7 +72,7 @@ def _fitting(text: str, start: int, end: int, limit: int, room: int) -> Iterator
     packed: list[list[int]] = []
     _pack(text, start, end, 0, room, packed)
     for begin, stop, cost in packed:
-        if cost > 0.8 * limit and room > 1 and stop - begin > 1 and count(text[begin:stop]) > limit:
+        if 2 * cost > limit and room > 1 and stop - begin > 1 and count(text[begin:stop]) > limit:
             yield from _fitting(text, begin, stop, limit, room * 7 // 8)
         else:
             yield begin, stop

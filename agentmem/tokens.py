@@ -63,7 +63,7 @@ def count(text: str) -> int:
         parts = [text[i : i + _SLICE] for i in range(0, len(text), _SLICE)]
         return sum(map(count, parts)) + _CUT_MARGIN * len(parts)
     tokens = sum(map(_costs().__getitem__, pieces(text)))
-    return tokens + tokens // _SURCHARGE
+    return tokens + (tokens + 8) // _SURCHARGE
 
 
 def pieces(text: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import multiprocessing
 import os
+import random
 import sqlite3
 import subprocess
 import sys
@@ -238,13 +239,17 @@ def test_a_full_quota_refuses_whole_appends_and_reading_goes_on(path: str) -> No
         connection = store._writer.connection  # type: ignore[union-attr]
         connection.execute("PRAGMA max_page_count=60").fetchall()
         with pytest.raises(FullError, match="space"):
-            for _ in range(100):
-                store.append([step("x" * 4000), step("y" * 4000)])
+            fill(store)
         head = store.head().position
         assert head % 2 == 1
         assert store.verify()[0] == []
         connection.execute("PRAGMA max_page_count=1000000").fetchall()
         assert store.append([step("again")])[0].position == head + 1
+
+
+def fill(store: SQLiteStore) -> None:
+    for _ in range(100):
+        store.append([step("x" * 4000), step("y" * 4000)])
 
 
 FILE_SIZE = """
@@ -372,6 +377,44 @@ def test_rewriting_with_terms_known_reindexes(path: str) -> None:
         assert store.verify()[0] == []
 
 
+def test_a_connection_that_searched_before_the_first_erasure_stays_right(path: str) -> None:
+    with open_store(path) as store:
+        store.append([step(f"red {n}") for n in range(40)])
+        assert len(store.postings(A, ["red"])["red"]) == 40
+        store.erase(list(range(1, 41)))
+        assert store.postings(A, ["red"]) == {}
+        assert store.verify()[0] == []
+
+
+@pytest.mark.parametrize("known", ["right", "wrong", "none"])
+@pytest.mark.parametrize("count", [3, 40])
+def test_erasing_removes_index_rows_whether_terms_are_known_or_not(path: str, known: str, count: int) -> None:
+    terms = {"right": words, "wrong": lambda record: ("other terms",), "none": None}[known]
+    with open_store(path, terms=terms) as store:
+        canaries = [f"{random.Random(n).getrandbits(96):024x}" for n in range(count)]
+        store.append([step(f"red {canary}") for canary in canaries])
+        store.append([step("red hen", B)])
+        store.erase([2, 3])
+        assert store.residue([canary.encode() for canary in canaries[1:3]]) == []
+        assert len(store.postings(A, ["red"])["red"]) == count - 2
+        assert len(store.postings(B, ["red"])["red"]) == 1
+    with open_store(path) as store:
+        assert store.verify()[0] == []
+
+
+def test_an_index_made_by_another_version_of_terms_is_only_counted(path: str) -> None:
+    def older(record: Record) -> tuple[str, ...]:
+        return tuple(text.replace("a", "b") for text in words(record))
+
+    older.version = "1"  # type: ignore[attr-defined]
+    with open_store(path, terms=older) as store:
+        store.append([step("a cat", terms=older(step("a cat")))])
+        assert store.verify()[0] == []
+    with open_store(path, terms=words) as store:
+        assert store.setting("terms") == "1"
+        assert store.verify()[0] == []
+
+
 def test_a_large_log_is_small_without_a_stored_index(path: str) -> None:
     """Repetitive tool output of about 100,000 tokens, archived; the bar is 1.0 MB per million tokens and 0.2 MB."""
     settings = {"retain": "crystals"}
@@ -398,8 +441,7 @@ def test_crystals_made_of_spans_cost_few_bytes(path: str) -> None:
             name = f"{rng.integers(2**62):016x}"
             made.append(crystal(name, spans, " … ".join(text[s.start : s.end] for s in spans)))
         store.publish(A, batch(made, 500), expected=0)
-        payload = store._pool
-        with payload.snapshot() as connection:
+        with store._pool.snapshot() as connection:
             (size,) = connection.execute("SELECT sum(length(payload)) FROM batches").fetchone()
         assert [c for _, c in store.crystals(A)] == made
         assert size / 500 < 25
@@ -464,7 +506,7 @@ def test_a_million_records_of_one_episode(path: str) -> None:
 
 def test_what_a_record_is_logged_with_is_returned(path: str) -> None:
     with open_store(path) as store:
-        record = step("a b", actor="x", reply_to=None) if False else step("a b", actor="x")
+        record = step("a b", actor="x")
         (logged,) = store.append([record])
         assert logged.terms == record.terms
         assert plain([logged]) == store.read([1])

@@ -1,4 +1,4 @@
-"""How fast the log is: each figure beside a baseline measured in the same run, in turns, so that both meet the same load.
+"""How fast the log is: each figure beside a baseline measured in turns in the same run, so that both meet one load.
 
     python -m agentmem.bench.log [--json] [--directory DIR]
 
@@ -102,8 +102,12 @@ def plain_sqlite(directory: str) -> Iterator[Callable[[Record], None]]:
     connection.execute("PRAGMA journal_mode=WAL").fetchall()
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("CREATE TABLE log(position INTEGER PRIMARY KEY, body TEXT, text TEXT)")
+
+    def insert(record: Record) -> None:
+        connection.execute("INSERT INTO log(body, text) VALUES(?, ?)", (record.body, record.text))
+
     try:
-        yield lambda record: connection.execute("INSERT INTO log(body, text) VALUES(?, ?)", (record.body, record.text))
+        yield insert
     finally:
         connection.close()
         shutil.rmtree(scratch)
@@ -154,7 +158,7 @@ def _rounds(write: Callable[[Record], object], records: list[Record]) -> list[fl
 
 def _in_threads(writers: list[Callable[[Record], object]], records: list[Record]) -> list[float]:
     found: list[float] = []
-    threads = [threading.Thread(target=lambda w=w: found.extend(_rounds(w, records))) for w in writers]  # type: ignore[misc]
+    threads = [threading.Thread(target=lambda w=w: found.extend(_rounds(w, records))) for w in writers]
     for thread in threads:
         thread.start()
     for thread in threads:

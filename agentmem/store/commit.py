@@ -109,10 +109,6 @@ class Writer:
             self._committed = mark
             return self._tickets
 
-    def last_ticket(self) -> int:
-        with self._condition:
-            return self._tickets
-
     def wait(self, ticket: int) -> None:
         """Return when the commit of this ticket is on the disk (at once under "process")."""
         if not self.power:

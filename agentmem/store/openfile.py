@@ -24,6 +24,7 @@ from .schema import Connection, sqlite_errors
 from .upkeep import Upkeep
 
 Terms = Callable[[Record], tuple[str, ...]]
+GATHER_SECONDS = 0.0005
 _REOPENING = threading.Lock()
 
 
@@ -57,7 +58,9 @@ class OpenFile:
         self._writer: Writer | None = None
         self._anchor: Anchor | None = None
         if not read_only and paths.writable():
-            self._anchor = opening.prepare_file(paths, settings, durability)
+            self._anchor = opening.prepare_file(
+                paths, settings, durability, {"terms": getattr(self._terms, "version", None)}
+            )
         expected = read_anchor(paths.anchor)
         immutable = self._anchor is None and opening.needs_immutable(paths)
         self._pool = Pool(paths, immutable)
@@ -84,7 +87,7 @@ class OpenFile:
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
-            self._group = Group(self._write_group, self._writer.wait)
+            self._group = Group(self._write_group, GATHER_SECONDS if self._writer.power else 0.0)
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
@@ -120,25 +123,22 @@ class OpenFile:
     @contextmanager
     def _writing(self, durable: bool = True) -> Iterator[Transaction]:
         writer = self._writer_or_refuse()
-        with writer.lock:
-            try:
-                with writer.transaction(durable) as transaction:
-                    self._appender.interner.renew(transaction)
-                    yield transaction
-            except BaseException:
-                # What a transaction that was rolled back had numbered is numbered otherwise next time.
+        try:
+            with writer.transaction(durable) as transaction:
+                self._appender.interner.renew(transaction)
+                yield transaction
+        except BaseException:
+            # What a transaction that was rolled back had numbered is numbered otherwise next time.
+            with writer.lock:
                 self._appender.interner.clear()
                 self._log.directory.clear()
-                raise
+            raise
 
-    def _write_group(self, group: list[Request]) -> int:
-        """One transaction for the appends of many threads; returns its ticket."""
-        writer = self._writer_or_refuse()
-        with writer.lock:
-            with self._writing(durable=False) as transaction:
-                for one in group:
-                    self._appender.write(transaction, one)
-            return writer.last_ticket()
+    def _write_group(self, group: list[Request]) -> None:
+        """One transaction for the appends of many threads."""
+        with self._writing() as transaction:
+            for one in group:
+                self._appender.write(transaction, one)
 
     def _check(self) -> None:
         if self._closed:

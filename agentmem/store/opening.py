@@ -18,7 +18,19 @@ from . import lexicon
 from .chain import Anchor, Mark, read_anchor
 from .files import FileLock, Files, os_errors
 from .log import HEAD, head_mark
-from .schema import FORMAT, SEALED, Connection, check_seal, connect, format_of, migrate, reseal, sqlite_errors, value
+from .schema import (
+    FORMAT,
+    SEALED,
+    Connection,
+    check_seal,
+    connect,
+    format_of,
+    migrate,
+    reseal,
+    sqlite_errors,
+    stored_setting,
+    value,
+)
 from .upkeep import add_gaps
 
 logger = logging.getLogger("agentmem")
@@ -26,28 +38,43 @@ DEFAULTS: Mapping[str, str] = {"retain": "keep", "horizon": "20000"}
 Settings = Mapping[str, str | None]
 
 
-def prepare_file(paths: Files, settings: Settings, durability: Durability) -> Anchor:
-    """Make the file, or migrate and check it, under its lock; returns its anchor, standing where the log ends."""
-    paths.check()
+def prepare_file(paths: Files, settings: Settings, durability: Durability, own: Settings) -> Anchor:
+    """Make the file, or migrate and check it, under its lock; returns its anchor, standing where the log ends.
+
+    own: settings of the library's own that a new file gets; another file may have others.
+    """
+    if durability not in ("power", "process"):
+        raise SettingsError(f"durability {durability!r} is unknown; use 'power' or 'process'")
     with os_errors(paths.shown):
         fresh = paths.empty()
         lock = FileLock(paths.lock)
         try:
             with lock:
-                anchor = Anchor(paths.anchor)
-                _set_up(paths, settings, anchor)
+                anchor = _anchored(paths, settings, own)
                 if fresh and not paths.private:
                     anchor.sync()
                     paths.sync_directory()
         finally:
             lock.close()
-    if durability not in ("power", "process"):
-        raise SettingsError(f"durability {durability!r} is unknown; use 'power' or 'process'")
     return anchor
 
 
-def _set_up(paths: Files, settings: Settings, anchor: Anchor) -> None:
+def _anchored(paths: Files, settings: Settings, own: Settings) -> Anchor:
     expected = read_anchor(paths.anchor)
+    anchor = Anchor(paths.anchor)
+    try:
+        mark = _set_up(paths, settings, own, anchor.existed, expected)
+        if expected is None or mark.order < expected.order:
+            anchor.reset(mark)
+        else:
+            anchor.advance(mark)
+    except BaseException:
+        anchor.close()
+        raise
+    return anchor
+
+
+def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, expected: Mark | None) -> Mark:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     with sqlite_errors(paths.shown):
         connection = connect(paths.database, flags=flags)
@@ -59,11 +86,11 @@ def _set_up(paths: Files, settings: Settings, anchor: Anchor) -> None:
             if value(connection, "PRAGMA journal_mode=WAL") != "wal":
                 raise StoreError(f"{paths.shown}: its file system lacks shared memory for WAL; use a local disk")
             connection.execute("BEGIN IMMEDIATE")
-            _migrate(connection, number, settings)
+            _migrate(connection, number, {**own, **settings})
             check_settings(connection, settings, paths.shown)
-            mark = _compare(connection, paths, anchor, expected)
+            mark = _compare(connection, paths, anchored, expected)
             connection.execute("COMMIT")
-            anchor.reset(mark)
+            return mark
     finally:
         connection.close()
 
@@ -86,7 +113,7 @@ def check_settings(connection: Connection, settings: Settings, shown: str) -> No
     for name, given in settings.items():
         if given is None:
             continue
-        there = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+        there = stored_setting(connection, name)
         if there != given:
             raise SettingsError(
                 f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={given!r}; "
@@ -97,12 +124,12 @@ def check_settings(connection: Connection, settings: Settings, shown: str) -> No
 # ---- database and anchor
 
 
-def _compare(connection: Connection, paths: Files, anchor: Anchor, expected: Mark | None) -> Mark:
+def _compare(connection: Connection, paths: Files, anchored: bool, expected: Mark | None) -> Mark:
     """Raises DamagedError if acknowledged records are missing; else where the log and its anchor now end."""
     mark = head_mark(connection)
     if expected is None:
-        if anchor.existed or mark.position:
-            _note_anchor(connection, paths, anchor.existed, mark)
+        if anchored or mark.position:
+            _note_anchor(connection, paths, anchored, mark)
         return mark
     if mark.position < expected.position:
         if (lost := lost_for_good(mark, expected)) is not None:

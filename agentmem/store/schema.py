@@ -104,6 +104,11 @@ def migrate(connection: Connection, number: int) -> None:
     connection.execute(f"PRAGMA user_version={FORMAT}")
 
 
+def stored_setting(connection: Connection, name: str) -> str | None:
+    found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+    return found
+
+
 def count_up(connection: Connection, name: str, by: int = 1) -> int:
     """Add to a counter of the file and return its new value; a counter starts at 0 and never falls."""
     sql = "INSERT INTO counters VALUES(?1, ?2) ON CONFLICT(name) DO UPDATE SET value = value + ?2 RETURNING value"

@@ -24,7 +24,7 @@ from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
 from .rows import key_digest, namespace_of_json
-from .schema import counter, reseal, value
+from .schema import counter, reseal, stored_setting, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -238,8 +238,7 @@ class SQLiteStore(OpenFile):
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:
-            found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
-            return found
+            return stored_setting(connection, name)
 
     def put_setting(self, name: str, text: str) -> None:
         """Note something of the library's own, such as the encoder in use; settings given at creation stay."""
@@ -259,7 +258,9 @@ class SQLiteStore(OpenFile):
         self._check()
         expected = read_anchor(self._files.anchor)
         with self._reading() as connection:
-            verifier = Verifier(self._log, self._made, connection, self._indexed, self._terms)
+            same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
+            terms = self._terms if same_terms else None
+            verifier = Verifier(self._log, self._made, connection, self._indexed, terms)
             verifier.run(expected)
             return verifier.problems, verifier.notes(), dict(verifier.checked)
 

@@ -320,7 +320,8 @@ class StoreContract:
             store.publish(namespace, batch([one], codes=[codes("u", 1)], encoder="e", retired={"u": 1}), expected=0)
         before = store.generation(A), store.generation(B)
         store.discard(A)
-        assert store.crystals(A) == store.retirements(A) == store.codes(A, "e") == store.encoders(A) == []
+        for left in (store.crystals(A), store.retirements(A), store.codes(A, "e"), store.encoders(A)):
+            assert left == []
         assert store.watermark(A) == (0, b"")
         assert store.generation(A) > before[0]
         assert store.generation(B) == before[1]
