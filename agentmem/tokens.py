@@ -1,8 +1,8 @@
 """Counting tokens without a tokenizer, and cutting text to a budget.
 
 Knows cl100k_base's splitting rule, what common pieces cost by it as we measured them (data/costs.txt.gz, made by
-scripts/token_costs.py), and how to estimate the rest on the high side. Knows nothing of any model: pass the caller's own
-counter to `truncate` where a budget must be exact.
+scripts/token_costs.py), and how to estimate the rest on the high side. Knows nothing of any model: pass the caller's
+own counter to `truncate` where a budget must be exact.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Set
 from functools import cache
-from itertools import pairwise
 from pathlib import Path
 
 MARK = "…"
@@ -57,7 +56,7 @@ def count(text: str) -> int:
     """How many tokens a text is, on the high side: cl100k_base's own count and 5 to 21 % more on English and code.
 
     The default counter wherever a caller gives none. Deterministic; 0 for "" alone. Texts over a million characters,
-    and unbroken runs of over 32 letters or symbols, are counted in parts with a margin for each cut.
+    and unbroken runs of over 64 letters or symbols, are counted in parts with a margin for each cut.
     """
     if len(text) > _SLICE:
         parts = [text[i : i + _SLICE] for i in range(0, len(text), _SLICE)]
@@ -81,6 +80,8 @@ class _Costs(dict[str, int]):
         self.update(self._measured)
 
     def __missing__(self, piece: str) -> int:
+        if len(piece) > _REMEMBERED and not piece.isspace():
+            return self._in_parts(piece)
         cost = estimate(piece, self._whole, self._measured)
         with self._lock:
             if len(self) >= _CACHED:
@@ -90,12 +91,16 @@ class _Costs(dict[str, int]):
                 self[piece] = cost
         return cost
 
+    def _in_parts(self, piece: str) -> int:
+        parts = sum(self[piece[at : at + _REMEMBERED]] for at in range(0, len(piece), _REMEMBERED))
+        return min(parts + math.ceil(parts * _MARGIN), len(piece.encode("utf-8", "surrogatepass")))
+
 
 def estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
     """Tokens of a piece, on the high side: the fewest parts it can be put together from, and a margin.
 
-    whole: pieces known to be one token each. characters: tokens of single ones; any other costs its bytes in UTF-8. White
-    space counts one for every 16 of a kind.
+    whole: pieces known to be one token each. characters: tokens of single ones; any other costs its bytes in UTF-8.
+    White space counts one for every 16 of a kind.
     """
     return min(_estimate(piece, whole, characters), len(piece.encode("utf-8", "surrogatepass")))
 
@@ -103,10 +108,6 @@ def estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
 def _estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
     if piece.isspace() and piece.isascii():
         return 1 + len(piece) // 16 if len(set(piece)) == 1 else len(piece)
-    if len(piece) > _REMEMBERED:
-        cut = range(0, len(piece), _REMEMBERED)
-        parts = sum(estimate(piece[at : at + _REMEMBERED], whole, characters) for at in cut)
-        return parts + math.ceil(parts * _MARGIN)
     if piece.isdigit() and piece.isascii():
         return 1
     fewest = _fewest_parts(piece, whole, characters)

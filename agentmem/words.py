@@ -119,7 +119,7 @@ _STEMS = _Stems()
 
 
 class _Runs(dict[str, tuple[str, ...]]):
-    """What stands between two spaces -> its stems: no rule of `words` looks across a space, and most runs come again."""
+    """What stands between two spaces -> its stems: no rule of `words` looks across a space, and most come again."""
 
     def __missing__(self, run: str) -> tuple[str, ...]:
         found = tuple(map(_STEMS.__getitem__, words(run)))

@@ -26,6 +26,7 @@ Read = Callable[[Sequence[int]], list[Record]]
 SIMILAR = 0.35  # estimated cosine from which a step counts as found without a shared word
 UNTRUSTED = ("web",)
 CHUNK = 48
+NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class _Steps:
             label=record.actor or record.kind or "step",
             text=record.text,
             size=record.tokens,
-            head=head(body.get("at"), episode.id),
+            head=self._head(body.get("at"), episode.id),
             section=self._section(episode.id, body.get("trust")),
             score=float(self.score[row]),
             id=step_id(position),
@@ -144,6 +145,11 @@ class _Steps:
             partner=self._partner_row(row),
             fallback=(view.crystals[unit].text,) if unit >= 0 and view.crystals[unit].text else (),
         )
+
+    def _head(self, at: str | None, episode: str) -> str:
+        if at is None and self.query.count(episode) > self.query.budget * NAME:
+            episode = episode.rsplit("/", 1)[-1]
+        return head(at, episode)
 
     def _section(self, episode: str, trust: str | None) -> str:
         if trust in UNTRUSTED:

@@ -17,7 +17,7 @@ from agentmem.words import stems
 
 PAIRED = 80  # tokens up to which the other half of an action and its observation comes along
 LONG = 0.7  # share of the budget over which a step gives its best passages only
-PASSAGE = 0.25  # share of the budget those passages may take
+PASSAGE = 0.15  # share of the budget those passages may take
 TRIES = 400  # candidates that do not fit, in a row, after which packing stops
 SURE = 0.8  # of the least rate of tokens seen, below which no step is expected to go
 LEAST = 8  # tokens left with which nothing useful can be added

@@ -4,7 +4,9 @@
     goal     = "goal: " text LF
     section  = [name ":" LF] *block          the name is left out when "past" is the only section
     block    = [head LF] *line               one head for a run of steps of one episode on one day
-    head     = "[" date [" " time] "]" [" " episode] / "[" episode "]"
+    head     = "[" date [" " time] "]" / "[" episode "]"
+                                             the time the source gives; without one the episode's id, or its last part
+                                             after "/" where the whole would cost too much of the budget
     line     = label ": " text [" <" id ">"] LF
                                              label: who said it, else its kind, else the crystal's layer
 
@@ -22,6 +24,7 @@ from dataclasses import dataclass
 from agentmem.types import Hit
 
 GRAMMAR = 1
+NEWLINE = "\n"
 SECTIONS = ("goal", "facts", "past", "recent", "now", "warnings")
 _BLANK = re.compile(r"[ \t\r]*\n\s*\n|[ \t\r]+\n|\r\n")
 _RUN = re.compile(r"(?<=\S)[ \t]{2,}")
@@ -47,12 +50,10 @@ def fold(text: str) -> str:
 
 
 def head(at: str | None, episode: str | None) -> str:
-    """The head of a block: "[2023-05-07 13:56] episode", as much of it as is known."""
-    name = fold(episode).replace("\n", "") if episode else ""
+    """The head of a block: "[2023-05-07 13:56]" or "[episode]", "" when neither is known."""
     if at:
-        stamp = at[:16].replace("T", " ")
-        return f"[{stamp}] {name}".rstrip()
-    return f"[{name}]" if name else ""
+        return f"[{at[:16].replace('T', ' ')}]"
+    return f"[{fold(episode).replace(NEWLINE, '')}]" if episode else ""
 
 
 def line(label: str, text: str, mark: str | None = None) -> str:

@@ -84,7 +84,7 @@ def zscore(values: np.ndarray) -> np.ndarray:
 
 
 def bm25(
-    counts: Sequence[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, k1: float = 0.9, b: float = 0.4
+    counts: Sequence[tuple[np.ndarray, np.ndarray]], lengths: np.ndarray, k1: float = 0.9, b: float = 0.75
 ) -> np.ndarray:
     """Okapi BM25 (Robertson et al. 1994) of documents with these lengths [n]; counts: one (rows, frequencies) per
     term.

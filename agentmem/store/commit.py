@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 import apsw
@@ -65,8 +65,11 @@ class Writer:
     # ---- transactions
 
     @contextmanager
-    def transaction(self, durable: bool = True) -> Iterator[Transaction]:
-        """Commit what the body writes, or nothing; with `durable`, not back before it is as durable as the store."""
+    def transaction(self, durable: bool, undone: Callable[[], None]) -> Iterator[Transaction]:
+        """Commit what the body writes; with `durable`, not back before it is as durable as the store.
+
+        If anything fails nothing is written, and `undone` is called before another transaction can begin.
+        """
         shown, connection = self.files.shown, self.connection
         with self.lock:
             with os_errors(shown), self._gate, sqlite_errors(shown, connection):
@@ -79,6 +82,7 @@ class Writer:
                 except BaseException:
                     with suppress(apsw.Error):
                         connection.execute("ROLLBACK")
+                    undone()
                     raise
             ticket = self.note(transaction.mark)
         if durable:
@@ -151,16 +155,16 @@ class Writer:
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database: most of it beside the writers, the rest while they wait, so that
-        the log starts anew."""
+        the log starts anew. Does nothing if another process is at it."""
         with self._checkpointing:
             connection = connect(self.files.database)
             try:
                 connection.execute(f"PRAGMA synchronous={'OFF' if self.files.private else 'NORMAL'}")
                 with suppress(apsw.BusyError):
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                with self.locked(), suppress(apsw.BusyError):
-                    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                    self._pages = 0
+                    with self.locked():
+                        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._pages = 0
             finally:
                 connection.close()
 

@@ -100,7 +100,7 @@ class FileLock:
         start, pause = time.monotonic(), 0.00005
         while time.monotonic() - start < self._seconds:
             time.sleep(pause)
-            pause = min(pause * 1.2, 0.002)
+            pause = min(pause * 1.2, 0.0005)
             with contextlib.suppress(BlockingIOError):
                 return fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         raise LockedError(

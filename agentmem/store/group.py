@@ -32,7 +32,7 @@ class Request:
 
 
 class Group:
-    """write: one transaction for many requests, durable on return. gather: seconds to wait for those of the last group."""
+    """write: one transaction for many requests, durable on return. gather: seconds to wait for the last group."""
 
     def __init__(self, write: Callable[[list[Request]], None], gather: float) -> None:
         self._write, self._gather, self._last = write, gather, 1

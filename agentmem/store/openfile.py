@@ -122,17 +122,14 @@ class OpenFile:
 
     @contextmanager
     def _writing(self, durable: bool = True) -> Iterator[Transaction]:
-        writer = self._writer_or_refuse()
-        try:
-            with writer.transaction(durable) as transaction:
-                self._appender.interner.renew(transaction)
-                yield transaction
-        except BaseException:
-            # What a transaction that was rolled back had numbered is numbered otherwise next time.
-            with writer.lock:
-                self._appender.interner.clear()
-                self._log.directory.clear()
-            raise
+        with self._writer_or_refuse().transaction(durable, self._undone) as transaction:
+            self._appender.interner.renew(transaction)
+            yield transaction
+
+    def _undone(self) -> None:
+        """What a transaction that was rolled back had numbered is numbered otherwise next time."""
+        self._appender.interner.clear()
+        self._log.directory.clear()
 
     def _write_group(self, group: list[Request]) -> None:
         """One transaction for the appends of many threads."""
