@@ -34,7 +34,19 @@ TEMPLATES = (
 STATES = ("open", "locked", "broken", "sold")
 CITIES = ("Oslo", "Lima", "Kyoto", "Accra", "Lyon")
 COLORS = ("green", "blue", "amber")
-ODD = ("", " ", "\n", "a\n\n\nb", "\x00", "🎉", "…", " … ", "鍵は台所にあります。ドアは開いている。", "x" * 700, "word " * 900)
+ODD = (
+    "",
+    " ",
+    "\n",
+    "a\n\n\nb",
+    "\x00",
+    "🎉",
+    "…",
+    " … ",
+    "鍵は台所にあります。ドアは開いている。",
+    "x" * 700,
+    "word " * 900,
+)
 CUES = (
     "Is the red door open, and what is the score?",
     "color favorite Ann lives",
@@ -179,7 +191,9 @@ class Player:
 
     def _writer(self, episode: str) -> EpisodeWriter:
         if episode not in self._writers:
-            self._writers[episode] = self.memory.episode(id=episode, goal=f"goal of {episode}", agent=f"agent {episode[0]}")
+            self._writers[episode] = self.memory.episode(
+                id=episode, goal=f"goal of {episode}", agent=f"agent {episode[0]}"
+            )
         return self._writers[episode]
 
     def _log(self, run: Sequence[Said]) -> None:

@@ -165,7 +165,11 @@ def test_langchain_embeddings_are_adapted() -> None:
     np.testing.assert_array_equal(resolved.encode(["hey"]), np.array([[3, 1, 1]], np.float32))
 
 
-@pytest.mark.parametrize("wrong", ["all-MiniLM-L6-v2", b"x", 3, object(), HashEncoder, Embeddings], ids=repr)
+@pytest.mark.parametrize(
+    "wrong",
+    ["all-MiniLM-L6-v2", b"x", 3, object(), HashEncoder, Embeddings],
+    ids=lambda wrong: type(wrong).__name__ + getattr(wrong, "__name__", ""),
+)
 def test_what_is_no_encoder_is_refused(wrong: object) -> None:
     with pytest.raises(InvalidInputError, match="encode\\(list of str\\)"):
         resolve(wrong)

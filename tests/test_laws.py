@@ -493,7 +493,9 @@ class TestVectorsBelongToOneEncoder:
 def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
     """The steps a crystal was made from, through all layers."""
     below = (made.get(source) for source in crystal.sources)
-    return set().union(*(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below)))
+    return set().union(
+        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below))
+    )
 
 
 def told_by(made: dict[str, Crystal], crystal: Crystal) -> set[str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from agentmem.store import SQLiteStore, open_store
-from agentmem.testing.store import A, batch, crystal, step
+from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Record, Span
 
 SECRET = "5ec7e7"

@@ -15,7 +15,7 @@ import pytest
 
 from agentmem.errors import AgentMemError, DamagedError
 from agentmem.store import SQLiteStore, open_store
-from agentmem.testing.store import A, B, batch, codes, crystal, step
+from agentmem.testing.records import A, B, batch, codes, crystal, step
 from agentmem.types import Record, Span
 
 BLOB = b"blob" * 5000
@@ -97,7 +97,7 @@ def test_a_flipped_bit_is_told_or_touches_nothing_stored(whole: tuple[str, Any],
 
 @pytest.mark.slow
 def test_thousands_of_flipped_bits_are_told_or_touch_nothing_stored(whole: tuple[str, Any], tmp_path: Path) -> None:
-    flips(whole, tmp_path, seed=2, trials=5000)
+    flips(whole, tmp_path, seed=2, trials=2000)
 
 
 def killed(path: str, durability: Any, records: int = 200) -> None:

@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from agentmem.errors import KeyConflictError
 from agentmem.store import open_store
-from agentmem.testing.store import batch, codes, crystal, plain, step
+from agentmem.testing.records import batch, codes, crystal, plain, step
 from agentmem.types import PASSAGE_BITS, Crystal, Namespace, Record, Span
 
 NAMESPACES: tuple[Namespace, ...] = ((), ("a",), ("a", "b"))

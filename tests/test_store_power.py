@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from agentmem.store import open_store
-from agentmem.testing.store import step
+from agentmem.testing.records import step
 
 SECTOR = 512
 CALL = re.compile(r"^(pwrite64|fdatasync|fsync|ftruncate|write|unlink)\((.*)\) += (-?\d+)")
@@ -26,7 +26,7 @@ TARGET = re.compile(r'^\d+<([^>]*)>(?:, "((?:\\x[0-9a-f]{2})*)", (\d+))?(?:, (\d
 WORKLOAD = """
 import os, sys
 from agentmem.store import open_store
-from agentmem.testing.store import A, batch, crystal, step
+from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
 store = open_store(sys.argv[1], sys.argv[3])
 acks = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from agentmem.store import open_store
-from agentmem.testing.store import A, batch, crystal, step
+from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")

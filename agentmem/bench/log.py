@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import random
 import shutil
+import sqlite3
 import statistics
 import tempfile
 import threading
@@ -21,7 +22,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-import apsw
 import numpy as np
 
 from agentmem.store import SQLiteStore, open_store
@@ -98,8 +98,8 @@ def store_in(directory: str, durability: Durability) -> Iterator[SQLiteStore]:
 def plain_sqlite(directory: str) -> Iterator[Callable[[Record], None]]:
     """The baseline of an insert alone: one row of the text, WAL, synchronous=NORMAL, no index, no hash."""
     scratch = tempfile.mkdtemp(dir=directory)
-    connection = apsw.Connection(os.path.join(scratch, "plain.db"))
-    connection.execute("PRAGMA journal_mode=WAL").fetchall()
+    connection = sqlite3.connect(os.path.join(scratch, "plain.db"), isolation_level=None)
+    connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("CREATE TABLE log(position INTEGER PRIMARY KEY, body TEXT, text TEXT)")
 

@@ -13,7 +13,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Query, recall, render, sections
-from agentmem.tokens import count
+from agentmem.tokens import count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
 AsOf = str | datetime | None
@@ -62,16 +62,17 @@ def query_of(
         raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
     if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
         raise InvalidInputError(f"budget {budget!r} must be a whole number of tokens, 0 or more")
+    counter = counted(count_tokens or count)
     return Query(
         cue=cue,
         budget=budget,
-        count=counted(count_tokens or count),
+        count=counter,
         layers=_layers(layers),
         episode=episode,
         agent=agent,
         marks=marks,
         current=current,
-        goal=goal,
+        goal=truncate(goal, budget // 4, counter) if goal else None,
     )
 
 

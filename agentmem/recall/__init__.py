@@ -23,7 +23,7 @@ __all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "cue_terms", "recall"
 
 Read = Callable[[Sequence[int]], list[Record]]
 
-SIMILAR = 0.35  # estimated cosine from which a step counts as found without a shared word
+SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
 UNTRUSTED = ("web",)
 CHUNK = 48
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps

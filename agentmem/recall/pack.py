@@ -46,8 +46,7 @@ class Candidate:
 
 @dataclass
 class Packer:
-    """Fills one budget. `count` is the caller's counter; the sum over lines is kept, the whole is checked at the end.
-    """
+    """Fills one budget. `count` is the caller's counter; the sum over lines is kept, the whole is checked at the end."""
 
     budget: int
     count: CountTokens
@@ -185,6 +184,9 @@ def best_passages(text: str, terms: frozenset[str], room: int, count: CountToken
         if used + cost <= room:
             chosen.append(number)
             used += cost
+        elif not chosen:
+            best = truncate(text[start:end], room - 2, count)
+            return (f"… {best}" if start and best else best), (start, start + len(best.rstrip("…")))
         if room - used < LEAST:
             break
     if not chosen:

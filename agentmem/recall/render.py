@@ -24,9 +24,7 @@ from dataclasses import dataclass
 from agentmem.types import Hit
 
 GRAMMAR = 1
-NEWLINE = "\n"
 SECTIONS = ("goal", "facts", "past", "recent", "now", "warnings")
-_BLANK = re.compile(r"[ \t\r]*\n\s*\n|[ \t\r]+\n|\r\n")
 _RUN = re.compile(r"(?<=\S)[ \t]{2,}")
 
 
@@ -42,23 +40,29 @@ class Line:
 
 
 def fold(text: str) -> str:
-    """A text as it stands inside a line: blank lines and runs of spaces folded, further lines marked by a space."""
-    if "\n" not in text and "  " not in text:
-        return text.strip()
-    text = _RUN.sub(" ", _BLANK.sub("\n", text)).strip()
-    return text.replace("\n", "\n ")
+    """A text as it stands inside a line: blank lines and runs of spaces folded, further lines marked by a space.
+
+    A line ends wherever `str.splitlines` says so: at U+2028 or a form feed as well as at "\\n".
+    """
+    lines = (_RUN.sub(" ", part.rstrip()) for part in text.splitlines())
+    return "\n ".join(part for part in lines if part.strip()).strip()
 
 
 def head(at: str | None, episode: str | None) -> str:
     """The head of a block: "[2023-05-07 13:56]" or "[episode]", "" when neither is known."""
     if at:
         return f"[{at[:16].replace('T', ' ')}]"
-    return f"[{fold(episode).replace(NEWLINE, '')}]" if episode else ""
+    return f"[{_name(episode)}]" if episode else ""
+
+
+def _name(text: str) -> str:
+    """An id or label: always within one line."""
+    return " ".join(text.split())
 
 
 def line(label: str, text: str, mark: str | None = None) -> str:
     """One line; `mark` is the id printed behind it."""
-    said = f"{fold(label)}: {fold(text)}"
+    said = f"{_name(label)}: {fold(text)}"
     return f"{said} <{mark}>" if mark else said
 
 

@@ -180,7 +180,7 @@ def _name_signal(cue: str, view: View) -> np.ndarray:
 def _kind_signal(cue: str, view: View) -> np.ndarray:
     done = (view.kind == ACTION) * bool(_DOING.search(cue))
     seen = (view.kind == OBSERVATION) * bool(_SEEING.search(cue))
-    return (done + seen).astype(float)
+    return np.asarray(done + seen, float)
 
 
 def _named_in(cue: str) -> Callable[[str], bool]:

@@ -55,6 +55,8 @@ class OpenFile:
         paths.check()
         if read_only and paths.empty():
             raise NotFoundError(f"{paths.shown} does not exist or is empty; open it for writing once to make a memory")
+        if paths.empty() and not paths.writable():
+            raise ReadOnlyError(f"{paths.directory} cannot be written, so {paths.shown} cannot be made; choose another")
         self._writer: Writer | None = None
         self._anchor: Anchor | None = None
         if not read_only and paths.writable():
@@ -96,8 +98,10 @@ class OpenFile:
         """Close the file; a store that is closed twice stays closed."""
         if not self._closed:
             self._closed = True
-            self._shut()
-            self._files.remove_private()
+            # What a fork inherited and did not use was let go of already.
+            if self._pid == os.getpid():
+                self._shut()
+                self._files.remove_private()
 
     def _shut(self) -> None:
         self._pool.close()

@@ -1,0 +1,148 @@
+"""The roles that other code may play: Protocols whose method names existing classes already have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from agentmem.types.log import Batch, Codes, Columns, Head, Record, Watermark
+from agentmem.types.nouns import Crystal, Namespace, PlanningContext
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """Texts to vectors. sentence-transformers and model2vec models are encoders as they are."""
+
+    def encode(self, sentences: list[str]) -> Any:
+        """float array [len(sentences), d]; row i depends on sentences[i] alone."""
+        ...
+
+
+class Policy(Protocol):
+    """Chooses the next action."""
+
+    def act(self, observation: Any, context: PlanningContext | None) -> Any: ...
+
+
+class Store(Protocol):
+    """Keeps the log and what was made from it. One writer at a time, any number of readers, many processes.
+
+    Every method is atomic and thread-safe. The contract is `agentmem.testing.StoreContract`.
+    """
+
+    path: str
+
+    def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
+        """Log records in one transaction and return them with their positions; they are durable on return.
+
+        A record whose (namespace, key) is already logged with the same content is returned as it was first logged, and
+        nothing is added; other content, or a key that was erased, raises KeyConflictError. blobs: sha256 hex -> bytes.
+        """
+        ...
+
+    def head(self) -> Head: ...
+
+    def read(self, positions: Sequence[int]) -> list[Record]:
+        """The records at these positions, in the order asked; NotFoundError names a position that is not there."""
+        ...
+
+    def scan(
+        self,
+        namespace: Namespace | None = None,
+        after: int = 0,
+        upto: int | None = None,
+        episode: str | None = None,
+        types: Sequence[str] | None = None,
+    ) -> Iterator[Record]:
+        """Records with after < position <= upto in log order, of one namespace or (None) of all. `terms` is not
+        filled.
+        """
+        ...
+
+    def keyed(self, namespace: Namespace, key: str) -> Record | None: ...
+
+    def blob(self, digest: str) -> bytes: ...
+
+    def namespaces(self) -> list[Namespace]: ...
+
+    def names(self) -> dict[int, str]:
+        """Name ids of Columns.episode and Columns.actor -> the name."""
+        ...
+
+    def columns(self, namespace: Namespace, after: int = 0) -> Columns: ...
+
+    def postings(self, namespace: Namespace, terms: Iterable[str], after: int = 0) -> dict[str, np.ndarray]:
+        """term -> sorted int64 index rows (position << PASSAGE_BITS | passage) with position > after; absent terms
+        left out.
+        """
+        ...
+
+    def watermark(self, namespace: Namespace) -> Watermark: ...
+
+    def publish(self, namespace: Namespace, batch: Batch, expected: int) -> bool:
+        """Store a batch and its watermark together; False, and nothing stored, if the watermark is no longer
+        `expected`.
+        """
+        ...
+
+    def crystals(self, namespace: Namespace, after: int = 0) -> list[tuple[int, Crystal]]:
+        """(serial, crystal) in the order published, serial > after. See `generation` for when to start again."""
+        ...
+
+    def retirements(self, namespace: Namespace, after: int = 0) -> list[tuple[int, str, int]]:
+        """(serial, crystal id, position) of retirements, in the order published."""
+        ...
+
+    def codes(self, namespace: Namespace, encoder: str, after: int = 0) -> list[tuple[int, Codes]]: ...
+
+    def encoders(self, namespace: Namespace) -> list[str]:
+        """Ids of the encoders that have codes here."""
+        ...
+
+    def add_codes(self, namespace: Namespace, encoder: str, codes: Sequence[Codes]) -> None:
+        """Codes of crystals already published, by another encoder; replaces that encoder's codes of the same
+        crystals.
+        """
+        ...
+
+    def discard(self, namespace: Namespace) -> None:
+        """Drop every crystal, code and watermark of a namespace; the log stays. Bumps its generation."""
+        ...
+
+    def generation(self, namespace: Namespace) -> int:
+        """Rises whenever something other than appending happened to what a reader may have cached."""
+        ...
+
+    def archive(self, upto: int) -> int:
+        """Move records up to a position into compressed blocks; returns how many moved. Reading does not change."""
+        ...
+
+    def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
+        """Replace text and body of logged steps: retention's way to let go of text. Positions, keys and order stay."""
+        ...
+
+    def erase(self, positions: Sequence[int]) -> None:
+        """Physically remove records, their lexical rows, unshared blobs and every crystal of their namespaces."""
+        ...
+
+    def residue(self, needles: Sequence[bytes]) -> list[str]:
+        """Where any of these byte strings still stands in the store's files, in words; [] if nowhere."""
+        ...
+
+    def setting(self, name: str) -> str | None: ...
+
+    def verify(self) -> tuple[list[str], dict[str, int]]:
+        """Every problem found, and counts of what was checked."""
+        ...
+
+    def sizes(self) -> dict[str, int]:
+        """Bytes by part, and `total` of all its files."""
+        ...
+
+    def backup(self, path: str) -> None:
+        """A consistent copy at a path that does not exist yet, while others go on writing."""
+        ...
+
+    def close(self) -> None: ...
