@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -29,6 +30,7 @@ from agentmem.words import content_stems
 
 VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
+NEWEST = 1_000  # keys of which the newest claim is remembered
 JUDGED = 2_000  # characters of a step by which its vocabulary is judged
 CODED = 256  # tokens of neighbouring short steps that share one code
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
@@ -74,7 +76,9 @@ class Crystallizer:
         self._topics = Topics()
         self._open: dict[str, _Open] = {}
         self._units: dict[str, Crystal] = {}
-        self._waiting: dict[str, dict[str, tuple[int, str]]] = {}  # what those units claim: key -> (position, value)
+        self._newest: dict[
+            str, tuple[int, int]
+        ] = {}  # key heard of lately -> (position, hash of the value) last claimed
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
@@ -103,7 +107,7 @@ class Crystallizer:
             "quota": {layer.value: quota.to_state() for layer, quota in self._quota.items()},
             "topics": self._topics.to_state(),
             "units": [unit.model_dump(mode="json") for unit in self._units.values()],
-            "waiting": self._waiting,
+            "newest": self._newest,
             "open": [
                 [name, segment.segmenter.to_state(), [step.position for step in segment.steps]]
                 for name, segment in self._open.items()
@@ -116,10 +120,7 @@ class Crystallizer:
         self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}
         self._topics = Topics.from_state(known["topics"])
         self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}
-        self._waiting = {
-            unit: {key: (position, value) for key, (position, value) in said.items()}
-            for unit, said in known["waiting"].items()
-        }
+        self._newest = {key: (position, value) for key, (position, value) in known["newest"].items()}
         for name, segmenter, positions in known["open"]:
             self._open[name] = _Open(Segmenter.from_state(segmenter), self._read(positions))
 
@@ -153,9 +154,8 @@ class Crystallizer:
         assert unit is not None
         self._sealed.append(Sealed(unit, tuple(steps)))
         self._units[unit.id] = unit
-        said = self._waiting[unit.id] = {}
         for claim, source in _claims_of(sources):
-            said[claim.key] = (source.position, claim.value)
+            self._hear(claim, source)
             self._update(claim, source, unit, born)
         for topic in self._topics.add(unit.id, signature(steps)):
             self._cluster(topic.label, topic.units, born)
@@ -198,8 +198,6 @@ class Crystallizer:
 
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
         units = [self._units.pop(unit_id) for unit_id in unit_ids]
-        for unit in units:
-            del self._waiting[unit.id]
         positions = sorted({step_position(step) for unit in units for step in unit.sources})
         sources = [_source(step) for step in self._read(positions)]
         tokens = sum(unit.tokens for unit in units)
@@ -228,15 +226,23 @@ class Crystallizer:
             covers = (spans[0].position, spans[-1].position)
             self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, None)
 
+    def _hear(self, claim: Claim, source: Source) -> None:
+        known = self._newest.pop(claim.key, (0, 0))
+        self._newest[claim.key] = max(known, (source.position, _hash(claim.value)))
+        if len(self._newest) > NEWEST:
+            del self._newest[next(iter(self._newest))]
+
     def _outdated(self, claim: Claim, source: Source) -> bool:
-        """Whether a unit that waits for its cluster claims something newer of the same key."""
-        waiting = (said.get(claim.key) for said in self._waiting.values())
-        return any(other is not None and other[0] > source.position and other[1] != claim.value for other in waiting)
+        """Whether a later step is known to claim something else of the same key."""
+        position, value = self._newest.get(claim.key, (0, 0))
+        return position > source.position and value != _hash(claim.value)
 
     def _update(self, claim: Claim, source: Source, unit: Crystal, born: int) -> None:
         """A newer value retires the live atom of its key."""
         known = self._live.get(claim.key)
         if known is None or known.value == claim.value or known.spans[-1].position >= source.position:
+            return
+        if self._outdated(claim, source):
             return
         self._retired[known.id] = born
         del self._live[claim.key]
@@ -314,6 +320,10 @@ def _source(step: Record) -> Source:
 def _time(step: Record) -> datetime | None:
     at = json.loads(step.body).get("at")
     return datetime.fromisoformat(at) if at else None
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
 def _whole(sources: Sequence[Source]) -> tuple[Span, ...]:

@@ -6,9 +6,13 @@ enough is logged for crystals of every layer to form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from itertools import accumulate
+from math import exp
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ from hypothesis import strategies as st
 
 from agentmem import Crystal, Memory
 from agentmem.memory import EpisodeWriter
+from agentmem.salience.pieces import surprisals
 from agentmem.testing import FakeClock
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -158,6 +163,45 @@ def long_log(blocks_: int = 24, repeat: int = 12) -> Log:
             for n in range(blocks_)
         ]
     )
+
+
+FACTS = (
+    "By the way, I live in {city} now.",
+    "My favorite color is {color}, as you know.",
+    "I work as a {job} these days.",
+    "My sister's name is {name}.",
+    "The invoice number is {n}.",
+)
+JOBS = ("baker", "pilot", "nurse", "mason", "clerk")
+NAMES = ("Mira", "Oda", "Ravi", "Tove", "Ines")
+
+
+def chat(messages: int, seed: int = 0, episode: str = "chat") -> Iterator[dict[str, Any]]:
+    """What `log` takes: a user and an assistant who talk in words as frequent as in English, and now and then a fact.
+
+    A message is 45 tokens on average, and compresses about as well as real conversation does.
+    """
+    words, rng = _vocabulary(), random.Random(f"{seed} {episode}")
+    for number in range(messages):
+        said = [_sentence(rng, words) for _ in range(rng.randrange(2, 5))]
+        if number % 12 == 4:
+            n = number // 12
+            fact = FACTS[n % len(FACTS)]
+            picked = [choices[rng.randrange(5)] for choices in (CITIES, JOBS, NAMES)]
+            values = dict(zip(("city", "job", "name"), picked, strict=True))
+            said.insert(1, fact.format(n=10_000 + number, color=COLORS[rng.randrange(3)], **values))
+        yield {"text": " ".join(said), "kind": "message", "actor": ("user", "assistant")[number % 2]}
+
+
+def _sentence(rng: random.Random, words: tuple[list[str], list[float]]) -> str:
+    picked = rng.choices(words[0], cum_weights=words[1], k=rng.randrange(7, 15))
+    return " ".join(picked).capitalize() + rng.choice("...?!")
+
+
+@cache
+def _vocabulary() -> tuple[list[str], list[float]]:
+    table = surprisals()
+    return list(table), list(accumulate(exp(-nats) for nats in table.values()))
 
 
 def opened(path: Path | str = ":memory:", **settings: Any) -> Memory:

@@ -170,15 +170,16 @@ def _layers(live: Sequence[Crystal], logged: int) -> dict[Layer, LayerReport]:
 def stats(core: Core, namespace: Namespace) -> Stats:
     """See `Memory.stats`. Hold `core.lock`."""
     index = core.index(namespace)
-    steps = index.columns.type == STEP
+    columns = index.columns
+    steps = columns.type == STEP
     live = [crystal for crystal in index.crystals if index.exists(crystal, index.head)]
     sizes = core.store.sizes()
     logged = sum(int(core.index(other).columns.tokens.sum()) for other in core.store.namespaces())
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),
-        tokens=int(index.columns.tokens[steps].sum()),
-        layers=_layers(live, int(index.columns.tokens[steps].sum())),
+        tokens=int(columns.tokens[steps].sum()),
+        layers=_layers(live, int(columns.tokens[steps].sum())),
         watermark=core.store.watermark(namespace).position,
         bytes=sizes,
         bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, logged) * 1e6,

@@ -53,9 +53,11 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
     allowed = _allowed(query, view)
     if query.layers is not None:
+        if not _found(match, np.zeros(0), similarity, allowed):
+            return []
         return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
     signals = step_signals(query.cue, view, match, similarity)
-    if not _found(match, signals, similarity, allowed):
+    if not _found(match, signals["name"], similarity, allowed):
         return []
     steps = _Steps(query, view, texts, signals, allowed, packer.hopeless)
     return packer.fill(iter(steps), steps.partner)
@@ -70,9 +72,9 @@ def _allowed(query: Query, view: View) -> np.ndarray:
     return np.asarray(np.array(fits, bool)[view.episode])
 
 
-def _found(match: Match, signals: dict[str, np.ndarray], similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
+def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
     """Whether any allowed step shares a word, an episode name or a meaning with the cue."""
-    said = bool(match.counts) or bool(signals["name"].any())
+    said = bool(match.counts) or bool(named.any())
     alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
     return bool(allowed.any()) and (said or alike)
 

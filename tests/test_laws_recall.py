@@ -1,0 +1,344 @@
+"""The laws of recall, as properties over generated logs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+from strategies import CUES, Said, all_crystals, blocks, expand, logs, long_log, opened, played, texts
+
+from agentmem import Crystal, EncoderError, Layer, Memory, PlanningContext
+from agentmem.condense import MARK
+from agentmem.decay import log_decay
+from agentmem.index import step_id
+from agentmem.recall import Weights
+from agentmem.testing import FakeClock, HashEncoder
+from agentmem.tokens import count
+from agentmem.types import Record
+
+BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
+LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
+ENCODERS = st.sampled_from((None, HashEncoder(32)))
+LONG = long_log()
+
+
+def few(examples: int) -> settings:
+    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def crystallized(said: Sequence[Said], path: Path | str = ":memory:", **options: Any) -> Memory:
+    memory = played(said, path, **options)
+    memory.crystallize()
+    return memory
+
+
+def shown(context: PlanningContext) -> Any:
+    """All of a context that a caller can see."""
+    return context.model_dump(), context.vectors.tolist(), context.ages.tolist()
+
+
+def records(memory: Memory) -> list[Record]:
+    return list(memory._core.store.scan(memory.namespace))
+
+
+def asked(memory: Memory, cues: Sequence[str] = CUES, **options: Any) -> list[Any]:
+    return [shown(memory.recall(cue, 200, layers=layers, **options)) for cue in cues for layers in (None, ("unit",))]
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A new path each time."""
+    return lambda: tmp_path_factory.mktemp("law") / "agent.mem"
+
+
+class TestRecallWritesNothing:
+    @few(10)
+    @given(logs(3), st.sampled_from(CUES), BUDGETS, LAYERS, ENCODERS)
+    def test_and_the_same_question_has_the_same_answer(
+        self, path: Callable[[], Path], said: Any, cue: str, budget: int, layers: Any, encoder: Any
+    ) -> None:
+        file = path()
+        with crystallized(said, file, encoder=encoder) as memory:
+            logged, crystals = records(memory), all_crystals(memory)
+            first = shown(memory.recall(cue, budget, layers=layers))
+            other = shown(memory.recall("order status", 100))
+            assert shown(memory.recall(cue, budget, layers=layers)) == first
+            assert (records(memory), all_crystals(memory)) == (logged, crystals)
+        for read_only in (True, False):
+            with opened(file, encoder=encoder, read_only=read_only) as memory:
+                assert shown(memory.recall("order status", 100)) == other
+                assert shown(memory.recall(cue, budget, layers=layers)) == first
+
+    @few(8)
+    @given(logs(3), st.sampled_from(CUES[:6]), st.integers(0, 400))
+    def test_an_episodes_recall_is_the_same_and_leaves_one_record(self, said: Any, cue: str, budget: int) -> None:
+        with crystallized(said) as memory:
+            episode = memory.episode()
+            before = memory.head().position
+            plain = memory.recall(cue, budget)
+            context = episode.recall(cue, budget)
+            assert [(h.id, h.text, h.score, h.age) for h in context.hits] == [
+                (h.id, h.text, h.score, h.age) for h in plain.hits
+            ]
+            assert context.text == plain.text
+            (record,) = memory._core.store.scan((), after=before)
+            assert (record.type, record.text, record.episode) == ("recall", cue, episode.id)
+
+
+COUNTERS: dict[str, Callable[[str], int]] = {
+    "default": count,
+    "characters": len,
+    "words": lambda text: len(text.split()),
+    "lines": lambda text: len(text.splitlines()),
+    "bytes, and two for a message": lambda text: len(text.encode()) + 2,
+    "a constant": lambda text: 7,
+}
+
+
+class TestAPlanningContext:
+    @few(25)
+    @given(logs(2), st.sampled_from(CUES), BUDGETS, st.sampled_from(sorted(COUNTERS)), LAYERS, st.booleans())
+    def test_never_exceeds_its_budget_by_the_callers_own_counter(
+        self, said: Any, cue: str, budget: int, counter: str, layers: Any, marks: bool
+    ) -> None:
+        counting = COUNTERS[counter]
+        with crystallized(said) as memory:
+            context = memory.recall(cue, budget, count_tokens=counting, layers=layers, marks=marks)
+            assert context.tokens == (counting(context.text) if context.text else 0)
+            assert context.tokens <= budget
+            assert bool(context.text) == bool(context.hits)
+
+    @few(12)
+    @given(st.lists(blocks(3), min_size=1, max_size=4).map(expand), texts(), st.integers(0, 200), st.booleans())
+    def test_nor_does_that_of_an_episode_with_a_goal(self, said: Any, goal: str, budget: int, long: bool) -> None:
+        with crystallized(said) as memory:
+            episode = memory.episode(goal=goal * 40 if long else goal)
+            context = episode.recall(CUES[0], budget)
+            assert context.tokens <= budget
+            assert context.tokens == (count(context.text) if context.text else 0)
+
+    @few(12)
+    @example(LONG, CUES[0], 2000, ("unit", "cluster", "atom"))
+    @example(LONG, CUES[0], 2000, None)
+    @given(logs(3), st.sampled_from(CUES), BUDGETS, LAYERS)
+    def test_tells_one_story_once_in_the_order_of_time(self, said: Any, cue: str, budget: int, layers: Any) -> None:
+        with crystallized(said) as memory:
+            made = {crystal.id: crystal for crystal in all_crystals(memory)}
+            context = memory.recall(cue, budget, layers=layers)
+            told: set[str] = set()
+            for hit in context.hits:
+                own = {hit.id} if hit.layer == "step" else told_by(made, made[hit.id])
+                assert not own & told
+                told |= own
+            assert len({hit.text for hit in context.hits}) == len(context.hits)
+            for section in context.sections:
+                positions = [hit.position for hit in context.hits if hit.section == section]
+                assert positions == sorted(positions)
+
+    @few(15)
+    @given(logs(1), st.sampled_from(CUES[:6]), st.integers(64, 200))
+    def test_never_drops_silently_what_was_found(self, said: Any, cue: str, budget: int) -> None:
+        with crystallized(said) as memory:
+            if memory.recall(cue, 100_000).hits:
+                assert memory.recall(cue, budget).hits
+
+    @few(10)
+    @given(logs(3), st.sampled_from(CUES), BUDGETS)
+    def test_shows_of_every_hit_what_stands_in_the_step(self, said: Any, cue: str, budget: int) -> None:
+        with crystallized(said) as memory:
+            text_of = {step.id: step.text for step in memory.steps()}
+            for hit in memory.recall(cue, budget).hits:
+                assert hit.layer == "step"
+                assert hit.span is not None
+                assert hit.text == text_of[hit.id][hit.span[0] : hit.span[1]]
+                assert hit.text or not text_of[hit.id]
+
+
+class TestRecalledTextIsNotLearnedAgain:
+    @few(10)
+    @given(logs(2), st.sampled_from(CUES[:5]), st.integers(1, 3))
+    def test_no_crystal_holds_it(self, said: Any, cue: str, times: int) -> None:
+        with crystallized(said) as memory:
+            with memory.episode() as episode:
+                context = episode.recall(cue, 150)
+                assume(context.hits)
+                for _ in range(times):
+                    episode.say("assistant", "As I remember:\n" + "\n".join(hit.text for hit in context.hits))
+            recalled = {step.position: step.recalled for step in memory.steps(episode.id)}
+            assert any(recalled.values()) or all(len(hit.text.split()) < 8 for hit in context.hits)
+            for crystal in all_crystals(memory):
+                for at, start, end in crystal.spans:
+                    assert all(end <= first or last <= start for first, last in recalled.get(at, ()))
+
+
+class TestDecayLowersAndNeverDeletes:
+    @few(8)
+    @example(LONG, CUES[0])
+    @given(logs(3), st.sampled_from(CUES[:5]))
+    def test_age_is_counted_in_tokens_and_lowers_the_score_by_the_formula(self, said: Any, cue: str) -> None:
+        with crystallized(said) as memory:
+            steps = list(memory.steps())
+            since = {step.id: sum(later.tokens for later in steps[n + 1 :]) for n, step in enumerate(steps)}
+            context = memory.recall(cue, 600)
+            for hit in context.hits:
+                assert hit.age == since[hit.id]
+                expected = Weights().decay * float(log_decay(hit.age))
+                assert hit.reasons.get("decay", 0.0) == pytest.approx(expected, abs=1e-3)
+            assert context.ages.tolist() == [hit.age for hit in context.hits]
+
+    def test_what_is_very_old_is_found_all_the_same(self) -> None:
+        with opened() as memory:
+            episode = memory.episode()
+            episode.say("user", "The spare key lies under the geranium pot.")
+            for start in range(0, 6000, 500):
+                episode.log_many([f"Line {n}: the ferry left with {n} passengers." for n in range(start, start + 500)])
+            memory.crystallize()
+            (best, *_) = sorted(memory.recall("Where is the spare key?", 200).hits, key=lambda hit: -hit.score)
+            assert best.text == "The spare key lies under the geranium pot."
+            assert best.age > 60_000
+
+    def test_each_recorded_use_slows_it(self) -> None:
+        with opened() as memory:
+            episode = memory.episode()
+            episode.log("The spare key lies under the geranium pot.")
+            episode.log_many([f"Line {n}: the ferry left with {n} passengers." for n in range(300)])
+            fading = []
+            for _ in range(4):
+                hits = episode.recall("spare key geranium", 60).hits
+                fading.append(next(hit.reasons["decay"] for hit in hits if "geranium" in hit.text))
+            assert fading == sorted(set(fading))
+
+
+class TestTextStandsAtTheEdge:
+    values = st.recursive(
+        st.none() | st.booleans() | st.integers(-(2**60), 2**60) | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=20),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+        max_leaves=8,
+    )  # fmt: skip
+
+    @few(40)
+    @given(texts(), values, st.dictionaries(st.text(min_size=1, max_size=5), st.binary(max_size=40), max_size=2))
+    def test_raw_values_ride_along_unchanged(self, text: str, value: Any, blobs: dict[str, bytes]) -> None:
+        with _shared() as memory:
+            step = memory.episode(id="raw").log(text, data=value, blobs=blobs)
+            (again,) = [memory.step(step.id)]
+            assert (again.text, again.data) == (text, value)
+            assert {name: memory.blob(digest) for name, digest in again.blobs.items()} == blobs
+            assert again == step
+
+    @few(10)
+    @given(st.lists(st.none() | st.datetimes(timezones=st.just(None) | st.timezones()), min_size=1, max_size=8))
+    def test_log_order_is_the_time_that_counts(self, times: list[datetime | None]) -> None:
+        with opened() as memory:
+            with memory.episode() as episode:
+                for number, at in enumerate(times):
+                    episode.log(f"The red door was seen {number} times.", at=at)
+            iso = [at and at.isoformat() for at in times]
+            assert [step.at and step.at.isoformat() for step in memory.steps()] == iso
+            context = memory.recall("red door seen", 2000)
+            assert [hit.position for hit in context.hits] == sorted(hit.position for hit in context.hits)
+            assert len(context.hits) == len(times)
+
+
+class Failing:
+    id = "failing"
+
+    def encode(self, sentences: list[str]) -> np.ndarray:
+        raise RuntimeError("no model here")
+
+
+class TestVectorsBelongToOneEncoder:
+    @few(6)
+    @example(LONG)
+    @given(logs(4))
+    def test_a_changed_encoder_gives_what_it_would_have_given_from_the_start(
+        self, path: Callable[[], Path], said: Any
+    ) -> None:
+        file, one, other = path(), HashEncoder(32, seed=1), HashEncoder(48, seed=2)
+        with crystallized(said, file, encoder=one):
+            pass
+        with opened(file, encoder=other) as memory, crystallized(said, encoder=other) as fresh:
+            memory.crystallize()
+            assert _without_version(asked(memory)) == _without_version(asked(fresh))
+            assert len(memory._core.store.encoders(())) <= 2
+        with opened(file, encoder=one) as memory, crystallized(said, encoder=one) as fresh:
+            assert _without_version(asked(memory)) == _without_version(asked(fresh))
+
+    @few(6)
+    @given(logs(2), st.sampled_from(CUES[:5]))
+    def test_before_it_has_caught_up_recall_is_never_silently_empty(
+        self, path: Callable[[], Path], said: Any, cue: str
+    ) -> None:
+        file = path()
+        with crystallized(said, file, encoder=HashEncoder(32, seed=1)) as memory:
+            found = bool(memory.recall(cue, 300).hits)
+        with opened(file, encoder=None) as memory:
+            lexical = bool(memory.recall(cue, 300).hits)
+            assert memory.recall(cue, 300).vectors.shape == (len(memory.recall(cue, 300).hits), 0)
+        with opened(file, encoder=HashEncoder(32, seed=2)) as memory:
+            assert bool(memory.recall(cue, 300).hits) or not lexical
+            assert found or not lexical
+
+    def test_an_encoder_that_fails_fails_loudly_and_the_log_is_safe(self) -> None:
+        with opened(encoder=Failing()) as memory:
+            episode = memory.episode(id="e")
+            episode.log("The red door is open.")
+            with pytest.raises(EncoderError, match="no model here"):
+                episode.recall("red door")
+            episode.end()
+            with pytest.raises(EncoderError, match="no model here"):
+                memory.crystallize()
+            assert [step.text for step in memory.steps()] == ["The red door is open."]
+            assert memory.verify().ok
+
+
+# ---- what the laws speak of --------------------------------------------------------------------------------------
+
+
+def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
+    """The steps a crystal was made from, through all layers."""
+    below = (made.get(source) for source in crystal.sources)
+    return set().union(
+        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below))
+    )
+
+
+def told_by(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
+    """The steps whose story a crystal tells: an atom tells that of the steps its words come from."""
+    if crystal.layer is Layer.ATOM:
+        return {step_id(span.position) for span in crystal.spans}
+    return steps_under(made, crystal)
+
+
+def _unmarked(text: str) -> str:
+    return text.replace(MARK, "").replace("\n", "")
+
+
+def _as_of(crystals: Sequence[Crystal], position: int) -> list[Crystal]:
+    """As they were seen then: what retired them later was not known."""
+    later = (c.retired is not None and c.retired > position for c in crystals)
+    return [c.model_copy(update={"retired": None}) if gone else c for c, gone in zip(crystals, later, strict=True)]
+
+
+def _without_version(contexts: Sequence[Any]) -> list[Any]:
+    return [({**dump, "store_version": ""}, *rest) for dump, *rest in contexts]
+
+
+class _shared:
+    """One memory for many examples that only append."""
+
+    memory: Memory | None = None
+
+    def __enter__(self) -> Memory:
+        if _shared.memory is None:
+            _shared.memory = opened(clock=FakeClock())
+        return _shared.memory
+
+    def __exit__(self, *_: object) -> None: ...

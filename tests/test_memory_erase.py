@@ -1,0 +1,183 @@
+"""Erasing: gone from the file, from crystals and from recall."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strategies import all_crystals, opened
+
+from agentmem import InvalidInputError, Layer, Memory, NotFoundError
+from agentmem.errors import (
+    KeyConflictError,
+)
+from agentmem.memory import EpisodeWriter
+
+SECRET = "The vault opens with seven four one nine, said Ann."
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "agent.mem"
+
+
+@pytest.fixture
+def memory(file: Path) -> Iterator[Memory]:
+    with opened(file) as memory:
+        yield memory
+
+
+@pytest.fixture
+def episode(memory: Memory) -> EpisodeWriter:
+    return memory.episode(goal="open the red door", id="door", agent="ada")
+
+
+def said(memory: Memory, cue: str = "red door", **options: Any) -> list[str]:
+    return [hit.text for hit in memory.recall(cue, **options).hits]
+
+
+# ---- erasing -----------------------------------------------------------------------------------------------------
+
+
+def anywhere(file: Path, needle: str) -> list[str]:
+    """Names of the memory's files that hold these bytes."""
+    return [name for name in os.listdir(file.parent) if needle.encode() in (file.parent / name).read_bytes()]
+
+
+@pytest.fixture
+def secretive(file: Path) -> Iterator[Memory]:
+    """Two episodes; one step about Ann in each, which is recalled in a third."""
+    with opened(file) as memory:
+        for name in ("house", "garden"):
+            with memory.episode(id=name, goal=f"look at the {name}") as episode:
+                episode.say(
+                    "Ann",
+                    f"{SECRET} In the {name}.",
+                    subjects=["ann"],
+                    key=f"{name} key",
+                    blobs={"b": name.encode() * 9},
+                )
+                episode.log_many([f"The red door {n} of the {name} is open." for n in range(5)])
+        with memory.episode(id="later") as episode:
+            episode.recall("vault opens with")
+        yield memory
+
+
+@pytest.mark.parametrize(
+    ("given", "steps", "left"),
+    [
+        ({"subject": "ann"}, 2, 10),
+        ({"episode": "house"}, 6, 6),
+        ({"steps": "first"}, 1, 11),
+        ({"namespace": ()}, 12, 0),
+    ],
+    ids=str,
+)
+def test_erasing_reaches_the_file_and_everything_derived(
+    secretive: Memory, file: Path, given: dict[str, Any], steps: int, left: int
+) -> None:
+    memory = secretive
+    first = next(iter(memory.steps()))
+    if given.get("steps") == "first":
+        given = {"steps": [first.id]}
+    gone = "In the house"
+    dry = memory.erase(**given, dry_run=True)
+    assert (dry.dry_run, dry.steps, dry.residue) == (True, steps, ())
+    assert dry.crystals > 0
+    assert memory.step(first.id).text == first.text
+    assert anywhere(file, gone)
+    report = memory.erase(**given)
+    assert report.model_dump(exclude={"dry_run"}) == dry.model_dump(exclude={"dry_run"})
+    assert len(list(memory.steps())) == left
+    assert anywhere(file, gone) == []
+    assert anywhere(file, "househousehouse") == []
+    with pytest.raises(NotFoundError, match="no step"):
+        memory.step(first.id)
+    with pytest.raises(NotFoundError, match="blob"):
+        memory.blob(first.blobs["b"])
+    assert gone not in "".join(crystal.text for crystal in all_crystals(memory))
+    assert gone not in memory.recall("vault opens seven").text
+    shown = [json.loads(r.body)["steps"] for r in memory._core.store.scan(types=["recall"])]
+    assert all(first.position not in steps for steps in shown)
+    assert memory.verify().ok
+    with pytest.raises(KeyConflictError, match="erased"):
+        memory.episode(id="other").log(first.text, key="house key")
+
+
+def test_what_erasing_leaves_is_what_crystallizing_the_rest_gives(secretive: Memory) -> None:
+    secretive.erase(subject="ann")
+    erased = all_crystals(secretive)
+    secretive._core.store.discard(())
+    secretive.crystallize()
+    assert all_crystals(secretive) == erased
+    assert {c.layer for c in erased} == {Layer.UNIT}
+
+
+def test_an_erased_memory_goes_on_working(file: Path, secretive: Memory) -> None:
+    secretive.erase(episode="house")
+    secretive.erase(steps=[next(iter(secretive.steps("garden"))).id])
+    with secretive.episode(id="after") as episode:
+        episode.log("The red door is blue now.")
+        assert "blue" in episode.recall("red door blue").text
+    with secretive.episode(id="garden") as episode:
+        episode.log("The garden is green.")
+    secretive.close()
+    with opened(file) as memory:
+        assert "blue" in memory.recall("red door blue").text
+        assert [e.id for e in memory.episodes()] == ["garden", "later", "after"]
+        with pytest.raises(KeyConflictError, match="'house'.*erased"):
+            memory.episode(id="house")
+        assert memory.episode().id == "episode-4"
+
+
+def test_residue_says_where_erased_text_still_stands(memory: Memory) -> None:
+    one = memory.episode(id="one").log(SECRET)
+    memory.episode(id="two").log(f"Ann again: {SECRET}")
+    report = memory.erase(steps=one.id)
+    assert report.residue
+    assert all("agent.mem" in place for place in report.residue)
+
+
+def test_erasing_in_a_namespace_leaves_the_others_alone(memory: Memory) -> None:
+    alice, bob = memory.scoped("alice"), memory.scoped("bob", read=[("alice",)])
+    with alice.episode() as episode:
+        step = episode.log(SECRET, subjects=["ann"])
+    with bob.episode(id="bob") as episode:
+        episode.log("The vault is blue.", subjects=["ann"])
+        assert SECRET in episode.recall("vault").text
+    before = all_crystals(bob)
+    with pytest.raises(NotFoundError, match="no step"):
+        bob.erase(steps=[step.id])
+    assert alice.erase(subject="ann").steps == 1
+    assert said(bob, "vault") == ["The vault is blue."]
+    assert all_crystals(bob) == before
+    with bob.episode(id="bob") as episode:  # which was told what is no longer there
+        episode.log("The vault is open.")
+    assert bob.erase(namespace=("bob",)).steps == 2
+    assert bob.erase(namespace=("nobody",)).steps == 0
+    assert memory.verify().ok
+
+
+@pytest.mark.parametrize(
+    ("given", "error", "message"),
+    [
+        ({}, InvalidInputError, "exactly one of subject, episode, steps, namespace"),
+        ({"subject": "ann", "episode": "door"}, InvalidInputError, "exactly one"),
+        ({"episode": "nowhere"}, NotFoundError, "'nowhere'"),
+        ({"namespace": "acme"}, InvalidInputError, "'acme'"),
+    ],
+)
+def test_what_is_not_there_cannot_be_erased(
+    memory: Memory, episode: EpisodeWriter, given: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    episode.log("The red door is open.")
+    head = memory.head()
+    for dry_run in (True, False):
+        with pytest.raises(error, match=message):
+            memory.erase(**given, dry_run=dry_run)
+    assert memory.erase(subject="nobody").steps == 0
+    assert memory.head() == head
