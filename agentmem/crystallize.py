@@ -78,7 +78,7 @@ class Crystallizer:
         self._units: dict[str, Crystal] = {}
         self._newest: dict[
             str, tuple[int, int]
-        ] = {}  # key heard of lately -> (position, hash of the value) last claimed
+        ] = {}  # key -> (position, hash of the value) of its newest claim
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
