@@ -31,10 +31,10 @@ demo: $(STAMP)
 	@$(BIN)/agentmem demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -m ""
+	@$(BIN)/python -m pytest -n auto -m ""
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

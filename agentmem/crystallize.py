@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import Any
 
 from agentmem.claims import Claim, claims
-from agentmem.condense import Quota, Salience, Source, render
+from agentmem.condense import MARK, Quota, Salience, Source, render
 from agentmem.errors import CondenseError
 from agentmem.index import step_id, step_position
 from agentmem.segment import Segmenter, passages
@@ -189,11 +189,13 @@ class Crystallizer:
     def _condensed(self, sources: Sequence[Source], budget: int) -> str:
         assert self._condenser is not None
         try:
-            text = self._condenser([source.text for source in sources])
+            text = self._condenser([_learnable(source) for source in sources])
         except Exception as error:
             raise CondenseError(f"the condenser failed on {len(sources)} steps: {error!r}; the log is safe") from error
         if not isinstance(text, str):
             raise CondenseError(f"the condenser returned {type(text).__name__}, not str; the log is safe")
+        if not text.isascii() and text != text.encode("utf-8", "replace").decode():
+            raise CondenseError(f"the condenser returned a lone surrogate in {text[:80]!r}; the log is safe")
         return truncate(text, budget)
 
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
@@ -315,6 +317,14 @@ def chunks(steps: Sequence[Record], size: int = CODED) -> Iterator[tuple[int, in
 def _source(step: Record) -> Source:
     skip = tuple((int(start), int(end)) for start, end in json.loads(step.body).get("recalled", ()))
     return Source(step.position, step.kind or "", step.actor, step.text, skip)
+
+
+def _learnable(source: Source) -> str:
+    """A step's text for a condenser of the user's own: recalled text is left out, as ours leaves it out."""
+    text, at = "", 0
+    for start, end in source.skip:
+        text, at = f"{text}{source.text[at:start]}{MARK if end > start else ''}", end
+    return text + source.text[at:]
 
 
 def _time(step: Record) -> datetime | None:

@@ -71,8 +71,9 @@ def _fitting(text: str, start: int, end: int, limit: int, room: int) -> Iterator
     """Spans packed by the sum of their parts to `room`, and again to less where together they count over the limit."""
     packed: list[list[int]] = []
     _pack(text, start, end, 0, room, packed)
-    for begin, stop, cost in packed:
-        if 2 * cost > limit and room > 1 and stop - begin > 1 and count(text[begin:stop]) > limit:
+    for begin, stop, _ in packed:
+        part = text[begin:stop]
+        if room > 1 and len(part) > 1 and not _surely_fits(part, limit) and count(part) > limit:
             yield from _fitting(text, begin, stop, limit, room * 7 // 8)
         else:
             yield begin, stop
@@ -87,7 +88,8 @@ def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[
         if packed and packed[-1][2] + cost + last <= limit:
             packed[-1][1:] = [stop, packed[-1][2] + cost]
             continue
-        cost = max(cost, _cost(text, begin, stop, limit, alone=True))
+        if begin and text[begin - 1] == " ":
+            cost = max(cost, _cost(text, begin, stop, limit, alone=True))
         if cost + last > limit and not inside:
             _pack(text, begin, stop, level + 1, limit, packed)
         else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -156,7 +157,7 @@ class TestCrystalsAreSealedByLogPosition:
             atoms = [c for c in all_crystals(memory) if c.layer is Layer.ATOM and c.key is not None]
             for key in {atom.key for atom in atoms}:
                 own = [atom for atom in atoms if atom.key == key]
-                for earlier, later in zip(own, own[1:], strict=False):
+                for earlier, later in itertools.pairwise(own):
                     assert earlier.retired is not None
                     assert earlier.retired <= later.born
                     assert earlier.spans[-1].position < later.spans[-1].position
@@ -248,7 +249,7 @@ def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
     """The steps a crystal was made from, through all layers."""
     below = (made.get(source) for source in crystal.sources)
     return set().union(
-        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below))
+        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below, strict=False))
     )
 
 

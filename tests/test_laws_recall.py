@@ -306,7 +306,7 @@ def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
     """The steps a crystal was made from, through all layers."""
     below = (made.get(source) for source in crystal.sources)
     return set().union(
-        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below))
+        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below, strict=False))
     )
 
 

@@ -36,7 +36,7 @@ class Guard:
             self._runs.popitem(last=False)
 
     def repeated(self, text: str, kind: str, actor: str | None) -> tuple[Spans, list[int]]:
-        """([start, end) spans of a new step's text that repeat recalled text, positions of the steps they came from)."""
+        """([start, end) spans of a new step's text that repeat recalled text, positions of the steps they are from)."""
         if not self._runs or kind == "observation" or (actor or "").casefold() in _PEOPLE:
             return [], []
         found = [(match[0].casefold(), match.start(), match.end()) for match in _WORD.finditer(text)]

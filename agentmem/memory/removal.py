@@ -69,7 +69,7 @@ def erasable(core: Core, namespaces: Sequence[Namespace], subject: str) -> list[
 
 
 def with_events(core: Core, namespace: Namespace, positions: Sequence[int], episode: str | None) -> list[int]:
-    """Positions together with the records that quote them: recalls that showed them and, of a whole episode, its own."""
+    """Positions with the records that quote them: recalls that showed them and, of a whole episode, its own."""
     gone = set(positions)
     for record in core.store.scan(namespace, types=["recall"]):
         if (record.episode == episode and episode is not None) or gone & set(json.loads(record.body)["steps"]):

@@ -46,7 +46,7 @@ class Candidate:
 
 @dataclass
 class Packer:
-    """Fills one budget. `count` is the caller's counter; the sum over lines is kept, the whole is checked at the end."""
+    """Fills one budget. `count` is the caller's counter; lines are summed up, the whole is checked at the end."""
 
     budget: int
     count: CountTokens
