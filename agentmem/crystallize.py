@@ -76,9 +76,7 @@ class Crystallizer:
         self._topics = Topics()
         self._open: dict[str, _Open] = {}
         self._units: dict[str, Crystal] = {}
-        self._newest: dict[
-            str, tuple[int, int]
-        ] = {}  # key -> (position, hash of the value) of its newest claim
+        self._newest: dict[str, tuple[int, int]] = {}  # key -> (position, hash of the value) of its newest claim
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []

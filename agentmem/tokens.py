@@ -61,7 +61,7 @@ def count(text: str) -> int:
     if len(text) > _SLICE:
         parts = [text[i : i + _SLICE] for i in range(0, len(text), _SLICE)]
         return sum(map(count, parts)) + _CUT_MARGIN * len(parts)
-    tokens = sum(map(_costs().__getitem__, pieces(text)))
+    tokens = sum(map(_RUNS.__getitem__, _RUN.findall(text)))
     return tokens + (tokens + 8) // _SURCHARGE
 
 
@@ -123,6 +123,22 @@ def _fewest_parts(piece: str, whole: Set[str], characters: Mapping[str, int]) ->
                 best = fewest[start] + 1
         fewest.append(best)
     return fewest[-1]
+
+
+class _Runs(dict[str, int]):
+    """A word with the space before it and the line ends after it -> tokens of its pieces, of which few are cut."""
+
+    def __missing__(self, run: str) -> int:
+        cost = sum(map(_costs().__getitem__, pieces(run)))
+        if len(run) <= _REMEMBERED:
+            if len(self) >= _CACHED:
+                self.clear()
+            self[run] = cost
+        return cost
+
+
+_RUN = re.compile(r"\s*+\S++[\r\n]*+|\s++")
+_RUNS = _Runs()
 
 
 @cache

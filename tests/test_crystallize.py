@@ -49,7 +49,10 @@ def test_a_unit_is_born_with_the_step_that_begins_the_next_segment_or_with_the_e
         units = of(memory, Layer.UNIT)
         assert [unit.sources for unit in units] == [tuple(s.id for s in steps[:3]), tuple(s.id for s in steps[3:5])]
         assert [unit.born for unit in units] == [steps[3].position, steps[5].position]
-        assert [unit.covers for unit in units] == [(steps[0].position, steps[2].position), (steps[3].position, steps[4].position)]
+        assert [unit.covers for unit in units] == [
+            (steps[0].position, steps[2].position),
+            (steps[3].position, steps[4].position),
+        ]
         assert memory.crystals(as_of=steps[4].id) == units[:1]
         episode.end()
         memory.crystallize()
@@ -193,7 +196,9 @@ def test_many_open_episodes_are_bounded_and_lose_nothing() -> None:
             writers = [target.episode(id=name) for name in names]
             for turn in range(2):
                 for number, writer in enumerate(writers):
-                    writer.log(f"Visitor {number} says for the {turn}. time that the red door is open at {number} o'clock.")
+                    writer.log(
+                        f"Visitor {number} says for the {turn}. time that the red door is open at {number} o'clock."
+                    )
                     if pieces > 1 and number % 80 == 79:
                         target.crystallize()
             target.crystallize()
@@ -304,7 +309,10 @@ class Flaky:
 def test_a_condenser_that_fails_fails_crystallizing_and_the_log_is_safe(tmp_path: Path) -> None:
     file, flaky = tmp_path / "agent.mem", Flaky(fails=3)
     with opened(file, condenser=flaky) as memory:
-        with pytest.raises(CondenseError, match=r"the model is busy.*the log is safe"), memory.episode(id="chat") as episode:
+        with (
+            pytest.raises(CondenseError, match=r"the model is busy.*the log is safe"),
+            memory.episode(id="chat") as episode,
+        ):
             episode.log_many(chat(60))
         assert len(list(memory.steps())) == 60
         assert memory.episodes()[0].ended is not None

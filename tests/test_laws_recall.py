@@ -159,6 +159,21 @@ class TestAPlanningContext:
                 assert hit.text == text_of[hit.id][hit.span[0] : hit.span[1]]
                 assert hit.text or not text_of[hit.id]
 
+    @few(15)
+    @example(LONG, CUES[0], 900, ("atom",))
+    @given(logs(3), st.sampled_from(CUES), BUDGETS | st.integers(10, 60), LAYERS)
+    def test_prints_of_every_hit_its_words_and_no_others(self, said: Any, cue: str, budget: int, layers: Any) -> None:
+        with crystallized(said) as memory:
+            labels = {step.id: step.actor or step.kind for step in memory.steps()}
+            labels |= {crystal.id: crystal.key or crystal.layer.value for crystal in all_crystals(memory)}
+            context = memory.recall(cue, budget, layers=layers)
+            for section, lines in context.sections.items():
+                hits = [hit for hit in context.hits if hit.section == section]
+                for hit, line in zip(hits, lines, strict=True):
+                    assert line.startswith(f"{labels[hit.id]}: ")
+                    for fragment in line[len(labels[hit.id]) + 2 :].split("…"):
+                        assert " ".join(fragment.split()) in " ".join(hit.text.split())
+
 
 class TestRecalledTextIsNotLearnedAgain:
     @few(10)

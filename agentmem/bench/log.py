@@ -56,7 +56,7 @@ class Steps:
         self.records = []
         for n in range(count):
             terms = " ".join(rng.choices(words, weights, k=90))
-            text = " ".join(rng.choices(words, k=120))[:600]
+            text = " ".join(rng.choices(words, weights, k=200))[:600]
             self.records.append(
                 Record(
                     "step",
@@ -269,12 +269,17 @@ def memory_level(directory: str, count: int) -> list[Figure]:
     try:
         episode = memory.episode(goal="bench")
         mine = [timed(lambda text=text: episode.observe(text)) for text in texts]  # type: ignore[misc]
+        began = time.perf_counter()
+        for start in range(0, len(texts), 100):
+            episode.log_many(texts[start : start + 100])
+        many = len(texts) / (time.perf_counter() - began)
     finally:
         memory.close()
         shutil.rmtree(scratch)
     return [
         Figure("episode.observe, process, p50", percentile(mine, 0.5), "ms"),
         Figure("episode.observe, process, p99", percentile(mine, 0.99), "ms"),
+        Figure("episode.log_many of 100, process", many, "steps/s"),
     ]
 
 

@@ -53,7 +53,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
     allowed = _allowed(query, view)
     if query.layers is not None:
-        if not _found(match, np.zeros(0), similarity, allowed):
+        if not _found(match, np.zeros(len(allowed)), similarity, allowed):
             return []
         return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
     signals = step_signals(query.cue, view, match, similarity)
@@ -74,9 +74,9 @@ def _allowed(query: Query, view: View) -> np.ndarray:
 
 def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
     """Whether any allowed step shares a word, an episode name or a meaning with the cue."""
-    said = bool(match.counts) or bool(named.any())
+    said = any(allowed[rows].any() for rows, _ in match.counts.values()) or bool(named[allowed].any())
     alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
-    return bool(allowed.any()) and (said or alike)
+    return said or alike
 
 
 class _Texts:
