@@ -89,7 +89,7 @@ def record_of(
 
 def step_of(record: Record) -> Step:
     """The step in a record."""
-    body = json.loads(record.body)
+    body = json.loads(record.body) if record.body != "{}" else {}
     at = body.get("at")
     return Step.model_construct(
         id=step_id(record.position),
