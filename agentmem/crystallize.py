@@ -144,7 +144,7 @@ class Crystallizer:
 
     def _seal(self, steps: Sequence[Record], born: int) -> None:
         """A closed segment becomes a unit, joins a topic, and may seal that topic's cluster."""
-        sources = [_source(step) for step in steps]
+        sources = [source_of(step) for step in steps]
         tokens = sum(step.tokens for step in steps)
         ids = tuple(step_id(step.position) for step in steps)
         unit = self._condense(Layer.UNIT, sources, ids, tokens, born)
@@ -199,7 +199,7 @@ class Crystallizer:
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
         units = [self._units.pop(unit_id) for unit_id in unit_ids]
         positions = sorted({step_position(step) for unit in units for step in unit.sources})
-        sources = [_source(step) for step in self._read(positions)]
+        sources = [source_of(step) for step in self._read(positions)]
         tokens = sum(unit.tokens for unit in units)
         cluster = self._condense(Layer.CLUSTER, sources, tuple(u.id for u in units), tokens, born, label)
         if cluster is not None:
@@ -312,7 +312,8 @@ def chunks(steps: Sequence[Record], size: int = CODED) -> Iterator[tuple[int, in
         yield first, last, "\n".join(texts)
 
 
-def _source(step: Record) -> Source:
+def source_of(step: Record) -> Source:
+    """A step as it is condensed: recalled text is not to be learned."""
     skip = tuple((int(start), int(end)) for start, end in json.loads(step.body).get("recalled", ()))
     return Source(step.position, step.kind or "", step.actor, step.text, skip)
 

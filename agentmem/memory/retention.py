@@ -4,30 +4,40 @@ Retention is stated in bytes. Under "crystals" all files together may take FIXED
 index is not stored, blocks are large, one code stands for a whole unit, and only where that is not enough is text let
 go: beyond the horizon, old before new, the least salient first, never a word that a crystal holds or a pinned step, and
 never before the unit that covers it is found by a probe.
+
+A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
+stood; spaces cost nothing once they are compressed, and recall folds them.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from agentmem.condense import MARK, Salience, Source, select
-from agentmem.index import STEP, Index, View
+from agentmem.condense import Salience, Source, select
+from agentmem.crystallize import source_of
+from agentmem.index import STEP, Index, step_position
 from agentmem.memory.core import Core
-from agentmem.recall import Query, recall
+from agentmem.recall import Weights
+from agentmem.recall.layers import crystal_signals, steps_of
+from agentmem.recall.signals import weigh
 from agentmem.records import to_json
-from agentmem.tokens import count
-from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Stats
-from agentmem.words import stems
+from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Span, Stats
+from agentmem.words import STOPWORDS, stems, words
 
 HOT = 8_000  # newest tokens that stay rows of their own under "keep"
-MOVE = {"keep": 40_000, "crystals": 20_000}  # tokens that are worth moving into blocks at once
+MOVE = {"keep": 40_000, "crystals": 4_000}  # tokens that are worth moving into blocks at once
 FIXED = 200_000  # bytes
 RATE = 1.0  # bytes per token
-SHARES = (0.75, 0.5, 0.3, 0.15, 0.05)  # of a step's tokens that stay, round by round
-SPARE = 1.15  # what is let go, over what should be needed
+SHARES = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)  # of a unit's tokens that stay beside its crystals, round by round
+SLACK = 0.05  # of the allowance freed beyond what is over it, so that not every crystallizing has to let go
+SPARE = 1.5  # characters let go over what should be needed: those that tell least also compress best
+GAP = "…"
+LEAST = 4  # characters that are worth a hole
 RANK = 5  # a unit must be among so many when asked for by its own rarest words
 RAREST = 8
 
@@ -36,122 +46,190 @@ def settle(core: Core, namespace: Namespace) -> None:
     """Archive what is old enough, and let go of what retention does not cover. Called after crystallizing."""
     if core.read_only:
         return
-    retain = core.store.setting("retain") or "keep"
     with core.lock:
-        index = core.index(namespace)
-        upto = _archivable(core, index, HOT if retain == "keep" else 0, MOVE[retain])
-        if upto is None:
+        if core.store.setting("retain") == "crystals":
+            _settle_crystals(core)
             return
-        core.store.archive(upto)
-        core.archived = upto
-        if retain == "crystals":
-            _let_go(core, namespace)
+        columns = core.index(namespace).columns
+        upto = _archivable(core, columns.position, columns.tokens, HOT, MOVE["keep"])
+        if upto is not None:
+            core.store.archive(upto)
+            core.archived = upto
 
 
-def _archivable(core: Core, index: Index, hot: int, least: int) -> int | None:
+def _settle_crystals(core: Core) -> None:
+    log = _Logged(core)
+    upto = _archivable(core, log.position, log.tokens, 0, MOVE["crystals"])
+    core.archived = core.archived if upto is None else upto
+    core.store.archive(core.archived)  # which also returns what is free in the files
+    if core.store.sizes()["total"] > log.allowance:
+        _let_go(core, log)
+
+
+def _archivable(core: Core, position: np.ndarray, tokens: np.ndarray, hot: int, least: int) -> int | None:
     """The position up to which to archive; None while too little has come in."""
-    positions, tokens = index.columns.position, index.columns.tokens
-    if tokens[positions > core.archived].sum() < least + hot:
+    if tokens[position > core.archived].sum() < least + hot:
         return None
     since = tokens[::-1].cumsum()[::-1]
-    return int(positions[since > hot][-1])
+    return int(position[since > hot][-1])
+
+
+class _Logged:
+    """Positions and tokens of every record of the file, in log order."""
+
+    def __init__(self, core: Core) -> None:
+        self.indexes = [core.index(namespace) for namespace in core.store.namespaces()]
+        columns = [index.columns for index in self.indexes]
+        position = np.concatenate([np.zeros(0, np.int64), *(part.position for part in columns)])
+        order = np.argsort(position)
+        self.position = position[order]
+        self.tokens = np.concatenate([np.zeros(0, np.int64), *(part.tokens for part in columns)])[order]
+        self.allowance = int(FIXED + RATE * self.tokens.sum())
+
+    def horizon(self, tokens: int) -> int:
+        """The first position of the newest so many tokens."""
+        since = self.tokens[::-1].cumsum()[::-1] - self.tokens
+        inside = self.position[since < tokens]
+        return int(inside[0]) if len(inside) else int(self.position[-1]) + 1
 
 
 # ---- letting go ------------------------------------------------------------------------------------------------------
 
 
-def _let_go(core: Core, namespace: Namespace) -> None:
-    """Thin the text of old steps until all files fit what they are allowed."""
+@dataclass
+class _Old:
+    """A unit beyond the horizon: its steps that may lose text, the spans of each that crystals hold, what is left."""
+
+    born: int
+    steps: list[Record]
+    held: list[list[tuple[int, int]]]
+    share: float
+
+
+def _let_go(core: Core, log: _Logged) -> None:
+    """Thin the text of old units, round by round, until all files fit what they are allowed."""
+    edge = log.horizon(int(core.store.setting("horizon") or 0))
+    units = sorted((unit for index in log.indexes for unit in _old_units(core, index, edge)), key=lambda unit: unit.born)
+    dense = core.store.sizes()["archive"] / max(1, sum(map(_written, core.store.scan(upto=core.archived))))
     for share in SHARES:
-        excess = core.store.sizes()["total"] - allowance(core)
-        if excess <= 0:
+        excess = core.store.sizes()["total"] - (1 - SLACK) * log.allowance
+        if excess <= 0.5 * SLACK * log.allowance:
             return
-        rewritten = {}
-        for record in _thinnable(core, namespace, share):
-            kept = _thinned(record, share, _held(core.index(namespace), record.position))
-            if len(kept) < len(record.text):
-                rewritten[record.position] = (kept, _marked(record))
-                excess -= int(_bytes_per_character(core) * (len(record.text) - len(kept)) / SPARE)
-            if excess <= 0:
-                break
-        if rewritten:
-            core.store.rewrite(rewritten)
+        _round(core, [unit for unit in units if share < unit.share], share, excess * SPARE / dense)
+
+
+def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> None:
+    """Let go of `needed` characters if units thinned to a share of their tokens give that many."""
+    rewritten: dict[int, tuple[str, str]] = {}
+    for unit in units:
+        if needed <= 0:
+            break
+        texts, unit.share = _thinned(unit, share), share
+        for number, (step, text) in enumerate(zip(unit.steps, texts, strict=True)):
+            if text != step.text:
+                needed -= _written(step)
+                unit.steps[number] = step = _with(step, text, share)
+                needed += _written(step)
+                rewritten[step.position] = (text, step.body)
+    if rewritten:
+        core.store.rewrite(rewritten)
+        core.store.archive(core.archived)
+        for namespace in core.store.namespaces():
             core.forget(namespace)
 
 
-def allowance(core: Core) -> int:
-    """Bytes that all files may take under retain="crystals"."""
-    logged = sum(int(core.index(namespace).columns.tokens.sum()) for namespace in core.store.namespaces())
-    return int(FIXED + RATE * logged)
+def _written(record: Record) -> int:
+    """Characters of a text that take room."""
+    return len(record.text) - record.text.count("  ")
 
 
-def _bytes_per_character(core: Core) -> float:
-    """How much a character of archived text takes on disk."""
-    return core.store.sizes()["archive"] / max(
-        1, sum(len(record.text) for record in core.store.scan(upto=core.archived))
-    )
+def _with(step: Record, text: str, share: float) -> Record:
+    """A step that lost text, and says so: "lost" is the share of its unit's tokens that could not stay."""
+    body = json.loads(step.body) | {"lost": round(1 - share, 2)}
+    return Record(
+        step.type, step.namespace, step.episode, step.kind, step.actor, text, to_json(body), step.key, step.logged_at,
+        step.tokens, (), step.position,
+    )  # fmt: skip
 
 
-def _thinnable(core: Core, namespace: Namespace, share: float) -> Iterator[Record]:
-    """Steps beyond the horizon, oldest first, whose unit is found by a probe and which still hold more than the
-    share.
-    """
-    horizon = int(core.store.setting("horizon") or 0)
-    index = core.index(namespace)
+def _thinned(unit: _Old, share: float) -> list[str]:
+    """The texts of a unit's steps with the least salient parts gone."""
+    sources = [source_of(step) for step in unit.steps]
+    budget = int(share * sum(step.tokens for step in unit.steps))
+    kept: dict[int, list[tuple[int, int]]] = {source.position: list(held) for source, held in zip(sources, unit.held)}
+    for span in select(sources, budget, Salience()):
+        kept[span.position].append((span.start, span.end))
+    return [_holed(step.text, kept[step.position]) for step in unit.steps]
+
+
+def _holed(text: str, kept: Sequence[tuple[int, int]]) -> str:
+    """A text of the same length in which nothing but spans of it stands."""
+    parts, at = list[str](), 0
+    for start, end in [*sorted(kept), (len(text), len(text))]:
+        if start > at:
+            gone = text[at:start]
+            small = start - at < LEAST or not gone.strip(GAP + " ")
+            parts.append(gone if small else GAP + " " * (start - at - 1))
+        parts.append(text[max(at, start) : end])
+        at = max(at, end)
+    return "".join(parts)
+
+
+# ---- what may be let go ------------------------------------------------------------------------------------------
+
+
+def _old_units(core: Core, index: Index, edge: int) -> list[_Old]:
+    """The units of a namespace whose steps all lie before a position, and that a probe has found."""
     view = index.view(index.head)
-    old = np.flatnonzero((view.age > horizon) & (view.unit >= 0) & ~view.pinned)
-    found: dict[int, bool] = {}
-    for row in old:
-        unit = int(view.unit[row])
-        if unit not in found:
-            found[unit] = _probe(core, namespace, view, view.crystals[unit])
-        if found[unit]:
-            yield core.store.read([int(view.position[row])])[0]
+    pinned = set(view.position[view.pinned].tolist())
+    held = _held(index.crystals)
+    probe = _Probe(core, index)
+    old = []
+    for number in probe.numbers:
+        unit = view.crystals[number]
+        positions = [position for position in map(step_position, unit.sources) if position not in pinned]
+        if unit.covers[1] < edge and positions:
+            steps = core.store.read(positions)
+            lost = max(json.loads(step.body).get("lost", 0.0) for step in steps)
+            if lost or probe.finds(number):
+                spans = [_spans(step.text, held.get(step.position, ())) for step in steps]
+                old.append(_Old(unit.born, steps, spans, 1 - lost))
+    return old
 
 
-def _probe(core: Core, namespace: Namespace, view: View, unit: Crystal) -> bool:
-    """Whether a unit ranks among the first RANK units for its own rarest words."""
-    own = list(dict.fromkeys(stems(unit.text)))
-    match = core.match(" ".join(own), [namespace], view)
-    rarest = sorted(match.counts, key=lambda term: (len(match.counts[term][0]), term))[:RAREST]
-    cue = " ".join(rarest)
-    query = Query(cue, 100_000, count, layers=(Layer.UNIT,))
-    lines = recall(query, view, core.match(cue, [namespace], view), None, core.read)
-    best = sorted(lines, key=lambda line: -line.hit.score)[:RANK]
-    return any(line.hit.id == unit.id for line in best)
+def _held(crystals: Sequence[Crystal]) -> dict[int, list[tuple[Span, str]]]:
+    """Log position -> what crystals point to there, with the text of the crystal."""
+    held: dict[int, list[tuple[Span, str]]] = {}
+    for crystal in crystals:
+        for span in crystal.spans:
+            held.setdefault(span.position, []).append((span, crystal.text))
+    return held
 
 
-def _held(index: Index, position: int) -> list[str]:
-    """The words of a step that crystals hold, fragment by fragment."""
-    fragments = []
-    for crystal in index.crystals:
-        if crystal.id not in index.retired and any(span.position == position for span in crystal.spans):
-            fragments += [part for line in crystal.text.split("\n") for part in line.split(MARK)]
-    return fragments
+def _spans(text: str, held: Sequence[tuple[Span, str]]) -> list[tuple[int, int]]:
+    """The spans whose words a crystal holds; not those of a crystal that a condenser of the user's own wrote."""
+    return [(span.start, span.end) for span, said in held if text[span.start : span.end] in said]
 
 
-def _thinned(record: Record, share: float, held: Sequence[str]) -> str:
-    """A step's text reduced to its most salient spans and what crystals hold, with marks where something is gone."""
-    source = Source(record.position, record.kind or "", record.actor, record.text)
-    original = json.loads(record.body).get("lost", record.tokens)
-    spans = [(s.start, s.end) for s in select([source], int(original * share), Salience())]
-    for fragment in held:
-        at = record.text.find(fragment) if fragment else -1
-        if at >= 0:
-            spans.append((at, at + len(fragment)))
-    merged: list[list[int]] = []
-    for start, end in sorted(spans):
-        if merged and start <= merged[-1][1]:
-            merged[-1][1] = max(merged[-1][1], end)
-        else:
-            merged.append([start, end])
-    return MARK.join(record.text[start:end] for start, end in merged)
+class _Probe:
+    """Asks for units by their own rarest words, as recall would rank them."""
 
+    def __init__(self, core: Core, index: Index) -> None:
+        self.core, self.namespace, self.view = core, index.namespace, index.view(index.head)
+        live = np.flatnonzero(self.view.live).tolist()
+        self.numbers = [number for number in live if self.view.crystals[number].layer is Layer.UNIT]
+        self._place = {number: place for place, number in enumerate(self.numbers)}
+        self._groups = steps_of(self.view, self.numbers)
+        texts = (self.view.crystals[number].text for number in self.numbers)
+        self._units_with = Counter(stem for text in texts for stem in set(stems(text)))
 
-def _marked(record: Record) -> str:
-    """The body of a step that lost text: "lost" is how many tokens it had."""
-    body = json.loads(record.body)
-    return to_json({"lost": record.tokens} | body)
+    def finds(self, number: int) -> bool:
+        """Whether a unit ranks among the first RANK units for its rarest words."""
+        own = {word: stems(word) for word in words(self.view.crystals[number].text) if word not in STOPWORDS}
+        rarest = sorted(own, key=lambda word: (min(map(self._units_with.__getitem__, own[word]), default=0), word))
+        match = self.core.match(" ".join(rarest[:RAREST]), [self.namespace], self.view)
+        score = weigh(crystal_signals(self.view, self.numbers, match, None, self._groups), Weights())
+        return bool(rarest) and int((score > score[self._place[number]]).sum()) < RANK
 
 
 # ---- what there is ---------------------------------------------------------------------------------------------------

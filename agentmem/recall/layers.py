@@ -41,10 +41,10 @@ def _positions(view: View, crystal: Crystal, known: dict[str, int]) -> list[int]
 
 
 def crystal_signals(
-    view: View, numbers: Sequence[int], match: Match, similarity: np.ndarray | None
+    view: View, numbers: Sequence[int], match: Match, similarity: np.ndarray | None, groups: Groups | None = None
 ) -> dict[str, np.ndarray]:
-    """Unweighted signals of the crystals with these numbers, named as those of steps."""
-    groups = steps_of(view, numbers)
+    """Unweighted signals of the crystals with these numbers, named as those of steps. groups: their steps, if known."""
+    groups = steps_of(view, numbers) if groups is None else groups
     size = len(numbers)
     lengths = np.bincount(groups[0], weights=view.length[groups[1]], minlength=size)
     around = bm25(_grouped(match, groups, len(view.position), size), lengths)

@@ -207,7 +207,7 @@ class SQLiteStore(OpenFile):
         if moved:
             with self._writing(durable=False) as transaction:
                 self._made.join(transaction.connection)
-            writer.shrink()
+        writer.shrink()
         return moved
 
     def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
