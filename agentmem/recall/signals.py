@@ -18,7 +18,7 @@ from agentmem.index import View
 from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
-ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
+ACTION, OBSERVATION, MESSAGE = KINDS.index("action"), KINDS.index("observation"), KINDS.index("message")
 _LATE = re.compile(r"\b(last|latest|final|finally|end|ended|now|current|currently|most recent)\b", re.I)
 _EARLY = re.compile(r"\b(first|initial|initially|start|started|begin|began|originally)\b", re.I)
 _DOING = re.compile(
@@ -40,7 +40,7 @@ class Weights:
     lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
     episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the episode,
     its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the cue names who
-    said it. ends: the first or last step of its episode. late: the end of episodes, when the cue asks for the last.
+    said it. ends: the first or last step of an episode of deeds. late: the end of episodes, when the cue asks for the last.
     length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a
     bonus.
     """
@@ -128,7 +128,7 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "kind": _kind_signal(cue, view),
         "user": _said_by(view, lambda actor: actor.casefold() in ("user", "human", "customer")),
         "speaker": _said_by(view, _named_in(cue)),
-        "ends": 1.4 * (view.place == 1) + 0.7 * (view.place == 0),
+        "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
         "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
         "length": -np.log(view.tokens + 6.0),
         "decay": log_decay(view.age, np.zeros(n), view.uses),
@@ -175,6 +175,14 @@ def _name_signal(cue: str, view: View) -> np.ndarray:
     score = _name_scores(tuple(dict.fromkeys(stems(cue))), view)
     top = score.max() if len(score) else 0.0
     return np.asarray(score / top) if top > 1.2 and len(score) > 1 else np.zeros(len(score))
+
+
+def _deeds(view: View) -> np.ndarray:
+    """Per step, the share of its episode that is no message: where a run ends tells more than where a talk does."""
+    size = len(view.episodes)
+    talk = np.bincount(view.episode, weights=view.kind == MESSAGE, minlength=size)
+    share = 1 - talk / np.maximum(1, np.bincount(view.episode, minlength=size))
+    return np.asarray(share[view.episode])
 
 
 def _kind_signal(cue: str, view: View) -> np.ndarray:
