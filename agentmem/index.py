@@ -183,9 +183,14 @@ class Index:
     def _gather(self) -> Dense:
         rows, born = [np.zeros((0, 96), np.uint8)], list[int]()
         owner, position = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for codes in self.codes:
-            unit = self.crystals[self.by_id[codes.crystal]]
-            steps = np.array([step_position(source) for source in unit.sources], np.int64)
+        coded, sources = {codes.crystal: codes for codes in self.codes}, list[str]()
+        for unit in (crystal for crystal in self.crystals if crystal.layer is Layer.UNIT):
+            sources += unit.sources  # a code may also stand for the units without one that were sealed before
+            codes = coded.get(unit.id)
+            if codes is None:
+                continue
+            steps = np.array([step_position(source) for source in sources], np.int64)
+            sources = []
             for first, last in zip(codes.first, codes.last, strict=True):
                 inside = steps[(steps >= first) & (steps <= last)]
                 owner.append(np.full(len(inside), len(born), np.int64))

@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from agentmem.crystallize import CODED, Crystallizer, Sealed, chunks
-from agentmem.index import step_position
+from agentmem.index import Index, step_position
 from agentmem.memory.core import Core
-from agentmem.segment import LONGEST as MOST
 from agentmem.types import Batch, Codes, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace, Record
 
 Progress = Callable[[int, int], None]
 BATCH = 2_000  # records to a batch
+COARSE = 2_000  # tokens that share one code under retain="crystals"
 
 
 class _Overtaken(Exception):
@@ -60,14 +60,14 @@ def _batches(
     todo = index.positions(after=mark.position)
     state = zlib.decompress(mark.state) if mark.state else b""
     maker = Crystallizer(namespace, core.store.read, index.live_atoms(), state, condenser)
-    at = mark.position
+    coding, at = Coding(core, index), mark.position
     for start in range(0, len(todo), BATCH):
         for record in core.store.read(todo[start : start + BATCH].tolist()):
             maker.feed(record)
         crystals, retired, sealed = maker.drain()
         last = int(todo[min(start + BATCH, len(todo)) - 1])
         packed = zlib.compress(maker.state(), 6)
-        codes, encoder = codes_of(core, sealed), core.code_id
+        codes, encoder = coding.of(sealed), core.code_id
         if not core.store.publish(namespace, Batch(crystals, retired, codes, encoder, last, packed), at):
             raise _Overtaken
         at = last
@@ -76,34 +76,79 @@ def _batches(
         yield crystals, len(retired), sealed
 
 
-def codes_of(core: Core, sealed: Sequence[Sealed]) -> list[Codes]:
-    """Binary codes of sealed units; none without an encoder."""
-    if core.encoder is None or not sealed:
-        return []
-    size = MOST if core.store.setting("retain") == "crystals" else CODED
-    parts = [list(chunks(one.steps, size)) for one in sealed]
-    rows = core.coder.encode(core.encoder.encode([text for part in parts for _, _, text in part]))
-    codes, at = [], 0
-    for one, part in zip(sealed, parts, strict=True):
-        first, last = (np.array([chunk[side] for chunk in part], np.int64) for side in (0, 1))
-        codes.append(Codes(one.unit.id, first, last, rows[at : at + len(part)]))
-        at += len(part)
-    return codes
+class Coding:
+    """Binary codes of units as they are sealed: a few to each unit, or one to some COARSE tokens of units.
 
+    What units have waited for a coarse code is seen from the index, so that runs may be interrupted anywhere.
+    """
 
-def reencode(core: Core, namespace: Namespace) -> int:
-    """Codes, by this encoder, of the units that have none of it; returns how many units."""
-    encoder = core.code_id
-    if encoder is None:
-        return 0
-    with core.lock:
-        index = core.index(namespace)
+    def __init__(self, core: Core, index: Index) -> None:
+        self.core, self.coarse = core, core.store.setting("retain") == "crystals"
+        self._waiting: list[Sealed] = []
+        units = [crystal for crystal in index.crystals if crystal.layer is Layer.UNIT]
         have = {codes.crystal for codes in index.codes}
-        missing = [c for c in index.crystals if c.layer is Layer.UNIT and c.id not in have]
-        for start in range(0, len(missing), 200):
-            sealed = [Sealed(unit, _steps(core, unit)) for unit in missing[start : start + 200]]
-            core.store.add_codes(namespace, encoder, codes_of(core, sealed))
-        return len(missing)
+        self.missing = [unit for unit in units if unit.id not in have]
+        if self.coarse and core.encoder is not None:
+            last = max((number for number, unit in enumerate(units) if unit.id in have), default=-1)
+            self.missing = units[last + 1 :]
+            self._waiting = [Sealed(unit, _steps(core, unit)) for unit in self.missing]
+
+    def of(self, sealed: Sequence[Sealed]) -> list[Codes]:
+        """Codes of newly sealed units; none without an encoder."""
+        if self.core.encoder is None:
+            return []
+        return (
+            [code for group in self._groups(sealed) for code in self._joined(group)]
+            if self.coarse
+            else self._each(sealed)
+        )
+
+    def _each(self, sealed: Sequence[Sealed], size: int = CODED) -> list[Codes]:
+        parts = [list(chunks(one.steps, size)) for one in sealed]
+        rows = self.core.coder.encode(self._vectors([text for part in parts for _, _, text in part]))
+        codes, at = [], 0
+        for one, part in zip(sealed, parts, strict=True):
+            first, last = (np.array([chunk[side] for chunk in part], np.int64) for side in (0, 1))
+            codes.append(Codes(one.unit.id, first, last, rows[at : at + len(part)]))
+            at += len(part)
+        return codes
+
+    def _groups(self, sealed: Sequence[Sealed]) -> Iterator[list[Sealed]]:
+        waiting, self._waiting, tokens = [*self._waiting, *sealed], [], 0
+        for one in waiting:
+            self._waiting.append(one)
+            tokens += one.unit.source_tokens
+            if tokens >= COARSE:
+                yield self._waiting
+                self._waiting, tokens = [], 0
+
+    def _joined(self, group: Sequence[Sealed]) -> list[Codes]:
+        """One code of several units: that of the mean of their chunks' vectors. A huge unit at the end has its own."""
+        if group[-1].unit.source_tokens > 2 * COARSE:
+            return self._each(group[-1:], COARSE)
+        vectors = self._vectors([text for one in group for _, _, text in chunks(one.steps)])
+        vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        covers = np.array([one.unit.covers for one in group], np.int64)
+        rows = self.core.coder.encode(vectors.mean(axis=0, keepdims=True))
+        return [Codes(group[-1].unit.id, covers.min(keepdims=True)[0], covers.max(keepdims=True)[0], rows)]
+
+    def _vectors(self, texts: list[str]) -> np.ndarray:
+        assert self.core.encoder is not None
+        return np.array(self.core.encoder.encode(texts))
+
+
+def reencode(core: Core, namespace: Namespace) -> None:
+    """Codes, by this encoder, of the units that have none of it."""
+    if core.code_id is None:
+        return
+    with core.lock:
+        coding = Coding(core, core.index(namespace))
+        if coding.coarse:
+            core.store.add_codes(namespace, core.code_id, coding.of([]))
+            return
+        for start in range(0, len(coding.missing), 200):
+            sealed = [Sealed(unit, _steps(core, unit)) for unit in coding.missing[start : start + 200]]
+            core.store.add_codes(namespace, core.code_id, coding.of(sealed))
 
 
 def _steps(core: Core, unit: Crystal) -> tuple[Record, ...]:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agentmem.condense import Salience, Source, select
+from agentmem.condense import Salience, select
 from agentmem.crystallize import source_of
 from agentmem.index import STEP, Index, step_position
 from agentmem.memory.core import Core
@@ -109,7 +109,8 @@ class _Old:
 def _let_go(core: Core, log: _Logged) -> None:
     """Thin the text of old units, round by round, until all files fit what they are allowed."""
     edge = log.horizon(int(core.store.setting("horizon") or 0))
-    units = sorted((unit for index in log.indexes for unit in _old_units(core, index, edge)), key=lambda unit: unit.born)
+    units = [unit for index in log.indexes for unit in _old_units(core, index, edge)]
+    units.sort(key=lambda unit: unit.born)
     dense = core.store.sizes()["archive"] / max(1, sum(map(_written, core.store.scan(upto=core.archived))))
     for share in SHARES:
         excess = core.store.sizes()["total"] - (1 - SLACK) * log.allowance
@@ -156,7 +157,7 @@ def _thinned(unit: _Old, share: float) -> list[str]:
     """The texts of a unit's steps with the least salient parts gone."""
     sources = [source_of(step) for step in unit.steps]
     budget = int(share * sum(step.tokens for step in unit.steps))
-    kept: dict[int, list[tuple[int, int]]] = {source.position: list(held) for source, held in zip(sources, unit.held)}
+    kept = {source.position: list(held) for source, held in zip(sources, unit.held, strict=True)}
     for span in select(sources, budget, Salience()):
         kept[span.position].append((span.start, span.end))
     return [_holed(step.text, kept[step.position]) for step in unit.steps]

@@ -38,11 +38,11 @@ class Weights:
     """What each signal counts for. Chosen by hand on development data; 0 switches a signal off.
 
     lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
-    episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the episode,
-    its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the cue names who
-    said it. ends: the first or last step of an episode of deeds. late: the end of episodes, when the cue asks for the last.
-    length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a
-    bonus.
+    episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the
+    episode, its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the
+    cue names who said it. ends: the first or last step of an episode of deeds. late: the end of episodes, when the
+    cue asks for the last. length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see
+    agentmem.decay. pinned: a bonus.
     """
 
     lexical: float = 1.0
