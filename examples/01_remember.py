@@ -7,9 +7,8 @@ Prints:
     observation: Error: the image registry registry.example.com answers 401 Unauthorized.
     action: docker login registry.example.com --username deploy
     observation: Login succeeded. The token is valid for 30 days.
-    [episode-2]
-    action: journalctl -u backup --since yesterday
-    -- 97 of 100 tokens
+    observation: deployment.apps/shop created, 3 of 3 pods are ready.
+    -- 83 of 100 tokens
 
     s00000000002 because of neighbours: kubectl apply -f shop.yaml
     s00000000003 because of lexical: Error: the image registry registry.example.com answers 401 Unauthorized.

@@ -1,7 +1,7 @@
 """Logs for property tests: episodes that interleave, and what is said in them.
 
-A log is drawn as a few blocks that each expand to several steps, so that examples stay small to draw and to shrink while
-enough is logged for crystals of every layer to form.
+A log is drawn as a few blocks that each expand to several steps, so that examples stay small to draw and to shrink
+while enough is logged for crystals of every layer to form.
 """
 
 from __future__ import annotations

@@ -211,7 +211,7 @@ def test_ending_twice_is_ending_once(memory: Memory, episode: EpisodeWriter) -> 
 
 
 def test_an_error_inside_the_block_ends_the_episode_and_goes_on(memory: Memory) -> None:
-    with pytest.raises(ZeroDivisionError), memory.episode(id="door") as episode:
+    with pytest.raises(ZeroDivisionError), memory.episode(id="door") as episode:  # noqa: PT012
         episode.log("It is locked.")
         raise ZeroDivisionError
     assert memory.episodes()[0].ended is not None
