@@ -56,6 +56,7 @@ class View:
     unit: np.ndarray
     episodes: Sequence[Episode]
     episode_terms: Sequence[Sequence[str]]
+    goal_terms: Sequence[Sequence[str]]
     actors: Mapping[int, str]
     crystals: Sequence[Crystal]
     live: np.ndarray
@@ -91,6 +92,7 @@ class Index:
         self.names: dict[int, str] = {}
         self.episodes: dict[str, Episode] = {}
         self._episode_terms: dict[str, list[str]] = {}
+        self._goal_terms: dict[str, list[str]] = {}
         self._hidden: list[tuple[int, bool, np.ndarray]] = []
         self._pins: list[tuple[int, np.ndarray]] = []
         self._uses: list[tuple[int, np.ndarray]] = []
@@ -136,7 +138,8 @@ class Index:
             return
         goal, agent = body.get("goal"), body.get("agent")
         self.episodes[name] = Episode(id=name, namespace=event.namespace, goal=goal, agent=agent, began=event.position)
-        self._episode_terms[name] = stems(" ".join(part for part in (name, goal, agent) if part))
+        self._episode_terms[name] = stems(f"{name} {agent or ''}")
+        self._goal_terms[name] = stems(goal or "")
 
     def add_crystals(self, crystals: Sequence[tuple[int, Crystal]], retired: Sequence[tuple[int, str, int]]) -> None:
         for serial, crystal in crystals:
@@ -236,6 +239,7 @@ class Index:
             unit=self._units(position, live),
             episodes=episodes,
             episode_terms=[self._episode_terms.get(e.id, []) for e in episodes],
+            goal_terms=[self._goal_terms.get(e.id, []) for e in episodes],
             actors=self.names,
             crystals=self.crystals,
             live=live,
@@ -289,6 +293,7 @@ def join(views: Sequence[View]) -> View:
         unit=shifted("unit", crystals),
         episodes=[episode for view in views for episode in view.episodes],
         episode_terms=[terms for view in views for terms in view.episode_terms],
+        goal_terms=[terms for view in views for terms in view.goal_terms],
         actors={name: text for view in views for name, text in view.actors.items()},
         crystals=[crystal for view in views for crystal in view.crystals],
         live=np.concatenate([view.live for view in views]),

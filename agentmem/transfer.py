@@ -40,7 +40,7 @@ POSITIONS = ("steps", "recalled_from")
 """Fields that are lists of log positions in a record, and of line ids in a line."""
 KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated", "key", "reply_to", "subjects", "trust")
 EVENT_FIELDS = ("type", "namespace", "episode", "text", "logged_at")
-STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "kept")
+STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "lost")
 BATCH = 500
 
 
@@ -250,8 +250,8 @@ class Importer:
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
         kind, at = line.get("kind", "observation"), self._logged_at(line)
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
-        if "kept" in line:
-            record = replace(record, body=canonical({**json.loads(record.body), "kept": line["kept"]}))
+        if "lost" in line:
+            record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
         return record, {digest(data): data for data in given["blobs"].values()}
 
     def _as_it_is(self, line_id: str, record: Record) -> Record | None:
@@ -346,7 +346,7 @@ def check_fields(line: Mapping[str, Any]) -> None:
 
 def check_shapes(line: Mapping[str, Any]) -> None:
     """InvalidInputError for a field that is no list, or object, and should be one."""
-    for name in ("namespace", "subjects", "recalled", "kept", "hits", *POSITIONS):
+    for name in ("namespace", "subjects", "recalled", "hits", *POSITIONS):
         if not isinstance(line.get(name, []), list):
             raise InvalidInputError(f"{name} {line[name]!r} is not a list")
     if not isinstance(line.get("blobs", {}), dict):

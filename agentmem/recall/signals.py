@@ -153,14 +153,17 @@ def _episode_signals(view: View, match: Match) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(len(view.position)), np.zeros(len(view.position))
     lengths = np.bincount(view.episode, weights=view.length, minlength=size)
     counts = grouped(match, view.episode, size)
-    score = bm25(counts, lengths, k1=1.2, b=0.3) + 2 * _name_scores(match.terms, view)
+    score = (
+        bm25(counts, lengths, k1=1.2, b=0.3)
+        + 2 * _named(match.terms, view.episode_terms)
+        + _named(match.terms, view.goal_terms)
+    )
     best = (score == score.max()) & (score > 0)
     return zscore(score)[view.episode], best.astype(float)[view.episode]
 
 
-def _name_scores(terms: Sequence[str], view: View) -> np.ndarray:
-    """BM25 of the episodes' ids, goals and agents, [episodes]."""
-    names = view.episode_terms
+def _named(terms: Sequence[str], names: Sequence[Sequence[str]]) -> np.ndarray:
+    """BM25 of what the episodes are called, or are for, [episodes]."""
     counts = []
     for term in terms:
         frequency = np.array([name.count(term) for name in names], float)
@@ -172,7 +175,7 @@ def _name_scores(terms: Sequence[str], view: View) -> np.ndarray:
 
 def _name_signal(cue: str, view: View) -> np.ndarray:
     """0..1 per episode: how well the cue names it; all 0 when it names none in particular."""
-    score = _name_scores(tuple(dict.fromkeys(stems(cue))), view)
+    score = _named(tuple(dict.fromkeys(stems(cue))), view.episode_terms)
     top = score.max() if len(score) else 0.0
     return np.asarray(score / top) if top > 1.2 and len(score) > 1 else np.zeros(len(score))
 

@@ -1,0 +1,369 @@
+"""What `retain="crystals"` promises: so many bytes, the newest whole, and nothing gone that a crystal needs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from strategies import all_crystals, chat, long_log, opened, played
+
+from agentmem import DEFAULT, Layer, Memory, Step
+from agentmem.errors import KeyConflictError
+from agentmem.index import step_position
+from agentmem.ingest import ingest
+from agentmem.memory import retention
+from agentmem.testing import HashEncoder
+from agentmem.tokens import count
+
+HORIZON = 3_000
+
+
+def on_disk(file: Path) -> int:
+    """Bytes of all the memory's files."""
+    return sum(os.path.getsize(file.parent / name) for name in os.listdir(file.parent) if name.startswith(file.name))
+
+
+def allowed(memory: Memory) -> float:
+    return retention.FIXED + retention.RATE * sum(step.tokens for step in memory.steps())
+
+
+def squeezed(patch: pytest.MonkeyPatch, rate: float = 0.5, fixed: int = 150_000) -> None:
+    """Allow so few bytes that a short log has to lose text."""
+    patch.setattr(retention, "RATE", rate)
+    patch.setattr(retention, "FIXED", fixed)
+
+
+class Kept(NamedTuple):
+    """A memory that had to let go, what was logged in it, and what a memory that keeps all made of the same."""
+
+    file: Path
+    memory: Memory
+    logged: Sequence[dict[str, Any]]
+    pinned: frozenset[str]
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kept]:
+    file = tmp_path_factory.mktemp("kept") / "agent.mem"
+    with pytest.MonkeyPatch.context() as patch, opened(file, retain="crystals", horizon=HORIZON) as memory:
+        squeezed(patch)
+        logged: list[dict[str, Any]] = []
+        pinned: set[str] = set()
+        for number in range(6):
+            messages = [m | {"key": f"{number}/{n}", "data": [n]} for n, m in enumerate(chat(110, number))]
+            with memory.episode(id=f"chat {number}") as episode:
+                steps = episode.log_many(messages)
+                memory.pin([steps[7].id, steps[50].id])
+            logged += messages
+            pinned |= {steps[7].id, steps[50].id}
+            assert on_disk(file) <= allowed(memory)
+        yield Kept(file, memory, logged, frozenset(pinned))
+
+
+def lost(memory: Memory) -> list[Step]:
+    return [step for step in memory.steps() if step.lost]
+
+
+def holes(text: str) -> list[str]:
+    """What still stands in a text, piece by piece."""
+    return [piece.strip(" ") for piece in text.split(retention.GAP)]
+
+
+# ---- bytes -------------------------------------------------------------------------------------------------------
+
+
+def test_all_files_stay_within_the_allowance(kept: Kept) -> None:
+    assert lost(kept.memory)
+    assert on_disk(kept.file) <= allowed(kept.memory)
+    assert kept.memory.stats().bytes["total"] == on_disk(kept.file)
+    assert kept.memory.stats().bytes["lexicon"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoder", [None, DEFAULT], ids=["lexical", "default"])
+def test_three_hundred_thousand_tokens_of_chat_take_a_byte_a_token(tmp_path: Path, encoder: Any) -> None:
+    file = tmp_path / "agent.mem"
+    with opened(file, retain="crystals", encoder=encoder) as memory:
+        for number in range(36):
+            with memory.episode() as episode:
+                episode.log_many(chat(200, number))
+            tokens = sum(step.tokens for step in memory.steps())
+            assert on_disk(file) <= 200_000 + tokens
+        assert tokens > 290_000
+        assert memory.verify().ok
+        gone = lost(memory)
+        assert 0 < len(gone) < 7_200
+    assert on_disk(file) <= 200_000 + tokens
+    with opened(file, encoder=encoder) as memory:
+        newest = list(memory.steps())[-400:]
+        assert not any(step.lost for step in newest)
+        assert "name is" in memory.recall("What is my sister's name?", 200).text
+
+
+def test_a_log_that_repeats_itself_stays_whole(tmp_path: Path) -> None:
+    file = tmp_path / "agent.mem"
+    with opened(file, retain="crystals", horizon=1_000) as memory:
+        for number in range(8):
+            with memory.episode() as episode:
+                episode.log_many([one.fields | {"trust": None} for one in long_log(24) if one.text is not None])
+            assert on_disk(file) <= allowed(memory), number
+        assert memory.stats().tokens > 60_000
+        assert lost(memory) == []
+
+
+def test_until_crystallized_nothing_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeezed(monkeypatch, rate=0.0, fixed=0)
+    with opened(tmp_path / "agent.mem", retain="crystals", horizon=0) as memory:
+        memory.episode().log_many(chat(100))
+        assert lost(memory) == []
+        assert [step.text for step in memory.steps()] == [message["text"] for message in chat(100)]
+
+
+def test_under_keep_nothing_is_ever_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeezed(monkeypatch, rate=0.0, fixed=0)
+    monkeypatch.setattr(retention, "HOT", 0)
+    monkeypatch.setitem(retention.MOVE, "keep", 500)
+    with opened(tmp_path / "agent.mem") as memory:
+        for number in range(3):
+            with memory.episode() as episode:
+                episode.log_many(chat(110, number))
+        assert memory.stats().bytes["archive"] > 8_192
+        texts = [message["text"] for number in range(3) for message in chat(60, number)]
+        assert [step.text for step in memory.steps()] == texts
+        assert memory.verify().ok
+
+
+def test_the_allowance_is_of_the_file_whatever_the_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeezed(monkeypatch)
+    file = tmp_path / "agent.mem"
+    with opened(file, retain="crystals", horizon=HORIZON) as memory:
+        views = [memory.scoped(name) for name in ("ann", "bo", "cy")]
+        for number in range(9):
+            with views[number % 3].episode() as episode:
+                episode.log_many(chat(110, number))
+            assert on_disk(file) <= retention.FIXED + retention.RATE * sum(s.tokens for v in views for s in v.steps())
+        assert [bool(lost(view)) for view in views] == [True, True, True]
+        assert not any(step.lost for step in list(views[2].steps())[-60:])
+
+
+# ---- what stays --------------------------------------------------------------------------------------------------
+
+
+def test_every_step_is_still_there_with_all_but_its_text(kept: Kept) -> None:
+    steps = list(kept.memory.steps())
+    assert len(steps) == len(kept.logged)
+    for step, message in zip(steps, kept.logged, strict=True):
+        assert (step.kind, step.actor, step.key, step.data) == ("message", message["actor"], message["key"], message["data"])
+        assert step.tokens == count(message["text"])
+        assert step.lost == (step.text != message["text"])
+
+
+def test_a_hole_is_marked_and_everything_else_stands_where_it_stood(kept: Kept) -> None:
+    for step, message in zip(kept.memory.steps(), kept.logged, strict=True):
+        if step.lost:
+            assert retention.GAP in step.text
+            assert len(step.text) == len(message["text"])
+            for new, old in zip(step.text, message["text"], strict=True):
+                assert new in (old, " ", retention.GAP)
+            assert all(piece in message["text"] for piece in holes(step.text))
+
+
+def test_the_horizon_is_whole_and_the_oldest_have_lost_most(kept: Kept) -> None:
+    steps = list(kept.memory.steps())
+    since = 0
+    for step in reversed(steps):
+        assert not step.lost or since >= HORIZON
+        since += step.tokens
+    shares = [len("".join(holes(step.text))) / max(1, len(step.text)) for step in steps]
+    assert sum(shares[:150]) < sum(shares[150:300]) < sum(shares[-150:])
+
+
+def test_a_pinned_step_keeps_every_word(kept: Kept) -> None:
+    for step, message in zip(kept.memory.steps(), kept.logged, strict=True):
+        if step.id in kept.pinned:
+            assert not step.lost
+            assert step.text == message["text"]
+
+
+def test_the_words_that_crystals_hold_stay_in_their_steps(kept: Kept) -> None:
+    text_of = {step.position: step.text for step in kept.memory.steps()}
+    assert {crystal.layer for crystal in all_crystals(kept.memory)} == set(Layer)
+    for crystal in all_crystals(kept.memory):
+        for at, start, end in crystal.spans:
+            assert text_of[at][start:end] in crystal.text
+            assert text_of[at][start:end].strip(" " + retention.GAP)
+
+
+def test_whatever_lost_text_is_found_through_its_unit(kept: Kept) -> None:
+    by_step = {step: c for c in all_crystals(kept.memory) if c.layer is Layer.UNIT for step in c.sources}
+    for unit in {by_step[step.id].id: by_step[step.id] for step in lost(kept.memory)}.values():
+        hits = kept.memory.recall(unit.text, 3000, layers=["unit"]).hits
+        ranked = sorted(hits, key=lambda hit: -hit.score)[:5]
+        assert unit.id in [hit.id for hit in ranked]
+
+
+def test_facts_are_still_told(kept: Kept) -> None:
+    facts = [m["text"] for m in kept.logged if "favorite color is" in m["text"]]
+    told = [step.text for step in kept.memory.steps() if "favorite color is" in step.text]
+    assert len(told) >= 0.8 * len(facts)
+    assert "favorite color is" in kept.memory.recall("What is my favorite color?", 150).text
+
+
+def test_a_retry_is_still_recognised(kept: Kept) -> None:
+    (step, *_) = lost(kept.memory)
+    message = kept.logged[[s.id for s in kept.memory.steps()].index(step.id)]
+    episode = kept.memory.episode(id=step.episode)
+    assert episode.log(**message).id == step.id
+    with pytest.raises(KeyConflictError):
+        episode.log(**message | {"text": "something else"})
+
+
+def test_recall_shows_holes_as_marks_and_keeps_its_budget(kept: Kept) -> None:
+    (step, *_) = lost(kept.memory)
+    for budget in (20, 40, 80, 200, 1000):
+        context = kept.memory.recall(" ".join(holes(step.text)), budget)
+        assert context.tokens <= budget
+        assert "  " not in context.text
+    assert step.id in [hit.id for hit in context.hits]
+
+
+# ---- reopening, copies -------------------------------------------------------------------------------------------
+
+
+def test_a_reopened_memory_recalls_the_same_with_its_index_made_again(kept: Kept, tmp_path: Path) -> None:
+    kept.memory.backup(tmp_path / "copy.mem")
+    cues = ["favorite color", "sister's name", "invoice number 10004", " ".join(holes(lost(kept.memory)[3].text))]
+    for read_only in (True, False):
+        with opened(tmp_path / "copy.mem", read_only=read_only) as copy:
+            for cue in cues:
+                for layers in (None, ["unit", "cluster", "atom"]):
+                    mine = kept.memory.recall(cue, 300, layers=layers)
+                    assert copy.recall(cue, 300, layers=layers).text == mine.text
+            assert copy.verify().ok
+            assert all_crystals(copy) == all_crystals(kept.memory)
+            assert list(copy.steps()) == list(kept.memory.steps())
+    with opened(tmp_path / "copy.mem") as copy, copy.episode(id="more") as episode:
+        episode.log("The ferry to Bergen leaves at noon.")
+        assert "Bergen" in episode.recall("ferry Bergen").text
+    assert kept.memory.verify().ok
+
+
+def test_what_was_kept_can_be_exported_and_imported(kept: Kept, tmp_path: Path) -> None:
+    kept.memory.export(tmp_path / "log.jsonl")
+    with opened(tmp_path / "other.mem") as other:
+        ingest(other, tmp_path / "log.jsonl")
+        assert [(s.text, s.lost) for s in other.steps()] == [(s.text, s.lost) for s in kept.memory.steps()]
+        other.export(tmp_path / "again.jsonl")
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "log.jsonl").read_bytes()
+
+
+# ---- in company --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoder", [None, HashEncoder(16)], ids=["lexical", "dense"])
+def test_what_is_let_go_does_not_depend_on_reopening(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder: Any
+) -> None:
+    squeezed(monkeypatch)
+    once, often = tmp_path / "once.mem", tmp_path / "often.mem"
+    with opened(once, retain="crystals", horizon=HORIZON, encoder=encoder) as memory:
+        for number in range(4):
+            with memory.episode() as episode:
+                episode.log_many(chat(110, number))
+        texts, crystals = [step.text for step in memory.steps()], all_crystals(memory)
+        recalled = memory.recall("favorite color", 200)
+    opened(often, retain="crystals", horizon=HORIZON, encoder=encoder).close()
+    for number in range(4):
+        with opened(often, encoder=encoder) as memory, memory.episode() as episode:
+            episode.log_many(chat(110, number))
+    with opened(often, encoder=encoder) as memory:
+        assert any(step.lost for step in memory.steps())
+        assert [step.text for step in memory.steps()] == texts
+        assert all_crystals(memory) == crystals
+        assert memory.recall("favorite color", 200).text == recalled.text
+
+
+def test_a_changed_encoder_gets_codes_of_its_own_for_what_is_there(tmp_path: Path) -> None:
+    file, one, other = tmp_path / "agent.mem", HashEncoder(16, seed=1), HashEncoder(24, seed=2)
+    with played(long_log(), file, retain="crystals", encoder=one) as memory:
+        memory.crystallize()
+    with opened(file, encoder=other) as memory, played(long_log(), retain="crystals", encoder=other) as fresh:
+        memory.crystallize()
+        fresh.crystallize()
+        assert len(memory._core.store.encoders(())) == 2
+        for cue in ("red door score", "captain ship", "exit code"):
+            assert memory.recall(cue, 300).text == fresh.recall(cue, 300).text
+
+
+def test_one_code_stands_for_two_thousand_tokens(tmp_path: Path) -> None:
+    with opened(tmp_path / "agent.mem", retain="crystals", encoder=HashEncoder(16)) as memory:
+        episode = memory.episode()
+        for start in range(0, 400, 37):
+            episode.log_many(list(chat(400))[start : start + 37])
+            memory.crystallize()
+        core = memory._core
+        codes = core.store.codes((), str(core.code_id))
+        covered = sum(unit.source_tokens for unit in memory.crystals(["unit"]))
+        assert covered / 2_900 < len(codes) <= covered / 2_000
+        dense = core.index(()).dense()
+        of_unit = [step_position(s) for unit in memory.crystals(["unit"]) for s in unit.sources]
+        assert sorted(dense.position.tolist()) == of_unit[: len(dense.position)]
+    with opened(tmp_path / "whole.mem", retain="crystals", encoder=HashEncoder(16)) as whole:
+        whole.episode().log_many(chat(400))
+        whole.crystallize()
+        again = whole._core.store.codes((), str(whole._core.code_id))
+        assert [c.rows.tobytes() for _, c in again] == [c.rows.tobytes() for _, c in codes]
+
+
+def test_a_huge_step_has_codes_of_its_own(tmp_path: Path) -> None:
+    with opened(tmp_path / "agent.mem", retain="crystals", encoder=HashEncoder(16)) as memory:
+        with memory.episode() as episode:
+            episode.log_many(chat(30))
+            episode.log(" ".join(message["text"] for message in chat(300, 1)))
+            episode.log_many(chat(60, 2))
+        core = memory._core
+        rows = [len(codes.rows) for _, codes in core.store.codes((), str(core.code_id))]
+        assert max(rows) >= 6
+        assert memory.recall("favorite color", 100).hits
+
+
+def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    squeezed(monkeypatch)
+    file = tmp_path / "agent.mem"
+
+    def condenser(texts: Sequence[str]) -> str:
+        words = sorted({word for text in texts for word in text.split() if len(word) > 7})
+        return "About " + " ".join(words)
+
+    with opened(file, retain="crystals", horizon=HORIZON, condenser=condenser) as memory:
+        for number in range(5):
+            with memory.episode() as episode:
+                episode.log_many(chat(110, number))
+        assert lost(memory)
+        assert on_disk(file) <= allowed(memory)
+        assert memory.verify().ok
+
+
+def test_recalled_text_is_not_learned_from_a_thinned_step_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    squeezed(monkeypatch)
+    secret = "Ingrid Solberg keeps the brass key of the lighthouse in the green locker."
+    with opened(tmp_path / "agent.mem", retain="crystals", horizon=1_000) as memory:
+        with memory.episode(id="first") as episode:
+            episode.say("user", secret)
+            episode.recall("Where is the brass key?")
+            for message in chat(30):
+                episode.log(**message | {"text": f"{message['text']} As I recall: {secret} {message['text']}"})
+        for number in range(5):
+            with memory.episode() as episode:
+                episode.log_many(chat(110, number))
+        repeats = {step.position: step for step in list(memory.steps("first"))[1:] if step.actor == "assistant"}
+        assert any(step.lost for step in repeats.values())
+        assert all(step.recalled for step in repeats.values())
+        for crystal in all_crystals(memory):
+            for at, start, end in crystal.spans:
+                assert at not in repeats or all(end <= a or b <= start for a, b in repeats[at].recalled)
