@@ -21,7 +21,7 @@ import base64
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -30,7 +30,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import InvalidInputError, NotFoundError, StoreError
 from agentmem.index import STEP, step_id, step_position
 from agentmem.records import canonical, check_name, check_namespace, digest, record_of
 from agentmem.types import RECORD_TYPES, Namespace, Record, RecordType, Store
@@ -130,20 +130,38 @@ def _iso(seconds: float) -> str:
 
 
 def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, derived: bool = False) -> None:
-    """Write the log of these namespaces to a file, gzipped if its name ends in .gz; it appears whole, or not at all."""
+    """Write the log of these namespaces to a file, gzipped if its name ends in .gz; it appears whole, or not at all.
+
+    An older export is replaced. InvalidInputError where a memory or directory stands; StoreError if it fails.
+    """
     path = Path(path)
+    _check_target(path, store.path)
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
             for line in Exporter(store, namespaces).lines(derived):
                 out.write(line.encode() + b"\n")
         part.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write the export {path}: {error.strerror}; choose another place") from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _check_target(path: Path, memory: str) -> None:
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
+    own = path.resolve().name.startswith(Path(memory).name) and path.resolve().parent == Path(memory).resolve().parent
+    if path.is_file() and (own or path.open("rb").read(len(SQLITE)) == SQLITE):
+        raise InvalidInputError(f"{path} is a memory, or belongs to one; an export needs a path of its own")
 
 
 def _packed(raw: BinaryIO) -> BinaryIO:
     return cast(BinaryIO, gzip.GzipFile("", "wb", fileobj=raw, mtime=0))
+
+
+SQLITE = b"SQLite format 3"
 
 
 # ---- and back ----------------------------------------------------------------------------------------------------
@@ -267,7 +285,7 @@ class Importer:
         return logged if there == logged else None
 
     def _event(self, number: int, type: RecordType, line: Mapping[str, Any]) -> None:
-        check_shapes(line)
+        check_event(type, line)
         self.flush()  # what it refers to has its position then
         namespace, episode = self._place(line), line.get("episode")
         body = {name: value for name, value in line.items() if name not in EVENT_FIELDS}
@@ -342,6 +360,20 @@ def check_fields(line: Mapping[str, Any]) -> None:
     if "text" not in line:
         raise InvalidInputError("the line has no text; a step's text may be empty but must be there")
     check_shapes(line)
+
+
+def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
+    """InvalidInputError for an event that lacks what its type needs, or has it in another shape."""
+    check_shapes(line)
+    if type in ("forget", "restore", "pin", "recall") and "steps" not in line:
+        raise InvalidInputError(f"a {type} has no steps; give a list of step ids")
+    if type in ("begin", "end", "recall") and not isinstance(line.get("episode"), str):
+        raise InvalidInputError(f"a {type} has the episode {line.get('episode')!r}; give its id")
+    for name in ("goal", "agent", "text"):
+        if not isinstance(line.get(name, ""), str):
+            raise InvalidInputError(f"{name} {line[name]!r} is not a str")
+    if not all(isinstance(step, str) for step in line.get("steps", ())):
+        raise InvalidInputError(f"steps {line['steps']!r} are not all step ids")
 
 
 def check_shapes(line: Mapping[str, Any]) -> None:

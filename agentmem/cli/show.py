@@ -114,4 +114,5 @@ class Waiting:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.bar.stop()
+        if self.task is not None:
+            self.bar.stop()

@@ -81,6 +81,8 @@ class Memory:
         what `log` acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's kinds for a
         file that cannot be used, and SettingsError for settings that contradict the file's own.
         """
+        if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+            raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
         if key_file is not None:
             raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):

@@ -84,7 +84,7 @@ def report(core: Core, namespace: Namespace, positions: Sequence[int], dry_run: 
     """What erasing these steps takes with it."""
     index = core.index(namespace)
     gone = set(positions)
-    touched = [c for c in index.crystals if any(span.position in gone for span in c.spans)]
+    touched = [c for c in index.crystals if gone & _steps_under(index, c.id)]
     records = core.store.read(list(positions))
     return EraseReport(
         dry_run=dry_run,
