@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import pytest
@@ -104,7 +105,7 @@ def test_spans_are_in_order_apart_and_of_words_that_were_told(others: list[str],
     spans, origins = guard.repeated(text, "message", "assistant")
     assert origins == sorted(set(origins))
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(before[1] < after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] < after[0] for before, after in itertools.pairwise(spans))
     words = [[word.casefold() for word in guards._WORD.findall(text)] for text in (*others, said)]
     runs = {tuple(own[n : n + RUN]) for own in words for n in range(len(own) - RUN + 1)}
     for start, end in spans:

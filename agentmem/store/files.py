@@ -28,6 +28,9 @@ NO_WRITING = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
+HEADER = b"SQLite format 3\0"
+
+
 class Files:
     """Names of a memory's files: all start with its path. A private directory stands in for ":memory:"."""
 
@@ -50,6 +53,17 @@ class Files:
             raise NotAMemoryError(f"{self.shown} is a directory; give the path of a file in it")
         if not os.path.isdir(self.directory):
             raise InvalidInputError(f"the directory {self.directory} does not exist; create it before {self.shown}")
+        if os.path.exists(self.database):
+            self._check_header()
+
+    def _check_header(self) -> None:
+        """Refuse what is no SQLite file before anything is written beside it."""
+        if not os.path.isfile(self.database):
+            raise NotAMemoryError(f"{self.shown} is no regular file; give the path of a memory, or a new one")
+        with os_errors(self.shown), open(self.database, "rb") as file:
+            start = file.read(len(HEADER))
+        if start and start != HEADER:
+            raise NotAMemoryError(f"{self.shown} is not a memory file; give the path of one, or a new path")
 
     def empty(self) -> bool:
         return not os.path.exists(self.database) or os.path.getsize(self.database) == 0
