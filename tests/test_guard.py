@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from strategies import opened, texts
 
 from agentmem import Memory
+from agentmem.errors import KeyConflictError
 from agentmem.memory import guard as guards
 from agentmem.memory.guard import RUN, Guard
 
@@ -177,3 +178,20 @@ def test_what_repeats_is_derived_from_what_it_repeats() -> None:
         episode.say("assistant", "The weather is fine.")
         assert memory.forget(derived_from=origin.id) == 2
         assert {origin.id, repeat.id}.isdisjoint(hit.id for hit in memory.recall("brass key lighthouse", 900).hits)
+
+
+def test_a_retry_is_the_same_step_whatever_was_recalled_since(tmp_path: Path) -> None:
+    with opened(tmp_path / "agent.mem") as memory:
+        episode = memory.episode(id="house")
+        plain = episode.say("assistant", TOLD, key="plain")
+        episode.recall("Where is the brass key?", 60)
+        marked = episode.say("assistant", f"I say: {TOLD}", key="marked")
+        assert (plain.recalled, bool(marked.recalled)) == ((), True)
+        assert episode.say("assistant", TOLD, key="plain") == plain
+    with opened(tmp_path / "agent.mem") as memory:
+        again = {"kind": "message", "actor": "assistant"}
+        steps = [{"text": TOLD, "key": "plain"} | again, {"text": f"I say: {TOLD}", "key": "marked"} | again]
+        assert memory.episode(id="house").log_many(steps) == [plain, marked]
+        assert len(list(memory.steps())) == 2
+        with pytest.raises(KeyConflictError, match="'plain'"):
+            memory.episode(id="house").say("assistant", f"{TOLD} Or so.", key="plain")

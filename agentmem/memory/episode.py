@@ -9,11 +9,12 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_position
 from agentmem.memory import recalling
 from agentmem.memory.guard import Guard
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
 
 _FIELDS = frozenset("text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split())
+
+
+_MARKS = ("recalled", "recalled_from")
 
 
 class EpisodeWriter:
@@ -68,7 +72,7 @@ class EpisodeWriter:
             "key": key, "reply_to": reply_to, "subjects": subjects, "trust": trust,
         }  # fmt: skip
         record = self._record(text, kind, blobs, fields)
-        return step_of(self._core.store.append([record], _contents(blobs))[0])
+        return step_of(self._append([record], _contents(blobs))[0])
 
     def observe(self, text: str, **fields: Any) -> Step:
         """`log` an observation."""
@@ -96,7 +100,7 @@ class EpisodeWriter:
             own = fields.pop("blobs", None)
             records.append(self._record(fields.pop("text"), fields.pop("kind", "observation"), own, fields))
             blobs |= _contents(own)
-        return [step_of(record) for record in self._core.store.append(records, blobs)] if records else []
+        return [step_of(record) for record in self._append(records, blobs)] if records else []
 
     def transition(
         self,
@@ -129,6 +133,21 @@ class EpisodeWriter:
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
         )  # fmt: skip
+
+    def _append(self, records: Sequence[Record], blobs: Mapping[str, bytes]) -> list[Record]:
+        try:
+            return self._core.store.append(records, blobs)
+        except KeyConflictError:
+            return self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+
+    def _marked_as_before(self, record: Record) -> Record:
+        """A retry with the marks it was first logged with: what was recalled since does not make it another step."""
+        known = self._core.store.keyed(record.namespace, record.key) if record.key is not None else None
+        if known is None:
+            return record
+        marks = {name: value for name, value in json.loads(known.body).items() if name in _MARKS}
+        body = {name: value for name, value in json.loads(record.body).items() if name not in _MARKS}
+        return replace(record, body=canonical(body | marks))
 
     def _replied(self, reply_to: Any) -> int:
         """The log position of the step that is replied to; 0 if there is none."""
