@@ -215,3 +215,17 @@ def test_a_reader_that_stops_early_is_no_traceback(path: Path) -> None:
     command = f"{sys.executable} -m agentmem.cli recall {path} door --why | true"
     done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_crystallize_without_a_namespace_takes_all_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.mem"
+    with Memory.open(path, encoder=None, durability="process") as memory:
+        for name in ("alice", "bo"):
+            episode = memory.scoped("acme", name).episode(id="door")
+            episode.log_many([f"The red door {n} of {name} is locked, the key {n * 7} is missing." for n in range(40)])
+            episode.end()
+    made = parsed(call("crystallize", path, "--json"))
+    with Memory.open(path, encoder=None, read_only=True) as memory:
+        units = [len(memory.scoped("acme", name).crystals(["unit"])) for name in ("alice", "bo")]
+    assert min(units) > 0
+    assert made["layers"]["unit"]["crystals"] == sum(units)  # type: ignore[index]

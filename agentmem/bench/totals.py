@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agentmem.types import Layer, LayerReport, Stats
+from agentmem.types import CrystallizeReport, Layer, LayerReport, Stats
 
 
 def add_stats(parts: Sequence[Stats]) -> Stats:
@@ -12,6 +12,17 @@ def add_stats(parts: Sequence[Stats]) -> Stats:
     layers = {layer: _add_layers([part.layers[layer] for part in parts]) for layer in Layer}
     sums = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "episodes", "tokens")}
     return parts[0].model_copy(update={**sums, "layers": layers, "watermark": max(part.watermark for part in parts)})
+
+
+def add_reports(parts: Sequence[CrystallizeReport]) -> CrystallizeReport:
+    """The sum over namespaces, at least one."""
+    return CrystallizeReport(
+        layers={layer: _add_layers([part.layers[layer] for part in parts]) for layer in Layer},
+        retired=sum(part.retired for part in parts),
+        steps=sum(part.steps for part in parts),
+        watermark=max(part.watermark for part in parts),
+        seconds=sum(part.seconds for part in parts),
+    )
 
 
 def _add_layers(parts: Sequence[LayerReport]) -> LayerReport:

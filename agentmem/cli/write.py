@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
+from agentmem.bench.totals import add_reports
 from agentmem.cli import show
 from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
 from agentmem.types import CrystallizeReport, Layer
@@ -70,7 +71,7 @@ def _log_file(
     with open_memory(path, namespace, create=True) as memory:
         with show.Waiting(f"logging {file.name}") as waiting:
             report = ingest(memory, file, format=format, skip_bad=skip_bad, progress=waiting)
-        crystallized = None if later else _crystallize(memory)
+        crystallized = None if later else _crystallize(memory, namespace)
     if json:
         show.as_json(
             {
@@ -87,19 +88,20 @@ def _log_file(
 def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
     """Condense what was logged since last time.
 
-    Safe to stop and to repeat.
+    Safe to stop and to repeat. Without --namespace, all namespaces.
     """
     with open_memory(path, namespace) as memory:
-        report = _crystallize(memory)
+        report = _crystallize(memory, namespace)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
         _show_crystallize(report)
 
 
-def _crystallize(memory: Memory) -> CrystallizeReport:
+def _crystallize(memory: Memory, namespace: str) -> CrystallizeReport:
+    spaces = [memory.namespace] if namespace else memory._core.store.namespaces() or [memory.namespace]
     with show.Waiting("crystallizing") as waiting:
-        return memory.crystallize(progress=waiting)
+        return add_reports([memory.scoped(*space).crystallize(progress=waiting) for space in spaces])
 
 
 def _show_ingest(report: IngestReport) -> None:
