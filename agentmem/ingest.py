@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import json
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
@@ -131,10 +132,18 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
         packed = raw.read(2) == b"\x1f\x8b"
         raw.seek(0)
         lines = cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw
-        for line in lines:
+        while line := _next(lines, path):
             yield line
             if progress:
                 progress(raw.tell(), total)
+
+
+def _next(lines: BinaryIO, path: Path) -> bytes:
+    """The next line; b"" at the end."""
+    try:
+        return lines.readline()
+    except (EOFError, OSError, zlib.error) as error:
+        raise InvalidInputError(f"{path} cannot be read to its end ({error}); get a whole copy of it") from error
 
 
 def _history(importer: Importer, number: int, history: Mapping[str, Any]) -> None:

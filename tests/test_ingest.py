@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ def test_a_packed_file_is_read_as_it_is(memory: Memory, tmp_path: Path) -> None:
     path = tmp_path / "h.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps(HISTORY).encode()))
     assert ingest(memory, path).steps == 3
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[:-9], lambda data: data[:30] + b"\xff" * 40 + data[70:]])
+def test_a_damaged_packed_file_is_named(memory: Memory, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    path = tmp_path / "h.jsonl.gz"
+    path.write_bytes(damage(gzip.compress(json.dumps(HISTORY).encode())))
+    with pytest.raises(InvalidInputError, match=r"h.jsonl.gz cannot be read to its end"):
+        ingest(memory, path)
 
 
 def test_lines_of_steps_are_read_without_any_events(memory: Memory, tmp_path: Path) -> None:
