@@ -63,12 +63,13 @@ class Exporter:
     def __init__(self, store: Store, namespaces: Sequence[Namespace]) -> None:
         self.store = store
         self.namespaces = frozenset(namespaces)
+        self._end = store.head().position  # what is logged from here on stays out, and so do references to it
         self._steps = {namespace: _step_positions(store, namespace) for namespace in namespaces}
         self._ids: dict[int, str] = {}
 
     def lines(self, derived: bool = False) -> Iterator[str]:
         """JSON documents of one line each, without line breaks. derived: then every crystal, too."""
-        for record in self.store.scan():
+        for record in self.store.scan(upto=self._end):
             if record.namespace in self.namespaces:
                 yield dump(self._line(record))
         for namespace in sorted(self.namespaces) if derived else ():
@@ -345,7 +346,8 @@ class Importer:
         if "logged_at" not in line:
             return self.now()
         try:
-            return datetime.fromisoformat(line["logged_at"]).timestamp()
+            moment = datetime.fromisoformat(line["logged_at"])
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (TypeError, ValueError):
             raise InvalidInputError(f"logged_at {line['logged_at']!r} is no ISO time") from None
 

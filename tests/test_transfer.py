@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from agentmem import InvalidInputError, Memory
 from agentmem.ingest import ingest
 from agentmem.testing import FakeClock
-from agentmem.transfer import export
+from agentmem.transfer import Exporter, export
 
 
 def opened(path: Path | str = ":memory:") -> Memory:
@@ -238,3 +239,18 @@ def test_a_line_that_cannot_be_logged_says_what_is_wrong(tmp_path: Path, line: d
         ingest(opened(), path)
     assert f"{path}, line 2: {problem}" in str(raised.value)
     assert "--skip-bad" in str(raised.value)
+
+
+def test_what_is_logged_during_an_export_stays_out_of_it(memory: Memory) -> None:
+    lines = Exporter(memory._core.store, [()]).lines()
+    first = next(lines)
+    memory.episode(id="late").log("Too late.")
+    assert "Too late." not in first + "".join(lines)
+
+
+def test_a_logged_at_without_a_zone_means_utc(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "1", "episode": "e", "kind": "action", "text": "go", "logged_at": "2026-01-01T12:00:00"}\n')
+    copy = opened()
+    ingest(copy, path)
+    assert next(copy.steps()).logged_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
