@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -60,7 +60,6 @@ class View:
     actors: Mapping[int, str]
     crystals: Sequence[Crystal]
     live: np.ndarray
-    retired: Mapping[str, int] = field(default_factory=dict)
 
     def rows(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(index of each log position in this view, mask of those that are in it)."""
@@ -243,7 +242,6 @@ class Index:
             actors=self.names,
             crystals=self.crystals,
             live=live,
-            retired=self.retired,
         )
 
     def _episode(self, name: int, as_of: int) -> Episode:
@@ -297,7 +295,6 @@ def join(views: Sequence[View]) -> View:
         actors={name: text for view in views for name, text in view.actors.items()},
         crystals=[crystal for view in views for crystal in view.crystals],
         live=np.concatenate([view.live for view in views]),
-        retired={key: at for view in views for key, at in view.retired.items()},
     )
 
 

@@ -55,8 +55,8 @@ def crystallize(
 def _batches(
     core: Core, namespace: Namespace, condenser: Condenser | None, progress: Progress | None
 ) -> Iterator[tuple[list[Crystal], int, list[Sealed]]]:
+    mark = core.store.watermark(namespace)  # before the index: what another process publishes in between is refused
     index = core.index(namespace)
-    mark = core.store.watermark(namespace)
     todo = index.positions(after=mark.position)
     state = zlib.decompress(mark.state) if mark.state else b""
     maker = Crystallizer(namespace, core.store.read, index.live_atoms(), state, condenser)

@@ -40,7 +40,6 @@ class EpisodeWriter:
         self._memory, self._core, self.info = memory, memory._core, episode
         self.id = episode.id
         self._guard = Guard()
-        self._recalls = 0
 
     # ---- logging -------------------------------------------------------------------------------------------------
 

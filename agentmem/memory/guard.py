@@ -30,8 +30,8 @@ class Guard:
             words = [match[0].casefold() for match in _WORD.finditer(text)]
             for start in range(len(words) - RUN + 1):
                 run = tuple(words[start : start + RUN])
+                self._runs.pop(run, None)  # what is told again is newest again
                 self._runs[run] = position
-                self._runs.move_to_end(run)
         while len(self._runs) > LIMIT:
             self._runs.popitem(last=False)
 

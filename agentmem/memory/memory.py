@@ -273,7 +273,7 @@ class Memory:
     # ---- the file ------------------------------------------------------------------------------------------------
 
     def verify(self) -> Verification:
-        """Check every stored byte against its hash, and that the encoder is the one the codes were made with."""
+        """Check every stored byte against its hash, the log against its anchor, and what was made against the log."""
         problems, checked = self._core.store.verify()
         return Verification(ok=not problems, problems=tuple(problems), checked=checked)
 
