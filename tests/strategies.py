@@ -121,6 +121,9 @@ class Log(tuple[Said, ...]):
         return f"expand({list(self.drawn)})"
 
 
+SECRET = "The vault opens with seven four one nine, said Ann."
+
+
 def texts() -> st.SearchStrategy[str]:
     """Any text that can be logged, empty and long ones among them."""
     return st.sampled_from(ODD) | st.text(max_size=120)
@@ -257,3 +260,7 @@ def all_crystals(memory: Memory) -> list[Crystal]:
     with memory._core.lock:
         index = memory._core.index(memory.namespace)
         return [crystal.model_copy(update={"retired": index.retired.get(crystal.id)}) for crystal in index.crystals]
+
+
+def said(memory: Memory, cue: str = "red door", **options: Any) -> list[str]:
+    return [hit.text for hit in memory.recall(cue, **options).hits]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,29 +17,6 @@ from agentmem.errors import (
     SettingsError,
 )
 from agentmem.memory import EpisodeWriter
-
-SECRET = "The vault opens with seven four one nine, said Ann."
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "agent.mem"
-
-
-@pytest.fixture
-def memory(file: Path) -> Iterator[Memory]:
-    with opened(file) as memory:
-        yield memory
-
-
-@pytest.fixture
-def episode(memory: Memory) -> EpisodeWriter:
-    return memory.episode(goal="open the red door", id="door", agent="ada")
-
-
-def said(memory: Memory, cue: str = "red door", **options: Any) -> list[str]:
-    return [hit.text for hit in memory.recall(cue, **options).hits]
-
 
 # ---- opening -----------------------------------------------------------------------------------------------------
 

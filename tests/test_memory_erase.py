@@ -9,36 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strategies import all_crystals, opened
+from strategies import SECRET, all_crystals, opened, said
 
 from agentmem import InvalidInputError, Layer, Memory, NotFoundError
 from agentmem.errors import (
     KeyConflictError,
 )
 from agentmem.memory import EpisodeWriter
-
-SECRET = "The vault opens with seven four one nine, said Ann."
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "agent.mem"
-
-
-@pytest.fixture
-def memory(file: Path) -> Iterator[Memory]:
-    with opened(file) as memory:
-        yield memory
-
-
-@pytest.fixture
-def episode(memory: Memory) -> EpisodeWriter:
-    return memory.episode(goal="open the red door", id="door", agent="ada")
-
-
-def said(memory: Memory, cue: str = "red door", **options: Any) -> list[str]:
-    return [hit.text for hit in memory.recall(cue, **options).hits]
-
 
 # ---- erasing -----------------------------------------------------------------------------------------------------
 

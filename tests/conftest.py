@@ -1,0 +1,28 @@
+"""What the tests of Memory share: a file, a memory in it, and an episode that is being logged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from strategies import opened
+
+from agentmem import Memory
+from agentmem.memory import EpisodeWriter
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "agent.mem"
+
+
+@pytest.fixture
+def memory(file: Path) -> Iterator[Memory]:
+    with opened(file) as memory:
+        yield memory
+
+
+@pytest.fixture
+def episode(memory: Memory) -> EpisodeWriter:
+    return memory.episode(goal="open the red door", id="door", agent="ada")
