@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from strategies import CUES, Player, Said, all_crystals, logs, long_log, opened, played
+from lawful import asked, crystallized, crystals_as_of, few, records, steps_under, unmarked, without_version
+from strategies import CUES, Player, all_crystals, logs, long_log, opened, played
 
-from agentmem import Crystal, Layer, Memory, PlanningContext
+from agentmem import Layer
 from agentmem.condense import MARK
 from agentmem.index import step_id, step_position
-from agentmem.testing import FakeClock, HashEncoder
+from agentmem.testing import HashEncoder
 from agentmem.tokens import count
-from agentmem.types import RATIOS, Record
+from agentmem.types import RATIOS
 
 BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
 LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
 ENCODERS = st.sampled_from((None, HashEncoder(32)))
 LONG = long_log()
-
-
-def few(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def crystallized(said: Sequence[Said], path: Path | str = ":memory:", **options: Any) -> Memory:
-    memory = played(said, path, **options)
-    memory.crystallize()
-    return memory
-
-
-def shown(context: PlanningContext) -> Any:
-    """All of a context that a caller can see."""
-    return context.model_dump(), context.vectors.tolist(), context.ages.tolist()
-
-
-def records(memory: Memory) -> list[Record]:
-    return list(memory._core.store.scan(memory.namespace))
-
-
-def asked(memory: Memory, cues: Sequence[str] = CUES, **options: Any) -> list[Any]:
-    return [shown(memory.recall(cue, 200, layers=layers, **options)) for cue in cues for layers in (None, ("unit",))]
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +62,7 @@ class TestTheLogIsTheTruth:
             memory.crystallize()
             assert all_crystals(memory) == crystals
             again = asked(memory, CUES[:3])
-            assert _without_version(again) == _without_version(contexts)
+            assert without_version(again) == without_version(contexts)
 
 
 class TestCrystalsAreSealedByLogPosition:
@@ -132,7 +110,7 @@ class TestCrystalsAreSealedByLogPosition:
         with crystallized(said, encoder=encoder) as full, crystallized(said[:cut], encoder=encoder) as young:
             last = list(young.steps())[-1]
             assert [c for c in full.crystals(as_of=last.id) if c.born > last.position] == []
-            assert _as_of(full.crystals(as_of=last.id), last.position) == young.crystals()
+            assert crystals_as_of(full.crystals(as_of=last.id), last.position) == young.crystals()
             for as_of in (last.id, last.logged_at):
                 assert asked(full, as_of=as_of) == asked(young)
 
@@ -173,7 +151,7 @@ class TestCondensingStartsFromSteps:
             for crystal in all_crystals(memory):
                 pieces = [text_of[at][start:end] for at, start, end in crystal.spans]
                 assert all(pieces)
-                assert _unmarked(crystal.text) == _unmarked("\n".join(pieces))
+                assert unmarked(crystal.text) == unmarked("\n".join(pieces))
                 for line in crystal.text.split("\n"):
                     for fragment in line.split(MARK):
                         assert any(fragment in piece for piece in pieces) or not fragment
@@ -240,48 +218,3 @@ class TestLineageEndsInLoggedSteps:
         covered = {source for c in all_crystals(memory) if c.layer is Layer.UNIT for source in c.sources}
         assert covered == {step.id for step in memory.steps()}
         memory.close()
-
-
-# ---- what the laws speak of --------------------------------------------------------------------------------------
-
-
-def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
-    """The steps a crystal was made from, through all layers."""
-    below = (made.get(source) for source in crystal.sources)
-    return set().union(
-        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below, strict=False))
-    )
-
-
-def told_by(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
-    """The steps whose story a crystal tells: an atom tells that of the steps its words come from."""
-    if crystal.layer is Layer.ATOM:
-        return {step_id(span.position) for span in crystal.spans}
-    return steps_under(made, crystal)
-
-
-def _unmarked(text: str) -> str:
-    return text.replace(MARK, "").replace("\n", "")
-
-
-def _as_of(crystals: Sequence[Crystal], position: int) -> list[Crystal]:
-    """As they were seen then: what retired them later was not known."""
-    later = (c.retired is not None and c.retired > position for c in crystals)
-    return [c.model_copy(update={"retired": None}) if gone else c for c, gone in zip(crystals, later, strict=True)]
-
-
-def _without_version(contexts: Sequence[Any]) -> list[Any]:
-    return [({**dump, "store_version": ""}, *rest) for dump, *rest in contexts]
-
-
-class _shared:
-    """One memory for many examples that only append."""
-
-    memory: Memory | None = None
-
-    def __enter__(self) -> Memory:
-        if _shared.memory is None:
-            _shared.memory = opened(clock=FakeClock())
-        return _shared.memory
-
-    def __exit__(self, *_: object) -> None: ...

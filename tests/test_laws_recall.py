@@ -2,53 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from strategies import CUES, Said, all_crystals, blocks, expand, logs, long_log, opened, played, texts
+from lawful import Shared, asked, crystallized, few, records, shown, told_by, without_version
+from strategies import CUES, all_crystals, blocks, expand, logs, long_log, opened, texts
 
-from agentmem import Crystal, EncoderError, Layer, Memory, PlanningContext
-from agentmem.condense import MARK
+from agentmem import EncoderError
 from agentmem.decay import log_decay
-from agentmem.index import step_id
 from agentmem.recall import Weights
-from agentmem.testing import FakeClock, HashEncoder
+from agentmem.testing import HashEncoder
 from agentmem.tokens import count
-from agentmem.types import Record
 
 BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
 LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
 ENCODERS = st.sampled_from((None, HashEncoder(32)))
 LONG = long_log()
-
-
-def few(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
-
-
-def crystallized(said: Sequence[Said], path: Path | str = ":memory:", **options: Any) -> Memory:
-    memory = played(said, path, **options)
-    memory.crystallize()
-    return memory
-
-
-def shown(context: PlanningContext) -> Any:
-    """All of a context that a caller can see."""
-    return context.model_dump(), context.vectors.tolist(), context.ages.tolist()
-
-
-def records(memory: Memory) -> list[Record]:
-    return list(memory._core.store.scan(memory.namespace))
-
-
-def asked(memory: Memory, cues: Sequence[str] = CUES, **options: Any) -> list[Any]:
-    return [shown(memory.recall(cue, 200, layers=layers, **options)) for cue in cues for layers in (None, ("unit",))]
 
 
 @pytest.fixture(scope="session")
@@ -241,7 +216,7 @@ class TestTextStandsAtTheEdge:
     @few(40)
     @given(texts(), values, st.dictionaries(st.text(min_size=1, max_size=5), st.binary(max_size=40), max_size=2))
     def test_raw_values_ride_along_unchanged(self, text: str, value: Any, blobs: dict[str, bytes]) -> None:
-        with _shared() as memory:
+        with Shared() as memory:
             step = memory.episode(id="raw").log(text, data=value, blobs=blobs)
             (again,) = [memory.step(step.id)]
             assert (again.text, again.data) == (text, value)
@@ -281,10 +256,10 @@ class TestVectorsBelongToOneEncoder:
             pass
         with opened(file, encoder=other) as memory, crystallized(said, encoder=other) as fresh:
             memory.crystallize()
-            assert _without_version(asked(memory)) == _without_version(asked(fresh))
+            assert without_version(asked(memory)) == without_version(asked(fresh))
             assert len(memory._core.store.encoders(())) <= 2
         with opened(file, encoder=one) as memory, crystallized(said, encoder=one) as fresh:
-            assert _without_version(asked(memory)) == _without_version(asked(fresh))
+            assert without_version(asked(memory)) == without_version(asked(fresh))
 
     @few(6)
     @given(logs(2), st.sampled_from(CUES[:5]))
@@ -312,48 +287,3 @@ class TestVectorsBelongToOneEncoder:
                 memory.crystallize()
             assert [step.text for step in memory.steps()] == ["The red door is open."]
             assert memory.verify().ok
-
-
-# ---- what the laws speak of --------------------------------------------------------------------------------------
-
-
-def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
-    """The steps a crystal was made from, through all layers."""
-    below = (made.get(source) for source in crystal.sources)
-    return set().union(
-        *(({source} if c is None else steps_under(made, c)) for source, c in zip(crystal.sources, below, strict=False))
-    )
-
-
-def told_by(made: dict[str, Crystal], crystal: Crystal) -> set[str]:
-    """The steps whose story a crystal tells: an atom tells that of the steps its words come from."""
-    if crystal.layer is Layer.ATOM:
-        return {step_id(span.position) for span in crystal.spans}
-    return steps_under(made, crystal)
-
-
-def _unmarked(text: str) -> str:
-    return text.replace(MARK, "").replace("\n", "")
-
-
-def _as_of(crystals: Sequence[Crystal], position: int) -> list[Crystal]:
-    """As they were seen then: what retired them later was not known."""
-    later = (c.retired is not None and c.retired > position for c in crystals)
-    return [c.model_copy(update={"retired": None}) if gone else c for c, gone in zip(crystals, later, strict=True)]
-
-
-def _without_version(contexts: Sequence[Any]) -> list[Any]:
-    return [({**dump, "store_version": ""}, *rest) for dump, *rest in contexts]
-
-
-class _shared:
-    """One memory for many examples that only append."""
-
-    memory: Memory | None = None
-
-    def __enter__(self) -> Memory:
-        if _shared.memory is None:
-            _shared.memory = opened(clock=FakeClock())
-        return _shared.memory
-
-    def __exit__(self, *_: object) -> None: ...
