@@ -41,11 +41,11 @@ def agent(path: str, durability: Any, seed: int, say: Callable[[str], None]) -> 
             number += count
             say(f"a {number}\n")
         elif choice < 0.9:
-            watermark = store.watermark(A).position
-            if watermark < number:
-                made = [crystal(f"c{p}", [Span(p, 0, 6)], "number") for p in range(watermark + 1, number + 1)]
+            version = store.version(A)
+            if version.watermark < number:
+                made = [crystal(f"c{p}", [Span(p, 0, 6)], "number") for p in range(version.watermark + 1, number + 1)]
                 made = [one for one in made if store.keyed(A, f"k{one.born}")]
-                assert store.publish(A, batch(made, number), expected=watermark)
+                assert store.publish(A, batch(made, number), expected=version)
                 say(f"p {number}\n")
         elif choice < 0.97:
             store.archive(number - rng.randrange(20))

@@ -35,10 +35,14 @@ def fill(store: SQLiteStore) -> None:
         store.append([step(text, B if n % 7 == 0 else A, key=f"key {n}", episode=f"e{n % 5}", body=body)], blobs)
     texts = {record.position: record.text for record in store.scan(A)}
     made = [crystal(f"c{p}", [Span(p, 0, 12)], texts[p][:12], key=f"k{p}") for p in list(texts)[:40]]
-    store.publish(A, batch(made, 100, retired={"c2": 30}, codes=[codes("c2", 2)], encoder="e"), expected=0)
+    store.publish(
+        A, batch(made, 100, retired={"c2": 30}, codes=[codes("c2", 2)], encoder="e"), expected=store.version(A)
+    )
     store.archive(70)
     store.erase([8])
-    store.publish(A, batch(made[5:30], 100, retired={"c9": 30}, codes=[codes("c9", 2)], encoder="e"), expected=0)
+    store.publish(
+        A, batch(made[5:30], 100, retired={"c9": 30}, codes=[codes("c9", 2)], encoder="e"), expected=store.version(A)
+    )
 
 
 def everything(store: SQLiteStore) -> Any:
@@ -231,7 +235,7 @@ def test_a_changed_row_is_told(tmp_path: Path, statement: str, what: str) -> Non
         for n in range(6):
             store.append([step(f"word {n}", key=f"k{n}")])
         made = batch([crystal("u", [Span(1, 0, 4)], "word")], 4, retired={"u": 2})
-        store.publish(A, made, expected=0)
+        store.publish(A, made, expected=store.version(A))
         store.archive(2)
     connection = apsw.Connection(path)
     connection.execute(statement)

@@ -119,8 +119,11 @@ class StoreModel(RuleBasedStateMachine):
         name = f"c{self.made}"
         one = crystal(name, spans, text, record.namespace)
         published = batch([one], record.position, retired={name: 9}, codes=[codes(name, 1)], encoder="e")
-        expected = self.watermarks.get(record.namespace, 0)
-        assert self.store.publish(record.namespace, published, expected + (not right)) == right
+        expected = self.store.version(record.namespace)
+        assert expected.watermark == self.watermarks.get(record.namespace, 0)
+        if not right:
+            expected = expected._replace(watermark=expected.watermark + 1)
+        assert self.store.publish(record.namespace, published, expected) == right
         if right:
             self.crystals.setdefault(record.namespace, []).append(one)
             self.watermarks[record.namespace] = record.position

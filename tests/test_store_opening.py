@@ -29,6 +29,7 @@ from agentmem.errors import (
 )
 from agentmem.store import SQLiteStore, files, open_store
 from agentmem.testing.records import A, batch, step
+from agentmem.types import Version
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_a_store_opened_read_only_reads_and_refuses_to_write(path: str) -> None:
             lambda: reader.append([step("b")]),
             lambda: reader.archive(1),
             lambda: reader.erase([1]),
-            lambda: reader.publish(A, batch(), 0),
+            lambda: reader.publish(A, batch(), Version(0, 0)),
             lambda: reader.discard(A),
         ):
             with pytest.raises(ReadOnlyError):

@@ -38,7 +38,7 @@ for n in range(24):
     os.write(acks, b"%d" % number)
     if n % 5 == 4:
         made = [crystal(f"c{n}", [Span(number, 0, 6)], "record")]
-        store.publish(A, batch(made, number), store.watermark(A).position)
+        store.publish(A, batch(made, number), store.version(A))
     if n % 8 == 7:
         store._writer.checkpoint()
     if n == 13:

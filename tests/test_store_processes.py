@@ -80,11 +80,12 @@ def publish(path: str, name: str, queue: Any) -> None:
     try:
         with open_store(path, durability="process") as store:
             for n in range(150):
-                at = store.watermark(A).position
+                version = store.version(A)
+                at = version.watermark
                 if at >= 60:
                     break
                 made = [crystal(f"{name} {n}", [Span(at + 1, 0, 4)], "text")]
-                won += store.publish(A, batch(made, at + 1), expected=at)
+                won += store.publish(A, batch(made, at + 1), expected=version)
         queue.put(won)
     except BaseException as error:
         queue.put(repr(error))

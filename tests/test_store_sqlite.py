@@ -169,7 +169,7 @@ def test_crystals_made_of_spans_cost_few_bytes(path: str) -> None:
             spans = [Span(n + 1, at, at + 25) for at in (0, 60, 120)]
             name = f"{rng.integers(2**62):016x}"
             made.append(crystal(name, spans, " … ".join(text[s.start : s.end] for s in spans)))
-        store.publish(A, batch(made, 500), expected=0)
+        store.publish(A, batch(made, 500), expected=store.version(A))
         with store._pool.snapshot() as connection:
             (size,) = connection.execute("SELECT sum(length(payload)) FROM batches").fetchone()
         assert [c for _, c in store.crystals(A)] == made
@@ -245,5 +245,7 @@ def test_codes_without_an_encoder_are_refused(path: str) -> None:
     with open_store(path) as store:
         store.append([step("a")])
         with pytest.raises(InvalidInputError, match="encoder"):
-            store.publish(A, batch([crystal("u", [Span(1, 0, 1)], "a")], codes=[codes("u", 1)]), expected=0)
+            store.publish(
+                A, batch([crystal("u", [Span(1, 0, 1)], "a")], codes=[codes("u", 1)]), expected=store.version(A)
+            )
         assert store.crystals(A) == []

@@ -1,7 +1,7 @@
 """Running the crystallizer over what was logged since the last time, and publishing what it makes.
 
 Each batch of crystals, their codes and the watermark are stored together, so an interrupted run goes on where it was; a
-run that another process overtook gives way to it.
+run that another process overtook, or that something was erased under, starts again from where the log then stands.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 
 from agentmem.crystallize import CODED, Crystallizer, Sealed, chunks
+from agentmem.errors import NotFoundError
 from agentmem.index import Index, step_position
 from agentmem.memory.core import Core
 from agentmem.types import Batch, Codes, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace, Record
@@ -33,7 +34,7 @@ def crystallize(
     began = time.perf_counter()
     made: list[Crystal] = []
     retired = steps = 0
-    with core.lock:
+    with core.crystallizing:
         while True:
             try:
                 for crystals, gone, sealed in _batches(core, namespace, condenser, progress):
@@ -43,36 +44,40 @@ def crystallize(
                 break
             except _Overtaken:
                 continue
-        return CrystallizeReport(
-            layers={layer: _made(made, layer) for layer in Layer},
-            retired=retired,
-            steps=steps,
-            watermark=core.store.watermark(namespace).position,
-            seconds=time.perf_counter() - began,
-        )
+    return CrystallizeReport(
+        layers={layer: _made(made, layer) for layer in Layer},
+        retired=retired,
+        steps=steps,
+        watermark=core.store.version(namespace).watermark,
+        seconds=time.perf_counter() - began,
+    )
 
 
 def _batches(
     core: Core, namespace: Namespace, condenser: Condenser | None, progress: Progress | None
 ) -> Iterator[tuple[list[Crystal], int, list[Sealed]]]:
-    mark = core.store.watermark(namespace)  # before the index: what another process publishes in between is refused
-    index = core.index(namespace)
-    todo = index.positions(after=mark.position)
-    state = zlib.decompress(mark.state) if mark.state else b""
-    maker = Crystallizer(namespace, core.store.read, index.live_atoms(), state, condenser)
-    coding, at = Coding(core, index), mark.position
+    with core.lock:
+        index = core.index(namespace)
+        version, (mark, state) = index.version, core.store.watermark(namespace)
+        todo, coding, atoms = index.positions(after=mark), Coding(core, index), dict(index.live_atoms)
+    maker = Crystallizer(namespace, core.store.read, atoms, zlib.decompress(state) if state else b"", condenser)
     for start in range(0, len(todo), BATCH):
-        for record in core.store.read(todo[start : start + BATCH].tolist()):
-            maker.feed(record)
+        positions = todo[start : start + BATCH].tolist()
+        try:
+            for record in core.store.read(positions):
+                maker.feed(record)
+        except NotFoundError:
+            if core.store.version(namespace) == version:
+                raise
+            raise _Overtaken from None  # by an erasure
         crystals, retired, sealed = maker.drain()
-        last = int(todo[min(start + BATCH, len(todo)) - 1])
         packed = zlib.compress(maker.state(), 6)
-        codes, encoder = coding.of(sealed), core.code_id
-        if not core.store.publish(namespace, Batch(crystals, retired, codes, encoder, last, packed), at):
+        batch = Batch(crystals, retired, coding.of(sealed), core.code_id, positions[-1], packed)
+        if not core.store.publish(namespace, batch, version):
             raise _Overtaken
-        at = last
+        version = version._replace(watermark=positions[-1])
         if progress is not None:
-            progress(min(start + BATCH, len(todo)), len(todo))
+            progress(start + len(positions), len(todo))
         yield crystals, len(retired), sealed
 
 
@@ -84,21 +89,15 @@ class Coding:
 
     def __init__(self, core: Core, index: Index) -> None:
         self.core, self.coarse = core, core.store.setting("retain") == "crystals"
-        self._waiting: list[Sealed] = []
-        units = [crystal for crystal in index.crystals if crystal.layer is Layer.UNIT]
-        have = {codes.crystal for codes in index.codes}
-        self.missing = [unit for unit in units if unit.id not in have]
-        if self.coarse and core.encoder is not None:
-            last = max((number for number, unit in enumerate(units) if unit.id in have), default=-1)
-            self.missing = units[last + 1 :]
-            self._waiting = [Sealed(unit, _steps(core, unit)) for unit in self.missing]
+        self.missing = index.uncoded(self.coarse) if core.encoder is not None else []
+        self._waiting = [Sealed(unit, _steps(core, unit)) for unit in self.missing] if self.coarse else []
 
     def of(self, sealed: Sequence[Sealed]) -> list[Codes]:
         """Codes of newly sealed units; none without an encoder."""
         if self.core.encoder is None:
             return []
         return (
-            [code for group in self._groups(sealed) for code in self._joined(group)]
+            [codes for group in self._groups(sealed) for codes in self._joined(group)]
             if self.coarse
             else self._each(sealed)
         )
@@ -125,7 +124,7 @@ class Coding:
     def _joined(self, group: Sequence[Sealed]) -> list[Codes]:
         """One code of several units: that of the mean of their chunks' vectors. A huge unit at the end has its own."""
         if group[-1].unit.source_tokens > 2 * COARSE:
-            return self._each(group[-1:], COARSE)
+            return [*(self._joined(group[:-1]) if len(group) > 1 else ()), *self._each(group[-1:], COARSE)]
         vectors = self._vectors([text for one in group for _, _, text in chunks(one.steps)])
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
         covers = np.array([one.unit.covers for one in group], np.int64)
@@ -143,12 +142,12 @@ def reencode(core: Core, namespace: Namespace) -> None:
         return
     with core.lock:
         coding = Coding(core, core.index(namespace))
-        if coding.coarse:
-            core.store.add_codes(namespace, core.code_id, coding.of([]))
-            return
-        for start in range(0, len(coding.missing), 200):
-            sealed = [Sealed(unit, _steps(core, unit)) for unit in coding.missing[start : start + 200]]
-            core.store.add_codes(namespace, core.code_id, coding.of(sealed))
+    if coding.coarse:
+        core.store.add_codes(namespace, core.code_id, coding.of([]))
+        return
+    for start in range(0, len(coding.missing), 200):
+        sealed = [Sealed(unit, _steps(core, unit)) for unit in coding.missing[start : start + 200]]
+        core.store.add_codes(namespace, core.code_id, coding.of(sealed))
 
 
 def _steps(core: Core, unit: Crystal) -> tuple[Record, ...]:

@@ -6,16 +6,20 @@ Knows how to bring an index up to date and how to ask it; knows nothing of episo
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from agentmem.codes import Coder, coder_id, similarity
 from agentmem.encode import CheckedEncoder
+from agentmem.errors import EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
+from agentmem.memory.checks import tokens_counted
 from agentmem.recall import Match, cue_terms
-from agentmem.types import PASSAGE_BITS, CountTokens, Namespace, Record, Store
+from agentmem.records import brief
+from agentmem.types import PASSAGE_BITS, Columns, CountTokens, Namespace, Record, Store
 
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
 
@@ -28,34 +32,74 @@ class Core:
     encoder: CheckedEncoder | None
     clock: Callable[[], float]
     read_only: bool = False
-    archived: int = 0
+    archived: int = 0  # the position up to which the log was archived, as far as this process knows
+    archived_tokens: int = 0
+    crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
+    _names: dict[int, str] = field(default_factory=dict)
+    _tail: dict[int, np.ndarray] = field(default_factory=dict)  # log position -> code of a step that is in no unit yet
     _coder: Coder | None = None
 
     # ---- indexes -------------------------------------------------------------------------------------------------
 
     def index(self, namespace: Namespace) -> Index:
-        """The index of a namespace, brought up to the end of the log. Hold `lock`."""
-        generation = self.store.generation(namespace)
-        index = self._indexes.get(namespace)
-        if index is None or index.generation != generation:
-            index = self._indexes[namespace] = Index(namespace, generation)
-        columns = self.store.columns(namespace, after=index.head)
-        events = columns.position[columns.type != STEP]
-        if len(columns.position):
-            index.extend(columns, self.store.read(events.tolist()), self.store.names())
-        index.add_crystals(
-            self.store.crystals(namespace, after=index.serial),
-            self.store.retirements(namespace, after=index.retired_serial),
-        )
-        if self.code_id is not None:
-            index.add_codes(self.store.codes(namespace, self.code_id, after=index.codes_serial))
-        return index
+        """The index of a namespace, brought up to the end of the log and of one moment. Hold `lock`."""
+        version = self.store.version(namespace)
+        while True:
+            index = self._indexes.get(namespace)
+            if index is None or index.generation != version.generation:
+                index = self._indexes[namespace] = Index(namespace, version.generation, self._names)
+                self._tail.clear()
+            with suppress(NotFoundError):  # erased in between: the generation moved
+                self._extend(index)
+            before, version = version, self.store.version(namespace)
+            if version == before:
+                index.watermark = version.watermark
+                return index
 
-    def forget(self, namespace: Namespace) -> None:
-        """Drop what is cached of a namespace. Hold `lock`."""
-        self._indexes.pop(namespace, None)
+    def _extend(self, index: Index) -> None:
+        """Crystals are read before the log, which so has every step that they cover."""
+        crystals = self.store.crystals(index.namespace, after=index.serial)
+        retired = self.store.retirements(index.namespace, after=index.retired_serial)
+        columns = self.store.columns(index.namespace, after=index.head)
+        if len(columns.position):
+            self._name(columns)
+            index.extend(columns, self.store.read(columns.position[columns.type != STEP].tolist()))
+        index.add_crystals(crystals, retired)
+        if self.code_id is not None:
+            index.add_codes(self.store.codes(index.namespace, self.code_id, after=index.codes_serial))
+
+    def _name(self, columns: Columns) -> None:
+        """Learn the names that columns speak of."""
+        if max(columns.episode.max(), columns.actor.max()) > max(self._names, default=0):
+            self._names.update(self.store.names())
+
+    def logged_until(self, namespace: Namespace, moment: float) -> int:
+        """The last position of a namespace before anything that was logged after a time; 0 for none. Hold `lock`.
+
+        What is logged later was not known then, whatever a clock that was set back, or an import, says of it.
+        """
+        index = self.index(namespace)
+        while len(index.latest) < len(position := index.positions()):
+            after = int(position[len(index.latest) - 1]) if len(index.latest) else 0
+            times = self.store.times(namespace, after)[: len(position) - len(index.latest)]
+            index = self.index(namespace)
+            if index.generation == self.store.version(namespace).generation:
+                index.latest = np.maximum.accumulate(np.concatenate([index.latest, times]))
+        before = int(np.searchsorted(index.latest, moment, "right"))
+        return int(position[before - 1]) if before else 0
+
+    def unchanged(self, generations: Mapping[Namespace, int]) -> bool:
+        """Whether nothing was erased or rewritten since these generations."""
+        return all(self.store.version(namespace).generation == known for namespace, known in generations.items())
+
+    def forget(self, namespaces: Sequence[Namespace]) -> None:
+        """Drop what is cached of these namespaces, and names that are gone. Hold `lock`."""
+        for namespace in namespaces:
+            self._indexes.pop(namespace, None)
+        self._names.clear()
+        self._names.update(self.store.names())
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""
@@ -100,7 +144,7 @@ class Core:
         best = np.full(len(view.position), -1.0)
         for namespace in namespaces:
             self._sealed_similarity(self._indexes[namespace].dense(), code, view, best)
-        self._tail_similarity(namespaces, code, view, best)
+        self._tail_similarity(code, namespaces, view, best)
         return np.asarray(np.maximum(best, 0.0))
 
     def _sealed_similarity(self, dense: Dense, code: np.ndarray, view: View, best: np.ndarray) -> None:
@@ -111,18 +155,35 @@ class Core:
         known &= (dense.born <= view.as_of)[dense.owner]
         np.maximum.at(best, at[known], alike[dense.owner[known]])
 
-    def _tail_similarity(self, namespaces: Sequence[Namespace], code: np.ndarray, view: View, best: np.ndarray) -> None:
-        rows = np.flatnonzero(best <= -1.0)[-TAIL:]
-        if not len(rows):
-            return
-        tail = self._indexes[namespaces[0]].tail_codes
-        positions = view.position[rows].tolist()
-        missing = [position for position in positions if position not in tail]
+    def _tail_similarity(self, code: np.ndarray, namespaces: Sequence[Namespace], view: View, best: np.ndarray) -> None:
+        rows = np.flatnonzero(best <= -1.0)
+        if len(rows) > TAIL:
+            self._refuse_foreign(namespaces)
+        rows = rows[-TAIL:]
+        if len(rows):
+            codes = self._tail_codes(view.position[rows].tolist())
+            best[rows] = similarity(code, np.stack(codes))
+
+    def _tail_codes(self, positions: Sequence[int]) -> list[np.ndarray]:
+        assert self.encoder is not None
+        missing = [position for position in positions if position not in self._tail]
         if missing:
-            assert self.encoder is not None
             codes = self.coder.encode(self.encoder.encode([record.text for record in self.store.read(missing)]))
-            tail.update(zip(missing, codes, strict=True))
-        best[rows] = similarity(code, np.stack([tail[position] for position in positions]))
+            self._tail.update(zip(missing, codes, strict=True))
+        found = [self._tail[position] for position in positions]
+        for old in list(self._tail)[: -2 * TAIL]:
+            del self._tail[old]
+        return found
+
+    def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
+        """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
+        for namespace in namespaces:
+            others = [name for name in self.store.encoders(namespace) if name != self.code_id]
+            if others and not self._indexes[namespace].coded:
+                raise EncoderError(
+                    f"the codes of namespace {namespace} are of encoder {others[0]}, not {self.code_id}; "
+                    "crystallize() to encode it again, or open the memory with the encoder that it has"
+                )
 
     # ---- small things --------------------------------------------------------------------------------------------
 
@@ -130,21 +191,27 @@ class Core:
         return self.store.read(positions)
 
     def version(self, namespaces: Sequence[Namespace], as_of: int) -> str:
-        """What a recall as of a position is a function of: the log up to it, what is crystallized, and what was
-        erased.
+        """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
+        crystallized, how many codes there are, and what was erased. Of the indexes as they stand; hold `lock`.
         """
-        marks = [min(self.store.watermark(namespace).position, as_of) for namespace in namespaces]
-        generations = sum(self.store.generation(namespace) for namespace in namespaces)
-        return f"{as_of}.{max(marks, default=0)}.{generations}"
+        parts = []
+        for index in (self._indexes[namespace] for namespace in namespaces):
+            codes = int((index.dense().born <= as_of).sum())
+            parts.append(f"{min(index.watermark, as_of)}.{codes}.{index.generation}")
+        return f"{as_of}:{'+'.join(parts)}"
 
 
 def counted(count: CountTokens) -> CountTokens:
     """A caller's counter whose answers are remembered for the length of one recall."""
     known: dict[str, int] = {}
+    if not callable(count):
+        raise InvalidInputError(
+            f"count_tokens {brief(count)} is no function; give one from text to tokens, such as len"
+        )
 
     def counting(text: str) -> int:
         if text not in known:
-            known[text] = count(text)
+            known[text] = tokens_counted(count(text))
         return known[text]
 
     return counting

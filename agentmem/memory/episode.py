@@ -16,17 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_position
-from agentmem.memory import recalling
+from agentmem.memory import checks, recalling
 from agentmem.memory.guard import Guard
-from agentmem.records import canonical, digest, record_of, step_of, to_json
+from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
 
 _FIELDS = frozenset("text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split())
-
-
 _MARKS = ("recalled", "recalled_from")
 
 
@@ -63,8 +61,8 @@ class EpisodeWriter:
 
         at: when the source says it happened. data: JSON values (numpy arrays become lists). blobs: name -> bytes, up to
         256 MiB each. key: makes a retry safe. reply_to: id of an earlier step. subjects: whom it is about, for erasure.
-        Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, KeyConflictError for a
-        key that stands for other content, and StoreError if the file cannot take it.
+        Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, also once the episode has
+        ended, KeyConflictError for a key that stands for other content, and StoreError if the file cannot take it.
         """
         fields = {
             "actor": actor, "at": at, "data": data, "reward": reward, "terminated": terminated, "truncated": truncated,
@@ -87,10 +85,11 @@ class EpisodeWriter:
 
     def log_many(self, steps: Iterable[str | Mapping[str, Any]]) -> list[Step]:
         """Append steps in one transaction, all or none: texts, or mappings of `log`'s keywords."""
+        self._check_open()
         records, blobs = [], dict[str, bytes]()
-        for number, step in enumerate(steps):
+        for number, step in enumerate(checks.check_several("steps", steps, "texts or mappings")):
             if not isinstance(step, str | Mapping):
-                raise InvalidInputError(f"step {number} is {step!r}; give a text, or a mapping of log's keywords")
+                raise InvalidInputError(f"step {number} is {brief(step)}; give a text, or a mapping of log's keywords")
             fields: dict[str, Any] = {"text": step} if isinstance(step, str) else dict(step)
             if unknown := fields.keys() - _FIELDS:
                 raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
@@ -114,6 +113,8 @@ class EpisodeWriter:
 
         What is no str is logged as its JSON and kept as `data`; `info["text"]`, if there, describes the observation.
         """
+        if info is not None and not isinstance(info, Mapping):
+            raise InvalidInputError(f"info {brief(info)} is a {type(info).__name__}; give a mapping, as Gymnasium does")
         info = dict(info or {})
         described = info.pop("text", None)
         act = _described(action, None) | {"kind": "action"}
@@ -125,6 +126,7 @@ class EpisodeWriter:
         return first, second
 
     def _record(self, text: str, kind: str, blobs: Mapping[str, bytes] | None, fields: dict[str, Any]) -> Record:
+        self._check_open()
         actor = fields.get("actor")
         sayable = isinstance(text, str) and isinstance(actor, str | None)
         spans, origins = self._guard.repeated(text, kind, actor) if sayable else ([], [])
@@ -132,6 +134,10 @@ class EpisodeWriter:
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
         )  # fmt: skip
+
+    def _check_open(self) -> None:
+        if self.info.ended is not None:
+            raise InvalidInputError(f"episode {self.id!r} has ended; resume it with memory.episode(id={self.id!r})")
 
     def _append(self, records: Sequence[Record], blobs: Mapping[str, bytes]) -> list[Record]:
         try:
@@ -173,6 +179,8 @@ class EpisodeWriter:
 
         From the record uses are counted and the run can be replayed; what the agent repeats of it is not learned again.
         """
+        self._check_open()
+        checks.check_asked(self._core, self._memory.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
@@ -209,7 +217,7 @@ class EpisodeWriter:
     # ---- ending --------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Mark the episode as ended. It can be resumed by its id."""
+        """Mark the episode as ended: this writer takes no more steps. It can be resumed by its id."""
         if self.info.ended is None:
             record = Record("end", self._memory.namespace, self.id, logged_at=self._core.clock())
             (logged,) = self._core.store.append([record])

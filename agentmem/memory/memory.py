@@ -12,10 +12,20 @@ from typing import Any
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, SettingsError
 from agentmem.index import step_position
-from agentmem.memory import condensing, recalling, removal, retention
+from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
-from agentmem.records import canonical, check_goal, check_name, check_namespace, step_of, terms_of
+from agentmem.records import (
+    canonical,
+    check_flag,
+    check_goal,
+    check_id,
+    check_name,
+    check_namespace,
+    check_path,
+    step_of,
+    terms_of,
+)
 from agentmem.store import open_store
 from agentmem.transfer import export
 from agentmem.types import (
@@ -77,12 +87,13 @@ class Memory:
         path: a file, or ":memory:" for one that is gone when closed. encoder: an object with `encode` (or a LangChain
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
-        "crystals" holds all files to 1.0 MB per million tokens, the newest `horizon` tokens whole. durability "power":
-        what `log` acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's kinds for a
-        file that cannot be used, and SettingsError for settings that contradict the file's own.
+        "crystals" holds all files to 1.0 MB per million tokens plus 0.2 MB, the newest `horizon` tokens whole. durability
+        "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's
+        kinds for a file that cannot be used, and SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
             raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
+        check_path("path", path)
         if key_file is not None:
             raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
@@ -112,7 +123,7 @@ class Memory:
 
     def _begin_numbered(self, goal: str | None, agent: str | None) -> Episode:
         with self._core.lock:
-            number = len(self._index_episodes()) + 1
+            number = len(self._core.index(self.namespace).episodes) + 1
             while (begun := self._begin(f"{_AUTOMATIC}{number}", goal, agent)) is None:
                 number += 1
             return begun
@@ -148,7 +159,7 @@ class Memory:
         """
         condensing.reencode(self._core, self.namespace)
         report = condensing.crystallize(self._core, self.namespace, self._condenser, progress)
-        retention.settle(self._core, self.namespace)
+        retention.settle(self._core)
         return report
 
     # ---- reading -------------------------------------------------------------------------------------------------
@@ -169,43 +180,48 @@ class Memory:
         as_of: a step id or a time of logging (datetime or ISO; naive means UTC): what was known then. count_tokens: the
         counter the budget is exact by; without one, an upper bound of cl100k's. episode, agent: only their steps.
         layers: only these crystals' own text, never expanded. marks: print each line's id. An empty context means that
-        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of that is not in the log.
+        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of, episode or agent that was never logged.
         """
+        checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
         return recalling.run(self._core, self.namespaces, query, as_of)
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""
+        check_id("id", id)
         with self._core.lock:
             (position,) = removal.chosen(self._core, self.namespace, [id], None)
         return step_of(self._core.store.read([position])[0])
 
     def steps(self, episode: str | None = None) -> Iterator[Step]:
-        """Every step, or an episode's, in log order."""
+        """Every step, or an episode's, in log order; NotFoundError for an episode that never began."""
+        checks.check_filters(self._core, [self.namespace], episode)
         records = self._core.store.scan(self.namespace, episode=episode, types=["step"])
         return map(step_of, records)
 
     def episodes(self) -> list[Episode]:
         """Every episode, in the order they began."""
-        return list(self._index_episodes().values())
+        with self._core.lock:
+            return list(self._core.index(self.namespace).episodes.values())
 
     def crystals(self, layers: Sequence[Layer | str] | None = None, as_of: recalling.AsOf = None) -> list[Crystal]:
         """The crystals that hold as of a step or time, in the order they were sealed."""
+        checks.check_asked(self._core, [self.namespace], as_of, layers)
         with self._core.lock:
             index = self._core.index(self.namespace)
             position = recalling.position_of(self._core, [self.namespace], as_of)
-            wanted = set(recalling.query_of("", 0, None, layers, None, None, False).layers or Layer)
+            wanted = Layer if (chosen := recalling.layers_of(layers)) is None else chosen
             live = [c for c in index.crystals if c.layer in wanted and index.exists(c, position)]
             return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
 
     def blob(self, digest: str) -> bytes:
         """The content of a blob by the digest in `Step.blobs`."""
-        return self._core.store.blob(digest)
+        return self._core.store.blob(check_name("digest", digest))
 
     def scoped(self, *namespace: str, read: Sequence[Sequence[str]] = ()) -> Memory:
         """A view of exactly this namespace; `read` adds namespaces that recall may read as well."""
-        own = check_namespace(namespace)
-        return Memory(self._core, own, [check_namespace(other) for other in read], self._condenser)
+        own, others = check_namespace(namespace), checks.check_several("read", read, "namespaces")
+        return Memory(self._core, own, [check_namespace(other) for other in others], self._condenser)
 
     # ---- forgetting ----------------------------------------------------------------------------------------------
 
@@ -222,11 +238,14 @@ class Memory:
         of before still shows them. Returns how many steps.
         """
         removal.one_of(steps=steps, episode=episode, derived_from=derived_from)
+        check_flag("undo", undo)
+        checks.check_filters(self._core, [self.namespace], episode)
         with self._core.lock:
             if derived_from is not None:
-                positions = removal.lineage(self._core, self.namespace, derived_from)
+                positions = removal.lineage(self._core, self.namespace, check_id("derived_from", derived_from))
             else:
-                positions = removal.chosen(self._core, self.namespace, steps, episode)
+                ids = None if steps is None else checks.check_ids("steps", steps)
+                positions = removal.chosen(self._core, self.namespace, ids, episode)
         self._event("restore" if undo else "forget", positions)
         return len(positions)
 
@@ -234,7 +253,7 @@ class Memory:
         """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""
         with self._core.lock:
             positions: set[int] = set()
-            for one in [ids] if isinstance(ids, str) else ids:
+            for one in checks.check_ids("ids", ids):
                 positions |= set(
                     removal.chosen(self._core, self.namespace, [one], None)
                     if step_position(one) >= 0
@@ -261,8 +280,12 @@ class Memory:
         still found, if anywhere: it may also have been logged elsewhere.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
+        check_flag("dry_run", dry_run)
+        checks.check_filters(self._core, [self.namespace], episode)
+        subject = None if subject is None else check_name("subject", subject)
+        steps = None if steps is None else checks.check_ids("steps", steps)
         scope = self.namespace if namespace is None else check_namespace(namespace)
-        with self._core.lock:
+        with self._core.crystallizing, self._core.lock:
             return removal.erase(
                 self._core, scope, subject, episode, steps, namespace is not None, dry_run, self._again
             )
@@ -288,11 +311,11 @@ class Memory:
 
     def export(self, path: str | Path, derived: bool = False) -> None:
         """Write this namespace's log as UTF-8 JSONL, a step a line in log order; crystals only with derived=True."""
-        export(self._core.store, [self.namespace], path, derived)
+        export(self._core.store, [self.namespace], check_path("path", path), derived)
 
     def backup(self, path: str | Path) -> None:
         """A verified copy of the whole file at a new path, while others go on writing."""
-        self._core.store.backup(str(path))
+        self._core.store.backup(str(check_path("path", path)))
 
     def close(self) -> None:
         """Close the file, for every view of it."""
@@ -322,9 +345,6 @@ class Memory:
 
     # ---- small things --------------------------------------------------------------------------------------------
 
-    def _index_episodes(self) -> dict[str, Episode]:
-        with self._core.lock:
-            return dict(self._core.index(self.namespace).episodes)
-
     def _known(self, name: str) -> Episode | None:
-        return self._index_episodes().get(name)
+        with self._core.lock:
+            return self._core.index(self.namespace).episodes.get(name)

@@ -8,11 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import NamedTuple
+
+import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import step_position
+from agentmem.index import View, step_position
 from agentmem.memory.core import Core, counted
-from agentmem.recall import Line, Query, recall, render, sections
+from agentmem.recall import Line, Match, Query, recall, render, sections
 from agentmem.tokens import count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
@@ -20,18 +23,40 @@ AsOf = str | datetime | None
 
 
 def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> PlanningContext:
-    """The planning context of a query over these namespaces."""
+    """The planning context of a query over these namespaces, as they are at one moment."""
+    while True:
+        generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
+        try:
+            seen = _look(core, namespaces, query.cue, as_of)
+            lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
+        except NotFoundError:
+            if core.unchanged(generations):
+                raise
+            continue  # a step was erased while it was read
+        if core.unchanged(generations):
+            return _context(core, query, seen, lines)
+
+
+class _Seen(NamedTuple):
+    """What a recall is computed from."""
+
+    view: View
+    match: Match
+    similarity: np.ndarray | None
+    version: str
+
+
+def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> _Seen:
     with core.lock:
-        for namespace in namespaces:
-            core.index(namespace)
         position = position_of(core, namespaces, as_of)
         view = core.view(namespaces, position)
-        match = core.match(query.cue, namespaces, view)
-        similarity = core.similarity(query.cue, namespaces, view)
-        version = core.version(namespaces, position)
-    lines = recall(query, view, match, similarity, core.read)
-    ages = dict(zip(view.position.tolist(), view.age.tolist(), strict=True)) if lines else {}
-    hits = tuple(_aged(line, ages) for line in lines)
+        match = core.match(cue, namespaces, view)
+        similarity = core.similarity(cue, namespaces, view)
+        return _Seen(view, match, similarity, core.version(namespaces, position))
+
+
+def _context(core: Core, query: Query, seen: _Seen, lines: Sequence[Line]) -> PlanningContext:
+    ages = dict(zip(seen.view.position.tolist(), seen.view.age.tolist(), strict=True)) if lines else {}
     goal = query.goal if lines else None
     text = render(lines, goal)
     context = PlanningContext(
@@ -39,8 +64,8 @@ def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) 
         sections=dict(sections(lines, goal)),
         tokens=query.count(text) if text else 0,
         budget=query.budget,
-        hits=hits,
-        store_version=version,
+        hits=tuple(_aged(line, ages) for line in lines),
+        store_version=seen.version,
     )
     context._encode = core.encoder.encode if core.encoder is not None else None
     return context
@@ -67,7 +92,7 @@ def query_of(
         cue=cue,
         budget=budget,
         count=counter,
-        layers=_layers(layers),
+        layers=layers_of(layers),
         episode=episode,
         agent=agent,
         marks=marks,
@@ -77,7 +102,7 @@ def query_of(
 
 
 def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int:
-    """The log position that `as_of` means: a step id's own, or the last one logged up to a time. Hold `core.lock`."""
+    """The log position that `as_of` means: a step's, or the last before anything later than it. Hold `core.lock`."""
     if as_of is None:
         return max((core.index(namespace).head for namespace in namespaces), default=0)
     if isinstance(as_of, str) and (position := step_position(as_of)) >= 0:
@@ -85,7 +110,8 @@ def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int
         if not 0 < position <= end:
             raise NotFoundError(f"as_of {as_of!r} is no step of this memory; its log ends at position {end}")
         return position
-    return _logged_until(core, namespaces, _moment(as_of))
+    moment = _moment(as_of)
+    return max((core.logged_until(namespace, moment) for namespace in namespaces), default=0)
 
 
 def _moment(as_of: str | datetime) -> float:
@@ -99,23 +125,8 @@ def _moment(as_of: str | datetime) -> float:
     return (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp()
 
 
-def _logged_until(core: Core, namespaces: Sequence[Namespace], moment: float) -> int:
-    """The last position logged at or before a time. A clock that was set back is followed as far as it rises."""
-    best = 0
-    for namespace in namespaces:
-        positions = core.index(namespace).positions()
-        low, high = 0, len(positions)
-        while low < high:
-            middle = (low + high) // 2
-            if core.read([int(positions[middle])])[0].logged_at <= moment:
-                low = middle + 1
-            else:
-                high = middle
-        best = max(best, int(positions[low - 1]) if low else 0)
-    return best
-
-
-def _layers(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
+def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
+    """Layers by name, checked; None for no choice."""
     if layers is None:
         return None
     if isinstance(layers, str):

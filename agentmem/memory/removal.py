@@ -123,6 +123,6 @@ def erase(
     everything = positions if whole else with_events(core, namespace, positions, episode)
     marks = needles(core.store.read(positions))
     core.store.erase(everything)
-    core.forget(namespace)
+    core.forget([namespace])
     again(namespace)
     return found.model_copy(update={"residue": tuple(core.store.residue(marks))})

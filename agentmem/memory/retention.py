@@ -42,55 +42,36 @@ RANK = 5  # a unit must be among so many when asked for by its own rarest words
 RAREST = 8
 
 
-def settle(core: Core, namespace: Namespace) -> None:
+def settle(core: Core) -> None:
     """Archive what is old enough, and let go of what retention does not cover. Called after crystallizing."""
     if core.read_only:
         return
     with core.lock:
-        if core.store.setting("retain") == "crystals":
-            _settle_crystals(core)
+        if core.store.setting("retain") != "crystals":
+            _archive(core, HOT, MOVE["keep"])
             return
-        columns = core.index(namespace).columns
-        upto = _archivable(core, columns.position, columns.tokens, HOT, MOVE["keep"])
-        if upto is not None:
-            core.store.archive(upto)
-            core.archived = upto
+        _archive(core, 0, MOVE["crystals"])
+        core.store.archive(core.archived)  # which also returns what is free in the files
+        allowance = FIXED + RATE * logged(core)
+        if core.store.sizes()["total"] > allowance:
+            _let_go(core, allowance)
 
 
-def _settle_crystals(core: Core) -> None:
-    log = _Logged(core)
-    upto = _archivable(core, log.position, log.tokens, 0, MOVE["crystals"])
-    core.archived = core.archived if upto is None else upto
-    core.store.archive(core.archived)  # which also returns what is free in the files
-    if core.store.sizes()["total"] > log.allowance:
-        _let_go(core, log)
+def _archive(core: Core, hot: int, least: int) -> None:
+    """Archive all but the newest `hot` tokens of the file, if that moves `least` tokens or more."""
+    columns = core.store.columns(None, after=core.archived)
+    if columns.tokens.sum() < least + hot:
+        return
+    since = columns.tokens[::-1].cumsum()[::-1]
+    old = since > hot
+    core.store.archive(int(columns.position[old][-1]))
+    core.archived = int(columns.position[old][-1])
+    core.archived_tokens += int(columns.tokens[old].sum())
 
 
-def _archivable(core: Core, position: np.ndarray, tokens: np.ndarray, hot: int, least: int) -> int | None:
-    """The position up to which to archive; None while too little has come in."""
-    if tokens[position > core.archived].sum() < least + hot:
-        return None
-    since = tokens[::-1].cumsum()[::-1]
-    return int(position[since > hot][-1])
-
-
-class _Logged:
-    """Positions and tokens of every record of the file, in log order."""
-
-    def __init__(self, core: Core) -> None:
-        self.indexes = [core.index(namespace) for namespace in core.store.namespaces()]
-        columns = [index.columns for index in self.indexes]
-        position = np.concatenate([np.zeros(0, np.int64), *(part.position for part in columns)])
-        order = np.argsort(position)
-        self.position = position[order]
-        self.tokens = np.concatenate([np.zeros(0, np.int64), *(part.tokens for part in columns)])[order]
-        self.allowance = int(FIXED + RATE * self.tokens.sum())
-
-    def horizon(self, tokens: int) -> int:
-        """The first position of the newest so many tokens."""
-        since = self.tokens[::-1].cumsum()[::-1] - self.tokens
-        inside = self.position[since < tokens]
-        return int(inside[0]) if len(inside) else int(self.position[-1]) + 1
+def logged(core: Core) -> int:
+    """Tokens logged in the whole file."""
+    return core.archived_tokens + int(core.store.columns(None, after=core.archived).tokens.sum())
 
 
 # ---- letting go ------------------------------------------------------------------------------------------------------
@@ -106,17 +87,26 @@ class _Old:
     share: float
 
 
-def _let_go(core: Core, log: _Logged) -> None:
+def _let_go(core: Core, allowance: float) -> None:
     """Thin the text of old units, round by round, until all files fit what they are allowed."""
-    edge = log.horizon(int(core.store.setting("horizon") or 0))
-    units = [unit for index in log.indexes for unit in _old_units(core, index, edge)]
+    edge = _horizon(core)
+    namespaces = core.store.namespaces()
+    units = [unit for namespace in namespaces for unit in _old_units(core, core.index(namespace), edge)]
     units.sort(key=lambda unit: unit.born)
     dense = core.store.sizes()["archive"] / max(1, sum(map(_written, core.store.scan(upto=core.archived))))
     for share in SHARES:
-        excess = core.store.sizes()["total"] - (1 - SLACK) * log.allowance
-        if excess <= 0.5 * SLACK * log.allowance:
+        excess = core.store.sizes()["total"] - (1 - SLACK) * allowance
+        if excess <= 0.5 * SLACK * allowance:
             return
         _round(core, [unit for unit in units if share < unit.share], share, excess * SPARE / dense)
+
+
+def _horizon(core: Core) -> int:
+    """The first position of the newest tokens that are kept whole."""
+    columns = core.store.columns(None)
+    since = columns.tokens[::-1].cumsum()[::-1] - columns.tokens
+    inside = columns.position[since < int(core.store.setting("horizon") or 0)]
+    return int(inside[0]) if len(inside) else int(columns.position[-1]) + 1
 
 
 def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> None:
@@ -135,8 +125,7 @@ def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> No
     if rewritten:
         core.store.rewrite(rewritten)
         core.store.archive(core.archived)
-        for namespace in core.store.namespaces():
-            core.forget(namespace)
+        core.forget(core.store.namespaces())
 
 
 def _written(record: Record) -> int:
@@ -236,33 +225,32 @@ class _Probe:
 # ---- what there is ---------------------------------------------------------------------------------------------------
 
 
-def _layers(live: Sequence[Crystal], logged: int) -> dict[Layer, LayerReport]:
-    """Each layer beside the whole of the layer below it."""
-    reports, below = {}, logged
-    for layer in Layer:
-        own = [crystal.tokens for crystal in live if crystal.layer is layer]
-        reports[layer] = LayerReport(crystals=len(own), tokens=sum(own), source_tokens=below)
-        below = sum(own)
-    return reports
-
-
 def stats(core: Core, namespace: Namespace) -> Stats:
     """See `Memory.stats`. Hold `core.lock`."""
     index = core.index(namespace)
-    columns = index.columns
-    steps = columns.type == STEP
-    live = [crystal for crystal in index.crystals if index.exists(crystal, index.head)]
-    sizes = core.store.sizes()
-    logged = sum(int(core.index(other).columns.tokens.sum()) for other in core.store.namespaces())
+    steps = index.columns.type == STEP
+    tokens = int(index.columns.tokens[steps].sum())
+    sizes, crystals = core.store.sizes(), core.store.setting("retain") == "crystals"
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),
-        tokens=int(columns.tokens[steps].sum()),
-        layers=_layers(live, int(columns.tokens[steps].sum())),
-        watermark=core.store.watermark(namespace).position,
+        tokens=tokens,
+        layers=_layers(index, tokens),
+        watermark=index.watermark,
         bytes=sizes,
-        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, logged) * 1e6,
-        retain="crystals" if core.store.setting("retain") == "crystals" else "keep",
+        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, logged(core)) * 1e6,
+        retain="crystals" if crystals else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
+        uncoded=len(index.uncoded(crystals)) if core.encoder is not None else 0,
         store_version=core.version([namespace], index.head),
     )
+
+
+def _layers(index: Index, logged: int) -> dict[Layer, LayerReport]:
+    """Each layer beside the whole of the layer below it."""
+    reports, below = {}, logged
+    for layer in Layer:
+        own = index.tokens(layer)
+        reports[layer] = LayerReport(crystals=len(own), tokens=int(own.sum()), source_tokens=below)
+        below = int(own.sum())
+    return reports

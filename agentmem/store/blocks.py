@@ -115,7 +115,7 @@ class Block:
         for _ in range(4):
             numbers.append(unshuffle(raw[at : at + 8 * count], np.dtype(np.int64), count))
             at += 8 * count
-        self._times = np.cumsum(numbers[0]) / 1e6 if micro else numbers[0].view(np.float64)
+        self.times = np.cumsum(numbers[0]) / 1e6 if micro else numbers[0].view(np.float64)
         self._keyed = numbers[1] >= 0
         sizes = np.concatenate((np.maximum(numbers[1], 0), numbers[2], numbers[3]))
         self._ends = np.concatenate(([at], at + np.cumsum(sizes)))
@@ -147,7 +147,7 @@ class Block:
             text=self._slice(1, place),
             body=self._slice(2, place),
             key=self._slice(0, place) if self._keyed[place] else None,
-            logged_at=float(self._times[place]),
+            logged_at=float(self.times[place]),
             tokens=int(row["tokens"]),
             position=int(row["position"]),
         )

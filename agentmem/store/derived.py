@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from ..errors import DamagedError, InvalidInputError
-from ..types import Batch, Codes, Crystal, Namespace, Watermark
+from ..types import Batch, Codes, Crystal, Namespace, Version, Watermark
 from .blocks import compress, decompress
 from .crystals import (
     crystal_positions,
@@ -76,11 +76,11 @@ class Derived:
         _, position, state = namespace_row(connection, number, self.log.shown)
         return Watermark(position, decompress(state, f"{self.log.shown}: the state of {namespace}") if state else b"")
 
-    def generation(self, connection: Connection, namespace: Namespace) -> int:
+    def version(self, connection: Connection, namespace: Namespace) -> Version:
         number = namespace_id(connection, namespace)
         if number is None:
-            return counter(connection, "generation")
-        return namespace_row(connection, number, self.log.shown)[0]
+            return Version(counter(connection, "generation"), 0)
+        return Version(*namespace_row(connection, number, self.log.shown)[:2])
 
     # ---- rows
 

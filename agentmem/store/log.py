@@ -151,6 +151,17 @@ class Log:
         rows = unpack_columns(blob, f"{self.shown}: the block at position {first}")
         return rows if namespace is None else rows[rows["namespace"] == namespace]
 
+    def times(self, connection: Connection, namespace: int, after: int) -> np.ndarray:
+        """When each of `rows` was logged, float64."""
+        sql = """SELECT first, last, before, chain, digest FROM block_namespaces JOIN blocks ON block = first
+                 WHERE namespace = ? AND last > ? ORDER BY block"""
+        parts = [np.zeros(0)]
+        for row in itertools.starmap(BlockRow, connection.execute(sql, (namespace, after)).fetchall()):
+            block = self.block(connection, row)
+            parts.append(block.times[(block.rows["namespace"] == namespace) & (block.rows["position"] > after)])
+        sql = "SELECT logged_at FROM log INDEXED BY log_columns WHERE namespace=? AND position > ? ORDER BY position"
+        return np.concatenate([*parts, [at for (at,) in connection.execute(sql, (namespace, after))]])
+
     # ---- records
 
     def block(self, connection: Connection, row: BlockRow) -> Block:

@@ -15,7 +15,7 @@ from ..errors import (
     SettingsError,
     StoreError,
 )
-from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, Watermark
+from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, Version, Watermark
 from . import copies, derived, lexicon
 from .append import request
 from .chain import read_anchor
@@ -119,11 +119,16 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             return dict(connection.execute("SELECT id, name FROM names ORDER BY id").fetchall())
 
-    def columns(self, namespace: Namespace, after: int = 0) -> Columns:
+    def columns(self, namespace: Namespace | None, after: int = 0) -> Columns:
+        with self._reading() as connection:
+            number = None if namespace is None else namespace_id(connection, namespace) or -1
+            rows = self._log.rows(connection, number, after)
+        return Columns(*(rows[name].astype(INT64) for name in Columns._fields))
+
+    def times(self, namespace: Namespace, after: int = 0) -> np.ndarray:
         with self._reading() as connection:
             number = namespace_id(connection, namespace)
-            rows = self._log.rows(connection, -1 if number is None else number, after)
-        return Columns(*(rows[name].astype(INT64) for name in Columns._fields))
+            return self._log.times(connection, number or -1, after)
 
     def postings(self, namespace: Namespace, terms: Iterable[str], after: int = 0) -> dict[str, np.ndarray]:
         self._check()
@@ -145,12 +150,12 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             return self._made.watermark(connection, namespace)
 
-    def publish(self, namespace: Namespace, batch: Batch, expected: int) -> bool:
+    def publish(self, namespace: Namespace, batch: Batch, expected: Version) -> bool:
         if any(crystal.namespace != namespace for crystal in batch.crystals):
             raise InvalidInputError(f"a batch for {namespace} holds crystals of another namespace; publish them apart")
         with self._writing() as transaction:
             connection = transaction.connection
-            if self._made.watermark(connection, namespace).position != expected:
+            if self._made.version(connection, namespace) != expected:
                 return False
             if batch.watermark > transaction.mark.position:
                 raise InvalidInputError(
@@ -189,9 +194,9 @@ class SQLiteStore(OpenFile):
             if number is not None:
                 derived.discard(transaction.connection, number)
 
-    def generation(self, namespace: Namespace) -> int:
+    def version(self, namespace: Namespace) -> Version:
         with self._reading() as connection:
-            return self._made.generation(connection, namespace)
+            return self._made.version(connection, namespace)
 
     # ---- upkeep
 

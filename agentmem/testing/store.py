@@ -110,8 +110,8 @@ class StoreContract(MadeContract):
         assert seen + [record.text for record in scan] == [str(n) for n in range(600)]
 
     def test_columns_hold_what_the_records_hold(self, store: Store) -> None:
-        store.append([step("one two two", episode="e", actor="x", kind="message"), step("b", B)])
-        store.append([step("", episode="f", terms=("p q", "", "r")), Record("end", A)])
+        store.append([step("one two two", episode="e", actor="x", kind="message", logged_at=7.25), step("b", B)])
+        store.append([step("", episode="f", terms=("p q", "", "r"), logged_at=3.5), Record("end", A, logged_at=9.0)])
         for archived in (0, 2, 4):
             store.archive(archived)
             columns, names = store.columns(A), store.names()
@@ -122,8 +122,11 @@ class StoreContract(MadeContract):
             assert [names.get(n) for n in columns.actor.tolist()] == ["x", None, None]
             assert columns.tokens.tolist() == [3, 0, 0]
             assert columns.length.tolist() == [3, 3, 0]
+            assert store.times(A).tolist() == [7.25, 3.5, 9.0]
+            assert store.times(A, after=1).tolist() == [3.5, 9.0]
             assert all(column.dtype == np.int64 for column in columns)
             assert store.columns(A, after=1).position.tolist() == [3, 4]
+            assert store.columns(None, after=1).position.tolist() == [2, 3, 4]
 
     def test_postings_are_sorted_rows_of_one_namespace_after_a_position(self, store: Store) -> None:
         store.append([step("red fox"), step("red hen", B), step("", terms=("fox", "é 3.14 it's", "red red"))])
@@ -255,16 +258,16 @@ class StoreContract(MadeContract):
     def test_everything_is_there_after_reopening(self, path: str) -> None:
         store = self.make_store(path)
         logged = store.append([step(f"text {n}", key=str(n)) for n in range(10)])
-        store.publish(A, batch([crystal("u", [Span(1, 0, 4)], "text")], 10), expected=0)
+        store.publish(A, batch([crystal("u", [Span(1, 0, 4)], "text")], 10), expected=store.version(A))
         store.archive(5)
-        head, generation = store.head(), store.generation(A)
+        head, generation = store.head(), store.version(A).generation
         store.close()
         with pytest.raises(ClosedError):
             store.head()
         store.close()
         store = self.make_store(path)
         assert store.head() == head
-        assert store.generation(A) == generation
+        assert store.version(A).generation == generation
         assert list(store.scan()) == plain(logged)
         assert [c.id for _, c in store.crystals(A)] == ["u"]
         assert store.postings(A, ["text"])["text"].tolist() == [p << PASSAGE_BITS for p in range(1, 11)]

@@ -25,7 +25,7 @@ class MadeContract:
         )
         made = codes("u1", 1)
         published = batch([first, second], 2, retired={"u1": 2}, codes=[made], encoder="static")
-        assert store.publish(A, published, expected=0)
+        assert store.publish(A, published, expected=store.version(A))
         for _ in range(2):
             assert [c for _, c in store.crystals(A)] == [first, second]
             assert store.watermark(A) == (2, b"state")
@@ -41,18 +41,25 @@ class MadeContract:
 
     def test_publishing_on_a_moved_watermark_stores_nothing(self, store: Store) -> None:
         store.append([step("a b c")])
-        assert store.publish(A, batch([crystal("u1", [Span(1, 0, 1)], "a")]), expected=0)
-        assert not store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=0)
+        before = store.version(A)
+        assert store.publish(A, batch([crystal("u1", [Span(1, 0, 1)], "a")]), expected=before)
+        assert not store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=before)
         assert [c.id for _, c in store.crystals(A)] == ["u1"]
-        assert store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=1)
+        assert store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=store.version(A))
+
+    def test_what_was_made_before_an_erasure_is_not_published_after_it(self, store: Store) -> None:
+        store.append([step("a secret"), step("b")])
+        before = store.version(A)
+        store.erase([1])
+        assert not store.publish(A, batch([crystal("u", [Span(1, 2, 8)], "secret")], 2), expected=before)
+        assert store.crystals(A) == []
 
     def test_crystals_retirements_and_codes_can_be_read_on_from_a_serial(self, store: Store) -> None:
         store.append([step(f"text {n}") for n in range(20)])
         for n in range(20):
             one = crystal(f"c{n}", [Span(n + 1, 0, 4)], "text")
-            assert store.publish(
-                A, batch([one], n + 1, retired={f"c{n}": n + 1}, codes=[codes(f"c{n}", n)], encoder="e"), n
-            )
+            sealed = batch([one], n + 1, retired={f"c{n}": n + 1}, codes=[codes(f"c{n}", n)], encoder="e")
+            assert store.publish(A, sealed, store.version(A))
         crystals = store.crystals(A)
         assert [c.id for _, c in crystals] == [f"c{n}" for n in range(20)]
         store.archive(20)
@@ -67,7 +74,7 @@ class MadeContract:
 
     def test_codes_of_another_encoder_can_be_added_and_replaced(self, store: Store) -> None:
         store.append([step("a")])
-        store.publish(A, batch([crystal(n, [Span(1, 0, 1)], "a") for n in ("x", "y")]), expected=0)
+        store.publish(A, batch([crystal(n, [Span(1, 0, 1)], "a") for n in ("x", "y")]), expected=store.version(A))
         store.add_codes(A, "e", [codes("x", 1), codes("y", 2)])
         store.add_codes(A, "e", [codes("x", 3)])
         found = {made.crystal: made for _, made in store.codes(A, "e")}
@@ -80,14 +87,18 @@ class MadeContract:
         store.append([step("a"), step("b", B)])
         for namespace in (A, B):
             one = crystal("u", [Span(1, 0, 1)], "a", namespace)
-            store.publish(namespace, batch([one], codes=[codes("u", 1)], encoder="e", retired={"u": 1}), expected=0)
-        before = store.generation(A), store.generation(B)
+            store.publish(
+                namespace,
+                batch([one], codes=[codes("u", 1)], encoder="e", retired={"u": 1}),
+                expected=store.version(namespace),
+            )
+        before = store.version(A).generation, store.version(B).generation
         store.discard(A)
         for left in (store.crystals(A), store.retirements(A), store.codes(A, "e"), store.encoders(A)):
             assert left == []
         assert store.watermark(A) == (0, b"")
-        assert store.generation(A) > before[0]
-        assert store.generation(B) == before[1]
+        assert store.version(A).generation > before[0]
+        assert store.version(B).generation == before[1]
         assert len(store.crystals(B)) == 1
         assert store.head().position == 2
 
@@ -105,8 +116,8 @@ class MadeContract:
     def test_rewriting_keeps_positions_keys_and_crystals(self, store: Store) -> None:
         store.append([step(f"the long text of step {n}", key=str(n)) for n in range(8)])
         one = crystal("u", [Span(2, 4, 8), Span(6, 4, 8)], "long … long")
-        store.publish(A, batch([one], 8), expected=0)
-        generation = store.generation(A)
+        store.publish(A, batch([one], 8), expected=store.version(A))
+        generation = store.version(A).generation
         store.archive(4)
         store.rewrite({2: ("short", '{"lost":true}'), 6: ("", '{"lost":true}')})
         texts = [record.text for record in store.scan()]
@@ -115,7 +126,7 @@ class MadeContract:
         assert [record.position for record in store.scan()] == list(range(1, 9))
         assert store.append([step("the long text of step 1", key="1")])[0].position == 2
         assert [c for _, c in store.crystals(A)] == [one]
-        assert store.generation(A) > generation
+        assert store.version(A).generation > generation
         assert store.verify()[0] == []
 
     @pytest.mark.parametrize("archived", [0, 3, 6])
@@ -126,7 +137,7 @@ class MadeContract:
             store.append([step(f"step {n}{secret}", episode=f"e{secret}", actor=secret or None, key=f"k{n}{secret}")])
         store.append([step("elsewhere", B)])
         one = crystal("u", [Span(2, 0, 30)], f"step 1 {secrets[0]}", key=secrets[0])
-        store.publish(A, batch([one], 6, state=secrets[1].encode()), expected=0)
+        store.publish(A, batch([one], 6, state=secrets[1].encode()), expected=store.version(A))
         store.archive(archived)
         before = store.head()
         store.erase([2, 4, 6])

@@ -10,6 +10,7 @@ from agentmem.types.log import (
     Head,
     Record,
     RecordType,
+    Version,
     Watermark,
 )
 from agentmem.types.nouns import (
@@ -75,5 +76,6 @@ __all__ = [
     "Store",
     "Trust",
     "Verification",
+    "Version",
     "Watermark",
 ]

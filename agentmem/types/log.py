@@ -89,6 +89,15 @@ class Watermark(NamedTuple):
     state: bytes
 
 
+class Version(NamedTuple):
+    """What is made of a namespace: `generation` rises whenever something other than appending or publishing happened to
+    what a reader may have cached; `watermark` is how far it is crystallized.
+    """
+
+    generation: int
+    watermark: int
+
+
 class Head(NamedTuple):
     """The end of the log: last position, its chain hash, and how often something was erased."""
 

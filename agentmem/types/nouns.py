@@ -198,7 +198,8 @@ class Stats(Frozen):
 
     tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, and
     "total"; "wal" is what was written last and is folded into the rest later, so bytes_per_million_tokens leaves it
-    out. watermark: log position up to which the log is crystallized.
+    out. watermark: log position up to which the log is crystallized. uncoded: units that have no codes of this encoder
+    until the next crystallizing.
     """
 
     steps: int
@@ -210,6 +211,7 @@ class Stats(Frozen):
     bytes_per_million_tokens: float
     retain: Retain
     encoder: str | None
+    uncoded: int
     store_version: str
 
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from agentmem.types.log import Batch, Codes, Columns, Head, Record, Watermark
+from agentmem.types.log import Batch, Codes, Columns, Head, Record, Version, Watermark
 from agentmem.types.nouns import Crystal, Namespace, PlanningContext
 
 
@@ -71,7 +71,13 @@ class Store(Protocol):
         """Name ids of Columns.episode and Columns.actor -> the name."""
         ...
 
-    def columns(self, namespace: Namespace, after: int = 0) -> Columns: ...
+    def columns(self, namespace: Namespace | None, after: int = 0) -> Columns:
+        """Of one namespace, or (None) of all."""
+        ...
+
+    def times(self, namespace: Namespace, after: int = 0) -> np.ndarray:
+        """When each record of `columns` was logged: seconds since 1970, float64 [n]."""
+        ...
 
     def postings(self, namespace: Namespace, terms: Iterable[str], after: int = 0) -> dict[str, np.ndarray]:
         """term -> sorted int64 index rows (position << PASSAGE_BITS | passage) with position > after; absent terms
@@ -81,14 +87,12 @@ class Store(Protocol):
 
     def watermark(self, namespace: Namespace) -> Watermark: ...
 
-    def publish(self, namespace: Namespace, batch: Batch, expected: int) -> bool:
-        """Store a batch and its watermark together; False, and nothing stored, if the watermark is no longer
-        `expected`.
-        """
+    def publish(self, namespace: Namespace, batch: Batch, expected: Version) -> bool:
+        """Store a batch and its watermark together; False, and nothing stored, if the version is not `expected`."""
         ...
 
     def crystals(self, namespace: Namespace, after: int = 0) -> list[tuple[int, Crystal]]:
-        """(serial, crystal) in the order published, serial > after. See `generation` for when to start again."""
+        """(serial, crystal) in the order published, serial > after. See `version` for when to start again."""
         ...
 
     def retirements(self, namespace: Namespace, after: int = 0) -> list[tuple[int, str, int]]:
@@ -111,8 +115,8 @@ class Store(Protocol):
         """Drop every crystal, code and watermark of a namespace; the log stays. Bumps its generation."""
         ...
 
-    def generation(self, namespace: Namespace) -> int:
-        """Rises whenever something other than appending happened to what a reader may have cached."""
+    def version(self, namespace: Namespace) -> Version:
+        """The generation and the watermark, of one moment."""
         ...
 
     def archive(self, upto: int) -> int:

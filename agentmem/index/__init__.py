@@ -1,0 +1,7 @@
+"""What recall reads of a namespace, kept in memory and extended as the log grows. Knows no store and no texts."""
+
+from agentmem.index.growing import Index
+from agentmem.index.ids import STEP, step_id, step_position
+from agentmem.index.view import Dense, View, join
+
+__all__ = ["STEP", "Dense", "Index", "View", "join", "step_id", "step_position"]

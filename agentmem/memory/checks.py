@@ -1,0 +1,112 @@
+"""The arguments of a Memory's verbs, checked before anything is read or written.
+
+Knows what shape they have and which names there are; what is wrong is said with the value and what to give instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from difflib import get_close_matches
+from operator import index
+from typing import TYPE_CHECKING, Any
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.index import step_position
+from agentmem.records import brief, check_id
+from agentmem.types import Namespace
+
+if TYPE_CHECKING:
+    from agentmem.memory.core import Core
+
+SHOWN = 5  # names that are listed where none is like the one that was asked for
+
+
+def check_ids(what: str, ids: Sequence[str] | str) -> list[str]:
+    """The ids of steps or crystals, given as one or as several."""
+    if isinstance(ids, str) or not isinstance(ids, Iterable) or hasattr(ids, "id"):
+        return [check_id(what, ids)]
+    if isinstance(ids, Mapping | bytes):
+        raise InvalidInputError(f"{what} {brief(ids)} is one {type(ids).__name__}; give a list of ids")
+    return [check_id(f"{what}[{number}]", one) for number, one in enumerate(ids)]
+
+
+def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
+    """Several of something; a single one, which could be taken apart, is refused."""
+    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "id"):
+        raise InvalidInputError(f"{what} {brief(given)} is one {type(given).__name__}; give a list of {of}")
+    return given
+
+
+def check_as_of(as_of: object) -> None:
+    """InvalidInputError unless it is a step's id, a time or None."""
+    if as_of is None or isinstance(as_of, datetime):
+        return
+    if hasattr(as_of, "id"):
+        check_id("as_of", as_of)
+    if not isinstance(as_of, str) or (step_position(as_of) < 0 and not _is_time(as_of)):
+        example = "use an id such as 's00000000012', or a time such as '2026-01-31T14:05:00' or a datetime"
+        raise InvalidInputError(f"as_of {brief(as_of)} is neither a step's id nor an ISO time; {example}")
+
+
+def check_asked(
+    core: Core,
+    namespaces: Sequence[Namespace],
+    as_of: object,
+    layers: Sequence[str] | str | None,
+    episode: str | None = None,
+    agent: str | None = None,
+) -> None:
+    """What a recall may be limited to: InvalidInputError for a wrong shape, NotFoundError for what never was."""
+    check_as_of(as_of)
+    if layers is not None and not isinstance(layers, str):
+        check_several("layers", layers, "layers")
+    check_filters(core, namespaces, episode, agent)
+
+
+def check_filters(core: Core, namespaces: Sequence[Namespace], episode: str | None, agent: str | None = None) -> None:
+    """NotFoundError unless there is such an episode, and an agent of this name; no agent is missed before any began."""
+    if episode is None and agent is None:
+        return
+    with core.lock:
+        known = [one for namespace in namespaces for one in core.index(namespace).episodes.values()]
+    if episode is not None:
+        _one_of("episode", check_id("episode", episode), [one.id for one in known], namespaces)
+    if agent is not None and known:
+        _one_of("agent", check_id("agent", agent), [one.agent for one in known if one.agent], namespaces)
+
+
+def instead(name: str, known: Sequence[str]) -> str:
+    """What may have been meant by a name that is not known, in words."""
+    if close := get_close_matches(name, known, 3):
+        return f"did you mean {' or '.join(map(repr, close))}?"
+    if not known:
+        return "there is none yet"
+    more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
+    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known[:SHOWN]))}{more}"
+
+
+def tokens_counted(number: object) -> int:
+    """What a caller's counter said of a text, if it is a number of tokens."""
+    try:
+        counted = -1 if isinstance(number, bool) else index(number)  # type: ignore[arg-type]
+    except TypeError:
+        counted = -1
+    if counted < 0:
+        raise InvalidInputError(f"count_tokens returned {brief(number)}; it must return a whole number, 0 or more")
+    return counted
+
+
+def _one_of(what: str, name: str, known: Sequence[str], namespaces: Sequence[Namespace]) -> None:
+    names = list(dict.fromkeys(known))
+    if name not in names:
+        where = " or ".join(f"namespace {namespace}" for namespace in namespaces)
+        raise NotFoundError(f"there is no {what} {brief(name)} in {where}; {instead(name, names)}")
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
