@@ -1,9 +1,10 @@
 """Logging what a file holds: agentmem's own export, or histories of conversations.
 
 The first line tells which. An export has one step per line, described in `agentmem.transfer`. A history file has one
-history per line, `{id, steps: [{id, time, actor, kind, text, session}, ...]}`: each session becomes the episode
-`{history}/{session}`, each step gets the key `{history}/{step}`; whatever else the line holds (questions) is left.
-Every step has a key, so repeating an ingest adds nothing, and one that was interrupted can be run again.
+history per line, `{id, steps: [{id, time, actor, kind, text, session, subjects}, ...]}`: each session becomes the
+episode `{history}/{session}`, or `{history}` where it is null; each step gets the key `{history}/{step}`; whatever else
+the line holds (questions) is left. Every step has a key, so repeating an ingest adds nothing, and one that was
+interrupted can be run again.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from typing import Any, BinaryIO, Literal, NamedTuple, cast, get_args
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory
+from agentmem.records import brief, check_path
 from agentmem.transfer import Importer
-from agentmem.types import Frozen
+from agentmem.types import Frozen, Namespace
 
 Format = Literal["export", "history"]
 Progress = Callable[[int, int], None]
@@ -58,20 +60,11 @@ def ingest(
     format: "export" or "history"; read from the first line if not given. skip_bad: leave out and report lines that
     cannot be read, where otherwise the first of them raises InvalidInputError; what stands before it is logged by then.
     """
-    began, path, last = time.perf_counter(), Path(path), 0
-    known_format = _checked(format)
-    problems = _Problems(path, skip_bad)
+    began, problems = time.perf_counter(), _Problems(check_path("path", path), skip_bad)
     importer = Importer(memory._core.store, memory.namespace, memory._core.clock, problems)
-    for number, value in _values(path, problems, progress):
-        last = number
-        known_format = known_format or detect(value)
-        if known_format == "history":
-            _history(importer, number, value)
-        else:
-            importer.add(number, value)
-    importer.flush()
+    last, known_format = _take(importer, problems, format, progress)
     return IngestReport(
-        format=known_format or "export",
+        format=known_format,
         lines=last,
         steps=importer.steps,
         known=importer.known,
@@ -79,6 +72,35 @@ def ingest(
         bad=tuple(problems.found),
         seconds=time.perf_counter() - began,
     )
+
+
+def rehearse(path: str | Path, namespace: Namespace = (), *, format: str | None = None, skip_bad: bool = False) -> None:
+    """Raise what `ingest` into a new memory would raise before it has logged anything."""
+    problems = _Problems(check_path("path", path), skip_bad)
+    with Memory.open(":memory:", encoder=None, durability="process") as memory:
+        importer = Importer(memory._core.store, namespace, memory._core.clock, problems)
+        _take(importer, problems, format, enough=lambda: importer.steps > 0)
+
+
+def _take(
+    importer: Importer,
+    problems: _Problems,
+    format: str | None,
+    progress: Progress | None = None,
+    enough: Callable[[], bool] = lambda: False,
+) -> tuple[int, Format]:
+    """Hand lines to the importer until there are enough; the number of the last one, and their format."""
+    known_format, last = _checked(format), 0
+    for number, value in _values(problems.path, problems, progress):
+        last, known_format = number, known_format or detect(value)
+        if known_format == "history":
+            _history(importer, number, value)
+        else:
+            importer.add(number, value)
+        if enough():
+            break
+    importer.flush()
+    return last, known_format or "export"
 
 
 def detect(line: Mapping[str, Any]) -> Format:
@@ -113,7 +135,7 @@ def _values(path: Path, problems: _Problems, progress: Progress | None) -> Itera
             continue
         try:
             value = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             problems(number, f"it is not JSON ({error})")
             continue
         if isinstance(value, dict):
@@ -127,6 +149,8 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[bytes]:
         raw = path.open("rb")
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {path}; check the path") from None
+    except OSError as error:
+        raise InvalidInputError(f"cannot read {path}: {error.strerror}; give a file of JSON lines") from error
     with raw:
         total = path.stat().st_size
         packed = raw.read(2) == b"\x1f\x8b"
@@ -154,19 +178,37 @@ def _history(importer: Importer, number: int, history: Mapping[str, Any]) -> Non
         return
     episodes: dict[str, None] = {}
     for place, step in enumerate(steps):
-        missing = [field for field in ("id", "text", "session") if not isinstance(step, dict) or field not in step]
-        if missing:
-            importer.bad(number, f"steps[{place}] has no {missing[0]}")
+        if problem := _problem(step):
+            importer.bad(number, f"steps[{place}] {problem}")
             continue
-        episode = f"{name}/{step['session']}"
+        session = step["session"]
+        episode = name if session is None else f"{name}/{session}"
         episodes[episode] = None
         importer.add(number, _line(name, episode, step))
     for episode in episodes:
         importer.end_episode(number, episode)
 
 
+def _problem(step: Any) -> str:
+    """What keeps a step of a history from being a line of an export; "" if nothing does."""
+    if not isinstance(step, dict):
+        return f"is {brief(step)}; give an object"
+    for field in ("id", "text", "session"):
+        if field not in step:
+            return f"has no {field}"
+    for field, absent in (("id", False), ("session", True)):
+        value = step[field]
+        if not (_is_name(value) or (absent and value is None)):
+            return f"has the {field} {brief(value)}; give a str or a number{', or null for none' if absent else ''}"
+    return ""
+
+
+def _is_name(value: Any) -> bool:
+    return value != "" and isinstance(value, str | int) and not isinstance(value, bool)
+
+
 def _line(history: str, episode: str, step: Mapping[str, Any]) -> dict[str, Any]:
     """A history's step as a line of an export."""
     line = {"key": f"{history}/{step['id']}", "episode": episode, "text": step["text"]}
     line |= {"kind": step.get("kind") or "message", "actor": step.get("actor"), "at": step.get("time")}
-    return line
+    return line | {"subjects": step.get("subjects") or []}

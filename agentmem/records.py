@@ -11,7 +11,10 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, get_args
+
+import numpy as np
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
@@ -64,8 +67,8 @@ def record_of(
         "data": data,
         "blobs": {check_name("blob name", name): digest(content) for name, content in (blobs or {}).items()},
         "reward": _reward(reward),
-        "terminated": bool(terminated),
-        "truncated": bool(truncated),
+        "terminated": check_flag("terminated", terminated),
+        "truncated": check_flag("truncated", truncated),
         "reply_to": _reply(reply_to, head),
         "subjects": [check_name("subject", subject) for subject in subjects],
         "trust": _choice("trust", trust, TRUSTS) if trust is not None else None,
@@ -174,11 +177,42 @@ def check_text(text: str) -> None:
 def check_name(what: str, name: str) -> str:
     """The name of something: a non-empty str of at most NAME_LIMIT characters."""
     if not isinstance(name, str) or not name:
-        raise InvalidInputError(f"{what} {name!r} must be a non-empty str")
+        raise InvalidInputError(f"{what} {brief(name)} must be a non-empty str")
     if len(name) > NAME_LIMIT:
         raise TooLargeError(f"{what} of {len(name):,} characters is over the limit of {NAME_LIMIT:,}; shorten it")
-    _check_unicode(what, name)
+    _check_unicode(f"{what} {brief(name)}", name, "write it in UTF-8, or clean it with")
     return name
+
+
+def check_id(what: str, value: object) -> str:
+    """The id of something that is logged, which is a str; the thing itself is refused with a hint."""
+    if isinstance(value, str):
+        return value
+    kind = type(value).__name__
+    if hasattr(value, "id"):
+        raise InvalidInputError(f"{what} is {_article(kind)} {kind}; give its id, which is in .id")
+    raise InvalidInputError(f"{what} {brief(value)} is no id; give one, which is a str")
+
+
+def check_flag(what: str, value: object) -> bool:
+    """True or False, of Python or numpy; other values that count as true are refused."""
+    if not isinstance(value, bool | np.bool_):
+        raise InvalidInputError(f"{what} {brief(value)} must be True or False")
+    return bool(value)
+
+
+def check_path(what: str, path: str | Path) -> Path:
+    """The path of a file, which has a name in UTF-8."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise InvalidInputError(f"{what} {brief(path)} is no path of a file; give one, as a str or Path")
+    _check_unicode(f"{what} {brief(str(path))}", str(path), "choose a name in UTF-8, or clean it with")
+    return Path(path)
+
+
+def brief(value: object) -> str:
+    """A value as an error shows it."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:
@@ -192,7 +226,7 @@ def check_goal(what: str, text: str | None) -> None:
     """InvalidInputError unless an episode's goal or agent is None or a str that can be stored."""
     if text is not None:
         if not isinstance(text, str):
-            raise InvalidInputError(f"{what} {text!r} must be a str or None")
+            raise InvalidInputError(f"{what} {brief(text)} must be a str or None")
         _check_unicode(what, text)
 
 
@@ -200,13 +234,17 @@ def _one(value: object) -> str:
     return f"one {type(value).__name__}"
 
 
-def _check_unicode(what: str, text: str) -> None:
+def _article(noun: str) -> str:
+    return "an" if noun[0] in "AEIOU" else "a"
+
+
+def _check_unicode(what: str, text: str, remedy: str = "log the bytes as a blob, or clean it with") -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise InvalidInputError(
             f"{what} has a lone surrogate {text[error.start]!r} at character {error.start}, which is no text in UTF-8; "
-            f"clean it with text.encode('utf-8', 'replace').decode(), or log the bytes as a blob"
+            f"{remedy} .encode('utf-8', 'replace').decode()"
         ) from None
 
 
@@ -239,9 +277,11 @@ def _reward(reward: float | None) -> float | None:
     if reward is None:
         return None
     try:
+        if isinstance(reward, str | bytes):
+            raise TypeError
         number = float(reward)
     except (TypeError, ValueError):
-        raise InvalidInputError(f"reward {reward!r} is not a number") from None
+        raise InvalidInputError(f"reward {brief(reward)} is not a number; give an int or a float") from None
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
@@ -251,13 +291,15 @@ def _reward(reward: float | None) -> float | None:
 
 def _choice(what: str, value: str, allowed: Sequence[str]) -> Any:
     if value not in allowed:
-        raise InvalidInputError(f"{what} {value!r} is unknown; use one of {', '.join(allowed)}")
+        raise InvalidInputError(f"{what} {brief(value)} is unknown; use one of {', '.join(allowed)}")
     return value
 
 
 def _reply(reply_to: str | None, head: int) -> str | None:
     if reply_to is not None and not 0 < step_position(reply_to) <= head:
-        raise InvalidInputError(f"reply_to {reply_to!r} is no step logged before; use the id of a Step")
+        if hasattr(reply_to, "id"):
+            check_id("reply_to", reply_to)
+        raise InvalidInputError(f"reply_to {brief(reply_to)} is no step logged before; use the id of a Step")
     return reply_to
 
 
@@ -270,4 +312,4 @@ def _iso(at: datetime | str | None) -> str | None:
     try:
         return datetime.fromisoformat(at).isoformat()
     except (TypeError, ValueError):
-        raise InvalidInputError(f"at {at!r} is no ISO time; use e.g. '2026-01-31T14:05:00' or a datetime") from None
+        raise InvalidInputError(f"at {brief(at)} is no ISO time; use e.g. '2026-01-31T14:05' or a datetime") from None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from agentmem import InvalidInputError, Memory, NotFoundError
-from agentmem.ingest import BadLine, ingest
+from agentmem.ingest import BadLine, ingest, rehearse
 from agentmem.testing import FakeClock
 
 STEPS = [
@@ -42,6 +42,19 @@ def test_each_session_of_a_history_is_an_episode_and_steps_keep_what_they_say(me
     ]
     assert [step.at and step.at.isoformat() for step in steps] == [STEPS[0]["time"], None, STEPS[2]["time"]]
     assert all(episode.ended for episode in memory.episodes())
+
+
+def test_steps_of_a_history_without_sessions_are_one_episode(memory: Memory, tmp_path: Path) -> None:
+    steps = [step | {"session": None} for step in STEPS]
+    ingest(memory, written(tmp_path / "h.jsonl", HISTORY | {"steps": steps}))
+    assert [(episode.id, episode.ended is not None) for episode in memory.episodes()] == [("h", True)]
+
+
+def test_the_subjects_of_a_history_are_kept_so_that_they_can_be_erased(memory: Memory, tmp_path: Path) -> None:
+    steps = [STEPS[0] | {"subjects": ["ann", "oslo"]}, STEPS[1] | {"subjects": None}, STEPS[2]]
+    ingest(memory, written(tmp_path / "h.jsonl", HISTORY | {"steps": steps}))
+    assert [step.subjects for step in memory.steps()] == [("ann", "oslo"), (), ()]
+    assert memory.erase(subject="ann").steps == 1
 
 
 def test_repeating_an_ingest_adds_nothing(memory: Memory, tmp_path: Path) -> None:
@@ -101,10 +114,43 @@ def test_a_key_met_with_other_content_is_found_in_a_batch(memory: Memory, tmp_pa
     assert [step.text for step in memory.steps()] == ["step 0", "step 1", "step 2"]
 
 
-def test_a_bad_step_of_a_history_names_its_place(memory: Memory, tmp_path: Path) -> None:
-    path = written(tmp_path / "h.jsonl", HISTORY | {"steps": [*STEPS, {"id": "4", "text": "no session"}]})
-    with pytest.raises(InvalidInputError, match=r"line 1: steps\[3\] has no session"):
+@pytest.mark.parametrize(
+    ("step", "problem"),
+    [
+        ({"id": "4", "text": "no session"}, "has no session"),
+        ({"id": "4", "text": "x", "session": {}}, "has the session {}; give a str or a number, or null for none"),
+        ({"id": "4", "text": "x", "session": ""}, "has the session ''; give a str or a number, or null for none"),
+        ({"id": None, "text": "x", "session": "S"}, "has the id None; give a str or a number"),
+        (["text"], "is ['text']; give an object"),
+    ],
+)
+def test_a_bad_step_of_a_history_names_its_place_and_nothing_is_logged(
+    memory: Memory, tmp_path: Path, step: Any, problem: str
+) -> None:
+    path = written(tmp_path / "h.jsonl", HISTORY | {"steps": [*STEPS, step]})
+    with pytest.raises(InvalidInputError) as raised:
         ingest(memory, path)
+    assert f"line 1: steps[3] {problem}; mend" in str(raised.value)
+    assert memory.head().position == 0
+
+
+def test_a_line_that_is_nested_too_deep_is_a_bad_line(memory: Memory, tmp_path: Path) -> None:
+    path = written(tmp_path / "e.jsonl", "[" * 200_000 + "\n")
+    with pytest.raises(InvalidInputError, match="line 1: it is not JSON"):
+        ingest(memory, path)
+
+
+def test_a_rehearsal_raises_what_would_stop_the_first_batch(tmp_path: Path) -> None:
+    good = [{"id": str(n), "episode": "e", "text": f"step {n}"} for n in range(600)]
+    for lines in ([*LINES, "nonsense\n"], [LINES[0], LINES[0] | {"text": "other"}]):
+        with pytest.raises(InvalidInputError, match="line [24]"):
+            rehearse(written(tmp_path / "bad.jsonl", *lines))
+    rehearse(written(tmp_path / "late.jsonl", *good, "nonsense\n"))
+    rehearse(written(tmp_path / "bad.jsonl", "nonsense\n"), skip_bad=True)
+    with pytest.raises(InvalidInputError, match="format 'csv' is unknown"):
+        rehearse(tmp_path / "late.jsonl", format="csv")
+    with pytest.raises(NotFoundError, match="there is no file"):
+        rehearse(tmp_path / "none.jsonl")
 
 
 def test_a_scoped_memory_takes_every_line_into_its_namespace(memory: Memory, tmp_path: Path) -> None:

@@ -203,10 +203,10 @@ def test_the_awaited_verbs_do_the_same() -> None:
         episode = memory.episode()
         steps = await asyncio.gather(*(episode.alog(f"The red door {n} is open.") for n in range(10)))
         assert len({step.id for step in steps}) == 10
+        assert (await episode.arecall("red door", budget=40)).tokens <= 40
         episode.end()
         assert (await memory.acrystallize()).steps == 10
         assert (await memory.arecall("red door")).text == memory.recall("red door").text
-        assert (await episode.arecall("red door", budget=40)).tokens <= 40
         await memory.aclose()
         with pytest.raises(ClosedError):
             memory.recall("red door")

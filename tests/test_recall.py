@@ -74,8 +74,9 @@ def test_filters_let_only_their_own_through(memory: Memory) -> None:
     assert len(memory.recall("red door", episode="run of bo").hits) == 3
     assert all("cy sees" in text for text in texts(memory.recall("red door", agent="cy")))
     assert memory.recall("red door", agent="cy", episode="run of bo").hits == ()
-    assert memory.recall("red door", agent="nobody").hits == ()
-    assert memory.recall("red door", episode="no such run").hits == ()
+    for unknown in ({"agent": "nobody"}, {"episode": "run of boo"}):
+        with pytest.raises(NotFoundError, match="nobody|did you mean 'run of bo'"):
+            memory.recall("red door", **unknown)  # type: ignore[arg-type]
     memory.crystallize()
     for hit in memory.recall("red door", layers=["unit"], agent="cy").hits:
         assert "cy" in hit.text or hit.sources[0] in {step.id for step in memory.steps("run of cy")}

@@ -215,6 +215,9 @@ def test_an_export_that_fails_leaves_what_was_there(memory: Memory, tmp_path: Pa
     assert list(tmp_path.iterdir()) == [path]
 
 
+STEP_LINE = {"id": "1", "episode": "e", "text": "x"}
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
@@ -230,15 +233,30 @@ def test_an_export_that_fails_leaves_what_was_there(memory: Memory, tmp_path: Pa
         ({"id": "1", "episode": "e", "text": "x", "logged_at": 1}, "logged_at 1 is no ISO time"),
         ({"id": "1", "episode": "e", "text": 7}, "text must be str, not int"),
         ({"type": "thought", "episode": "e"}, "type 'thought' is unknown; it is step"),
+        (STEP_LINE | {"recalled": 5}, "recalled 5 is not a list"),
+        (STEP_LINE | {"recalled": [3]}, "recalled has 3; give [start, end]"),
+        (STEP_LINE | {"recalled": [[0, "1"]]}, "recalled has [0, '1']; give [start, end]"),
+        (STEP_LINE | {"recalled": [[0, 2]]}, "recalled has [0, 2]; give [start, end] with 0 <= start < end"),
+        (STEP_LINE | {"recalled_from": "0a"}, "recalled_from '0a' is not a list"),
+        (STEP_LINE | {"recalled_from": [["0a"]]}, "recalled_from [['0a']] are not all ids"),
+        (STEP_LINE | {"reply_to": ["0a"]}, "reply_to ['0a'] is not a str"),
+        (STEP_LINE | {"lost": "much"}, "lost 'much' is no share"),
+        (STEP_LINE | {"terminated": "yes"}, "terminated 'yes' must be True or False"),
+        (STEP_LINE | {"subjects": [5]}, "subject 5 must be a non-empty str"),
+        ({"type": "forget", "steps": [{}]}, "steps [{}] are not all ids"),
+        ({"type": "recall", "episode": "e", "steps": [], "hits": [[]]}, "hits [[]] are not all ids"),
+        ({"type": "recall", "episode": "e", "steps": [], "as_of": []}, "as_of [] is not a str"),
     ],
 )
 def test_a_line_that_cannot_be_logged_says_what_is_wrong(tmp_path: Path, line: dict[str, object], problem: str) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(json.dumps({"id": "0a", "episode": "e", "text": "good"}) + "\n" + json.dumps(line) + "\n")
+    memory = opened()
     with pytest.raises(InvalidInputError) as raised:
-        ingest(opened(), path)
+        ingest(memory, path)
     assert f"{path}, line 2: {problem}" in str(raised.value)
     assert "--skip-bad" in str(raised.value)
+    assert memory.head().position == 0
 
 
 def test_what_is_logged_during_an_export_stays_out_of_it(memory: Memory) -> None:

@@ -39,13 +39,11 @@ def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
 
 
 def check_as_of(as_of: object) -> None:
-    """InvalidInputError unless it is a step's id, a time or None."""
-    if as_of is None or isinstance(as_of, datetime):
-        return
+    """InvalidInputError for a str that is neither a step's id nor a time, and for a step instead of its id."""
     if hasattr(as_of, "id"):
         check_id("as_of", as_of)
-    if not isinstance(as_of, str) or (step_position(as_of) < 0 and not _is_time(as_of)):
-        example = "use an id such as 's00000000012', or a time such as '2026-01-31T14:05:00' or a datetime"
+    if isinstance(as_of, str) and step_position(as_of) < 0 and not _is_time(as_of):
+        example = "use an id such as 's00000000012', or a time such as '2026-01-31T14:05:00'"
         raise InvalidInputError(f"as_of {brief(as_of)} is neither a step's id nor an ISO time; {example}")
 
 

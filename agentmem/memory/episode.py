@@ -61,8 +61,8 @@ class EpisodeWriter:
 
         at: when the source says it happened. data: JSON values (numpy arrays become lists). blobs: name -> bytes, up to
         256 MiB each. key: makes a retry safe. reply_to: id of an earlier step. subjects: whom it is about, for erasure.
-        Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, also once the episode has
-        ended, KeyConflictError for a key that stands for other content, and StoreError if the file cannot take it.
+        Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, and once the episode
+        has ended; KeyConflictError for a key that stands for other content; StoreError if the file cannot take it.
         """
         fields = {
             "actor": actor, "at": at, "data": data, "reward": reward, "terminated": terminated, "truncated": truncated,

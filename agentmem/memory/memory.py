@@ -87,9 +87,9 @@ class Memory:
         path: a file, or ":memory:" for one that is gone when closed. encoder: an object with `encode` (or a LangChain
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
-        "crystals" holds all files to 1.0 MB per million tokens plus 0.2 MB, the newest `horizon` tokens whole. durability
-        "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's
-        kinds for a file that cannot be used, and SettingsError for settings that contradict the file's own.
+        "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
+        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises
+        StoreError's kinds for a file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
             raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
@@ -180,7 +180,7 @@ class Memory:
         as_of: a step id or a time of logging (datetime or ISO; naive means UTC): what was known then. count_tokens: the
         counter the budget is exact by; without one, an upper bound of cl100k's. episode, agent: only their steps.
         layers: only these crystals' own text, never expanded. marks: print each line's id. An empty context means that
-        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of, episode or agent that was never logged.
+        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of, episode or agent that never was.
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)

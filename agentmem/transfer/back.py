@@ -1,0 +1,214 @@
+"""Import: lines back into a log, each once, in batches."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.index import step_id, step_position
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of
+from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, import_key, iso
+from agentmem.types import Namespace, Record, RecordType, Store
+
+BATCH = 500
+
+Bad = Callable[[int, str], None]
+"""Called with a line's number and what is wrong with it; raises, or takes note."""
+
+
+class Waiting(NamedTuple):
+    number: int
+    record: Record
+    blobs: dict[str, bytes]
+    line_id: str
+
+
+class Importer:
+    """Logs lines, each once, in batches; `flush` logs the last one.
+
+    namespace: where lines go that name none; unless it is (), where all lines go. steps, known: steps that are new, and
+    steps that were logged before. episodes: those met.
+    """
+
+    def __init__(self, store: Store, namespace: Namespace, now: Callable[[], float], bad: Bad) -> None:
+        self.store, self.namespace, self.now, self.bad = store, namespace, now, bad
+        self.end = store.head().position
+        self.steps = self.known = 0
+        self.episodes: set[tuple[Namespace, str]] = set()
+        self._open: dict[tuple[Namespace, str | None], bool] = {}
+        self._events: set[tuple[Any, ...]] = set()
+        self._ids: dict[tuple[Namespace, str], int] = {}
+        self._waiting: list[Waiting] = []
+        for record in store.scan(types=EVENTS):
+            self._note(record)
+
+    def add(self, number: int, line: Mapping[str, Any]) -> None:
+        """Take in one line; `number` is for messages."""
+        try:
+            self._add(number, line)
+        except InvalidInputError as error:
+            self.bad(number, str(error))
+
+    def end_episode(self, number: int, episode: str) -> None:
+        """End an episode that has not ended."""
+        if self._open.get((self.namespace, episode)):
+            self._wait(number, Record("end", self.namespace, episode, logged_at=self.now()))
+
+    def flush(self) -> None:
+        """Log what is waiting. Where a batch is refused, its records are logged one by one, to find which is bad."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            self._append(waiting)
+        except InvalidInputError:
+            for one in waiting:
+                try:
+                    self._append([one])
+                except InvalidInputError as error:
+                    self.bad(one.number, str(error))
+
+    def _append(self, waiting: Sequence[Waiting]) -> None:
+        blobs = {name: data for one in waiting for name, data in one.blobs.items()}
+        records = self.store.append([one.record for one in waiting], blobs) if waiting else []
+        for one, record in zip(waiting, records, strict=True):
+            if record.type == "step":
+                self._count(one.line_id, record)
+
+    def _count(self, line_id: str, record: Record) -> None:
+        self._ids[record.namespace, line_id] = record.position
+        self.steps += record.position > self.end
+        self.known += record.position <= self.end
+
+    def _add(self, number: int, line: Mapping[str, Any]) -> None:
+        type = line.get("type", "step")
+        if type == "step":
+            self._step(number, line)
+        elif type in EVENTS:
+            self._event(number, type, line)
+        elif type != "crystal":
+            raise InvalidInputError(f"type {type!r} is unknown; it is step (or left out), crystal, {', '.join(EVENTS)}")
+
+    def _step(self, number: int, line: Mapping[str, Any]) -> None:
+        namespace, episode = self._place(line), check_name("episode", line.get("episode", ""))
+        line_id = check_name("id", line.get("id") or line.get("key", ""))
+        record, blobs = self._record(namespace, episode, line_id, line)
+        known = self._as_it_is(line_id, record)
+        if known:
+            self.episodes.add((namespace, episode))
+            self._count(line_id, known)
+            return
+        if (namespace, episode) not in self._open:
+            self._wait(number, Record("begin", namespace, episode, logged_at=record.logged_at))
+        self.episodes.add((namespace, episode))
+        self._wait(number, record, blobs, line_id)
+
+    def _record(
+        self, namespace: Namespace, episode: str, line_id: str, line: Mapping[str, Any]
+    ) -> tuple[Record, dict[str, bytes]]:
+        """A line as a record, and its blobs by digest."""
+        check_fields(line)
+        given = {name: line[name] for name in (*KEYWORDS, "recalled") if name in line}
+        given["key"] = line.get("key") or import_key(episode, line_id)
+        given["blobs"] = {name: _bytes(name, text) for name, text in line.get("blobs", {}).items()}
+        replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0
+        given["reply_to"] = step_id(replied) if replied else None
+        given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
+        kind, at = line.get("kind", "observation"), self._logged_at(line)
+        record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
+        if "lost" in line:
+            record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+        return record, {digest(data): data for data in given["blobs"].values()}
+
+    def _as_it_is(self, line_id: str, record: Record) -> Record | None:
+        """The logged step that a line was exported from, when it is read back into the same memory."""
+        position = step_position(line_id)
+        if not 0 < position <= self.end:
+            return None
+        try:
+            (logged,) = self.store.read([position])
+        except NotFoundError:
+            return None
+        there = replace(record, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
+        return logged if there == logged else None
+
+    def _event(self, number: int, type: RecordType, line: Mapping[str, Any]) -> None:
+        check_event(type, line)
+        self.flush()  # what it refers to has its position then
+        namespace, episode = self._place(line), line.get("episode")
+        body = {name: value for name, value in line.items() if name not in EVENT_FIELDS}
+        if "steps" in body:
+            body["steps"] = self._positions(namespace, body["steps"])
+        if type == "recall":
+            body["hits"] = [self._named(namespace, hit) for hit in body.get("hits", ())]
+            body["as_of"] = body.get("as_of") and self._named(namespace, body["as_of"])
+        record = Record(
+            type,
+            namespace,
+            check_name("episode", episode) if episode is not None else None,
+            text=line.get("text", ""),
+            body=canonical(body),
+            logged_at=self._logged_at(line),
+        )
+        if _event_key(record) not in self._events:
+            self._wait(number, record)
+
+    def _wait(self, number: int, record: Record, blobs: dict[str, bytes] | None = None, line_id: str = "") -> None:
+        self._waiting.append(Waiting(number, record, blobs or {}, line_id))
+        if record.type != "step":
+            self._note(record)
+        if len(self._waiting) >= BATCH:
+            self.flush()
+
+    def _note(self, record: Record) -> None:
+        self._events.add(_event_key(record))
+        if record.type in ("begin", "end"):
+            self._open[record.namespace, record.episode] = record.type == "begin"
+
+    def _place(self, line: Mapping[str, Any]) -> Namespace:
+        return self.namespace or check_namespace(line.get("namespace", ()))
+
+    def _position(self, namespace: Namespace, episode: str, line_id: str) -> int:
+        """Where the step of a line stands in this log."""
+        if any(one.line_id == line_id and one.record.namespace == namespace for one in self._waiting):
+            self.flush()
+        if (namespace, line_id) in self._ids:
+            return self._ids[namespace, line_id]
+        for key in (line_id, import_key(episode, line_id)):
+            if found := self.store.keyed(namespace, key):
+                return found.position
+        raise InvalidInputError(f"reply_to {line_id!r} is the id of no line before this one")
+
+    def _positions(self, namespace: Namespace, line_ids: Sequence[str]) -> list[int]:
+        """Where the steps of lines stand in this log; ids of no line so far are left out."""
+        if line_ids and self._waiting:
+            self.flush()
+        return [self._ids[namespace, line_id] for line_id in line_ids if (namespace, line_id) in self._ids]
+
+    def _named(self, namespace: Namespace, name: str) -> str:
+        position = self._ids.get((namespace, name))
+        return name if position is None else step_id(position)
+
+    def _logged_at(self, line: Mapping[str, Any]) -> float:
+        if "logged_at" not in line:
+            return self.now()
+        try:
+            moment = datetime.fromisoformat(line["logged_at"])
+            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        except (TypeError, ValueError):
+            raise InvalidInputError(f"logged_at {line['logged_at']!r} is no ISO time") from None
+
+
+def _bytes(name: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"blob {name!r} is not base64") from None
+
+
+def _event_key(record: Record) -> tuple[Any, ...]:
+    """What two lines of the same event have in common."""
+    return record.type, record.namespace, record.episode, record.text, record.body, iso(record.logged_at)

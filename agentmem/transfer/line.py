@@ -1,0 +1,86 @@
+"""What a line of an export may hold, and in which shape. Knows no store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from difflib import get_close_matches
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.records import brief
+from agentmem.types import RECORD_TYPES, RecordType
+
+EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
+POSITIONS = ("steps", "recalled_from")
+"""Fields that are lists of log positions in a record, and of line ids in a line."""
+KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated", "key", "reply_to", "subjects", "trust")
+EVENT_FIELDS = ("type", "namespace", "episode", "text", "logged_at")
+IDS = (*POSITIONS, "hits")
+STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "lost")
+
+
+def import_key(episode: str | None, line_id: str) -> str:
+    """The key of a step that came without one: the same line of the same episode always gets the same."""
+    return f"import:{episode}/{line_id}"
+
+
+def iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat()
+
+
+def check_fields(line: Mapping[str, Any]) -> None:
+    """InvalidInputError for a field that no step has, or a missing text."""
+    for name in line:
+        if name not in STEP_FIELDS:
+            close = get_close_matches(name, STEP_FIELDS, 1)
+            meant = f"did you mean {close[0]!r}?" if close else f"the fields of a step are {', '.join(STEP_FIELDS)}"
+            raise InvalidInputError(f"field {name!r} is unknown; {meant}")
+    if "text" not in line:
+        raise InvalidInputError("the line has no text; a step's text may be empty but must be there")
+    check_shapes(line)
+
+
+def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
+    """InvalidInputError for an event that lacks what its type needs, or has it in another shape."""
+    check_shapes(line)
+    if type in ("forget", "restore", "pin", "recall") and "steps" not in line:
+        raise InvalidInputError(f"a {type} has no steps; give a list of step ids")
+    if type in ("begin", "end", "recall") and not isinstance(line.get("episode"), str):
+        raise InvalidInputError(f"a {type} has the episode {brief(line.get('episode'))}; give its id")
+    for name in ("goal", "agent", "text"):
+        if not isinstance(line.get(name, ""), str):
+            raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+
+
+def check_shapes(line: Mapping[str, Any]) -> None:
+    """InvalidInputError for a field of another shape than an export gives it."""
+    for name in ("namespace", "subjects", "recalled", *IDS):
+        if not isinstance(line.get(name, []), list):
+            raise InvalidInputError(f"{name} {brief(line[name])} is not a list")
+    for name in IDS:
+        if not all(isinstance(one, str) for one in line.get(name, ())):
+            raise InvalidInputError(f"{name} {brief(line[name])} are not all ids, each a str")
+    for name in ("reply_to", "as_of"):
+        if not isinstance(line.get(name), str | None):
+            raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+    if not isinstance(line.get("blobs", {}), dict):
+        raise InvalidInputError(f"blobs {brief(line['blobs'])} is not an object of names and base64")
+    for span in line.get("recalled", ()):
+        if not _is_span(span, line.get("text")):
+            raise InvalidInputError(
+                f"recalled has {brief(span)}; give [start, end] with 0 <= start < end <= text's length"
+            )
+    if not _is_share(line.get("lost", 0)):
+        raise InvalidInputError(f"lost {brief(line['lost'])} is no share of the text, from 0 to 1")
+
+
+def _is_span(span: Any, text: Any) -> bool:
+    """Whether it is [start, end) of a text."""
+    if not isinstance(span, list) or [type(side) for side in span] != [int, int]:
+        return False
+    return not isinstance(text, str) or 0 <= span[0] < span[1] <= len(text)
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
