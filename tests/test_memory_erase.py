@@ -158,3 +158,40 @@ def test_what_is_not_there_cannot_be_erased(
             memory.erase(**given, dry_run=dry_run)
     assert memory.erase(subject="nobody").steps == 0
     assert memory.head() == head
+
+
+def test_a_recall_of_another_namespace_that_showed_what_is_erased_goes_too(memory: Memory) -> None:
+    shared = memory.scoped("acme")
+    with shared.episode(id="house") as episode:
+        step = episode.log(f"{SECRET} In the house.")
+    reader = memory.scoped("bob", read=[("acme",)])
+    with reader.episode(id="work") as work:
+        work.log_many([f"Door {number} is green." for number in range(30)])
+        assert step.id in [hit.id for hit in work.recall("vault opens with").hits]
+        assert step.id not in [hit.id for hit in work.recall("green door", budget=40).hits]
+    made = all_crystals(reader)
+    assert made
+    shared.erase(steps=step.id)
+    records = memory._core.store.scan(("bob",), types=["recall"])
+    assert [record.text for record in records] == ["green door"]
+    assert all_crystals(reader) == made
+
+
+def test_a_recall_that_showed_only_crystals_of_what_is_erased_goes_too(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        step = episode.log(f"{SECRET} In the house. " * 12)
+    with memory.episode(id="later") as later:
+        hits = later.recall("vault opens with", layers=["unit"]).hits
+    assert [hit.layer for hit in hits] == ["unit"]
+    memory.erase(steps=step.id)
+    assert list(memory._core.store.scan(types=["recall"])) == []
+
+
+def test_residue_is_looked_for_by_keys_and_data_as_well(memory: Memory) -> None:
+    episode = memory.episode(id="e")
+    data = {"note": ["the vault of Ann opens at 4711 o'clock"]}
+    first = episode.log("short", key="key-of-ann-and-her-vault-4711", data=data)
+    episode.log("She said: the vault of Ann opens at 4711 o'clock.")
+    assert memory.erase(steps=first.id).residue
+    other = episode.log("short", data={"note": "the garden of Ann is green in the spring"})
+    assert memory.erase(steps=other.id).residue == ()

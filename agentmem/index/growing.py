@@ -175,6 +175,12 @@ class Index:
             self._views[as_of] = self._view(as_of)
         return self._views[as_of]
 
+    def last(self, as_of: int) -> int:
+        """The last log position up to another; 0 for none."""
+        position = self._log.rows[0]
+        count = int(np.searchsorted(position, as_of, "right"))
+        return int(position[count - 1]) if count else 0
+
     def positions(self, after: int = 0) -> np.ndarray:
         """Log positions of every record after one, int64."""
         position = self._log.rows[0]

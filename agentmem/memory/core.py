@@ -197,7 +197,7 @@ class Core:
         parts = []
         for index in (self._indexes[namespace] for namespace in namespaces):
             codes = int((index.dense().born <= as_of).sum())
-            parts.append(f"{min(index.watermark, as_of)}.{codes}.{index.generation}")
+            parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -58,46 +59,46 @@ def one_of(**criteria: object) -> str:
     return given[0]
 
 
-def erasable(core: Core, namespaces: Sequence[Namespace], subject: str) -> list[int]:
-    """Steps about a subject, in these namespaces."""
-    found = []
-    for namespace in namespaces:
-        for record in core.store.scan(namespace, types=["step"]):
-            if subject in json.loads(record.body).get("subjects", ()):
-                found.append(record.position)
-    return found
+def about(core: Core, namespace: Namespace, subject: str) -> list[int]:
+    """Log positions of the steps about a subject."""
+    records = core.store.scan(namespace, types=["step"])
+    return [record.position for record in records if subject in json.loads(record.body).get("subjects", ())]
 
 
-def with_events(core: Core, namespace: Namespace, positions: Sequence[int], episode: str | None) -> list[int]:
-    """Positions with the records that quote them: recalls that showed them and, of a whole episode, its own."""
-    gone = set(positions)
-    for record in core.store.scan(namespace, types=["recall"]):
-        if (record.episode == episode and episode is not None) or gone & set(json.loads(record.body)["steps"]):
-            gone.add(record.position)
-    if episode is not None:
-        events = core.store.scan(namespace, episode=episode, types=["begin", "end"])
-        gone |= {record.position for record in events}
-    return sorted(gone)
+def _quoting(core: Core, positions: set[int], crystals: set[str]) -> list[Record]:
+    """Recall records, of any namespace, that showed these steps or crystals."""
+
+    def quotes(record: Record) -> bool:
+        body = json.loads(record.body)
+        return not (positions.isdisjoint(body["steps"]) and crystals.isdisjoint(body["hits"]))
+
+    return list(filter(quotes, core.store.scan(types=["recall"])))
 
 
-def report(core: Core, namespace: Namespace, positions: Sequence[int], dry_run: bool) -> EraseReport:
+def _report(core: Core, positions: Sequence[int], crystals: int, dry_run: bool) -> EraseReport:
     """What erasing these steps takes with it."""
-    index = core.index(namespace)
-    gone = set(positions)
-    touched = [c for c in index.crystals if gone & _steps_under(index, c.id)]
-    records = core.store.read(list(positions))
-    return EraseReport(
-        dry_run=dry_run,
-        steps=sum(record.type == "step" for record in records),
-        crystals=len(touched),
-        episodes=len({record.episode for record in records if record.type == "step"}),
-    )
+    steps = [record for record in core.store.read(list(positions)) if record.type == "step"]
+    episodes = {record.episode for record in steps}
+    return EraseReport(dry_run=dry_run, steps=len(steps), crystals=crystals, episodes=len(episodes))
 
 
 def needles(records: Sequence[Record]) -> list[bytes]:
-    """Byte strings by which the erased steps would be known again: their longer lines."""
-    lines = {line.strip() for record in records for line in record.text.splitlines()}
+    """Byte strings by which erased steps would be known again: keys, and longer lines of text and strings of data."""
+    lines = {record.key for record in records if record.key}
+    for record in records:
+        lines.update(
+            line.strip() for text in (record.text, *_strings(json.loads(record.body))) for line in text.splitlines()
+        )
     return [line.encode()[:200] for line in sorted(lines) if len(line) >= 24]
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The strings in JSON values."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(inner)
 
 
 def erase(
@@ -110,19 +111,23 @@ def erase(
     dry_run: bool,
     again: Callable[[Namespace], None],
 ) -> EraseReport:
-    """See `Memory.erase`; `again` makes a namespace's crystals again. Hold `core.lock`."""
+    """See `Memory.erase`; `again` makes a namespace's crystals again. Hold `core.crystallizing` and `core.lock`."""
+    index = core.index(namespace)
     if whole:
-        positions = core.index(namespace).positions().tolist()
-    elif subject is not None:
-        positions = erasable(core, [namespace], subject)
+        positions = index.positions().tolist()
     else:
-        positions = chosen(core, namespace, steps, episode)
-    found = report(core, namespace, positions, dry_run)
+        positions = about(core, namespace, subject) if subject else chosen(core, namespace, steps, episode)
+    made = {crystal.id for crystal in index.crystals if _steps_under(index, crystal.id).intersection(positions)}
+    report = _report(core, positions, len(made), dry_run)
     if dry_run or not positions:
-        return found
-    everything = positions if whole else with_events(core, namespace, positions, episode)
+        return report
     marks = needles(core.store.read(positions))
-    core.store.erase(everything)
-    core.forget([namespace])
-    again(namespace)
-    return found.model_copy(update={"residue": tuple(core.store.residue(marks))})
+    quoting = _quoting(core, set(positions), made)
+    events = core.store.scan(namespace, episode=episode) if episode is not None else ()
+    core.store.erase(sorted({*positions, *(record.position for record in (*quoting, *events))}))
+    core.archived = core.archived_tokens = 0
+    touched = list(dict.fromkeys((namespace, *(record.namespace for record in quoting))))
+    core.forget(touched)
+    for one in touched:
+        again(one)
+    return report.model_copy(update={"residue": tuple(core.store.residue(marks))})
