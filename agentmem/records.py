@@ -10,6 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -19,13 +20,14 @@ import numpy as np
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
 from agentmem.segment import PASSAGE, passages
-from agentmem.tokens import count
+from agentmem.tokens import CACHED, REMEMBERED, SPACED, SpacesError, count, count_of, cut
 from agentmem.types import Kind, Namespace, Record, Step, Trust
-from agentmem.words import stems
+from agentmem.words import distinct_stems
 
 TEXT_LIMIT = 64 << 20  # bytes of UTF-8
 DATA_LIMIT = 16 << 20
 BLOB_LIMIT = 256 << 20
+ONE_PASSAGE = 4096  # characters of texts that are likely to be one passage
 DEEPEST = 100  # levels of lists and mappings in data
 NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace parts
 RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
@@ -57,7 +59,7 @@ def record_of(
 ) -> Record:
     """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end."""
     check_text(text)
-    tokens = count(text)
+    tokens, terms = measured(text)
     if isinstance(subjects, str) or not isinstance(subjects, Iterable):
         raise InvalidInputError(f"subjects {subjects!r} is {_one(subjects)}; give a list of them: [{str(subjects)!r}]")
     if blobs is not None and not isinstance(blobs, Mapping):
@@ -86,7 +88,7 @@ def record_of(
         key=check_name("key", key) if key is not None else None,
         logged_at=logged_at,
         tokens=tokens,
-        terms=index_terms(text, tokens),
+        terms=terms,
     )
 
 
@@ -94,7 +96,7 @@ def step_of(record: Record) -> Step:
     """The step in a record."""
     body = json.loads(record.body) if record.body != "{}" else {}
     at = body.get("at")
-    return Step.model_construct(
+    return _made(
         id=step_id(record.position),
         position=record.position,
         namespace=record.namespace,
@@ -119,11 +121,57 @@ def step_of(record: Record) -> Step:
     )
 
 
+def _made(**values: Any) -> Step:
+    """A step of these values, which are all of its fields: `model_construct`, three times as quick."""
+    step = Step.__new__(Step)
+    set_attribute = object.__setattr__
+    set_attribute(step, "__dict__", values)
+    set_attribute(step, "__pydantic_fields_set__", set(values))
+    set_attribute(step, "__pydantic_extra__", None)
+    set_attribute(step, "__pydantic_private__", None)
+    return step
+
+
+class _Parts(dict[str, tuple[int, str]]):
+    """What stands between two spaces -> its tokens and its stems, so that a step is looked through once."""
+
+    def __missing__(self, part: str) -> tuple[int, str]:
+        found = SPACED[part], " ".join(distinct_stems(part))
+        if len(part) <= REMEMBERED:
+            if len(self) >= CACHED:
+                self.clear()
+            self[part] = found
+        return found
+
+
+_PARTS = _Parts()
+
+
+def measured(text: str) -> tuple[int, tuple[str, ...]]:
+    """Tokens of a text and what the lexical index gets of it: `count` and `index_terms`, only quicker."""
+    if len(text) <= ONE_PASSAGE:
+        parts, tail = cut(text)
+        with suppress(SpacesError):
+            costs, stems = zip(*map(_PARTS.__getitem__, parts), strict=True)
+            if (tokens := count_of(parts[0], costs, tail)) <= PASSAGE:
+                return tokens, (_joined(stems),)
+    tokens = count(text)
+    return tokens, index_terms(text, tokens)
+
+
+def _joined(stems: Iterable[str]) -> str:
+    """The distinct stems of parts, most of which have one."""
+    known = dict.fromkeys(stems)
+    known.pop("", None)
+    text = " ".join(known)
+    return text if text.count(" ") < len(known) else " ".join(dict.fromkeys(text.split(" ")))
+
+
 def index_terms(text: str, tokens: int) -> tuple[str, ...]:
     """What the lexical index gets of a text: the distinct stems of each passage, space-joined. tokens: of the text."""
     if tokens <= PASSAGE:
-        return (" ".join(dict.fromkeys(stems(text))),)
-    return tuple(" ".join(dict.fromkeys(stems(text[start:end]))) for start, end in passages(text))
+        return (" ".join(distinct_stems(text)),)
+    return tuple(" ".join(distinct_stems(text[start:end])) for start, end in passages(text))
 
 
 def terms_of(record: Record) -> tuple[str, ...]:
@@ -143,6 +191,8 @@ def digest(content: bytes) -> str:
 
 def canonical(value: Mapping[str, Any]) -> str:
     """JSON with sorted keys and no spaces: equal values give equal bytes."""
+    if not value:
+        return "{}"
     _check_data(value.get("data"), "data")
     text = to_json(value)
     _check_unicode("data", text)
@@ -204,7 +254,7 @@ def check_flag(what: str, value: object) -> bool:
 def check_path(what: str, path: str | Path) -> Path:
     """The path of a file, which has a name in UTF-8."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise InvalidInputError(f"{what} {brief(path)} is no path of a file; give one, as a str or Path")
+        raise InvalidInputError(f"{what} {brief(path)} is no path of a file; give the path of one")
     _check_unicode(f"{what} {brief(str(path))}", str(path), "choose a name in UTF-8, or clean it with")
     return Path(path)
 
@@ -290,7 +340,7 @@ def _reward(reward: float | None) -> float | None:
 
 
 def _choice(what: str, value: str, allowed: Sequence[str]) -> Any:
-    if value not in allowed:
+    if not isinstance(value, str) or value not in allowed:
         raise InvalidInputError(f"{what} {brief(value)} is unknown; use one of {', '.join(allowed)}")
     return value
 

@@ -13,13 +13,13 @@ import math
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from functools import cache
 from pathlib import Path
 
 MARK = "…"
-_CACHED = 200_000
-_REMEMBERED = 64  # characters of a piece that is remembered
+CACHED = 200_000
+REMEMBERED = 64  # characters of a piece that is remembered
 _PART = 16  # characters of the longest part of a piece that is looked up
 _SURCHARGE = 24  # tokens for which one more is counted, for words that take more parts than estimated
 _MARGIN = 0.25  # by which merging may take more parts than the fewest
@@ -61,8 +61,33 @@ def count(text: str) -> int:
     if len(text) > _SLICE:
         parts = [text[i : i + _SLICE] for i in range(0, len(text), _SLICE)]
         return sum(map(count, parts)) + _CUT_MARGIN * len(parts)
-    tokens = sum(map(_RUNS.__getitem__, _RUN.findall(text)))
+    try:
+        parts, tail = cut(text)
+        return count_of(parts[0], map(SPACED.__getitem__, parts), tail)
+    except SpacesError:
+        return _with_surcharge(_in_runs(text))
+
+
+def cut(text: str) -> tuple[list[str], str]:
+    """The parts of a text between its spaces, and the spaces it ends in."""
+    body = text.rstrip(" ")
+    return body.split(" "), text[len(body) :]
+
+
+def count_of(first: str, costs: Iterable[int], tail: str) -> int:
+    """`count` of a text that was `cut`, from its first part, what each part costs as `SPACED` has it, and its tail.
+
+    As the pattern would cut, only quicker; SPACED raises SpacesError where that cannot be said of the parts alone.
+    """
+    return _with_surcharge(sum(costs) - SPACED[first] + _in_runs(first) + (_in_runs(tail) if tail else 0))
+
+
+def _with_surcharge(tokens: int) -> int:
     return tokens + (tokens + 8) // _SURCHARGE
+
+
+def _in_runs(text: str) -> int:
+    return sum(map(_RUNS.__getitem__, _RUN.findall(text)))
 
 
 def pieces(text: str) -> list[str]:
@@ -80,19 +105,19 @@ class _Costs(dict[str, int]):
         self.update(self._measured)
 
     def __missing__(self, piece: str) -> int:
-        if len(piece) > _REMEMBERED and not piece.isspace():
+        if len(piece) > REMEMBERED and not piece.isspace():
             return self._in_parts(piece)
         cost = estimate(piece, self._whole, self._measured)
         with self._lock:
-            if len(self) >= _CACHED:
+            if len(self) >= CACHED:
                 self.clear()
                 self.update(self._measured)
-            if len(piece) <= _REMEMBERED:
+            if len(piece) <= REMEMBERED:
                 self[piece] = cost
         return cost
 
     def _in_parts(self, piece: str) -> int:
-        parts = sum(self[piece[at : at + _REMEMBERED]] for at in range(0, len(piece), _REMEMBERED))
+        parts = sum(self[piece[at : at + REMEMBERED]] for at in range(0, len(piece), REMEMBERED))
         return min(parts + math.ceil(parts * _MARGIN), len(piece.encode("utf-8", "surrogatepass")))
 
 
@@ -130,15 +155,34 @@ class _Runs(dict[str, int]):
 
     def __missing__(self, run: str) -> int:
         cost = sum(map(_costs().__getitem__, pieces(run)))
-        if len(run) <= _REMEMBERED:
-            if len(self) >= _CACHED:
+        if len(run) <= REMEMBERED:
+            if len(self) >= CACHED:
                 self.clear()
             self[run] = cost
         return cost
 
 
+class SpacesError(Exception):
+    """A part ends in white space that belongs to what follows."""
+
+
+class Spaced(dict[str, int]):
+    """What stands between two spaces -> tokens of it with the space before."""
+
+    def __missing__(self, part: str) -> int:
+        if not part.rstrip("\r\n") or part.rstrip("\r\n")[-1].isspace():
+            raise SpacesError
+        cost = _in_runs(f" {part}")
+        if len(part) <= REMEMBERED:
+            if len(self) >= CACHED:
+                self.clear()
+            self[part] = cost
+        return cost
+
+
 _RUN = re.compile(r"\s*+\S++[\r\n]*+|\s++")
 _RUNS = _Runs()
+SPACED = Spaced()
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from itertools import chain
 
 import Stemmer
 
@@ -65,8 +66,12 @@ def words(text: str) -> list[str]:
 
 def stems(text: str) -> list[str]:
     """The English Snowball stems of `words(text)`, in order: no spaces, no quotes, at most 64 characters each."""
-    known = _RUNS
-    return [stem for run in text.split() for stem in known[run]]
+    return list(chain.from_iterable(map(_RUNS.__getitem__, text.split())))
+
+
+def distinct_stems(text: str) -> list[str]:
+    """Each of `stems(text)` once, where it first stands."""
+    return list(dict.fromkeys(chain.from_iterable(map(_RUNS.__getitem__, text.split()))))
 
 
 def content_stems(text: str) -> list[str]:

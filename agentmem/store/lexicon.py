@@ -34,7 +34,8 @@ _TERM = re.compile(r'[^\x00-\x20"\x7f]+')
 def create(connection: Connection) -> None:
     connection.execute(CREATE)
     connection.execute(CREATE_PENDING)
-    connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES('secure-delete', 1)")
+    for option, number in (("secure-delete", 1), ("automerge", 8)):
+        connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES(?, ?)", (option, number))
     # The first secure delete raises the table's version, which connections that have read it already do not notice.
     connection.execute("SAVEPOINT first_delete")
     connection.execute(INSERT, (0, "0x"))

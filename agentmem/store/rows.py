@@ -94,9 +94,13 @@ class Terms(NamedTuple):
 
 
 def split_terms(terms: tuple[str, ...]) -> Terms:
-    split = [(number, words) for number, text in enumerate(terms) if (words := text.split())]
-    passages = [(number, " ".join(words)) for number, words in split]
-    return Terms(passages, sum(len(words) for _, words in split), sum(len(set(words)) for _, words in split))
+    passages, length, postings = [], 0, 0
+    for number, text in enumerate(terms):
+        if words := text.split():
+            passages.append((number, " ".join(words)))
+            length += len(words)
+            postings += len(set(words))
+    return Terms(passages, length, postings)
 
 
 @dataclass(slots=True)
