@@ -67,7 +67,7 @@ def test_recall_takes_filters_marks_and_a_past_step(path: Path) -> None:
     assert "blue" not in call("recall", path, "door", "--episode", "e1").stdout
     assert "blue" not in call("recall", path, "door", "--as-of", second).stdout
     assert f"<{third}>" in call("recall", path, "blue door", "--marks").stdout
-    assert call("recall", path, "door", "--agent", "nobody").stdout == ""
+    assert call("recall", path, "xyzzyplugh", "--episode", "e1").stdout == ""
     assert call("recall", path, "door", "--layer", "unit").exit_code == 0
     assert first in call("recall", path, "locked", "--why").stdout
 
@@ -139,9 +139,9 @@ def test_backup_makes_a_copy_that_works(path: Path, tmp_path: Path) -> None:
 
 def test_forget_hides_and_undo_brings_back(path: Path) -> None:
     first = step_ids(path)[0]
-    assert call("forget", path, "--step", first).stdout == "forgotten  1 steps\n"
+    assert call("forget", path, "--step", first).stdout == "forgotten  1 step\n"
     assert "locked" not in call("recall", path, "which door is locked?").stdout
-    assert call("forget", path, "--step", first, "--undo").stdout == "recalled again  1 steps\n"
+    assert call("forget", path, "--step", first, "--undo").stdout == "recalled again  1 step\n"
     assert "locked" in call("recall", path, "which door is locked?").stdout
 
 

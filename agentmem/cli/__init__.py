@@ -1,7 +1,7 @@
 """The command line: `agentmem COMMAND`. Knows no algorithm; each command is a few calls on a Memory.
 
-Results go to standard output, remarks and progress to standard error. Exit codes: 0 done, 1 it failed or `verify` found
-a problem, 2 wrong usage.
+Results go to standard output, remarks and progress to standard error. Exit codes: 0 done (also a recall that found
+nothing), 1 it failed, `verify` found a problem, or there was nothing to erase or forget, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -16,4 +16,4 @@ for _group in (demo, write, read, remove, move, bench):
 
 
 def main() -> None:
-    app()
+    app(prog_name="agentmem")

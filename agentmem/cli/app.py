@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +14,8 @@ from typer.core import TyperGroup
 
 import agentmem
 from agentmem.cli import show
-from agentmem.errors import AgentMemError, NotFoundError
+from agentmem.cli.options import example, namespace_of, written
+from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -37,6 +39,7 @@ app = typer.Typer(
     cls=Group,
     name="agentmem",
     help="Compressive episodic memory for agents: log, crystallize, recall.",
+    epilog=example("agentmem ingest agent.mem history.jsonl", 'agentmem recall agent.mem "what did I promise?"'),
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
@@ -53,28 +56,59 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", metavar="", callback=_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass
 
 
-MemoryPath = Annotated[str, typer.Argument(metavar="MEMORY", help="The memory's file.", show_default=False)]
-NamespaceOption = Annotated[
-    str, typer.Option("--namespace", "-n", metavar="A/B", help="The namespace, its parts joined by /.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document for machines.")]
+def open_memory(path: str, namespace: str = "", *, read_only: bool = False, every: bool = False) -> Memory:
+    """The memory at a path, seen from a namespace that is there. every: without one the command takes all of them."""
+    _check_path(path)
+    if "://" not in path and not Path(path).exists():
+        raise NotFoundError(f"there is no memory at {path}: make one with `agentmem ingest {shlex.quote(path)} FILE`")
+    memory = _opened(path, namespace, read_only)
+    try:
+        _check_namespace(memory, path, namespace, every)
+    except BaseException:
+        memory.close()
+        raise
+    return memory
 
 
-def namespace_of(text: str) -> tuple[str, ...]:
-    """ "acme/alice" -> ("acme", "alice"); "" -> ()"""
-    return tuple(text.split("/")) if text else ()
+def make_memory(path: str, namespace: str = "") -> Memory:
+    """The memory at a path, made if it is not there."""
+    _check_path(path)
+    return _opened(path, namespace, read_only=False)
 
 
-def open_memory(path: str, namespace: str = "", *, create: bool = False, read_only: bool = False) -> Memory:
-    """The memory at a path; one that is not there is an error unless the command may create it."""
+def _opened(path: str, namespace: str, read_only: bool) -> Memory:
     from agentmem.memory import Memory
 
-    if not create and "://" not in path and not Path(path).exists():
-        raise NotFoundError(f"there is no memory at {path}: make one with `agentmem ingest {path} FILE`")
-    return Memory.open(path, namespace=namespace_of(namespace), read_only=read_only)
+    try:
+        return Memory.open(path, namespace=namespace_of(namespace), read_only=read_only)
+    except StoreError as error:
+        if isinstance(error.__cause__, OSError) and not Path(path).exists():
+            raise StoreError(f"{path} cannot be made ({error.__cause__.strerror}); choose another place") from error
+        raise
+
+
+def _check_path(path: str) -> None:
+    if not path.strip():
+        raise InvalidInputError(f"{path!r} is no path of a memory; give the path of its file")
+    if path == ":memory:":
+        raise InvalidInputError("':memory:' is gone when a command ends; give the path of a file")
+
+
+def _check_namespace(memory: Memory, path: str, given: str, every: bool) -> None:
+    from agentmem.memory.checks import instead
+
+    spaces = memory._core.store.namespaces()
+    if memory.namespace in spaces or (not given and (every or not spaces)):
+        return
+    names = [written(space) for space in spaces if space]
+    if not given:
+        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {instead('', names)}")
+    hint = instead(given, names) if names else "nothing of it is in a namespace: leave --namespace out"
+    raise NotFoundError(f"there is no namespace {given!r} in {path}; {hint}")

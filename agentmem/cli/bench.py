@@ -7,22 +7,27 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from agentmem.cli.options import example
+
 Name = Literal["log"]
 
 
 def register(app: typer.Typer) -> None:
-    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
-    app.command(context_settings=settings)(bench)
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+    app.command(context_settings=settings, epilog=example("agentmem bench log --quick"))(bench)
 
 
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of {', '.join(get_args(Name))}.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help=f"One of: {', '.join(get_args(Name))}.")],
 ) -> None:
     """Measure on this machine what docs/benchmarks.md tabulates.
 
     What follows NAME goes to the measurement: try `agentmem bench NAME --help`.
     """
+    if name in ("-h", "--help"):
+        typer.echo(context.get_help())
+        raise typer.Exit
     if name not in get_args(Name):
         raise typer.BadParameter(f"{name!r} is unknown; it is one of {', '.join(get_args(Name))}")
     import_module(f"agentmem.bench.{name}").main(context.args)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from agentmem.cli import show
-from agentmem.cli.app import JsonOption
+from agentmem.cli.options import BudgetOption, JsonOption, example
 from agentmem.cli.read import context_json, layers_table
 from agentmem.errors import SettingsError
 from agentmem.types import Hit, Stats
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(demo)
+    app.command(epilog=example("agentmem demo --keep demo.mem"))(demo)
 
 
 def demo(
-    budget: Annotated[int, typer.Option("--budget", "-b", min=1, help="Tokens recalled per question, at most.")] = 512,
+    budget: Annotated[int, BudgetOption] = 512,
     question: Annotated[str | None, typer.Option(metavar="ID", help="The question to show whole.")] = None,
-    keep: Annotated[Path | None, typer.Option(metavar="PATH", help="Keep the memory here.")] = None,
+    keep: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="Keep the memory here; nothing may stand there.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Log five people's conversations, crystallize, and recall for 155 labelled questions."""

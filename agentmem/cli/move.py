@@ -8,18 +8,20 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import MemoryPath, NamespaceOption, open_memory
+from agentmem.cli.app import open_memory
+from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
+from agentmem.records import check_path
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(export)
-    app.command()(backup)
+    app.command(epilog=example("agentmem export agent.mem log.jsonl.gz"))(export)
+    app.command(epilog=example("agentmem backup agent.mem copy.mem"))(backup)
 
 
 def export(
     path: MemoryPath,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSON lines are written here.")],
-    derived: Annotated[bool, typer.Option("--derived", help="Also write the crystals.")] = False,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines are written here; gzipped if in .gz.")],
+    derived: Annotated[bool, flag("--derived", "Also write the crystals.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
     """Write the log as JSON lines, one step per line, in log order.
@@ -28,21 +30,21 @@ def export(
     """
     from agentmem.transfer import export
 
-    with open_memory(path, namespace, read_only=True) as memory:
+    with open_memory(path, namespace, read_only=True, every=True) as memory:
         store = memory._core.store
-        export(store, [memory.namespace] if namespace else store.namespaces(), file, derived)
+        export(store, [memory.namespace] if namespace else store.namespaces(), check_path("FILE", file), derived)
     _written("exported", file)
 
 
 def backup(
     path: MemoryPath,
-    to: Annotated[Path, typer.Argument(metavar="COPY", help="A path where nothing is yet.")],
+    to: Annotated[str, typer.Argument(metavar="COPY", help="A path where nothing is yet.")],
 ) -> None:
     """Copy a memory, consistently, while others go on using it."""
-    with open_memory(path, read_only=True) as memory:
+    with open_memory(path, read_only=True, every=True) as memory:
         memory.backup(to)
     _written("backed up", to)
 
 
-def _written(verb: str, file: Path) -> None:
-    show.say(verb, str(file), show.size(file.stat().st_size))
+def _written(verb: str, file: str) -> None:
+    show.say(verb, show.path(file), show.size(Path(file).stat().st_size))

@@ -12,31 +12,41 @@ from rich.text import Text
 
 from agentmem.bench.totals import add_stats
 from agentmem.cli import show
-from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
+from agentmem.cli.app import open_memory
+from agentmem.cli.options import BudgetOption, JsonOption, MemoryPath, NamespaceOption, example, flag, layer_of, written
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
 MEANINGFUL = 100_000  # tokens from which on bytes per million of them say something
 
 
 def register(app: typer.Typer) -> None:
-    for command in (recall, stats, verify):
-        app.command()(command)
+    app.command(epilog=example('agentmem recall agent.mem "what did I promise?" --budget 512 --why'))(recall)
+    app.command(epilog=example("agentmem stats agent.mem --json"))(stats)
+    app.command(epilog=example("agentmem verify agent.mem"))(verify)
 
 
 def recall(
     path: MemoryPath,
     cue: Annotated[str, typer.Argument(metavar="CUE", help="What to recall: a question, a situation.")],
-    budget: Annotated[int, typer.Option("--budget", "-b", min=0, help="Tokens, at most.")] = 1024,
-    as_of: Annotated[str | None, typer.Option(metavar="STEP|TIME", help="As memory was then.")] = None,
-    episode: Annotated[str | None, typer.Option(help="Only this episode.")] = None,
-    agent: Annotated[str | None, typer.Option(help="Only episodes of this agent.")] = None,
-    layer: Annotated[list[Layer] | None, typer.Option(help="Only crystals of this layer; repeatable.")] = None,
-    marks: Annotated[bool, typer.Option("--marks", help="Mark every line with its source.")] = False,
-    why: Annotated[bool, typer.Option("--why", help="Also list every hit with its score and reasons.")] = False,
+    budget: Annotated[int, BudgetOption] = 1024,
+    as_of: Annotated[
+        str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
+    ] = None,
+    episode: Annotated[str | None, typer.Option(metavar="ID", help="Only this episode.")] = None,
+    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only episodes of this agent.")] = None,
+    layer: Annotated[
+        list[Layer] | None,
+        typer.Option(metavar="LAYER", parser=layer_of, help="Only crystals: unit, cluster or atom; repeatable."),
+    ] = None,
+    marks: Annotated[bool, flag("--marks", "Mark every line with its source.")] = False,
+    why: Annotated[bool, flag("--why", "Also list every hit with its score and reasons.")] = False,
     namespace: NamespaceOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Print the planning context for a cue."""
+    """Print the planning context for a cue.
+
+    The text goes to standard output, how much was found to standard error. Nothing found is no error.
+    """
     began = time.perf_counter()
     with open_memory(path, namespace, read_only=True) as memory:
         context = memory.recall(
@@ -48,9 +58,10 @@ def recall(
     if context.text:
         typer.echo(context.text)
     elapsed = time.perf_counter() - began
-    show.line(f"{context.tokens} of {budget} tokens, {len(context.hits)} hits, {elapsed:.2f} s")
-    if why:
-        show.out().print(hits_table(context.hits))
+    found = show.count(len(context.hits), "hits") if context.hits else "nothing matches"
+    show.line(f"{show.number(context.tokens)} of {show.count(budget, 'tokens')}, {found}, {elapsed:.2f} s")
+    if why and context.hits:
+        show.out().print(hits_list(context.hits))
 
 
 def context_json(context: PlanningContext) -> dict[str, Any]:
@@ -58,20 +69,14 @@ def context_json(context: PlanningContext) -> dict[str, Any]:
     return context.model_dump(mode="json")
 
 
-def hits_table(hits: tuple[Hit, ...]) -> Table:
-    """Every hit: where it comes from, what it scored and why."""
-    made = show.table("hit", "layer", "section", "tokens", "score", "why", "text", right=("tokens", "score"))
-    for hit in hits:
-        made.add_row(
-            hit.id,
-            str(hit.layer),
-            hit.section,
-            show.number(hit.tokens),
-            f"{hit.score:.2f}",
-            Text(show.reasons(hit.reasons), style=show.QUIET),
-            Text(show.clip(hit.text, 60)),
-        )
-    return made
+def hits_list(hits: tuple[Hit, ...]) -> Table:
+    """Every hit: what it scored, where it comes from, why, and how it begins."""
+    return show.entries((f"{hit.score:.2f}", _head(hit), show.signals(hit.reasons), hit.text) for hit in hits)
+
+
+def _head(hit: Hit) -> Text:
+    place = f"  {hit.section}, {show.count(hit.tokens, 'tokens')}"
+    return Text.assemble(f"{hit.layer} ", (hit.id, show.ACCENT), place)
 
 
 def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
@@ -79,16 +84,16 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
 
     Without --namespace, all namespaces together.
     """
-    with open_memory(path, namespace, read_only=True) as memory:
+    with open_memory(path, namespace, read_only=True, every=True) as memory:
         spaces = [memory.namespace] if namespace else memory._core.store.namespaces()
-        each = {"/".join(space): memory.scoped(*space).stats() for space in spaces}
+        each = {written(space): memory.scoped(*space).stats() for space in spaces}
         found = add_stats(list(each.values()) or [memory.stats()])
     if json:
         parts = {name: part.model_dump(mode="json") for name, part in each.items()}
         show.as_json(found.model_dump(mode="json") | {"namespaces": parts})
         return
-    remark = f"{show.number(found.steps)} steps in {show.number(found.episodes)} episodes"
-    show.say(path, remark + (f" of {len(each)} namespaces" if len(each) > 1 else ""))
+    remark = f"{show.count(found.steps, 'steps')} in {show.count(found.episodes, 'episodes')}"
+    show.say(show.path(path), remark + (f" of {show.count(len(each), 'namespaces')}" if len(each) > 1 else ""))
     show.out().print(layers_table(found.steps, found.tokens, found.layers))
     if len(each) > 1:
         show.out().print(_namespaces_table(each))
@@ -130,14 +135,14 @@ def _bytes_table(found: Stats) -> Table:
 def verify(path: MemoryPath, json: JsonOption = False) -> None:
     """Check every stored byte.
 
-    The exit code is 1 when something is wrong.
+    The exit code is 0 when all is well, and 1 when something is wrong.
     """
-    with open_memory(path, read_only=True) as memory:
+    with open_memory(path, read_only=True, every=True) as memory:
         found = memory.verify()
     if json:
         show.as_json(found.model_dump(mode="json"))
     elif found.ok:
-        checked = ", ".join(f"{show.number(n)} {what}" for what, n in found.checked.items())
+        checked = ", ".join(show.count(n, what) for what, n in found.checked.items())
         show.say("ok", checked, style="bold green")
     else:
         for problem in found.problems:

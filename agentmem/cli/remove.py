@@ -7,52 +7,61 @@ from typing import Annotated, Any
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, namespace_of, open_memory
+from agentmem.cli.app import open_memory
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of
+from agentmem.errors import NotFoundError
 from agentmem.types import EraseReport
 
-Steps = Annotated[list[str] | None, typer.Option("--step", help="A step's id; repeatable.")]
-EpisodeOption = Annotated[str | None, typer.Option(help="Every step of this episode.")]
+Steps = Annotated[list[str] | None, typer.Option("--step", metavar="ID", help="This step; repeatable.")]
+EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Every step of this episode.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(forget)
-    app.command()(erase)
+    app.command(epilog=example("agentmem forget agent.mem --step s00000000012"))(forget)
+    app.command(epilog=example("agentmem erase agent.mem --subject alice --dry-run"))(erase)
 
 
 def forget(
     path: MemoryPath,
     step: Steps = None,
     episode: EpisodeOption = None,
-    derived_from: Annotated[str | None, typer.Option(help="Every step this crystal was condensed from.")] = None,
-    undo: Annotated[bool, typer.Option("--undo", help="Recall them again.")] = False,
+    derived_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID", help="Of a step: it and the steps that repeat it. Of a crystal: the steps it condenses."
+        ),
+    ] = None,
+    undo: Annotated[bool, flag("--undo", "Recall them again.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
     """Leave steps out of recall.
 
-    They stay in the log, and --undo brings them back.
+    They stay in the log, and --undo brings them back. `agentmem recall --why` shows ids.
+
+    The exit code is 1 where nothing matches.
     """
     given = {"steps": step, "episode": episode, "derived_from": derived_from}
     chosen = _one(given, "--step, --episode, --derived-from")
     with open_memory(path, namespace) as memory:
         n_steps = memory.forget(**chosen, undo=undo)
-    done = "recalled again" if undo else "forgotten"
-    show.say(done, f"{show.number(n_steps)} steps")
+    _check_any(n_steps, path, chosen)
+    show.say("recalled again" if undo else "forgotten", show.count(n_steps, "steps"))
 
 
 def erase(
     path: MemoryPath,
-    subject: Annotated[str | None, typer.Option(help="Every step about this subject.")] = None,
+    subject: Annotated[str | None, typer.Option(metavar="NAME", help="Every step about this subject.")] = None,
     episode: EpisodeOption = None,
     step: Steps = None,
-    whole_namespace: Annotated[bool, typer.Option("--whole-namespace", help="Every step of --namespace.")] = False,
+    whole_namespace: Annotated[bool, flag("--whole-namespace", "Every step of --namespace.")] = False,
     namespace: NamespaceOption = "",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    dry_run: Annotated[bool, flag("--dry-run", "Only say what would be erased.")] = False,
+    yes: Annotated[bool, flag("--yes", "Do not ask.", "-y")] = False,
     json: JsonOption = False,
 ) -> None:
     """Erase steps and everything condensed from them, for good.
 
-    The exit code is 1 when the erased text is still found somewhere, which the report then names.
+    It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named.
     """
     whole = namespace_of(namespace) if whole_namespace else None
     chosen = _one(
@@ -60,10 +69,12 @@ def erase(
         "--subject, --episode, --step, --whole-namespace",
     )
     with open_memory(path, namespace, read_only=dry_run) as memory:
+        would = memory.erase(**chosen, dry_run=True)
+        _check_any(would.steps, path, chosen)
         if not dry_run and not yes:
-            _confirm(memory.erase(**chosen, dry_run=True))
+            _confirm(would)
         with show.Waiting("erasing"):
-            report = memory.erase(**chosen, dry_run=dry_run)
+            report = would if dry_run else memory.erase(**chosen)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
@@ -80,15 +91,19 @@ def _one(given: dict[str, Any], names: str) -> dict[str, Any]:
     return chosen
 
 
+def _check_any(n_steps: int, path: str, chosen: dict[str, Any]) -> None:
+    ((what, value),) = chosen.items()
+    if not n_steps:
+        raise NotFoundError(f"no step of {path} has the {what.replace('_', ' ')} {value!r}; nothing was changed")
+
+
 def _confirm(report: EraseReport) -> None:
     typer.confirm(f"Erase {_counts(report)} for good?", abort=True, err=True)
 
 
 def _counts(report: EraseReport) -> str:
-    return (
-        f"{show.number(report.steps)} steps, {show.number(report.crystals)} crystals"
-        f" and {show.number(report.episodes)} episodes"
-    )
+    episodes = show.count(report.episodes, "episodes")
+    return f"{show.count(report.steps, 'steps')} of {episodes}, and {show.count(report.crystals, 'crystals')}"
 
 
 def _tell(report: EraseReport) -> None:

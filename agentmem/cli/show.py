@@ -6,12 +6,14 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from rich import box
 from rich.bar import Bar
-from rich.console import Console
+from rich.columns import Columns
+from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -58,6 +60,11 @@ def say(done: str, what: str = "", remark: str = "", style: str = "bold") -> Non
     out().print(Text("  ").join(Text(*part) for part in parts if part[0]), soft_wrap=True)
 
 
+def count(value: int, things: str) -> str:
+    """3, "steps" -> 3 steps; 1, "steps" -> 1 step"""
+    return f"{number(value)} {things.removesuffix('s') if value == 1 else things}"
+
+
 def number(value: float) -> str:
     return f"{value:,.0f}"
 
@@ -75,6 +82,11 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes:.0f} {unit}" if unit == "B" or n_bytes >= 100 else f"{n_bytes:.1f} {unit}"
 
 
+def path(file: str | Path) -> str:
+    """A path as it can be printed, whatever bytes its name is made of."""
+    return str(file).encode("utf-8", "backslashreplace").decode()
+
+
 def clip(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     flat = " ".join(text.split())
@@ -83,8 +95,25 @@ def clip(text: str, width: int) -> str:
 
 def reasons(scores: dict[str, float], most: int = 99) -> str:
     """The signals in order of what they added to the score."""
-    loudest = sorted(scores.items(), key=lambda pair: -pair[1])[:most]
-    return "  ".join(f"{name} {value:+.2f}" for name, value in loudest if value)
+    return "  ".join(signals(scores)[:most])
+
+
+def signals(scores: dict[str, float]) -> list[str]:
+    """Each signal with what it added to the score, in order of that; those that added nothing left out."""
+    loudest = sorted(scores.items(), key=lambda pair: -pair[1])
+    return [f"{name} {value:+.2f}" for name, value in loudest if f"{value:.2f}" not in ("0.00", "-0.00")]
+
+
+def entries(heads: Iterable[tuple[str, Text, list[str], str]]) -> Table:
+    """A list to read at any width: a number, a head, quiet remarks side by side, and the beginning of a text."""
+    made = Table.grid(padding=(0, 2), pad_edge=True)
+    made.add_column(justify="right", no_wrap=True)
+    made.add_column(ratio=1)
+    for figure, head, remarks, text in heads:
+        quiet = Columns([Text(remark, style=QUIET) for remark in remarks], padding=(0, 2))
+        begins = Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis")
+        made.add_row(Text(figure), Group(head, quiet, begins, ""))
+    return made
 
 
 class Waiting:

@@ -10,31 +10,30 @@ from rich.text import Text
 
 from agentmem.bench.totals import add_reports
 from agentmem.cli import show
-from agentmem.cli.app import JsonOption, MemoryPath, NamespaceOption, open_memory
+from agentmem.cli.app import make_memory, open_memory
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of
 from agentmem.types import CrystallizeReport, Layer
 
 if TYPE_CHECKING:
     from agentmem.ingest import IngestReport
     from agentmem.memory import Memory
 
-SourceFile = Annotated[
-    Path, typer.Argument(metavar="FILE", help="JSON lines, plain or .gz.", exists=True, dir_okay=False)
-]
-SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Leave out lines that cannot be read, and list them.")]
-Later = Annotated[bool, typer.Option("--later", help="Only log; crystallize another time.")]
+SourceFile = Annotated[str, typer.Argument(metavar="FILE", help="JSON lines, plain or gzipped.", show_default=False)]
+SkipBad = Annotated[bool, flag("--skip-bad", "Leave out lines that cannot be read, and list them.")]
+Later = Annotated[bool, flag("--later", "Only log; crystallize another time.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command()(ingest)
-    app.command(name="import")(import_export)
-    app.command()(crystallize)
+    app.command(epilog=example("agentmem ingest agent.mem history.jsonl.gz"))(ingest)
+    app.command(name="import", epilog=example("agentmem import other.mem log.jsonl"))(import_export)
+    app.command(epilog=example("agentmem crystallize agent.mem"))(crystallize)
 
 
 def ingest(
     path: MemoryPath,
     file: SourceFile,
     format: Annotated[
-        str | None, typer.Option(help="export or history; read from the first line if not given.")
+        str | None, typer.Option(metavar="NAME", help="export or history; if not given, the first line tells.")
     ] = None,
     skip_bad: SkipBad = False,
     later: Later = False,
@@ -64,12 +63,14 @@ def import_export(
 
 
 def _log_file(
-    path: str, file: Path, format: str | None, skip_bad: bool, later: bool, namespace: str, json: bool
+    path: str, file: str, format: str | None, skip_bad: bool, later: bool, namespace: str, json: bool
 ) -> None:
-    from agentmem.ingest import ingest
+    from agentmem.ingest import ingest, rehearse
 
-    with open_memory(path, namespace, create=True) as memory:
-        with show.Waiting(f"logging {file.name}") as waiting:
+    if not Path(path).exists():  # what cannot be read leaves no empty memory behind
+        rehearse(file, namespace_of(namespace), format=format, skip_bad=skip_bad)
+    with make_memory(path, namespace) as memory:
+        with show.Waiting(f"logging {Path(file).name}") as waiting:
             report = ingest(memory, file, format=format, skip_bad=skip_bad, progress=waiting)
         crystallized = None if later else _crystallize(memory, namespace)
     if json:
@@ -90,7 +91,7 @@ def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOpt
 
     Safe to stop and to repeat. Without --namespace, all namespaces.
     """
-    with open_memory(path, namespace) as memory:
+    with open_memory(path, namespace, every=True) as memory:
         report = _crystallize(memory, namespace)
     if json:
         show.as_json(report.model_dump(mode="json"))
@@ -106,12 +107,12 @@ def _crystallize(memory: Memory, namespace: str) -> CrystallizeReport:
 
 def _show_ingest(report: IngestReport) -> None:
     known = f", {show.number(report.known)} known already" if report.known else ""
-    said = f"{show.number(report.steps)} steps in {show.number(report.episodes)} episodes{known}"
+    said = f"{show.count(report.steps, 'steps')} in {show.count(report.episodes, 'episodes')}{known}"
     show.say("logged", said, f"{report.seconds:.2f} s")
     for number, problem in report.bad:
         show.err().print(Text.assemble(("left out ", "yellow"), f"line {number}: {problem}"))
 
 
 def _show_crystallize(report: CrystallizeReport) -> None:
-    made = ", ".join(f"{show.number(report.layers[layer].crystals)} {layer}s" for layer in Layer)
+    made = ", ".join(show.count(report.layers[layer].crystals, f"{layer}s") for layer in Layer)
     show.say("crystallized", made, f"{report.seconds:.2f} s")

@@ -38,6 +38,12 @@ def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
     return given
 
 
+def check_function(what: str, value: object, kind: str) -> None:
+    """InvalidInputError unless it can be called."""
+    if not callable(value):
+        raise InvalidInputError(f"{what} {brief(value)} is no function; give one {kind}")
+
+
 def check_as_of(as_of: object) -> None:
     """InvalidInputError for a str that is neither a step's id nor a time, and for a step instead of its id."""
     if hasattr(as_of, "id"):

@@ -94,6 +94,9 @@ class Memory:
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
             raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
         check_path("path", path)
+        checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
+        if condenser is not None:
+            checks.check_function("condenser", condenser, "from several texts to a shorter one")
         if key_file is not None:
             raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
         if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
@@ -157,6 +160,8 @@ class Memory:
 
         progress: called with (records read, records to read). Raises CondenseError if the condenser fails.
         """
+        if progress is not None:
+            checks.check_function("progress", progress, "of records read and records to read")
         condensing.reencode(self._core, self.namespace)
         report = condensing.crystallize(self._core, self.namespace, self._condenser, progress)
         retention.settle(self._core)

@@ -1,0 +1,66 @@
+"""What the commands take: the options that several share, and the words for a value that is no option's.
+
+Knows how a namespace is written on the command line; knows no memory.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from agentmem.types import Layer, Namespace
+
+_PART = re.compile(r"(?:[^\\/]|\\.|\\$)*", re.DOTALL)
+
+
+def example(*lines: str) -> str:
+    """What stands below a command's help."""
+    return "\n\n".join(f"  [bright_black]$[/] {escape(line)}" for line in lines)
+
+
+def flag(name: str, help: str, *more: str) -> Any:
+    """An option that is there or not."""
+    return typer.Option(name, *more, help=help, metavar="", show_default=False)
+
+
+def tokens(text: str | int) -> int:
+    """A budget: a whole number, 0 or more."""
+    if re.fullmatch(r"[0-9]{1,18}", str(text)) is None:
+        raise typer.BadParameter(f"{text!r} is no whole number of tokens, 0 or more")
+    return int(text)
+
+
+def layer_of(text: str) -> Layer:
+    """The layer of a name."""
+    if text not in list(Layer):
+        raise typer.BadParameter(f"{text!r} is no layer; give {', '.join(list(Layer)[:-1])} or {list(Layer)[-1]}")
+    return Layer(text)
+
+
+def namespace_of(text: str) -> Namespace:
+    r""" "acme/alice" -> ("acme", "alice"); "" -> (); r"a\/b" -> ("a/b",)"""
+    if not text:
+        return ()
+    parts, at = [], -1
+    while at < len(text):
+        found = _PART.match(text, at + 1)
+        assert found is not None
+        parts.append(re.sub(r"\\(.)", r"\1", found[0], flags=re.DOTALL))
+        at = found.end()
+    return tuple(parts)
+
+
+def written(namespace: Namespace) -> str:
+    """A namespace as `namespace_of` reads it."""
+    return "/".join(re.sub(r"([\\/])", r"\\\1", part) for part in namespace)
+
+
+MemoryPath = Annotated[str, typer.Argument(metavar="MEMORY", help="The memory's file.", show_default=False)]
+NamespaceOption = Annotated[
+    str, typer.Option("--namespace", "-n", metavar="A/B", help=r"The namespace: A/B has two parts, A\/B is one.")
+]
+JsonOption = Annotated[bool, flag("--json", "Print one JSON document for machines.")]
+BudgetOption = typer.Option("--budget", "-b", metavar="TOKENS", parser=tokens, help="Tokens, at most.")
