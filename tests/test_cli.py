@@ -81,6 +81,12 @@ def test_stats_shows_tokens_per_layer_and_bytes(path: Path) -> None:
     assert set(said["layers"]) == {"unit", "cluster", "atom"}  # type: ignore[call-overload]
 
 
+def test_the_bytes_of_stats_add_up(path: Path) -> None:
+    table = call("stats", path).stdout.split("share")[1]
+    shares = [int(line.split()[-1][:-1]) for line in table.splitlines() if line.rstrip().endswith("%")]
+    assert abs(sum(shares) - 100) <= len(shares)
+
+
 def test_stats_adds_up_namespaces_unless_one_is_named(path: Path) -> None:
     with Memory.open(path, encoder=None) as memory:
         memory.scoped("acme", "ann").episode(id="e").observe("one more")

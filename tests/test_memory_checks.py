@@ -113,9 +113,9 @@ def test_a_counter_may_return_any_whole_number(episode: EpisodeWriter, count: An
 def test_an_unknown_episode_or_agent_names_what_is_near(memory: Memory, episode: EpisodeWriter) -> None:
     episode.log("The red door is locked.")
     asked: list[tuple[Callable[[], object], str]] = [
-        (lambda: memory.recall("door", episode="dor"), r"no episode 'dor' in namespace \(\); did you mean 'door'"),
-        (lambda: memory.recall("door", agent="adda"), "no agent 'adda' .*did you mean 'ada'"),
-        (lambda: memory.recall("door", agent="xyz"), "no agent 'xyz' .*; there is 'ada'"),
+        (lambda: memory.recall("door", episode="dor"), r"no episode 'dor'; did you mean 'door'"),
+        (lambda: memory.recall("door", agent="adda"), "no agent 'adda'; did you mean 'ada'"),
+        (lambda: memory.recall("door", agent="xyz"), "no agent 'xyz'; there is 'ada'"),
         (lambda: episode.recall("door", episode="dor"), "did you mean 'door'"),
         (lambda: memory.steps("dor"), "did you mean 'door'"),
         (lambda: memory.forget(episode="dor"), "did you mean 'door'"),

@@ -13,9 +13,9 @@ from rich.text import Text
 
 from agentmem.cli import show
 from agentmem.cli.options import BudgetOption, JsonOption, example
-from agentmem.cli.read import context_json, layers_table
+from agentmem.cli.read import context_json, hits_list, layers_table
 from agentmem.errors import SettingsError
-from agentmem.types import Hit, Stats
+from agentmem.types import Stats
 
 if TYPE_CHECKING:
     from agentmem.bench.demo import DemoReport, Sample
@@ -103,7 +103,7 @@ def _show_sample(sample: Sample) -> None:
     console.print(Text.assemble(("  answer   ", show.QUIET), (answer, show.GOOD if sample.recalled else show.BAD)))
     title = f"planning context, {sample.context.tokens} of {sample.context.budget} tokens"
     console.print(Panel(_marked(sample), title=title, title_align="left", border_style=show.QUIET))
-    console.print(_sources(sample.context.hits))
+    console.print(Text("  where each line came from\n", style="bold"), hits_list(sample.context.hits))
 
 
 def _marked(sample: Sample) -> Text:
@@ -111,17 +111,3 @@ def _marked(sample: Sample) -> Text:
     text = Text(sample.context.text)
     text.highlight_words(sample.answers, f"bold {show.GOOD}", case_sensitive=False)
     return text
-
-
-def _sources(hits: tuple[Hit, ...]) -> Table:
-    made = show.table(title="  where each line came from")
-    for name, width in (("from", 17), ("chars", 8), ("score", 5)):
-        made.add_column(name, justify="left" if name == "from" else "right", no_wrap=True, min_width=width)
-    made.add_column("because", no_wrap=True, overflow="ellipsis", style=show.QUIET, ratio=2)
-    made.add_column("begins", no_wrap=True, overflow="ellipsis", ratio=3)
-    made.expand = True
-    for hit in hits:
-        span = f"{hit.span[0]}-{hit.span[1]}" if hit.span else ""
-        origin = Text.assemble((f"{hit.layer} ", show.QUIET), (hit.id, show.ACCENT))
-        made.add_row(origin, span, f"{hit.score:.2f}", show.reasons(hit.reasons, 2), Text(show.clip(hit.text, 50)))
-    return made

@@ -75,8 +75,10 @@ def hits_list(hits: tuple[Hit, ...]) -> Table:
 
 
 def _head(hit: Hit) -> Text:
-    place = f"  {hit.section}, {show.count(hit.tokens, 'tokens')}"
-    return Text.assemble(f"{hit.layer} ", (hit.id, show.ACCENT), place)
+    span = f", characters {hit.span[0]}-{hit.span[1]}" if hit.span else ""
+    return Text.assemble(
+        f"{hit.layer} ", (hit.id, show.ACCENT), f"  {hit.section}{span}, {show.count(hit.tokens, 'tokens')}"
+    )
 
 
 def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
@@ -122,14 +124,21 @@ def _namespaces_table(each: Mapping[str, Stats]) -> Table:
 def _bytes_table(found: Stats) -> Table:
     made = show.table("bytes", "size", "share", right=("size", "share"))
     total = found.bytes["total"]
-    for part, n_bytes in sorted(found.bytes.items(), key=lambda item: -item[1]):
-        if part != "total" and n_bytes:
+    for part, n_bytes in sorted(_parts(found.bytes).items(), key=lambda item: -item[1]):
+        if n_bytes:
             made.add_row(part, show.size(n_bytes), f"{n_bytes / max(1, total):.0%}")
     made.add_section()
     made.add_row("total", show.size(total), "")
     if found.tokens >= MEANINGFUL:
         made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
     return made
+
+
+def _parts(sizes: Mapping[str, int]) -> dict[str, int]:
+    """Bytes by part, so that they add up: `spare` is free pages, and what is shared while the file is open."""
+    parts = {part: n_bytes for part, n_bytes in sizes.items() if part != "total"}
+    parts["crystals"] -= parts["codes"]
+    return parts | {"spare": sizes["total"] - sum(parts.values())}
 
 
 def verify(path: MemoryPath, json: JsonOption = False) -> None:

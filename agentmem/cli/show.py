@@ -93,11 +93,6 @@ def clip(text: str, width: int) -> str:
     return flat if len(flat) <= width else flat[: max(0, width - 1)].rstrip() + "…"
 
 
-def reasons(scores: dict[str, float], most: int = 99) -> str:
-    """The signals in order of what they added to the score."""
-    return "  ".join(signals(scores)[:most])
-
-
 def signals(scores: dict[str, float]) -> list[str]:
     """Each signal with what it added to the score, in order of that; those that added nothing left out."""
     loudest = sorted(scores.items(), key=lambda pair: -pair[1])

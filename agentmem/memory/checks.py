@@ -105,7 +105,8 @@ def _one_of(what: str, name: str, known: Sequence[str], namespaces: Sequence[Nam
     names = list(dict.fromkeys(known))
     if name not in names:
         where = " or ".join(f"namespace {namespace}" for namespace in namespaces)
-        raise NotFoundError(f"there is no {what} {brief(name)} in {where}; {instead(name, names)}")
+        within = f" in {where}" if any(namespaces) else ""
+        raise NotFoundError(f"there is no {what} {brief(name)}{within}; {instead(name, names)}")
 
 
 def _is_time(text: str) -> bool:
