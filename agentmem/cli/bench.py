@@ -9,12 +9,15 @@ import typer
 
 from agentmem.cli.options import example
 
-Name = Literal["log"]
+Name = Literal["log", "recall"]
 
 
 def register(app: typer.Typer) -> None:
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
-    app.command(context_settings=settings, epilog=example("agentmem bench log --quick"))(bench)
+    app.command(
+        context_settings=settings,
+        epilog=example("agentmem bench log --quick", "agentmem bench recall histories.jsonl --out results"),
+    )(bench)
 
 
 def bench(

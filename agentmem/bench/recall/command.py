@@ -1,0 +1,156 @@
+"""The arguments of `agentmem bench recall`, its progress on standard error, and where results go."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from agentmem.bench.recall import floors, pictures, report
+from agentmem.bench.recall.counting import Counter, best
+from agentmem.bench.recall.measure import Measured, measure
+from agentmem.bench.recall.memories import Rows
+from agentmem.bench.recall.reading import Dataset, load
+from agentmem.bench.recall.summary import summarize
+from agentmem.bench.recall.system import Build
+from agentmem.errors import InvalidInputError
+from agentmem.recall import Weights
+from agentmem.types import Layer
+
+USUAL = ("agentmem", "newest", "bm25", "fts5", "dense", "hybrid", "random")
+RETAIN = ("keep", "crystals")
+SIGNALS = tuple(field.name for field in fields(Weights))
+
+SCORES = """\
+evidence         share of the labelled evidence steps of which 80 % of the word 3-grams stand in the text
+all              share of questions all of whose evidence does
+exact            share of questions whose whole answer stands in the text, where the evidence states it
+exact - luck     less the share whose answer stands in the previous question's text
+bound            exact, of what is kept of the evidence's own steps: the rest is lost in selection, not in retrieval
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(
+        prog="agentmem bench recall",
+        description="What a memory keeps and finds at a token budget, by labelled evidence, beside floors.",
+        epilog=SCORES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = made.add_argument
+    add("data", nargs="+", metavar="DATA", help="histories as JSON lines, LoCoMo's or LongMemEval's own JSON; .gz too")
+    add("--budgets", type=_budgets, default=[512, 1024, 2048, 4096], metavar="N,N", help="512,1024,2048,4096")
+    add("--questions", type=_number, default=0, metavar="N", help="of each history, spread over its list")
+    add("--histories", type=_number, default=0, metavar="N", help="of each file, the first")
+    add(
+        "--split",
+        choices=("all", "even", "odd"),
+        default="all",
+        help="histories by index: fit on one half, report on the other",
+    )
+    add("--systems", type=_of(SYSTEMS), default=list(USUAL), metavar="NAME,NAME", help=", ".join(SYSTEMS))
+    add("--retain", type=_of(RETAIN), default=["keep"], metavar="keep,crystals", help="a row of agentmem for each")
+    add(
+        "--layers",
+        type=_of(tuple(Layer)),
+        default=[],
+        metavar="unit,cluster,atom",
+        help="a row for each layer alone, and one of random text of its size",
+    )
+    add("--ablate", action="store_true", help="a row for each signal of recall switched off")
+    add("--json", action="store_true", help="print results as JSON")
+    add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here")
+    return made
+
+
+SYSTEMS = ("agentmem", *floors.FLOORS)
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
+    return int(text)
+
+
+def _budgets(text: str) -> list[int]:
+    found = sorted({_number(part) for part in text.split(",")})
+    if not found[0]:
+        raise argparse.ArgumentTypeError("a budget of 0 tokens has room for nothing; give 1 or more")
+    return found
+
+
+def _of(names: Sequence[str]) -> Any:
+    def chosen(text: str) -> list[str]:
+        found = list(dict.fromkeys(text.split(",")))
+        for name in found:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(names)}")
+        return found
+
+    return chosen
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, then print Markdown, or JSON. Raises what `load` raises; MissingExtraError for --out without `plot`."""
+    options = parser().parse_args(arguments)
+    if options.out:
+        pictures.check()
+        options.out.mkdir(parents=True, exist_ok=True)
+    counter = best()
+    results = summarize(_settings(options, counter), _measured(options, counter), options.budgets)
+    if options.out:
+        _write(results, options.out)
+    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else report.markdown(results))
+
+
+def _settings(options: argparse.Namespace, counter: Counter) -> dict[str, Any]:
+    names = ("budgets", "questions", "histories", "split", "retain", "layers", "ablate")
+    return {"counter": counter.name} | {name: getattr(options, name) for name in names}
+
+
+def builds(options: argparse.Namespace) -> list[Build]:
+    """What answers, in the order of the report."""
+    chosen = [*options.systems, *(floors.SIZED[layer] for layer in options.layers)]
+    found: list[Build] = []
+    for name in dict.fromkeys(chosen):
+        if name == "agentmem":
+            off = SIGNALS if options.ablate else ()
+            layers = [Layer(layer) for layer in options.layers]
+            found += [Rows(retain, layers, off).build for retain in options.retain]
+        else:
+            found.append(floors.builder(name))
+    return found
+
+
+def _measured(options: argparse.Namespace, counter: Counter) -> list[Measured]:
+    """Every file is read before anything is measured, so that a bad one is named at once."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    files = [load(path, options.split, options.histories) for path in options.data]
+    _check_asked(files)
+    wanted = builds(options)
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        done = []
+        for file in files:
+            total = len(wanted) * sum(len(history.asked(options.questions)) for history in file.histories)
+            task = progress.add_task(file.name, total=total)
+            tick = lambda asked, task=task: progress.advance(task, asked)  # noqa: E731
+            done.append(measure(file, wanted, options.budgets, options.questions, counter.count, tick))
+        return done
+
+
+def _check_asked(files: Sequence[Dataset]) -> None:
+    for file in files:
+        if not any(history.questions for history in file.histories):
+            raise InvalidInputError(f"no question of {file.name} has labelled evidence; leave the file out")
+
+
+def _write(results: dict[str, Any], folder: Path) -> None:
+    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.md").write_text(report.markdown(results), encoding="utf-8")
+    pictures.draw(results, folder)
