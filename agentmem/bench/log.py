@@ -31,6 +31,7 @@ from agentmem.types import Durability, Record
 
 SPACE = ("bench",)
 WRITERS = 8
+BAR = 1.5  # of an append and its fdatasync alone
 
 
 class Figure(NamedTuple):
@@ -175,42 +176,44 @@ def _in_threads(writers: list[Callable[[Record], object]], records: list[Record]
 
 
 def threads(directory: str, rounds: int, calls: int) -> list[Figure]:
-    """Eight threads of one store at "power", in turns with eight threads that each sync a file of their own."""
+    """Eight threads of one store at "power", in turns with eight that each sync a file of their own, or one shared."""
     mine: list[float] = []
-    bare: list[float] = []
+    own: list[float] = []
+    shared: list[float] = []
     records = Steps(calls).records
     with store_in(directory, "power") as store:
-        files: list[Callable[[Record], object]] = [
-            Bare(os.path.join(store._files.directory, f"bare{n}")) for n in range(WRITERS)
-        ]
+        beside = store._files.directory
+        files: list[Callable[[Record], object]] = [Bare(os.path.join(beside, f"own{n}")) for n in range(WRITERS)]
+        one: list[Callable[[Record], object]] = [Bare(os.path.join(beside, "shared"))] * WRITERS
         for _ in range(rounds):
             mine += _in_threads([lambda record: store.append([record])] * WRITERS, records)
-            bare += _in_threads(files, records)
-    return _against(f"append, power, {WRITERS} threads", mine, bare)
+            own += _in_threads(files, records)
+            shared += _in_threads(one, records)
+    return _against(f"append, power, {WRITERS} threads", mine, own, shared)
 
 
-def _against(name: str, mine: list[float], bare: list[float]) -> list[Figure]:
+def _against(name: str, mine: list[float], own: list[float], shared: list[float]) -> list[Figure]:
+    """Our times beside those of writers that sync files of their own, and of writers that sync one shared file."""
     figures = []
-    for share, label in ((0.5, "p50"), (0.99, "p99")):
-        ours, theirs = percentile(mine, share), percentile(bare, share)
-        figures.append(Figure(f"{name}, {label}", ours, "ms", theirs, 1.5 * theirs if share == 0.5 else None))
-    mean = statistics.fmean(mine) * 1e3, statistics.fmean(bare) * 1e3
-    figures.append(Figure(f"{name}, mean", mean[0], "ms", mean[1], 1.5 * mean[1]))
+    for label, at, bar in (("p50", 0.5, BAR), ("p99", 0.99, None)):
+        ours, theirs, together = (percentile(seconds, at) for seconds in (mine, own, shared))
+        figures.append(Figure(f"{name}, {label}", ours, "ms", theirs))
+        figures.append(Figure(f"{name}, {label}, over files of their own", ours / theirs, "x", theirs, bar))
+        figures.append(Figure(f"{name}, {label}, over one shared file", ours / together, "x", together, bar))
     return figures
 
 
 def _process(path: str, number: int, rounds: int, calls: int, barrier: Any, queue: Any) -> None:
     records = Steps(calls, number).records
-    bare_file = Bare(f"{path}-bare{number}")
-    mine: list[float] = []
-    bare: list[float] = []
+    files = Bare(f"{path}-own{number}"), Bare(f"{path}-shared")
     with open_store(path, "power") as store:
+        writes: list[Callable[[Record], object]] = [lambda record: store.append([record]), *files]
+        found: list[list[float]] = [[], [], []]
         for _ in range(rounds):
-            barrier.wait()
-            mine += _rounds(lambda record: store.append([record]), records)
-            barrier.wait()
-            bare += _rounds(bare_file, records)
-    queue.put((mine, bare))
+            for seconds, write in zip(found, writes, strict=True):
+                barrier.wait()
+                seconds += _rounds(write, records)
+    queue.put(found)
 
 
 def processes(directory: str, rounds: int, calls: int) -> list[Figure]:
@@ -226,9 +229,8 @@ def processes(directory: str, rounds: int, calls: int) -> list[Figure]:
     for child in children:
         child.join()
     shutil.rmtree(scratch)
-    mine = [second for answer in answers for second in answer[0]]
-    bare = [second for answer in answers for second in answer[1]]
-    return _against(f"append, power, {WRITERS} processes", mine, bare)
+    joined = [[second for answer in answers for second in answer[kind]] for kind in range(3)]
+    return _against(f"append, power, {WRITERS} processes", *joined)
 
 
 # ---- reading

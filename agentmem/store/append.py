@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
@@ -73,6 +74,17 @@ class Interner:
         return number
 
 
+@dataclass(slots=True)
+class Lines:
+    """What a transaction is to write, each table at once, for all its requests. A key stands for its record."""
+
+    rows: list[Any] = field(default_factory=list)
+    terms: list[lexicon.Terms] = field(default_factory=list)
+    keys: dict[bytes, Record] = field(default_factory=dict)
+    blobs: dict[bytes, bytes] = field(default_factory=dict)
+    uses: list[tuple[bytes, int]] = field(default_factory=list)
+
+
 class Appender:
     """Writes requests into open transactions. `indexed` says whether the lexical index stands in the file."""
 
@@ -80,64 +92,75 @@ class Appender:
         self.log, self.indexed = log, indexed
         self.interner = Interner()
 
-    def write(self, transaction: Transaction, request: Request) -> None:
-        """Write a request's records, or set its error and write nothing."""
-        try:
-            known = self._known(transaction.connection, request)
-            self._check_blobs(transaction.connection, request, known)
-        except InvalidInputError as error:
-            request.error = error
-            return
-        request.result = self._insert(transaction, request, known)
+    def write(self, transaction: Transaction, requests: Sequence[Request]) -> None:
+        """Write the records of all requests, but of one that cannot be written nothing: it gets its error."""
+        connection, lines = transaction.connection, Lines()
+        for request in requests:
+            try:
+                known = self._known(connection, request, lines)
+                self._check_blobs(connection, request, known, lines)
+            except InvalidInputError as error:
+                request.error = error
+                continue
+            request.result = self._place(transaction, request, known, lines)
+        self._execute(connection, lines)
 
-    def _known(self, connection: Connection, request: Request) -> dict[int, Record | int]:
+    def _known(self, connection: Connection, request: Request, lines: Lines) -> dict[int, Record | int]:
         """Place -> the record as first logged, or the place in this request where it is; raises KeyConflictError."""
         known: dict[int, Record | int] = {}
         here: dict[bytes, int] = {}
         for place, new in enumerate(request.records):
             if new.key is None:
                 continue
-            row = connection.execute("SELECT position, content FROM keys WHERE digest=?", (new.key,)).fetchone()
-            if row is not None:
-                known[place] = self._as_logged(connection, new.record, *row)
-            elif new.key in here:
-                if not same_content(request.records[here[new.key]].record, new.record):
-                    raise _conflict(new.record, "earlier in the same call")
+            if new.key in here:
                 known[place] = here[new.key]
+                self._check_same(request.records[here[new.key]].record, new.record, "earlier in the same call")
+            elif new.key in lines.keys:
+                known[place] = found = lines.keys[new.key]
+                self._check_same(found, new.record, f"at position {found.position}")
+            elif (logged := self._as_logged(connection, new)) is not None:
+                known[place] = logged
             else:
                 here[new.key] = place
         return known
 
-    def _as_logged(self, connection: Connection, new: Record, position: int | None, content: bytes | None) -> Record:
+    def _check_same(self, first: Record, new: Record, where: str) -> None:
+        if not same_content(first, new):
+            raise _conflict(new, where)
+
+    def _as_logged(self, connection: Connection, new: Prepared) -> Record | None:
+        row = connection.execute("SELECT position, content FROM keys WHERE digest=?", (new.key,)).fetchone()
+        if row is None:
+            return None
+        record, (position, content) = new.record, row
         if position is None:
             raise KeyConflictError(
-                f"key {new.key!r} in namespace {new.namespace} was erased and cannot be logged again; use a new key"
+                f"key {record.key!r} in namespace {record.namespace} was erased and cannot be logged again; use a new "
+                "key"
             )
         found = self.log.entries(connection, [position])[position].record
-        if (content or content_key(found)) != content_key(new):
-            raise _conflict(new, f"at position {position}")
+        if (content or content_key(found)) != content_key(record):
+            raise _conflict(record, f"at position {position}")
         return found
 
-    def _check_blobs(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
+    def _check_blobs(self, connection: Connection, request: Request, known: Mapping[int, object], lines: Lines) -> None:
         needed = {name for place, new in enumerate(request.records) if place not in known for name in new.blobs}
         for name in sorted(needed):
             try:
                 digest = bytes.fromhex(name)
             except (ValueError, TypeError):
                 raise InvalidInputError(f"blob {name!r} is not a sha256 in hex; name blobs by their sha256") from None
-            if digest in request.blobs:
+            if digest in request.blobs or digest in lines.blobs:
                 continue
             if value(connection, "SELECT 1 FROM blobs WHERE digest=?", (digest,)) is None:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
-    def _insert(self, transaction: Transaction, request: Request, known: dict[int, Record | int]) -> list[Record]:
-        connection, mark = transaction.connection, transaction.mark
+    def _place(
+        self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines
+    ) -> list[Record]:
+        """Give the new records of a request their places at the end of the log."""
+        mark, result = transaction.mark, list[Record]()
         position, chain = mark.position, mark.hash
-        result: list[Record] = []
-        rows: list[Any] = []
-        terms: list[lexicon.Terms] = []
-        keys: list[Any] = []
-        uses: list[tuple[bytes, int]] = []
         for place, new in enumerate(request.records):
             if place in known:
                 first = known[place]
@@ -145,17 +168,21 @@ class Appender:
                 continue
             position += 1
             chain = link(chain, new.content, position)
-            namespace, row, record = self._row(connection, new, position, chain)
-            rows.append(row)
-            result.append(record)
-            if self.indexed and new.passages:
-                terms.append((position, namespace, new.passages))
-            keys += [(new.key, position)] if new.key is not None else ()
-            uses += [(bytes.fromhex(name), position) for name in new.blobs]
-        self._execute(connection, rows, terms, keys)
-        self._store_blobs(connection, request.blobs, uses)
+            result.append(self._add(transaction.connection, new, position, chain, lines))
+        used = {digest for digest, position in lines.uses if position > mark.position}
+        lines.blobs |= {digest: data for digest, data in request.blobs.items() if digest in used}
         transaction.mark = Mark(position, chain, mark.rechained, mark.erasures)
         return result
+
+    def _add(self, connection: Connection, new: Prepared, position: int, chain: bytes, lines: Lines) -> Record:
+        namespace, row, record = self._row(connection, new, position, chain)
+        lines.rows.append(row)
+        if self.indexed and new.passages:
+            lines.terms.append((position, namespace, new.passages))
+        if new.key is not None:
+            lines.keys[new.key] = record
+        lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
+        return record
 
     def _row(
         self, connection: Connection, new: Prepared, position: int, chain: bytes
@@ -170,21 +197,16 @@ class Appender:
         packed = pack(Entry(record, new.length, new.postings), namespace, episode, actor)
         return namespace, (position, namespace, packed, old.logged_at, chain, old.key, old.text, old.body), record
 
-    def _execute(self, connection: Connection, rows: list[Any], terms: list[lexicon.Terms], keys: list[Any]) -> None:
-        connection.executemany(INSERT_ROW, rows)
-        if terms:
-            lexicon.add(connection, terms)
-        if keys:
-            connection.executemany("INSERT INTO keys(digest, position) VALUES(?, ?)", keys)
-
-    def _store_blobs(self, connection: Connection, blobs: dict[bytes, bytes], uses: list[tuple[bytes, int]]) -> None:
-        """Only blobs that a record refers to are kept."""
-        if not uses:
-            return
-        used = {digest for digest, _ in uses}
-        new = [(digest, data) for digest, data in blobs.items() if digest in used]
-        connection.executemany("INSERT OR IGNORE INTO blobs VALUES(?, ?)", new)
-        connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES(?, ?)", uses)
+    def _execute(self, connection: Connection, lines: Lines) -> None:
+        connection.executemany(INSERT_ROW, lines.rows)
+        if lines.terms:
+            lexicon.add(connection, lines.terms)
+        if lines.keys:
+            rows = [(digest, record.position) for digest, record in lines.keys.items()]
+            connection.executemany("INSERT INTO keys(digest, position) VALUES(?, ?)", rows)
+        if lines.uses:
+            connection.executemany("INSERT OR IGNORE INTO blobs VALUES(?, ?)", list(lines.blobs.items()))
+            connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES(?, ?)", lines.uses)
 
 
 def _conflict(record: Record, where: str) -> KeyConflictError:

@@ -28,15 +28,14 @@ from .pool import close_quietly
 from .schema import Connection, connect, sqlite_errors, value
 
 CHECKPOINT_PAGES = 4000
+SYNCS = 2  # under way at once in this process
 
 
 class Transaction:
     """An open write transaction. Whoever appends or rechains keeps `mark` at the end of the log."""
 
-    def __init__(self, connection: Connection) -> None:
-        self.connection = connection
-        self.mark = head_mark(connection)
-        self.began = self.mark
+    def __init__(self, connection: Connection, mark: Mark) -> None:
+        self.connection, self.mark, self.ticket = connection, mark, 0
 
 
 class Writer:
@@ -50,11 +49,12 @@ class Writer:
         self.connection.set_wal_hook(self._note_pages)
         self.poison: str | None = None
         self._gate = FileLock(paths.lock)
-        self._wal = -1
+        self._left = -1, Mark()
+        self._wal: list[int] = []
         self._pages = 0
         self._condition = threading.Condition()
         self._tickets = self._synced = 0
-        self._syncing = False
+        self._syncs: list[int] = []
         self._committed = Mark()
         self._checkpointing = threading.Lock()
 
@@ -65,8 +65,8 @@ class Writer:
     # ---- transactions
 
     @contextmanager
-    def transaction(self, durable: bool, undone: Callable[[], None]) -> Iterator[Transaction]:
-        """Commit what the body writes; with `durable`, not back before it is as durable as the store.
+    def transaction(self, undone: Callable[[], None]) -> Iterator[Transaction]:
+        """Commit what the body writes; `wait` for its ticket makes it as durable as the store.
 
         If anything fails nothing is written, and `undone` is called before another transaction can begin.
         """
@@ -76,17 +76,22 @@ class Writer:
                 self.check()
                 connection.execute("BEGIN IMMEDIATE")
                 try:
-                    transaction = Transaction(connection)
+                    transaction = Transaction(connection, self._mark())
                     yield transaction
                     connection.execute("COMMIT")
                 except BaseException:
+                    self._left = -1, Mark()
                     with suppress(apsw.Error):
                         connection.execute("ROLLBACK")
                     undone()
                     raise
-            ticket = self.note(transaction.mark)
-        if durable:
-            self.wait(ticket)
+                self._left = connection.data_version(), transaction.mark
+            transaction.ticket = self.note(transaction.mark)
+
+    def _mark(self) -> Mark:
+        """Where the log ends, read again only if another connection wrote since the last transaction."""
+        version, mark = self._left
+        return mark if version == self.connection.data_version() else head_mark(self.connection)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -119,34 +124,47 @@ class Writer:
             return
         while True:
             with self._condition:
-                while self._synced < ticket and self._syncing:
+                while self._synced < ticket and self._is_coming(ticket):
                     self._condition.wait()
                 if self._synced >= ticket:
                     return
                 self.check()
-                self._syncing, upto, mark = True, self._tickets, self._committed
+                upto, mark = self._tickets, self._committed
+                self._syncs.append(upto)
             self._sync(upto, mark)
+
+    def _is_coming(self, ticket: int) -> bool:
+        """Whether a sync that is under way will do for a ticket, or leaves no room for another."""
+        return len(self._syncs) == SYNCS or any(upto >= ticket for upto in self._syncs)
 
     def _sync(self, upto: int, mark: Mark) -> None:
         error = None
         try:
-            files.fdatasync(self._wal_file())
+            with self._log_file() as file:
+                files.fdatasync(file)
             self.anchor.advance(Mark(mark.position, mark.hash, mark.rechained, mark.erasures, mark.position))
         except OSError as problem:
             error = problem
             self.poison = str(problem)
         with self._condition:
-            self._syncing = False
-            self._synced = self._synced if error else upto
+            self._syncs.remove(upto)
+            self._synced = self._synced if error else max(self._synced, upto)
             self._condition.notify_all()
         if error is not None:
             raise translate_os(error, self.files.shown) from error
 
-    def _wal_file(self) -> int:
-        if self._wal < 0:
-            self._wal = os.open(self.files.wal, os.O_RDWR | os.O_CLOEXEC)
+    @contextmanager
+    def _log_file(self) -> Iterator[int]:
+        """The write-ahead log, by a descriptor that no other sync has: an error is told once to each."""
+        try:
+            file = self._wal.pop()
+        except IndexError:
+            file = os.open(self.files.wal, os.O_RDWR | os.O_CLOEXEC)
             self.files.sync_directory()
-        return self._wal
+        try:
+            yield file
+        finally:
+            self._wal.append(file)
 
     # ---- checkpoints
 
@@ -222,13 +240,12 @@ class Writer:
         """Let go of what a fork inherited."""
         close_quietly(self.connection)
         self._gate.close()
-        if self._wal >= 0:
-            os.close(self._wal)
+        while self._wal:
+            os.close(self._wal.pop())
 
     def close(self) -> None:
         with self._checkpointing, self.lock:
             self.connection.close()
             self._gate.close()
-            if self._wal >= 0:
-                os.close(self._wal)
-                self._wal = -1
+            while self._wal:
+                os.close(self._wal.pop())

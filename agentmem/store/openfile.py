@@ -24,7 +24,8 @@ from .schema import Connection, sqlite_errors
 from .upkeep import Upkeep
 
 Terms = Callable[[Record], tuple[str, ...]]
-GATHER_SECONDS = 0.0005
+GATHER_SECONDS = 0.0001
+FLIGHTS = 2
 _REOPENING = threading.Lock()
 
 
@@ -89,7 +90,8 @@ class OpenFile:
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
-            self._group = Group(self._write_group, GATHER_SECONDS if self._writer.power else 0.0)
+            gather = GATHER_SECONDS if self._writer.power else 0.0
+            self._group = Group(self._write_group, self._writer.wait, FLIGHTS, gather)
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
@@ -126,20 +128,23 @@ class OpenFile:
 
     @contextmanager
     def _writing(self, durable: bool = True) -> Iterator[Transaction]:
-        with self._writer_or_refuse().transaction(durable, self._undone) as transaction:
+        writer = self._writer_or_refuse()
+        with writer.transaction(self._undone) as transaction:
             self._appender.interner.renew(transaction)
             yield transaction
+        if durable:
+            writer.wait(transaction.ticket)
 
     def _undone(self) -> None:
         """What a transaction that was rolled back had numbered is numbered otherwise next time."""
         self._appender.interner.clear()
         self._log.directory.clear()
 
-    def _write_group(self, group: list[Request]) -> None:
-        """One transaction for the appends of many threads."""
-        with self._writing() as transaction:
-            for one in group:
-                self._appender.write(transaction, one)
+    def _write_group(self, group: list[Request]) -> int:
+        """One transaction for the appends of many threads; its ticket."""
+        with self._writing(durable=False) as transaction:
+            self._appender.write(transaction, group)
+        return transaction.ticket
 
     def _check(self) -> None:
         if self._closed:
