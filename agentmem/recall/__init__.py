@@ -9,15 +9,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from heapq import merge
+from itertools import islice
 
 import numpy as np
 
 from agentmem.index import View, step_id
 from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.pack import Candidate, Packer
-from agentmem.recall.render import GRAMMAR, Line, head, render, sections
+from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
-from agentmem.types import KINDS, CountTokens, Crystal, Layer, Record
+from agentmem.tokens import count
+from agentmem.types import KINDS, CountTokens, Layer, Record
 
 __all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "cue_terms", "recall", "render", "sections"]
 
@@ -59,7 +62,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     signals = step_signals(query.cue, view, match, similarity)
     if not _found(match, signals["name"], similarity, allowed):
         return []
-    steps = _Steps(query, view, texts, signals, allowed, packer.hopeless)
+    steps = _Steps(query, view, texts, signals, allowed, packer)
     return packer.fill(iter(steps), steps.partner)
 
 
@@ -106,19 +109,31 @@ class _Steps:
         texts: _Texts,
         signals: dict[str, np.ndarray],
         allowed: np.ndarray,
-        hopeless: Callable[[int], bool],
+        packer: Packer,
     ) -> None:
-        self.hopeless = hopeless
         self.query, self.view, self.texts, self.signals, self.allowed = query, view, texts, signals, allowed
+        self.packer = packer
+        self.least = np.minimum(view.tokens, view.length)  # tokens left at least, of a step that may have lost text
         self.score = weigh(signals, query.weights)
 
     def __iter__(self) -> Iterator[Candidate]:
         score = np.where(self.allowed, self.score, -np.inf)
-        order = np.lexsort((np.arange(len(score)), -score))[: int(self.allowed.sum())]
-        for start in range(0, len(order), CHUNK):
-            rows = [row for row in order[start : start + CHUNK].tolist() if not self.hopeless(self.view.tokens[row])]
-            self.texts.fetch([int(position) for position in self.view.position[rows]])
-            yield from map(self._candidate, rows)
+        order = np.argsort(-score, kind="stable")[: int(self.allowed.sum())]
+        start = 0
+        while start < len(order):
+            hopeful = np.flatnonzero(~np.asarray(self.packer.hopeless(self.least[order[start:]])))
+            if not len(hopeful):
+                return
+            start += int(hopeful[0]) // CHUNK * CHUNK
+            yield from self._hopeful(order[start : start + CHUNK])
+            start += CHUNK
+
+    def _hopeful(self, rows: np.ndarray) -> Iterator[Candidate]:
+        """Of some rows the candidates that may fit as things stand."""
+        rows = rows[~np.asarray(self.packer.hopeless(self.least[rows]))]
+        self.texts.fetch(self.view.position[rows].tolist())
+        candidates = [self._candidate(row) for row in rows.tolist()]
+        return iter([one for one in candidates if not self.packer.hopeless(one.size)])
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""
@@ -129,14 +144,13 @@ class _Steps:
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
-        unit = int(view.unit[row])
         body = json.loads(record.body)
         return Candidate(
             key=position,
             position=position,
             label=record.actor or record.kind or "step",
             text=record.text,
-            size=record.tokens,
+            size=count(fold(record.text)) if "lost" in body else record.tokens,
             head=self._head(body.get("at"), episode.id),
             section=self._section(episode.id, body.get("trust")),
             score=float(self.score[row]),
@@ -145,7 +159,6 @@ class _Steps:
             story=frozenset((step_id(position),)),
             reasons=lambda: reasons(self.signals, self.query.weights, row),
             partner=self._partner_row(row),
-            fallback=(view.crystals[unit].text,) if unit >= 0 and view.crystals[unit].text else (),
         )
 
     def _head(self, at: str | None, episode: str) -> str:
@@ -167,32 +180,54 @@ class _Steps:
         return int(other) if {kind, KINDS[self.view.kind[other]]} == {"action", "observation"} else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """The crystals of one layer: arrays [n]. The rows of the steps of each lie at [starts[n], starts[n + 1])."""
+
+    numbers: list[int]
+    signals: dict[str, np.ndarray]
+    score: np.ndarray
+    allowed: np.ndarray
+    starts: np.ndarray
+    rows: np.ndarray
+
+    def __iter__(self) -> Iterator[tuple[float, int, int, _Ranked]]:
+        """(-score, number, place, self) of those that hold an allowed step, best first."""
+        order = np.argsort(-self.score, kind="stable")
+        for place in order[self.allowed[order]].tolist():
+            yield -float(self.score[place]), self.numbers[place], place, self
+
+    def steps(self, place: int) -> np.ndarray:
+        return self.rows[self.starts[place] : self.starts[place + 1]]
+
+
+def _ranked(
+    layer: Layer, query: Query, view: View, match: Match, similarity: np.ndarray | None, allowed: np.ndarray
+) -> _Ranked:
+    live = np.flatnonzero(view.live).tolist()
+    numbers = [number for number in live if view.crystals[number].layer is layer and view.crystals[number].text]
+    owner, rows = steps_of(view, numbers)
+    signals = crystal_signals(view, numbers, match, similarity, (owner, rows))
+    holds = np.bincount(owner[allowed[rows]], minlength=len(numbers)) > 0
+    starts = np.searchsorted(owner, np.arange(len(numbers) + 1))
+    return _Ranked(numbers, signals, weigh(signals, query.weights), holds, starts, rows)
+
+
 def _crystals(
     query: Query, view: View, match: Match, similarity: np.ndarray | None, texts: _Texts, allowed: np.ndarray
 ) -> Iterator[Candidate]:
     """Crystals of the layers asked for, best first."""
-    scored: list[tuple[float, int, dict[str, float], Sequence[int]]] = []
-    for layer in query.layers or ():
-        live = np.flatnonzero(view.live).tolist()
-        numbers = [n for n in live if view.crystals[n].layer is layer and view.crystals[n].text]
-        if not numbers:
-            continue
-        signals = crystal_signals(view, numbers, match, similarity)
-        score = weigh(signals, query.weights)
-        owner, rows = steps_of(view, numbers)
-        seen = {place for place, row in zip(owner.tolist(), rows.tolist(), strict=True) if allowed[row]}
-        for place in seen:
-            own = rows[owner == place]
-            why = reasons(signals, query.weights, place)
-            scored.append((float(score[place]), numbers[place], why, view.position[own].tolist()))
-    scored.sort(key=lambda item: (-item[0], item[1]))
-    for score_, number, why, positions in scored:
-        yield _crystal_candidate(view.crystals[number], score_, why, positions, texts)
+    layers = [_ranked(layer, query, view, match, similarity, allowed) for layer in query.layers or ()]
+    best = merge(*layers)
+    while some := [(ranked, place) for _, _, place, ranked in islice(best, CHUNK)]:
+        texts.fetch([int(view.position[ranked.steps(place)[0]]) for ranked, place in some])
+        for ranked, place in some:
+            yield _crystal_candidate(query, view, ranked, place, texts)
 
 
-def _crystal_candidate(
-    crystal: Crystal, score: float, why: dict[str, float], positions: Sequence[int], texts: _Texts
-) -> Candidate:
+def _crystal_candidate(query: Query, view: View, ranked: _Ranked, place: int, texts: _Texts) -> Candidate:
+    crystal = view.crystals[ranked.numbers[place]]
+    positions = view.position[ranked.steps(place)].tolist()
     first = texts[positions[0]]
     section = "facts" if crystal.layer is Layer.ATOM else "past"
     return Candidate(
@@ -203,12 +238,12 @@ def _crystal_candidate(
         size=crystal.tokens,
         head=head(json.loads(first.body).get("at"), first.episode),
         section=section,
-        score=score,
+        score=float(ranked.score[place]),
         id=crystal.id,
         layer=crystal.layer.value,
         story=frozenset(step_id(position) for position in positions),
         sources=crystal.sources,
-        reasons=lambda: why,
+        reasons=lambda: reasons(ranked.signals, query.weights, place),
     )
 
 

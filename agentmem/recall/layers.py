@@ -7,37 +7,54 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
-from agentmem.index import View, step_position
-from agentmem.recall.signals import Match, bm25, zscore
+from agentmem.index import View
+from agentmem.recall.signals import Groups, Match, bm25, grouped, zscore
 from agentmem.types import Crystal, Layer
 from agentmem.words import stems
 
-Groups = tuple[np.ndarray, np.ndarray]  # (crystal number, step row) pairs
-
 
 def steps_of(view: View, numbers: Sequence[int]) -> Groups:
-    """Which steps of the view each crystal condenses: (index into numbers, step row), two int64 arrays."""
+    """Which steps of the view each crystal that exists condenses: (index into numbers, step row), by crystal."""
+    crystals = [view.crystals[number] for number in numbers]
+    cited, positions = _pairs([_cited(crystal) for crystal in crystals])
     known = {view.crystals[number].id: number for number in np.flatnonzero(view.live).tolist()}
-    owner, positions = [], []
-    for place, number in enumerate(numbers):
-        for position in _positions(view, view.crystals[number], known):
-            owner.append(place)
-            positions.append(position)
-    rows, inside = view.rows(np.array(positions, np.int64))
-    return np.array(owner, np.int64)[inside], rows[inside]
+    covering, units = _pairs([[known[unit] for unit in _units(crystal) if unit in known] for crystal in crystals])
+    rows, inside = view.rows(positions)
+    covering, covered = _covered(view, covering, units)
+    owner = np.concatenate([cited[inside], covering])
+    order = np.argsort(owner, kind="stable")
+    return owner[order], np.concatenate([rows[inside], covered])[order]
 
 
-def _positions(view: View, crystal: Crystal, known: dict[str, int]) -> list[int]:
+def _cited(crystal: Crystal) -> list[int]:
+    """The log positions an atom points to."""
+    return sorted({span.position for span in crystal.spans}) if crystal.layer is Layer.ATOM else []
+
+
+def _units(crystal: Crystal) -> Sequence[str]:
+    """The ids of the units whose steps a unit or cluster condenses."""
     if crystal.layer is Layer.UNIT:
-        return [step_position(source) for source in crystal.sources]
-    if crystal.layer is Layer.ATOM:
-        return sorted({span.position for span in crystal.spans})
-    below = (known.get(source) for source in crystal.sources)
-    return [step_position(step) for number in below if number is not None for step in view.crystals[number].sources]
+        return (crystal.id,)
+    return crystal.sources if crystal.layer is Layer.CLUSTER else ()
+
+
+def _pairs(groups: Sequence[Sequence[int]]) -> tuple[np.ndarray, np.ndarray]:
+    """(number of the group, member) of every member."""
+    owner = np.repeat(np.arange(len(groups)), list(map(len, groups)))
+    return owner, np.array(list(chain.from_iterable(groups)), np.int64)
+
+
+def _covered(view: View, owner: np.ndarray, unit: np.ndarray) -> Groups:
+    """Each pair of an owner and a unit as pairs of the owner and the rows that the unit covers."""
+    order = np.argsort(view.unit, kind="stable")
+    first, last = (np.searchsorted(view.unit[order], unit, side) for side in ("left", "right"))
+    size = last - first
+    inside = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+    return np.repeat(owner, size), order[np.repeat(first, size) + inside]
 
 
 def crystal_signals(
@@ -47,7 +64,7 @@ def crystal_signals(
     groups = steps_of(view, numbers) if groups is None else groups
     size = len(numbers)
     lengths = np.bincount(groups[0], weights=view.length[groups[1]], minlength=size)
-    around = bm25(_grouped(match, groups, len(view.position), size), lengths)
+    around = bm25(grouped(match, groups, len(view.position), size), lengths)
     own = bm25(*_own(view, numbers, match))
     dense = np.zeros(size)
     if similarity is not None:
@@ -61,49 +78,20 @@ def crystal_signals(
     }
 
 
-def _grouped(match: Match, groups: Groups, steps: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    out = []
-    for rows, _ in match.counts.values():
-        here = np.zeros(steps)
-        here[rows] = 1
-        totals = np.bincount(groups[0], weights=here[groups[1]], minlength=size)
-        found = np.flatnonzero(totals)
-        if len(found):
-            out.append((found, totals[found]))
-    return out
-
-
 def _own(view: View, numbers: Sequence[int], match: Match) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
-    bags = [_bag(view.crystals[number]) for number in numbers]
+    bags = [_bag(view, view.crystals[number]) for number in numbers]
     counts = []
     for term in match.terms:
-        frequency = np.array([bag[term] for bag in bags], float)
+        frequency = np.array([bag.get(term, 0) for bag in bags], float)
         rows = np.flatnonzero(frequency)
         if len(rows):
             counts.append((rows, frequency[rows]))
     return counts, np.array([bag.total() for bag in bags], float)
 
 
-class _Key:
-    """A crystal compared by its id alone: what a bag of words is remembered by."""
-
-    __slots__ = ("crystal",)
-
-    def __init__(self, crystal: Crystal) -> None:
-        self.crystal = crystal
-
-    def __hash__(self) -> int:
-        return hash(self.crystal.id)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Key) and other.crystal.id == self.crystal.id
-
-
-def _bag(crystal: Crystal) -> Counter[str]:
-    return _bag_of(_Key(crystal))
-
-
-@lru_cache(maxsize=50_000)
-def _bag_of(key: _Key) -> Counter[str]:
-    crystal = key.crystal
-    return Counter(stems(f"{crystal.key or ''} {crystal.text}"))
+def _bag(view: View, crystal: Crystal) -> Counter[str]:
+    """A crystal's own stems, counted once for as long as the index lives."""
+    bags = view.bags[crystal.namespace]
+    if crystal.id not in bags:
+        bags[crystal.id] = Counter(stems(f"{crystal.key or ''} {crystal.text}"))
+    return bags[crystal.id]

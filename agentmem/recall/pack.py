@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from agentmem.recall.render import Line, arrange, fold, line, render
 from agentmem.segment import sentences
-from agentmem.tokens import truncate
+from agentmem.tokens import MARK, truncate
 from agentmem.types import CountTokens, Hit
 from agentmem.words import stems
 
 PAIRED = 80  # tokens up to which the other half of an action and its observation comes along
 LONG = 0.7  # share of the budget over which a step gives its best passages only
 PASSAGE = 0.15  # share of the budget those passages may take
+BEST = 4  # candidates of which a part is tried where none fits whole
 TRIES = 400  # candidates that do not fit, in a row, after which packing stops
 SURE = 0.8  # of the least rate of tokens seen, below which no step is expected to go
 LEAST = 8  # tokens left with which nothing useful can be added
@@ -41,7 +44,6 @@ class Candidate:
     sources: tuple[str, ...] = ()
     reasons: Callable[[], dict[str, float]] = dict
     partner: int | None = None
-    fallback: tuple[str, ...] = ()
 
 
 @dataclass
@@ -63,10 +65,11 @@ class Packer:
     def fill(self, candidates: Iterator[Candidate], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
         self.used = self.count(f"goal: {fold(self.goal)}\n") if self.goal else 0
-        first: Candidate | None = None
+        best: list[Candidate] = []
         misses = 0
         for candidate in candidates:
-            first = first or candidate
+            if len(best) < BEST:
+                best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
                 break
             taken = self.add(candidate)
@@ -74,9 +77,7 @@ class Packer:
             other = partner(candidate.partner) if taken and candidate.partner is not None else None
             if other is not None and self.count(line(other.label, other.text)) <= PAIRED:
                 self.add(other)
-        if not self.lines and first is not None:
-            self._cut(first)
-        return self._settle()
+        return self._settle() or self._cut(best)
 
     def add(self, candidate: Candidate) -> bool:
         """Add a candidate, whole or by its best passages; False if it does not fit or was told already."""
@@ -85,8 +86,8 @@ class Packer:
         if self.hopeless(candidate.size):
             return False
         room = self.budget - self.used - self._head_cost(candidate)
-        if not self._is_long(candidate.size):
-            whole = line(candidate.label, candidate.text, candidate.id if self.marks else None)
+        if self._least(candidate.size) <= self.budget * LONG:
+            whole = self._said(candidate, candidate.text)
             cost = self.count(whole + "\n")
             self._learn(cost, candidate.size)
             if cost <= min(room, self.budget * LONG):
@@ -95,15 +96,14 @@ class Packer:
                 return False
         return self._add_passages(candidate, min(room, int(self.budget * PASSAGE)))
 
-    def hopeless(self, size: int) -> bool:
+    def hopeless(self, size: float | np.ndarray) -> bool | np.ndarray:
         """Whether something of so many tokens as stored need not be looked at: neither it nor a passage will fit."""
-        room = self.budget - self.used
-        if self._is_long(size):
-            return room < 4 * LEAST
-        return self._rate is not None and size * self._rate * SURE > room
+        least, room = self._least(size), self.budget - self.used
+        return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
-    def _is_long(self, size: int) -> bool:
-        return self._rate is not None and size * self._rate * SURE > self.budget * LONG
+    def _least(self, size: float | np.ndarray) -> float | np.ndarray:
+        """What so many tokens as stored will surely cost."""
+        return size * (self._rate or 0.0) * SURE
 
     def _learn(self, cost: int, size: int) -> None:
         rate = cost / max(1, size)
@@ -113,31 +113,53 @@ class Packer:
         if room < 4 * LEAST:
             return False
         text, span = best_passages(candidate.text, self.terms, room - LEAST, self.count)
-        said = line(candidate.label, text, candidate.id if self.marks else None)
+        said = self._said(candidate, text)
         cost = self.count(said + "\n")
         return bool(text) and cost <= room and self._take(candidate, said, span, cost)
 
-    def _cut(self, candidate: Candidate) -> None:
-        """Nothing fitted whole: the best part of the best candidate, then of what condenses it."""
-        room = self.budget - self.used - self._head_cost(candidate)
-        bare = room < 2 * LEAST
-        mark = candidate.id if self.marks else None
-        fixed = self.count(line(candidate.label, "", mark) + "\n")
-        room = (self.budget - self.used if bare else room) - fixed
-        passage, span = best_passages(candidate.text, self.terms, room, self.count)
-        for text in (passage, *candidate.fallback, truncate(candidate.text, room, self.count)):
-            part = truncate(text, room, self.count) if text else ""
-            if part:
-                said = line(candidate.label, part, mark)
-                self._take(candidate, said, span if part == passage else (0, len(part)), self.count(said), bare)
-                return
+    def _cut(self, best: Sequence[Candidate]) -> list[Line]:
+        """Nothing fitted whole: a part of the best candidate of which any fits, under its head if that leaves room."""
+        for candidate in best:
+            room = -self._over([self._line(candidate, self._said(candidate, ""), (0, 0), candidate.head, 0)])
+            for head in dict.fromkeys((candidate.head if room >= 2 * LEAST else "", "")):
+                cut = self._fitted(candidate, head)
+                if cut is not None:
+                    return [cut]
+        return []
 
-    def _take(self, candidate: Candidate, said: str, span: tuple[int, int], cost: int, bare: bool = False) -> bool:
-        self.used += cost + (0 if bare else self._head_cost(candidate))
-        head = "" if bare else candidate.head
-        self._heads.add((candidate.section, head))
+    def _fitted(self, candidate: Candidate, head: str) -> Line | None:
+        """Under a head, a line of a part of a candidate that leaves the whole within the budget; None for none."""
+        room = self.budget - self.count(self._said(candidate, ""))
+        while room > 0:
+            text, span = best_passages(candidate.text, self.terms, room, self.count)
+            if not text:
+                text, end = _beginning(candidate.text, room, self.count)
+                span = (0, end)
+            said = self._said(candidate, text)
+            cut = self._line(candidate, said, span, head, self.count(said))
+            over = self._over([cut])
+            if over <= 0:
+                return cut if text else None
+            room -= max(over, room // 8, 1)
+        return None
+
+    def _over(self, lines: Sequence[Line]) -> int:
+        """By how much a whole exceeds the budget."""
+        return self.count(render(lines, self.goal)) - self.budget
+
+    def _take(self, candidate: Candidate, said: str, span: tuple[int, int], cost: int) -> bool:
+        self.used += cost + self._head_cost(candidate)
+        self._heads.add((candidate.section, candidate.head))
         self._texts.add(candidate.text)
         self._told |= candidate.story
+        self.lines[candidate.key] = self._line(candidate, said, span, candidate.head, cost)
+        return True
+
+    def _said(self, candidate: Candidate, text: str) -> str:
+        return line(candidate.label, text, candidate.id if self.marks else None)
+
+    def _line(self, candidate: Candidate, said: str, span: tuple[int, int], head: str, cost: int) -> Line:
+        """What is said of a candidate, and the hit that it is."""
         hit = Hit(
             id=candidate.id,
             layer=candidate.layer,  # type: ignore[arg-type]
@@ -146,12 +168,11 @@ class Packer:
             reasons=candidate.reasons(),
             span=span if candidate.layer == "step" else None,
             section=candidate.section,
-            text=candidate.text[span[0] : span[1]] if candidate.layer == "step" else candidate.text,
+            text=candidate.text[slice(*span)],
             tokens=cost,
             sources=candidate.sources,
         )
-        self.lines[candidate.key] = Line(candidate.position, candidate.section, head, said, hit)
-        return True
+        return Line(candidate.position, candidate.section, head, said, hit)
 
     def _head_cost(self, candidate: Candidate) -> int:
         if not candidate.head or (candidate.section, candidate.head) in self._heads:
@@ -162,7 +183,7 @@ class Packer:
     def _settle(self) -> list[Line]:
         """Drop the weakest lines until the whole text, counted at once, is within the budget."""
         lines = arrange(self.lines.values())
-        while lines and self.count(render(lines, self.goal)) > self.budget:
+        while lines and self._over(lines) > 0:
             weakest = min(lines, key=lambda one: (one.hit.score, -one.position))
             lines.remove(weakest)
         return lines
@@ -185,14 +206,20 @@ def best_passages(text: str, terms: frozenset[str], room: int, count: CountToken
             chosen.append(number)
             used += cost
         elif not chosen:
-            best = truncate(text[start:end], room - 2, count)
-            return (f"… {best}" if start and best else best), (start, start + len(best.rstrip("…")))
+            best, shown = _beginning(text[start:end], room - 2, count)
+            return (f"… {best}" if start and best else best), (start, start + shown)
         if room - used < LEAST:
             break
     if not chosen:
         return "", (0, 0)
     chosen.sort()
     return _join(text, spans, chosen), (spans[chosen[0]][0], spans[chosen[-1]][1])
+
+
+def _beginning(text: str, room: int, count: CountTokens) -> tuple[str, int]:
+    """The beginning of a text within `room` tokens, and how many of its characters are in it."""
+    best = truncate(text, room, count)
+    return best, len(best) if best == text else max(0, len(best) - len(MARK))
 
 
 def _ranked(text: str, spans: Sequence[tuple[int, int]], terms: frozenset[str]) -> list[int]:

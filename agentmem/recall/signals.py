@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -61,7 +61,7 @@ class Weights:
     pinned: float = 3.0
 
 
-SIGNALS = tuple(field.name for field in fields(Weights))
+Groups = tuple[np.ndarray, np.ndarray]  # (number of a group, row of a step in it) pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +98,14 @@ def bm25(
     return score
 
 
-def grouped(match: Match, group: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The counts of a match added up over groups of steps; group: [n] group of each step, -1 for none."""
+def grouped(match: Match, groups: Groups, steps: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The counts of a match as those of groups of its steps: how many steps of each group have the stem."""
+    group, row = groups
     out = []
     for rows, _ in match.counts.values():
-        inside = group[rows]
-        totals = np.bincount(inside[inside >= 0], minlength=size)
+        here = np.zeros(steps, bool)
+        here[rows] = True
+        totals = np.bincount(group[here[row]], minlength=size)
         found = np.flatnonzero(totals)
         if len(found):
             out.append((found, totals[found]))
@@ -118,6 +120,7 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
     lexical = zscore(bm25(list(match.counts.values()), view.length.astype(float)))
     dense = zscore(similarity) if similarity is not None else np.zeros(n)
     by_episode, best = _episode_signals(view, match)
+    actors = np.flatnonzero(np.bincount(view.actor)).tolist()
     return {
         "lexical": lexical,
         "dense": dense,
@@ -126,8 +129,8 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "best_episode": best,
         "name": _name_signal(cue, view)[view.episode] if n else np.zeros(0),
         "kind": _kind_signal(cue, view),
-        "user": _said_by(view, lambda actor: actor.casefold() in ("user", "human", "customer")),
-        "speaker": _said_by(view, _named_in(cue)),
+        "user": _said_by(view, actors, lambda actor: actor.casefold() in ("user", "human", "customer")),
+        "speaker": _said_by(view, actors, _named_in(cue)),
         "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
         "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
         "length": -np.log(view.tokens + 6.0),
@@ -152,7 +155,7 @@ def _episode_signals(view: View, match: Match) -> tuple[np.ndarray, np.ndarray]:
     if size < 2:
         return np.zeros(len(view.position)), np.zeros(len(view.position))
     lengths = np.bincount(view.episode, weights=view.length, minlength=size)
-    counts = grouped(match, view.episode, size)
+    counts = grouped(match, (view.episode, np.arange(len(view.episode))), len(view.episode), size)
     score = (
         bm25(counts, lengths, k1=1.2, b=0.3)
         + 2 * _named(match.terms, view.episode_terms)
@@ -165,7 +168,8 @@ def _episode_signals(view: View, match: Match) -> tuple[np.ndarray, np.ndarray]:
 def _named(terms: Sequence[str], names: Sequence[Sequence[str]]) -> np.ndarray:
     """BM25 of what the episodes are called, or are for, [episodes]."""
     counts = []
-    for term in terms:
+    known = set().union(*names)
+    for term in filter(known.__contains__, terms):
         frequency = np.array([name.count(term) for name in names], float)
         rows = np.flatnonzero(frequency)
         if len(rows):
@@ -199,8 +203,8 @@ def _named_in(cue: str) -> Callable[[str], bool]:
     return lambda actor: bool(cue_words & set(words(actor)))
 
 
-def _said_by(view: View, test: Callable[[str], bool]) -> np.ndarray:
-    chosen = [name for name in np.unique(view.actor) if name and test(view.actors[int(name)])]
+def _said_by(view: View, actors: Sequence[int], test: Callable[[str], bool]) -> np.ndarray:
+    chosen = [name for name in actors if name and test(view.actors[name])]
     return np.isin(view.actor, chosen).astype(float)
 
 
