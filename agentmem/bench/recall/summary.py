@@ -141,7 +141,7 @@ def _ages(tallies: Iterable[Tally]) -> dict[str, Any]:
             counts[1] += n
     told: dict[str, Any] = {}
     for (budget, age), (found, n) in sorted(summed.items()):
-        told.setdefault(str(budget), []).append({"upto": AGE * 4**age, "mean": found / n, "n": n})
+        told.setdefault(str(budget), []).append({"upto": AGE * 2**age, "mean": found / n, "n": n})
     return told
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 SAMPLES = 1000
 AGE = 1000
-"""Tokens up to which evidence is of the first age; each further one reaches four times as far."""
+"""Tokens up to which evidence is of the first age; each further one reaches twice as far."""
 
 
 class Key(NamedTuple):
@@ -69,8 +69,8 @@ class Tally:
 
 
 def age_of(tokens: int) -> int:
-    """0 up to AGE tokens, 1 up to 4 * AGE, 2 up to 16 * AGE, ..."""
-    return 0 if tokens <= AGE else math.ceil(math.log(tokens / AGE, 4))
+    """0 up to AGE tokens, 1 up to 2 * AGE, 2 up to 4 * AGE, ..."""
+    return 0 if tokens <= AGE else math.ceil(math.log2(tokens / AGE))
 
 
 class Spread(NamedTuple):
