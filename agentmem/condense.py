@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -32,6 +33,8 @@ _DANGLING = ",;:([{=|<"
 _NEVER = -1e12
 _TRIES = 14
 _LEVEL = 0.3  # of what may stand idle: where the bank is steered to
+_PART = 10_000  # pieces that are chosen from together
+_SEAM = 4  # tokens that a part may cost more beside another than alone
 _CLOSE = 0.97  # of a budget is close enough to stop searching for a better price
 
 
@@ -89,14 +92,22 @@ class Quota:
     price: float = 0.0
 
     def take(
-        self, sources: Sequence[Source], salience: Salience, tokens: int | None = None, actors: bool = False
+        self, sources: Sequence[Source], scored: Scored, tokens: int | None = None, actors: bool = False
     ) -> tuple[Span, ...]:
-        """The next segment's spans, paid for. tokens: of its text, where known."""
+        """The next segment's spans, paid for; long ones part by part. tokens: of its text, where known."""
         tokens = sum(count(source.text) for source in sources) if tokens is None else tokens
+        parts = _parts(scored)
+        ends = [tokens * number // len(parts) for number in range(len(parts) + 1)]
+        spans: list[Span] = []
+        for part, (before, after) in zip(parts, pairwise(ends), strict=True):
+            spans += self._pay(_Choice(sources, part, actors), after - before)
+            self.spent += _SEAM * (len(parts) > 1)
+        return tuple(spans)
+
+    def _pay(self, choice: _Choice, tokens: int) -> tuple[Span, ...]:
         self.seen += tokens
         bank = int(self.seen / self.ratio) - self.spent
         most = min(self.idle, 0.075 * self.idle + self.seen / 10) / self.ratio
-        choice = _Choice(sources, salience.score(sources), actors)
         ease = math.exp((_LEVEL - bank / most) / 2)
         picked = choice.at(self.price * ease) if self.price else choice.within(bank)
         if picked.tokens > bank:
@@ -121,6 +132,17 @@ class _Picked:
     spans: tuple[Span, ...]
     tokens: int
     price: float
+
+
+def _parts(scored: Scored) -> list[Scored]:
+    """A segment of more than _PART pieces in equal parts, so that the price is sought on the first alone."""
+    size = len(scored.weight)
+    if size <= _PART:
+        return [scored]
+    number = math.ceil(size / _PART)
+    cuts = [size * part // number for part in range(number + 1)]
+    parts = [Scored._make(column[start:end] for column in scored) for start, end in pairwise(cuts)]
+    return [part._replace(opens=part.opens | (np.arange(len(part.opens)) == 0)) for part in parts]
 
 
 class _Choice:

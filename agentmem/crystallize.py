@@ -14,24 +14,22 @@ import hashlib
 import json
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from agentmem.claims import Claim, claims
 from agentmem.condense import MARK, Quota, Salience, Source, render
 from agentmem.errors import CondenseError
-from agentmem.index import step_id, step_position
-from agentmem.segment import Segmenter, passages
+from agentmem.index import step_id
+from agentmem.salience import Scored, Usual, read
+from agentmem.segment import Asleep, Open, passages
 from agentmem.tokens import count, truncate
 from agentmem.topics import Topics, signature
 from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span
-from agentmem.words import content_stems
 
 VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
 NEWEST = 1_000  # keys of which the newest claim is remembered
-JUDGED = 2_000  # characters of a step by which its vocabulary is judged
 CODED = 256  # tokens of neighbouring short steps that share one code
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
@@ -46,12 +44,19 @@ class Sealed:
     steps: tuple[Record, ...]
 
 
-@dataclass
-class _Open:
-    """The segment of one episode that is still open."""
+class _Waiting(NamedTuple):
+    """What a cluster needs of a unit that waits for it."""
 
-    segmenter: Segmenter
-    steps: list[Record] = field(default_factory=list)
+    tokens: int
+    steps: tuple[int, ...]
+
+
+class _Heard(NamedTuple):
+    """The newest claim of a key: position, hash of the value, and how many steps in a row have said it."""
+
+    position: int = 0
+    value: int = 0
+    support: int = 0
 
 
 class Crystallizer:
@@ -74,9 +79,10 @@ class Crystallizer:
         self._salience = Salience()
         self._quota = {layer: Quota(RATIOS[layer], _IDLE[layer]) for layer in Layer}
         self._topics = Topics()
-        self._open: dict[str, _Open] = {}
-        self._units: dict[str, Crystal] = {}
-        self._newest: dict[str, tuple[int, int]] = {}  # key -> (position, hash of the value) of its newest claim
+        self._usual = Usual()
+        self._open: dict[str, Open | Asleep] = {}
+        self._units: dict[str, _Waiting] = {}
+        self._newest: dict[str, _Heard] = {}
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
@@ -104,12 +110,10 @@ class Crystallizer:
             "salience": self._salience.to_state(),
             "quota": {layer.value: quota.to_state() for layer, quota in self._quota.items()},
             "topics": self._topics.to_state(),
-            "units": [unit.model_dump(mode="json") for unit in self._units.values()],
+            "usual": self._usual,
+            "units": self._units,
             "newest": self._newest,
-            "open": [
-                [name, segment.segmenter.to_state(), [step.position for step in segment.steps]]
-                for name, segment in self._open.items()
-            ],
+            "open": {name: one.asleep() if isinstance(one, Open) else one for name, one in self._open.items()},
         }
         return json.dumps(state, separators=(",", ":")).encode()
 
@@ -117,28 +121,30 @@ class Crystallizer:
         self._salience = Salience.from_state(known["salience"])
         self._quota = {Layer(name): Quota(**quota) for name, quota in known["quota"].items()}
         self._topics = Topics.from_state(known["topics"])
-        self._units = {unit["id"]: Crystal.model_validate(unit) for unit in known["units"]}
-        self._newest = {key: (position, value) for key, (position, value) in known["newest"].items()}
-        for name, segmenter, positions in known["open"]:
-            self._open[name] = _Open(Segmenter.from_state(segmenter), self._read(positions))
+        self._usual = Usual(*known["usual"])
+        self._units = {name: _Waiting(tokens, tuple(steps)) for name, (tokens, steps) in known["units"].items()}
+        self._newest = {key: _Heard(*heard) for key, heard in known["newest"].items()}
+        self._open = {name: Asleep(*asleep) for name, asleep in known["open"].items()}
 
     # ---- segments --------------------------------------------------------------------------------------------------
 
     def _step(self, step: Record) -> None:
         name = step.episode or ""
-        segment = self._open.get(name) or _Open(Segmenter())
-        own = content_stems(step.text[:JUDGED])
-        if segment.segmenter.starts(step.kind or "", step.actor, step.tokens, own, _time(step)) and segment.steps:
+        segment = self._taken(name) or Open()
+        if segment.starts(step) and segment.steps:
             self._seal(segment.steps, step.position)
             segment.steps = []
         segment.steps.append(step)
-        self._open.pop(name, None)
         self._open[name] = segment  # the episode heard of last stands last
         if len(self._open) > OPEN_EPISODES:
             self._close(next(iter(self._open)), step.position)
 
-    def _close(self, episode: str, position: int) -> None:
+    def _taken(self, episode: str) -> Open | None:
         segment = self._open.pop(episode, None)
+        return Open.woken(self._read(segment.steps), segment.at) if isinstance(segment, Asleep) else segment
+
+    def _close(self, episode: str, position: int) -> None:
+        segment = self._taken(episode)
         if segment and segment.steps:
             self._seal(segment.steps, position)
 
@@ -147,11 +153,14 @@ class Crystallizer:
         sources = [source_of(step) for step in steps]
         tokens = sum(step.tokens for step in steps)
         ids = tuple(step_id(step.position) for step in steps)
-        unit = self._condense(Layer.UNIT, sources, ids, tokens, born)
-        self._salience.learn(sources)
+        reading = read(sources)
+        scored = self._salience.weigh(reading)
+        self._usual = self._usual.after(scored)
+        unit = self._condense(Layer.UNIT, sources, scored, ids, tokens, born)
+        self._salience.learn(reading)
         assert unit is not None
         self._sealed.append(Sealed(unit, tuple(steps)))
-        self._units[unit.id] = unit
+        self._units[unit.id] = _Waiting(unit.tokens, tuple(step.position for step in steps))
         for claim, source in _claims_of(sources):
             self._hear(claim, source)
             self._update(claim, source, unit, born)
@@ -164,6 +173,7 @@ class Crystallizer:
         self,
         layer: Layer,
         sources: Sequence[Source],
+        scored: Scored,
         ids: tuple[str, ...],
         tokens: int,
         born: int,
@@ -174,7 +184,7 @@ class Crystallizer:
         Where the quota gives nothing there is no cluster, and a unit without words: it still leads to its steps.
         """
         quota = self._quota[layer]
-        spans = quota.take(sources, self._salience, tokens)
+        spans = quota.take(sources, scored, tokens)
         texts = {source.position: source.text for source in sources}
         text = render(spans, texts)
         if self._condenser is not None and spans:
@@ -182,7 +192,7 @@ class Crystallizer:
         if not text.strip() and layer is not Layer.UNIT:
             return None
         covers = (sources[0].position, sources[-1].position)
-        return self._emit(layer, text, spans, ids, covers, tokens, born, key)
+        return self._emit(layer, text, spans, ids, covers, tokens, born, self._usual.salience(scored), key)
 
     def _condensed(self, sources: Sequence[Source], budget: int) -> str:
         assert self._condenser is not None
@@ -198,44 +208,49 @@ class Crystallizer:
 
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
         units = [self._units.pop(unit_id) for unit_id in unit_ids]
-        positions = sorted({step_position(step) for unit in units for step in unit.sources})
+        positions = sorted({position for unit in units for position in unit.steps})
         sources = [source_of(step) for step in self._read(positions)]
         tokens = sum(unit.tokens for unit in units)
-        cluster = self._condense(Layer.CLUSTER, sources, tuple(u.id for u in units), tokens, born, label)
+        scored = self._salience.score(sources)
+        cluster = self._condense(Layer.CLUSTER, sources, scored, tuple(unit_ids), tokens, born, label)
         if cluster is not None:
             self._quota[Layer.ATOM].seen += cluster.tokens
-            self._atoms(sources, cluster, born)
+            self._atoms(sources, scored, cluster, born)
 
-    def _atoms(self, sources: Sequence[Source], cluster: Crystal, born: int) -> None:
+    def _atoms(self, sources: Sequence[Source], scored: Scored, cluster: Crystal, born: int) -> None:
         """The claims of a cluster most worth keeping, best first, while the quota of atoms lasts."""
-        for claim, source in _worthiest(sources, self._salience):
+        for claim, source in _worthiest(sources, scored):
             known = self._live.get(claim.key)
             if known is not None:
                 self._update(claim, source, cluster, born)
             elif not self._outdated(claim, source):
                 self._atom(claim, source, cluster, born)
         if not any(atom.sources == (cluster.id,) for atom in self._crystals):
-            self._plain_atom(sources, cluster, born)
+            self._plain_atom(sources, scored, cluster, born)
 
-    def _plain_atom(self, sources: Sequence[Source], cluster: Crystal, born: int) -> None:
+    def _plain_atom(self, sources: Sequence[Source], scored: Scored, cluster: Crystal, born: int) -> None:
         """No claim was found: the atom is what is most salient, without key or value."""
         quota = self._quota[Layer.ATOM]
-        spans = quota.take(sources, self._salience, 0)
+        spans = quota.take(sources, scored, 0)
         text = render(spans, {source.position: source.text for source in sources})
         if text.strip():
             covers = (spans[0].position, spans[-1].position)
-            self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, None)
+            self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, cluster.salience)
 
     def _hear(self, claim: Claim, source: Source) -> None:
-        known = self._newest.pop(claim.key, (0, 0))
-        self._newest[claim.key] = max(known, (source.position, _hash(claim.value)))
+        known, value = self._newest.pop(claim.key, _Heard()), _hash(claim.value)
+        if value == known.value:
+            known = _Heard(max(known.position, source.position), value, known.support + 1)
+        elif source.position > known.position:
+            known = _Heard(source.position, value, 1)
+        self._newest[claim.key] = known
         if len(self._newest) > NEWEST:
             del self._newest[next(iter(self._newest))]
 
     def _outdated(self, claim: Claim, source: Source) -> bool:
         """Whether a later step is known to claim something else of the same key."""
-        position, value = self._newest.get(claim.key, (0, 0))
-        return position > source.position and value != _hash(claim.value)
+        newest = self._newest.get(claim.key, _Heard())
+        return newest.position > source.position and newest.value != _hash(claim.value)
 
     def _update(self, claim: Claim, source: Source, unit: Crystal, born: int) -> None:
         """A newer value retires the live atom of its key."""
@@ -257,8 +272,12 @@ class Crystallizer:
             return
         quota.spent += tokens
         covers = (source.position, source.position)
-        atom = self._emit(Layer.ATOM, text, spans, (parent.id,), covers, parent.tokens, born, claim.key, claim.value)
-        self._live[claim.key] = atom
+        newest = self._newest.get(claim.key, _Heard())
+        support = newest.support if newest.value == _hash(claim.value) else 1
+        said = (claim.key, claim.value, support)
+        self._live[claim.key] = self._emit(
+            Layer.ATOM, text, spans, (parent.id,), covers, parent.tokens, born, parent.salience, *said
+        )
 
     def _emit(
         self,
@@ -269,8 +288,10 @@ class Crystallizer:
         covers: tuple[int, int],
         source_tokens: int,
         born: int,
-        key: str | None,
+        salience: float,
+        key: str | None = None,
         value: str | None = None,
+        support: int = 1,
     ) -> Crystal:
         name = json.dumps([VERSION, layer, self.namespace, spans, sources, born, key, value, text])
         crystal = Crystal(
@@ -284,8 +305,10 @@ class Crystallizer:
             born=born,
             tokens=count(text),
             source_tokens=source_tokens,
+            salience=salience,
             key=key,
             value=value,
+            support=support,
         )
         self._crystals.append(crystal)
         return crystal
@@ -326,11 +349,6 @@ def _learnable(source: Source) -> str:
     return text + source.text[at:]
 
 
-def _time(step: Record) -> datetime | None:
-    at = json.loads(step.body).get("at")
-    return datetime.fromisoformat(at) if at else None
-
-
 def _hash(text: str) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
@@ -351,10 +369,9 @@ def _claims_of(sources: Sequence[Source]) -> Iterator[tuple[Claim, Source]]:
                 yield claim, source
 
 
-def _worthiest(sources: Sequence[Source], salience: Salience) -> list[tuple[Claim, Source]]:
+def _worthiest(sources: Sequence[Source], scored: Scored) -> list[tuple[Claim, Source]]:
     """The newest claim of each key, by salience per token, best first."""
     newest = {claim.key: (claim, source) for claim, source in _claims_of(sources)}
-    scored = salience.score(sources)
     place = {source.position: number for number, source in enumerate(sources)}
 
     def worth(item: tuple[Claim, Source]) -> float:

@@ -6,14 +6,17 @@ stores or what the text says. All spans are [start, end) in characters.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import NamedTuple
 
 from agentmem.errors import InvalidInputError
 from agentmem.tokens import count
+from agentmem.types import Record
+from agentmem.words import content_stems
 
 PASSAGE = 256
 LONGEST = 800
@@ -21,6 +24,7 @@ SHORTEST = 250
 GAP = 3600.0
 SHIFT = 0.2
 SHIFT_STEMS = 8
+JUDGED = 2_000  # characters of a step by which its vocabulary is judged
 
 _CLOSERS = "\"'”’)\\]»"
 _BREAKS = (
@@ -183,23 +187,37 @@ class Segmenter:
     def _shifts(self, stems: set[str]) -> bool:
         return len(stems) >= SHIFT_STEMS and len(stems & self.vocabulary) < SHIFT * len(stems)
 
-    def to_state(self) -> dict[str, Any]:
-        """All of it as JSON values."""
-        return {
-            "longest": self.longest,
-            "shortest": self.shortest,
-            "gap": self.gap,
-            "tokens": self.tokens,
-            "kind": self.kind,
-            "actor": self.actor,
-            "at": self.at,
-            "vocabulary": sorted(self.vocabulary),
-        }
+
+class Asleep(NamedTuple):
+    """An open segment as it is stored: when its episode was heard of last, in seconds, and its steps' positions."""
+
+    at: float | None
+    steps: list[int]
+
+
+@dataclass
+class Open:
+    """The segment of one episode that is still open."""
+
+    segmenter: Segmenter = field(default_factory=Segmenter)
+    steps: list[Record] = field(default_factory=list)
+
+    def starts(self, step: Record) -> bool:
+        """Whether the next step begins another segment."""
+        own = content_stems(step.text[:JUDGED])
+        return self.segmenter.starts(step.kind or "", step.actor, step.tokens, own, _time(step))
+
+    def asleep(self) -> Asleep:
+        return Asleep(self.segmenter.at, [step.position for step in self.steps])
 
     @classmethod
-    def from_state(cls, state: dict[str, Any]) -> Segmenter:
-        """The segmenter that `to_state` described, ready for the next step."""
-        return cls(**{**state, "vocabulary": set(state["vocabulary"])})
+    def woken(cls, steps: list[Record], at: float | None) -> Open:
+        """The segment of these steps: fed again in a row, none of them begins another."""
+        segment = cls(steps=steps)
+        for step in steps:
+            segment.starts(step)
+        segment.segmenter.at = at
+        return segment
 
 
 _ANSWERING = frozenset({"assistant", "agent", "ai", "bot", "model", "system", "tool"})
@@ -209,3 +227,8 @@ def _seconds(at: datetime | float | None) -> float | None:
     if isinstance(at, datetime):
         return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
     return at
+
+
+def _time(step: Record) -> datetime | None:
+    at = json.loads(step.body).get("at")
+    return datetime.fromisoformat(at) if at else None

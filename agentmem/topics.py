@@ -19,6 +19,7 @@ FULL = 5  # units to a cluster
 WAITING = 20  # units that may wait for their cluster
 MEMORY = 128  # signatures from which the rarity of a stem is judged
 TERMS = 16  # stems of a signature
+READ = 100_000  # characters of a step that its signature is made from
 ALIKE = 3.0  # nats of shared rarity from which a unit joins a topic
 
 
@@ -97,7 +98,7 @@ def signature(steps: Sequence[Record]) -> list[str]:
     """The stems that tell most about a segment: frequent in it and long enough to mean something, at most TERMS."""
     found: Counter[str] = Counter()
     for step in steps:
-        kept = [word for word in words(step.text) if len(word) > 2 and word not in STOPWORDS]
+        kept = [word for word in words(step.text[:READ]) if len(word) > 2 and word not in STOPWORDS]
         found.update(stems(" ".join(kept)))
     ranked = sorted(found.items(), key=lambda item: (-item[1] * math.log(len(item[0])), item[0]))
     return [term for term, _ in ranked[:TERMS]]

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentmem.condense import MARK, Quota, Salience, Source, condense, keep, render, select
-from agentmem.salience import Scored
+from agentmem.salience import Scored, read
 from agentmem.tokens import count
 from agentmem.types import Span
 
@@ -120,8 +120,8 @@ def test_no_prefix_of_the_log_spends_more_than_its_share(log: list[list[Source]]
     quota, salience = Quota(ratio), Salience()
     seen = spent = 0
     for sources in log:
-        spans = quota.take(sources, salience)
-        salience.learn(sources)
+        spans = quota.take(sources, salience.score(sources))
+        salience.learn(read(sources))
         seen += sum(count(source.text) for source in sources)
         spent += count(render(spans, texts_of(sources)))
         assert spent == quota.spent <= seen / ratio
@@ -130,8 +130,8 @@ def test_no_prefix_of_the_log_spends_more_than_its_share(log: list[list[Source]]
 def test_a_long_log_uses_its_share() -> None:
     quota, salience = Quota(10), Salience()
     for sources in story(1, 400):
-        quota.take(sources, salience)
-        salience.learn(sources)
+        quota.take(sources, salience.score(sources))
+        salience.learn(read(sources))
     assert 0.95 <= quota.spent * 10 / quota.seen <= 1
 
 
@@ -139,8 +139,8 @@ def test_rich_segments_spend_what_poor_ones_saved() -> None:
     quota, salience = Quota(50), Salience()
     kept = []
     for sources in story(2, 80):
-        kept.append(render(quota.take(sources, salience), texts_of(sources)))
-        salience.learn(sources)
+        kept.append(render(quota.take(sources, salience.score(sources)), texts_of(sources)))
+        salience.learn(read(sources))
     rich = [text for text, sources in zip(kept, story(2, 80), strict=True) if "Lisbon" in sources[3].text]
     assert sum("2027" in text for text in rich) >= 0.7 * len(rich)
 
@@ -149,12 +149,12 @@ def test_going_on_from_a_state_gives_the_same_spans() -> None:
     log = story(3, 20)
     whole, quota, salience = [], Quota(10), Salience()
     for sources in log:
-        whole.append(quota.take(sources, salience))
-        salience.learn(sources)
+        whole.append(quota.take(sources, salience.score(sources)))
+        salience.learn(read(sources))
     parts, quota, salience = [], Quota(10), Salience()
     for sources in log:
-        parts.append(quota.take(sources, salience))
-        salience.learn(sources)
+        parts.append(quota.take(sources, salience.score(sources)))
+        salience.learn(read(sources))
         state = json.loads(json.dumps([quota.to_state(), salience.to_state()]))
         quota, salience = Quota(**state[0]), Salience.from_state(state[1])
     assert parts == whole

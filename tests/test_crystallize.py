@@ -96,6 +96,29 @@ def test_what_is_salient_is_kept() -> None:
         assert "K4471902" in " ".join(unit.text for unit in of(memory, Layer.UNIT))
 
 
+def test_an_atom_is_supported_by_steps_before_it_that_say_the_same() -> None:
+    with talked(600) as memory:
+        memory.crystallize()
+        steps = [Source(step.position, step.kind, step.actor, step.text) for step in memory.steps()]
+        said = [(step.position, {(claim.key, claim.value) for claim in claims(step)}) for step in steps]
+        atoms = [atom for atom in of(memory, Layer.ATOM) if atom.value is not None]
+        for atom in atoms:
+            support = sum((atom.key, atom.value) in claimed for position, claimed in said if position <= atom.born)
+            assert 1 <= atom.support <= support
+        assert max(atom.support for atom in atoms) > 1
+
+
+def test_a_telling_segment_is_more_salient_than_small_talk_and_lends_it_to_its_atoms() -> None:
+    with talked(300) as memory:
+        with memory.episode() as episode:
+            episode.log_many([{"text": "Error 4471: Ingrid Solberg, Oslo, 2027-05-03", "kind": "observation"}] * 30)
+        made = {crystal.id: crystal for crystal in all_crystals(memory)}
+        units = [crystal for crystal in made.values() if crystal.layer is Layer.UNIT]
+        assert units[-1].salience > 1 > min(unit.salience for unit in units)
+        for atom in of(memory, Layer.ATOM):
+            assert atom.salience == made[atom.sources[0]].salience
+
+
 # ---- incremental equals from scratch -----------------------------------------------------------------------------
 
 

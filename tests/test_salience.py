@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmem.salience import SLOTS, Salience, Scored, Source
+from agentmem.salience import MOST, SLOTS, Salience, Scored, Source, Usual, read
 from agentmem.salience.pieces import DIGIT, LONGEST, OUTCOME, PIECE, STOP, UPPER, look, surprisals
 
 
@@ -50,7 +50,7 @@ def test_repetition_lowers_words_in_messages_and_not_in_observations() -> None:
         source, salience = Source(1, kind, "user", "The copper valve hums"), Salience()
         before = salience.score([source]).weight.sum()
         for _ in range(5):
-            salience.learn([source])
+            salience.learn(read([source]))
         after = salience.score([source]).weight.sum()
         assert bool(after < before) is falls
 
@@ -60,7 +60,7 @@ def test_scoring_changes_nothing_and_learning_does() -> None:
     state = salience.to_state()
     salience.score([source])
     assert salience.to_state() == state
-    salience.learn([source])
+    salience.learn(read([source]))
     assert salience.to_state() != state
 
 
@@ -69,7 +69,7 @@ def test_recalled_text_is_neither_kept_nor_learned() -> None:
     barred = Source(1, "message", "agent", text, skip=((0, len(text)),))
     salience = Salience()
     assert salience.score([barred]).barred.all()
-    salience.learn([barred])
+    salience.learn(read([barred]))
     reading = Salience().score([message(text)])
     assert np.array_equal(salience.score([message(text)]).weight, reading.weight)
 
@@ -89,7 +89,47 @@ def test_any_text_is_scored_with_finite_weights_in_place(texts: list[str], kind:
 def test_the_state_is_bounded_and_exact() -> None:
     salience, rng = Salience(), np.random.default_rng(0)
     for _ in range(300):
-        salience.learn([message(" ".join(f"w{n}" for n in rng.integers(0, 10**9, 400)))])
+        salience.learn(read([message(" ".join(f"w{n}" for n in rng.integers(0, 10**9, 400)))]))
     state = json.dumps(salience.to_state())
     assert len(state) <= 4 * SLOTS
     assert Salience.from_state(json.loads(state)).to_state() == salience.to_state()
+
+
+# ---- salience of a segment ---------------------------------------------------------------------------------------
+
+
+def told(*texts: str, kind: str = "message") -> Scored:
+    return Salience().score([Source(n, kind, "user", text) for n, text in enumerate(texts)])
+
+
+@given(st.lists(st.text(max_size=80), max_size=5), st.lists(st.text(max_size=80), max_size=5))
+def test_salience_is_finite_and_never_negative(before: list[str], now: list[str]) -> None:
+    usual = Usual().after(told(*before)).after(told(*now))
+    assert 0 <= usual.salience(told(*now)) <= MOST
+
+
+def test_the_first_segment_is_as_salient_as_usual_and_an_empty_one_not_at_all() -> None:
+    first = told("Marta went to Turin on Tuesday")
+    assert Usual().after(first).salience(first) == 1
+    assert Usual().after(first).salience(told("")) == Usual().salience(told("")) == 0
+
+
+@pytest.mark.parametrize(
+    "telling",
+    [
+        "Traceback: KeyError in ledger.py line 4471",
+        "the bill came to 1,284.50 on May 3",
+        "Ingrid Solberg met Ada in Oslo",
+    ],
+)
+@pytest.mark.parametrize("kind", ["message", "observation"])
+def test_errors_numbers_and_names_are_more_salient_than_filler(telling: str, kind: str) -> None:
+    filler = told("well then we could perhaps see how it goes and talk about it again some other time", kind=kind)
+    usual = Usual().after(filler).after(told(telling, kind=kind))
+    assert usual.salience(told(telling, kind=kind)) > 1 > usual.salience(filler)
+
+
+def test_text_that_no_word_is_as_long_as_is_folded() -> None:
+    scored = told("the key is " + "A7f/" * 100_000 + " and Marta has it")
+    assert scored.barred.sum() == 1
+    assert (scored.end - scored.start)[~scored.barred].max() <= LONGEST + 8

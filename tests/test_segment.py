@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmem.errors import InvalidInputError
-from agentmem.segment import Segmenter, passages, sentences
+from agentmem.segment import Open, Segmenter, passages, sentences
 from agentmem.tokens import count
+from agentmem.types import Record
 
 TEXTS = st.text() | st.text("ab. \n!é東'\t-9", max_size=400) | st.lists(st.sampled_from(
     ["Hello there. ", "a\n", "\n\n", "supercalifragilistic", " ", "東京都", "x = f(1)\n", "🎉", "    ", "Mr. "]
@@ -122,14 +123,29 @@ def starts(steps: list[tuple], segmenter: Segmenter | None = None) -> list[bool]
     return [segmenter.starts(*step) for step in steps]
 
 
-@given(STEPS, st.lists(st.integers(0, 40)))
-def test_fed_in_pieces_the_segments_are_the_same(steps: list[tuple], cuts: list[int]) -> None:
-    pieces, segmenter, at = [], Segmenter(), 0
-    for cut in [*sorted(cuts), len(steps)]:
-        pieces += starts(steps[at:cut], segmenter)
-        at = max(at, cut)
-        segmenter = Segmenter.from_state(json.loads(json.dumps(segmenter.to_state())))
-    assert pieces == starts(steps)
+def records(steps: list[tuple]) -> list[Record]:
+    return [
+        Record("step", (), "e", kind, actor, " ".join(stems), json.dumps({"at": at and at.isoformat()}), tokens=tokens)
+        for kind, actor, tokens, stems, at in steps
+    ]
+
+
+def segments(steps: list[Record], naps: set[int]) -> list[int]:
+    """Where segments begin, if the open one falls asleep and is woken before some of the steps."""
+    segment, begun = Open(), []
+    for number, step in enumerate(steps):
+        if number in naps:
+            segment = Open.woken(segment.steps, segment.asleep().at)
+        if segment.starts(step):
+            begun.append(number)
+            segment.steps = []
+        segment.steps.append(step)
+    return begun
+
+
+@given(STEPS, st.sets(st.integers(1, 40)))
+def test_a_segment_that_slept_ends_where_it_would_have_ended(steps: list[tuple], naps: set[int]) -> None:
+    assert segments(records(steps), naps) == segments(records(steps), set())
 
 
 @given(STEPS)

@@ -10,6 +10,8 @@ A key names its subject first, so that two people's claims never meet: `alice: f
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from agentmem.claims.data import calls, json_values, lines, said_lines
 from agentmem.claims.form import Claim, Reader, Said, tidied
 from agentmem.claims.people import dates, people
@@ -20,6 +22,7 @@ __all__ = ["Claim", "claims"]
 
 LIMIT = 24  # claims of one step
 _SCANNED = 20_000  # characters of a step that are read
+_REMEMBERED = 1_000  # steps: a unit's claims are asked for again with its cluster
 
 _PERSON: tuple[Reader, ...] = (dates, people, said_readings, said_lines)
 _AGENT: tuple[Reader, ...] = (dates, said_readings, said_lines)
@@ -33,22 +36,27 @@ def claims(source: Source, after: str = "", limit: int = LIMIT) -> list[Claim]:
     after: the text of the action that an observation answers ("Taken." says nothing without it). Text that is not to be
     learned makes no claim. Pure, and never raises for any text.
     """
-    said = Said(source.text[:_SCANNED], source.actor or "", after)
+    said = Said(source.text[:_SCANNED], source.actor or "", after[:_SCANNED])
+    return list(_claims(said, source.kind, source.skip, limit))
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _claims(said: Said, kind: str, skip: tuple[tuple[int, int], ...], limit: int) -> tuple[Claim, ...]:
     found: dict[str, Claim] = {}
-    for reader in _readers(source):
+    for reader in _readers(kind, said.actor):
         fresh: dict[str, Claim] = {}
         for raw in reader(said):
             claim = tidied(raw)
-            if claim and claim.key not in found and not _skipped(claim.span, source.skip):
+            if claim and claim.key not in found and not _skipped(claim.span, skip):
                 fresh[claim.key] = claim
         found |= dict(list(fresh.items())[: limit - len(found)])
-    return sorted(found.values(), key=lambda claim: (claim.span, claim.key))
+    return tuple(sorted(found.values(), key=lambda claim: (claim.span, claim.key)))
 
 
-def _readers(source: Source) -> tuple[Reader, ...]:
-    if source.kind == "message":
-        return _AGENT if (source.actor or "").casefold() in AGENTS else _PERSON
-    return _DEED if source.kind == "action" else _WORLD
+def _readers(kind: str, actor: str) -> tuple[Reader, ...]:
+    if kind == "message":
+        return _AGENT if actor.casefold() in AGENTS else _PERSON
+    return _DEED if kind == "action" else _WORLD
 
 
 def _skipped(span: tuple[int, int], skip: tuple[tuple[int, int], ...]) -> bool:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import base64
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from agentmem.salience.reading import AGENTS, Ints, Reading, Source, read
 from agentmem.salience.votes import VOTES, Scored, Votes, weigh
 
-__all__ = ["AGENTS", "Salience", "Scored", "Source", "Votes"]
+__all__ = ["AGENTS", "Reading", "Salience", "Scored", "Source", "Usual", "Votes", "read"]
 
+MOST = 4.0  # times the usual salience
 SLOTS = 1 << 14  # counters per row of what the log has said
 
 
@@ -42,7 +43,10 @@ class Salience:
 
     def score(self, sources: Sequence[Source]) -> Scored:
         """The sources' pieces and their weights. Changes nothing."""
-        reading = read(sources)
+        return self.weigh(read(sources))
+
+    def weigh(self, reading: Reading) -> Scored:
+        """The weights of what was read. Changes nothing."""
         return weigh(reading, self.votes, *self.counts(reading))
 
     def counts(self, reading: Reading) -> tuple[Ints, Ints]:
@@ -51,9 +55,8 @@ class Salience:
         seen = np.minimum(self._words[0][first], self._words[1][second])
         return seen.astype(np.int64), self._shapes[reading.shape % SLOTS].astype(np.int64)
 
-    def learn(self, sources: Sequence[Source]) -> None:
+    def learn(self, reading: Reading) -> None:
         """Count a segment's words and shapes, once it is sealed. Barred text is not learned."""
-        reading = read(sources)
         fresh = ~reading.barred
         for row, slots in zip(self._words, _slots(reading.word), strict=True):
             _bump(row, np.unique(reading.source[fresh] * SLOTS + slots[fresh]) % SLOTS)
@@ -69,6 +72,33 @@ class Salience:
         salience._words = _unpack(state["words"]).reshape(2, SLOTS)
         salience._shapes = _unpack(state["shapes"])
         return salience
+
+
+class Usual(NamedTuple):
+    """What the log has weighed so far, and its tokens: what a crystal's salience is measured by."""
+
+    weight: float = 0.0
+    tokens: float = 0.0
+
+    def after(self, scored: Scored) -> Usual:
+        weight, tokens = _sums(scored)
+        return Usual(self.weight + weight, self.tokens + tokens)
+
+    def salience(self, scored: Scored) -> float:
+        """(weight / tokens of these pieces) / (weight / tokens of the log so far), in [0, MOST], in sixteenths.
+
+        About 1 on average, and 1 for the first segment of a log; more where errors, numbers, names or dates stand
+        close, less in filler, 0 where there is nothing to weigh. Recalled text counts for nothing.
+        """
+        weight, tokens = _sums(scored)
+        if not weight or not self.weight:
+            return 0.0
+        return min(MOST, round(16 * weight * self.tokens / (tokens * self.weight)) / 16)
+
+
+def _sums(scored: Scored) -> tuple[float, float]:
+    fresh = ~scored.barred
+    return float(scored.weight[fresh].sum()), float(scored.cost[fresh].sum())
 
 
 def _slots(word: Ints) -> tuple[Ints, Ints]:

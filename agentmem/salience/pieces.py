@@ -15,11 +15,16 @@ from agentmem.tokens import count
 from agentmem.words import STOPWORDS
 
 LONGEST = 64  # characters of a piece; longer runs are cut
+WHOLE = LONGEST + 8  # characters of the longest piece that may be kept, with what follows it
 UNKNOWN = 15.0  # nats of a word outside the table
 LEAST = 2.0  # nats of any word that is not a function word
 
 _BOUND = r',;:{}\[\]()="|<>，。、；：！？（）「」『』【】《》'
-PIECE = re.compile(rf"[^\s{_BOUND}]{{1,{LONGEST}}}+[{_BOUND}]{{0,8}}+|[{_BOUND}]{{1,8}}+")
+_UNBROKEN = r"[A-Za-z0-9+/_.%~-]"
+PIECE = re.compile(
+    rf"(?<={_UNBROKEN}{{256}}){_UNBROKEN}++"  # the rest of a run that no word is as long as
+    rf"|[^\s{_BOUND}]{{1,{LONGEST}}}+[{_BOUND}]{{0,8}}+|[{_BOUND}]{{1,8}}+"
+)
 _WORD = re.compile(r"[^\W_]+")
 _DIGITS = re.compile(r"\d+")
 _TRIM = _BOUND.replace("\\", "") + ".'`*!?"

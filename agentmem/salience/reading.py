@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from agentmem.salience.pieces import CLOSES, ENDS, OPENS, PIECE, STOP, UPPER, look
+from agentmem.salience.pieces import CLOSES, ENDS, OPENS, PIECE, STOP, UPPER, WHOLE, look
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -75,10 +75,7 @@ def read(sources: Sequence[Source]) -> Reading:
     text = "\n".join(source.text for source in sources)
     sizes = np.array([len(source.text) + 1 for source in sources], np.int64)
     offset = np.cumsum(sizes) - sizes
-    found = [(*match.span(), *look(match[0])) for match in PIECE.finditer(text)]
-    columns = list(zip(*found, strict=True)) or [()] * 7
-    start, end, flags, word, masked = (np.array(columns[k], np.int64) for k in (0, 1, 4, 5, 6))
-    nats, cost = (np.array(columns[k], np.float64) for k in (2, 3))
+    start, end, nats, cost, flags, word, masked = _pieces(text)
     source = np.searchsorted(offset, start, side="right") - 1
     breaks = np.array([0, *(match.end() for match in _BREAK.finditer(text))], np.int64)
     stretch = np.searchsorted(breaks, start, side="right") - 1
@@ -102,7 +99,7 @@ def read(sources: Sequence[Source]) -> Reading:
         masked=masked,
         named=named,
         valued=_last((before & OPENS) > 0) > _last(closed | new),
-        barred=_barred(sources, offset, start, end),
+        barred=_barred(sources, offset, start, end) | (end - start > WHOLE),
         head=head,
         shape=_shapes(masked, line, head),
         edge=_edges(source[head], len(sources)),
@@ -110,6 +107,19 @@ def read(sources: Sequence[Source]) -> Reading:
         kind=np.array([_kind(source) for source in sources], np.int64),
         size=np.bincount(source, weights=cost, minlength=len(sources)).astype(np.float64),
     )
+
+
+def _pieces(text: str) -> tuple[Ints, Ints, Floats, Floats, Ints, Ints, Ints]:
+    """Start, end and what `look` says of each piece of a text; each distinct one is looked at once."""
+    spans = np.array([match.span() for match in PIECE.finditer(text)], np.int64).reshape(-1, 2)
+    found = [text[start:end] for start, end in spans.tolist()]
+    known = {piece: number for number, piece in enumerate(dict.fromkeys(found))}
+    seen = [look(piece) if len(piece) <= WHOLE else (0.0, len(piece) // 2, 0, 0, 0) for piece in known]
+    of = np.fromiter(map(known.__getitem__, found), np.int64, len(found))
+    nats, cost, flags, word, masked = list(zip(*seen, strict=True)) or [()] * 5
+    real = (np.array(column, np.float64)[of] for column in (nats, cost))
+    whole = (np.array(column, np.int64)[of] for column in (flags, word, masked))
+    return (spans[:, 0], spans[:, 1], *real, *whole)  # type: ignore[return-value]
 
 
 def _kind(source: Source) -> int:
