@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 def test_every_help_fits_80_columns_and_has_an_example(command: str) -> None:
     said = call(command, "--help").stdout
     assert max(map(len, said.splitlines())) <= 80
-    assert said.count(f"$ agentmem {command} ") == 1
+    assert f"$ agentmem {command} " in said
     assert "\\\\" not in said
 
 
