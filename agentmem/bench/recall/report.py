@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from agentmem.bench.recall.memories import WIDE
 from agentmem.bench.recall.summary import ABOVE_LUCK, LEAST, SESSIONS
 
 WIDTH = 100
@@ -13,7 +14,7 @@ TITLES = {"evidence": "evidence", "all": "all", "exact": "exact", ABOVE_LUCK: "e
 BOUNDS = {"evidence": "bound_evidence", "exact": "bound_exact"}
 USUAL = 1024
 """The budget of tables that have room for one."""
-WITH_SPREAD = 5
+WITH_SPREAD = 4
 """Budgets up to which a table has room for intervals."""
 
 
@@ -110,20 +111,21 @@ def _files(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _sessions(results: Mapping[str, Any]) -> Iterator[str]:
-    rows = [
-        [file["data"], name, *(_mean(found[metric]) for metric in SESSIONS), str(found[SESSIONS[0]]["n"])]
-        for file in results["files"]
-        for name in whole(results)
-        if (found := file["systems"][name]["sessions"])
-    ]
-    if rows:
+    files = [file for file in results["files"] if any(one["sessions"] for one in file["systems"].values())]
+    if files:
         yield from ("", "## Sessions, as LongMemEval's evaluator defines it", "")
         yield from _wrapped(
-            "Sessions stand in the order of their best step: for agentmem of the hits of a recall at 32,768 tokens in "
+            f"Sessions stand in the order of their best step: for agentmem of the hits of a recall at {WIDE:,} tokens in "
             "order of score, for a floor of all steps in its order."
         )
-        yield ""
-        yield from _table(["file", "system", *SESSIONS, "n"], rows)
+    for file in files:
+        found = {name: file["systems"][name]["sessions"] for name in whole(results)}
+        rows = [
+            [name, *(_mean(one[metric]) for metric in SESSIONS), str(one[SESSIONS[0]]["n"])]
+            for name, one in found.items()
+        ]
+        yield from ("", f"### {file['data']}", "")
+        yield from _table(["system", *SESSIONS, "n"], rows)
 
 
 def _signals(results: Mapping[str, Any]) -> Iterator[str]:
