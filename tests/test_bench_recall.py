@@ -10,8 +10,7 @@ from benched import ROOMS, history, locomo_sample, longmemeval_entry, write_hist
 from typer.testing import CliRunner, Result
 
 from agentmem.bench.recall import counting
-from agentmem.bench.recall.command import SIGNALS
-from agentmem.bench.recall.memories import Logged, Rows, Single
+from agentmem.bench.recall.memories import SIGNALS, Logged, Rows, Single
 from agentmem.bench.recall.reading import history_of, load
 from agentmem.cli import app
 from agentmem.tokens import count
@@ -199,6 +198,13 @@ def test_pictures_without_matplotlib_fail_first_with_the_line_that_installs_it(
     assert result.exit_code == 1
     assert "agentmem-crystal[plot]" in result.stderr
     assert not (tmp_path / "made").exists()
+
+
+def test_out_that_is_a_file_is_refused_before_anything_is_measured(file: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = call(file, "--out", file)
+    assert result.exit_code == 1
+    assert "cannot be a folder" in result.stderr
 
 
 def test_tiktoken_is_used_only_with_its_table_on_the_disk(empty: Path) -> None:

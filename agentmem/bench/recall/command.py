@@ -6,24 +6,22 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 from agentmem.bench.recall import floors, pictures, report
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.measure import Measured, measure
-from agentmem.bench.recall.memories import Rows
+from agentmem.bench.recall.memories import SIGNALS, Rows
 from agentmem.bench.recall.reading import Dataset, load
 from agentmem.bench.recall.summary import summarize
 from agentmem.bench.recall.system import Build
 from agentmem.errors import InvalidInputError
-from agentmem.recall import Weights
 from agentmem.types import Layer
 
+SYSTEMS = ("agentmem", *floors.FLOORS)
 USUAL = ("agentmem", "newest", "bm25", "fts5", "dense", "hybrid", "random")
 RETAIN = ("keep", "crystals")
-SIGNALS = tuple(field.name for field in fields(Weights))
 
 SCORES = """\
 evidence         share of the labelled evidence steps of which 80 % of the word 3-grams stand in the text
@@ -67,9 +65,6 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-SYSTEMS = ("agentmem", *floors.FLOORS)
-
-
 def _number(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
@@ -99,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     if options.out:
         pictures.check()
-        options.out.mkdir(parents=True, exist_ok=True)
+        _make(options.out)
     counter = best()
     results = summarize(_settings(options, counter), _measured(options, counter), options.budgets)
     if options.out:
@@ -148,6 +143,13 @@ def _check_asked(files: Sequence[Dataset]) -> None:
     for file in files:
         if not any(history.questions for history in file.histories):
             raise InvalidInputError(f"no question of {file.name} has labelled evidence; leave the file out")
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {folder} cannot be a folder ({error.strerror}); name another") from error
 
 
 def _write(results: dict[str, Any], folder: Path) -> None:

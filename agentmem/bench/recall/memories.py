@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -23,6 +23,10 @@ from agentmem.types import CountTokens, Crystal, Layer, PlanningContext, Retain
 
 WIDE = 32_768
 """Tokens of the recall whose hits rank sessions: enough for ten sessions nearly always."""
+
+
+SIGNALS = tuple(field.name for field in fields(Weights))
+"""What recall sums up: what `off` may name."""
 
 
 class Logged:

@@ -104,7 +104,7 @@ def _budget(results: Mapping[str, Any]) -> Any:
         axis.set_xlabel("budget, tokens")
         for name in whole(results):
             _budget_line(axis, results, name, metric, budgets)
-    axes[0].set_ylabel("share of questions' evidence, or of questions")
+    axes[0].set_ylabel("mean over files")
     _legend(figure, axes[0])
     return figure
 
@@ -130,6 +130,7 @@ def _bytes(results: Mapping[str, Any]) -> Any:
             mean, size = mean_of(results, name, metric, budget), stored(results["macro"][name]) / 1e6
             if mean and size:
                 axis.plot([size], [mean["mean"]], **_style(name) | {"linestyle": "", "markersize": 9})
+    axes[0].set_ylabel("mean over files")
     _legend(figure, axes[0])
     return figure
 

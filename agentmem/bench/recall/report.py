@@ -115,8 +115,8 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[str]:
     if files:
         yield from ("", "## Sessions, as LongMemEval's evaluator defines it", "")
         yield from _wrapped(
-            f"Sessions stand in the order of their best step: for agentmem of the hits of a recall at {WIDE:,} tokens in "
-            "order of score, for a floor of all steps in its order."
+            f"Sessions stand in the order of their best step: for agentmem, of the hits of a recall at {WIDE:,} tokens "
+            "in order of score; for a floor, of all steps in its order."
         )
     for file in files:
         found = {name: file["systems"][name]["sessions"] for name in whole(results)}
