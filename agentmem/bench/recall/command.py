@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ USUAL = ("agentmem", "newest", "bm25", "fts5", "dense", "hybrid", "random")
 RETAIN = ("keep", "crystals")
 
 SCORES = """\
-evidence         share of the labelled evidence steps of which 80 % of the word 3-grams stand in the text
-all              share of questions all of whose evidence does
-exact            share of questions whose whole answer stands in the text, where the evidence states it
-exact - luck     less the share whose answer stands in the previous question's text
-bound            exact, of what is kept of the evidence's own steps: the rest is lost in selection, not in retrieval
+evidence      share of the labelled evidence steps of which 80 % of the word 3-grams are in the text
+all           share of questions all of whose evidence is
+exact         share of questions whose whole answer is in the text, where the evidence states it
+exact - luck  less the share whose answer is in the previous question's text
+bound         exact, of all that is kept of the evidence's steps: what it lacks was not selected
 """
 
 
@@ -132,10 +133,9 @@ def _measured(options: argparse.Namespace, counter: Counter) -> list[Measured]:
     with Progress(console=Console(stderr=True), transient=True) as progress:
         done = []
         for file in files:
-            total = len(wanted) * sum(len(history.asked(options.questions)) for history in file.histories)
-            task = progress.add_task(file.name, total=total)
-            tick = lambda asked, task=task: progress.advance(task, asked)  # noqa: E731
-            done.append(measure(file, wanted, options.budgets, options.questions, counter.count, tick))
+            asked = sum(len(history.asked(options.questions)) for history in file.histories)
+            advance = partial(progress.advance, progress.add_task(file.name, total=len(wanted) * asked))
+            done.append(measure(file, wanted, options.budgets, options.questions, counter.count, advance))
         return done
 
 

@@ -53,7 +53,10 @@ def _macro(results: Mapping[str, Any]) -> Iterator[str]:
         figures = {name: results["macro"][name] for name in whole(results)}
         n_files = max((mean["files"] for one in figures.values() for mean in one["scores"][metric].values()), default=0)
         yield from ("", f"### {title} ({n_files} {'file' if n_files == 1 else 'files'})", "")
-        yield from _by_budget(figures, metric, results["settings"]["budgets"]) if n_files else ("No file has them.",)
+        if n_files:
+            yield from _by_budget(figures, metric, results["settings"]["budgets"])
+        else:
+            yield f"No file has {LEAST} of them; each file's own means are below."
 
 
 def _by_budget(figures: Mapping[str, Any], metric: str, budgets: Sequence[int]) -> Iterator[str]:
@@ -166,7 +169,7 @@ def _wrapped(text: str) -> list[str]:
 def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     """A table whose source is aligned too: names to the left, figures to the right."""
     lines = [list(columns), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(columns))]
+    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(columns))]
     text = [all(not _is_figure(line[column]) for line in lines[1:]) for column in range(len(columns))]
     rule = ["-" * width if left else "-" * (width - 1) + ":" for width, left in zip(widths, text, strict=True)]
     for line in (lines[0], rule, *lines[1:]):

@@ -61,7 +61,7 @@ def _file(file: Measured, spreads: Mapping[str, Spreads], budgets: Sequence[int]
         "systems": {
             name: _scores(own, budgets)
             | _difference(name, spreads, budgets)
-            | {"types": _types(file.tallies[name]), "ages": _ages([file.tallies[name]])}
+            | {"types": _types(file.tallies[name])}
             | _cost(name, [file])
             for name, own in spreads.items()
         },
