@@ -95,6 +95,13 @@ def test_the_state_is_bounded_and_exact() -> None:
     assert Salience.from_state(json.loads(state)).to_state() == salience.to_state()
 
 
+@pytest.mark.parametrize("kind", ["message", "observation", "action"])
+def test_shapes_of_lines_are_counted_where_they_have_a_vote(kind: str) -> None:
+    salience, reading = Salience(), read([Source(1, kind, "user", "go north 12\ngo north 13")])
+    salience.learn(reading)
+    assert salience.counts(reading)[1].tolist() == ([2, 2] if kind == "action" else [0, 0])
+
+
 # ---- salience of a segment ---------------------------------------------------------------------------------------
 
 

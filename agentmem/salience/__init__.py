@@ -38,6 +38,7 @@ class Salience:
 
     def __init__(self, votes: Votes = VOTES) -> None:
         self.votes = votes
+        self._shaped = np.array([manner.shape for manner in votes.kinds])
         self._words = np.zeros((2, SLOTS), np.uint8)
         self._shapes = np.zeros(SLOTS, np.uint8)
 
@@ -56,11 +57,12 @@ class Salience:
         return seen.astype(np.int64), self._shapes[reading.shape % SLOTS].astype(np.int64)
 
     def learn(self, reading: Reading) -> None:
-        """Count a segment's words and shapes, once it is sealed. Barred text is not learned."""
+        """Count a sealed segment's words, and its lines' shapes where they have a vote. Barred text is not learned."""
         fresh = ~reading.barred
         for row, slots in zip(self._words, _slots(reading.word), strict=True):
             _bump(row, np.unique(reading.source[fresh] * SLOTS + slots[fresh]) % SLOTS)
-        _bump(self._shapes, reading.shape % SLOTS)
+        shaped = self._shaped[reading.kind[reading.source[reading.head]]] > 0
+        _bump(self._shapes, reading.shape[shaped] % SLOTS)
 
     def to_state(self) -> dict[str, str]:
         """JSON-able, at most 64 KB; `from_state` gives it back."""
