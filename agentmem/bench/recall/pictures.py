@@ -64,7 +64,7 @@ def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence
     for axis in axes:
         axis.grid(alpha=0.25, linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
-        axis.set_ylim(-0.04, 1.04)
+        axis.set_ylim(-0.12, 1.04)
     return figure, axes
 
 

@@ -79,7 +79,7 @@ def _costs(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## What it costs, per million tokens logged", "")
     yield from _table(["system", "MB", "write s", "recall p50 ms", "p99 ms", "over budget"], rows)
     for name, one in figures.items():
-        if len(one["bytes"]) > 1 or len(one["seconds"]) > 1:
+        if len(one["bytes"]) > 1:
             yield ""
             yield from _wrapped(f"{name}: MB {_parts(one['bytes'], 1e6)}; s {_parts(one['seconds'], 1)}.")
 
