@@ -159,7 +159,8 @@ def _mean(mean: Mapping[str, Any] | None, spread: bool = True) -> str:
 
 def _short(value: float) -> str:
     """.650, 1.000, -.012"""
-    return f"{value:.3f}".replace("0.", ".", 1) if abs(value) < 0.9995 else f"{value:.3f}"
+    rounded = round(value, 3) + 0.0  # no -.000
+    return f"{rounded:.3f}".replace("0.", ".", 1) if abs(rounded) < 1 else f"{rounded:.3f}"
 
 
 def _wrapped(text: str) -> list[str]:
