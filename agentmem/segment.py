@@ -14,11 +14,12 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agentmem.errors import InvalidInputError
-from agentmem.tokens import count
+from agentmem.tokens import REMEMBERED, costs, count, count_spaced, pieces
 from agentmem.types import Record
 from agentmem.words import content_stems
 
 PASSAGE = 256
+CHUNK = 24  # characters of the parts that a long word is cut into
 LONGEST = 800
 SHORTEST = 250
 GAP = 3600.0
@@ -52,7 +53,7 @@ def passages(text: str, limit: int = PASSAGE) -> list[tuple[int, int]]:
         raise InvalidInputError(f"a passage of at most {limit} tokens is empty: give a limit of 1 or more")
     if _surely_fits(text, limit):
         return [(0, len(text))] if text else []
-    return list(_fitting(text, 0, len(text), limit, limit - limit // 40))
+    return list(_fitting(text, 0, len(text), limit, limit - limit // 16))
 
 
 def sentences(text: str) -> list[tuple[int, int]]:
@@ -86,38 +87,50 @@ def _fitting(text: str, start: int, end: int, limit: int, room: int) -> Iterator
 def _pack(text: str, start: int, end: int, level: int, limit: int, packed: list[list[int]]) -> None:
     """Appends [start, end, tokens] of text[start:end] to `packed`, joining to the last one what still fits."""
     inside = level == len(_BREAKS)
-    for begin, stop in _pieces(text, start, end, level, limit):
-        cost = _cost(text, begin, stop, limit) + inside  # parts of a word may cost less than the word
+    for begin, stop, tokens in (_chunks if inside else _pieces)(text, start, end, level, limit):
         last = text[stop - 1] == " "
-        if packed and packed[-1][2] + cost + last <= limit:
-            packed[-1][1:] = [stop, packed[-1][2] + cost]
+        if packed and packed[-1][2] + tokens + last <= limit:
+            packed[-1][1:] = [stop, packed[-1][2] + tokens]
             continue
-        if begin and text[begin - 1] == " ":
-            cost = max(cost, _cost(text, begin, stop, limit, alone=True))
-        if cost + last > limit and not inside:
+        if begin and text[begin - 1] == " " and not inside:
+            tokens = max(tokens, _cost(text, begin, stop, limit, alone=True))
+        if tokens + last > limit and not inside:
             _pack(text, begin, stop, level + 1, limit, packed)
         else:
-            packed.append([begin, stop, cost])
+            packed.append([begin, stop, tokens])
 
 
 def _cost(text: str, start: int, end: int, limit: int, alone: bool = False) -> int:
     """Tokens of a piece with the space before it, unless alone, and without the one after, as tokens own spaces."""
     if end - start > 16 * limit:
         return limit + 1
-    left = start - (not alone and start > 0 and text[start - 1] == " ")
-    return count(text[left : end - (text[end - 1] == " ")])
+    part = text[start : end - (text[end - 1] == " ")]
+    return count_spaced(part) if not alone and start > 0 and text[start - 1] == " " else count(part)
 
 
-def _pieces(text: str, start: int, end: int, level: int, limit: int) -> Iterator[tuple[int, int]]:
-    if level == len(_BREAKS):
-        size = max(1, min(32, limit // 4))
-        yield from ((at, min(at + size, end)) for at in range(start, end, size))
-        return
+def _pieces(text: str, start: int, end: int, level: int, limit: int) -> Iterator[tuple[int, int, int]]:
     for match in _BREAKS[level].finditer(text, start, end):
-        yield start, match.end()
+        yield start, match.end(), _cost(text, start, match.end(), limit)
         start = match.end()
     if start < end:
-        yield start, end
+        yield start, end, _cost(text, start, end, limit)
+
+
+def _chunks(text: str, start: int, end: int, _: int, limit: int) -> Iterator[tuple[int, int, int]]:
+    """Parts of a word of up to CHUNK characters, cut where tokens are cut anyway, if that is anywhere."""
+    size = max(1, min(CHUNK, limit // 4))
+    begin = at = start
+    tokens, known = 1, costs()  # `count` adds one to as many as a chunk may have
+    for piece in pieces(text[start:end]):
+        parts = [piece] if len(piece) <= size else [piece[i : i + size] for i in range(0, len(piece), size)]
+        for part in parts:
+            if at + len(part) - begin > size:
+                yield begin, at, tokens
+                begin, tokens = at, 1
+            at += len(part)
+            tokens += known[part] if len(piece) <= REMEMBERED else known[part] * 5 // 4 + 1
+    if begin < at:
+        yield begin, at, tokens
 
 
 def _is_abbreviation(text: str, start: int, dot: int) -> bool:

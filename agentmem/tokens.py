@@ -13,8 +13,9 @@ import math
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 MARK = "…"
@@ -66,6 +67,14 @@ def count(text: str) -> int:
         return count_of(parts[0], map(SPACED.__getitem__, parts), tail)
     except SpacesError:
         return _with_surcharge(_in_runs(text))
+
+
+def count_spaced(text: str) -> int:
+    """`count` of a text with a space before it."""
+    try:
+        return _with_surcharge(sum(map(SPACED.__getitem__, text.split(" "))))
+    except SpacesError:
+        return count(f" {text}")
 
 
 def cut(text: str) -> tuple[list[str], str]:
@@ -121,7 +130,7 @@ class _Costs(dict[str, int]):
         return min(parts + math.ceil(parts * _MARGIN), len(piece.encode("utf-8", "surrogatepass")))
 
 
-def estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
+def estimate(piece: str, whole: frozenset[str], characters: Mapping[str, int]) -> int:
     """Tokens of a piece, on the high side: the fewest parts it can be put together from, and a margin.
 
     whole: pieces known to be one token each. characters: tokens of single ones; any other costs its bytes in UTF-8.
@@ -130,7 +139,7 @@ def estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
     return min(_estimate(piece, whole, characters), len(piece.encode("utf-8", "surrogatepass")))
 
 
-def _estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
+def _estimate(piece: str, whole: frozenset[str], characters: Mapping[str, int]) -> int:
     if piece.isspace() and piece.isascii():
         return 1 + len(piece) // 16 if len(set(piece)) == 1 else len(piece)
     if piece.isdigit() and piece.isascii():
@@ -139,22 +148,36 @@ def _estimate(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int
     return fewest if fewest == 1 else max(fewest + math.ceil(fewest * _MARGIN), 1 + (len(piece) + 3) // 4)
 
 
-def _fewest_parts(piece: str, whole: Set[str], characters: Mapping[str, int]) -> int:
-    fewest = [0]
-    for end in range(1, len(piece) + 1):
-        best = fewest[-1] + characters.get(piece[end - 1], len(piece[end - 1].encode("utf-8", "surrogatepass")))
-        for start in range(max(0, end - _PART), end - 1):
-            if fewest[start] + 1 < best and piece[start:end] in whole:
-                best = fewest[start] + 1
-        fewest.append(best)
+def _fewest_parts(piece: str, whole: frozenset[str], characters: Mapping[str, int]) -> int:
+    begun = _begun(whole)
+    singly = [characters.get(one) or len(one.encode("utf-8", "surrogatepass")) for one in piece]
+    fewest = [0, *accumulate(singly)]
+    for start, alone in enumerate(singly):
+        here = fewest[start]
+        fewest[start + 1] = min(fewest[start + 1], here + alone)
+        for end in range(start + 2, len(fewest)):
+            known = begun.get(piece[start:end])
+            if known is None:
+                break
+            if known and here + 1 < fewest[end]:
+                fewest[end] = here + 1
     return fewest[-1]
+
+
+@cache
+def _begun(whole: frozenset[str]) -> Mapping[str, bool]:
+    """All beginnings, of two characters or more, of parts that are looked up -> whether they are such a part."""
+    parts = [piece for piece in whole if len(piece) <= _PART]
+    return dict.fromkeys((part[:end] for part in parts for end in range(2, len(part))), False) | dict.fromkeys(
+        parts, True
+    )
 
 
 class _Runs(dict[str, int]):
     """A word with the space before it and the line ends after it -> tokens of its pieces, of which few are cut."""
 
     def __missing__(self, run: str) -> int:
-        cost = sum(map(_costs().__getitem__, pieces(run)))
+        cost = sum(map(costs().__getitem__, pieces(run)))
         if len(run) <= REMEMBERED:
             if len(self) >= CACHED:
                 self.clear()
@@ -186,7 +209,8 @@ SPACED = Spaced()
 
 
 @cache
-def _costs() -> _Costs:
+def costs() -> Mapping[str, int]:
+    """Tokens of each of the `pieces` of a text, or of a part of one."""
     return _Costs()
 
 

@@ -71,7 +71,7 @@ def main() -> None:
     common = sorted(seen.items(), key=lambda item: (-item[1], item[0]))[: options.size]
     costs = {form: len(encode(form)) for piece, times in common if times >= options.least for form in forms(piece)}
     costs |= {part: len(encode(part)) for part in (*map(chr, CHARACTERS), *(f" {chr(c)}" for c in CHARACTERS), *PAIRS)}
-    whole = {piece for piece, cost in costs.items() if cost == 1}
+    whole = frozenset(piece for piece, cost in costs.items() if cost == 1)
     for piece, cost in sorted(costs.items()):
         if (
             cost == 1

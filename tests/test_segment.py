@@ -2,12 +2,13 @@
 
 import json
 import random
+import string
 import time
 from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentmem.errors import InvalidInputError
@@ -23,6 +24,7 @@ TEXTS = st.text() | st.text("ab. \n!é東'\t-9", max_size=400) | st.lists(st.sam
 # ---- passages ----------------------------------------------------------------------------------------------------
 
 
+@settings(deadline=None)  # the first reads a table
 @given(TEXTS, st.integers(1, 64))
 def test_passages_tile_the_text(text: str, limit: int) -> None:
     spans = passages(text, limit)
@@ -62,6 +64,17 @@ def test_a_long_text_is_cut_at_paragraphs_before_lines_before_sentences_before_w
 def test_a_passage_needs_room() -> None:
     with pytest.raises(InvalidInputError, match="limit of 1"):
         passages("text", 0)
+
+
+def test_unbroken_text_is_cut_where_tokens_are_and_within_the_limit() -> None:
+    noise = random.Random(0)
+    for letters in ("abcdefghijklmnopqrstuvwxyz", "0123456789abcdef", string.ascii_letters + string.digits + "+/"):
+        text = "".join(noise.choices(letters, k=20_000))
+        spans = passages(text)
+        assert "".join(text[start:end] for start, end in spans) == text
+        sizes = [count(text[start:end]) for start, end in spans]
+        assert max(sizes) <= 256
+        assert sum(sizes) > 128 * (len(sizes) - 1)
 
 
 @pytest.mark.parametrize("unit", ["x", " ", "\n", "東", "ab ", "a. ", "\n\n", "-=", "🎉", "é"], ids=repr)
