@@ -18,19 +18,20 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from agentmem.claims import Claim, claims
-from agentmem.condense import MARK, Quota, Salience, Source, render
+from agentmem.condense import Quota, Salience, Source, render
 from agentmem.errors import CondenseError
 from agentmem.index import step_id
 from agentmem.salience import Scored, Usual, read
-from agentmem.segment import Asleep, Open, passages
+from agentmem.segment import Asleep, Open
+from agentmem.sources import learnable, source_of
+from agentmem.states import Run, states
 from agentmem.tokens import count, truncate
 from agentmem.topics import Topics, signature
-from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span
+from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span, State
 
 VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
 NEWEST = 1_000  # keys of which the newest claim is remembered
-CODED = 256  # tokens of neighbouring short steps that share one code
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
 Read = Callable[[Sequence[int]], list[Record]]
@@ -86,6 +87,8 @@ class Crystallizer:
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
+        self._runs: dict[str, Run] = {}
+        self._states: list[State] = []
         if state:
             self._resume(json.loads(state))
 
@@ -94,6 +97,7 @@ class Crystallizer:
     def feed(self, record: Record) -> None:
         """Take the next record of the log."""
         if record.type == "step":
+            self._read_states(record)
             self._step(record)
         elif record.type == "end" and record.episode is not None:
             self._close(record.episode, record.position)
@@ -102,6 +106,11 @@ class Crystallizer:
         """(new crystals, crystal id -> position that retires it, sealed units) since the last call."""
         out = self._crystals, self._retired, self._sealed
         self._crystals, self._retired, self._sealed = [], {}, []
+        return out
+
+    def drain_states(self) -> list[State]:
+        """The states of the records fed since the last call."""
+        out, self._states = self._states, []
         return out
 
     def state(self) -> bytes:
@@ -113,6 +122,7 @@ class Crystallizer:
             "usual": self._usual,
             "units": self._units,
             "newest": self._newest,
+            "runs": {name: [run.deed, run.date, run.totals] for name, run in self._runs.items() if not run.idle},
             "open": {name: one.asleep() if isinstance(one, Open) else one for name, one in self._open.items()},
         }
         return json.dumps(state, separators=(",", ":")).encode()
@@ -124,7 +134,16 @@ class Crystallizer:
         self._usual = Usual(*known["usual"])
         self._units = {name: _Waiting(tokens, tuple(steps)) for name, (tokens, steps) in known["units"].items()}
         self._newest = {key: _Heard(*heard) for key, heard in known["newest"].items()}
+        self._runs = {name: Run(*run) for name, run in known["runs"].items()}
         self._open = {name: Asleep(*asleep) for name, asleep in known["open"].items()}
+
+    def _read_states(self, step: Record) -> None:
+        name = step.episode or ""
+        run = self._runs.pop(name, None) or Run()
+        self._states += states(step, source_of(step), run)
+        self._runs[name] = run  # the episode heard of last stands last
+        if len(self._runs) > OPEN_EPISODES:
+            del self._runs[next(iter(self._runs))]
 
     # ---- segments --------------------------------------------------------------------------------------------------
 
@@ -197,7 +216,7 @@ class Crystallizer:
     def _condensed(self, sources: Sequence[Source], budget: int) -> str:
         assert self._condenser is not None
         try:
-            text = self._condenser([_learnable(source) for source in sources])
+            text = self._condenser([learnable(source) for source in sources])
         except Exception as error:
             raise CondenseError(f"the condenser failed on {len(sources)} steps: {error!r}; the log is safe") from error
         if not isinstance(text, str):
@@ -312,41 +331,6 @@ class Crystallizer:
         )
         self._crystals.append(crystal)
         return crystal
-
-
-def chunks(steps: Sequence[Record], size: int = CODED) -> Iterator[tuple[int, int, str]]:
-    """What one code each is made of: (first position, last position, text).
-
-    Neighbouring short steps go together up to `size` tokens; longer ones are taken passage by passage.
-    """
-    first, last, texts, tokens = 0, 0, list[str](), 0
-    for step in steps:
-        if texts and tokens + step.tokens > size:
-            yield first, last, "\n".join(texts)
-            texts, tokens = [], 0
-        if step.tokens > size:
-            for start, end in passages(step.text, size):
-                yield step.position, step.position, step.text[start:end]
-            continue
-        first = first if texts else step.position
-        last, tokens = step.position, tokens + step.tokens
-        texts.append(step.text)
-    if texts:
-        yield first, last, "\n".join(texts)
-
-
-def source_of(step: Record) -> Source:
-    """A step as it is condensed: recalled text is not to be learned."""
-    skip = tuple((int(start), int(end)) for start, end in json.loads(step.body).get("recalled", ()))
-    return Source(step.position, step.kind or "", step.actor, step.text, skip)
-
-
-def _learnable(source: Source) -> str:
-    """A step's text for a condenser of the user's own: recalled text is left out, as ours leaves it out."""
-    text, at = "", 0
-    for start, end in source.skip:
-        text, at = f"{text}{source.text[at:start]}{MARK if end > start else ''}", end
-    return text + source.text[at:]
 
 
 def _hash(text: str) -> int:

@@ -9,8 +9,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = [
     ["types", "errors"],
     ["tokens", "words", "encode", "codes", "decay", "redact", "segment"],
-    ["condense", "salience", "claims"],
-    ["index", "topics", "records", "crystallize", "recall"],
+    ["condense", "salience", "claims", "states"],
+    ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
     ["memory"],
     ["rollout", "replay", "graph", "ingest"],

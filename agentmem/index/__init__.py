@@ -2,6 +2,7 @@
 
 from agentmem.index.growing import Index
 from agentmem.index.ids import STEP, step_id, step_position
+from agentmem.index.timeline import Stated
 from agentmem.index.view import Dense, View, join
 
-__all__ = ["STEP", "Dense", "Index", "View", "join", "step_id", "step_position"]
+__all__ = ["STEP", "Dense", "Index", "Stated", "View", "join", "step_id", "step_position"]

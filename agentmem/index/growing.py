@@ -9,12 +9,15 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
 from agentmem.index.ids import STEP, step_position
+from agentmem.index.timeline import Timeline
 from agentmem.index.view import Dense, View
-from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Record, Version
+from agentmem.states import Run
+from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Record, State, Version
 from agentmem.words import stems
 
 LAYERS = tuple(Layer)
@@ -62,6 +65,10 @@ class Index:
         self.coded: dict[str, Codes] = {}
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
         self._bags: dict[str, Counter[str]] = {}
+        self.timeline = Timeline()
+        self.states_serial = 0
+        self.read_upto = 0  # the log position up to which states were read ahead
+        self.runs: dict[str, Run] = {}  # of the episodes read ahead
         self._views: dict[int, View] = {}
         self._codes = _Codes()
 
@@ -140,10 +147,32 @@ class Index:
         if key is not None and key in self.live_atoms and self.live_atoms[key].id == crystal_id:
             del self.live_atoms[key]
 
+    def add_states(self, states: Sequence[tuple[int, State]], watermark: int) -> None:
+        """Take in published states; what was read ahead of the old watermark is read again from the new one."""
+        self.timeline.seal([state for _, state in states], watermark)
+        self.states_serial = states[-1][0] if states else self.states_serial
+        if self.read_upto < watermark:
+            self.read_upto = watermark
+            self.runs.clear()
+        self._views.clear()
+
+    def read_ahead(self, states: Sequence[State], upto: int) -> None:
+        """Take in the states of the steps up to a log position that are not crystallized yet."""
+        self.timeline.read_ahead(states)
+        self.read_upto = upto
+        self._views.clear()
+
     def add_codes(self, codes: Sequence[tuple[int, Codes]]) -> None:
         for serial, rows in codes:
             self.coded[rows.crystal] = rows
             self.codes_serial = serial
+
+    def before(self, episode: int, position: int) -> np.ndarray:
+        """Log positions of the steps of an episode, by its name's number, before one."""
+        columns = self.columns
+        return np.asarray(
+            columns.position[(columns.type == STEP) & (columns.episode == episode) & (columns.position < position)]
+        )
 
     def uncoded(self, joined: bool) -> list[Crystal]:
         """Units without codes of this memory's encoder. joined: a code stands for the units before it as well."""
@@ -230,6 +259,7 @@ class Index:
             crystals=self.crystals,
             live=live,
             bags={self.namespace: self._bags},
+            stated=cache(lambda: self.timeline.cut(position, episode)),
         )
 
     def _episode(self, name: int, as_of: int) -> Episode:

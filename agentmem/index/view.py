@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
+from agentmem.index.timeline import Stated, join_stated
 from agentmem.types import Crystal, Episode, Namespace
 
 
@@ -18,7 +20,7 @@ class View:
     episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at the
     start of the episode, 1 at its end; age: tokens logged since; unit: index into `crystals` of the unit that covers
     the step and exists as of then, -1 for none. bags: namespace -> crystal id -> its stems, filled by whoever ranks
-    crystals and dropped with the index.
+    crystals and dropped with the index. stated: the states of the steps, made when first asked for.
     """
 
     as_of: int
@@ -42,6 +44,7 @@ class View:
     crystals: Sequence[Crystal]
     live: np.ndarray
     bags: Mapping[Namespace, dict[str, Counter[str]]]
+    stated: Callable[[], Stated]
 
     def rows(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(index of each log position in this view, mask of those that are in it)."""
@@ -98,4 +101,11 @@ def join(views: Sequence[View]) -> View:
         crystals=[crystal for view in views for crystal in view.crystals],
         live=np.concatenate([view.live for view in views]),
         bags={namespace: bags for view in views for namespace, bags in view.bags.items()},
+        stated=cache(
+            lambda: join_stated(
+                [view.stated() for view in views],
+                [place[first : first + len(view.position)] for first, view in zip(starts, views, strict=False)],
+                shifted("episode", episodes),
+            )
+        ),
     )

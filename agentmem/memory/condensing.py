@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from agentmem.crystallize import CODED, Crystallizer, Sealed, chunks
+from agentmem.crystallize import Crystallizer, Sealed
 from agentmem.errors import NotFoundError
 from agentmem.index import Index, step_position
 from agentmem.memory.core import Core
+from agentmem.sources import CODED, chunks
 from agentmem.types import Batch, Codes, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace, Record
 
 Progress = Callable[[int, int], None]
@@ -72,7 +73,8 @@ def _batches(
             raise _Overtaken from None  # by an erasure
         crystals, retired, sealed = maker.drain()
         packed = zlib.compress(maker.state(), 6)
-        batch = Batch(crystals, retired, coding.of(sealed), core.code_id, positions[-1], packed)
+        codes, states = coding.of(sealed), maker.drain_states()
+        batch = Batch(crystals, retired, codes, core.code_id, positions[-1], packed, states)
         if not core.store.publish(namespace, batch, version):
             raise _Overtaken
         version = version._replace(watermark=positions[-1])

@@ -19,7 +19,9 @@ from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
-from agentmem.types import PASSAGE_BITS, Columns, CountTokens, Namespace, Record, Store
+from agentmem.sources import source_of
+from agentmem.states import Run, states
+from agentmem.types import PASSAGE_BITS, Columns, CountTokens, Namespace, Record, State, Store
 
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
 
@@ -52,21 +54,23 @@ class Core:
                 index = self._indexes[namespace] = Index(namespace, version.generation, self._names)
                 self._tail.clear()
             with suppress(NotFoundError):  # erased in between: the generation moved
-                self._extend(index)
+                self._extend(index, version.watermark)
             before, version = version, self.store.version(namespace)
             if version == before:
                 index.watermark = version.watermark
                 return index
 
-    def _extend(self, index: Index) -> None:
+    def _extend(self, index: Index, watermark: int) -> None:
         """Crystals are read before the log, which so has every step that they cover."""
         crystals = self.store.crystals(index.namespace, after=index.serial)
         retired = self.store.retirements(index.namespace, after=index.retired_serial)
+        states = self.store.states(index.namespace, after=index.states_serial)
         columns = self.store.columns(index.namespace, after=index.head)
         if len(columns.position):
             self._name(columns)
             index.extend(columns, self.store.read(columns.position[columns.type != STEP].tolist()))
         index.add_crystals(crystals, retired)
+        index.add_states(states, watermark)
         if self.code_id is not None:
             index.add_codes(self.store.codes(index.namespace, self.code_id, after=index.codes_serial))
 
@@ -100,6 +104,31 @@ class Core:
             self._indexes.pop(namespace, None)
         self._names.clear()
         self._names.update(self.store.names())
+
+    def read_ahead(self, namespace: Namespace) -> None:
+        """Read the states of the first TAIL records that are not crystallized yet. Hold `lock`."""
+        index = self.index(namespace)
+        position, upto = index.columns.position, index.watermark + TAIL
+        first, last = np.searchsorted(position, (index.read_upto, upto), "right").tolist()
+        if first == last:
+            return
+        rows = (np.flatnonzero(index.columns.type[first:last] == STEP) + first).tolist()
+        steps = zip(rows, self.store.read(position[rows].tolist()), strict=True)
+        found = [state for row, step in steps for state in self._states(index, row, step)]
+        index.read_ahead(found, int(position[last - 1]))
+
+    def _states(self, index: Index, row: int, step: Record) -> list[State]:
+        name = step.episode or ""
+        if name not in index.runs:
+            index.runs[name] = self._run(index, index.before(int(index.columns.episode[row]), step.position))
+        return states(step, source_of(step), index.runs[name])
+
+    def _run(self, index: Index, earlier: np.ndarray) -> Run:
+        """What an episode did before, as far as the states of its next step depend on it."""
+        if not len(earlier):
+            return Run()
+        (last,) = self.store.read([int(earlier[-1])])
+        return Run.after(last, index.timeline.of(set(earlier.tolist())))
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""

@@ -48,6 +48,8 @@ class _Seen(NamedTuple):
 
 def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> _Seen:
     with core.lock:
+        for namespace in namespaces:
+            core.read_ahead(namespace)
         position = position_of(core, namespaces, as_of)
         view = core.view(namespaces, position)
         match = core.match(cue, namespaces, view)

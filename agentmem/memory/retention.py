@@ -19,13 +19,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from agentmem.condense import Salience, select
-from agentmem.crystallize import source_of
 from agentmem.index import STEP, Index, step_position
 from agentmem.memory.core import Core
 from agentmem.recall import Weights
 from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.signals import weigh
 from agentmem.records import to_json
+from agentmem.sources import source_of
 from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Span, Stats
 from agentmem.words import STOPWORDS, stems, words
 

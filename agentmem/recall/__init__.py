@@ -19,6 +19,7 @@ from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.recall.stated import places
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Layer, Record
 
@@ -115,6 +116,7 @@ class _Steps:
         self.packer = packer
         self.least = np.minimum(view.tokens, view.length)  # tokens left at least, of a step that may have lost text
         self.score = weigh(signals, query.weights)
+        self.places = places(query.cue, view)
 
     def __iter__(self) -> Iterator[Candidate]:
         score = np.where(self.allowed, self.score, -np.inf)
@@ -159,6 +161,7 @@ class _Steps:
             story=frozenset((step_id(position),)),
             reasons=lambda: reasons(self.signals, self.query.weights, row),
             partner=self._partner_row(row),
+            place=int(self.places[row]) if self.places[row] not in (-1, row) else None,
         )
 
     def _head(self, at: str | None, episode: str) -> str:

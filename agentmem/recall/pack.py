@@ -18,6 +18,7 @@ from agentmem.types import CountTokens, Hit
 from agentmem.words import stems
 
 PAIRED = 80  # tokens up to which the other half of an action and its observation comes along
+PLACED = 4  # steps that bring along where they happened, where the cue asks for a place
 LONG = 0.7  # share of the budget over which a step gives its best passages only
 PASSAGE = 0.15  # share of the budget those passages may take
 BEST = 4  # candidates of which a part is tried where none fits whole
@@ -28,7 +29,10 @@ LEAST = 8  # tokens left with which nothing useful can be added
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """Something that may be recalled. size: its tokens as stored. story: ids that tell the same, so it is told once."""
+    """Something that may be recalled. size: its tokens as stored. story: ids that tell the same, so it is told once.
+
+    partner: row of the other half of an action and its observation; place: row of the step that says where it was.
+    """
 
     key: int
     position: int
@@ -44,6 +48,7 @@ class Candidate:
     sources: tuple[str, ...] = ()
     reasons: Callable[[], dict[str, float]] = dict
     partner: int | None = None
+    place: int | None = None
 
 
 @dataclass
@@ -60,6 +65,7 @@ class Packer:
     _heads: set[tuple[str, str]] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
 
     def fill(self, candidates: Iterator[Candidate], partner: Callable[[int], Candidate | None]) -> list[Line]:
@@ -74,10 +80,19 @@ class Packer:
                 break
             taken = self.add(candidate)
             misses = 0 if taken else misses + 1
-            other = partner(candidate.partner) if taken and candidate.partner is not None else None
-            if other is not None and self.count(line(other.label, other.text)) <= PAIRED:
-                self.add(other)
+            if taken:
+                self._add_along(candidate, partner)
         return self._settle() or self._cut(best)
+
+    def _add_along(self, candidate: Candidate, step: Callable[[int], Candidate | None]) -> None:
+        """What makes a step understood: its other half, if that is short, and for the best ones where it was."""
+        other = step(candidate.partner) if candidate.partner is not None else None
+        if other is not None and self.count(line(other.label, other.text)) <= PAIRED:
+            self.add(other)
+        where = step(candidate.place) if candidate.place is not None and self._placed < PLACED else None
+        self._placed += where is not None
+        if where is not None:
+            self.add(where)
 
     def add(self, candidate: Candidate) -> bool:
         """Add a candidate, whole or by its best passages; False if it does not fit or was told already."""

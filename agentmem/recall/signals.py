@@ -15,10 +15,13 @@ import numpy as np
 
 from agentmem.decay import log_decay
 from agentmem.index import View
+from agentmem.recall.asked import asks
+from agentmem.recall.stated import date_signal, state_signal
 from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
 ACTION, OBSERVATION, MESSAGE = KINDS.index("action"), KINDS.index("observation"), KINDS.index("message")
+_PEOPLE = ("user", "human", "customer")
 _LATE = re.compile(r"\b(last|latest|final|finally|end|ended|now|current|currently|most recent)\b", re.I)
 _EARLY = re.compile(r"\b(first|initial|initially|start|started|begin|began|originally)\b", re.I)
 _DOING = re.compile(
@@ -40,9 +43,10 @@ class Weights:
     lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
     episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the
     episode, its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the
-    cue names who said it. ends: the first or last step of an episode of deeds. late: the end of episodes, when the
-    cue asks for the last. length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see
-    agentmem.decay. pinned: a bonus.
+    cue names who said it. state: what it asks for came to hold there, see agentmem.recall.stated. date: it names
+    the day, or the month. end: the last step of an episode that it names, when it asks how that ended. ends: the
+    first or last step of an episode of deeds. late: the end of episodes, when the cue asks for the last. length:
+    per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a bonus.
     """
 
     lexical: float = 1.0
@@ -53,7 +57,10 @@ class Weights:
     name: float = 6.0
     kind: float = 1.5
     user: float = 1.0
-    speaker: float = 0.4
+    speaker: float = 2.0
+    state: float = 5.0
+    date: float = 2.0
+    end: float = 4.0
     ends: float = 1.0
     late: float = 2.0
     length: float = 0.8
@@ -117,26 +124,42 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
     encoder.
     """
     n = len(view.position)
-    lexical = zscore(bm25(list(match.counts.values()), view.length.astype(float)))
+    actors = np.flatnonzero(np.bincount(view.actor)).tolist()
+    named = _name_signal(cue, view)[view.episode] if n else np.zeros(0)
+    lexical = zscore(bm25(_telling(match, view, named, actors), view.length.astype(float)))
     dense = zscore(similarity) if similarity is not None else np.zeros(n)
     by_episode, best = _episode_signals(view, match)
-    actors = np.flatnonzero(np.bincount(view.actor)).tolist()
     return {
         "lexical": lexical,
         "dense": dense,
         "neighbours": sum(_shifted(s, at) for s in (lexical, dense) for at in (view.prev, view.next)),
         "episode": by_episode,
         "best_episode": best,
-        "name": _name_signal(cue, view)[view.episode] if n else np.zeros(0),
+        "name": named,
         "kind": _kind_signal(cue, view),
-        "user": _said_by(view, actors, lambda actor: actor.casefold() in ("user", "human", "customer")),
-        "speaker": _said_by(view, actors, _named_in(cue)),
+        "user": _said_by(view, actors, lambda actor: actor.casefold() in _PEOPLE),
+        "speaker": _said_by(view, actors, _named_in(cue)) * (view.kind == MESSAGE),
+        "state": state_signal(cue, view) * (named if named.any() else 1.0),
+        "date": date_signal(cue, view),
+        "end": (view.place == 1) * _deeds(view) * asks(cue, "end") * named,
         "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
         "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
         "length": -np.log(view.tokens + 6.0),
         "decay": log_decay(view.age, np.zeros(n), view.uses),
         "pinned": view.pinned.astype(float),
     }
+
+
+def _telling(match: Match, view: View, named: np.ndarray, actors: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The counts of the stems that tell a step from others: not those that name the episode, or who speaks.
+
+    Whoever says "Thanks, Ann!" is not Ann, and every step of a run that the cue names is of that run.
+    """
+    names = {stem for number in actors if number for stem in stems(view.actors[number])}
+    if named.any():
+        names.update(view.episode_terms[int(view.episode[int(named.argmax())])])
+    telling = [counts for term, counts in match.counts.items() if term not in names]
+    return telling or list(match.counts.values())
 
 
 def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Codes, Crystal, Layer, Namespace, Span
+from ..types import Codes, Crystal, Layer, Namespace, Span, State
 from .blocks import compress, decompress, shuffle, unshuffle
 
 LEVEL = 12
@@ -171,6 +171,23 @@ def pack_retired(serials: Sequence[int], retired: Sequence[tuple[str, int]]) -> 
 def unpack_retired(payload: bytes, what: str) -> list[tuple[int, tuple[str, int]]]:
     ids, serials, (positions,), _ = unpack_frame(payload, what)
     return list(zip(serials, zip(ids, np.cumsum(positions).tolist(), strict=True), strict=True))
+
+
+def pack_states(serials: Sequence[int], states: Sequence[State]) -> bytes:
+    keys, values = (list(dict.fromkeys(column)) for column in ([s[1:3] for s in states], [s.value for s in states]))
+    key, value = ({item: number for number, item in enumerate(items)} for items in (keys, values))
+    columns = [
+        _steps(state.position for state in states),
+        [key[state[1:3]] for state in states],
+        [value[state.value] for state in states],
+    ]
+    return pack_frame([keys, values], serials, columns)
+
+
+def unpack_states(payload: bytes, what: str) -> list[tuple[int, State]]:
+    (keys, values), serials, (positions, key, value), _ = unpack_frame(payload, what)
+    rows = zip(np.cumsum(positions).tolist(), key.tolist(), value.tolist(), strict=True)
+    return list(zip(serials, (State(at, keys[k][0], keys[k][1], values[v]) for at, k, v in rows), strict=True))
 
 
 def pack_codes(serials: Sequence[int], codes: Sequence[Codes]) -> bytes:

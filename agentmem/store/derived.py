@@ -18,16 +18,18 @@ from .crystals import (
     pack_codes,
     pack_crystals,
     pack_retired,
+    pack_states,
     span_positions,
     unpack_codes,
     unpack_crystals,
     unpack_retired,
+    unpack_states,
 )
 from .log import Log, namespace_id
 from .rows import namespace_json
 from .schema import Connection, count_up, counter, namespace_row, seal_namespace
 
-CRYSTALS, RETIRED, CODES = "crystals", "retired", "codes:"
+CRYSTALS, RETIRED, STATES, CODES = "crystals", "retired", "states", "codes:"
 JOIN = 512  # items up to which neighbouring batches are joined
 
 
@@ -100,6 +102,8 @@ class Derived:
         serials, values = [serial for serial, _ in items], [item for _, item in items]
         if kind == CRYSTALS:
             return pack_crystals(serials, values, self.log.texts(connection, span_positions(values)))
+        if kind == STATES:
+            return pack_states(serials, values)
         return pack_retired(serials, values) if kind == RETIRED else pack_codes(serials, values)
 
     def rows(self, connection: Connection, number: int, kind: str, after: int = 0) -> Iterator[BatchRow]:
@@ -121,6 +125,8 @@ class Derived:
                 return self.log.texts(connection, positions)
 
             return lambda row: unpack_crystals(row.payload, namespace, read, row.what)
+        if kind == STATES:
+            return lambda row: unpack_states(row.payload, row.what)
         if kind == RETIRED:
             return lambda row: unpack_retired(row.payload, row.what)
         return lambda row: unpack_codes(row.payload, row.what)
@@ -143,6 +149,7 @@ class Derived:
 
     def publish(self, connection: Connection, number: int, batch: Batch) -> None:
         kinds: list[tuple[str, Sequence[Any]]] = [(CRYSTALS, batch.crystals), (RETIRED, list(batch.retired.items()))]
+        kinds.append((STATES, batch.states))
         if batch.codes:
             if batch.encoder is None:
                 raise InvalidInputError("a batch has codes and no encoder; name the encoder they were made with")

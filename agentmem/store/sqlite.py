@@ -15,7 +15,7 @@ from ..errors import (
     SettingsError,
     StoreError,
 )
-from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, Version, Watermark
+from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, State, Version, Watermark
 from . import copies, derived, lexicon
 from .append import request
 from .chain import read_anchor
@@ -173,6 +173,10 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             items = self._made.items(connection, namespace, derived.RETIRED, after)
             return [(serial, *item) for serial, item in items]
+
+    def states(self, namespace: Namespace, after: int = 0) -> list[tuple[int, State]]:
+        with self._reading() as connection:
+            return list(self._made.items(connection, namespace, derived.STATES, after))
 
     def codes(self, namespace: Namespace, encoder: str, after: int = 0) -> list[tuple[int, Codes]]:
         with self._reading() as connection:

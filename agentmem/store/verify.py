@@ -17,7 +17,7 @@ from ..errors import DamagedError
 from ..types import Namespace
 from . import derived, lexicon
 from .chain import GENESIS, Mark
-from .derived import CRYSTALS, RETIRED, Derived
+from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .log import HOT, Log, head_mark
 from .opening import check_mark
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
@@ -237,6 +237,10 @@ class Verifier:
             for crystal in items:
                 if missing := [span.position for span in crystal.spans if span.position not in known]:
                     self.problems.append(f"{self.log.shown}: crystal {crystal.id} points to position {missing[0]}")
+            return
+        if kind == STATES:
+            lost = [state.position for state in items if state.position not in known]
+            self.problems += [f"{self.log.shown}: a state points to position {at}" for at in lost[:1]]
             return
         ids = {crystal.id for _, crystal in self.made.items(self.connection, namespace, CRYSTALS)}
         for item in items:

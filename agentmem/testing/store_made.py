@@ -9,7 +9,7 @@ import pytest
 
 from agentmem.errors import KeyConflictError, NotFoundError
 from agentmem.testing.records import A, B, batch, codes, crystal, step
-from agentmem.types import PASSAGE_BITS, Layer, Span, Store
+from agentmem.types import PASSAGE_BITS, Layer, Span, State, Store
 
 
 class MadeContract:
@@ -46,6 +46,22 @@ class MadeContract:
         assert not store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=before)
         assert [c.id for _, c in store.crystals(A)] == ["u1"]
         assert store.publish(A, batch([crystal("u2", [Span(1, 2, 3)], "b")]), expected=store.version(A))
+
+    def test_states_come_back_in_their_order_and_go_with_what_else_was_made(self, store: Store) -> None:
+        store.append([step(f"text {n}") for n in range(6)])
+        states = [State(n, form, f"key {n % 2}", "é" * n) for n in range(1, 7) for form in ("place", "deed")]
+        for first in (1, 4):
+            some = [state for state in states if first <= state.position < first + 3]
+            assert store.publish(A, batch([], first + 2, states=some), store.version(A))
+        found = store.states(A)
+        assert [state for _, state in found] == states
+        assert [state for _, state in store.states(A, after=found[4][0])] == states[5:]
+        store.archive(6)
+        assert store.states(A) == found
+        assert store.states(B) == []
+        assert store.verify()[0] == []
+        store.erase([6])
+        assert store.states(A) == []
 
     def test_what_was_made_before_an_erasure_is_not_published_after_it(self, store: Store) -> None:
         store.append([step("a secret"), step("b")])

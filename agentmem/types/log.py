@@ -66,12 +66,25 @@ class Codes:
     rows: np.ndarray
 
 
+class State(NamedTuple):
+    """That `key` has `value` from the step at a log position on. form: what kind of state, one of STATE_FORMS."""
+
+    position: int
+    form: str
+    key: str
+    value: str
+
+
+STATE_FORMS: tuple[str, ...] = ("place", "thing", "reading", "file", "outcome", "deed", "total", "date")
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """What one stretch of crystallizing adds, published in one transaction.
 
     crystals: new ones. retired: crystal id -> position that retires it. codes: of encoder `encoder` (its id and seed).
     watermark: every record up to this position has been read. state: what the crystallizer needs to go on from there.
+    states: those of the records read, by position.
     """
 
     crystals: Sequence[Crystal]
@@ -80,6 +93,7 @@ class Batch:
     encoder: str | None
     watermark: int
     state: bytes
+    states: Sequence[State] = ()
 
 
 class Watermark(NamedTuple):

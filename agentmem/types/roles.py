@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from agentmem.types.log import Batch, Codes, Columns, Head, Record, Version, Watermark
+from agentmem.types.log import Batch, Codes, Columns, Head, Record, State, Version, Watermark
 from agentmem.types.nouns import Crystal, Namespace, PlanningContext
 
 
@@ -97,6 +97,10 @@ class Store(Protocol):
 
     def retirements(self, namespace: Namespace, after: int = 0) -> list[tuple[int, str, int]]:
         """(serial, crystal id, position) of retirements, in the order published."""
+        ...
+
+    def states(self, namespace: Namespace, after: int = 0) -> list[tuple[int, State]]:
+        """(serial, state) in the order published, which is by position."""
         ...
 
     def codes(self, namespace: Namespace, encoder: str, after: int = 0) -> list[tuple[int, Codes]]: ...

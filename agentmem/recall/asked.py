@@ -1,0 +1,66 @@
+"""What a cue asks for beside its words: which states, first or last, which dates. Generic words of English only."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+_MONTHS = "january february march april may june july august september october november december".split()
+_MONTH = r"(?P<month>jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|"
+_MONTH += r"oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
+_DAY = r"(?P<day>\d{1,2})(?:st|nd|rd|th)?"
+_YEAR = r"(?P<year>(?:19|20)\d\d)"
+_DATES = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        rf"\b{_YEAR}-(?P<number>\d\d)(?:-(?P<day>\d\d))?\b",
+        rf"\b{_DAY} (?:of )?{_MONTH}\b,?(?: {_YEAR})?",
+        rf"\b{_MONTH} {_DAY}\b,?(?: {_YEAR})?",
+        rf"\b{_MONTH}\b,? {_YEAR}",
+        rf"\b(?:in|during|of|since|by|until|late|early|mid) {_MONTH}\b(?! \w+ing\b)",
+    )
+)
+_NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
+_ASKS = {
+    "place": r"where|(?:which|what) (?:place|room|location)s?",
+    "carried": r"carry(?:ing)?|carries|inventory|holding|possess\w*|have with",
+    "left": r"drop(?:ped)?|le(?:ft|aves?)|los[te]|put|gave|give[ns]?|hands?|sold|threw",
+    "got": r"got|gets?|took|taken?|pick(?:ed|s)? up|acquired?|obtain(?:ed)?|found",
+    "changed": r"chang\w+|edit\w*|writ\w+|wrote|creat\w+|updat\w+|modif\w+|made|delet\w+|book\w*|cancel\w*",
+    "last": r"last|latest|final(?:ly)?|now|current(?:ly)?|most recent(?:ly)?",
+    "first": r"first|initial(?:ly)?|originally",
+    "end": r"ends?|ended|finish(?:ed)?|results?|resulted|outcome|exit(?:ed)?|conclu\w+|final(?:ly)?|last",
+}
+_PATTERNS = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _ASKS.items()}
+
+
+class Date(NamedTuple):
+    """A day, a month, or either of any year: what is not said is 0."""
+
+    year: int
+    month: int
+    day: int
+
+
+def asks(cue: str, what: str) -> bool:
+    """Whether a cue has a word that asks for something: a kind of state, the first, the last, the end."""
+    return bool(_PATTERNS[what].search(cue))
+
+
+def numbers(cue: str) -> list[float]:
+    """The numbers in a cue, in order."""
+    return [float(found) for found in _NUMBER.findall(cue)]
+
+
+def dates(cue: str) -> Iterator[Date]:
+    """The dates and months in a cue."""
+    for pattern in _DATES:
+        for match in pattern.finditer(cue):
+            said = match.groupdict()
+            month = int(said["number"]) if said.get("number") else _month(said["month"])
+            yield Date(int(said.get("year") or 0), month, int(said.get("day") or 0))
+
+
+def _month(name: str) -> int:
+    return next(number for number, month in enumerate(_MONTHS, 1) if month.startswith(name[:3].casefold()))

@@ -1,0 +1,139 @@
+"""What the state table says to a cue: the steps at which a state that is asked for came to be.
+
+Knows the states of a view and what a cue asks for; no texts. A state counts for as much as its key is named by the cue,
+and as its value, or its being the first or the last of its key in the episode, is what is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from agentmem.index import Stated, View
+from agentmem.recall.asked import Date, asks, dates, numbers
+from agentmem.types import STATE_FORMS
+from agentmem.words import stems
+
+PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE = range(len(STATE_FORMS))
+_VALUES = {"carried": ("carried",), "changed": ("edited", "created", "written")}
+_GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
+
+
+def state_signal(cue: str, view: View) -> np.ndarray:
+    """Per step, 0..1: how much a state that the cue asks for came to be there."""
+    signal = np.zeros(len(view.position))
+    stated = view.stated()
+    if len(stated.row):
+        form, named = stated.form[stated.key], _named(cue, stated)[stated.key]
+        parts = (
+            _readings(cue, stated, form, named),
+            _things(cue, stated, form, named),
+            _files(cue, stated, form, named),
+        )
+        np.maximum.at(signal, stated.row, np.maximum.reduce(parts))
+    return signal
+
+
+def _readings(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Numbers: one that became what the cue says, best from what the cue says it was."""
+    reading = np.isin(form, (READING, OUTCOME, TOTAL)) & (named > 0.5)
+    said = np.array(numbers(cue))
+    now = stated.numbers[stated.value]
+    was = np.where(stated.before >= 0, now[stated.before], 0.0)
+    became = np.isin(now, said)
+    score = np.where(became & np.isin(was, said) & (was != now), 1.0, np.where(became, 0.4, 0.0))
+    if len(said) == 2:
+        score = np.maximum(score, 0.3 * (np.abs(now - was) == abs(said[0] - said[1])))
+    if asks(cue, "last"):
+        score = np.maximum(score, 0.8 * stated.last)
+    return np.asarray(reading * score)
+
+
+def _things(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Things: what is carried now; where one that the cue names was last left, or first taken."""
+    thing, carried = form == THING, _has(stated, "carried")
+    score = np.zeros(len(form))
+    if asks(cue, "carried"):
+        score = np.maximum(score, 1.0 * carried * stated.last)
+    meant = named >= 0.5
+    if asks(cue, "left"):
+        score = np.maximum(score, (meant & ~carried) * np.where(stated.last, 1.0, 0.4))
+    if asks(cue, "got"):
+        score = np.maximum(score, (meant & carried) * np.where(stated.before < 0, 1.0, 0.6))
+    return np.asarray(thing * score)
+
+
+def _files(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """Changes: deeds that change something, files that were changed, a file that the cue names first or last."""
+    changed = (form == FILE) & _has(stated, "changed")
+    meant = changed & (named > 0.99)
+    score = 0.5 * meant
+    if asks(cue, "changed"):
+        score = np.maximum(score, 0.7 * (changed | (form == DEED)))
+    if asks(cue, "last"):
+        score = np.maximum(score, 1.0 * meant * stated.last)
+    if asks(cue, "first"):
+        score = np.maximum(score, 1.0 * meant * (stated.before < 0))
+    return np.asarray(score)
+
+
+def _has(stated: Stated, what: str) -> np.ndarray:
+    """Which states have a value of this kind."""
+    return np.asarray(np.array([value in _VALUES[what] for value in stated.values], bool)[stated.value])
+
+
+def _named(cue: str, stated: Stated) -> np.ndarray:
+    """Per key, 0..1: the share of its stems that the cue has; the one that all keys of its form begin with aside."""
+    count = np.zeros(len(stated.form))
+    size = stated.words - np.isin(stated.form, list(_GENERIC))
+    for stem in dict.fromkeys(stems(cue)):
+        for first, with_stem in stated.with_stem:
+            found = np.array(with_stem.get(stem, ()), np.int64) + first
+            count[found[~_generic(stated.form[found], stem)]] += 1
+    return np.asarray(count / np.maximum(1, size))
+
+
+def _generic(form: np.ndarray, stem: str) -> np.ndarray:
+    return np.isin(form, [one for one, first in _GENERIC.items() if first == stem])
+
+
+def date_signal(cue: str, view: View) -> np.ndarray:
+    """Per step, 1 where its date is one that the cue names to the day, 0.6 where it is of a month that it names."""
+    asked, stated = list(dates(cue)), view.stated()
+    days = np.flatnonzero(stated.form[stated.key] == DATE) if asked and len(stated.row) else np.zeros(0, np.int64)
+    if not len(days):
+        return np.zeros(len(view.position))
+    worth = np.zeros(len(stated.row) + 1)
+    worth[days] = [max(_dated(stated.values[value], date) for date in asked) for value in stated.value[days].tolist()]
+    return np.asarray(worth[holding(view, stated, days)])
+
+
+def _dated(day: str, asked: Date) -> float:
+    parts = [int(part) if part.isdecimal() else 0 for part in day.split("-")]
+    fits = all(said in (0, is_) for said, is_ in zip(asked, parts, strict=False))
+    return (1.0 if asked.day else 0.6) * fits
+
+
+def places(cue: str, view: View) -> np.ndarray:
+    """Per step, the row from which on the place holds where it happened; -1 if unknown, or if no place is asked for."""
+    stated = view.stated()
+    if not len(stated.row) or not asks(cue, "place"):
+        return np.full(len(view.position), -1, np.int64)
+    place = stated.form[stated.key] == PLACE
+    moved = (stated.before < 0) | (stated.value != stated.value[stated.before])
+    at = holding(view, stated, np.flatnonzero(place & moved))
+    return np.where(at < 0, -1, stated.row[at])
+
+
+def holding(view: View, stated: Stated, among: Sequence[int] | np.ndarray) -> np.ndarray:
+    """Per step, which of these states came last in its episode up to it; -1 for none."""
+    n = len(view.position)
+    at = np.full(n, -1, np.int64)
+    at[stated.row[among]] = among
+    order = np.lexsort((np.arange(n), view.episode))
+    at, episode = at[order], view.episode[order]
+    latest = np.maximum.accumulate(np.where(at >= 0, np.arange(n), -1))
+    held = np.full(n, -1, np.int64)
+    held[order] = np.where(latest >= np.searchsorted(episode, episode), at[latest], -1)
+    return held
