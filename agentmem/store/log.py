@@ -162,6 +162,13 @@ class Log:
         sql = "SELECT logged_at FROM log INDEXED BY log_columns WHERE namespace=? AND position > ? ORDER BY position"
         return np.concatenate([*parts, [at for (at,) in connection.execute(sql, (namespace, after))]])
 
+    def tokens(self, connection: Connection, after: int) -> int:
+        """Tokens of all records after a position."""
+        parts = [self._block_rows(blob, first, None) for first, blob in _blocks_of(connection, None, after)]
+        hot = connection.execute("SELECT packed FROM log WHERE position > ?", (after,))
+        parts.append(np.frombuffer(b"".join([blob for (blob,) in hot]), PACKED))
+        return sum(int(rows["tokens"][rows["position"] > after].sum(dtype=np.int64)) for rows in parts)
+
     # ---- records
 
     def block(self, connection: Connection, row: BlockRow) -> Block:

@@ -55,6 +55,7 @@ def namespace_json(namespace: Namespace) -> str:
     return json.dumps(list(namespace), ensure_ascii=False, separators=(",", ":"))
 
 
+@lru_cache(4096)
 def namespace_of_json(text: str) -> Namespace:
     return tuple(json.loads(text))
 

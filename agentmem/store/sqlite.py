@@ -39,6 +39,7 @@ class SQLiteStore(OpenFile):
     """
 
     _memory_lexicon: MemoryLexicon | None = None
+    _counted = -1, 0, 0  # rechained, position up to which tokens were added up, their sum
 
     def _opened(self) -> None:
         if not self._indexed and self._terms is not None:
@@ -115,9 +116,20 @@ class SQLiteStore(OpenFile):
                 namespace_of_json(name) for (name,) in connection.execute("SELECT name FROM namespaces ORDER BY id")
             ]
 
-    def names(self) -> dict[int, str]:
+    def names(self, after: int = 0) -> dict[int, str]:
         with self._reading() as connection:
-            return dict(connection.execute("SELECT id, name FROM names ORDER BY id").fetchall())
+            return dict(connection.execute("SELECT id, name FROM names WHERE id > ? ORDER BY id", (after,)).fetchall())
+
+    def tokens(self) -> int:
+        with self._reading() as connection:
+            mark = head_mark(connection)
+            rechained, upto, total = self._counted
+            if rechained != mark.rechained:
+                upto = total = 0
+            if upto < mark.position:
+                total += self._log.tokens(connection, upto)
+                self._counted = mark.rechained, mark.position, total
+            return total
 
     def columns(self, namespace: Namespace | None, after: int = 0) -> Columns:
         with self._reading() as connection:

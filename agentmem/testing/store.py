@@ -128,6 +128,26 @@ class StoreContract(MadeContract):
             assert store.columns(A, after=1).position.tolist() == [3, 4]
             assert store.columns(None, after=1).position.tolist() == [2, 3, 4]
 
+    def test_names_after_an_id_are_those_that_are_new(self, store: Store) -> None:
+        store.append([step("a", episode="one", actor="x")])
+        known = store.names()
+        assert store.names(after=max(known)) == {}
+        store.append([step("b", episode="two", actor="x")])
+        assert list(store.names(after=max(known)).values()) == ["two"]
+
+    def test_tokens_of_all_namespaces_are_added_up(self, store: Store) -> None:
+        assert store.tokens() == 0
+        store.append([step("one two"), step("three", B), Record("end", A)])
+        for archived in (0, 1, 3):
+            store.archive(archived)
+            assert store.tokens() == 3
+        store.append([step("four five six seven")])
+        assert store.tokens() == 7
+        store.erase([2, 4])
+        assert store.tokens() == 2
+        store.append([step("eight")])
+        assert store.tokens() == 3
+
     def test_postings_are_sorted_rows_of_one_namespace_after_a_position(self, store: Store) -> None:
         store.append([step("red fox"), step("red hen", B), step("", terms=("fox", "é 3.14 it's", "red red"))])
         found = store.postings(A, ["red", "fox", "é", "3.14", "it's", "hen", "absent"])

@@ -67,8 +67,13 @@ class Store(Protocol):
 
     def namespaces(self) -> list[Namespace]: ...
 
-    def names(self) -> dict[int, str]:
-        """Name ids of Columns.episode and Columns.actor -> the name."""
+    def names(self, after: int = 0) -> dict[int, str]:
+        """Name ids of Columns.episode and Columns.actor, greater than `after`, -> the name. Later names have greater
+        ids, and an id is never given twice."""
+        ...
+
+    def tokens(self) -> int:
+        """Tokens of the records of all namespaces."""
         ...
 
     def columns(self, namespace: Namespace | None, after: int = 0) -> Columns:
