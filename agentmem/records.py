@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+import Stemmer
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
@@ -174,9 +176,16 @@ def index_terms(text: str, tokens: int) -> tuple[str, ...]:
     return tuple(" ".join(distinct_stems(text[start:end])) for start, end in passages(text))
 
 
-def terms_of(record: Record) -> tuple[str, ...]:
-    """The index terms of a stored record again."""
-    return index_terms(record.text, record.tokens) if record.type == "step" else ()
+class TermsOf:
+    """The index terms of a stored record again, and the version of what makes them, which a file notes."""
+
+    version = f"1 snowball {Stemmer.version()} unicode {unicodedata.unidata_version}"
+
+    def __call__(self, record: Record) -> tuple[str, ...]:
+        return index_terms(record.text, record.tokens) if record.type == "step" else ()
+
+
+terms_of = TermsOf()
 
 
 def digest(content: bytes) -> str:

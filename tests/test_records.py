@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agentmem import tokens
-from agentmem.records import index_terms, measured, record_of, step_of
+from agentmem.memory import Memory
+from agentmem.records import index_terms, measured, record_of, step_of, terms_of
 from agentmem.tokens import count
 from agentmem.types import Step
 
@@ -40,3 +42,8 @@ def test_a_step_made_quickly_is_what_pydantic_makes() -> None:
     assert step == made
     assert step.model_fields_set == made.model_fields_set == set(Step.model_fields)
     assert Step.model_validate_json(step.model_dump_json()) == step
+
+
+def test_a_file_notes_the_version_of_the_terms_it_is_indexed_by(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        assert memory._core.store.setting("terms") == terms_of.version

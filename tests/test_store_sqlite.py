@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -131,17 +132,38 @@ def test_erasing_removes_index_rows_whether_terms_are_known_or_not(path: str, kn
         assert store.verify()[0] == []
 
 
-def test_an_index_made_by_another_version_of_terms_is_only_counted(path: str) -> None:
-    def older(record: Record) -> tuple[str, ...]:
-        return tuple(text.replace("a", "b") for text in words(record))
+class Terms:
+    """Terms of a version: the words with a letter added."""
 
-    older.version = "1"  # type: ignore[attr-defined]
+    def __init__(self, version: str, letter: str) -> None:
+        self.version, self.letter = version, letter
+
+    def __call__(self, record: Record) -> tuple[str, ...]:
+        return tuple(" ".join(word + self.letter for word in text.split()) for text in words(record))
+
+
+@pytest.mark.parametrize("archived", [0, 3, 40])
+def test_an_index_made_by_another_version_of_terms_is_made_again(
+    path: str, archived: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    older, newer = Terms("1", "a"), Terms("2", "b")
     with open_store(path, terms=older) as store:
-        store.append([step("a cat", terms=older(step("a cat")))])
+        logged = [step(f"red {n}", key=str(n)) for n in range(40)]
+        store.append([replace(record, terms=older(record)) for record in logged])
+        store.archive(archived)
+        generation = store.version(A).generation
+    with open_store(path, read_only=True, terms=newer) as store:
+        assert "indexed by terms 1" in caplog.text
         assert store.verify()[0] == []
-    with open_store(path, terms=words) as store:
-        assert store.setting("terms") == "1"
-        assert store.verify()[0] == []
+    for _ in range(2):
+        with open_store(path, terms=newer) as store:
+            assert store.setting("terms") == "2"
+            found = store.postings(A, ["reda", "redb"])
+            assert found["redb"].tolist() == [n << PASSAGE_BITS for n in range(1, 41)]
+            assert "reda" not in found
+            assert [record.key for record in store.scan()] == [str(n) for n in range(40)]
+            assert store.version(A).generation == generation + 1
+            assert store.verify()[0] == []
 
 
 def test_a_large_log_is_small_without_a_stored_index(path: str) -> None:

@@ -43,6 +43,11 @@ def create(connection: Connection) -> None:
     connection.execute(DELETE, (0, "0x"))
 
 
+def clear(connection: Connection) -> None:
+    connection.execute("INSERT INTO lexicon(lexicon) VALUES('delete-all')")
+    connection.execute("DELETE FROM pending")
+
+
 def add(connection: Connection, records: Sequence[Terms]) -> None:
     """Index records, or, since FTS5 is quick only with many at a time, keep them pending until there are many."""
     if len(records) < PENDING:

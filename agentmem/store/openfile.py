@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -20,13 +21,14 @@ from .files import Files, os_errors
 from .group import Group, Request
 from .log import Log
 from .pool import Pool
-from .schema import Connection, sqlite_errors
+from .schema import Connection, sqlite_errors, stored_setting
 from .upkeep import Upkeep
 
 Terms = Callable[[Record], tuple[str, ...]]
 GATHER_SECONDS = 0.0001
 FLIGHTS = 2
 _REOPENING = threading.Lock()
+logger = logging.getLogger("agentmem")
 
 
 class OpenFile:
@@ -92,6 +94,22 @@ class OpenFile:
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
             gather = GATHER_SECONDS if self._writer.power else 0.0
             self._group = Group(self._write_group, self._writer.wait, FLIGHTS, gather)
+        self._check_index(stored.get("terms"))
+
+    def _check_index(self, indexed_by: str | None) -> None:
+        """Index again what another version of `terms` indexed: its words would not be found."""
+        version = getattr(self._terms, "version", None)
+        if not self._indexed or version is None or version == indexed_by:
+            return
+        if self._writer is None:
+            text = "%s was indexed by terms %s, not %s: words may not be found until it is opened for writing once"
+            logger.warning(text, self.path, indexed_by, version)
+            return
+        with self._writer.transaction(self._undone) as transaction:
+            if stored_setting(transaction.connection, "terms") != version:
+                logger.warning("%s was indexed by terms %s: it is indexed again", self.path, indexed_by)
+                self._upkeep.reindex(transaction, version)
+        self._writer.wait(transaction.ticket)
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""

@@ -257,6 +257,29 @@ class Upkeep:
                 rows = lexicon.rows_of(position, number, split_terms(self.terms(new[position].record)).passages)
                 connection.executemany(lexicon.INSERT, rows)
 
+    def reindex(self, transaction: Transaction, version: str) -> None:
+        """Index all of the log again, by the terms that are known now."""
+        connection = transaction.connection
+        lexicon.clear(connection)
+        everything = set(self.log.rows(connection, None, 0)["position"].tolist())
+        if everything:
+            numbers = self._numbers(connection)
+            self.sweep(transaction, everything, lambda entry: self._indexed_anew(connection, entry, numbers))
+        for (number,) in connection.execute("SELECT id FROM namespaces").fetchall():
+            derived.bump(connection, number)
+        sql = "INSERT INTO settings VALUES('terms', ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+        connection.execute(sql, (version,))
+        reseal(connection, "settings")
+
+    def _indexed_anew(
+        self, connection: Connection, entry: Entry, numbers: Callable[[Record], tuple[int, int, int]]
+    ) -> Entry:
+        assert self.terms is not None
+        passages, length, postings = split_terms(self.terms(entry.record))
+        rows = lexicon.rows_of(entry.record.position, numbers(entry.record)[0], passages)
+        connection.executemany(lexicon.INSERT, rows)
+        return Entry(entry.record, length, postings)
+
     def _move_blobs(self, connection: Connection, position: int, old: str, new: str) -> None:
         gone = [bytes.fromhex(name) for name in blob_names(old) - blob_names(new)]
         sql = "DELETE FROM blob_uses WHERE digest=? AND position=?"
