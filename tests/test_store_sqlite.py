@@ -13,6 +13,7 @@ import pytest
 
 from agentmem.errors import (
     InvalidInputError,
+    KeyConflictError,
     SettingsError,
     StoreError,
 )
@@ -164,6 +165,41 @@ def test_an_index_made_by_another_version_of_terms_is_made_again(
             assert [record.key for record in store.scan()] == [str(n) for n in range(40)]
             assert store.version(A).generation == generation + 1
             assert store.verify()[0] == []
+
+
+def test_keys_of_archived_records_have_no_table_without_a_stored_index_and_hold(path: str) -> None:
+    steps = [step(f"text {n}", key=f"{random.Random(n).getrandbits(128):032x}") for n in range(2000)]
+    with open_store(path, settings={"retain": "crystals"}, terms=words) as store:
+        store.append(steps)
+        store.rewrite({7: ("", "{}")})
+        tabled = store.sizes()["keys"]
+        store.archive(1990)
+        store.rewrite({8: ("", "{}")})
+        store.erase([9])
+        assert tabled > 60_000
+        assert store.sizes()["keys"] == 4096
+        assert store.verify()[0] == []
+    with open_store(path, terms=words) as store:
+        assert store.residue([f"text {8}".encode()]) == []
+        again = store.append([steps[n] for n in (0, 6, 7, 1500, 1999)])
+        assert [record.position for record in again] == [1, 7, 8, 1501, 2000]
+        assert [record.text for record in again] == ["text 0", "", "", "text 1500", "text 1999"]
+        for n in (0, 6, 7, 8, 1500):
+            with pytest.raises(KeyConflictError, match="erased" if n == 8 else "other content"):
+                store.append([replace(steps[n], text="other")])
+        with pytest.raises(KeyConflictError, match="erased"):
+            store.append([steps[8]])
+        assert store.keyed(A, str(steps[8].key)) is None
+        assert store.head().position == 2000
+
+
+def test_keys_archived_by_another_process_are_known(path: str) -> None:
+    with open_store(path, settings={"retain": "crystals"}, terms=words) as one, open_store(path, terms=words) as other:
+        for n in range(0, 40, 2):
+            logged = one.append([step(f"text {n}", key=f"k{n}"), step(f"text {n + 1}", key=f"k{n + 1}")])
+            one.archive(n + 1)
+            assert [other.append([step(f"text {n + m}", key=f"k{n + m}")])[0] for m in (0, 1)] == plain(logged)
+        assert other.head().position == 40
 
 
 def test_a_large_log_is_small_without_a_stored_index(path: str) -> None:

@@ -13,6 +13,7 @@ from . import lexicon
 from .chain import Mark, link
 from .commit import Transaction
 from .group import Request
+from .keys import Keys
 from .log import Log
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
@@ -88,8 +89,8 @@ class Lines:
 class Appender:
     """Writes requests into open transactions. `indexed` says whether the lexical index stands in the file."""
 
-    def __init__(self, log: Log, indexed: bool) -> None:
-        self.log, self.indexed = log, indexed
+    def __init__(self, log: Log, keys: Keys, indexed: bool) -> None:
+        self.log, self.keys, self.indexed = log, keys, indexed
         self.interner = Interner()
 
     def write(self, transaction: Transaction, requests: Sequence[Request]) -> None:
@@ -129,17 +130,19 @@ class Appender:
             raise _conflict(new, where)
 
     def _as_logged(self, connection: Connection, new: Prepared) -> Record | None:
-        row = connection.execute("SELECT position, content FROM keys WHERE digest=?", (new.key,)).fetchone()
-        if row is None:
+        record = new.record
+        assert record.key is not None
+        if (row := self.keys.find(connection, record.namespace, record.key)) is None:
             return None
-        record, (position, content) = new.record, row
+        position, content = row
         if position is None:
             raise KeyConflictError(
                 f"key {record.key!r} in namespace {record.namespace} was erased and cannot be logged again; use a new "
                 "key"
             )
         found = self.log.entries(connection, [position])[position].record
-        if (content or content_key(found)) != content_key(record):
+        logged = content or content_key(found)
+        if content_key(record)[: len(logged)] != logged:
             raise _conflict(record, f"at position {position}")
         return found
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -132,6 +132,11 @@ class Block:
     def _slice(self, section: int, place: int) -> str:
         at = section * len(self.rows) + place
         return self._raw[self._ends[at] : self._ends[at + 1]].decode()
+
+    def keyed(self) -> Iterator[tuple[int, str]]:
+        """(place, key) of the records that have one."""
+        for place in np.flatnonzero(self._keyed).tolist():
+            yield place, self._slice(0, place)
 
     def text(self, place: int) -> str:
         return self._slice(1, place)

@@ -19,6 +19,7 @@ from .commit import Transaction, Writer
 from .derived import Derived
 from .files import Files, os_errors
 from .group import Group, Request
+from .keys import Keys
 from .log import Log
 from .pool import Pool
 from .schema import Connection, sqlite_errors, stored_setting
@@ -86,9 +87,10 @@ class OpenFile:
             stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
         self._indexed = stored["retain"] == "keep"
         self._opened()
-        self._appender = Appender(self._log, self._indexed)
+        self._keys = Keys(self._log, stored=self._indexed)
+        self._appender = Appender(self._log, self._keys, self._indexed)
         packing = KEEP if self._indexed else CRYSTALS
-        self._upkeep = Upkeep(self._log, self._made, packing, self._indexed, self._terms)
+        self._upkeep = Upkeep(self._log, self._made, self._keys, packing, self._indexed, self._terms)
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)

@@ -23,7 +23,7 @@ from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
-from .rows import key_digest, namespace_of_json
+from .rows import namespace_of_json
 from .schema import counter, reseal, stored_setting, value
 from .verify import Verifier
 
@@ -97,8 +97,7 @@ class SQLiteStore(OpenFile):
 
     def keyed(self, namespace: Namespace, key: str) -> Record | None:
         with self._reading() as connection:
-            sql = "SELECT position FROM keys WHERE digest=?"
-            position = value(connection, sql, (key_digest(namespace, key),))
+            position, _ = self._keys.find(connection, namespace, key) or (None, None)
             return None if position is None else self._log.entries(connection, [position])[position].record
 
     def blob(self, digest: str) -> bytes:

@@ -18,9 +18,10 @@ from . import derived, lexicon
 from .blocks import Packing, block_digest, pack_columns, pack_data
 from .commit import Transaction
 from .derived import Derived
+from .keys import Keys
 from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
-from .rows import PACKED, Entry, blob_names, content_key, key_digest, pack, split_terms
-from .schema import Connection, count_up, reseal, seal, value
+from .rows import PACKED, Entry, blob_names, key_digest, pack, split_terms
+from .schema import Connection, count_up, reseal, value
 
 Terms = Callable[[Record], tuple[str, ...]]
 Edit = Callable[[Entry], Entry | None]
@@ -39,6 +40,7 @@ class Piece(NamedTuple):
     columns: bytes
     data: bytes
     namespaces: tuple[int, ...]
+    keys: tuple[bytes, ...]
 
 
 def packed_rows(entries: Sequence[Entry], numbers: Callable[[Record], tuple[int, int, int]]) -> np.ndarray:
@@ -48,8 +50,11 @@ def packed_rows(entries: Sequence[Entry], numbers: Callable[[Record], tuple[int,
 class Upkeep:
     """The slow verbs of one file."""
 
-    def __init__(self, log: Log, made: Derived, packing: Packing, indexed: bool, terms: Terms | None) -> None:
+    def __init__(
+        self, log: Log, made: Derived, keys: Keys, packing: Packing, indexed: bool, terms: Terms | None
+    ) -> None:
         self.log, self.made, self.packing, self.indexed, self.terms = log, made, packing, indexed, terms
+        self.keys = keys
 
     def _numbers(self, connection: Connection) -> Callable[[Record], tuple[int, int, int]]:
         """Namespace, episode and actor of a stored record as numbers."""
@@ -96,7 +101,8 @@ class Upkeep:
         level = self.packing.level
         columns, data = pack_columns(rows, level), pack_data(entries, level)
         namespaces = tuple(np.unique(rows["namespace"]).tolist())
-        return Piece(first, last, len(entries), rechained, before, chain, columns, data, namespaces)
+        keys = tuple(key_digest(e.record.namespace, e.record.key) for e in entries if e.record.key is not None)
+        return Piece(first, last, len(entries), rechained, before, chain, columns, data, namespaces, keys)
 
     def move(self, transaction: Transaction, piece: Piece) -> int:
         """Put a piece in the place of its rows; 0 if another process did so, or rewrote them, first."""
@@ -112,6 +118,7 @@ class Upkeep:
         connection.execute("DELETE FROM blocks WHERE first >= ?", (piece.first,))
         connection.execute("DELETE FROM log WHERE position <= ?", (piece.last,))
         self._put_block(connection, piece)
+        self.keys.archived(connection, piece.keys)
         return moved
 
     def _put_block(self, connection: Connection, piece: Piece) -> None:
@@ -217,7 +224,7 @@ class Upkeep:
         batches = [(n, c) for n, at in touched.items() for _, c in self.made.touching(connection, n, at)]
         new = {position: self._rewritten(entry, *texts[position]) for position, entry in found.items()}
         for position, entry in found.items():
-            self._keep_key(connection, entry.record)
+            self.keys.rewritten(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, new[position].record.body)
         self._reindex(connection, touched, found, new)
         self.sweep(transaction, set(found), lambda entry: new[entry.record.position])
@@ -232,12 +239,6 @@ class Upkeep:
             return Entry(record, entry.length, entry.postings)
         _, length, postings = split_terms(self.terms(record))
         return Entry(record, length, postings)
-
-    def _keep_key(self, connection: Connection, record: Record) -> None:
-        """A retry of what was logged must still be recognised when its text is gone."""
-        if record.key is not None:
-            sql = "UPDATE keys SET content=coalesce(content, ?) WHERE digest=?"
-            connection.execute(sql, (content_key(record), key_digest(record.namespace, record.key)))
 
     def _indexed_as(self, entry: Entry) -> Sequence[tuple[int, str]] | None:
         """The passages a record was indexed with, if they can be made again; [] if it was not."""
@@ -297,10 +298,7 @@ class Upkeep:
             return 0
         touched = self._touched(connection, found.values())
         for position, entry in found.items():
-            if entry.record.key is not None:
-                digest = key_digest(entry.record.namespace, entry.record.key)
-                sql = "UPDATE keys SET position=NULL, content=? WHERE digest=?"
-                connection.execute(sql, (seal(digest), digest))
+            self.keys.erased(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, "{}")
         for number, at in touched.items():
             if self.indexed:
