@@ -31,7 +31,7 @@ _END = r"(?=[.,;:!?\n(\[]|\s*\Z)"
 _PLACE = re.compile(
     r"\b(?:you(?: are|['’]re) (?:now )?(?:in|at|inside|on)|you enter|you arrive (?:at|in)|"
     r"you (?:move|walk|go|travel|return|climb|are taken) (?:in)?to|this (?:room|place|area|location) is(?: called)?|"
-    rf"(?:current )?(?:location|room)(?: is|:)) {_THING}{_END}",
+    rf"(?:current )?(?:location|room)(?: is(?: called)?|:)) {_THING}{_END}",
     re.I,
 )
 _TITLE = r"(?:The |An? )?[A-Z][\w'’\-]{0,30}(?: (?:[A-Z][\w'’\-]{0,30}|of|the|in|on|at|and|to|by|with|a)){0,5}"

@@ -61,7 +61,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
             return []
         return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
     signals = step_signals(query.cue, view, match, similarity)
-    if not _found(match, signals["name"], similarity, allowed):
+    if not _found(match, signals["name"] + signals["state"] + signals["date"], similarity, allowed):
         return []
     steps = _Steps(query, view, texts, signals, allowed, packer)
     return packer.fill(iter(steps), steps.partner)
@@ -77,7 +77,7 @@ def _allowed(query: Query, view: View) -> np.ndarray:
 
 
 def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
-    """Whether any allowed step shares a word, an episode name or a meaning with the cue."""
+    """Whether any allowed step shares a word, an episode's name, a state, a date or a meaning with the cue."""
     said = any(allowed[rows].any() for rows, _ in match.counts.values()) or bool(named[allowed].any())
     alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
     return said or alike

@@ -16,7 +16,7 @@ _DATES = tuple(
     for pattern in (
         rf"\b{_YEAR}-(?P<number>\d\d)(?:-(?P<day>\d\d))?\b",
         rf"\b{_DAY} (?:of )?{_MONTH}\b,?(?: {_YEAR})?",
-        rf"\b{_MONTH} {_DAY}\b,?(?: {_YEAR})?",
+        rf"\b{_MONTH} {_DAY}\b(?!\d),?(?: {_YEAR})?",
         rf"\b{_MONTH}\b,? {_YEAR}",
         rf"\b(?:in|during|of|since|by|until|late|early|mid) {_MONTH}\b(?! \w+ing\b)",
     )
@@ -60,6 +60,7 @@ def dates(cue: str) -> Iterator[Date]:
             said = match.groupdict()
             month = int(said["number"]) if said.get("number") else _month(said["month"])
             yield Date(int(said.get("year") or 0), month, int(said.get("day") or 0))
+        cue = pattern.sub("", cue)
 
 
 def _month(name: str) -> int:

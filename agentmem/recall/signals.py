@@ -17,11 +17,13 @@ from agentmem.decay import log_decay
 from agentmem.index import View
 from agentmem.recall.asked import asks
 from agentmem.recall.stated import date_signal, state_signal
+from agentmem.salience import AGENTS
 from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
 ACTION, OBSERVATION, MESSAGE = KINDS.index("action"), KINDS.index("observation"), KINDS.index("message")
-_PEOPLE = ("user", "human", "customer")
+_USERS = ("user", "human", "customer")
+ROLES = frozenset((*_USERS, *AGENTS, "tool", "environment", "shell", "terminal", "browser"))
 _LATE = re.compile(r"\b(last|latest|final|finally|end|ended|now|current|currently|most recent)\b", re.I)
 _EARLY = re.compile(r"\b(first|initial|initially|start|started|begin|began|originally)\b", re.I)
 _DOING = re.compile(
@@ -126,7 +128,8 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
     n = len(view.position)
     actors = np.flatnonzero(np.bincount(view.actor)).tolist()
     named = _name_signal(cue, view)[view.episode] if n else np.zeros(0)
-    lexical = zscore(bm25(_telling(match, view, named, actors), view.length.astype(float)))
+    people = [number for number in actors if view.actors.get(number, "").casefold() not in ROLES]
+    lexical = zscore(bm25(_telling(match, view, named, people), view.length.astype(float)))
     dense = zscore(similarity) if similarity is not None else np.zeros(n)
     by_episode, best = _episode_signals(view, match)
     return {
@@ -137,8 +140,8 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "best_episode": best,
         "name": named,
         "kind": _kind_signal(cue, view),
-        "user": _said_by(view, actors, lambda actor: actor.casefold() in _PEOPLE),
-        "speaker": _said_by(view, actors, _named_in(cue)) * (view.kind == MESSAGE),
+        "user": _said_by(view, actors, lambda actor: actor.casefold() in _USERS),
+        "speaker": _said_by(view, people, _named_in(cue)),
         "state": state_signal(cue, view) * (named if named.any() else 1.0),
         "date": date_signal(cue, view),
         "end": (view.place == 1) * _deeds(view) * asks(cue, "end") * named,
@@ -150,12 +153,12 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
     }
 
 
-def _telling(match: Match, view: View, named: np.ndarray, actors: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _telling(match: Match, view: View, named: np.ndarray, people: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
     """The counts of the stems that tell a step from others: not those that name the episode, or who speaks.
 
     Whoever says "Thanks, Ann!" is not Ann, and every step of a run that the cue names is of that run.
     """
-    names = {stem for number in actors if number for stem in stems(view.actors[number])}
+    names = {stem for number in people if number for stem in stems(view.actors[number])}
     if named.any():
         names.update(view.episode_terms[int(view.episode[int(named.argmax())])])
     telling = [counts for term, counts in match.counts.items() if term not in names]

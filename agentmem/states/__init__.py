@@ -21,7 +21,8 @@ from agentmem.types import Record, State
 __all__ = ["Run", "states"]
 
 DEED = 200  # characters of an action by which its observation is understood
-_CLAIMED = {"place": "place", "thing": "thing", "reading": "reading", "file": "file", "outcome": "outcome"}
+_CLAIMED = ("place", "thing", "reading", "file", "outcome")
+_VAGUE = ("carrying it", "carrying them", "carrying all", "carrying that", "carrying this")
 
 
 @dataclass
@@ -69,7 +70,7 @@ def _named(state: State) -> dict[tuple[str, str], State]:
 
 def _claimed(source: Source, deed: str) -> Iterable[State]:
     for claim in claims(source, after=deed):
-        if claim.form in _CLAIMED:
+        if claim.form in _CLAIMED and claim.key not in _VAGUE:
             yield State(source.position, claim.form, claim.key, claim.value.casefold())
 
 
