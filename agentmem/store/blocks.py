@@ -18,7 +18,8 @@ import zstandard
 
 from ..errors import DamagedError
 from ..types import KINDS, RECORD_TYPES, Namespace, Record
-from .rows import PACKED, Entry
+from .chain import fields_hash
+from .rows import KIND_BYTES, PACKED, TYPE_BYTES, Entry
 
 CACHE_BYTES = 32 << 20
 
@@ -157,6 +158,19 @@ class Block:
             position=int(row["position"]),
         )
         return Entry(record, int(row["length"]), int(row["postings"]))
+
+    def contents(
+        self, namespace: Callable[[int], bytes], name: Callable[[int], bytes | None]
+    ) -> Iterator[tuple[int, Any]]:
+        """(position, content hash) of the records, without making them."""
+        raw, ends, count = self._raw, self._ends.tolist(), len(self.rows)
+        keyed, times = self._keyed.tolist(), self.times.tolist()
+        for place, row in enumerate(self.rows.tolist()):
+            position, space, episode, actor, tokens, length, postings, type_, kind = row
+            key, text, body = (raw[ends[at] : ends[at + 1]] for at in range(place, place + 3 * count, count))
+            names = TYPE_BYTES[type_], name(episode), KIND_BYTES[kind], name(actor)
+            fields = (*names, key if keyed[place] else None, text, body)
+            yield position, fields_hash(namespace(space), fields, tokens, length, postings, times[place])
 
     def contains(self, needle: bytes) -> bool:
         return needle in self._raw

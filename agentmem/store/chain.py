@@ -12,6 +12,7 @@ import hashlib
 import os
 import struct
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,10 +27,17 @@ _SIZES = struct.Struct("<8i")
 def content_hash(record: Record, namespace: bytes, length: int, postings: int) -> Any:
     """A sha256 object over every column but the position. Raises UnicodeEncodeError for a lone surrogate."""
     fields = (record.type, record.episode, record.kind, record.actor, record.key, record.text, record.body)
-    raw = [b"" if field is None else field.encode() for field in fields]
-    sizes = [-1 if field is None else len(data) for field, data in zip(fields, raw, strict=True)]
-    numbers = _NUMBERS.pack(record.tokens, length, postings, record.logged_at)
-    return hashlib.sha256(b"".join((_SIZES.pack(len(namespace), *sizes), numbers, namespace, *raw)))
+    raw = [None if field is None else field.encode() for field in fields]
+    return fields_hash(namespace, raw, record.tokens, length, postings, record.logged_at)
+
+
+def fields_hash(
+    namespace: bytes, raw: Sequence[bytes | None], tokens: int, length: int, postings: int, logged_at: float
+) -> Any:
+    """The same over a record's type, episode, kind, actor, key, text and body as bytes."""
+    sizes = [-1 if data is None else len(data) for data in raw]
+    numbers = _NUMBERS.pack(tokens, length, postings, logged_at)
+    return hashlib.sha256(b"".join((_SIZES.pack(len(namespace), *sizes), numbers, namespace, *filter(None, raw))))
 
 
 def link(previous: bytes, content: Any, position: int) -> bytes:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import itertools
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +16,8 @@ import numpy as np
 from ..errors import DamagedError
 from ..types import KINDS, RECORD_TYPES, Namespace, Record
 from .blocks import Block, BlockCache, block_digest, unpack_columns
-from .chain import GENESIS, Mark, content_hash, link
-from .rows import MAX_COUNT, PACK, PACKED, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
+from .chain import GENESIS, Mark, content_hash, fields_hash, link
+from .rows import KIND_BYTES, MAX_COUNT, PACK, PACKED, TYPE_BYTES, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
 from .schema import Connection, value
 
 NEAR = 16  # positions closer than this are read in one sweep
@@ -214,6 +215,39 @@ class Log:
     def next_chain(self, chain: bytes, entry: Entry) -> bytes:
         name = namespace_json(entry.record.namespace).encode()
         return link(chain, content_hash(entry.record, name, entry.length, entry.postings), entry.record.position)
+
+    def chained_anew(self, connection: Connection, row: BlockRow, chain: bytes) -> bytes:
+        """The chain hash at the end of a block that follows `chain`."""
+        names = self._encoded(connection)
+        for position, content in self.block(connection, row).contents(*names):
+            chain = link(chain, content, position)
+        return chain
+
+    def hot_content(self, connection: Connection) -> Callable[[Sequence[Any]], Any]:
+        """HOT row -> its content hash, without making the record."""
+        namespace, name = self._encoded(connection)
+
+        def content(row: Sequence[Any]) -> Any:
+            _, space, episode, actor, tokens, length, postings, type_, kind = PACK.unpack(row[1])
+            names = TYPE_BYTES[type_], name(episode), KIND_BYTES[kind], name(actor)
+            texts = [None if text is None else text.encode() for text in row[4:]]
+            return fields_hash(namespace(space), (*names, *texts), tokens, length, postings, row[2])
+
+        return content
+
+    def _encoded(self, connection: Connection) -> tuple[Callable[[int], bytes], Callable[[int], bytes | None]]:
+        """Number -> namespace, and number -> name, as they are hashed."""
+
+        @cache
+        def namespace(number: int) -> bytes:
+            return namespace_json(self.namespace(connection, number)).encode()
+
+        @cache
+        def name(number: int) -> bytes | None:
+            found = self.name(connection, number)
+            return None if found is None else found.encode()
+
+        return namespace, name
 
     def hot_entry(self, connection: Connection, row: Sequence[Any]) -> Entry:
         position, packed, logged_at, _, key, text, body = row

@@ -39,6 +39,8 @@ PACKED = np.dtype(
 )
 PACK = struct.Struct("<qIIIIIIBb")
 TYPE_NUMBER = {name: number for number, name in enumerate(RECORD_TYPES)}
+TYPE_BYTES = [name.encode() for name in RECORD_TYPES]
+KIND_BYTES: list[bytes | None] = [*(name.encode() for name in KINDS), None]  # by number, -1 for none
 KIND_NUMBER: dict[str | None, int] = {name: number for number, name in enumerate(KINDS)} | {None: -1}
 
 

@@ -16,6 +16,7 @@ from ..errors import DamagedError, NotFoundError
 from ..types import Record
 from . import derived, lexicon
 from .blocks import Packing, block_digest, pack_columns, pack_data
+from .chain import link
 from .commit import Transaction
 from .derived import Derived
 from .keys import Keys
@@ -149,20 +150,26 @@ class Upkeep:
         chain: bytes | None = None
         for row in self.log.block_rows(connection, first - 1):
             before = row.before if chain is None else chain
-            old = list(self.log.block_entries(connection, row))
-            new = [e for e in (edit(e) if e.record.position in changed else e for e in old) if e is not None]
-            chain = before
-            for entry in new:
-                chain = self.log.next_chain(chain, entry)
-            if not new:
-                connection.execute("DELETE FROM blocks WHERE first=?", (row.first,))
-                connection.execute("DELETE FROM block_namespaces WHERE block=?", (row.first,))
-            elif any(entry.record.position in changed for entry in old):
-                piece = self._piece(connection, new, 0, before, chain)
-                self._put_block(connection, piece._replace(first=row.first, last=row.last))
-            else:
+            block = self.log.block(connection, row)
+            if changed.isdisjoint(block.index):
+                chain = self.log.chained_anew(connection, row, before)
                 self._rechain_block(connection, row, before, chain)
+            else:
+                chain = self._sweep_block(connection, row, before, changed, edit)
         return chain_before(connection, first) if chain is None else chain
+
+    def _sweep_block(self, connection: Connection, row: BlockRow, chain: bytes, changed: set[int], edit: Edit) -> bytes:
+        old, before = self.log.block_entries(connection, row), chain
+        new = [e for e in (edit(e) if e.record.position in changed else e for e in old) if e is not None]
+        for entry in new:
+            chain = self.log.next_chain(chain, entry)
+        if new:
+            piece = self._piece(connection, new, 0, before, chain)
+            self._put_block(connection, piece._replace(first=row.first, last=row.last))
+        else:
+            connection.execute("DELETE FROM blocks WHERE first=?", (row.first,))
+            connection.execute("DELETE FROM block_namespaces WHERE block=?", (row.first,))
+        return chain
 
     def _rechain_block(self, connection: Connection, row: BlockRow, before: bytes, chain: bytes) -> None:
         columns, data = connection.execute("SELECT columns, data FROM blocks WHERE first=?", (row.first,)).fetchone()
@@ -179,18 +186,20 @@ class Upkeep:
         edit: Edit,
         numbers: Callable[[Record], tuple[int, int, int]],
     ) -> bytes:
+        content = self.log.hot_content(connection)
         while rows := connection.execute(f"{HOT} LIMIT {SWEEP}", (first, 1 << 62)).fetchall():
             updates, hashes = [], []
             for row in rows:
-                entry: Entry | None = self.log.hot_entry(connection, row)
                 if row[0] in changed:
-                    entry = edit(entry)  # type: ignore[arg-type]
+                    entry = edit(self.log.hot_entry(connection, row))
                     if entry is None:
                         connection.execute("DELETE FROM log WHERE position=?", (row[0],))
                         continue
                     packed = pack(entry, *numbers(entry.record))
                     updates.append((packed, entry.record.text, entry.record.body, row[0]))
-                chain = self.log.next_chain(chain, entry)  # type: ignore[arg-type]
+                    chain = self.log.next_chain(chain, entry)
+                else:
+                    chain = link(chain, content(row), row[0])
                 hashes.append((chain, row[0]))
             connection.executemany("UPDATE log SET packed=?, text=?, body=? WHERE position=?", updates)
             connection.executemany("UPDATE log SET chain=? WHERE position=?", hashes)
