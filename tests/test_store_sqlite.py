@@ -167,6 +167,19 @@ def test_an_index_made_by_another_version_of_terms_is_made_again(
             assert store.verify()[0] == []
 
 
+@pytest.mark.parametrize("count", [1, 40])
+def test_residue_is_found_in_the_index_and_across_the_pages_of_a_long_row(path: str, count: int) -> None:
+    texts = [f"{'x' * 50 * n} Canary{n}0123456789abcdefs " * 30 for n in range(count)]
+    with open_store(path) as store:
+        canaries = [f"canary{n}0123456789abcdef" for n in range(count)]
+        store.append([step(text, terms=(f"canary {canary}",)) for text, canary in zip(texts, canaries, strict=True)])
+        for text, canary in zip(texts, canaries, strict=True):
+            assert [place for place in store.residue([f"{canary}s".encode()]) if canary in place]
+            assert store.residue([text[:-1].encode()])
+        store.erase(list(range(1, count + 1)))
+        assert store.residue([f"{canary}s".encode() for canary in canaries]) == []
+
+
 def test_keys_of_archived_records_have_no_table_without_a_stored_index_and_hold(path: str) -> None:
     steps = [step(f"text {n}", key=f"{random.Random(n).getrandbits(128):032x}") for n in range(2000)]
     with open_store(path, settings={"retain": "crystals"}, terms=words) as store:

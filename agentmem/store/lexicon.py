@@ -25,6 +25,7 @@ FIND = "SELECT group_concat(rowid) FROM lexicon WHERE lexicon MATCH ? AND rowid 
 CREATE_PENDING = "CREATE TABLE pending(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, terms TEXT NOT NULL)"
 PENDING = 16
 TRIED = 1000
+LONG_WORD, ENDING, LONGEST = 16, 4, 60  # of words as terms: what a stemmer may change, and how long a term may be
 _WORD = 1 << 64
 _NONE = np.empty(0, np.int64)
 Terms = tuple[int, int, Sequence[tuple[int, str]]]  # position, number of the namespace, cleaned passages
@@ -156,6 +157,21 @@ def _sweep(connection: Connection, namespace: int, positions: set[int]) -> list[
         if row >> PASSAGE_BITS in positions:
             found.setdefault(row, []).append(term)
     return list(found.items())
+
+
+def terms_like(connection: Connection, words: Iterable[str]) -> set[str]:
+    """Indexed terms, of any namespace, that long single words may have become. The table keeps terms as differences."""
+    folded = [word.casefold() for word in words]
+    begins = {word[:-ENDING][:LONGEST] for word in folded if len(word) >= LONG_WORD and word.isalnum()}
+    if not begins:
+        return set()
+    found = {term for _, _, passages in pending(connection) for _, text in passages for term in text.split(" ")}
+    _vocabulary(connection, "row")
+    sql = "SELECT term FROM temp.lexicon_row WHERE term >= ?1 AND term < ?1 || char(1114111)"
+    for (number,) in connection.execute("SELECT id FROM namespaces").fetchall():
+        for begin in begins:
+            found |= {term.partition("x")[2] for (term,) in connection.execute(sql, (f"{number}x{begin}",))}
+    return {term for term in found if term.startswith(tuple(begins))}
 
 
 def count(connection: Connection, namespace: int) -> int:

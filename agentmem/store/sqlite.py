@@ -23,6 +23,7 @@ from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
+from .residue import residue
 from .rows import namespace_of_json
 from .schema import counter, reseal, stored_setting, value
 from .verify import Verifier
@@ -254,7 +255,7 @@ class SQLiteStore(OpenFile):
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
         with self._reading() as connection:
-            return copies.residue(self._files, self._log, connection, needles)
+            return residue(self._files, self._log, connection, needles, self._indexed)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:

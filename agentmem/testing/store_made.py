@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -196,3 +198,21 @@ class MadeContract:
         store.archive(1)
         assert store.residue([b"needle in"])
         assert store.residue([b"not there at all"]) == []
+
+    @pytest.mark.parametrize("archived", [0, 9])
+    def test_residue_looks_everywhere(self, store: Store, archived: int) -> None:
+        marks = {name: f"{name} {random.Random(name).getrandbits(96):024x}" for name in "abcdefghi"}
+        digest = sha256(marks["i"].encode() * 1000).hexdigest()
+        body = json.dumps({"data": f'"{marks["b"]}"\n', "blobs": {"frame": digest}}, ensure_ascii=False)
+        long = "x" * 3000 + f"{marks['a']} " * 200
+        record = step(long, body=body, key=marks["c"], actor=marks["d"], episode=marks["e"], terms=("a",))
+        store.append([record], blobs={digest: marks["i"].encode() * 1000})
+        made = crystal("u", [Span(1, 0, 3)], marks["f"], key=marks["g"])
+        store.publish(A, batch([made], 1, state=marks["h"].encode()), expected=store.version(A))
+        store.archive(archived)
+        for name, mark in marks.items():
+            assert store.residue([mark.encode()]), name
+        assert store.residue([f'"{marks["b"]}"\n'.encode()])
+        store.erase([1])
+        for name, mark in marks.items():
+            assert store.residue([mark.encode()]) == [], name
