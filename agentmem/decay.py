@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from agentmem.errors import InvalidInputError
 
-TAU = 10_000.0
+TAU = 5_000.0
 LAMBDA = 0.5
 
 
@@ -23,8 +23,9 @@ def decay(
 ) -> NDArray[np.float64]:
     """What is left of a memory's salience, in (0, 1]: 1 when new, half after 3 tau by default.
 
-    age: tokens logged since. salience, uses: both slow the fading, tau * (1 + salience) * (1 + uses). All >= 0 and
-    broadcast against each other; the result has their common shape. Raises InvalidInputError for negative or NaN input.
+    age: tokens logged since. salience (1 is usual), uses: both slow the fading, tau * (1 + salience) * (1 + uses).
+    All >= 0 and broadcast against each other; the result has their common shape. Raises InvalidInputError for
+    negative or NaN input.
     """
     return np.exp(log_decay(age, salience, uses, tau, exponent))
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from lawful import Shared, asked, crystallized, few, records, shown, told_by, without_version
 from strategies import CUES, all_crystals, blocks, expand, logs, long_log, opened, texts
 
-from agentmem import EncoderError
+from agentmem import EncoderError, Memory
 from agentmem.decay import log_decay
 from agentmem.recall import Weights
 from agentmem.testing import HashEncoder
@@ -167,6 +167,11 @@ class TestRecalledTextIsNotLearnedAgain:
                     assert all(end <= first or last <= start for first, last in recalled.get(at, ()))
 
 
+def salience(memory: Memory, step: str) -> float:
+    """Of the unit that condenses a step; 1 where none does yet."""
+    return next((unit.salience for unit in memory.crystals(["unit"]) if step in unit.sources), 1.0)
+
+
 class TestDecayLowersAndNeverDeletes:
     @few(8)
     @example(LONG, CUES[0])
@@ -178,7 +183,7 @@ class TestDecayLowersAndNeverDeletes:
             context = memory.recall(cue, 600)
             for hit in context.hits:
                 assert hit.age == since[hit.id]
-                expected = Weights().decay * float(log_decay(hit.age))
+                expected = Weights().decay * float(log_decay(hit.age, salience(memory, hit.id)))
                 assert hit.reasons.get("decay", 0.0) == pytest.approx(expected, abs=1e-3)
             assert context.ages.tolist() == [hit.age for hit in context.hits]
 

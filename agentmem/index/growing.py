@@ -21,6 +21,7 @@ from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, R
 from agentmem.words import stems
 
 LAYERS = tuple(Layer)
+SIXTEENTHS = 16
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -50,7 +51,7 @@ class Index:
         self.head = self.watermark = self.serial = self.retired_serial = self.codes_serial = 0
         self._log = Grown(len(Columns._fields))
         self._unit = Grown(1)  # per record of the log, the number of the unit that covers it, -1 for none
-        self._sealed = Grown(4)  # per crystal: born, retired, layer, tokens
+        self._sealed = Grown(5)  # per crystal: born, retired, layer, tokens, salience in sixteenths
         self.episodes: dict[str, Episode] = {}
         self._episode_terms: dict[str, list[str]] = {}
         self._goal_terms: dict[str, list[str]] = {}
@@ -130,9 +131,9 @@ class Index:
     def _add(self, crystal: Crystal) -> None:
         number = self.by_id[crystal.id] = len(self.crystals)
         self.crystals.append(crystal)
-        self._sealed.extend(
-            [np.array([n]) for n in (crystal.born, _NEVER, LAYERS.index(crystal.layer), crystal.tokens)]
-        )
+        salience = round(crystal.salience * SIXTEENTHS)
+        columns = (crystal.born, _NEVER, LAYERS.index(crystal.layer), crystal.tokens, salience)
+        self._sealed.extend([np.array([value]) for value in columns])
         if crystal.layer is Layer.UNIT:
             self.units.append(crystal)
             self._unit.rows[0][_find(self._log.rows[0], _positions(crystal))] = number
@@ -188,12 +189,12 @@ class Index:
 
     def live(self, as_of: int) -> np.ndarray:
         """Which crystals exist as of a log position, bool [crystals]."""
-        born, retired, _, _ = self._sealed.rows
+        born, retired = self._sealed.rows[:2]
         return np.asarray((born <= as_of) & (as_of < retired))
 
     def tokens(self, layer: Layer) -> np.ndarray:
         """Tokens of each crystal of a layer that exists at the end of the log."""
-        _, _, layers, tokens = self._sealed.rows
+        layers, tokens = self._sealed.rows[2:4]
         return np.asarray(tokens[self.live(self.head) & (layers == LAYERS.index(layer))])
 
     def view(self, as_of: int) -> View:
@@ -237,6 +238,7 @@ class Index:
         prev, after, place = _neighbours(episode)
         live = self._shown(self.live(as_of), position)
         unit = self._unit.rows[0][keep]
+        unit = np.where(np.append(live, False)[unit], unit, -1)
         return View(
             as_of=as_of,
             position=position,
@@ -251,7 +253,8 @@ class Index:
             age=age[keep],
             uses=_count(self._uses, as_of, position),
             pinned=_count(self._pins, as_of, position) > 0,
-            unit=np.where(np.append(live, False)[unit], unit, -1),
+            unit=unit,
+            salience=np.append(self._sealed.rows[4] / SIXTEENTHS, 1.0)[unit],
             episodes=episodes,
             episode_terms=[self._episode_terms.get(e.id, []) for e in episodes],
             goal_terms=[self._goal_terms.get(e.id, []) for e in episodes],

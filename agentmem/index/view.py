@@ -17,10 +17,11 @@ from agentmem.types import Crystal, Episode, Namespace
 class View:
     """The steps of a namespace as of one log position, hidden ones left out: arrays [n] in log order.
 
-    episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at the
-    start of the episode, 1 at its end; age: tokens logged since; unit: index into `crystals` of the unit that covers
-    the step and exists as of then, -1 for none. bags: namespace -> crystal id -> its stems, filled by whoever ranks
-    crystals and dropped with the index. stated: the states of the steps, made when first asked for.
+    episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at
+    the start of the episode, 1 at its end; age: tokens logged since; unit: index into `crystals` of the unit that
+    covers the step and exists as of then, -1 for none; salience: of that unit, 1 without one. bags: namespace ->
+    crystal id -> its stems, filled by whoever ranks crystals and dropped with the index. stated: the states of the
+    steps, made when first asked for.
     """
 
     as_of: int
@@ -37,6 +38,7 @@ class View:
     uses: np.ndarray
     pinned: np.ndarray
     unit: np.ndarray
+    salience: np.ndarray
     episodes: Sequence[Episode]
     episode_terms: Sequence[Sequence[str]]
     goal_terms: Sequence[Sequence[str]]
@@ -86,7 +88,7 @@ def join(views: Sequence[View]) -> View:
             parts.append(np.where(values < 0, -1, to[np.maximum(moved, 0)] if to is not None and len(to) else moved))
         return np.concatenate(parts)[order]
 
-    plain = ("position", "kind", "actor", "tokens", "length", "place", "age", "uses", "pinned")
+    plain = ("position", "kind", "actor", "tokens", "length", "place", "age", "uses", "pinned", "salience")
     return View(
         as_of=max(view.as_of for view in views),
         **{name: column(name) for name in plain},

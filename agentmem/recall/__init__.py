@@ -29,7 +29,8 @@ Read = Callable[[Sequence[int]], list[Record]]
 
 SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
 UNTRUSTED = ("web",)
-CHUNK = 48
+CHUNK = 48  # candidates read at once
+BEST = 1_000  # candidates sorted at first
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
 
@@ -119,23 +120,31 @@ class _Steps:
         self.places = places(query.cue, view)
 
     def __iter__(self) -> Iterator[Candidate]:
-        score = np.where(self.allowed, self.score, -np.inf)
-        order = np.argsort(-score, kind="stable")[: int(self.allowed.sum())]
-        start = 0
-        while start < len(order):
-            hopeful = np.flatnonzero(~np.asarray(self.packer.hopeless(self.least[order[start:]])))
-            if not len(hopeful):
-                return
-            start += int(hopeful[0]) // CHUNK * CHUNK
-            yield from self._hopeful(order[start : start + CHUNK])
-            start += CHUNK
+        for rows in self._best_first():
+            start = 0
+            while start < len(rows):
+                hopeful = np.flatnonzero(~self.packer.hopeless(self.least[rows[start:]]))
+                start += int(hopeful[0]) if len(hopeful) else len(rows)
+                yield from self._candidates(rows[start : start + CHUNK])
+                start += CHUNK
 
-    def _hopeful(self, rows: np.ndarray) -> Iterator[Candidate]:
-        """Of some rows the candidates that may fit as things stand."""
-        rows = rows[~np.asarray(self.packer.hopeless(self.least[rows]))]
+    def _best_first(self) -> Iterator[np.ndarray]:
+        """The rows that the filters let through, best first: the best, and the rest if it comes to that."""
+        rows = np.flatnonzero(self.allowed)
+        score = self.score[rows]
+        least = np.partition(score, -BEST)[-BEST] if len(rows) > BEST else -np.inf
+        for part in (score >= least, score < least):
+            yield rows[part][np.argsort(-score[part], kind="stable")]
+
+    def _candidates(self, rows: np.ndarray) -> Iterator[Candidate]:
+        """Of some rows those that may fit as they were logged, or with the text they lost."""
+        rows = rows[~self.packer.hopeless(self.least[rows])]
+        hopeless = self.packer.hopeless(self.view.tokens[rows])
         self.texts.fetch(self.view.position[rows].tolist())
-        candidates = [self._candidate(row) for row in rows.tolist()]
-        return iter([one for one in candidates if not self.packer.hopeless(one.size)])
+        for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
+            candidate = self._candidate(row)
+            if not long or candidate.size < self.view.tokens[row]:
+                yield candidate
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""

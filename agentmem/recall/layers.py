@@ -18,21 +18,21 @@ from agentmem.words import stems
 
 
 def steps_of(view: View, numbers: Sequence[int]) -> Groups:
-    """Which steps of the view each crystal that exists condenses: (index into numbers, step row), by crystal."""
+    """Which steps of the view each crystal that exists condenses: (index into numbers, step row), in order."""
     crystals = [view.crystals[number] for number in numbers]
     cited, positions = _pairs([_cited(crystal) for crystal in crystals])
     known = {view.crystals[number].id: number for number in np.flatnonzero(view.live).tolist()}
     covering, units = _pairs([[known[unit] for unit in _units(crystal) if unit in known] for crystal in crystals])
     rows, inside = view.rows(positions)
     covering, covered = _covered(view, covering, units)
-    owner = np.concatenate([cited[inside], covering])
-    order = np.argsort(owner, kind="stable")
-    return owner[order], np.concatenate([rows[inside], covered])[order]
+    owner, row = np.concatenate([cited[inside], covering]), np.concatenate([rows[inside], covered])
+    order = np.lexsort((row, owner))
+    return owner[order], row[order]
 
 
 def _cited(crystal: Crystal) -> list[int]:
     """The log positions an atom points to."""
-    return sorted({span.position for span in crystal.spans}) if crystal.layer is Layer.ATOM else []
+    return list({span.position for span in crystal.spans}) if crystal.layer is Layer.ATOM else []
 
 
 def _units(crystal: Crystal) -> Sequence[str]:

@@ -98,10 +98,11 @@ class Packer:
         """Add a candidate, whole or by its best passages; False if it does not fit or was told already."""
         if candidate.key in self.lines or candidate.text in self._texts or candidate.story & self._told:
             return False
-        if self.hopeless(candidate.size):
+        size = np.array(candidate.size)
+        if self.hopeless(size):
             return False
         room = self.budget - self.used - self._head_cost(candidate)
-        if self._least(candidate.size) <= self.budget * LONG:
+        if self._least(size) <= self.budget * LONG:
             whole = self._said(candidate, candidate.text)
             cost = self.count(whole + "\n")
             self._learn(cost, candidate.size)
@@ -111,14 +112,14 @@ class Packer:
                 return False
         return self._add_passages(candidate, min(room, int(self.budget * PASSAGE)))
 
-    def hopeless(self, size: float | np.ndarray) -> bool | np.ndarray:
-        """Whether something of so many tokens as stored need not be looked at: neither it nor a passage will fit."""
-        least, room = self._least(size), self.budget - self.used
+    def hopeless(self, sizes: np.ndarray) -> np.ndarray:
+        """Which of so many tokens as stored need not be looked at: neither they nor a passage of them will fit."""
+        least, room = self._least(sizes), self.budget - self.used
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
-    def _least(self, size: float | np.ndarray) -> float | np.ndarray:
+    def _least(self, sizes: np.ndarray) -> np.ndarray:
         """What so many tokens as stored will surely cost."""
-        return size * (self._rate or 0.0) * SURE
+        return sizes * (self._rate or 0.0) * SURE
 
     def _learn(self, cost: int, size: int) -> None:
         rate = cost / max(1, size)
@@ -144,7 +145,7 @@ class Packer:
 
     def _fitted(self, candidate: Candidate, head: str) -> Line | None:
         """Under a head, a line of a part of a candidate that leaves the whole within the budget; None for none."""
-        room = self.budget - self.count(self._said(candidate, ""))
+        room = self.budget
         while room > 0:
             text, span = best_passages(candidate.text, self.terms, room, self.count)
             if not text:
@@ -155,7 +156,7 @@ class Packer:
             over = self._over([cut])
             if over <= 0:
                 return cut if text else None
-            room -= max(over, room // 8, 1)
+            room -= over
         return None
 
     def _over(self, lines: Sequence[Line]) -> int:

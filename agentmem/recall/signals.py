@@ -148,7 +148,7 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
         "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
         "length": -np.log(view.tokens + 6.0),
-        "decay": log_decay(view.age, np.zeros(n), view.uses),
+        "decay": log_decay(view.age, view.salience, view.uses),
         "pinned": view.pinned.astype(float),
     }
 
