@@ -1,0 +1,208 @@
+"""What is shown of what does not fit: never more than the budget, never nothing, and a hit that says exactly what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from strategies import CUES, Log, logs, opened, played
+
+from agentmem import Hit, Memory, PlanningContext
+from agentmem.recall.render import fold
+from agentmem.tokens import count
+
+few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+
+COUNTERS: dict[str, Callable[[str], int]] = {
+    "default": count,
+    "characters": len,
+    "words": lambda text: len(text.split()),
+    "lines, and words": lambda text: 9 * text.count("\n") + len(text.split()),
+}
+
+
+@pytest.fixture
+def memory() -> Iterator[Memory]:
+    with opened() as memory:
+        yield memory
+
+
+def printed(context: PlanningContext) -> Iterator[tuple[Hit, str]]:
+    """Each hit with its line, without the mark behind it."""
+    for section in context.sections:
+        hits = [hit for hit in context.hits if hit.section == section]
+        if section != "goal":
+            for hit, line in zip(hits, context.sections[section], strict=True):
+                yield hit, line.removesuffix(f" <{hit.id}>")
+
+
+def squeezed(text: str) -> str:
+    return " ".join(text.split())
+
+
+# ---- what a hit says ---------------------------------------------------------------------------------------------
+
+
+@few
+@given(
+    logs(2), st.sampled_from(CUES[:6]), st.integers(0, 30) | st.integers(0, 400), st.sampled_from(sorted(COUNTERS)),
+    st.booleans(), st.booleans(),
+)  # fmt: skip
+def test_a_hit_is_the_span_of_the_step_that_its_line_prints(
+    said: Log, cue: str, budget: int, counter: str, marks: bool, sealed: bool
+) -> None:
+    with played(said) as memory:
+        if sealed:
+            memory.crystallize()
+        steps = {step.id: step.text for step in memory.steps()}
+        context = memory.recall(cue, budget, count_tokens=COUNTERS[counter], marks=marks)
+        assert context.tokens <= budget
+        for hit, line in printed(context):
+            text = steps[hit.id]
+            assert hit.span is not None
+            assert hit.text == text[slice(*hit.span)]
+            if hit.text == text:
+                assert squeezed(fold(text)) in squeezed(line)
+            else:
+                assert "…" in line
+                fragments = line.split(": ", 1)[1].split("…")
+                assert all(squeezed(fragment) in squeezed(text[slice(*hit.span)]) for fragment in fragments)
+
+
+@few
+@given(logs(3), st.sampled_from(CUES[:6]), st.integers(1, 60), st.sampled_from(["unit", "cluster", "atom"]))
+def test_a_hit_of_a_crystal_is_the_part_of_its_text_that_is_printed(
+    said: Log, cue: str, budget: int, layer: str
+) -> None:
+    with played(said) as memory:
+        memory.crystallize()
+        crystals = {crystal.id: crystal.text for crystal in memory.crystals()}
+        for hit, line in printed(memory.recall(cue, budget, layers=[layer])):
+            assert hit.span is None
+            assert hit.text in crystals[hit.id]
+            assert hit.text == crystals[hit.id] or "…" in line
+            fragments = line.split(": ", 1)[1].split("…")
+            assert all(squeezed(fragment) in squeezed(hit.text) or hit.text in line for fragment in fragments)
+
+
+def test_a_sentence_that_ends_in_an_ellipsis_is_cut_where_its_hit_ends(memory: Memory) -> None:
+    memory.episode().log("The submarine left… " * 40)
+    for budget in range(8, 40):
+        for hit, line in printed(memory.recall("submarine", budget)):
+            assert hit.text in line
+            assert set(line[line.index(hit.text) + len(hit.text) :]) <= set("… ")
+
+
+def test_sentences_that_are_left_out_leave_a_mark_in_their_place(memory: Memory) -> None:
+    sentences = [f"Rain number {n} over the northern hills." for n in range(60)]
+    sentences[20] = "The submarine is moored here."
+    sentences[40] = "The submarine leaves tomorrow."
+    memory.episode().log(" ".join(sentences))
+    (line,) = memory.recall("submarine", 220).sections["past"]
+    assert line.startswith("observation: … ")
+    assert " … " in line
+    assert line.endswith(" …")
+    assert line.index("moored here") < line.index("leaves tomorrow")
+
+
+def test_neighbours_of_the_best_sentence_come_before_other_sentences_and_without_a_mark_between(
+    memory: Memory,
+) -> None:
+    sentences = [f"Rain number {n} over the northern hills." for n in range(60)]
+    sentences[30] = "The submarine is moored here."
+    memory.episode().log(" ".join(sentences))
+    (line,) = memory.recall("submarine", 300).sections["past"]
+    assert "Rain number 29 over the northern hills. The submarine is moored here. Rain number 31" in line
+
+
+def test_of_a_text_that_says_nothing_of_the_cue_the_beginning_is_shown(memory: Memory) -> None:
+    for number in range(6):
+        memory.episode(id=f"mountain {number}").log("Snow over the mountains.")
+    memory.episode(id="submarine").log(" ".join(f"Rain number {n} over the hills." for n in range(200)))
+    assert "observation: Rain number 0 over" in memory.recall("submarine", 60, episode="submarine").text
+
+
+# ---- never nothing, never too much ---------------------------------------------------------------------------------
+
+
+@few
+@given(st.integers(1, 60), st.sampled_from(sorted(COUNTERS)), st.sampled_from([None, "web"]), st.booleans())
+def test_what_can_be_shown_is_shown_whatever_stands_above_it(budget: int, counter: str, trust: Any, own: bool) -> None:
+    counting = COUNTERS[counter]
+    with opened() as memory:
+        episode = memory.episode(id="the long voyage of the submarine")
+        episode.say("Ann", "Submarines " + "are moored at pier nine of the northern harbour " * 30, trust=trust)
+        asking = episode if own else memory
+        context = asking.recall("submarines", budget, count_tokens=counting)
+        section = "warnings:\n" if trust else "recent:\n" if own else ""
+        assert context.tokens <= budget
+        assert bool(context.hits) == (counting(f"{section}Ann: Submarines…") <= budget)
+
+
+def test_what_fits_only_without_its_head_is_shown_without_it(memory: Memory) -> None:
+    def counting(text: str) -> int:
+        return len(text.split()) + 30 * text.count("\n")
+
+    memory.episode(id="harbour").log("The submarine is moored.")
+    assert memory.recall("submarine", 20, count_tokens=counting).text == "observation: The submarine is moored."
+    assert memory.recall("submarine", 90, count_tokens=counting).text.startswith("[harbour]\n")
+
+
+def test_a_part_stands_under_its_head_where_that_leaves_room(memory: Memory) -> None:
+    memory.episode(id="harbour").log("The submarine is moored at pier nine of the northern harbour. " * 30)
+    for budget, headed in ((10, False), (60, True)):
+        assert memory.recall("submarine", budget).text.startswith("[harbour]\n") is headed
+
+
+def test_where_the_best_cannot_be_shown_the_next_is(memory: Memory) -> None:
+    with memory.episode(id="harbour") as episode:
+        episode.say("Captain of the northern fleet and admiral of all harbours " * 3, "The submarine is moored.")
+        episode.say("Bo", "The submarine, I heard from somebody else on another day, may have left for good.")
+    assert memory.recall("submarine moored", 14).text.startswith("Bo: The submarine")
+
+
+def test_a_goal_and_the_names_of_sections_are_counted(memory: Memory) -> None:
+    for name in ("old", "older"):
+        memory.episode(id=name).log_many([f"The red door {n} of {name} is open." for n in range(9)])
+    episode = memory.episode(id="new", goal="open all of the many red doors of the house")
+    episode.log_many([f"The red door {n} is here." for n in range(9)])
+    for budget in range(60, 260, 8):
+        context = episode.recall("red door", budget)
+        assert 0.7 * budget <= context.tokens <= budget
+
+
+# ---- steps that lost text ------------------------------------------------------------------------------------------
+
+
+def thin(memory: Memory, step: str, kept: str) -> None:
+    """Leave of a step's text only a part that it begins with, as retention does."""
+    store = memory._core.store
+    position = memory.step(step).position
+    (record,) = store.read([position])
+    assert record.text.startswith(kept)
+    holed = kept + "…" + " " * (len(record.text) - len(kept) - 1)
+    store.rewrite({position: (holed, json.dumps(json.loads(record.body) | {"lost": 0.9}))})
+
+
+def test_a_step_that_lost_text_counts_as_what_is_left_of_it(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        episode.log("The red door is open, and it is the only red door that is open.")
+        long = episode.log("The red door was green. " + "It rained over the hills all day and all night long. " * 9)
+    assert "was green" not in memory.recall("red door", 38).text
+    thin(memory, long.id, "The red door was green. ")
+    (_, hit) = memory.recall("red door", 38).hits
+    assert hit.text.strip(" …") == "The red door was green."
+
+
+def test_of_many_steps_that_lost_text_all_that_fit_are_shown_whole(memory: Memory) -> None:
+    filler = "It rained over the hills all day and all night long. " * 30
+    with memory.episode(id="house") as episode:
+        steps = [episode.log(f"The red door {n} was green. {filler}") for n in range(5)]
+    for n, step in enumerate(steps):
+        thin(memory, step.id, f"The red door {n} was green. ")
+    context = memory.recall("red door", 120)
+    assert [hit.text.strip(" …") for hit in context.hits] == [f"The red door {n} was green." for n in range(5)]
