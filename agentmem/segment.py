@@ -122,13 +122,14 @@ def _chunks(text: str, start: int, end: int, _: int, limit: int) -> Iterator[tup
     begin = at = start
     tokens, known = 1, costs()  # `count` adds one to as many as a chunk may have
     for piece in pieces(text[start:end]):
-        parts = [piece] if len(piece) <= size else [piece[i : i + size] for i in range(0, len(piece), size)]
-        for part in parts:
-            if at + len(part) - begin > size:
+        dear = len(piece) > REMEMBERED  # `count` takes more for it, in the same parts
+        step = min(REMEMBERED, max(1, limit // 3)) if dear else size
+        for part in [piece] if len(piece) <= step else [piece[i : i + step] for i in range(0, len(piece), step)]:
+            if begin < at and at + len(part) - begin > size:
                 yield begin, at, tokens
                 begin, tokens = at, 1
             at += len(part)
-            tokens += known[part] if len(piece) <= REMEMBERED else known[part] * 5 // 4 + 1
+            tokens += known[part] * 5 // 4 + 1 if dear else known[part]
     if begin < at:
         yield begin, at, tokens
 
