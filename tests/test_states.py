@@ -156,7 +156,7 @@ def test_the_table_is_the_same_read_ahead_and_crystallized(tmp_path: Path) -> No
             stated = memory._core.view([()], memory.head().position).stated()
             tables.append(
                 [
-                    (int(row), stated.values[value], int(before), bool(last))
+                    (int(row), stated.text(value), int(before), bool(last))
                     for row, value, before, last in zip(
                         stated.row, stated.value.tolist(), stated.before, stated.last, strict=True
                     )

@@ -13,6 +13,7 @@ from functools import cache
 
 import numpy as np
 
+from agentmem.index.grown import Grown
 from agentmem.index.ids import STEP, step_position
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import Dense, View
@@ -23,24 +24,6 @@ from agentmem.words import stems
 LAYERS = tuple(Layer)
 SIXTEENTHS = 16
 _NEVER = np.iinfo(np.int64).max
-
-
-class Grown:
-    """Rows of int64 columns that are added to at the end; what was handed out stays as it was."""
-
-    def __init__(self, width: int) -> None:
-        self._room = np.zeros((width, 64), np.int64)
-        self.rows = self._room[:, :0]
-
-    def extend(self, columns: Sequence[np.ndarray]) -> None:
-        size, new = self.rows.shape[1], len(columns[0])
-        if size + new > self._room.shape[1]:
-            room = np.zeros((len(self._room), 2 * (size + new)), np.int64)
-            room[:, :size] = self.rows
-            self._room = room
-        for row, column in zip(self._room, columns, strict=True):
-            row[size : size + new] = column
-        self.rows = self._room[:, : size + new]
 
 
 class Index:

@@ -76,8 +76,9 @@ class Core:
 
     def _name(self, columns: Columns) -> None:
         """Learn the names that columns speak of."""
-        if max(columns.episode.max(), columns.actor.max()) > max(self._names, default=0):
-            self._names.update(self.store.names())
+        known = max(self._names, default=0)
+        if max(columns.episode.max(), columns.actor.max()) > known:
+            self._names.update(self.store.names(after=known))
 
     def logged_until(self, namespace: Namespace, moment: float) -> int:
         """The last position of a namespace before anything that was logged after a time; 0 for none. Hold `lock`.
@@ -128,7 +129,7 @@ class Core:
         if not len(earlier):
             return Run()
         (last,) = self.store.read([int(earlier[-1])])
-        return Run.after(last, index.timeline.of(set(earlier.tolist())))
+        return Run.after(last, index.timeline.of(earlier))
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""

@@ -16,13 +16,16 @@ from agentmem.types import STATE_FORMS
 from agentmem.words import stems
 
 PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE = range(len(STATE_FORMS))
-_VALUES = {"carried": ("carried",), "changed": ("edited", "created", "written")}
+_CHANGED = ("edited", "created", "written")
+_ASKED = ("carried", "left", "got", "changed", "last", "first")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
 
 def state_signal(cue: str, view: View) -> np.ndarray:
     """Per step, 0..1: how much a state that the cue asks for came to be there."""
     signal = np.zeros(len(view.position))
+    if not numbers(cue) and not any(asks(cue, what) for what in _ASKED):
+        return signal
     stated = view.stated()
     if len(stated.row):
         form, named = stated.form[stated.key], _named(cue, stated)[stated.key]
@@ -52,7 +55,7 @@ def _readings(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> 
 
 def _things(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
     """Things: what is carried now; where one that the cue names was last left, or first taken."""
-    thing, carried = form == THING, _has(stated, "carried")
+    thing, carried = form == THING, stated.has(("carried",))
     score = np.zeros(len(form))
     if asks(cue, "carried"):
         score = np.maximum(score, 1.0 * carried * stated.last)
@@ -66,7 +69,7 @@ def _things(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np
 
 def _files(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
     """Changes: deeds that change something, files that were changed, a file that the cue names first or last."""
-    changed = (form == FILE) & _has(stated, "changed")
+    changed = (form == FILE) & stated.has(_CHANGED)
     meant = changed & (named > 0.99)
     score = 0.5 * meant
     if asks(cue, "changed"):
@@ -78,19 +81,13 @@ def _files(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.
     return np.asarray(score)
 
 
-def _has(stated: Stated, what: str) -> np.ndarray:
-    """Which states have a value of this kind."""
-    return np.asarray(np.array([value in _VALUES[what] for value in stated.values], bool)[stated.value])
-
-
 def _named(cue: str, stated: Stated) -> np.ndarray:
     """Per key, 0..1: the share of its stems that the cue has; the one that all keys of its form begin with aside."""
     count = np.zeros(len(stated.form))
     size = stated.words - np.isin(stated.form, list(_GENERIC))
     for stem in dict.fromkeys(stems(cue)):
-        for first, with_stem in stated.with_stem:
-            found = np.array(with_stem.get(stem, ()), np.int64) + first
-            count[found[~_generic(stated.form[found], stem)]] += 1
+        found = stated.keys_with(stem)
+        count[found[~_generic(stated.form[found], stem)]] += 1
     return np.asarray(count / np.maximum(1, size))
 
 
@@ -100,12 +97,12 @@ def _generic(form: np.ndarray, stem: str) -> np.ndarray:
 
 def date_signal(cue: str, view: View) -> np.ndarray:
     """Per step, 1 where its date is one that the cue names to the day, 0.6 where it is of a month that it names."""
-    asked, stated = list(dates(cue)), view.stated()
-    days = np.flatnonzero(stated.form[stated.key] == DATE) if asked and len(stated.row) else np.zeros(0, np.int64)
-    if not len(days):
+    asked = list(dates(cue))
+    if not asked or not len((stated := view.stated()).row):
         return np.zeros(len(view.position))
+    days = np.flatnonzero(stated.form[stated.key] == DATE)
     worth = np.zeros(len(stated.row) + 1)
-    worth[days] = [max(_dated(stated.values[value], date) for date in asked) for value in stated.value[days].tolist()]
+    worth[days] = [max(_dated(stated.text(value), date) for date in asked) for value in stated.value[days].tolist()]
     return np.asarray(worth[holding(view, stated, days)])
 
 
@@ -117,8 +114,7 @@ def _dated(day: str, asked: Date) -> float:
 
 def places(cue: str, view: View) -> np.ndarray:
     """Per step, the row from which on the place holds where it happened; -1 if unknown, or if no place is asked for."""
-    stated = view.stated()
-    if not len(stated.row) or not asks(cue, "place"):
+    if not asks(cue, "place") or not len((stated := view.stated()).row):
         return np.full(len(view.position), -1, np.int64)
     place = stated.form[stated.key] == PLACE
     moved = (stated.before < 0) | (stated.value != stated.value[stated.before])
