@@ -188,14 +188,15 @@ def thin(memory: Memory, step: str, kept: str) -> None:
     store.rewrite({position: (holed, json.dumps(json.loads(record.body) | {"lost": 0.9}))})
 
 
-def test_a_step_that_lost_text_counts_as_what_is_left_of_it(memory: Memory) -> None:
+def test_a_step_that_lost_text_counts_as_what_is_left_of_it_however_late_it_comes(memory: Memory) -> None:
+    filler = "It rained over the hills all day and all night long. " * 9
     with memory.episode(id="house") as episode:
-        episode.log("The red door is open, and it is the only red door that is open.")
-        long = episode.log("The red door was green. " + "It rained over the hills all day and all night long. " * 9)
-    assert "was green" not in memory.recall("red door", 38).text
-    thin(memory, long.id, "The red door was green. ")
-    (_, hit) = memory.recall("red door", 38).hits
-    assert hit.text.strip(" …") == "The red door was green."
+        long = episode.log(f"The gate was green. {filler}")
+        episode.log_many(["The red door is open."] * 90)
+    assert "was green" not in memory.recall("red door", 40).text
+    thin(memory, long.id, "The gate was green. ")
+    (hit, _) = memory.recall("red door", 40).hits
+    assert hit.text.strip(" …") == "The gate was green."
 
 
 def test_of_many_steps_that_lost_text_all_that_fit_are_shown_whole(memory: Memory) -> None:
@@ -206,3 +207,77 @@ def test_of_many_steps_that_lost_text_all_that_fit_are_shown_whole(memory: Memor
         thin(memory, step.id, f"The red door {n} was green. ")
     context = memory.recall("red door", 120)
     assert [hit.text.strip(" …") for hit in context.hits] == [f"The red door {n} was green." for n in range(5)]
+
+
+# ---- what comes along, and what comes late ---------------------------------------------------------------------------
+
+
+def moves(memory: Memory) -> None:
+    with memory.episode() as episode:
+        for n in range(9):
+            episode.transition("pull the lever" if n == 4 else f"walk {n}", "A hatch." if n == 6 else f"Wall {n}.")
+
+
+@pytest.mark.parametrize(
+    ("cue", "expected"), [("lever", ["pull the lever", "Wall 4."]), ("hatch", ["walk 6", "A hatch."])]
+)
+def test_an_action_brings_what_came_of_it_and_an_observation_what_led_to_it(
+    memory: Memory, cue: str, expected: list[str]
+) -> None:
+    moves(memory)
+    context = memory.recall(cue, 14, count_tokens=lambda text: len(text.split()))
+    assert [hit.text for hit in context.hits] == expected
+
+
+def test_a_message_is_no_part_of_an_action(memory: Memory) -> None:
+    with memory.episode(id="one") as episode:
+        for text in ("Stones all around here.",) * 9 + ("Wall.",):
+            episode.observe(text)
+        episode.act("pull the lever")
+        episode.say("Ann", "Well then.")
+        episode.log_many(["Stones all over there."] * 9)
+    context = memory.recall("lever", 14, count_tokens=lambda text: len(text.split()))
+    assert [hit.text for hit in context.hits] == ["Wall.", "pull the lever"]
+
+
+def test_a_long_observation_does_not_come_along(memory: Memory) -> None:
+    with memory.episode() as episode:
+        episode.transition("pull the lever", "Nothing but walls and stones here. " * 14)
+        episode.log_many([f"Wall number {n}." for n in range(30)])
+    assert "Nothing but walls" not in memory.recall("lever", 140).text
+
+
+def test_what_fits_is_found_after_a_thousand_that_do_not(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        episode.log("Hm.")
+        episode.log_many([f"The red door {n} " + "was seen open by all of the people " * 6 for n in range(1100)])
+    context = memory.recall("red door", 90)
+    assert [hit.text for hit in context.hits if hit.text == "Hm."] == ["Hm."]
+    assert len(context.hits) == 2
+
+
+def test_a_costly_name_of_an_episode_is_shortened_to_its_last_part(memory: Memory) -> None:
+    name = "/".join(f"folder {n} of the archive" for n in range(20)) + "/run 7"
+    memory.episode(id=name).log("The red door is open.")
+    assert memory.recall("red door", 200).text == "[run 7]\nobservation: The red door is open."
+    assert memory.recall("red door", 20_000).text == f"[{name}]\nobservation: The red door is open."
+
+
+def test_what_was_said_a_hundred_times_does_not_hide_what_was_said_once(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        episode.log("A gate, said Ann, is by the house.")
+        episode.log_many(["The red door is open."] * 200)
+    (first, _) = memory.recall("red door", 60).hits
+    assert first.text == "A gate, said Ann, is by the house."
+
+
+def test_a_step_that_would_take_most_of_the_budget_gives_its_best_passages_only(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        report = episode.log("The submarine is moored here. " + "Rain fell over the northern hills. " * 40)
+        episode.log_many([f"Submarine number {n} was seen." for n in range(20)])
+    cost = count(f"observation: {report.text}\n")
+    for budget, whole in ((int(cost * 1.3), False), (int(cost * 1.6), True)):
+        hits = {hit.id: hit for hit in memory.recall("submarine moored", budget).hits}
+        assert (hits[report.id].text == report.text) is whole
+        assert hits[report.id].text.startswith("The submarine is moored here.")
+        assert len(hits) > 1

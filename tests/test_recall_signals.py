@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from strategies import long_log, opened, played
 
-from agentmem import Layer, Memory
+from agentmem import Crystal, Layer, Memory
 from agentmem.index import View, step_id, step_position
 from agentmem.recall import Match, Weights
 from agentmem.recall.layers import crystal_signals, steps_of
@@ -87,6 +88,24 @@ def test_of_two_that_say_the_same_the_shorter_is_worth_more(memory: Memory) -> N
     expected = {text: pytest.approx(-WEIGHTS.length * math.log(count(text) + 6), abs=1e-3) for text in texts}
     assert added(memory, "red door", "length") == expected
     assert best(memory, "red door") == texts[0]
+
+
+class Alike:
+    """Finds everything alike that speaks of ships, and the empty text."""
+
+    dimension = 2
+
+    def encode(self, sentences: list[str]) -> np.ndarray:
+        return np.array([[float("ship" in text or not text.strip()), 0.1] for text in sentences], np.float32)
+
+
+def test_a_meaning_found_elsewhere_opens_no_door_to_what_was_not_asked() -> None:
+    with opened(encoder=Alike()) as memory:
+        memory.episode(id="harbour").log_many(["A ship came in.", *RAIN])
+        memory.episode(id="hills").log_many(RAIN)
+        assert memory.recall("warship", 200, episode="harbour").hits
+        assert memory.recall("warship", 200, episode="hills").hits == ()
+        assert memory.recall(" ", 200).hits == ()
 
 
 # ---- neighbours and episodes -------------------------------------------------------------------------------------
@@ -295,36 +314,42 @@ def test_of_forgotten_units_nothing_counts_for_their_cluster() -> None:
 
 
 @pytest.mark.parametrize("layer", list(Layer))
-def test_a_crystal_is_found_by_words_of_its_steps_by_its_own_and_by_its_key(long: Memory, layer: Layer) -> None:
+def test_a_crystal_is_found_by_its_own_words_and_less_by_those_of_its_steps_alone(long: Memory, layer: Layer) -> None:
     view = viewed(long)
     numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is layer]
     owner, rows = steps_of(view, numbers)
-    crystals = [view.crystals[number] for number in numbers]
-    own = [set(stems(f"{crystal.key or ''} {crystal.text}")) for crystal in crystals]
-
-    def lexical(*terms: str) -> np.ndarray:
-        match = long._core.match(" ".join(terms), [()], view)
-        return crystal_signals(view, numbers, match, None)["lexical"]
-
-    for word in ("amber", "harbour", "captain", "color", "status"):
-        score = lexical(word)
-        (stem,) = stems(word)
-        with_stem = np.array([stem in stems(step.text) for step in long.steps()])
-        said = np.bincount(owner, weights=with_stem[rows], minlength=len(numbers)) > 0
-        shown = np.array([stem in bag for bag in own])
-        if (said & ~shown).sum() > 0 and (~said & ~shown).any():
-            assert score[said & ~shown].min() > score[~said & ~shown].max() - 1e-9
-        if shown.any() and (said & ~shown).any():
-            assert score[shown].mean() > score[said & ~shown].mean()
+    own = [set(stems(f"{view.crystals[n].key or ''} {view.crystals[n].text}")) for n in numbers]
+    texts = [set(stems(step.text)) for step in long.steps()]
+    around = [set[str]().union(*(texts[row] for row in rows[owner == place])) for place in range(len(numbers))]
+    unseen = [(place, stem) for place in range(len(numbers)) for stem in sorted(around[place] - own[place])[:2]]
+    assert unseen
+    for place, stem in unseen[:20]:
+        at, passages = long._core.match(stem, [()], view).counts[stem]
+        score = crystal_signals(view, numbers, Match((stem,), {stem: (at, passages)}), None)["lexical"]
+        without = [n for n in range(len(numbers)) if stem not in around[n] | own[n]]
+        shown = [n for n in range(len(numbers)) if stem in own[n]]
+        assert not without or score[place] > score[without].max()
+        assert not shown or score[place] < score[shown].max()
 
 
-def test_a_crystal_is_as_alike_as_the_most_alike_of_its_steps(long: Memory) -> None:
+def test_an_atom_is_found_by_its_key(long: Memory) -> None:
     view = viewed(long)
-    numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is Layer.UNIT]
+    numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is Layer.ATOM]
+    crystals = list(view.crystals)
+    crystals[numbers[1]] = crystals[numbers[1]].model_copy(update={"id": "a0", "key": "zeppelin"})
+    view = replace(view, crystals=crystals)
+    found = crystal_signals(view, numbers, Match(("zeppelin",), {}), None)["lexical"]
+    assert np.flatnonzero(found > 0).tolist() == [1]
+
+
+@pytest.mark.parametrize("layer", [Layer.UNIT, Layer.CLUSTER])
+def test_a_crystal_is_as_alike_as_the_most_alike_of_its_steps(long: Memory, layer: Layer) -> None:
+    view = viewed(long)
+    numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is layer]
     owner, rows = steps_of(view, numbers)
     alike = np.linspace(0, 1, len(view.position)) ** 2
     found = crystal_signals(view, numbers, Match((), {}), alike)["dense"]
-    most = np.array([alike[rows[owner == place]].max() for place in range(len(numbers))])
+    most = np.array([alike[rows[owner == place]].max(initial=0) for place in range(len(numbers))])
     np.testing.assert_allclose(found, zscore(most))
 
 
@@ -338,6 +363,28 @@ def test_crystals_of_layers_asked_for_together_come_best_first_and_tell_one_stor
     assert len({hit.layer for hit in context.hits}) > 1
     alone = [hit for layer in Layer for hit in long.recall("red door score", 900, layers=[layer]).hits]
     assert max(hit.score for hit in context.hits) == max(hit.score for hit in alone)
+    made = {crystal.id: crystal for crystal in long.crystals()}
+    told = [source for hit in context.hits for source in lineage(made, made[hit.id])]
+    assert len(told) == len(set(told))
+
+
+def lineage(made: Mapping[str, Crystal], crystal: Crystal) -> set[str]:
+    """The steps of a unit or cluster, and those an atom points to."""
+    if crystal.layer is Layer.ATOM:
+        return {step_id(span.position) for span in crystal.spans}
+    if crystal.layer is Layer.UNIT:
+        return set(crystal.sources)
+    return set[str]().union(*(lineage(made, made[source]) for source in crystal.sources))
+
+
+def test_a_crystal_is_printed_with_its_key_or_layer_and_never_without_words(long: Memory) -> None:
+    crystals = {crystal.id: crystal for crystal in long.crystals()}
+    assert any(not crystal.text for crystal in crystals.values())
+    for layer in Layer:
+        context = long.recall("red door score", 4000, layers=[layer])
+        for hit, line in zip(context.hits, next(iter(context.sections.values())), strict=True):
+            assert hit.text
+            assert line.startswith(f"{crystals[hit.id].key or layer.value}: ")
 
 
 def test_words_of_crystals_are_counted_once_and_gone_with_the_index() -> None:
