@@ -19,6 +19,7 @@ from agentmem.errors import InvalidInputError
 
 BITS = 768
 BYTES = BITS // 8
+_FEW = 64  # vectors that are rotated one by one
 _BLOCK = 8192
 _GRAIN = 2.0**28
 
@@ -80,7 +81,13 @@ class Coder:
             raise InvalidInputError(f"vectors {list(vectors.shape)} cannot be coded: [n, {self.dimension}] is needed")
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         units = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-        return np.rint((units - self.centre) * _GRAIN) @ self._rotation, norms[:, 0] == 0
+        grains = np.rint((units - self.centre) * _GRAIN)
+        if len(grains) > _FEW:
+            return grains @ self._rotation, norms[:, 0] == 0
+        turned = [
+            row @ self._rotation for row in grains
+        ]  # a matrix product wakes every core, and waits for all of them
+        return np.array(turned, np.float64).reshape(-1, BITS), norms[:, 0] == 0
 
 
 def coder_id(encoder_id: str, seed: int = 0) -> str:

@@ -12,11 +12,13 @@ import numpy as np
 
 from agentmem.index import Stated, View
 from agentmem.recall.asked import Date, asks, dates, numbers
-from agentmem.types import STATE_FORMS
+from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
 
+ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
 PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE = range(len(STATE_FORMS))
 _CHANGED = ("edited", "created", "written")
+DID = 0.9  # of what a state counts for at the action whose observation says so
 _ASKED = ("carried", "left", "got", "changed", "last", "first")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
@@ -35,6 +37,9 @@ def state_signal(cue: str, view: View) -> np.ndarray:
             _files(cue, stated, form, named),
         )
         np.maximum.at(signal, stated.row, np.maximum.reduce(parts))
+        answered = view.prev[stated.row]
+        deeds = (answered >= 0) & (view.kind[answered] == ACTION) & (view.kind[stated.row] == OBSERVATION)
+        np.maximum.at(signal, answered[deeds], DID * signal[stated.row[deeds]])
     return signal
 
 

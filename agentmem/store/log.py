@@ -20,7 +20,7 @@ from .chain import GENESIS, Mark, content_hash, fields_hash, link
 from .rows import KIND_BYTES, MAX_COUNT, PACK, PACKED, TYPE_BYTES, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
 from .schema import Connection, value
 
-NEAR = 16  # positions closer than this are read in one sweep
+NEAR = 3  # positions closer than this are read in one sweep
 HOT = "SELECT position, packed, logged_at, chain, key, text, body FROM log WHERE position BETWEEN ? AND ? ORDER BY 1"
 HEAD = """SELECT max(ifnull((SELECT max(position) FROM log), 0),
                      ifnull((SELECT last FROM blocks ORDER BY first DESC LIMIT 1), 0),
