@@ -103,7 +103,9 @@ def test_a_bad_line_is_named_with_its_number_and_what_to_do(memory: Memory, tmp_
 def test_bad_lines_are_left_out_and_reported_when_asked(memory: Memory, tmp_path: Path) -> None:
     report = ingest(memory, written(tmp_path / "e.jsonl", LINES[0], "[1]\n", LINES[1], '"x"\n'), skip_bad=True)
     assert report.steps == 2
-    assert report.bad == (BadLine(2, "it is a list, not an object"), BadLine(4, "it is a str, not an object"))
+    file = str(tmp_path / "e.jsonl")
+    said = [BadLine(2, "it is a list, not an object", file), BadLine(4, "it is a str, not an object", file)]
+    assert list(report.bad) == said
 
 
 def test_a_key_met_with_other_content_is_found_in_a_batch(memory: Memory, tmp_path: Path) -> None:
@@ -173,7 +175,7 @@ def test_a_file_that_is_not_there_is_an_error(memory: Memory, tmp_path: Path) ->
 
 
 def test_an_unknown_format_is_an_error_that_names_the_known_ones(memory: Memory, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="format 'csv' is unknown; it is one of export, history"):
+    with pytest.raises(InvalidInputError, match="format 'csv' is unknown; it is one of claude, codex, documents, export, history"):
         ingest(memory, written(tmp_path / "e.jsonl", *LINES), format="csv")
 
 

@@ -19,32 +19,39 @@ if TYPE_CHECKING:
     from agentmem.memory import Memory
 
 SourceFile = Annotated[str, typer.Argument(metavar="FILE", help="JSON lines, plain or gzipped.", show_default=False)]
+SourcePaths = Annotated[
+    list[str], typer.Argument(metavar="PATH...", help="Files, plain or gzipped, folders, patterns.", show_default=False)
+]
+FormatOption = Annotated[str | None, typer.Option(metavar="NAME", help="If not given, the content tells.")]
 SkipBad = Annotated[bool, flag("--skip-bad", "Leave out lines that cannot be read, and list them.")]
+DryRun = Annotated[bool, flag("--dry-run", "Say what would be logged; log nothing.")]
 Later = Annotated[bool, flag("--later", "Only log; crystallize another time.")]
+LISTED = 10  # of what was passed over
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem ingest agent.mem history.jsonl.gz"))(ingest)
+    examples = "agentmem ingest agent.mem history.jsonl.gz", "agentmem ingest agent.mem docs/ --dry-run"
+    app.command(epilog=example(*examples))(ingest)
     app.command(name="import", epilog=example("agentmem import other.mem log.jsonl"))(import_export)
     app.command(epilog=example("agentmem crystallize agent.mem"))(crystallize)
 
 
 def ingest(
     path: MemoryPath,
-    file: SourceFile,
-    format: Annotated[
-        str | None, typer.Option(metavar="NAME", help="export or history; if not given, the first line tells.")
-    ] = None,
+    paths: SourcePaths,
+    format: FormatOption = None,
     skip_bad: SkipBad = False,
+    dry_run: DryRun = False,
     later: Later = False,
     namespace: NamespaceOption = "",
     json: JsonOption = False,
 ) -> None:
-    """Log what a file holds, and crystallize it.
+    """Log what files hold, and crystallize it.
 
-    FILE holds an export, or one history per line. The memory is made if need be; repeating adds nothing.
+    Formats: openai, langchain, claude (sessions of Claude Code), codex, documents, minari, transitions, history and
+    export. The memory is made if need be; repeating adds nothing, and a file that grew adds what is new.
     """
-    _log_file(path, file, format, skip_bad, later, namespace, json)
+    _log_files(path, paths, format, skip_bad, later, namespace, json, dry_run)
 
 
 def import_export(
@@ -59,27 +66,35 @@ def import_export(
 
     The memory is made if need be; repeating adds nothing. Without --namespace each line goes to its own.
     """
-    _log_file(path, file, "export", skip_bad, later, namespace, json)
+    _log_files(path, [file], "export", skip_bad, later, namespace, json)
 
 
-def _log_file(
-    path: str, file: str, format: str | None, skip_bad: bool, later: bool, namespace: str, json: bool
+def _log_files(
+    path: str,
+    paths: list[str],
+    format: str | None,
+    skip_bad: bool,
+    later: bool,
+    namespace: str,
+    json: bool,
+    dry_run: bool = False,
 ) -> None:
     from agentmem.ingest import ingest, rehearse
 
-    if not Path(path).exists():  # what cannot be read leaves no empty memory behind
-        rehearse(file, namespace_of(namespace), format=format, skip_bad=skip_bad)
-    with make_memory(path, namespace) as memory:
-        with show.Waiting(f"logging {Path(file).name}") as waiting:
-            report = ingest(memory, file, format=format, skip_bad=skip_bad, progress=waiting)
-        crystallized = None if later else _crystallize(memory, namespace)
+    report = crystallized = None
+    with show.Waiting(f"reading {Path(paths[0]).name}" if dry_run else f"logging {Path(paths[0]).name}") as waiting:
+        if not Path(path).exists():  # what cannot be read leaves no empty memory behind
+            space = namespace_of(namespace)
+            report = rehearse(paths, space, format=format, skip_bad=skip_bad, dry_run=dry_run, progress=waiting)
+        if not (dry_run and report):
+            with make_memory(path, namespace) as memory:
+                report = ingest(
+                    memory, paths, format=format, skip_bad=skip_bad, dry_run=dry_run, progress=waiting
+                )  # fmt: skip
+                crystallized = None if later or dry_run else _crystallize(memory, namespace)
     if json:
-        show.as_json(
-            {
-                "ingest": report.model_dump(mode="json"),
-                "crystallize": crystallized and crystallized.model_dump(mode="json"),
-            }
-        )
+        made = crystallized and crystallized.model_dump(mode="json")
+        show.as_json({"ingest": report.model_dump(mode="json"), "crystallize": made})
         return
     _show_ingest(report)
     if crystallized:
@@ -107,10 +122,17 @@ def _crystallize(memory: Memory, namespace: str) -> CrystallizeReport:
 
 def _show_ingest(report: IngestReport) -> None:
     known = f", {show.number(report.known)} known already" if report.known else ""
-    said = f"{show.count(report.steps, 'steps')} in {show.count(report.episodes, 'episodes')}{known}"
-    show.say("logged", said, f"{report.seconds:.2f} s")
-    for number, problem in report.bad:
-        show.err().print(Text.assemble(("left out ", "yellow"), f"line {number}: {problem}"))
+    files = f" from {show.count(report.files, 'files')}" if report.files > 1 else ""
+    said = f"{show.count(report.steps, 'steps')} in {show.count(report.episodes, 'episodes')}{files}{known}"
+    did = "would log" if report.dry_run else "logged"
+    show.say(did, said, f"{report.format}, {report.seconds:.2f} s".lstrip(", "))
+    for number, problem, file in report.bad:
+        where = f"line {number}" if number else "all"
+        show.err().print(Text.assemble(("left out ", "yellow"), f"{where} of {show.path(file)}: {problem}"))
+    for file, why in report.passed[:LISTED]:
+        show.line(f"passed over {show.path(file)}: {why}")
+    if len(report.passed) > LISTED:
+        show.line(f"passed over {len(report.passed) - LISTED} more")
 
 
 def _show_crystallize(report: CrystallizeReport) -> None:

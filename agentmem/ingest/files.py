@@ -1,0 +1,106 @@
+"""Which files are meant: paths, patterns and folders, each file with the name that its episodes get.
+
+A file in a folder is called by its path from there on, with the folder's own name; a file that is given by a relative
+path, by that path. Hidden files are passed over, and folders that tools fill. Knows no format, but that a Minari
+dataset is a folder.
+"""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.ingest.minari import is_dataset
+from agentmem.records import check_path
+
+FILLED = ("__pycache__", "node_modules")
+
+
+class Given(NamedTuple):
+    """A file, its name, whether it was found in a folder, and how many bytes it has."""
+
+    path: Path
+    name: str
+    found: bool
+    size: int
+
+
+def files_of(paths: str | Path | Sequence[str | Path], but: str) -> tuple[list[Given], list[Path]]:
+    """(files in order, each once; what is passed over). but: the start of paths that are not meant."""
+    files: dict[Path, Given] = {}
+    hidden: list[Path] = []
+    for path in [paths] if isinstance(paths, str | Path) or not isinstance(paths, Sequence) else paths:
+        for one in _matching(check_path("path", path)):
+            for given in _given(one, hidden):
+                if not str(given.path.absolute()).startswith(but or "\0"):
+                    files.setdefault(given.path.absolute(), given)
+    _check_names(list(files.values()))
+    return list(files.values()), hidden
+
+
+def _matching(path: Path) -> list[Path]:
+    """A path, or what a pattern stands for."""
+    if path.exists() or not glob.has_magic(str(path)):
+        return [path]
+    found = sorted(glob.glob(str(path), recursive=True))
+    if not found:
+        raise NotFoundError(f"no file matches {path}; check the pattern")
+    return [Path(one) for one in found]
+
+
+def _given(path: Path, hidden: list[Path]) -> Iterator[Given]:
+    if not path.is_dir():
+        yield Given(path, _name(path, path), False, path.stat().st_size if path.exists() else 0)
+    elif path.resolve() == path.resolve().parent:
+        raise InvalidInputError(f"cannot read {path}: Is a directory with all that is on this machine; give a folder")
+    else:
+        yield from (_sized(file, path) for file in _walk(path, hidden))
+
+
+def _walk(folder: Path, hidden: list[Path]) -> Iterator[Path]:
+    """The files and datasets in a folder, sorted."""
+    if is_dataset(folder):
+        yield folder
+        return
+    for path in sorted(folder.iterdir(), key=lambda path: path.name):
+        if path.name.startswith(".") or path.name in FILLED or (path.is_dir() and path.is_symlink()):
+            hidden.append(path)
+        elif path.is_dir():
+            yield from _walk(path, hidden)
+        elif path.is_file():
+            yield path
+
+
+def _sized(path: Path, root: Path) -> Given:
+    size = sum(one.stat().st_size for one in path.rglob("*") if one.is_file()) if path.is_dir() else path.stat().st_size
+    return Given(path, _name(path, root), True, size)
+
+
+def _name(path: Path, root: Path) -> str:
+    """`docs/guide.md` for that file, and for it in the folder `docs`, or in `/home/ann/docs`."""
+    base = root.resolve() if root.name in ("", "..") and root != Path() else root
+    inner = path.relative_to(root)
+    if base.is_absolute():
+        named = PurePath(base.name, inner)
+    else:
+        named = PurePath(*(part for part in PurePath(base, inner).parts if part != ".."))
+    return named.as_posix()
+
+
+def _check_names(files: Sequence[Given]) -> None:
+    names: dict[str, Path] = {}
+    for given in files:
+        other = names.setdefault(given.name, given.path)
+        if other != given.path:
+            both = f"{other} and {given.path}"
+            raise InvalidInputError(f"{both} would both be called {given.name!r}; give the folder that holds both")
+
+
+def listed(paths: Sequence[Path], most: int = 3) -> str:
+    """a, b, c and 5 more"""
+    names = [os.fspath(path) for path in paths[:most]]
+    return ", ".join(names) + (f" and {len(paths) - most} more" if len(paths) > most else "")
