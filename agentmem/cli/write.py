@@ -87,11 +87,11 @@ def _log_files(
             space = namespace_of(namespace)
             report = rehearse(paths, space, format=format, skip_bad=skip_bad, dry_run=dry_run, progress=waiting)
         if not (dry_run and report):
-            with make_memory(path, namespace) as memory:
-                report = ingest(
-                    memory, paths, format=format, skip_bad=skip_bad, dry_run=dry_run, progress=waiting
-                )  # fmt: skip
-                crystallized = None if later or dry_run else _crystallize(memory, namespace)
+            with _quick_memory(path, namespace) as memory:
+                report = ingest(memory, paths, format=format, skip_bad=skip_bad, dry_run=dry_run, progress=waiting)
+    if not (dry_run or later):
+        with make_memory(path, namespace) as memory:
+            crystallized = _crystallize(memory, namespace)
     if json:
         made = crystallized and crystallized.model_dump(mode="json")
         show.as_json({"ingest": report.model_dump(mode="json"), "crystallize": made})
@@ -99,6 +99,14 @@ def _log_files(
     _show_ingest(report)
     if crystallized:
         _show_crystallize(crystallized)
+
+
+def _quick_memory(path: str, namespace: str) -> Memory:
+    """The memory at a path, made if need be, which waits for the disk as it closes: an ingest can be repeated."""
+    from agentmem.memory import Memory
+
+    make_memory(path, namespace).close()
+    return Memory.open(path, namespace=namespace_of(namespace), encoder=None, durability="process")
 
 
 def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:

@@ -21,7 +21,7 @@ _HEADING = re.compile(r"(#{1,6})\s+(.+?)[\s#]*$")
 _FENCE = re.compile(r"\s*(?:```|~~~)")
 _UNDERLINE = re.compile(r"([=\-~^\"'`*+#:.])\1{2,}\s*$")
 _DEFINED = re.compile(r"(?:async\s+)?(?:def|class)\s+(\w+)")
-_SENTENCE = re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？][」』]*")
+_SENTENCE = re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？][」』]*|\n(?=\s*(?:[-*+|>]|\d+[.)]\s))")  # or an item of a list
 LEVELS = "=-~^\"'`*+#:."
 
 
@@ -58,7 +58,7 @@ def pieces(lines: Sequence[Line], prose: bool, longest: int = LONGEST) -> Iterat
     for place, section in _sections(lines):
         batch: list[Line] = []
         for paragraph in _paragraphs(section):
-            if batch and count(_text([*batch, *paragraph])) > longest:
+            if _says(batch) and count(_text([*batch, *paragraph])) > longest:
                 yield from _cut(batch, place, prose, longest)
                 batch = []
             batch += paragraph
@@ -100,12 +100,17 @@ def _sections(lines: Sequence[Line]) -> Iterator[tuple[tuple[str, ...], list[Lin
     section: list[Line] = []
     for line in lines:
         if line.level:
-            if any(one.text.strip() and not one.level for one in section):
+            if _says(section):
                 yield tuple(title for _, title in path), section
                 section = []
             path = [*(one for one in path if one[0] < line.level), (line.level, line.title)][-DEEP:]
         section.append(line)
     yield tuple(title for _, title in path), section
+
+
+def _says(lines: Sequence[Line]) -> bool:
+    """Whether there is more than headings."""
+    return any(line.text.strip() and not line.level for line in lines)
 
 
 def _paragraphs(section: Sequence[Line]) -> Iterator[list[Line]]:

@@ -96,7 +96,8 @@ def detect(source: Source) -> Format | None:
 def look(source: Source) -> list[Any]:
     """The objects in the first lines of a file, or else its one value; finds out which of the two it is."""
     lines = list(islice(source.raw_lines(), JUDGED))
-    source.whole = bool(lines) and not isinstance(_loaded(lines[0]), dict) and isinstance(source.value, dict | list)
+    in_lines = ".json" not in source.path.suffixes and lines and isinstance(_loaded(lines[0]), dict)
+    source.whole = not in_lines and isinstance(source.value, dict | list)
     if source.whole:
         return [source.value]
     return [value for value in map(_loaded, lines) if isinstance(value, dict)]

@@ -19,7 +19,7 @@ from agentmem.ingest.transitions import transition
 
 MAIN = Path("data") / "main_data.hdf5"
 ABOUT = Path("data") / "metadata.json"
-INSTALL = "a Minari dataset is read with {name}: pip install 'agentmem-crystal[envs]' (or pip install {name})"
+INSTALL = "this Minari dataset is read with {name}: pip install 'agentmem-crystal[envs]' {name}"
 
 
 def is_dataset(folder: Path) -> bool:
@@ -100,7 +100,11 @@ def _columns(group: Any, kind: type) -> Any:
 def _arrow(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
     try:
         import minari  # type: ignore[import-not-found, import-untyped, unused-ignore]
-    except ImportError as error:
-        raise MissingExtraError(INSTALL.format(name="minari")) from error
-    for episode in minari.MinariDataset(path / "data").iterate_episodes():
+
+        dataset = minari.MinariDataset(path / "data")
+    except ImportError as error:  # minari itself imports pyarrow late
+        raise MissingExtraError(INSTALL.format(name="'minari[arrow]'")) from error
+    except (ValueError, OSError) as error:
+        raise InvalidInputError(f"{path} is no whole dataset of Minari ({error}); get a whole copy of it") from error
+    for episode in dataset.iterate_episodes():
         yield int(episode.id), vars(episode)

@@ -129,7 +129,10 @@ class _Run:
     def _read(self, source: Source, format: Format) -> None:
         source.grows = format.grows
         try:
-            for found in format.read(source):
+            reading = format.read(source)
+            for found in (
+                list(reading) if source.whole else reading
+            ):  # a file that is read whole is logged if it is good
                 self.logger.take(found, format.named)
                 if self.enough():
                     break

@@ -24,8 +24,8 @@ class Talk:
 
     def __init__(self, episode: str, goal: str | None = None) -> None:
         self.episode, self.goal = episode, goal
-        self._calls: dict[str, str] = {}
-        self._names: dict[str, str] = {}
+        self._calls: dict[str, tuple[str, str]] = {}
+        self._last: dict[str, str] = {}
 
     def say(self, number: int, key: str, actor: str, content: Any, at: Any = None) -> Found | None:
         """A message; None where the content has no words and no parts."""
@@ -47,7 +47,8 @@ class Talk:
             data={"tool": name, "call": id, "arguments": arguments},
         )  # fmt: skip
         assert found.step is not None
-        self._names[name] = self._calls[str(id)] = found.step["key"]
+        self._last[name] = found.step["key"]
+        self._calls[str(id)] = name, found.step["key"]
         return found
 
     def result(
@@ -55,11 +56,18 @@ class Talk:
     ) -> Found:
         """What a tool answered."""
         text, parts = said(content)
-        replied = self._calls.get(str(id)) if id else self._names.get(name or "")
+        called, replied = self._calls.get(str(id), (name, None)) if id else (name, self._last.get(name or ""))
         kept = {"call": id, "parts": parts, **data}
         data = {what: value for what, value in kept.items() if value}
         return self._found(
-            number, key, at, text=text, kind="observation", actor=name or "tool", data=data or None, reply_to=replied
+            number,
+            key,
+            at,
+            text=text,
+            kind="observation",
+            actor=name or called or "tool",
+            data=data or None,
+            reply_to=replied,
         )
 
     def _found(self, number: int, key: str, at: Any, **step: Any) -> Found:
