@@ -150,12 +150,14 @@ def test_without_h5py_the_line_that_installs_it_is_told(
         ingest(memory, dataset)
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize(("data_format", "needs"), [("hdf5", "h5py"), ("arrow", "pyarrow")])
 def test_a_dataset_that_minari_itself_writes_is_read(
-    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: str, needs: str
 ) -> None:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
     gymnasium, minari = pytest.importorskip("gymnasium"), pytest.importorskip("minari")
-    pytest.importorskip("h5py")
+    pytest.importorskip(needs)
     from minari.data_collector import EpisodeBuffer
 
     environment = gymnasium.make("CartPole-v1")
@@ -163,7 +165,9 @@ def test_a_dataset_that_minari_itself_writes_is_read(
     buffer = EpisodeBuffer(
         observations=seen, actions=[1, 1, 1], rewards=[1.0] * 3, terminations=[False] * 3, truncations=[False] * 3
     )
-    minari.create_dataset_from_buffers("pole/right-v0", [buffer], env=environment, eval_env=environment)
+    minari.create_dataset_from_buffers(
+        "pole/right-v0", [buffer], env=environment, eval_env=environment, data_format=data_format
+    )
     assert ingest(memory, tmp_path / "pole" / "right-v0").steps == 7
     assert [step.text for step in memory.steps("pole/right-v0/0")][1::2] == ["1", "1", "1"]
     assert next(memory.steps()).text == described(seen[0])

@@ -105,9 +105,15 @@ class _Run:
     def _file(self, given: Given, chosen: Format | None) -> None:
         self.problems.path = given.path
         source = Source(given.path, given.name, self.problems, self._tell)
-        if format := self._format(source, given, chosen):
-            self.formats[format.name] = self.formats.get(format.name, 0) + 1
-            self._read(source, format)
+        try:
+            if format := self._format(source, given, chosen):
+                self.formats[format.name] = self.formats.get(format.name, 0) + 1
+                self._read(source, format)
+        except InvalidInputError as error:
+            if not self.problems.skip:
+                raise
+            self.problems(0, str(error).removeprefix(str(given.path)).lstrip(" ,:"))
+        self.logger.close(source.last)
         self.done += given.size
         self.lines += source.last
 
@@ -118,7 +124,8 @@ class _Run:
         except UnknownError as error:
             if not given.found:
                 raise
-            self.problems.passing(str(error).split("; the formats are")[0].removeprefix(f"{given.path} "))
+            why = str(error).split("; the formats are")[0].removeprefix(f"{given.path} is ")
+            self.problems.passing(f"it is {why}")
             return None
         if format is None:
             self.problems.passing("it is empty")
@@ -128,19 +135,11 @@ class _Run:
 
     def _read(self, source: Source, format: Format) -> None:
         source.grows = format.grows
-        try:
-            reading = format.read(source)
-            for found in (
-                list(reading) if source.whole else reading
-            ):  # a file that is read whole is logged if it is good
-                self.logger.take(found, format.named)
-                if self.enough():
-                    break
-        except InvalidInputError as error:
-            if not self.problems.skip:
-                raise
-            self.problems(0, str(error).removeprefix(str(source.path)).lstrip(" ,:"))
-        self.logger.close(source.last)
+        reading = format.read(source)
+        for found in list(reading) if source.whole else reading:  # a file that is read whole is logged if it is good
+            self.logger.take(found, format.named)
+            if self.enough():
+                break
 
     def _tell(self, done: int) -> None:
         if self.progress:
