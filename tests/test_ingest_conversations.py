@@ -16,19 +16,20 @@ PAINT = [
     Said("message", "user", "Is this blue in stock?\n[image_url: https://example.org/blue.png]"),
     Said("action", "assistant", STOCK),
     Said("action", "assistant", PRICE),
-    Said("observation", "price", "17.50 per can", PRICE),
-    Said("observation", "stock", '{"cans": 4}', STOCK),
+    Said("observation", "tool", "17.50 per can", PRICE),
+    Said("observation", "tool", '{"cans": 4}', STOCK),
     Said("message", "assistant", "Yes: 4 cans of cobalt, 17.50 each."),
 ]
 FERN, PALM = 'moisture({"plant": "fern"})', 'moisture({"plant": "palm"})'
+FAILED = {"tool": "moisture", "call": "c2", "status": "error"}
 GREENHOUSE = [
     Said("message", "system", "You run the greenhouse."),
     Said("message", "user", "Is the fern dry?"),
     Said("message", "assistant", "I'll measure it."),
     Said("action", "assistant", FERN),
     Said("action", "assistant", PALM),
-    Said("observation", "moisture", "fern: 12 percent", FERN),
-    Said("observation", "moisture", "sensor offline", PALM),
+    Said("observation", "tool", "fern: 12 percent", FERN),
+    Said("observation", "tool", "sensor offline", PALM),
     Said("message", "assistant", "The fern is dry, at 12 percent."),
 ]
 ASKED = {"role": "user", "content": "Do you have red paint?"}
@@ -64,7 +65,7 @@ def test_each_line_of_a_fine_tuning_file_is_a_conversation(memory: Memory) -> No
     assert [episode.id for episode in memory.episodes()] == ["openai.jsonl/1", "openai.jsonl/2"]
     assert (report.lines, report.steps) == (2, 11)
     assert said(memory, "openai.jsonl/1") == PAINT
-    assert said(memory, "openai.jsonl/2")[2] == Said("observation", "zones", "Bergen, Oslo", "zones({})")
+    assert said(memory, "openai.jsonl/2")[2] == Said("observation", "tool", "Bergen, Oslo", "zones({})")
     assert "Thursdays" in memory.recall("delivery to Oslo").text
 
 
@@ -74,7 +75,7 @@ def test_items_of_the_responses_api_are_read_and_reasoning_is_not(memory: Memory
         Said("message", "user", "When does the museum close?"),
         Said("action", "assistant", 'web_search({"type": "search", "query": "museum opening hours"})'),
         Said("action", "assistant", 'hours({"place": "museum"})'),
-        Said("observation", "hours", "10-18", 'hours({"place": "museum"})'),
+        Said("observation", "tool", "10-18", 'hours({"place": "museum"})'),
         Said("message", "assistant", "It closes at 18:00."),
     ]
 
@@ -103,7 +104,7 @@ def test_blocks_of_anthropic_messages_are_calls_and_results(memory: Memory, tmp_
     answered = {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "4 cans"}]}
     talk = [ASKED, {"role": "assistant", "content": [called]}, {"role": "user", "content": [answered]}]
     ingest(memory, lines(tmp_path / "chat.jsonl", {"messages": talk}))
-    assert said(memory)[2] == Said("observation", "stock", "4 cans", 'stock({"colour": "red"})')
+    assert said(memory)[2] == Said("observation", "tool", "4 cans", 'stock({"colour": "red"})')
 
 
 def test_an_answer_to_a_request_is_the_end_of_its_conversation(memory: Memory, tmp_path: Path) -> None:
@@ -163,9 +164,7 @@ def test_both_of_langchains_dumps_are_read(memory: Memory, name: str) -> None:
     report = ingest(memory, DATA / name)
     assert (report.format, report.steps) == ("langchain", 8)
     assert said(memory, name) == GREENHOUSE
-    assert [step.data for step in memory.steps() if step.text == "sensor offline"] == [
-        {"call": "c2", "status": "error"}
-    ]
+    assert [step.data for step in memory.steps() if step.text == "sensor offline"] == [FAILED]
     assert "12 percent" in memory.recall("how dry is the fern?").text
     assert ingest(memory, DATA / name).steps == 0
 

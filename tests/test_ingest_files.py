@@ -211,6 +211,19 @@ def test_an_ingest_stays_in_its_namespace(memory: Memory) -> None:
     assert list(memory.steps()) == []
 
 
+def test_an_ingest_that_was_stopped_goes_on_where_it_was(memory: Memory, tmp_path: Path) -> None:
+    talk = [{"role": "user", "content": f"line {number}"} for number in range(1_200)]
+    path = lines(tmp_path / "a.jsonl", *talk, "nonsense\n")
+    with pytest.raises(InvalidInputError, match="line 1201: it is not JSON"):
+        ingest(memory, path)
+    logged = len(list(memory.steps()))
+    assert 0 < logged < 1_200
+    report = ingest(memory, lines(path, *talk))
+    assert (report.steps, report.known) == (1_200 - logged, logged)
+    assert [step.text for step in memory.steps("a.jsonl")] == [f"line {number}" for number in range(1_200)]
+    assert [episode.ended is not None for episode in memory.episodes()] == [True]
+
+
 @pytest.mark.parametrize("name", ["codex.jsonl", "openai.json"])
 def test_what_was_erased_does_not_come_back(memory: Memory, name: str) -> None:
     ingest(memory, DATA / name)

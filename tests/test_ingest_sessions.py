@@ -30,8 +30,8 @@ def test_a_session_of_claude_code_is_an_episode_without_thinking_or_bookkeeping(
         Said("message", "assistant", "I'll look at how the total is rounded."),
         Said("action", "assistant", GREP),
         Said("action", "assistant", TEST),
-        Said("observation", "Grep", "shop/invoice.py:42: total = round(net * 1.19, 2)", GREP),
-        Said("observation", "Bash", "1 failed: 10.00 != 10.01\n[image]", TEST),
+        Said("observation", "tool", "shop/invoice.py:42: total = round(net * 1.19, 2)", GREP),
+        Said("observation", "tool", "1 failed: 10.00 != 10.01\n[image]", TEST),
         Said("message", "system", "Switched to plan mode."),
         Said("message", "assistant", "The total is rounded per line; I changed line 42 to Decimal with ROUND_HALF_UP."),
     ]
@@ -108,9 +108,9 @@ def test_a_session_of_codex_is_an_episode_of_its_response_items(memory: Memory) 
     asked, grep, found, patch, done, told = said(memory, CODEX)
     assert asked == Said("message", "user", "Rename the paint table to colours.")
     assert grep.text.startswith('shell({"command": ["bash", "-lc", "grep -rn paint migrations"]')
-    assert found == Said("observation", "shell", "migrations/0003_paint.sql:1: CREATE TABLE paint\n", grep.text)
+    assert found == Said("observation", "tool", "migrations/0003_paint.sql:1: CREATE TABLE paint\n", grep.text)
     assert patch.text.startswith("apply_patch(*** Begin Patch\n")
-    assert (done.actor, done.to) == ("apply_patch", patch.text)
+    assert (done.actor, done.to) == ("tool", patch.text)
     assert told == Said("message", "assistant", "Migration 0004 renames paint to colours.")
     assert memory.episodes()[0].goal == asked.text
 

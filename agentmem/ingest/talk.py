@@ -57,17 +57,10 @@ class Talk:
         """What a tool answered."""
         text, parts = said(content)
         called, replied = self._calls.get(str(id), (name, None)) if id else (name, self._last.get(name or ""))
-        kept = {"call": id, "parts": parts, **data}
+        kept = {"tool": name or called, "call": id, "parts": parts, **data}
         data = {what: value for what, value in kept.items() if value}
         return self._found(
-            number,
-            key,
-            at,
-            text=text,
-            kind="observation",
-            actor=name or called or "tool",
-            data=data or None,
-            reply_to=replied,
+            number, key, at, text=text, kind="observation", actor="tool", data=data or None, reply_to=replied
         )
 
     def _found(self, number: int, key: str, at: Any, **step: Any) -> Found:
