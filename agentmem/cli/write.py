@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SourceFile = Annotated[str, typer.Argument(metavar="FILE", help="JSON lines, plain or gzipped.", show_default=False)]
 SourcePaths = Annotated[
-    list[str], typer.Argument(metavar="PATH...", help="Files, plain or gzipped, folders, patterns.", show_default=False)
+    list[str], typer.Argument(metavar="PATH", help="Files, plain or gzipped, folders, patterns.", show_default=False)
 ]
 FormatOption = Annotated[str | None, typer.Option(metavar="NAME", help="If not given, the content tells.")]
 SkipBad = Annotated[bool, flag("--skip-bad", "Leave out lines that cannot be read, and list them.")]
@@ -48,8 +48,9 @@ def ingest(
 ) -> None:
     """Log what files hold, and crystallize it.
 
-    Formats: openai, langchain, claude (sessions of Claude Code), codex, documents, minari, transitions, history and
-    export. The memory is made if need be; repeating adds nothing, and a file that grew adds what is new.
+    Formats: openai, langchain, claude, codex, documents, transitions, minari, history, export.
+
+    The memory is made if need be; repeating adds what is new, if anything.
     """
     _log_files(path, paths, format, skip_bad, later, namespace, json, dry_run)
 
