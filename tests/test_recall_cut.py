@@ -97,6 +97,23 @@ def test_a_sentence_that_ends_in_an_ellipsis_is_cut_where_its_hit_ends(memory: M
             assert set(line[line.index(hit.text) + len(hit.text) :]) <= set("… ")
 
 
+def test_a_cut_sentence_from_the_middle_has_a_mark_on_both_sides(memory: Memory) -> None:
+    memory.episode().log(
+        "It rained. " * 9 + "The submarine is moored at pier nine" + " of the northern harbour" * 60 + "."
+    )
+    (line,) = memory.recall("submarine", 60).sections["past"]
+    assert line.startswith("observation: … The submarine is moored")
+    assert line.endswith("…")
+
+
+@pytest.mark.parametrize(
+    ("text", "folded"),
+    [("a   b \t\t c", "a b c"), ("a\n\n \n\nb", "a\n b"), ("\n a\n", "a"), ("a\u2028b\x0cc", "a\n b\n c"), ("", "")],
+)
+def test_blank_lines_and_runs_of_spaces_are_folded(text: str, folded: str) -> None:
+    assert fold(text) == folded
+
+
 def test_sentences_that_are_left_out_leave_a_mark_in_their_place(memory: Memory) -> None:
     sentences = [f"Rain number {n} over the northern hills." for n in range(60)]
     sentences[20] = "The submarine is moored here."

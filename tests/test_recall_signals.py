@@ -361,6 +361,7 @@ def test_of_two_crystals_the_shorter_is_worth_more(long: Memory) -> None:
 def test_crystals_of_layers_asked_for_together_come_best_first_and_tell_one_story_once(long: Memory) -> None:
     context = long.recall("red door score", 900, layers=["unit", "cluster", "atom"])
     assert len({hit.layer for hit in context.hits}) > 1
+    assert list(long.recall("red door score", 4000, layers=["unit", "atom"]).sections) == ["facts", "past"]
     alone = [hit for layer in Layer for hit in long.recall("red door score", 900, layers=[layer]).hits]
     assert max(hit.score for hit in context.hits) == max(hit.score for hit in alone)
     made = {crystal.id: crystal for crystal in long.crystals()}

@@ -242,8 +242,6 @@ def _ranked(text: str, spans: Sequence[tuple[int, int]], terms: frozenset[str]) 
     own = [float(len(terms & set(stems(text[start:end])))) for start, end in spans]
     padded = [0.0, *own, 0.0]
     score = [value + (padded[i] + padded[i + 2]) / 3 for i, value in enumerate(own)]
-    if score:
-        score[0] += 0.3
     return sorted(range(len(spans)), key=lambda i: (-score[i], i))
 
 
