@@ -343,14 +343,7 @@ def _whole(sources: Sequence[Source]) -> tuple[Span, ...]:
 
 def _claims_of(sources: Sequence[Source]) -> Iterator[tuple[Claim, Source]]:
     """The claims of steps, recalled text left out."""
-    before: Source | None = None
-    for source in sources:
-        deed = before.text if before is not None and before.kind == "action" else ""
-        before = source
-        for claim in claims(source, after=deed):
-            start, end = claim.span
-            if not any(start < last and first < end for first, last in source.skip):
-                yield claim, source
+    return ((claim, source) for source in sources for claim in claims(source))
 
 
 def _worthiest(sources: Sequence[Source], scored: Scored) -> list[tuple[Claim, Source]]:

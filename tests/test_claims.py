@@ -10,8 +10,8 @@ from agentmem.claims import claims
 from agentmem.salience import Source
 
 
-def of(text: str, kind: str = "observation", actor: str | None = None, after: str = "") -> dict[str, str]:
-    return {claim.key: claim.value for claim in claims(Source(1, kind, actor, text), after)}
+def of(text: str, kind: str = "observation", actor: str | None = None) -> dict[str, str]:
+    return {claim.key: claim.value for claim in claims(Source(1, kind, actor, text))}
 
 
 def said(text: str, actor: str = "alice") -> dict[str, str]:
@@ -61,12 +61,6 @@ def test_people_say_what_holds_for_them(text: str, key: str, value: str) -> None
 )
 def test_worlds_and_tools_report_readings(text: str, key: str, value: str) -> None:
     assert of(text)[key] == value
-
-
-def test_taken_is_understood_from_the_action_before() -> None:
-    assert of("Taken.", after="take the lamp") == {"carrying lamp": "carried"}
-    assert of("Dropped.", after="drop lamp") == {"carrying lamp": "dropped"}
-    assert of("Taken.") == {}
 
 
 def test_files_are_what_was_last_done_to_them() -> None:

@@ -50,6 +50,13 @@ def story(seed: int, segments: int = 60) -> list[list[Source]]:
     return log
 
 
+def test_no_span_runs_across_a_skipped_gap() -> None:
+    text = "0000000000)0 0"
+    for skip in range(len(text)):
+        source = Source(1, "observation", None, text, ((skip, skip + 1),))
+        assert not any(span.start <= skip < span.end for span in select([source], 9, Salience()))
+
+
 @given(segments(), st.integers(0, 40), st.booleans())
 def test_spans_are_sorted_apart_unskipped_and_within_budget(sources: list[Source], budget: int, actors: bool) -> None:
     spans = select(sources, budget, Salience(), actors=actors)

@@ -157,6 +157,16 @@ def test_an_ended_episode_takes_no_more_until_it_is_resumed(memory: Memory, epis
     assert [step.text for step in memory.steps("door")] == ["The red door is locked.", "It opens."]
 
 
+@pytest.mark.parametrize("now", [1e12, 1e18, -1e20, float("nan"), "x", None])
+def test_a_clock_that_tells_no_time_is_refused_before_anything_is_logged(file: Path, now: Any) -> None:
+    times = iter([1.0, now, 2.0])
+    with Memory.open(file, encoder=None, durability="process", clock=lambda: next(times)) as memory:
+        episode = memory.episode(id="e")
+        with pytest.raises(InvalidInputError, match="seconds since 1970"):
+            episode.observe("x")
+        assert list(memory.steps()) == []
+
+
 def test_every_error_of_a_wrong_argument_leaves_no_file(tmp_path: Path) -> None:
     for path in ("", "a\0b", "a\ud800", 5):
         with pytest.raises(AgentMemError):

@@ -187,6 +187,23 @@ def test_a_recall_that_showed_only_crystals_of_what_is_erased_goes_too(memory: M
     assert list(memory._core.store.scan(types=["recall"])) == []
 
 
+@pytest.mark.parametrize("given", [{"episode": "live"}, {"namespace": ()}])
+def test_what_is_logged_after_its_episode_was_erased_can_be_recalled_and_erased(
+    memory: Memory, given: dict[str, Any]
+) -> None:
+    with memory.episode(id="old") as old:
+        old.log("The safe code is 4711.")
+    live = memory.episode(id="live")
+    live.observe("hello")
+    memory.erase(**given)
+    live.observe("going on with the safe")
+    live.end()
+    assert "going on" in memory.recall("safe").text
+    assert [episode.id for episode in memory.episodes()][-1] == "live"
+    assert memory.erase(episode="live").steps == 1
+    assert "going on" not in memory.recall("safe").text
+
+
 def test_residue_is_looked_for_by_keys_and_data_as_well(memory: Memory) -> None:
     episode = memory.episode(id="e")
     data = {"note": ["the vault of Ann opens at 4711 o'clock"]}

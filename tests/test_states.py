@@ -48,6 +48,9 @@ def told(*steps: tuple[str, str]) -> list[tuple[int, str, str, str]]:
         ([("observation", "Your score has just gone up by ten points.")], (1, "total", "score", "10")),
         ([("observation", "The score is 50 out of 100.")], (1, "total", "score", "50")),
         ([("observation", "It failed with exit code 3")], (1, "outcome", "exit code", "3")),
+        ([("observation", "You are carrying:\n  a lamp\n  a coin")], (1, "inventory", "inventory", ": a lamp a coin")),
+        ([("observation", "You are empty-handed.")], (1, "inventory", "inventory", "nothing")),
+        ([("observation", "You are carrying nothing.")], (1, "inventory", "inventory", "nothing")),
     ],
 )
 def test_a_step_makes_a_state_hold(steps: Sequence[tuple[str, str]], state: tuple[int, str, str, str]) -> None:
@@ -143,6 +146,8 @@ def test_recall_asks_the_table_however_far_the_log_is_crystallized(tmp_path: Pat
         carrying = memory.recall("What is the agent carrying now?", 60).hits
         assert "take coin" in [hit.text for hit in carrying]
         before = next(step for step in memory.steps() if step.text == "put lamp in niche")
+        assert "Dark Hall" in memory.recall("Where is the agent?", 60).text
+        assert "put lamp in niche" in memory.recall("Where is the lamp now?", 60).text
         held = memory.recall("What is the agent carrying now?", 60, as_of=before.id).hits
         assert {"take coin", "take lamp"} <= {hit.text for hit in held}
 
@@ -172,3 +177,24 @@ def test_a_joined_view_has_the_states_of_all(memory: Memory) -> None:
     reader = memory.scoped("one", read=[("two",)])
     hits = reader.recall("Which command raised the score from 5 to 15?", 200).hits
     assert sum(hit.reasons.get("state", 0) >= 5 for hit in hits) == 2
+
+
+def test_a_newer_list_of_what_is_carried_outdates_the_older(memory: Memory) -> None:
+    episode = memory.episode(id="game")
+    for things in ("a knife", "a knife and a rope", "a screwdriver"):
+        episode.act("inventory")
+        episode.observe(f"You are carrying {things}.")
+        episode.log_many([f"The corridor bends {n} times and leads on." for n in range(6)])
+    episode.act("take bell")
+    episode.observe("Taken.")
+    best = sorted(memory.recall("What am I carrying?", 100).hits, key=lambda hit: -hit.score)
+    assert {"You are carrying a screwdriver.", "take bell", "Taken."} <= {hit.text for hit in best[:4]}
+    assert best[0].text != "You are carrying a knife."
+
+
+def test_where_am_i_is_answered_though_every_word_of_it_is_common(memory: Memory) -> None:
+    episode = memory.episode(id="game")
+    for room in ("hall", "attic", "studio"):
+        episode.act(f"go to the {room}")
+        episode.observe(f"You move to the {room}.")
+    assert memory.recall("Where am I?", 20).hits[-1].text == "You move to the studio."

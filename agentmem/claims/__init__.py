@@ -30,13 +30,12 @@ _DEED: tuple[Reader, ...] = (files, calls, json_values)
 _WORLD: tuple[Reader, ...] = (places, things, outcomes, readings, files, json_values, lines)
 
 
-def claims(source: Source, after: str = "", limit: int = LIMIT) -> list[Claim]:
+def claims(source: Source, limit: int = LIMIT) -> list[Claim]:
     """The claims of one step in the order of its text: at most `limit`, the most telling forms first.
 
-    after: the text of the action that an observation answers ("Taken." says nothing without it). Text that is not to be
-    learned makes no claim. Pure, and never raises for any text.
+    Text that is not to be learned makes no claim. Pure, and never raises for any text.
     """
-    said = Said(source.text[:_SCANNED], source.actor or "", after[:_SCANNED])
+    said = Said(source.text[:_SCANNED], source.actor or "")
     return list(_claims(said, source.kind, source.skip, limit))
 
 

@@ -26,11 +26,10 @@ class Claim:
 
 
 class Said(NamedTuple):
-    """What a reader of claims is given: a step's text, its actor, and the text of the action it answers."""
+    """What a reader of claims is given: a step's text and its actor."""
 
     text: str
     actor: str = ""
-    after: str = ""
 
     def subject(self, key: str) -> str:
         return f"{self.actor}: {key}" if self.actor else key

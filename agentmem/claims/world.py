@@ -52,11 +52,6 @@ _DONE = {
         re.compile(r"^(?P<value>[\w'’ \-]{2,40}): dropped\b", re.I | re.M),
     ),
 }
-_ASKED = (
-    (re.compile(rf"\A\s*(?:take|get|pick up|grab) {_THING}(?: from [\w ]+)?\s*\Z", re.I), r"\A\s*taken\b", "carried"),
-    (re.compile(rf"\A\s*(?:drop|put down|discard) {_THING}\s*\Z", re.I), r"\A\s*dropped\b", "dropped"),
-)
-
 _EXIT = re.compile(r"\bexit(?:ed with)?(?: code| status)?[ :=]+(?P<value>\d{1,3})\b", re.I)
 _COUNTED = r"\d+ (?:passed|failed|skipped|errors?|warnings?)\b"
 _TESTS = re.compile(rf"\b(?P<value>\d+ (?:passed|failed)\b(?:, {_COUNTED})*)", re.I)
@@ -102,14 +97,11 @@ def places(said: Said) -> Iterator[Claim]:
 
 
 def things(said: Said) -> Iterator[Claim]:
-    """What one carries or has dropped; `Taken.` is understood from the action before it."""
+    """What one carries or has dropped."""
     for done, patterns in _DONE.items():
         for pattern in patterns:
             for match in pattern.finditer(said.text):
                 yield claim("thing", f"carrying {match['value']}", match, done)
-    for asked, reply, done in _ASKED:
-        if (deed := asked.search(said.after)) and (answer := re.search(reply, said.text, re.I)):
-            yield claim("thing", f"carrying {deed['value']}", answer, done)
 
 
 def outcomes(said: Said) -> Iterator[Claim]:

@@ -75,6 +75,7 @@ class Index:
         self.head = int(columns.position[-1])
         for event in events:
             self._take(event)
+        self._begin_unknown(columns)
         self._views.clear()
 
     def _take(self, event: Record) -> None:
@@ -90,6 +91,14 @@ class Index:
             self._pins.append((event.position, np.array(body["steps"], np.int64)))
         elif event.type == "recall":
             self._uses.append((event.position, np.array(body["steps"], np.int64)))
+
+    def _begin_unknown(self, columns: Columns) -> None:
+        """An episode whose beginning was erased while its writer went on begins with its first step."""
+        steps = columns.type == STEP
+        names, first = np.unique(columns.episode[steps], return_index=True)
+        for name, at in zip(names.tolist(), columns.position[steps][first].tolist(), strict=True):
+            if self.names[name] not in self.episodes:
+                self._begin(Record("begin", self.namespace, self.names[name], position=at), {})
 
     def _begin(self, event: Record, body: Mapping[str, str]) -> None:
         name = event.episode or ""

@@ -5,7 +5,7 @@ Knows what shape they have and which names there are; what is wrong is said with
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import index
@@ -19,6 +19,7 @@ from agentmem.types import Namespace
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
 
+FIRST, END = -62_135_596_800, 253_402_300_800  # seconds since 1970 of the years 1 and 10000
 SHOWN = 5  # names that are listed where none is like the one that was asked for
 
 
@@ -42,6 +43,21 @@ def check_function(what: str, value: object, kind: str) -> None:
     """InvalidInputError unless it can be called."""
     if not callable(value):
         raise InvalidInputError(f"{what} {brief(value)} is no function; give one {kind}")
+
+
+def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
+    """A clock whose every answer is a time that can be told; InvalidInputError before anything is logged at another."""
+
+    def now() -> float:
+        seconds = clock()
+        if not isinstance(seconds, int | float) or not FIRST <= seconds < END:
+            raise InvalidInputError(
+                f"the clock gave {brief(seconds)}; it must give seconds since 1970 within the years 1 to 9999, "
+                "as time.time does (milliseconds are to be divided by 1000)"
+            )
+        return seconds
+
+    return now
 
 
 def check_as_of(as_of: object) -> None:

@@ -14,15 +14,16 @@ import numpy as np
 
 from agentmem.codes import Coder, coder_id, similarity
 from agentmem.encode import CheckedEncoder
-from agentmem.errors import EncoderError, InvalidInputError, NotFoundError
+from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Run, states
-from agentmem.types import PASSAGE_BITS, Columns, CountTokens, Namespace, Record, State, Store
+from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, State, Store
 
+MOST = 1 << 31  # tokens and terms of a step
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
 
 
@@ -79,6 +80,10 @@ class Core:
         known = max(self._names, default=0)
         if max(columns.episode.max(), columns.actor.max()) > known:
             self._names.update(self.store.names(after=known))
+        if wrong := _nonsense(columns, max(self._names, default=0)):
+            raise DamagedError(
+                f"{self.store.path}: the columns of the log make no sense ({wrong}); verify() the memory"
+            )
 
     def logged_until(self, namespace: Namespace, moment: float) -> int:
         """The last position of a namespace before anything that was logged after a time; 0 for none. Hold `lock`.
@@ -229,6 +234,17 @@ class Core:
             codes = int((index.dense().born <= as_of).sum())
             parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
+
+
+def _nonsense(columns: Columns, names: int) -> str:
+    """What in columns no writer wrote, in words; "" for nothing."""
+    limits = {"type": (0, len(RECORD_TYPES) - 1), "kind": (-1, len(KINDS) - 1)}
+    limits |= {"episode": (0, names), "actor": (0, names), "tokens": (0, MOST), "length": (0, MOST)}
+    for column, (least, most) in limits.items():
+        values = getattr(columns, column)
+        if values.min() < least or values.max() > most:
+            return f"a {column} of {int(values.max())}"
+    return ""
 
 
 def counted(count: CountTokens) -> CountTokens:

@@ -106,7 +106,7 @@ class Memory:
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
         store = open_store(str(path), durability, read_only, settings, terms_of)
-        return cls(Core(store, checked, clock, read_only=read_only), scope, (), condenser)
+        return cls(Core(store, checked, checks.checked_clock(clock), read_only=read_only), scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 

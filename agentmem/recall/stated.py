@@ -16,30 +16,28 @@ from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
 
 ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
-PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE = range(len(STATE_FORMS))
+PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE, INVENTORY = range(len(STATE_FORMS))
 _CHANGED = ("edited", "created", "written")
 DID = 0.9  # of what a state counts for at the action whose observation says so
-_ASKED = ("carried", "left", "got", "changed", "last", "first")
+_ASKED = ("carried", "left", "got", "changed", "last", "first", "place")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
 
 def state_signal(cue: str, view: View) -> np.ndarray:
-    """Per step, 0..1: how much a state that the cue asks for came to be there."""
+    """Per step, how much a state that the cue asks for came to be there: 0..1, or -1 for a list that is outdated."""
     signal = np.zeros(len(view.position))
     if not numbers(cue) and not any(asks(cue, what) for what in _ASKED):
         return signal
     stated = view.stated()
     if len(stated.row):
         form, named = stated.form[stated.key], _named(cue, stated)[stated.key]
-        parts = (
-            _readings(cue, stated, form, named),
-            _things(cue, stated, form, named),
-            _files(cue, stated, form, named),
-        )
-        np.maximum.at(signal, stated.row, np.maximum.reduce(parts))
+        parts = [of(cue, stated, form, named) for of in (_readings, _things, _files)]
+        np.maximum.at(signal, stated.row, np.maximum.reduce([*parts, _here(cue, stated, form)]))
         answered = view.prev[stated.row]
         deeds = (answered >= 0) & (view.kind[answered] == ACTION) & (view.kind[stated.row] == OBSERVATION)
         np.maximum.at(signal, answered[deeds], DID * signal[stated.row[deeds]])
+        if asks(cue, "carried"):
+            signal[stated.row[(form == INVENTORY) & ~stated.last]] = -1.0
     return signal
 
 
@@ -63,13 +61,20 @@ def _things(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np
     thing, carried = form == THING, stated.has(("carried",))
     score = np.zeros(len(form))
     if asks(cue, "carried"):
-        score = np.maximum(score, 1.0 * carried * stated.last)
+        score = 1.0 * stated.last * (carried | (form == INVENTORY))
     meant = named >= 0.5
+    if asks(cue, "place"):
+        score = np.maximum(score, meant * stated.last)
     if asks(cue, "left"):
         score = np.maximum(score, (meant & ~carried) * np.where(stated.last, 1.0, 0.4))
     if asks(cue, "got"):
         score = np.maximum(score, (meant & carried) * np.where(stated.before < 0, 1.0, 0.6))
-    return np.asarray(thing * score)
+    return np.asarray((thing | (form == INVENTORY)) * score)
+
+
+def _here(cue: str, stated: Stated, form: np.ndarray) -> np.ndarray:
+    """Where one is now: the last place of each episode."""
+    return np.asarray(1.0 * (form == PLACE) * stated.last * asks(cue, "here"))
 
 
 def _files(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:

@@ -144,10 +144,12 @@ def _last(holds: Bools) -> Ints:
 
 
 def _barred(sources: Sequence[Source], offset: Ints, start: Ints, end: Ints) -> Bools:
+    """Which pieces are skipped, or follow a gap that is: a span across it would hold what is not to be learned."""
     barred = np.zeros(len(start), bool)
+    since = np.append(start[:1], end[:-1])
     for at, source in zip(offset.tolist(), sources, strict=True):
         for first, last in source.skip:
-            barred |= (start < at + last) & (end > at + first)
+            barred |= (since < at + last) & (end > at + first)
     return barred
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from agentmem.claims import claims
 from agentmem.salience import Source
-from agentmem.states.deeds import changes, handled
+from agentmem.states.deeds import changes, handled, listed
 from agentmem.states.totals import totals
 from agentmem.types import Record, State
 
@@ -53,12 +53,14 @@ class Run:
 def states(step: Record, source: Source, run: Run) -> list[State]:
     """The states of a step, one for each form and key; `run` moves on to the next step of the episode."""
     found = {(state.form, state.key): state for state in _dated(step, run)}
-    for state in _claimed(source, run.deed):
+    for state in _claimed(source):
         found.setdefault((state.form, state.key), state) if state.form == "place" else found.update(_named(state))
     if source.kind == "action":
-        found.update((key, state) for one in changes(step) for key, state in _named(one).items())
+        for one in changes(step):
+            found.update(_named(one))
     else:
-        found.update((key, state) for one in handled(step, run.deed) for key, state in _named(one).items())
+        for one in (*handled(step, run.deed), *listed(step)):
+            found.update(_named(one))
         totals(step, run.totals, found)
     run.deed = source.text[:DEED] if source.kind == "action" else ""
     return list(found.values())
@@ -68,8 +70,8 @@ def _named(state: State) -> dict[tuple[str, str], State]:
     return {(state.form, state.key): state}
 
 
-def _claimed(source: Source, deed: str) -> Iterable[State]:
-    for claim in claims(source, after=deed):
+def _claimed(source: Source) -> Iterable[State]:
+    for claim in claims(source):
         if claim.form in _CLAIMED and claim.key not in _VAGUE:
             yield State(source.position, claim.form, claim.key, claim.value.casefold())
 

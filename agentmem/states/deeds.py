@@ -32,6 +32,13 @@ _REST = re.compile(
 )
 _DONE = re.compile(r"^(?P<what>[\w'’\" \-]{2,40}): (?:done|ok|taken|dropped|removed)\b", re.I | re.M)
 _ARTICLE = re.compile(r"\A(?:the|an?|your|my|some)\s+", re.I)
+_LISTED = re.compile(
+    r"\b(?:you(?: are|['’]re)(?: now| currently)? (?:carrying|holding)|(?:your )?inventory(?= ?:|\n)|"
+    r"in your inventory|empty[- ]handed)\b",
+    re.I,
+)
+_NOTHING = re.compile(r"\A\W*(?:nothing|empty)|empty[- ]handed|(?:carrying|holding) ?(?:nothing|no)", re.I)
+_LIST = 200  # characters of a list that are its value
 _NO_THING = frozenset("it them all everything that this up off out one".split())
 
 
@@ -49,6 +56,13 @@ def handled(step: Record, deed: str) -> Iterator[State]:
         if match := pattern.search(deed):
             for what in _things(step.text, match["what"]):
                 yield State(step.position, "thing", f"carrying {what}", value)
+
+
+def listed(step: Record) -> Iterator[State]:
+    """What an observation lists as carried, all of it."""
+    if match := _LISTED.search(step.text):
+        what = " ".join(step.text[match.end() : match.end() + _LIST].casefold().split())
+        yield State(step.position, "inventory", "inventory", "nothing" if _NOTHING.search(match[0] + what) else what)
 
 
 def _things(answer: str, asked: str) -> list[str]:

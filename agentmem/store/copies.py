@@ -69,5 +69,5 @@ def copy(connection: Connection, path: str, shown: str) -> None:
 
 def remove_copy(path: str) -> None:
     for end in ("", "-wal", "-shm", "-anchor", "-lock"):
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # what cannot be removed could not be written
             os.remove(path + end)

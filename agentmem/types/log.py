@@ -75,7 +75,7 @@ class State(NamedTuple):
     value: str
 
 
-STATE_FORMS: tuple[str, ...] = ("place", "thing", "reading", "file", "outcome", "deed", "total", "date")
+STATE_FORMS: tuple[str, ...] = ("place", "thing", "reading", "file", "outcome", "deed", "total", "date", "inventory")
 
 
 @dataclass(frozen=True, slots=True)
