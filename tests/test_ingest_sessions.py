@@ -90,6 +90,12 @@ def test_a_title_is_the_goal_and_summaries_are_left_out(memory: Memory, tmp_path
     assert said(memory) == [Said("message", "user", "Go on.")]
 
 
+def test_half_a_character_that_a_cut_left_behind_does_not_stop_the_ingest(memory: Memory, tmp_path: Path) -> None:
+    told = {"sessionId": "s", "message": {"role": "user", "content": "cut: \ud83d"}}
+    ingest(memory, lines(tmp_path / "s.jsonl", {"type": "user", "uuid": "d", **told}))
+    assert said(memory) == [Said("message", "user", "cut: \ufffd")]
+
+
 def test_a_line_without_a_message_is_named(memory: Memory, tmp_path: Path) -> None:
     path = copied("claude.jsonl", tmp_path, upto=3)
     with path.open("a") as file:

@@ -38,7 +38,7 @@ def steps_of(talk: Talk, number: int, key: str, actor: str, content: Any, at: An
         words = []
         if called:
             yield talk.call(
-                number, f"{key}/{place}", str(block["name"]), block.get("input"), block.get("id"), at, actor
+                number, f"{key}/{place}", str(block.get("name")), block.get("input"), block.get("id"), at, actor
             )
         else:
             yield _result(talk, number, f"{key}/{place}", block, at)

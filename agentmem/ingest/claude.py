@@ -32,16 +32,22 @@ def is_claude(value: Any) -> bool:
 
 def read_claude(source: Source) -> Iterator[Found]:
     talks: dict[str, _Session] = {}
-    title = None
+    title: str | None = None
     for number, line in source.objects():
-        if (type := line.get("type")) in TITLES:
-            title = line.get(TITLES[str(type)]) or title
+        if title_of(line):
+            title = title_of(line)
         elif problem := _problem(line):
             source.bad(number, problem)
         elif _tells(line):
             name = episode_of(line, source.path.stem)
-            talk = talks.setdefault(name, _Session(name, title if isinstance(title, str) else None))
+            talk = talks.setdefault(name, _Session(name, title))
             yield from _steps(talk, number, line)
+
+
+def title_of(line: Mapping[str, Any]) -> str | None:
+    """What the session is called, where the line tells it."""
+    title = line.get(TITLES.get(str(line.get("type")), ""))
+    return title if isinstance(title, str) else None
 
 
 class _Session(Talk):

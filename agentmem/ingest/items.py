@@ -34,13 +34,17 @@ def problem_of(value: Any) -> str:
     """What keeps it from being a message or an item; "" if nothing does."""
     if not isinstance(value, Mapping):
         return f"is {brief(value)}; give an object"
-    if str(value.get("type", "message")) != "message":
+    if _type(value) != "message":
         return ""
     if "role" not in value:
         return "has no role"
     if value["role"] not in ROLES:
         return f"has the role {brief(value['role'])}; it is one of {', '.join(ROLES)}"
     return _call_problem(value)
+
+
+def _type(item: Mapping[str, Any]) -> str:
+    return str(item.get("type") or "message")
 
 
 def _call_problem(message: Mapping[str, Any]) -> str:
@@ -57,7 +61,7 @@ def _call_problem(message: Mapping[str, Any]) -> str:
 
 def steps_of(talk: Talk, number: int, key: str, value: Mapping[str, Any], at: Any = None) -> Iterator[Found]:
     """The steps of a message or item. number: of its line. key: what it is called within the conversation."""
-    type = str(value.get("type") or "message")
+    type = _type(value)
     if type in PASSED:
         return
     if type == "message":

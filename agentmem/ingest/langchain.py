@@ -34,7 +34,7 @@ def fields_of(value: Any) -> dict[str, Any] | None:
         return None
     inner, type = value, value.get("type")
     if value.get("lc") and isinstance(value.get("id"), list) and isinstance(value.get("kwargs"), Mapping):
-        name = str(value["id"][-1])
+        name = str(value["id"][-1]) if value["id"] else ""
         if not name.removesuffix("Chunk").endswith("Message"):
             return None
         inner, type = value["kwargs"], name.removesuffix("Chunk").removesuffix("Message").lower()
@@ -110,12 +110,19 @@ def _message(talk: Talk, number: int, key: str, message: Mapping[str, Any]) -> I
 
 def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The calls of a message, those that could not be parsed too, or as OpenAI's own where there are no others."""
-    calls = [*(message.get("tool_calls") or []), *(message.get("invalid_tool_calls") or [])]
+    calls = [*_list(message, "tool_calls"), *_list(message, "invalid_tool_calls")]
     if not calls:
-        raw = (message.get("additional_kwargs") or {}).get("tool_calls") or []
-        calls = [{"id": one.get("id"), **_raw(one.get("function") or {})} for one in raw if isinstance(one, Mapping)]
-    return [call for call in calls if isinstance(call, Mapping)]
+        raw = _list(message.get("additional_kwargs"), "tool_calls")
+        calls = [{"id": call.get("id"), **_raw(call.get("function"))} for call in raw]
+    return calls
 
 
-def _raw(function: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": function.get("name"), "args": function.get("arguments")}
+def _list(value: Any, field: str) -> list[Mapping[str, Any]]:
+    """The objects in a list that may not be there."""
+    inner = value.get(field) if isinstance(value, Mapping) else None
+    return [one for one in inner if isinstance(one, Mapping)] if isinstance(inner, list) else []
+
+
+def _raw(function: Any) -> dict[str, Any]:
+    named = function if isinstance(function, Mapping) else {}
+    return {"name": named.get("name"), "args": named.get("arguments")}

@@ -5,18 +5,36 @@ Knows the log as an Importer and a Store; knows no format.
 
 from __future__ import annotations
 
-from agentmem.ingest.report import Found
+from collections.abc import Callable
+
+from agentmem.ingest.report import Bad, Found
 from agentmem.records import canonical
 from agentmem.transfer import Importer
 from agentmem.types import Namespace, Record, Store
 
 
 class Beginnings(Importer):
-    """An importer that begins episodes with a goal, and again those that have ended, in the batch with their steps."""
+    """An importer that begins episodes with a goal, and again those that have ended, with their first good step."""
 
-    def begin(self, number: int, episode: str, goal: str | None) -> None:
-        body = canonical({"goal": goal} if goal else {})
-        self._wait(number, Record("begin", self.namespace, episode, body=body, logged_at=self.now()))
+    def __init__(self, store: Store, namespace: Namespace, now: Callable[[], float], bad: Bad) -> None:
+        super().__init__(store, namespace, now, bad)
+        self._goals: dict[str | None, object] = {}
+
+    def begin(self, episode: str, goal: str | None) -> None:
+        """Let an episode begin with the next of its steps."""
+        self._goals[episode] = goal
+
+    def is_waiting(self, episode: str) -> bool:
+        """Whether no step has begun an episode that is to begin, since it was bad; it does not begin then."""
+        return self._goals.pop(episode, self) is not self
+
+    def _wait(self, number: int, record: Record, blobs: dict[str, bytes] | None = None, line_id: str = "") -> None:
+        if record.episode in self._goals and record.type in ("begin", "step"):
+            body = canonical({"goal": goal} if (goal := self._goals.pop(record.episode)) else {})
+            super()._wait(number, Record("begin", record.namespace, record.episode, body=body, logged_at=self.now()))
+            if record.type == "begin":
+                return
+        super()._wait(number, record, blobs, line_id)
 
 
 class Logger:
@@ -54,9 +72,12 @@ class Logger:
                 self._met[episode] = None
             return
         self._met[episode] = None
-        if not known and not self._open.get(episode):
-            self._begin(found, episode)
+        opened = known or self._open.get(episode)
+        if not opened:
+            self.importer.begin(episode, None if episode in self._open else found.goal)
         self.importer.add(found.number, {**step, "episode": episode})
+        if not opened and not self.importer.is_waiting(episode):
+            self._open[episode] = True
 
     def _is_known(self, key: str, episode: str, named: bool) -> bool:
         if named:
@@ -67,11 +88,8 @@ class Logger:
             return False  # what is open needs no beginning, and the importer finds what was logged
         return self.store.keyed(self.namespace, key) is not None
 
-    def _begin(self, found: Found, episode: str) -> None:
-        self.importer.begin(found.number, episode, None if episode in self._open else found.goal)
-        self._open[episode] = True
-
     def _end(self, number: int, episode: str) -> None:
         self._met.pop(episode, None)
         self.importer.end_episode(number, episode)
-        self._open[episode] = False
+        if episode in self._open:
+            self._open[episode] = False

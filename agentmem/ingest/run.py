@@ -22,6 +22,7 @@ from agentmem.records import check_namespace
 from agentmem.types import Namespace, Store
 
 Paths = str | Path | Sequence[str | Path]
+OWN = ("history", "export")  # formats of agentmem's own, which are taken at their word
 UNREAD = ("documents", "minari")  # formats that are not told by JSON values
 
 
@@ -134,7 +135,7 @@ class _Run:
         return format
 
     def _read(self, source: Source, format: Format) -> None:
-        source.grows = format.grows
+        source.grows, source.mends = format.grows, format.name not in OWN
         reading = format.read(source)
         for found in list(reading) if source.whole else reading:  # a file that is read whole is logged if it is good
             self.logger.take(found, format.named)

@@ -9,7 +9,7 @@ import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ class Source:
     """A file to read, and the name that its episodes get.
 
     tell: called with the bytes read of it so far. grows: it may be written just now. whole: it is one JSON value, not
-    lines of them. last: the last line that was read.
+    lines of them. mends: halves of characters are replaced. last: the last line that was read.
     """
 
     path: Path
@@ -38,6 +38,7 @@ class Source:
     tell: Callable[[int], None] = lambda done: None
     grows: bool = False
     whole: bool = False
+    mends: bool = True
     last: int = 0
 
     def head(self) -> bytes:
@@ -69,7 +70,7 @@ class Source:
         """
         for number, line in self.lines():
             try:
-                value = json.loads(line)
+                value = self._loaded(line)
             except (ValueError, RecursionError) as error:
                 if self.grows and not line.endswith(b"\n"):
                     self.bad.passing(f"line {number} is not finished yet; ingest again when it is")
@@ -80,6 +81,10 @@ class Source:
                 yield number, value
             else:
                 self.bad(number, f"it is a {type(value).__name__}, not an object")
+
+    def _loaded(self, line: bytes) -> Any:
+        value = json.loads(line)
+        return mended(value) if self.mends and b"\\ud" in line.lower() else value
 
     def text(self) -> str:
         """The whole text, with LF for line ends. InvalidInputError for what is none."""
@@ -104,11 +109,22 @@ class Source:
     def value(self) -> Any:
         """The file as one JSON value, None if it is none."""
         try:
-            return json.loads(self.text())
+            return self._loaded(self.text().encode())
         except (ValueError, RecursionError) as error:
             if isinstance(error, InvalidInputError):
                 raise
             return None
+
+
+def mended(value: Any) -> Any:
+    """A value without halves of characters, which programs that cut texts in UTF-16 leave behind."""
+    if isinstance(value, Mapping):
+        return {mended(name): mended(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [mended(inner) for inner in value]
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def decoded(data: bytes, path: Path) -> str:

@@ -52,10 +52,11 @@ class Talk:
         return found
 
     def result(
-        self, number: int, key: str, content: Any, id: Any = None, name: str | None = None, at: Any = None, **data: Any
+        self, number: int, key: str, content: Any, id: Any = None, name: Any = None, at: Any = None, **data: Any
     ) -> Found:
         """What a tool answered."""
         text, parts = said(content)
+        name = name if isinstance(name, str) else None
         called, replied = self._calls.get(str(id), (name, None)) if id else (name, self._last.get(name or ""))
         kept = {"tool": name or called, "call": id, "parts": parts, **data}
         data = {what: value for what, value in kept.items() if value}
