@@ -176,7 +176,8 @@ def test_a_file_that_is_not_there_is_an_error(memory: Memory, tmp_path: Path) ->
 
 def test_an_unknown_format_is_an_error_that_names_the_known_ones(memory: Memory, tmp_path: Path) -> None:
     with pytest.raises(
-        InvalidInputError, match="format 'csv' is unknown; it is one of claude, codex, documents, export, history"
+        InvalidInputError,
+        match="format 'csv' is unknown; it is one of chatgpt, claude, codex, documents, export, history",
     ):
         ingest(memory, written(tmp_path / "e.jsonl", *LINES), format="csv")
 

@@ -156,6 +156,24 @@ def test_a_result_without_its_call_is_logged_alone(memory: Memory, tmp_path: Pat
     assert said(memory) == [Said("observation", "tool", "4 cans")]
 
 
+# ---- ChatGPT -----------------------------------------------------------------------------------------------------
+
+
+def test_an_export_of_chatgpt_is_read_along_the_branch_where_it_stands(memory: Memory) -> None:
+    report = ingest(memory, DATA / "conversations.json")
+    assert (report.format, report.steps) == ("chatgpt", 4)
+    assert said(memory, "6a1f") == [
+        Said("message", "user", "[image_asset_pointer]\nHow many cans are in the picture?"),
+        Said("action", "assistant", "python(count(cans))"),
+        Said("observation", "tool", "12", "python(count(cans))"),
+        Said("message", "assistant", "There are 12 cans."),
+    ]
+    assert [episode.goal for episode in memory.episodes()] == ["Cans in a picture"]
+    first, *_ = memory.steps()
+    assert (first.key, first.at and first.at.isoformat()) == ("6a1f/m1", "2026-03-02T09:00:00.500000+00:00")
+    assert ingest(memory, DATA / "conversations.json").steps == 0
+
+
 # ---- LangChain ---------------------------------------------------------------------------------------------------
 
 

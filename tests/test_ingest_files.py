@@ -16,6 +16,7 @@ from agentmem.ingest import FORMATS, ingest, source
 
 CHAT = [{"role": "user", "content": "Where is the key?"}, {"role": "assistant", "content": "In the kitchen."}]
 FORMAT_OF = {
+    "conversations.json": "chatgpt",
     "claude.jsonl": "claude",
     "codex.jsonl": "codex",
     "codex_older.jsonl": "codex",

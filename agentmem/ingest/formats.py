@@ -13,6 +13,7 @@ from itertools import islice
 from typing import Any
 
 from agentmem.errors import InvalidInputError
+from agentmem.ingest.chatgpt import is_chatgpt, read_chatgpt
 from agentmem.ingest.claude import is_claude, read_claude
 from agentmem.ingest.codex import is_codex, read_codex
 from agentmem.ingest.documents import read_documents
@@ -48,6 +49,7 @@ FORMATS = {
         Format("codex", "sessions of Codex", read_codex, is_codex, grows=True),
         Format("claude", "sessions of Claude Code", read_claude, is_claude, grows=True, named=True),
         Format("transitions", "lines {episode, action, observation, ...}", read_transitions, is_transition, grows=True),
+        Format("chatgpt", "conversations.json of a ChatGPT export", read_chatgpt, is_chatgpt),
         Format("langchain", "messages of LangChain", read_langchain, is_langchain),
         Format("openai", "messages or items of OpenAI", read_openai, is_openai),
         Format("export", "what agentmem export writes", read_export, is_export),

@@ -104,13 +104,14 @@ def _placeholder(part: Any) -> str:
     """[image_url: https://example.org/a.png]"""
     if not isinstance(part, Mapping):
         return f"[{shown(part)[:80]}]"
-    inner = part.get(str(part.get("type")))
+    type = part.get("type") or part.get("content_type") or "part"
+    inner = part.get(str(type))
     for place in (part, inner if isinstance(inner, Mapping) else {}):
         for field in ("filename", "file_id", "url", "image_url"):
             name = place.get(field)
             if isinstance(name, str) and not name.startswith("data:"):
-                return f"[{part.get('type', 'part')}: {name[:200]}]"
-    return f"[{part.get('type', 'part')}]"
+                return f"[{type}: {name[:200]}]"
+    return f"[{type}]"
 
 
 def kept(value: Any) -> Any:
