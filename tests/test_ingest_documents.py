@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from ingested import empty
+from ingested import empty, lines
 
 from agentmem import InvalidInputError, Memory
 from agentmem.ingest import ingest
@@ -162,6 +162,21 @@ def test_text_that_is_no_utf8_is_named_with_its_line_and_the_remedy(memory: Memo
         ingest(memory, tmp_path / "a.txt")
     report = ingest(memory, tmp_path / "a.txt", skip_bad=True)
     assert (report.steps, report.bad[0].number) == (0, 0)
+
+
+def test_lines_with_a_text_are_documents(memory: Memory, tmp_path: Path) -> None:
+    shop = {"id": "shop", "title": "The paint shop", "text": "We sell paint.\n\n" + GUIDE, "license": "CC0"}
+    path = lines(tmp_path / "set.jsonl", shop, {"text": "Another."})
+    report = ingest(memory, path)
+    assert (report.format, report.lines, report.episodes) == ("texts", 2, 2)
+    assert [(episode.id, episode.goal) for episode in memory.episodes()] == [
+        ("shop", "The paint shop"),
+        ("set.jsonl/2", None),
+    ]
+    assert next(memory.steps("shop")).data["lines"] == [1, 1]
+    assert ingest(memory, path).steps == 0
+    with pytest.raises(InvalidInputError, match="line 3: it has no text, which is a str, or is a step of an episode"):
+        ingest(memory, lines(path, shop, {"text": "Another."}, {"id": "x"}))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])

@@ -110,7 +110,7 @@ def test_a_line_without_a_message_is_named(memory: Memory, tmp_path: Path) -> No
 
 def test_a_session_of_codex_is_an_episode_of_its_response_items(memory: Memory) -> None:
     report = ingest(memory, DATA / "codex.jsonl")
-    assert (report.format, report.steps) == ("codex", 6)
+    assert (report.format, report.steps, report.lines) == ("codex", 6, 13)
     asked, grep, found, patch, done, told = said(memory, CODEX)
     assert asked == Said("message", "user", "Rename the paint table to colours.")
     assert grep.text.startswith('shell({"command": ["bash", "-lc", "grep -rn paint migrations"]')

@@ -48,7 +48,7 @@ def ingest(
 ) -> None:
     """Log what files hold, and crystallize it.
 
-    Formats: openai, chatgpt, langchain, claude, codex, documents, transitions, minari, history, export.
+    Formats: openai, chatgpt, langchain, claude, codex, documents, texts, transitions, minari, history, export.
 
     The memory is made if need be; repeating adds what is new, if anything.
     """

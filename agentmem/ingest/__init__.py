@@ -5,8 +5,8 @@
     ingest(memory, "x.json", format="openai", skip_bad=True, dry_run=True)
 
 The formats stand in `formats.py`, each in a module of its own: `history` and `export` are agentmem's own lines,
-`openai`, `chatgpt`, `langchain`, `claude` and `codex` conversations and sessions, `documents` text in pieces,
-`transitions` and `minari` episodes of environments. Every step has a key that is made of what the file says, so
+`openai`, `chatgpt`, `langchain`, `claude` and `codex` conversations and sessions, `documents` and `texts` text in
+pieces, `transitions` and `minari` episodes of environments. Every step has a key that is made of what the file says, so
 repeating an ingest adds nothing, a file that grew adds what is new, and one that was interrupted can be run again.
 Nothing here knows how steps are recalled.
 """

@@ -16,7 +16,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.ingest.chatgpt import is_chatgpt, read_chatgpt
 from agentmem.ingest.claude import is_claude, read_claude
 from agentmem.ingest.codex import is_codex, read_codex
-from agentmem.ingest.documents import read_documents
+from agentmem.ingest.documents import is_text, read_documents, read_texts
 from agentmem.ingest.history import is_export, is_history, read_export, read_history
 from agentmem.ingest.langchain import is_langchain, read_langchain
 from agentmem.ingest.minari import read_minari
@@ -53,6 +53,7 @@ FORMATS = {
         Format("langchain", "messages of LangChain", read_langchain, is_langchain),
         Format("openai", "messages or items of OpenAI", read_openai, is_openai),
         Format("export", "what agentmem export writes", read_export, is_export),
+        Format("texts", "lines {id, title, text}, each a document", read_texts, is_text, named=True),
         Format("minari", "a Minari dataset: its folder or HDF5", read_minari),
         Format("documents", "text, Markdown, HTML, source code", read_documents, named=True),
     )

@@ -1,7 +1,7 @@
 """OpenAI's messages and items: the messages of Chat Completions, and the items of the Responses API.
 
-Knows one message or item at a time and what is wrong with it; which conversation it is of is told. Reasoning, which is
-encrypted or a summary, is left out.
+Knows one message or item at a time and what is wrong with it; which conversation it is of is told. What is
+no message, call or output (reasoning, snapshots) is left out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 ITEMS = ("message", "function_call", "function_call_output", "reasoning", "custom_tool_call", "custom_tool_call_output")
 SHELLS = ("local_shell_call", "local_shell_call_output")
 BUILT_IN = ("web_search_call", "file_search_call", "code_interpreter_call", "computer_call", "image_generation_call")
-PASSED = ("reasoning", "item_reference", "compaction", "ghost_snapshot")
 
 
 def is_message(value: Any) -> bool:
@@ -62,14 +61,14 @@ def _call_problem(message: Mapping[str, Any]) -> str:
 def steps_of(talk: Talk, number: int, key: str, value: Mapping[str, Any], at: Any = None) -> Iterator[Found]:
     """The steps of a message or item. number: of its line. key: what it is called within the conversation."""
     type = _type(value)
-    if type in PASSED:
-        return
     if type == "message":
         yield from _message(talk, number, key, value, at)
+    elif type == "agent_message":
+        yield from some(talk.say(number, key, "assistant", value.get("content"), at))
     elif type.endswith("_output"):
         output, id = value.get("output"), value.get("call_id") or value.get("id")
         yield talk.result(number, key, _output(output), id, at=at)
-    else:
+    elif type.endswith("_call"):
         name, arguments = _called(type, value)
         yield talk.call(number, key, name, arguments, value.get("call_id") or value.get("id"), at)
 

@@ -32,7 +32,7 @@ class Talk:
         text, parts = said(content)
         if not text.strip():
             return None
-        if self.goal is None and actor == "user":
+        if self.goal is None and actor == "user" and not text.startswith("<"):  # a program's own tags are no goal
             self.goal = goal_of(text)
         data = {"parts": parts} if parts else None
         return self._found(number, key, at, text=text, kind="message", actor=actor, data=data)
