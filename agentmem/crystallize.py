@@ -24,7 +24,7 @@ from agentmem.index import step_id
 from agentmem.salience import Scored, Usual, read
 from agentmem.segment import Asleep, Open
 from agentmem.sources import learnable, source_of
-from agentmem.states import Run, states
+from agentmem.states import Runs
 from agentmem.tokens import count, truncate
 from agentmem.topics import Topics, signature
 from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span, State
@@ -87,7 +87,7 @@ class Crystallizer:
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
-        self._runs: dict[str, Run] = {}
+        self._runs = Runs()
         self._states: list[State] = []
         if state:
             self._resume(json.loads(state))
@@ -97,7 +97,7 @@ class Crystallizer:
     def feed(self, record: Record) -> None:
         """Take the next record of the log."""
         if record.type == "step":
-            self._read_states(record)
+            self._states += self._runs.read(record, source_of(record))
             self._step(record)
         elif record.type == "end" and record.episode is not None:
             self._close(record.episode, record.position)
@@ -122,7 +122,7 @@ class Crystallizer:
             "usual": self._usual,
             "units": self._units,
             "newest": self._newest,
-            "runs": {name: [run.deed, run.date, run.totals] for name, run in self._runs.items() if not run.idle},
+            "runs": self._runs.to_state(),
             "open": {name: one.asleep() if isinstance(one, Open) else one for name, one in self._open.items()},
         }
         return json.dumps(state, separators=(",", ":")).encode()
@@ -134,16 +134,8 @@ class Crystallizer:
         self._usual = Usual(*known["usual"])
         self._units = {name: _Waiting(tokens, tuple(steps)) for name, (tokens, steps) in known["units"].items()}
         self._newest = {key: _Heard(*heard) for key, heard in known["newest"].items()}
-        self._runs = {name: Run(*run) for name, run in known["runs"].items()}
+        self._runs = Runs(known["runs"])
         self._open = {name: Asleep(*asleep) for name, asleep in known["open"].items()}
-
-    def _read_states(self, step: Record) -> None:
-        name = step.episode or ""
-        run = self._runs.pop(name, None) or Run()
-        self._states += states(step, source_of(step), run)
-        self._runs[name] = run  # the episode heard of last stands last
-        if len(self._runs) > OPEN_EPISODES:
-            del self._runs[next(iter(self._runs))]
 
     # ---- segments --------------------------------------------------------------------------------------------------
 
@@ -331,6 +323,12 @@ class Crystallizer:
         )
         self._crystals.append(crystal)
         return crystal
+
+
+def runs_of(state: bytes) -> dict[str, list[Any]]:
+    """What the states of the next steps depend on, from a crystallizer's state: see `Runs.to_state`."""
+    known: dict[str, list[Any]] = json.loads(state)["runs"]
+    return known
 
 
 def _hash(text: str) -> int:

@@ -149,6 +149,11 @@ class _Parts(dict[str, tuple[int, str]]):
 _PARTS = _Parts()
 
 
+def forget() -> None:
+    """Drop the words that are remembered."""
+    _PARTS.clear()
+
+
 def measured(text: str) -> tuple[int, tuple[str, ...]]:
     """Tokens of a text and what the lexical index gets of it: `count` and `index_terms`, only quicker."""
     if len(text) <= ONE_PASSAGE:

@@ -205,6 +205,13 @@ class Spaced(dict[str, int]):
 
 _RUN = re.compile(r"\s*+\S++[\r\n]*+|\s++")
 _RUNS = _Runs()
+
+
+def forget() -> None:
+    """Drop the words that are remembered."""
+    _RUNS.clear()
+
+
 SPACED = Spaced()
 
 

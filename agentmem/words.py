@@ -136,3 +136,8 @@ class _Runs(dict[str, tuple[str, ...]]):
 
 
 _RUNS = _Runs()
+
+
+def forget() -> None:
+    """Drop the words that are remembered."""
+    _RUNS.clear()

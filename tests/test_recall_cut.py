@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -205,24 +206,30 @@ def thin(memory: Memory, step: str, kept: str) -> None:
     store.rewrite({position: (holed, json.dumps(json.loads(record.body) | {"lost": 0.9}))})
 
 
-def test_a_step_that_lost_text_counts_as_what_is_left_of_it_however_late_it_comes(memory: Memory) -> None:
+@pytest.fixture
+def thinning(file: Path) -> Iterator[Memory]:
+    with opened(file, retain="crystals") as memory:
+        yield memory
+
+
+def test_a_step_that_lost_text_counts_as_what_is_left_of_it_however_late_it_comes(thinning: Memory) -> None:
     filler = "It rained over the hills all day and all night long. " * 9
-    with memory.episode(id="house") as episode:
+    with thinning.episode(id="house") as episode:
         long = episode.log(f"The gate was green. {filler}")
         episode.log_many(["The red door is open."] * 90)
-    assert "was green" not in memory.recall("red door", 40).text
-    thin(memory, long.id, "The gate was green. ")
-    (hit, _) = memory.recall("red door", 40).hits
+    assert "was green" not in thinning.recall("red door", 40).text
+    thin(thinning, long.id, "The gate was green. ")
+    (hit, _) = thinning.recall("red door", 40).hits
     assert hit.text.strip(" …") == "The gate was green."
 
 
-def test_of_many_steps_that_lost_text_all_that_fit_are_shown_whole(memory: Memory) -> None:
+def test_of_many_steps_that_lost_text_all_that_fit_are_shown_whole(thinning: Memory) -> None:
     filler = "It rained over the hills all day and all night long. " * 30
-    with memory.episode(id="house") as episode:
+    with thinning.episode(id="house") as episode:
         steps = [episode.log(f"The red door {n} was green. {filler}") for n in range(5)]
     for n, step in enumerate(steps):
-        thin(memory, step.id, f"The red door {n} was green. ")
-    context = memory.recall("red door", 120)
+        thin(thinning, step.id, f"The red door {n} was green. ")
+    context = thinning.recall("red door", 120)
     assert [hit.text.strip(" …") for hit in context.hits] == [f"The red door {n} was green." for n in range(5)]
 
 

@@ -19,7 +19,6 @@ from agentmem.testing import HashEncoder
 from agentmem.tokens import count
 from agentmem.words import stems
 
-WEIGHTS = Weights()
 RAIN = [f"Rain number {n} over the hills." for n in range(12)]
 
 
@@ -85,7 +84,7 @@ def test_function_words_of_a_cue_find_nothing(memory: Memory) -> None:
 def test_of_two_that_say_the_same_the_shorter_is_worth_more(memory: Memory) -> None:
     texts = ["The red door is open.", "The red door is open, as far as we could see from there."]
     memory.episode().log_many(texts)
-    expected = {text: pytest.approx(-WEIGHTS.length * math.log(count(text) + 6), abs=1e-3) for text in texts}
+    expected = {text: pytest.approx(-Weights().length * math.log(count(text) + 6), abs=1e-3) for text in texts}
     assert added(memory, "red door", "length") == expected
     assert best(memory, "red door") == texts[0]
 
@@ -140,7 +139,7 @@ def test_all_steps_of_the_episode_that_says_most_of_the_cue_gain(memory: Memory)
     assert {text for text, value in bonus.items() if value} == {
         "The submarine is moored.", "The submarine leaves.", RAIN[0],
     }  # fmt: skip
-    assert bonus[RAIN[0]] == WEIGHTS.best_episode
+    assert bonus[RAIN[0]] == Weights().best_episode
 
 
 def test_a_long_episode_loses_little_to_a_short_one_that_says_less_of_the_cue(memory: Memory) -> None:
@@ -148,7 +147,7 @@ def test_a_long_episode_loses_little_to_a_short_one_that_says_less_of_the_cue(me
     memory.episode(id="b").log("The submarine was seen.")
     for number in range(4):
         memory.episode(id=f"c{number}").log(RAIN[number])
-    assert added(memory, "submarine", "best_episode")[RAIN[8]] == WEIGHTS.best_episode
+    assert added(memory, "submarine", "best_episode")[RAIN[8]] == Weights().best_episode
 
 
 def test_one_episode_alone_is_not_the_best_one(memory: Memory) -> None:
@@ -177,9 +176,9 @@ def test_the_name_and_agent_of_an_episode_speak_for_its_steps(memory: Memory) ->
         memory.episode(id=f"run{number}", agent=f"agent{number}").log(RAIN[number])
     for cue in ("what happened in run3?", "what did agent3 say?"):
         found = added(memory, cue, "name")
-        assert found[RAIN[3]] == sum(found.values()) == WEIGHTS.name
+        assert found[RAIN[3]] == sum(found.values()) == Weights().name
         assert added(memory, cue, "episode")[RAIN[3]] > 0
-        assert added(memory, cue, "best_episode")[RAIN[3]] == WEIGHTS.best_episode
+        assert added(memory, cue, "best_episode")[RAIN[3]] == Weights().best_episode
 
 
 def test_a_word_in_the_name_of_every_episode_names_none(memory: Memory) -> None:
@@ -197,9 +196,9 @@ def test_a_cue_for_what_was_done_prefers_actions_and_one_for_what_was_seen_obser
         episode.observe("the red door is open now")
         episode.say("Ann", "the red door, yes")
     done = added(memory, "which command was run at the red door?", "kind")
-    assert done == {"open the red door": WEIGHTS.kind, "the red door is open now": 0, "the red door, yes": 0}
+    assert done == {"open the red door": Weights().kind, "the red door is open now": 0, "the red door, yes": 0}
     seen = added(memory, "what was printed at the red door?", "kind")
-    assert seen == {"open the red door": 0, "the red door is open now": WEIGHTS.kind, "the red door, yes": 0}
+    assert seen == {"open the red door": 0, "the red door is open now": Weights().kind, "the red door, yes": 0}
     assert not any(added(memory, "red door", "kind").values())
 
 
@@ -209,11 +208,11 @@ def test_what_a_user_says_and_what_the_named_speaker_says_gains(memory: Memory) 
             episode.say(name, f"The red door, says {name}.")
         episode.observe("The red door.")
     gain = added(memory, "red door", "user")
-    assert {text for text, value in gain.items() if value == WEIGHTS.user} == {
+    assert {text for text, value in gain.items() if value == Weights().user} == {
         "The red door, says user.", "The red door, says Human.",
     }  # fmt: skip
     named = added(memory, "what did ann say of the red door?", "speaker")
-    assert {text: value for text, value in named.items() if value} == {"The red door, says Ann Lee.": WEIGHTS.speaker}
+    assert {text: value for text, value in named.items() if value} == {"The red door, says Ann Lee.": Weights().speaker}
     assert not any(added(memory, "red door", "speaker").values())
 
 
@@ -259,7 +258,7 @@ def test_older_steps_lose_and_used_ones_less(memory: Memory) -> None:
 def test_a_pinned_step_gains(memory: Memory) -> None:
     steps = memory.episode().log_many(["The red door.", "The red gate by the door."])
     memory.pin([steps[1].id])
-    assert added(memory, "red door", "pinned") == {"The red door.": 0, "The red gate by the door.": WEIGHTS.pinned}
+    assert added(memory, "red door", "pinned") == {"The red door.": 0, "The red gate by the door.": Weights().pinned}
 
 
 # ---- crystals ----------------------------------------------------------------------------------------------------
@@ -355,7 +354,7 @@ def test_a_crystal_is_as_alike_as_the_most_alike_of_its_steps(long: Memory, laye
 
 def test_of_two_crystals_the_shorter_is_worth_more(long: Memory) -> None:
     for hit in long.recall("red door score", 4000, layers=["unit"]).hits:
-        assert hit.reasons["length"] == pytest.approx(-WEIGHTS.length * math.log(count(hit.text) + 6), abs=0.02)
+        assert hit.reasons["length"] == pytest.approx(-Weights().length * math.log(count(hit.text) + 6), abs=0.02)
 
 
 def test_crystals_of_layers_asked_for_together_come_best_first_and_tell_one_story_once(long: Memory) -> None:
@@ -393,8 +392,7 @@ def test_words_of_crystals_are_counted_once_and_gone_with_the_index() -> None:
         memory.crystallize()
         memory.recall("red door", layers=["unit"])
         (bags,) = viewed(memory).bags.values()
-        before = dict(bags)
-        assert before
+        assert (before := dict(bags))
         memory.recall("score", layers=["unit"])
         assert all(bags[crystal] is bag for crystal, bag in before.items())
         memory.erase(steps=memory.crystals(["unit"])[0].sources[0])

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies import KINDS, ODD, TEMPLATES, opened
 
 from agentmem.memory import Memory
+from agentmem.salience import Source
 from agentmem.sources import source_of
-from agentmem.states import Run, states
+from agentmem.states import Run, Runs, states
 from agentmem.states.totals import number
 from agentmem.types import Record, State
 
@@ -95,6 +97,7 @@ def test_small_numbers_are_read_in_words(text: str, value: int | None) -> None:
     assert number(text) == value
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(KINDS), st.sampled_from((*TEMPLATES, *ODD)) | st.text(max_size=80))))
 def test_any_text_gives_each_key_at_most_one_state_of_its_step(steps: list[tuple[str, str]]) -> None:
     run = Run()
@@ -157,7 +160,7 @@ def test_the_table_is_the_same_read_ahead_and_crystallized(tmp_path: Path) -> No
     for every in (0, 3, 100):
         with opened(tmp_path / f"{every}.mem") as memory:
             play(memory, TURNS, every)
-            memory.recall("lamp")
+            memory.recall("where is the lamp?")
             stated = memory._core.view([()], memory.head().position).stated()
             tables.append(
                 [
@@ -169,6 +172,112 @@ def test_the_table_is_the_same_read_ahead_and_crystallized(tmp_path: Path) -> No
             )
     assert tables[0]
     assert sorted(tables[0]) == sorted(tables[1]) == sorted(tables[2])
+
+
+def test_what_was_read_ahead_gives_way_to_what_is_published(memory: Memory) -> None:
+    cue = "Which command raised the score from 5 to 15?"
+    play(memory, TURNS)
+    before = memory.recall(cue, 60)
+    table = memory._core.view([()], memory.head().position).stated()
+    memory.crystallize()
+    assert memory.recall(cue, 60).text == before.text
+    again = memory._core.view([()], memory.head().position).stated()
+    assert again.row.tolist() == table.row.tolist()
+
+
+def test_a_place_holds_in_its_own_episode_only(memory: Memory) -> None:
+    first, second = memory.episode(id="one"), memory.episode(id="two")
+    first.observe("You move to the hall.")
+    second.act("take lamp")
+    second.observe("Taken.")
+    assert "hall" not in memory.recall("In which room was the agent when it took the lamp?", 60, episode="two").text
+
+
+def test_totals_and_dates_go_on_where_the_log_is_crystallized(tmp_path: Path) -> None:
+    found = []
+    for stop in (False, True):
+        with opened(tmp_path / f"{stop}.mem") as memory:
+            episode = memory.episode(id="game")
+            for number_ in range(8):
+                episode.observe("Your score has just gone up by one point.", at=f"2026-02-0{1 + number_ // 4}T10:00:00")
+                if stop and number_ == 3:
+                    memory.crystallize()
+            memory.recall("what is the last score?")
+            stated = memory._core.view([()], memory.head().position).stated()
+            found.append([stated.text(value) for value in stated.value.tolist()])
+    assert found[0] == found[1]
+    assert {"8", "2026-02-01", "2026-02-02"} <= set(found[0])
+
+
+def test_many_open_runs_are_the_same_stopped_or_not(tmp_path: Path) -> None:
+    texts = []
+    for stop in (False, True):
+        with opened(tmp_path / f"{stop}.mem") as memory:
+            episodes = [memory.episode(id=f"e{number_}") for number_ in range(300)]
+            for turn in range(3):
+                for number_, episode in enumerate(episodes):
+                    if turn != 1 or number_ < 4:
+                        episode.observe("Your score has just gone up by one point." if number_ < 4 else "It rains.")
+                if stop:
+                    memory.crystallize()
+            memory.crystallize()
+            texts.append([state for _, state in memory._core.store.states(())])
+    assert texts[0] == texts[1]
+
+
+def test_an_interrupted_reading_ahead_has_read_nothing(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    episode = memory.episode(id="game")
+    for _ in range(5):
+        episode.observe("Your score has just gone up by one point.")
+    read, calls = Runs.read, []
+
+    def interrupted(self: Runs, step: Record, source: Source) -> list[State]:
+        calls.append(step.position)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return read(self, step, source)
+
+    monkeypatch.setattr(Runs, "read", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        memory.recall("what is the last score?")
+    memory.recall("what is the last score?")
+    stated = memory._core.view([()], memory.head().position).stated()
+    assert [stated.text(value) for value in stated.value.tolist()] == ["1", "2", "3", "4", "5"]
+
+
+def test_digits_without_end_are_no_number(memory: Memory) -> None:
+    episode = memory.episode(id="game")
+    episode.observe("score: " + "9" * 5000)
+    episode.observe("Your score went up by " + "9" * 5000 + " points.")
+    episode.end()
+    memory.crystallize()
+    assert memory.recall("what is the last score?").hits
+
+
+def test_readers_of_states_and_a_writer_do_not_meet(memory: Memory) -> None:
+    errors: list[BaseException] = []
+    done = threading.Event()
+
+    def reading() -> None:
+        try:
+            while not done.is_set():
+                memory.recall("Which command raised the score from 5 to 10? What was taken last?", 80)
+        except BaseException as error:
+            errors.append(error)
+
+    readers = [threading.Thread(target=reading) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    episode = memory.episode(id="game")
+    for number_ in range(150):
+        episode.act(f"take lamp {number_}")
+        episode.observe(f"Taken.\nYour score has gone up by {number_} points. The gate {number_} is now open.")
+        if number_ % 40 == 0:
+            memory.crystallize()
+    done.set()
+    for reader in readers:
+        reader.join()
+    assert errors == []
 
 
 def test_a_joined_view_has_the_states_of_all(memory: Memory) -> None:

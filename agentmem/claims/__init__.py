@@ -39,6 +39,11 @@ def claims(source: Source, limit: int = LIMIT) -> list[Claim]:
     return list(_claims(said, source.kind, source.skip, limit))
 
 
+def forget() -> None:
+    """Drop the texts that are remembered."""
+    _claims.cache_clear()
+
+
 @lru_cache(maxsize=_REMEMBERED)
 def _claims(said: Said, kind: str, skip: tuple[tuple[int, int], ...], limit: int) -> tuple[Claim, ...]:
     found: dict[str, Claim] = {}

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +18,12 @@ from agentmem.index.grown import Grown
 from agentmem.index.ids import STEP, step_position
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import Dense, View
-from agentmem.states import Run
 from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Record, State, Version
 from agentmem.words import stems
 
 LAYERS = tuple(Layer)
 SIXTEENTHS = 16
+AHEAD = 20_000  # records that may be read ahead of the watermark
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -39,8 +40,8 @@ class Index:
         self._episode_terms: dict[str, list[str]] = {}
         self._goal_terms: dict[str, list[str]] = {}
         self._hidden: list[tuple[int, bool, np.ndarray]] = []
-        self._pins: list[tuple[int, np.ndarray]] = []
-        self._uses: list[tuple[int, np.ndarray]] = []
+        self._pins = Grown(2)
+        self._uses = Grown(2)  # log position of a recall, and of a step it showed
         self.crystals: list[Crystal] = []
         self.units: list[Crystal] = []
         self.retired: dict[str, int] = {}
@@ -50,9 +51,10 @@ class Index:
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
         self._bags: dict[str, Counter[str]] = {}
         self.timeline = Timeline()
+        self.sealed_upto = 0
         self.states_serial = 0
         self.read_upto = 0  # the log position up to which states were read ahead
-        self.runs: dict[str, Run] = {}  # of the episodes read ahead
+        self.runs: dict[str, list[Any]] | None = None  # what the states of the next steps depend on
         self._views: dict[int, View] = {}
         self._codes = _Codes()
 
@@ -88,9 +90,10 @@ class Index:
         elif event.type in ("forget", "restore"):
             self._hidden.append((event.position, event.type == "forget", np.array(body["steps"], np.int64)))
         elif event.type == "pin":
-            self._pins.append((event.position, np.array(body["steps"], np.int64)))
+            self._pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":
-            self._uses.append((event.position, np.array(body["steps"], np.int64)))
+            shown = body["steps"]
+            self._uses.extend([[event.position] * len(shown), shown])
 
     def _begin_unknown(self, columns: Columns) -> None:
         """An episode whose beginning was erased while its writer went on begins with its first step."""
@@ -141,31 +144,31 @@ class Index:
             del self.live_atoms[key]
 
     def add_states(self, states: Sequence[tuple[int, State]], watermark: int) -> None:
-        """Take in published states; what was read ahead of the old watermark is read again from the new one."""
-        self.timeline.seal([state for _, state in states], watermark)
-        self.states_serial = states[-1][0] if states else self.states_serial
+        """Take in published states, and drop what was read ahead of the watermark before it got there."""
+        if states or watermark > self.sealed_upto:
+            self.timeline.seal([state for _, state in states], watermark)
+            self.states_serial = states[-1][0] if states else self.states_serial
+            self.sealed_upto = watermark
+            self._views.clear()
         if self.read_upto < watermark:
-            self.read_upto = watermark
-            self.runs.clear()
-        self._views.clear()
+            self.read_upto, self.runs = watermark, None
 
-    def read_ahead(self, states: Sequence[State], upto: int) -> None:
-        """Take in the states of the steps up to a log position that are not crystallized yet."""
+    def unread(self, as_of: int) -> np.ndarray:
+        """Rows of the log up to a position whose states are neither sealed nor read; none where too many are not."""
+        position = self._log.rows[0]
+        sealed, first, last = np.searchsorted(position, (self.sealed_upto, self.read_upto, as_of), "right").tolist()
+        return np.arange(first, last) if last - sealed <= AHEAD else np.arange(0)
+
+    def read_ahead(self, states: Sequence[State], upto: int, runs: dict[str, list[Any]]) -> None:
+        """Take in the states of steps up to a log position that are not crystallized yet."""
         self.timeline.read_ahead(states)
-        self.read_upto = upto
+        self.read_upto, self.runs = upto, runs
         self._views.clear()
 
     def add_codes(self, codes: Sequence[tuple[int, Codes]]) -> None:
         for serial, rows in codes:
             self.coded[rows.crystal] = rows
             self.codes_serial = serial
-
-    def before(self, episode: int, position: int) -> np.ndarray:
-        """Log positions of the steps of an episode, by its name's number, before one."""
-        columns = self.columns
-        return np.asarray(
-            columns.position[(columns.type == STEP) & (columns.episode == episode) & (columns.position < position)]
-        )
 
     def uncoded(self, joined: bool) -> list[Crystal]:
         """Units without codes of this memory's encoder. joined: a code stands for the units before it as well."""
@@ -229,6 +232,7 @@ class Index:
         episodes = [self._episode(int(name), as_of) for name in names]
         prev, after, place = _neighbours(episode)
         live = self._shown(self.live(as_of), position)
+        late = np.count_nonzero((columns.position > self.sealed_upto) & (columns.position <= as_of)) > AHEAD
         unit = self._unit.rows[0][keep]
         unit = np.where(np.append(live, False)[unit], unit, -1)
         return View(
@@ -243,8 +247,8 @@ class Index:
             next=after,
             place=place,
             age=age[keep],
-            uses=_count(self._uses, as_of, position),
-            pinned=_count(self._pins, as_of, position) > 0,
+            uses=_count(self._uses.rows, as_of, position),
+            pinned=_count(self._pins.rows, as_of, position) > 0,
             unit=unit,
             salience=np.append(self._sealed.rows[4] / SIXTEENTHS, 1.0)[unit],
             episodes=episodes,
@@ -254,7 +258,7 @@ class Index:
             crystals=self.crystals,
             live=live,
             bags={self.namespace: self._bags},
-            stated=cache(lambda: self.timeline.cut(position, episode)),
+            stated=cache(lambda: self.timeline.cut(position, episode, self.sealed_upto if late else as_of)),
         )
 
     def _episode(self, name: int, as_of: int) -> Episode:
@@ -328,12 +332,10 @@ def _find(haystack: np.ndarray, needles: np.ndarray) -> np.ndarray:
     return np.asarray(at[haystack[at] == needles[known]])
 
 
-def _count(events: Sequence[tuple[int, np.ndarray]], as_of: int, position: np.ndarray) -> np.ndarray:
-    counts = np.zeros(len(position), np.int64)
-    for at, positions in events:
-        if at <= as_of:
-            counts[_find(position, positions)] += 1
-    return counts
+def _count(events: np.ndarray, as_of: int, position: np.ndarray) -> np.ndarray:
+    """How many events up to a log position there are of each step."""
+    at, steps = events
+    return np.bincount(_find(position, steps[at <= as_of]), minlength=len(position))
 
 
 def _neighbours(episode: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

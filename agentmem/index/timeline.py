@@ -18,10 +18,14 @@ _NUMBER = re.compile(r"[-+]?[$€£]?(-?\d+(?:\.\d+)?)")
 
 
 class Names(NamedTuple):
-    """What the numbers of keys and values from these on stand for: stem -> keys that have it, value -> its number."""
+    """What the numbers of keys and values from these on stand for: stem -> keys that have it, value -> its number.
+
+    keys: how many there were when this was made; a timeline goes on growing while others read.
+    """
 
     key: int
     value: int
+    keys: int
     with_stem: Mapping[str, Sequence[int]]
     values: Mapping[str, int]
     texts: Sequence[str]
@@ -48,8 +52,11 @@ class Stated:
 
     def keys_with(self, stem: str) -> np.ndarray:
         """Numbers of the keys that have a stem."""
-        found = [np.array(part.with_stem.get(stem, ()), np.int64) + part.key for part in self.names]
-        return np.concatenate([np.zeros(0, np.int64), *found])
+        found = [np.zeros(0, np.int64)]
+        for part in self.names:
+            keys = np.array(tuple(part.with_stem.get(stem, ())), np.int64)
+            found.append(keys[keys < part.keys] + part.key)
+        return np.concatenate(found)
 
     def has(self, values: Iterable[str]) -> np.ndarray:
         """Which states have one of these values, bool [n]."""
@@ -85,12 +92,6 @@ class Timeline:
         """Take in states of steps that are not crystallized yet."""
         self._ahead += map(self._numbered, states)
 
-    def of(self, positions: np.ndarray) -> list[State]:
-        """The sealed states of the steps at these log positions, in log order."""
-        keys, rows = list(self._keys), self._sealed.rows
-        mine = rows[:, np.isin(rows[0], positions)].T.tolist()
-        return [State(at, keys[key][0], keys[key][1], self._texts[value]) for at, key, value in mine]
-
     def _numbered(self, state: State) -> tuple[int, int, int]:
         key = self._keys.get(state[1:3])
         if key is None:
@@ -105,16 +106,17 @@ class Timeline:
             self._numbers.extend([[float(found[1]) if (found := _NUMBER.match(state.value)) else np.nan]])
         return state.position, key, value
 
-    def cut(self, positions: np.ndarray, episode: np.ndarray) -> Stated:
-        """The states of the steps at these log positions, which are of these episodes."""
+    def cut(self, positions: np.ndarray, episode: np.ndarray, upto: int) -> Stated:
+        """The states up to a log position of the steps at these, which are of these episodes."""
         ahead = np.array(self._ahead, np.int64).reshape(-1, 3).T
         position, key, value = np.concatenate([self._sealed.rows, ahead], axis=1)
         row = np.searchsorted(positions, position)
-        known = row < len(positions)
+        known = (row < len(positions)) & (position <= upto)
         known[known] = positions[row[known]] == position[known]
-        names = Names(0, 0, self._with_stem, self._values, self._texts)
+        forms, words = self._key_columns.rows
+        names = Names(0, 0, len(forms), self._with_stem, self._values, self._texts)
         columns = (row[known], key[known], value[known])
-        return _ordered(columns, episode, (*self._key_columns.rows, self._numbers.rows[0], [names]))
+        return _ordered(columns, episode, (forms, words, self._numbers.rows[0], [names]))
 
 
 def join_stated(parts: Sequence[Stated], rows: Sequence[np.ndarray], episode: np.ndarray) -> Stated:

@@ -73,7 +73,7 @@ def _batches(
             raise _Overtaken from None  # by an erasure
         crystals, retired, sealed = maker.drain()
         packed = zlib.compress(maker.state(), 6)
-        codes, states = coding.of(sealed), maker.drain_states()
+        codes, states = coding.of(sealed), core.kept(maker.drain_states())
         batch = Batch(crystals, retired, codes, core.code_id, positions[-1], packed, states)
         if not core.store.publish(namespace, batch, version):
             raise _Overtaken

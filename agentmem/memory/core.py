@@ -6,24 +6,29 @@ Knows how to bring an index up to date and how to ask it; knows nothing of episo
 from __future__ import annotations
 
 import threading
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from agentmem import claims, records, tokens, words
 from agentmem.codes import Coder, coder_id, similarity
+from agentmem.crystallize import runs_of
 from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
+from agentmem.salience import pieces
 from agentmem.sources import source_of
-from agentmem.states import Run, states
+from agentmem.states import Runs
 from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, State, Store
 
 MOST = 1 << 31  # tokens and terms of a step
+SLICE = 500  # records that are read ahead at once
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
 
 
@@ -36,7 +41,6 @@ class Core:
     clock: Callable[[], float]
     read_only: bool = False
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
-    archived_tokens: int = 0
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
@@ -51,9 +55,11 @@ class Core:
         version = self.store.version(namespace)
         while True:
             index = self._indexes.get(namespace)
-            if index is None or index.generation != version.generation:
+            if index is not None and index.generation != version.generation:
+                self.forget()
+                index = None
+            if index is None:
                 index = self._indexes[namespace] = Index(namespace, version.generation, self._names)
-                self._tail.clear()
             with suppress(NotFoundError):  # erased in between: the generation moved
                 self._extend(index, version.watermark)
             before, version = version, self.store.version(namespace)
@@ -104,37 +110,37 @@ class Core:
         """Whether nothing was erased or rewritten since these generations."""
         return all(self.store.version(namespace).generation == known for namespace, known in generations.items())
 
-    def forget(self, namespaces: Sequence[Namespace]) -> None:
-        """Drop what is cached of these namespaces, and names that are gone. Hold `lock`."""
-        for namespace in namespaces:
-            self._indexes.pop(namespace, None)
-        self._names.clear()
-        self._names.update(self.store.names())
+    def forget(self) -> None:
+        """Drop what is cached of the log: something was erased, or rewritten. Hold `lock`."""
+        self._indexes.clear()
+        self._tail.clear()
+        self._names = {}
+        for cached in (claims, pieces, records, tokens, words):
+            cached.forget()
 
-    def read_ahead(self, namespace: Namespace) -> None:
-        """Read the states of the first TAIL records that are not crystallized yet. Hold `lock`."""
+    def read_ahead(self, namespace: Namespace, as_of: int) -> None:
+        """Read the states up to a log position that are not crystallized yet, if they are not too many. Hold `lock`."""
         index = self.index(namespace)
-        position, upto = index.columns.position, index.watermark + TAIL
-        first, last = np.searchsorted(position, (index.read_upto, upto), "right").tolist()
-        if first == last:
-            return
-        rows = (np.flatnonzero(index.columns.type[first:last] == STEP) + first).tolist()
-        steps = zip(rows, self.store.read(position[rows].tolist()), strict=True)
-        found = [state for row, step in steps for state in self._states(index, row, step)]
-        index.read_ahead(found, int(position[last - 1]))
+        while len(unread := index.unread(as_of)):
+            if index.runs is None and not self._begin_runs(index):
+                index = self.index(namespace)  # crystallized further meanwhile
+                continue
+            runs, rows = Runs(index.runs), unread[:SLICE]  # a copy: what is interrupted has read nothing
+            steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
+            found = [state for step in self.store.read(steps) for state in runs.read(step, source_of(step))]
+            index.read_ahead(self.kept(found), int(index.columns.position[rows[-1]]), runs.to_state())
 
-    def _states(self, index: Index, row: int, step: Record) -> list[State]:
-        name = step.episode or ""
-        if name not in index.runs:
-            index.runs[name] = self._run(index, index.before(int(index.columns.episode[row]), step.position))
-        return states(step, source_of(step), index.runs[name])
+    def _begin_runs(self, index: Index) -> bool:
+        """Take up what states depend on from where the log is crystallized; False if it is so further by now."""
+        mark = self.store.watermark(index.namespace)
+        index.runs = runs_of(zlib.decompress(mark.state)) if mark.state else {}
+        return mark.position == index.sealed_upto
 
-    def _run(self, index: Index, earlier: np.ndarray) -> Run:
-        """What an episode did before, as far as the states of its next step depend on it."""
-        if not len(earlier):
-            return Run()
-        (last,) = self.store.read([int(earlier[-1])])
-        return Run.after(last, index.timeline.of(earlier))
+    def kept(self, states: Sequence[State]) -> list[State]:
+        """The states that are worth their bytes: under retain="crystals" not those that every step may change."""
+        if self.store.setting("retain") != "crystals":
+            return list(states)
+        return [state for state in states if state.form not in ("reading", "outcome")]
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""

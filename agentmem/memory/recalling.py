@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import View, step_position
 from agentmem.memory.core import Core, counted
-from agentmem.recall import Line, Match, Query, recall, render, sections
+from agentmem.recall import Line, Match, Query, concerns, recall, render, sections
 from agentmem.tokens import count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
@@ -24,6 +25,7 @@ AsOf = str | datetime | None
 
 def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> PlanningContext:
     """The planning context of a query over these namespaces, as they are at one moment."""
+    query = replace(query, thinned=core.store.setting("retain") == "crystals")
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
@@ -48,17 +50,21 @@ class _Seen(NamedTuple):
 
 def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> _Seen:
     with core.lock:
-        for namespace in namespaces:
-            core.read_ahead(namespace)
         position = position_of(core, namespaces, as_of)
+        stated = concerns(cue)
+        for namespace in namespaces if stated else ():
+            core.read_ahead(namespace, position)
         view = core.view(namespaces, position)
+        if stated:
+            view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
         similarity = core.similarity(cue, namespaces, view)
         return _Seen(view, match, similarity, core.version(namespaces, position))
 
 
 def _context(core: Core, query: Query, seen: _Seen, lines: Sequence[Line]) -> PlanningContext:
-    ages = dict(zip(seen.view.position.tolist(), seen.view.age.tolist(), strict=True)) if lines else {}
+    at, known = seen.view.rows(np.array([line.position for line in lines], np.int64))
+    ages = np.where(known, seen.view.age[at] if len(seen.view.age) else 0, 0).tolist()
     goal = query.goal if lines else None
     text = render(lines, goal)
     context = PlanningContext(
@@ -66,7 +72,7 @@ def _context(core: Core, query: Query, seen: _Seen, lines: Sequence[Line]) -> Pl
         sections=dict(sections(lines, goal)),
         tokens=query.count(text) if text else 0,
         budget=query.budget,
-        hits=tuple(_aged(line, ages) for line in lines),
+        hits=tuple(line.hit.model_copy(update={"age": age}) for line, age in zip(lines, ages, strict=True)),
         store_version=seen.version,
     )
     context._encode = core.encoder.encode if core.encoder is not None else None
@@ -137,10 +143,6 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
         return tuple(dict.fromkeys(Layer(layer) for layer in layers))
     except ValueError:
         raise InvalidInputError(f"layers {list(layers)!r}: use some of {', '.join(Layer)}") from None
-
-
-def _aged(line: Line, ages: dict[int, int]) -> Hit:
-    return line.hit.model_copy(update={"age": ages.get(line.position, 0)})
 
 
 def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:

@@ -125,9 +125,9 @@ def erase(
     quoting = _quoting(core, set(positions), made)
     events = core.store.scan(namespace, episode=episode) if episode is not None else ()
     core.store.erase(sorted({*positions, *(record.position for record in (*quoting, *events))}))
-    core.archived = core.archived_tokens = 0
+    core.archived = 0
     touched = list(dict.fromkeys((namespace, *(record.namespace for record in quoting))))
-    core.forget(touched)
+    core.forget()
     for one in touched:
         again(one)
     return report.model_copy(update={"residue": tuple(core.store.residue(marks))})

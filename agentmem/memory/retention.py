@@ -52,7 +52,7 @@ def settle(core: Core) -> None:
             return
         _archive(core, 0, MOVE["crystals"])
         core.store.archive(core.archived)  # which also returns what is free in the files
-        allowance = FIXED + RATE * logged(core)
+        allowance = FIXED + RATE * core.store.tokens()
         if core.store.sizes()["total"] > allowance:
             _let_go(core, allowance)
 
@@ -66,12 +66,6 @@ def _archive(core: Core, hot: int, least: int) -> None:
     old = since > hot
     core.store.archive(int(columns.position[old][-1]))
     core.archived = int(columns.position[old][-1])
-    core.archived_tokens += int(columns.tokens[old].sum())
-
-
-def logged(core: Core) -> int:
-    """Tokens logged in the whole file."""
-    return core.archived_tokens + int(core.store.columns(None, after=core.archived).tokens.sum())
 
 
 # ---- letting go ------------------------------------------------------------------------------------------------------
@@ -125,7 +119,7 @@ def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> No
     if rewritten:
         core.store.rewrite(rewritten)
         core.store.archive(core.archived)
-        core.forget(core.store.namespaces())
+        core.forget()
 
 
 def _written(record: Record) -> int:
@@ -238,7 +232,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         layers=_layers(index, tokens),
         watermark=index.watermark,
         bytes=sizes,
-        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, logged(core)) * 1e6,
+        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, core.store.tokens()) * 1e6,
         retain="crystals" if crystals else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
         uncoded=len(index.uncoded(crystals)) if core.encoder is not None else 0,

@@ -19,11 +19,11 @@ from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
-from agentmem.recall.stated import places
+from agentmem.recall.stated import concerns, places
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Layer, Record
 
-__all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "cue_terms", "recall", "render", "sections"]
+__all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "concerns", "cue_terms", "recall", "render", "sections"]
 
 Read = Callable[[Sequence[int]], list[Record]]
 
@@ -36,7 +36,10 @@ NAME = 1 / 64  # of the budget: what the name of an episode may cost over its st
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal."""
+    """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal.
+
+    thinned: steps may have lost text since they were counted.
+    """
 
     cue: str
     budget: int
@@ -47,6 +50,7 @@ class Query:
     marks: bool = False
     current: str | None = None
     goal: str | None = None
+    thinned: bool = False
     weights: Weights = field(default_factory=Weights)
 
 
@@ -115,11 +119,11 @@ class _Steps:
     ) -> None:
         self.query, self.view, self.texts, self.signals, self.allowed = query, view, texts, signals, allowed
         self.packer = packer
-        self.least = np.minimum(view.tokens, view.length)  # tokens left at least, of a step that may have lost text
+        self.least = np.minimum(view.tokens, view.length) if query.thinned else view.tokens  # tokens left at least
         self.score = weigh(signals, query.weights)
         self.places = places(query.cue, view)
 
-    def __iter__(self) -> Iterator[Candidate]:
+    def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
             start = 0
             while start < len(rows):
@@ -136,15 +140,14 @@ class _Steps:
         for part in (score >= least, score < least):
             yield rows[part][np.argsort(-score[part], kind="stable")]
 
-    def _candidates(self, rows: np.ndarray) -> Iterator[Candidate]:
-        """Of some rows those that may fit as they were logged, or with the text they lost."""
+    def _candidates(self, rows: np.ndarray) -> Iterator[Candidate | None]:
+        """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""
         rows = rows[~self.packer.hopeless(self.least[rows])]
         hopeless = self.packer.hopeless(self.view.tokens[rows])
         self.texts.fetch(self.view.position[rows].tolist())
         for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
             candidate = self._candidate(row)
-            if not long or candidate.size < self.view.tokens[row]:
-                yield candidate
+            yield candidate if not long or candidate.size < self.view.tokens[row] else None
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""

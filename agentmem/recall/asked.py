@@ -26,7 +26,7 @@ _ASKS = {
     "place": r"where|(?:which|what) (?:place|room|location)s?",
     "here": r"where(?:['’]s| is| are| am| was| were)? (?:i|we|you|the agent|the player)|"
     r"(?:place|room|location) (?:am|are|is) (?:i|we|you|the agent)|(?:current|present) (?:place|room|location)",
-    "carried": r"carry(?:ing)?|carries|inventory|holding|possess\w*|have with|(?:still|do) (?:i |we )?have|have got",
+    "carried": r"carry(?:ing)?|carrie[sd]|inventory|holding|possess\w*|have with|(?:still|do) (?:i |we )?have|have got",
     "left": r"drop(?:ped)?|le(?:ft|aves?)|los[te]|put|gave|give[ns]?|hands?|sold|threw",
     "got": r"got|gets?|took|taken?|pick(?:ed|s)? up|acquired?|obtain(?:ed)?|found",
     "changed": r"chang\w+|edit\w*|writ\w+|wrote|creat\w+|updat\w+|modif\w+|made|delet\w+|book\w*|cancel\w*",

@@ -68,19 +68,19 @@ class Packer:
     _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
 
-    def fill(self, candidates: Iterator[Candidate], partner: Callable[[int], Candidate | None]) -> list[Line]:
+    def fill(self, candidates: Iterator[Candidate | None], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
         self.used = self.count(f"goal: {fold(self.goal)}\n") if self.goal else 0
         best: list[Candidate] = []
         misses = 0
         for candidate in candidates:
-            if len(best) < BEST:
+            if candidate is not None and len(best) < BEST:
                 best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
                 break
-            taken = self.add(candidate)
+            taken = candidate is not None and self.add(candidate)
             misses = 0 if taken else misses + 1
-            if taken:
+            if candidate is not None and taken:
                 self._add_along(candidate, partner)
         return self._settle() or self._cut(best)
 

@@ -23,10 +23,15 @@ _ASKED = ("carried", "left", "got", "changed", "last", "first", "place")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
 
+def concerns(cue: str) -> bool:
+    """Whether the state table may say anything to a cue."""
+    return bool(numbers(cue)) or any(asks(cue, what) for what in _ASKED) or next(dates(cue), None) is not None
+
+
 def state_signal(cue: str, view: View) -> np.ndarray:
     """Per step, how much a state that the cue asks for came to be there: 0..1, or -1 for a list that is outdated."""
     signal = np.zeros(len(view.position))
-    if not numbers(cue) and not any(asks(cue, what) for what in _ASKED):
+    if not concerns(cue):
         return signal
     stated = view.stated()
     if len(stated.row):

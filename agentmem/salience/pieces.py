@@ -51,6 +51,11 @@ def surprisals() -> dict[str, float]:
     return {word: float(level) for level, *words in rows for word in words}
 
 
+def forget() -> None:
+    """Drop the words that are remembered."""
+    look.cache_clear()
+
+
 @lru_cache(maxsize=1 << 16)
 def look(piece: str) -> tuple[float, int, int, int, int]:
     """What a piece is by itself: nats (0 for function words), tokens, flags, hash, hash without digits."""

@@ -2,24 +2,26 @@
 
 Knows steps one by one, with what their episode did before: an observation answers the action before it, and a gain
 adds to the total so far. Knows nothing of the log, nor of what is asked. A place, a thing carried or left, a reading, a
-total, a file, an outcome, a deed that changes something, a new date: each is a `State` of its own, also where it only
-says again what held before.
+total, a file, an outcome, a deed that changes something, a date, a list of what is carried: each is a `State`, a place,
+a total and a date only where it is another than before.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from agentmem.claims import claims
 from agentmem.salience import Source
 from agentmem.states.deeds import changes, handled, listed
-from agentmem.states.totals import totals
+from agentmem.states.totals import Found, totals
 from agentmem.types import Record, State
 
-__all__ = ["Run", "states"]
+__all__ = ["Run", "Runs", "states"]
 
+RUNS = 256
 DEED = 200  # characters of an action by which its observation is understood
 _CLAIMED = ("place", "thing", "reading", "file", "outcome")
 _VAGUE = ("carrying it", "carrying them", "carrying all", "carrying that", "carrying this")
@@ -27,47 +29,65 @@ _VAGUE = ("carrying it", "carrying them", "carrying all", "carrying that", "carr
 
 @dataclass
 class Run:
-    """What the states of an episode's next step depend on. deed: the action it answers; date: of the last with one."""
+    """What the states of an episode's next step depend on: the action it answers, and what held before it."""
 
     deed: str = ""
     date: str = ""
+    place: str = ""
     totals: dict[str, int] = field(default_factory=dict)
-
-    @classmethod
-    def after(cls, last: Record, known: Iterable[State]) -> Run:
-        """The run of an episode whose last step this is; known: the states of its steps, in log order."""
-        run = cls(deed=last.text[:DEED] if last.kind == "action" else "")
-        for state in known:
-            if state.form == "date":
-                run.date = state.value
-            elif state.form == "total":
-                run.totals[state.key] = int(state.value)
-        return run
 
     @property
     def idle(self) -> bool:
         """Whether a new run would do as well."""
-        return not (self.deed or self.date or self.totals)
+        return not (self.deed or self.date or self.place or self.totals)
+
+
+class Runs:
+    """The runs of the RUNS episodes heard of last. known: what `to_state` gave."""
+
+    def __init__(self, known: Mapping[str, Sequence[Any]] | None = None) -> None:
+        self._runs = {
+            name: Run(deed, date, place, dict(totals)) for name, (deed, date, place, totals) in (known or {}).items()
+        }
+
+    def read(self, step: Record, source: Source) -> list[State]:
+        """The states of the next step of the log."""
+        run = self._runs.pop(step.episode or "", None) or Run()
+        found = states(step, source, run)
+        if not run.idle:
+            self._runs[step.episode or ""] = run
+        if len(self._runs) > RUNS:
+            del self._runs[next(iter(self._runs))]
+        return found
+
+    def to_state(self) -> dict[str, list[Any]]:
+        """JSON-able, and no part of it is shared."""
+        return {name: [run.deed, run.date, run.place, dict(run.totals)] for name, run in self._runs.items()}
 
 
 def states(step: Record, source: Source, run: Run) -> list[State]:
     """The states of a step, one for each form and key; `run` moves on to the next step of the episode."""
-    found = {(state.form, state.key): state for state in _dated(step, run)}
+    found: Found = {}
     for state in _claimed(source):
-        found.setdefault((state.form, state.key), state) if state.form == "place" else found.update(_named(state))
-    if source.kind == "action":
-        for one in changes(step):
-            found.update(_named(one))
-    else:
-        for one in (*handled(step, run.deed), *listed(step)):
-            found.update(_named(one))
+        if state.form != "place" or state[1:3] not in found:  # where one is stands first; others follow from it
+            found[state[1:3]] = state
+    done = changes(step) if source.kind == "action" else (*handled(step, run.deed), *listed(step))
+    found.update((state[1:3], state) for state in (*done, *_dated(step)))
+    if source.kind != "action":
         totals(step, run.totals, found)
+    _forget_what_held(found, run)
     run.deed = source.text[:DEED] if source.kind == "action" else ""
     return list(found.values())
 
 
-def _named(state: State) -> dict[tuple[str, str], State]:
-    return {(state.form, state.key): state}
+def _forget_what_held(found: Found, run: Run) -> None:
+    """A place or date that holds already is no new state."""
+    for form, key in (("place", "location"), ("date", "date")):
+        state = found.get((form, key))
+        if state is not None and state.value == getattr(run, form):
+            del found[form, key]
+        elif state is not None:
+            setattr(run, form, state.value)
 
 
 def _claimed(source: Source) -> Iterable[State]:
@@ -76,9 +96,6 @@ def _claimed(source: Source) -> Iterable[State]:
             yield State(source.position, claim.form, claim.key, claim.value.casefold())
 
 
-def _dated(step: Record, run: Run) -> Iterator[State]:
-    """The date of a step, where it is another than before."""
-    date = (json.loads(step.body).get("at") or "")[:10] if '"at"' in step.body else ""
-    if date and date != run.date:
-        run.date = date
+def _dated(step: Record) -> Iterator[State]:
+    if date := (json.loads(step.body).get("at") or "")[:10] if '"at"' in step.body else "":
         yield State(step.position, "date", "date", date)

@@ -7,7 +7,7 @@ import re
 from agentmem.types import Record, State
 
 _KEY = r"\b(?P<key>score|balance|health|level|energy|money|points)\b"
-_TOTAL = re.compile(rf"{_KEY}(?: (?:is|was|now|reached|stands at))*[ :=]+(?P<value>-?\d+)", re.I)
+_TOTAL = re.compile(_KEY + r"(?: (?:is|was|now|reached|stands at))*[ :=]+(?P<value>-?\d{1,15})(?!\d)", re.I)
 _GAIN = re.compile(
     rf"{_KEY}[^.!?\n]{{0,24}}?\b(?P<way>up|down|increased|decreased|risen|fallen)\b (?:again )?by (?P<by>[\w-]+)", re.I
 )
@@ -18,11 +18,12 @@ _SMALL = (
 ).split()
 _TENS = dict(zip("twenty thirty forty fifty sixty seventy eighty ninety".split(), range(20, 100, 10), strict=True))
 
+LONGEST = 15  # digits of a number that is read
 Found = dict[tuple[str, str], State]
 
 
 def totals(step: Record, known: dict[str, int], found: Found) -> None:
-    """Add a step's totals to the states found in it; `known` are the totals so far, and moves on."""
+    """Add the totals a step changes to the states found in it; `known` are the totals so far, and moves on."""
     said = {match["key"].casefold(): int(match["value"]) for match in _TOTAL.finditer(step.text)}
     for match in _GAIN.finditer(step.text):
         key, by = match["key"].casefold(), number(match["by"])
@@ -31,7 +32,8 @@ def totals(step: Record, known: dict[str, int], found: Found) -> None:
     for key, value in said.items():
         for other in [other for other in found if other[0] == "reading" and other[1].endswith(key)]:
             del found[other]
-        found["total", key] = State(step.position, "total", key, str(value))
+        if known.get(key) != value:
+            found["total", key] = State(step.position, "total", key, str(value))
     known.update(said)
 
 
@@ -39,7 +41,7 @@ def number(text: str) -> int | None:
     """A whole number in digits, or in words below a hundred; None for anything else."""
     text = text.casefold()
     if text.isdecimal():
-        return int(text)
+        return int(text) if len(text) <= LONGEST else None
     tens, _, rest = text.partition("-")
     if tens in _TENS and (not rest or rest in _SMALL):
         return _TENS[tens] + (_SMALL.index(rest) if rest else 0)
