@@ -319,3 +319,11 @@ def test_a_step_that_would_take_most_of_the_budget_gives_its_best_passages_only(
         assert (hits[report.id].text == report.text) is whole
         assert hits[report.id].text.startswith("The submarine is moored here.")
         assert len(hits) > 1
+
+
+def test_a_short_step_does_not_make_longer_ones_look_too_long(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        episode.say("Captain of the old northern ship", "Lever.")
+        long = "The lever opens the hatch, " + "and it was seen by all of the people " * 8
+        episode.log(long)
+    assert [hit.text for hit in memory.recall("lever", 130).hits] == ["Lever.", long]

@@ -105,7 +105,7 @@ class Packer:
         if self._least(size) <= self.budget * LONG:
             whole = self._said(candidate, candidate.text)
             cost = self.count(whole + "\n")
-            self._learn(cost, candidate.size)
+            self._learn(cost - self.count(self._said(candidate, "") + "\n"), candidate.size)
             if cost <= min(room, self.budget * LONG):
                 return self._take(candidate, whole, (0, len(candidate.text)), cost)
             if cost <= self.budget * LONG:
@@ -122,7 +122,8 @@ class Packer:
         return sizes * (self._rate or 0.0) * SURE
 
     def _learn(self, cost: int, size: int) -> None:
-        rate = cost / max(1, size)
+        """cost: of the text alone, as a label is a large part of a short line."""
+        rate = max(0, cost) / max(1, size)
         self._rate = rate if self._rate is None else min(self._rate, rate)
 
     def _add_passages(self, candidate: Candidate, room: int) -> bool:
