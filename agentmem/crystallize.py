@@ -65,6 +65,7 @@ class Crystallizer:
 
     read: records by position. live: the atoms that hold so far, by key. condenser: writes the text of units and
     clusters in place of the spans; it is cut to the layer's quota, and an error of its own becomes CondenseError.
+    sparing: see `agentmem.states.Runs`.
     """
 
     def __init__(
@@ -74,6 +75,7 @@ class Crystallizer:
         live: Mapping[str, Crystal],
         state: bytes = b"",
         condenser: Condenser | None = None,
+        sparing: bool = False,
     ) -> None:
         self.namespace, self._read, self._condenser = namespace, read, condenser
         self._live = dict(live)
@@ -87,7 +89,7 @@ class Crystallizer:
         self._crystals: list[Crystal] = []
         self._retired: dict[str, int] = {}
         self._sealed: list[Sealed] = []
-        self._runs = Runs()
+        self._runs, self._sparing = Runs(sparing=sparing), sparing
         self._states: list[State] = []
         if state:
             self._resume(json.loads(state))
@@ -134,7 +136,7 @@ class Crystallizer:
         self._usual = Usual(*known["usual"])
         self._units = {name: _Waiting(tokens, tuple(steps)) for name, (tokens, steps) in known["units"].items()}
         self._newest = {key: _Heard(*heard) for key, heard in known["newest"].items()}
-        self._runs = Runs(known["runs"])
+        self._runs = Runs(known["runs"], self._sparing)
         self._open = {name: Asleep(*asleep) for name, asleep in known["open"].items()}
 
     # ---- segments --------------------------------------------------------------------------------------------------
@@ -325,9 +327,9 @@ class Crystallizer:
         return crystal
 
 
-def runs_of(state: bytes) -> dict[str, list[Any]]:
+def runs_of(state: bytes) -> dict[str, dict[str, Any]]:
     """What the states of the next steps depend on, from a crystallizer's state: see `Runs.to_state`."""
-    known: dict[str, list[Any]] = json.loads(state)["runs"]
+    known: dict[str, dict[str, Any]] = json.loads(state)["runs"]
     return known
 
 

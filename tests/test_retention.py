@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -103,6 +104,20 @@ def test_three_hundred_thousand_tokens_of_chat_take_a_byte_a_token(tmp_path: Pat
         newest = list(memory.steps())[-400:]
         assert not any(step.lost for step in newest)
         assert "name is" in memory.recall("What is my sister's name?", 200).text
+
+
+def test_a_log_of_short_steps_that_change_a_state_each_stays_within_the_allowance(tmp_path: Path) -> None:
+    rng = random.Random(3)
+    rooms = "kitchen attic cellar hall garden".split()
+    with opened(tmp_path / "agent.mem", retain="crystals", horizon=1_000) as memory:
+        episode = memory.episode(id="game")
+        for _ in range(6):
+            episode.log_many([f"You are in the {rng.choice(rooms)}. score: {rng.randrange(999)}" for _ in range(2_000)])
+            memory.crystallize()
+        stats = memory.stats()
+        states = memory._core.store.states(())
+        assert 0 < len(states) <= stats.tokens / 30 + 8
+        assert stats.bytes["total"] <= 200_000 + stats.tokens
 
 
 def test_a_log_that_repeats_itself_stays_whole(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ class Index:
         self.sealed_upto = 0
         self.states_serial = 0
         self.read_upto = 0  # the log position up to which states were read ahead
-        self.runs: dict[str, list[Any]] | None = None  # what the states of the next steps depend on
+        self.runs: dict[str, dict[str, Any]] | None = None  # what the states of the next steps depend on
         self._views: dict[int, View] = {}
         self._codes = _Codes()
 
@@ -159,7 +159,7 @@ class Index:
         sealed, first, last = np.searchsorted(position, (self.sealed_upto, self.read_upto, as_of), "right").tolist()
         return np.arange(first, last) if last - sealed <= AHEAD else np.arange(0)
 
-    def read_ahead(self, states: Sequence[State], upto: int, runs: dict[str, list[Any]]) -> None:
+    def read_ahead(self, states: Sequence[State], upto: int, runs: dict[str, dict[str, Any]]) -> None:
         """Take in the states of steps up to a log position that are not crystallized yet."""
         self.timeline.read_ahead(states)
         self.read_upto, self.runs = upto, runs

@@ -61,7 +61,8 @@ def _batches(
         index = core.index(namespace)
         version, (mark, state) = index.version, core.store.watermark(namespace)
         todo, coding, atoms = index.positions(after=mark), Coding(core, index), dict(index.live_atoms)
-    maker = Crystallizer(namespace, core.store.read, atoms, zlib.decompress(state) if state else b"", condenser)
+    unpacked = zlib.decompress(state) if state else b""
+    maker = Crystallizer(namespace, core.store.read, atoms, unpacked, condenser, core.sparing)
     for start in range(0, len(todo), BATCH):
         positions = todo[start : start + BATCH].tolist()
         try:
@@ -73,7 +74,7 @@ def _batches(
             raise _Overtaken from None  # by an erasure
         crystals, retired, sealed = maker.drain()
         packed = zlib.compress(maker.state(), 6)
-        codes, states = coding.of(sealed), core.kept(maker.drain_states())
+        codes, states = coding.of(sealed), maker.drain_states()
         batch = Batch(crystals, retired, codes, core.code_id, positions[-1], packed, states)
         if not core.store.publish(namespace, batch, version):
             raise _Overtaken
@@ -90,7 +91,7 @@ class Coding:
     """
 
     def __init__(self, core: Core, index: Index) -> None:
-        self.core, self.coarse = core, core.store.setting("retain") == "crystals"
+        self.core, self.coarse = core, core.sparing
         self.missing = index.uncoded(self.coarse) if core.encoder is not None else []
         self._waiting = [Sealed(unit, _steps(core, unit)) for unit in self.missing] if self.coarse else []
 

@@ -25,7 +25,7 @@ from agentmem.records import brief
 from agentmem.salience import pieces
 from agentmem.sources import source_of
 from agentmem.states import Runs
-from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, State, Store
+from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, Store
 
 MOST = 1 << 31  # tokens and terms of a step
 SLICE = 500  # records that are read ahead at once
@@ -125,10 +125,10 @@ class Core:
             if index.runs is None and not self._begin_runs(index):
                 index = self.index(namespace)  # crystallized further meanwhile
                 continue
-            runs, rows = Runs(index.runs), unread[:SLICE]  # a copy: what is interrupted has read nothing
+            runs, rows = Runs(index.runs, self.sparing), unread[:SLICE]  # a copy: what is interrupted has read nothing
             steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
             found = [state for step in self.store.read(steps) for state in runs.read(step, source_of(step))]
-            index.read_ahead(self.kept(found), int(index.columns.position[rows[-1]]), runs.to_state())
+            index.read_ahead(found, int(index.columns.position[rows[-1]]), runs.to_state())
 
     def _begin_runs(self, index: Index) -> bool:
         """Take up what states depend on from where the log is crystallized; False if it is so further by now."""
@@ -136,11 +136,10 @@ class Core:
         index.runs = runs_of(zlib.decompress(mark.state)) if mark.state else {}
         return mark.position == index.sealed_upto
 
-    def kept(self, states: Sequence[State]) -> list[State]:
-        """The states that are worth their bytes: under retain="crystals" not those that every step may change."""
-        if self.store.setting("retain") != "crystals":
-            return list(states)
-        return [state for state in states if state.form not in ("reading", "outcome")]
+    @property
+    def sparing(self) -> bool:
+        """Whether every byte counts."""
+        return self.store.setting("retain") == "crystals"
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""

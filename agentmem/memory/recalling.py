@@ -25,7 +25,7 @@ AsOf = str | datetime | None
 
 def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> PlanningContext:
     """The planning context of a query over these namespaces, as they are at one moment."""
-    query = replace(query, thinned=core.store.setting("retain") == "crystals")
+    query = replace(query, thinned=core.sparing)
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:

@@ -47,7 +47,7 @@ def settle(core: Core) -> None:
     if core.read_only:
         return
     with core.lock:
-        if core.store.setting("retain") != "crystals":
+        if not core.sparing:
             _archive(core, HOT, MOVE["keep"])
             return
         _archive(core, 0, MOVE["crystals"])
@@ -224,7 +224,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     index = core.index(namespace)
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
-    sizes, crystals = core.store.sizes(), core.store.setting("retain") == "crystals"
+    sizes = core.store.sizes()
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),
@@ -233,9 +233,9 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         watermark=index.watermark,
         bytes=sizes,
         bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, core.store.tokens()) * 1e6,
-        retain="crystals" if crystals else "keep",
+        retain="crystals" if core.sparing else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
-        uncoded=len(index.uncoded(crystals)) if core.encoder is not None else 0,
+        uncoded=len(index.uncoded(core.sparing)) if core.encoder is not None else 0,
         store_version=core.version([namespace], index.head),
     )
 

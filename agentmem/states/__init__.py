@@ -9,8 +9,8 @@ a total and a date only where it is another than before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from agentmem.claims import claims
@@ -22,6 +22,8 @@ from agentmem.types import Record, State
 __all__ = ["Run", "Runs", "states"]
 
 RUNS = 256
+PRICE = 30  # tokens that pay for a state
+FIRST = 8  # states that an episode may begin with
 DEED = 200  # characters of an action by which its observation is understood
 _CLAIMED = ("place", "thing", "reading", "file", "outcome")
 _VAGUE = ("carrying it", "carrying them", "carrying all", "carrying that", "carrying this")
@@ -29,40 +31,48 @@ _VAGUE = ("carrying it", "carrying them", "carrying all", "carrying that", "carr
 
 @dataclass
 class Run:
-    """What the states of an episode's next step depend on: the action it answers, and what held before it."""
+    """What the states of an episode's next step depend on: the action it answers, what held before it, and what it may
+    still spend.
+    """
 
     deed: str = ""
     date: str = ""
     place: str = ""
     totals: dict[str, int] = field(default_factory=dict)
+    bank: int = FIRST * PRICE
 
-    @property
-    def idle(self) -> bool:
-        """Whether a new run would do as well."""
-        return not (self.deed or self.date or self.place or self.totals)
+    def spend(self, found: list[State], tokens: int) -> list[State]:
+        """The states that a step can pay for."""
+        self.bank += tokens
+        kept = found[: max(0, self.bank // PRICE)]
+        self.bank -= PRICE * len(kept)
+        return kept
 
 
 class Runs:
-    """The runs of the RUNS episodes heard of last. known: what `to_state` gave."""
+    """The runs of the RUNS episodes heard of last. known: what `to_state` gave. sparing: each state costs PRICE tokens
+    of its episode, where every byte counts.
+    """
 
-    def __init__(self, known: Mapping[str, Sequence[Any]] | None = None) -> None:
-        self._runs = {
-            name: Run(deed, date, place, dict(totals)) for name, (deed, date, place, totals) in (known or {}).items()
-        }
+    def __init__(self, known: Mapping[str, Mapping[str, Any]] | None = None, sparing: bool = False) -> None:
+        self._runs = {name: Run(**{**run, "totals": dict(run["totals"])}) for name, run in (known or {}).items()}
+        self._sparing = sparing
 
     def read(self, step: Record, source: Source) -> list[State]:
         """The states of the next step of the log."""
         run = self._runs.pop(step.episode or "", None) or Run()
         found = states(step, source, run)
-        if not run.idle:
+        if self._sparing:
+            found = run.spend(found, step.tokens)
+        if run != Run():
             self._runs[step.episode or ""] = run
         if len(self._runs) > RUNS:
             del self._runs[next(iter(self._runs))]
         return found
 
-    def to_state(self) -> dict[str, list[Any]]:
+    def to_state(self) -> dict[str, dict[str, Any]]:
         """JSON-able, and no part of it is shared."""
-        return {name: [run.deed, run.date, run.place, dict(run.totals)] for name, run in self._runs.items()}
+        return {name: asdict(run) for name, run in self._runs.items()}
 
 
 def states(step: Record, source: Source, run: Run) -> list[State]:
