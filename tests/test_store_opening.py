@@ -76,8 +76,11 @@ def test_the_database_of_another_application_is_not_a_memory(path: str) -> None:
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE t(x)")
     other.close()
+    before = Path(path).read_bytes()
     with pytest.raises(NotAMemoryError, match="another application"):
         open_store(path)
+    assert Path(path).read_bytes() == before
+    assert [file.name for file in Path(path).parent.iterdir()] == [Path(path).name]
 
 
 def test_an_empty_file_is_a_new_memory(path: str) -> None:

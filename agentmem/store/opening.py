@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import apsw
 
@@ -47,6 +48,8 @@ def prepare_file(paths: Files, settings: Settings, durability: Durability, own: 
         raise SettingsError(f"durability {durability!r} is unknown; use 'power' or 'process'")
     with os_errors(paths.shown):
         fresh = paths.empty()
+        if not fresh and not any(map(os.path.exists, (paths.anchor, paths.wal))):
+            _refuse_foreign(paths)
         lock = FileLock(paths.lock)
         try:
             with lock:
@@ -57,6 +60,17 @@ def prepare_file(paths: Files, settings: Settings, durability: Durability, own: 
         finally:
             lock.close()
     return anchor
+
+
+def _refuse_foreign(paths: Files) -> None:
+    """Nothing is made beside a file of another application, nor is it touched."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    with sqlite_errors(paths.shown):
+        connection = apsw.Connection(f"{Path(paths.database).as_uri()}?immutable=1", flags=flags)
+        try:
+            format_of(connection, paths.shown)
+        finally:
+            connection.close()
 
 
 def _anchored(paths: Files, settings: Settings, own: Settings) -> Anchor:
