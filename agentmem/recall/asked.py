@@ -31,7 +31,11 @@ _ASKS = {
     "got": r"got|gets?|took|taken?|pick(?:ed|s)? up|acquired?|obtain(?:ed)?|found",
     "changed": r"chang\w+|edit\w*|writ\w+|wrote|creat\w+|updat\w+|modif\w+|made|delet\w+|book\w*|cancel\w*",
     "last": r"last|latest|final(?:ly)?|now|current(?:ly)?|most recent(?:ly)?",
-    "first": r"first|initial(?:ly)?|originally",
+    "first": r"first|initial(?:ly)?|originally|start(?:ed)?|begin|began",
+    "done": r"command|action|edit(?:ed)?|created?|writes?|wrote|do|did|change[sd]?|call(?:ed)?|arguments|made|run|ran|"
+    r"used?|search(?:ed)?|open(?:ed)?",
+    "seen": r"print(?:ed)?|observed?|output|errors?|show(?:ed|n)?|find|found|match(?:es)?|exit|reading|read|saw|see|"
+    r"results?|return(?:ed)?|says?|said",
     "end": r"ends?|ended|finish(?:ed)?|results?|resulted|outcome|exit(?:ed)?|conclu\w+|final(?:ly)?|last",
 }
 _PATTERNS = {name: re.compile(rf"\b(?:{words})\b", re.I) for name, words in _ASKS.items()}

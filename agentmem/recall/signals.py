@@ -7,7 +7,6 @@ Knows arrays and stems; no text and no store. Every signal is a z-score or a bou
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -24,18 +23,6 @@ from agentmem.words import content_stems, stems, words
 ACTION, OBSERVATION, MESSAGE = KINDS.index("action"), KINDS.index("observation"), KINDS.index("message")
 _USERS = ("user", "human", "customer")
 ROLES = frozenset((*_USERS, *AGENTS, "tool", "environment", "shell", "terminal", "browser"))
-_LATE = re.compile(r"\b(last|latest|final|finally|end|ended|now|current|currently|most recent)\b", re.I)
-_EARLY = re.compile(r"\b(first|initial|initially|start|started|begin|began|originally)\b", re.I)
-_DOING = re.compile(
-    r"\b(command|action|edit|edited|create|created|write|wrote|do|did|change|changed|changes|call|called|arguments"
-    r"|made|run|ran|use|used|search|searched|open|opened)\b",
-    re.I,
-)
-_SEEING = re.compile(
-    r"\b(print|printed|observe|observed|output|error|errors|show|showed|shown|find|found|match|matches|exit|reading"
-    r"|read|see|saw|result|results|return|returned|say|said)\b",
-    re.I,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +133,7 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "date": date_signal(cue, view),
         "end": (view.place == 1) * _deeds(view) * asks(cue, "end") * named,
         "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
-        "late": view.place * bool(_LATE.search(cue)) + 0.5 * (1 - view.place) * bool(_EARLY.search(cue)),
+        "late": view.place * (asks(cue, "last") or asks(cue, "end")) + 0.5 * (1 - view.place) * asks(cue, "first"),
         "length": -np.log(view.tokens + 6.0),
         "decay": log_decay(view.age, view.salience, view.uses),
         "pinned": view.pinned.astype(float),
@@ -219,8 +206,8 @@ def _deeds(view: View) -> np.ndarray:
 
 
 def _kind_signal(cue: str, view: View) -> np.ndarray:
-    done = (view.kind == ACTION) * bool(_DOING.search(cue))
-    seen = (view.kind == OBSERVATION) * bool(_SEEING.search(cue))
+    done = (view.kind == ACTION) * asks(cue, "done")
+    seen = (view.kind == OBSERVATION) * asks(cue, "seen")
     return np.asarray(done + seen, float)
 
 
