@@ -63,7 +63,9 @@ def record_of(
     check_text(text)
     tokens, terms = measured(text)
     if isinstance(subjects, str) or not isinstance(subjects, Iterable):
-        raise InvalidInputError(f"subjects {subjects!r} is {_one(subjects)}; give a list of them: [{str(subjects)!r}]")
+        raise InvalidInputError(
+            f"subjects {brief(subjects)} is {_one(subjects)}; give a list of names, such as ['ann'], or [] for none"
+        )
     if blobs is not None and not isinstance(blobs, Mapping):
         raise InvalidInputError(f"blobs is a {type(blobs).__name__}; give a mapping of name -> bytes")
     body = {
@@ -282,7 +284,9 @@ def brief(value: object) -> str:
 def check_namespace(namespace: Sequence[str]) -> Namespace:
     """A tuple of names; a bare str is refused, since it would be taken apart into letters."""
     if isinstance(namespace, str) or not isinstance(namespace, Iterable):
-        raise InvalidInputError(f"namespace {namespace!r} is {_one(namespace)}; give a tuple: ({str(namespace)!r},)")
+        raise InvalidInputError(
+            f"namespace {brief(namespace)} is {_one(namespace)}; give a tuple of names, such as ('acme', 'ann')"
+        )
     return tuple(check_name("namespace part", part) for part in namespace)
 
 
