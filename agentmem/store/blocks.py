@@ -125,10 +125,14 @@ class Block:
     def nbytes(self) -> int:
         return len(self._raw) + self.rows.nbytes
 
+    def place(self, position: int) -> int | None:
+        """Where in the block the record of a position is; None if it is not."""
+        place = int(np.searchsorted(self.positions, position))
+        return place if place < len(self.positions) and self.positions[place] == position else None
+
     @cached_property
-    def index(self) -> dict[int, int]:
-        """Position -> place in the block."""
-        return {int(position): place for place, position in enumerate(self.rows["position"])}
+    def positions(self) -> np.ndarray:
+        return np.ascontiguousarray(self.rows["position"])
 
     def _slice(self, section: int, place: int) -> str:
         at = section * len(self.rows) + place

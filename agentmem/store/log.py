@@ -293,7 +293,7 @@ class Log:
             if row is None:
                 continue
             block = self.block(connection, row)
-            place = block.index.get(position)
+            place = block.place(position)
             if place is not None:
                 found[position] = self._block_entry(connection, block, place)
 
@@ -307,8 +307,9 @@ class Log:
             if row is None or position > row.last:
                 row = self.block_at(connection, position)
             block = None if row is None else self.block(connection, row)
-            if block is not None and position in block.index:
-                found[position] = block.text(block.index[position])
+            place = None if block is None else block.place(position)
+            if block is not None and place is not None:
+                found[position] = block.text(place)
         for run in _runs([p for p in wanted if p > edge]):
             sql = "SELECT position, text FROM log WHERE position BETWEEN ? AND ?"
             found.update(connection.execute(sql, (run[0], run[-1])))

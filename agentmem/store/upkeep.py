@@ -151,7 +151,7 @@ class Upkeep:
         for row in self.log.block_rows(connection, first - 1):
             before = row.before if chain is None else chain
             block = self.log.block(connection, row)
-            if changed.isdisjoint(block.index):
+            if changed.isdisjoint(block.positions.tolist()):
                 chain = self.log.chained_anew(connection, row, before)
                 self._rechain_block(connection, row, before, chain)
             else:
