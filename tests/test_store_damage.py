@@ -6,6 +6,7 @@ import logging
 import os
 import random
 import shutil
+import sqlite3
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -244,6 +245,21 @@ def test_a_changed_row_is_told(tmp_path: Path, statement: str, what: str) -> Non
         problems, _ = store.verify()
     assert problems
     assert any(part in " ".join(problems) for part in what.split("|")), problems
+
+
+def test_a_changed_table_is_told(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        fill(store)
+        assert store.verify()[0] == []
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA writable_schema=ON")
+        other.execute(
+            "UPDATE sqlite_schema SET sql=replace(sql, 'log(namespace,', 'log(namespace ,') WHERE name='log_columns'"
+        )
+    other.close()
+    with open_store(path) as store:
+        assert any("a table was changed" in problem for problem in store.verify()[0])
 
 
 def test_a_changed_record_is_not_served(tmp_path: Path) -> None:

@@ -21,8 +21,10 @@ from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .log import HOT, Log, archived_upto, head_mark
 from .opening import check_mark
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
-from .schema import SEALED, Connection, check_seal, namespace_row, seal, translate, value
+from .schema import SEALED, Connection, check_seal, migrate, namespace_row, seal, translate, value
 from .upkeep import Terms
+
+SCHEMA = "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 
 
 class Verifier:
@@ -48,7 +50,15 @@ class Verifier:
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
         self._expected = expected
-        parts: list[Callable[[], None]] = [self._pages, self._seals, self._blocks, self._hot, self._head, self._index]
+        parts: list[Callable[[], None]] = [
+            self._pages,
+            self._schema,
+            self._seals,
+            self._blocks,
+            self._hot,
+            self._head,
+            self._index,
+        ]
         for part in [*parts, self._blobs, *([self._lexicon] if self.indexed else []), self._derived]:
             with self._noting():
                 part()
@@ -74,6 +84,17 @@ class Verifier:
             if answer != "ok":
                 self.problems.append(f"{self.log.shown}: {answer}")
         self.checked["pages"] = value(self.connection, "PRAGMA page_count")
+
+    def _schema(self) -> None:
+        """Every table is as it was made; what is not could be read as something else."""
+        made = apsw.Connection(":memory:")
+        migrate(made, 0)
+        lexicon.create(made)
+        known = {sql for (sql,) in made.execute(SCHEMA)}
+        made.close()
+        for (sql,) in self.connection.execute(SCHEMA):
+            if sql not in known:
+                self.problems.append(f"{self.log.shown}: a table was changed: {sql[:80]}")
 
     # ---- the chain
 
