@@ -21,8 +21,9 @@ import Stemmer
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
+from agentmem.remembered import Remembered
 from agentmem.segment import PASSAGE, passages
-from agentmem.tokens import CACHED, REMEMBERED, SPACED, SpacesError, count, count_of, cut
+from agentmem.tokens import SPACED, SpacesError, count, count_of, cut
 from agentmem.types import Kind, Namespace, Record, Step, Trust
 from agentmem.words import distinct_stems
 
@@ -136,24 +137,12 @@ def _made(**values: Any) -> Step:
     return step
 
 
-class _Parts(dict[str, tuple[int, str]]):
-    """What stands between two spaces -> its tokens and its stems, so that a step is looked through once."""
-
-    def __missing__(self, part: str) -> tuple[int, str]:
-        found = SPACED[part], " ".join(distinct_stems(part))
-        if len(part) <= REMEMBERED:
-            if len(self) >= CACHED:
-                self.clear()
-            self[part] = found
-        return found
+def _measured_part(part: str) -> tuple[int, str]:
+    """Tokens and stems of what stands between two spaces, so that a step is looked through once."""
+    return SPACED[part], " ".join(distinct_stems(part))
 
 
-_PARTS = _Parts()
-
-
-def forget() -> None:
-    """Drop the words that are remembered."""
-    _PARTS.clear()
+_PARTS = Remembered(_measured_part)
 
 
 def measured(text: str) -> tuple[int, tuple[str, ...]]:

@@ -14,7 +14,8 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 
 from agentmem.errors import InvalidInputError
-from agentmem.tokens import REMEMBERED, costs, count, count_spaced, pieces
+from agentmem.remembered import WORTH
+from agentmem.tokens import costs, count, count_spaced, pieces
 from agentmem.types import Record
 from agentmem.words import content_stems
 
@@ -122,8 +123,8 @@ def _chunks(text: str, start: int, end: int, _: int, limit: int) -> Iterator[tup
     begin = at = start
     tokens, known = 1, costs()  # `count` adds one to as many as a chunk may have
     for piece in pieces(text[start:end]):
-        dear = len(piece) > REMEMBERED  # `count` takes more for it, in the same parts
-        step = min(REMEMBERED, max(1, limit // 3)) if dear else size
+        dear = len(piece) > WORTH  # `count` takes more for it, in the same parts
+        step = min(WORTH, max(1, limit // 3)) if dear else size
         for part in [piece] if len(piece) <= step else [piece[i : i + step] for i in range(0, len(piece), step)]:
             if begin < at and at + len(part) - begin > size:
                 yield begin, at, tokens

@@ -18,9 +18,9 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
+from agentmem.remembered import MOST, WORTH, Remembered, on_forget
+
 MARK = "…"
-CACHED = 200_000
-REMEMBERED = 64  # characters of a piece that is remembered
 _PART = 16  # characters of the longest part of a piece that is looked up
 _SURCHARGE = 24  # tokens for which one more is counted, for words that take more parts than estimated
 _MARGIN = 0.25  # by which merging may take more parts than the fewest
@@ -112,21 +112,25 @@ class _Costs(dict[str, int]):
         self._whole = frozenset(piece for piece, cost in self._measured.items() if cost == 1)
         self._lock = threading.Lock()
         self.update(self._measured)
+        on_forget(self._empty)
+
+    def _empty(self) -> None:
+        self.clear()
+        self.update(self._measured)
 
     def __missing__(self, piece: str) -> int:
-        if len(piece) > REMEMBERED and not piece.isspace():
+        if len(piece) > WORTH and not piece.isspace():
             return self._in_parts(piece)
         cost = estimate(piece, self._whole, self._measured)
         with self._lock:
-            if len(self) >= CACHED:
-                self.clear()
-                self.update(self._measured)
-            if len(piece) <= REMEMBERED:
+            if len(self) >= MOST:
+                self._empty()
+            if len(piece) <= WORTH:
                 self[piece] = cost
         return cost
 
     def _in_parts(self, piece: str) -> int:
-        parts = sum(self[piece[at : at + REMEMBERED]] for at in range(0, len(piece), REMEMBERED))
+        parts = sum(self[piece[at : at + WORTH]] for at in range(0, len(piece), WORTH))
         return min(parts + math.ceil(parts * _MARGIN), len(piece.encode("utf-8", "surrogatepass")))
 
 
@@ -173,46 +177,27 @@ def _begun(whole: frozenset[str]) -> Mapping[str, bool]:
     )
 
 
-class _Runs(dict[str, int]):
-    """A word with the space before it and the line ends after it -> tokens of its pieces, of which few are cut."""
-
-    def __missing__(self, run: str) -> int:
-        cost = sum(map(costs().__getitem__, pieces(run)))
-        if len(run) <= REMEMBERED:
-            if len(self) >= CACHED:
-                self.clear()
-            self[run] = cost
-        return cost
+def _cost_of_run(run: str) -> int:
+    """Tokens of a word with the space before it and the line ends after it."""
+    return sum(map(costs().__getitem__, pieces(run)))
 
 
 class SpacesError(Exception):
     """A part ends in white space that belongs to what follows."""
 
 
-class Spaced(dict[str, int]):
-    """What stands between two spaces -> tokens of it with the space before."""
-
-    def __missing__(self, part: str) -> int:
-        if not part.rstrip("\r\n") or part.rstrip("\r\n")[-1].isspace():
-            raise SpacesError
-        cost = _in_runs(f" {part}")
-        if len(part) <= REMEMBERED:
-            if len(self) >= CACHED:
-                self.clear()
-            self[part] = cost
-        return cost
+def _cost_of_part(part: str) -> int:
+    """Tokens of what stands between two spaces, with the space before."""
+    if not part.rstrip("\r\n") or part.rstrip("\r\n")[-1].isspace():
+        raise SpacesError
+    return _in_runs(f" {part}")
 
 
 _RUN = re.compile(r"\s*+\S++[\r\n]*+|\s++")
-_RUNS = _Runs()
+_RUNS = Remembered(_cost_of_run)
 
 
-def forget() -> None:
-    """Drop the words that are remembered."""
-    _RUNS.clear()
-
-
-SPACED = Spaced()
+SPACED = Remembered(_cost_of_part)
 
 
 @cache

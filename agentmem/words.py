@@ -13,8 +13,9 @@ from itertools import chain
 
 import Stemmer
 
+from agentmem.remembered import Remembered
+
 STEM_LENGTH = 64
-_CACHED = 200_000
 
 STOPWORDS: frozenset[str] = frozenset(
     """
@@ -104,40 +105,18 @@ def _of_match(match: re.Match[str]) -> list[str]:
     return [run[i : i + 2] for i in range(len(run) - 1)] or [run]
 
 
-class _Stems(dict[str, str]):
-    """word -> stem, filled as words are met and emptied when full. A stemmer is not safe to share between threads."""
-
-    def __init__(self) -> None:
-        self._stemmer = Stemmer.Stemmer("english", 0)
-        self._lock = threading.Lock()
-
-    def __missing__(self, word: str) -> str:
-        with self._lock:
-            stem = str(self._stemmer.stemWord(word[:STEM_LENGTH]))
-            if len(self) >= _CACHED:
-                self.clear()
-            self[word] = stem
-        return stem
+def _stem(word: str) -> str:
+    with _LOCK:  # a stemmer is not safe to share between threads
+        return str(_STEMMER.stemWord(word[:STEM_LENGTH]))
 
 
-_STEMS = _Stems()
+_STEMMER, _LOCK = Stemmer.Stemmer("english", 0), threading.Lock()
+_STEMS = Remembered(_stem)
 
 
-class _Runs(dict[str, tuple[str, ...]]):
-    """What stands between two spaces -> its stems: no rule of `words` looks across a space, and most come again."""
-
-    def __missing__(self, run: str) -> tuple[str, ...]:
-        found = tuple(map(_STEMS.__getitem__, words(run)))
-        if len(run) <= STEM_LENGTH:
-            if len(self) >= _CACHED:
-                self.clear()
-            self[run] = found
-        return found
+def _stems_of(run: str) -> tuple[str, ...]:
+    """The stems of what stands between two spaces: no rule of `words` looks across a space."""
+    return tuple(map(_STEMS.__getitem__, words(run)))
 
 
-_RUNS = _Runs()
-
-
-def forget() -> None:
-    """Drop the words that are remembered."""
-    _RUNS.clear()
+_RUNS = Remembered(_stems_of)

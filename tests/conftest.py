@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
-from strategies import opened
+from strategies import long_log, opened, played
 
 from agentmem import Memory
 from agentmem.memory import EpisodeWriter
+from agentmem.testing import HashEncoder
 
 settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
 settings.load_profile("no clock")
@@ -30,3 +31,17 @@ def memory(file: Path) -> Iterator[Memory]:
 @pytest.fixture
 def episode(memory: Memory) -> EpisodeWriter:
     return memory.episode(goal="open the red door", id="door", agent="ada")
+
+
+@pytest.fixture(scope="session")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
+    """A new path each time."""
+    return lambda: tmp_path_factory.mktemp("law") / "agent.mem"
+
+
+@pytest.fixture(scope="module")
+def long() -> Iterator[Memory]:
+    """A long log with crystals of every layer; nobody writes to it."""
+    with played(long_log(), encoder=HashEncoder(256)) as memory:
+        memory.crystallize()
+        yield memory

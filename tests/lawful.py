@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from strategies import CUES, Said, opened, played
+from strategies import CUES, Said, long_log, opened, played
 
 from agentmem import Crystal, Layer, Memory, PlanningContext
 from agentmem.condense import MARK
 from agentmem.index import step_id
-from agentmem.testing import FakeClock
+from agentmem.testing import FakeClock, HashEncoder
 from agentmem.types import Record
 
 BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
+ENCODERS = st.sampled_from((None, HashEncoder(32)))
+LONG = long_log()
 LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
 
 
@@ -42,12 +43,6 @@ def records(memory: Memory) -> list[Record]:
 
 def asked(memory: Memory, cues: Sequence[str] = CUES, **options: Any) -> list[Any]:
     return [shown(memory.recall(cue, 200, layers=layers, **options)) for cue in cues for layers in (None, ("unit",))]
-
-
-@pytest.fixture(scope="session")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """A new path each time."""
-    return lambda: tmp_path_factory.mktemp("law") / "agent.mem"
 
 
 def steps_under(made: dict[str, Crystal], crystal: Crystal) -> set[str]:

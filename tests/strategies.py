@@ -18,7 +18,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from agentmem import Crystal, Memory
+from agentmem import Crystal, Layer, Memory
 from agentmem.memory import EpisodeWriter
 from agentmem.salience.pieces import surprisals
 from agentmem.testing import FakeClock
@@ -264,3 +264,16 @@ def all_crystals(memory: Memory) -> list[Crystal]:
 
 def said(memory: Memory, cue: str = "red door", **options: Any) -> list[str]:
     return [hit.text for hit in memory.recall(cue, **options).hits]
+
+
+def talked(messages: int = 500, seed: int = 0, **settings: Any) -> Memory:
+    """A memory of one long conversation, not crystallized."""
+    memory = opened(**settings)
+    with_end = memory.episode(id="chat")
+    with_end.log_many(chat(messages, seed))
+    with_end.end()
+    return memory
+
+
+def of_layer(memory: Memory, layer: Layer) -> list[Crystal]:
+    return [crystal for crystal in all_crystals(memory) if crystal.layer is layer]

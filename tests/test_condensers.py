@@ -7,26 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strategies import Player, all_crystals, chat, long_log, opened, played
+from strategies import Player, all_crystals, chat, long_log, of_layer, opened, played, talked
 
-from agentmem import CondenseError, Crystal, Layer, Memory
+from agentmem import CondenseError, Layer
 from agentmem.condense import MARK
 from agentmem.tokens import count
 from agentmem.types import RATIOS, Record
-
-
-def talked(messages: int = 500, seed: int = 0, **settings: Any) -> Memory:
-    """A memory of one long conversation, not crystallized."""
-    memory = opened(**settings)
-    with_end = memory.episode(id="chat")
-    with_end.log_many(chat(messages, seed))
-    with_end.end()
-    return memory
-
-
-def of(memory: Memory, layer: Layer) -> list[Crystal]:
-    return [crystal for crystal in all_crystals(memory) if crystal.layer is layer]
-
 
 # ---- condensers of one's own -------------------------------------------------------------------------------------
 
@@ -43,7 +29,7 @@ def test_a_condenser_of_ones_own_writes_units_and_clusters_within_the_quota() ->
         logged = {step.text for step in memory.steps()}
         assert len(asked) > 10
         assert all(text in logged for texts in asked for text in texts)
-        units = of(memory, Layer.UNIT)
+        units = of_layer(memory, Layer.UNIT)
         assert all(unit.text.startswith("They spoke") or unit.tokens < 8 for unit in units)
         assert all(memory.stats().layers[layer].ratio >= RATIOS[layer] for layer in Layer)
         assert all(crystal.tokens == count(crystal.text) for crystal in all_crystals(memory))
@@ -79,7 +65,7 @@ def test_a_condenser_that_fails_fails_crystallizing_and_the_log_is_safe(tmp_path
                 memory.crystallize()
         memory.crystallize()
         made = all_crystals(memory)
-        assert "fine" in {unit.text for unit in of(memory, Layer.UNIT)} <= {"fine", ""}
+        assert "fine" in {unit.text for unit in of_layer(memory, Layer.UNIT)} <= {"fine", ""}
         assert memory.verify().ok
     with talked(60, condenser=lambda texts: "fine") as steady:
         steady.crystallize()
@@ -98,7 +84,7 @@ def test_a_condenser_may_give_nothing_or_anything() -> None:
     for text in ("", " ", "\n\n", "\x00", "🎉" * 50, "x" * 5000, " … "):
         with talked(60, condenser=lambda texts, text=text: text) as memory:
             memory.crystallize()
-            assert sum(len(unit.sources) for unit in of(memory, Layer.UNIT)) == 60
+            assert sum(len(unit.sources) for unit in of_layer(memory, Layer.UNIT)) == 60
             assert memory.recall("where do I live", 100, layers=["unit"]).tokens <= 100
             assert memory.verify().ok
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from strategies import START, all_crystals, chat, long_log, opened, played
+from strategies import START, all_crystals, chat, long_log, of_layer, opened, played, talked
 
-from agentmem import Crystal, Layer, Memory
+from agentmem import Crystal, Layer
 from agentmem.claims import claims
 from agentmem.condense import Source
 from agentmem.crystallize import OPEN_EPISODES, Crystallizer
@@ -19,20 +19,6 @@ from agentmem.index import step_id, step_position
 from agentmem.memory import condensing
 from agentmem.testing import HashEncoder
 from agentmem.types import RATIOS
-
-
-def talked(messages: int = 500, seed: int = 0, **settings: Any) -> Memory:
-    """A memory of one long conversation, not crystallized."""
-    memory = opened(**settings)
-    with_end = memory.episode(id="chat")
-    with_end.log_many(chat(messages, seed))
-    with_end.end()
-    return memory
-
-
-def of(memory: Memory, layer: Layer) -> list[Crystal]:
-    return [crystal for crystal in all_crystals(memory) if crystal.layer is layer]
-
 
 # ---- sealing -----------------------------------------------------------------------------------------------------
 
@@ -45,7 +31,7 @@ def test_a_unit_is_born_with_the_step_that_begins_the_next_segment_or_with_the_e
             for n, hours in enumerate((0, 0, 0, 9, 9, 30))
         ]
         memory.crystallize()
-        units = of(memory, Layer.UNIT)
+        units = of_layer(memory, Layer.UNIT)
         assert [unit.sources for unit in units] == [tuple(s.id for s in steps[:3]), tuple(s.id for s in steps[3:5])]
         assert [unit.born for unit in units] == [steps[3].position, steps[5].position]
         assert [unit.covers for unit in units] == [
@@ -55,7 +41,7 @@ def test_a_unit_is_born_with_the_step_that_begins_the_next_segment_or_with_the_e
         assert memory.crystals(as_of=steps[4].id) == units[:1]
         episode.end()
         memory.crystallize()
-        assert of(memory, Layer.UNIT)[2].born == memory.head().position
+        assert of_layer(memory, Layer.UNIT)[2].born == memory.head().position
         assert all(unit.source_tokens == sum(memory.step(s).tokens for s in unit.sources) for unit in units)
 
 
@@ -68,8 +54,8 @@ def test_every_layer_keeps_its_ratio_over_a_long_conversation_and_spends_most_of
             assert layers[layer].ratio >= RATIOS[layer]
         assert layers[Layer.UNIT].ratio < 1.3 * RATIOS[Layer.UNIT]
         assert report.steps == 800
-        assert report.layers[Layer.UNIT].crystals == len(of(memory, Layer.UNIT))
-        assert report.layers[Layer.ATOM].crystals == len(of(memory, Layer.ATOM)) > 5
+        assert report.layers[Layer.UNIT].crystals == len(of_layer(memory, Layer.UNIT))
+        assert report.layers[Layer.ATOM].crystals == len(of_layer(memory, Layer.ATOM)) > 5
         assert report.retired == sum(c.retired is not None for c in all_crystals(memory)) > 0
         assert report.watermark == memory.head().position
 
@@ -93,7 +79,7 @@ def test_what_is_salient_is_kept() -> None:
             lines = ["well, I do not know what to say about it, you see, it is what it is"] * 30
             lines[17] = "the passport number of Ingrid Solberg is K4471902"
             episode.log_many([{"text": line, "kind": "message", "actor": "user"} for line in lines])
-        assert "K4471902" in " ".join(unit.text for unit in of(memory, Layer.UNIT))
+        assert "K4471902" in " ".join(unit.text for unit in of_layer(memory, Layer.UNIT))
 
 
 def test_an_atom_is_supported_by_steps_before_it_that_say_the_same() -> None:
@@ -101,7 +87,7 @@ def test_an_atom_is_supported_by_steps_before_it_that_say_the_same() -> None:
         memory.crystallize()
         steps = [Source(step.position, step.kind, step.actor, step.text) for step in memory.steps()]
         said = [(step.position, {(claim.key, claim.value) for claim in claims(step)}) for step in steps]
-        atoms = [atom for atom in of(memory, Layer.ATOM) if atom.value is not None]
+        atoms = [atom for atom in of_layer(memory, Layer.ATOM) if atom.value is not None]
         for atom in atoms:
             support = sum((atom.key, atom.value) in claimed for position, claimed in said if position <= atom.born)
             assert 1 <= atom.support <= support
@@ -115,7 +101,7 @@ def test_a_telling_segment_is_more_salient_than_small_talk_and_lends_it_to_its_a
         made = {crystal.id: crystal for crystal in all_crystals(memory)}
         units = [crystal for crystal in made.values() if crystal.layer is Layer.UNIT]
         assert units[-1].salience > 1 > min(unit.salience for unit in units)
-        for atom in of(memory, Layer.ATOM):
+        for atom in of_layer(memory, Layer.ATOM):
             assert atom.salience == made[atom.sources[0]].salience
 
 
@@ -225,12 +211,12 @@ def test_many_open_episodes_are_bounded_and_lose_nothing() -> None:
                         target.crystallize()
             target.crystallize()
         assert all_crystals(memory) == all_crystals(whole)
-        open_ones = len(names) * 2 - sum(len(unit.sources) for unit in of(memory, Layer.UNIT))
+        open_ones = len(names) * 2 - sum(len(unit.sources) for unit in of_layer(memory, Layer.UNIT))
         assert 0 < open_ones <= 2 * OPEN_EPISODES
         for name in names:
             memory.episode(id=name).end()
         memory.crystallize()
-        covered = Counter(source for unit in of(memory, Layer.UNIT) for source in unit.sources)
+        covered = Counter(source for unit in of_layer(memory, Layer.UNIT) for source in unit.sources)
         assert covered == Counter(step.id for step in memory.steps())
 
 
@@ -240,7 +226,7 @@ def test_many_open_episodes_are_bounded_and_lose_nothing() -> None:
 def test_a_newer_value_retires_the_atom_which_is_recalled_as_of_then() -> None:
     with talked(800) as memory:
         memory.crystallize()
-        keyed = [c for c in of(memory, Layer.ATOM) if c.key == "user: lives in"]
+        keyed = [c for c in of_layer(memory, Layer.ATOM) if c.key == "user: lives in"]
         retired = [c for c in keyed if c.retired is not None]
         assert len(retired) >= 3
         for old in retired:
@@ -259,11 +245,11 @@ def test_an_atom_says_what_the_newest_sealed_step_says_of_its_key(seed: int) -> 
     with talked(500, seed) as memory:
         memory.crystallize()
         said: dict[str, list[tuple[int, int, str]]] = {}
-        for unit in of(memory, Layer.UNIT):
+        for unit in of_layer(memory, Layer.UNIT):
             for step in map(memory.step, unit.sources):
                 for claim in claims(Source(step.position, step.kind, step.actor, step.text)):
                     said.setdefault(claim.key, []).append((step.position, unit.born, claim.value))
-        keyed = [atom for atom in of(memory, Layer.ATOM) if atom.key is not None]
+        keyed = [atom for atom in of_layer(memory, Layer.ATOM) if atom.key is not None]
         assert len(keyed) > 5
         for atom in keyed:
             for at in {atom.born, (atom.retired or memory.head().position + 1) - 1} - {(atom.retired or 0)}:
@@ -274,7 +260,7 @@ def test_an_atom_says_what_the_newest_sealed_step_says_of_its_key(seed: int) -> 
 def test_an_atom_is_the_words_of_its_claim() -> None:
     with talked(500) as memory:
         memory.crystallize()
-        for atom in of(memory, Layer.ATOM):
+        for atom in of_layer(memory, Layer.ATOM):
             if atom.key is not None:
                 (span,) = atom.spans
                 text = memory.step(step_id(span.position)).text
@@ -287,7 +273,7 @@ def test_atoms_expand_to_their_steps_through_every_layer() -> None:
     with talked(500) as memory:
         memory.crystallize()
         by_id = {crystal.id: crystal for crystal in all_crystals(memory)}
-        for atom in of(memory, Layer.ATOM):
+        for atom in of_layer(memory, Layer.ATOM):
             (parent,) = atom.sources
             units = [by_id[parent]] if parent[0] == "u" else [by_id[unit] for unit in by_id[parent].sources]
             steps = {step_position(step) for unit in units for step in unit.sources}

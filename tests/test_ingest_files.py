@@ -36,16 +36,16 @@ def memory() -> Memory:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with a bit of everything."""
-    work = tmp_path / "work"
-    (work / "notes" / ".git").mkdir(parents=True)
-    (work / "notes" / "a.md").write_text("# A\n\nThe key hangs in the kitchen.\n")
-    (work / "notes" / ".git" / "config").write_text("secret")
-    (work / ".env").write_text("TOKEN=1")
-    (work / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
-    (work / "empty.txt").write_text("\n")
-    (work / "package.json").write_text('{"name": "shop"}')
-    copied("claude.jsonl", work)
-    return work
+    shop = tmp_path / "shop"
+    (shop / "notes" / ".git").mkdir(parents=True)
+    (shop / "notes" / "a.md").write_text("# A\n\nThe key hangs in the kitchen.\n")
+    (shop / "notes" / ".git" / "config").write_text("secret")
+    (shop / ".env").write_text("TOKEN=1")
+    (shop / "logo.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    (shop / "empty.txt").write_text("\n")
+    (shop / "package.json").write_text('{"name": "shop"}')
+    copied("claude.jsonl", shop)
+    return shop
 
 
 def call(*arguments: object) -> Result:
@@ -126,7 +126,7 @@ def test_a_folder_is_read_in_order_and_what_is_passed_over_is_told(memory: Memor
         "logo.png": "it is no text, for it has zero bytes",
         "package.json": "it is JSON in no known format, as {'name': 'shop'}",
     }
-    assert [episode.id for episode in memory.episodes()][-1] == "work/notes/a.md"
+    assert [episode.id for episode in memory.episodes()][-1] == "shop/notes/a.md"
     again = ingest(memory, folder)
     assert (again.steps, again.known) == (0, report.steps)
 
@@ -135,10 +135,10 @@ def test_files_are_called_by_the_path_that_was_given(
     memory: Memory, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder)
-    for path in (".", "notes", "notes/a.md", "../work/notes/a.md", folder / "notes" / "a.md", folder / "notes"):
+    for path in (".", "notes", "notes/a.md", "../shop/notes/a.md", folder / "notes" / "a.md", folder / "notes"):
         ingest(memory, path, format="documents", skip_bad=True)
     names = [episode.id for episode in memory.episodes() if episode.id.endswith("a.md")]
-    assert names == ["notes/a.md", "work/notes/a.md", "a.md"]
+    assert names == ["notes/a.md", "shop/notes/a.md", "a.md"]
 
 
 def test_patterns_and_several_paths_are_read_once_each(memory: Memory, folder: Path) -> None:

@@ -7,11 +7,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from lawful import asked, crystallized, crystals_as_of, few, records, steps_under, unmarked, without_version
-from strategies import CUES, Player, all_crystals, logs, long_log, opened, played
+from lawful import (
+    ENCODERS,
+    LONG,
+    asked,
+    crystallized,
+    crystals_as_of,
+    few,
+    records,
+    steps_under,
+    unmarked,
+    without_version,
+)
+from strategies import CUES, Player, all_crystals, logs, opened, played
 
 from agentmem import Layer
 from agentmem.condense import MARK
@@ -19,17 +29,6 @@ from agentmem.index import step_id, step_position
 from agentmem.testing import HashEncoder
 from agentmem.tokens import count
 from agentmem.types import RATIOS
-
-BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
-LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
-ENCODERS = st.sampled_from((None, HashEncoder(32)))
-LONG = long_log()
-
-
-@pytest.fixture(scope="session")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """A new path each time."""
-    return lambda: tmp_path_factory.mktemp("law") / "agent.mem"
 
 
 class TestTheLogIsTheTruth:

@@ -11,25 +11,27 @@ import numpy as np
 import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from lawful import Shared, asked, crystallized, few, records, shown, told_by, without_version
-from strategies import CUES, all_crystals, blocks, expand, logs, long_log, opened, texts
+from lawful import (
+    BUDGETS,
+    ENCODERS,
+    LAYERS,
+    LONG,
+    Shared,
+    asked,
+    crystallized,
+    few,
+    records,
+    shown,
+    told_by,
+    without_version,
+)
+from strategies import CUES, all_crystals, blocks, expand, logs, opened, texts
 
 from agentmem import EncoderError, Memory
 from agentmem.decay import log_decay
 from agentmem.recall import Weights
 from agentmem.testing import HashEncoder
 from agentmem.tokens import count
-
-BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
-LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
-ENCODERS = st.sampled_from((None, HashEncoder(32)))
-LONG = long_log()
-
-
-@pytest.fixture(scope="session")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
-    """A new path each time."""
-    return lambda: tmp_path_factory.mktemp("law") / "agent.mem"
 
 
 class TestRecallWritesNothing:

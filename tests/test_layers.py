@@ -7,7 +7,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent.parent / "agentmem"
 FILES = sorted(PACKAGE.rglob("*.py"))
 ROWS = [
-    ["types", "errors"],
+    ["types", "errors", "remembered"],
     ["tokens", "words", "encode", "codes", "decay", "redact", "segment"],
     ["condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],

@@ -6,45 +6,20 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from recalls import doors, texts
 from strategies import CUES, all_crystals, long_log, opened, played
 
-from agentmem import EncoderError, InvalidInputError, Layer, Memory, NotFoundError, PlanningContext
+from agentmem import EncoderError, InvalidInputError, Layer, Memory, NotFoundError
 from agentmem.index import step_id
 from agentmem.recall import Weights
 from agentmem.recall.render import fold
 from agentmem.testing import HashEncoder
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with opened() as memory:
-        yield memory
-
-
-@pytest.fixture(scope="module")
-def long() -> Iterator[Memory]:
-    """A long log with crystals of every layer; nobody writes to it."""
-    with played(long_log(), encoder=HashEncoder(256)) as memory:
-        memory.crystallize()
-        yield memory
-
-
-def doors(memory: Memory, names: Sequence[str] = ("ada", "bo"), each: int = 3) -> None:
-    for name in names:
-        with memory.episode(id=f"run of {name}", agent=name) as episode:
-            episode.log_many([f"{name} sees that the red door {n} is open." for n in range(each)])
-
-
-def texts(context: PlanningContext) -> list[str]:
-    return [hit.text for hit in context.hits]
-
 
 # ---- what is found -----------------------------------------------------------------------------------------------
 

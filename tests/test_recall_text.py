@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from strategies import CUES, logs, long_log, opened, played
+from recalls import doors, texts
+from strategies import CUES, logs, played
 
 from agentmem import InvalidInputError, Memory, PlanningContext
 from agentmem.recall.render import SECTIONS, fold
-from agentmem.testing import HashEncoder
 from agentmem.tokens import count
-
-
-@pytest.fixture
-def memory() -> Iterator[Memory]:
-    with opened() as memory:
-        yield memory
-
-
-@pytest.fixture(scope="module")
-def long() -> Iterator[Memory]:
-    """A long log with crystals of every layer; nobody writes to it."""
-    with played(long_log(), encoder=HashEncoder(256)) as memory:
-        memory.crystallize()
-        yield memory
-
-
-def doors(memory: Memory, names: Sequence[str] = ("ada", "bo"), each: int = 3) -> None:
-    for name in names:
-        with memory.episode(id=f"run of {name}", agent=name) as episode:
-            episode.log_many([f"{name} sees that the red door {n} is open." for n in range(each)])
-
-
-def texts(context: PlanningContext) -> list[str]:
-    return [hit.text for hit in context.hits]
-
 
 # ---- the budget --------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,17 @@
 """Words and stems: what a text is found by."""
 
+import gc
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentmem.claims import claims
+from agentmem.records import measured
+from agentmem.remembered import Remembered, forget
+from agentmem.salience import Source, read
+from agentmem.tokens import costs, count
 from agentmem.words import STEM_LENGTH, STOPWORDS, content_stems, stems, words
 
 TEXTS = st.text(st.characters(codec=None)) | st.text("aB1_.-'’ é東ก\ud800\x00🎉\u0301")
@@ -99,3 +105,18 @@ def test_a_step_of_600_bytes_takes_microseconds() -> None:
     for _ in range(1000):
         stems(text)
     assert time.process_time() - begun < 0.2  # 0.03 on a quiet machine
+
+
+def test_erasing_empties_every_cache_of_words() -> None:
+    text = "The passphrase xyzzyplugh opens the vault."
+    source = Source(1, "message", "Ann", text)
+    count(text), stems(text), measured(text), claims(source), read([source])
+
+    def kept() -> list[str]:
+        caches = [held for held in gc.get_objects() if isinstance(held, Remembered | type(costs()))]
+        return [key for cache in caches for key in cache if "xyzzy" in key]
+
+    assert kept()
+    forget()
+    assert kept() == []
+    assert count(text) == count(text) > 0

@@ -10,12 +10,11 @@ A key names its subject first, so that two people's claims never meet: `alice: f
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from agentmem.claims.data import calls, json_values, lines, said_lines
 from agentmem.claims.form import Claim, Reader, Said, tidied
 from agentmem.claims.people import dates, people
 from agentmem.claims.world import files, outcomes, places, readings, said_readings, things
+from agentmem.remembered import remembered
 from agentmem.salience import AGENTS, Source
 
 __all__ = ["Claim", "claims"]
@@ -39,12 +38,7 @@ def claims(source: Source, limit: int = LIMIT) -> list[Claim]:
     return list(_claims(said, source.kind, source.skip, limit))
 
 
-def forget() -> None:
-    """Drop the texts that are remembered."""
-    _claims.cache_clear()
-
-
-@lru_cache(maxsize=_REMEMBERED)
+@remembered(_REMEMBERED)
 def _claims(said: Said, kind: str, skip: tuple[tuple[int, int], ...], limit: int) -> tuple[Claim, ...]:
     found: dict[str, Claim] = {}
     for reader in _readers(kind, said.actor):

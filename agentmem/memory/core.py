@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from agentmem import claims, records, tokens, words
+from agentmem import remembered
 from agentmem.codes import Coder, coder_id, similarity
 from agentmem.crystallize import runs_of
 from agentmem.encode import CheckedEncoder
@@ -22,7 +22,6 @@ from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
-from agentmem.salience import pieces
 from agentmem.sources import source_of
 from agentmem.states import Runs
 from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, Store
@@ -115,8 +114,7 @@ class Core:
         self._indexes.clear()
         self._tail.clear()
         self._names = {}
-        for cached in (claims, pieces, records, tokens, words):
-            cached.forget()
+        remembered.forget()
 
     def read_ahead(self, namespace: Namespace, as_of: int) -> None:
         """Read the states up to a log position that are not crystallized yet, if they are not too many. Hold `lock`."""

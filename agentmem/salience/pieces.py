@@ -8,9 +8,10 @@ from __future__ import annotations
 import gzip
 import re
 import zlib
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
 
+from agentmem.remembered import remembered
 from agentmem.tokens import count
 from agentmem.words import STOPWORDS
 
@@ -51,12 +52,7 @@ def surprisals() -> dict[str, float]:
     return {word: float(level) for level, *words in rows for word in words}
 
 
-def forget() -> None:
-    """Drop the words that are remembered."""
-    look.cache_clear()
-
-
-@lru_cache(maxsize=1 << 16)
+@remembered(1 << 16)
 def look(piece: str) -> tuple[float, int, int, int, int]:
     """What a piece is by itself: nats (0 for function words), tokens, flags, hash, hash without digits."""
     low = piece.casefold()

@@ -8,7 +8,7 @@ class TestMyStore(StoreContract):
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -27,9 +27,8 @@ AWKWARD = ("", "\0", "a\0b", "ünïcödé 🜛 \U0010ffff", " leading and traili
 class StoreContract(MadeContract):
     """Subclass it, implement `make_store`, and pytest runs it."""
 
-    def make_store(self, path: str) -> Store:
-        """Open the store at a path, or make it."""
-        raise NotImplementedError
+    make_store: Callable[[str], Store]
+    """Open the store at a path, or make it."""
 
     @pytest.fixture
     def path(self, tmp_path: Path) -> str:

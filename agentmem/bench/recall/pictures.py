@@ -125,6 +125,7 @@ def _bytes(results: Mapping[str, Any]) -> Any:
         axis.set_title(f"{PANELS[metric]}, at {budget:,} tokens", fontsize=11)
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(lambda size, _: f"{size:g}")
+        axis.xaxis.set_minor_formatter(lambda size, _: f"{size:g}")
         axis.set_xlabel("MB stored per million tokens logged")
         for name in whole(results):
             mean, size = mean_of(results, name, metric, budget), stored(results["macro"][name]) / 1e6
