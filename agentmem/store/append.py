@@ -9,11 +9,11 @@ from typing import Any
 
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
-from . import lexicon
 from .chain import Mark, link
 from .commit import Transaction
 from .group import Request
 from .keys import Keys
+from .lexicon import Lexicon, Terms
 from .log import Log
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
@@ -80,17 +80,17 @@ class Lines:
     """What a transaction is to write, each table at once, for all its requests. A key stands for its record."""
 
     rows: list[Any] = field(default_factory=list)
-    terms: list[lexicon.Terms] = field(default_factory=list)
+    terms: list[Terms] = field(default_factory=list)
     keys: dict[bytes, Record] = field(default_factory=dict)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     uses: list[tuple[bytes, int]] = field(default_factory=list)
 
 
 class Appender:
-    """Writes requests into open transactions. `indexed` says whether the lexical index stands in the file."""
+    """Writes requests into open transactions. lexicon: the lexical index, where it stands in the file."""
 
-    def __init__(self, log: Log, keys: Keys, indexed: bool) -> None:
-        self.log, self.keys, self.indexed = log, keys, indexed
+    def __init__(self, log: Log, keys: Keys, lexicon: Lexicon | None) -> None:
+        self.log, self.keys, self.lexicon = log, keys, lexicon
         self.interner = Interner()
 
     def write(self, transaction: Transaction, requests: Sequence[Request]) -> None:
@@ -180,7 +180,7 @@ class Appender:
     def _add(self, connection: Connection, new: Prepared, position: int, chain: bytes, lines: Lines) -> Record:
         namespace, row, record = self._row(connection, new, position, chain)
         lines.rows.append(row)
-        if self.indexed and new.passages:
+        if self.lexicon is not None and new.passages:
             lines.terms.append((position, namespace, new.passages))
         if new.key is not None:
             lines.keys[new.key] = record
@@ -202,8 +202,8 @@ class Appender:
 
     def _execute(self, connection: Connection, lines: Lines) -> None:
         connection.executemany(INSERT_ROW, lines.rows)
-        if lines.terms:
-            lexicon.add(connection, lines.terms)
+        if self.lexicon is not None and lines.terms:
+            self.lexicon.add(connection, lines.terms)
         if lines.keys:
             rows = [(digest, record.position) for digest, record in lines.keys.items()]
             connection.executemany("INSERT INTO keys(digest, position) VALUES(?, ?)", rows)

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import zstandard
@@ -180,31 +180,41 @@ class Block:
         return needle in self._raw
 
 
-class BlockCache:
-    """The blocks read last, by their digests."""
+class Sized(Protocol):
+    """What knows its bytes in memory."""
+
+    @property
+    def nbytes(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=Sized)
+
+
+class Cache(Generic[Item]):
+    """What was unpacked last, by its digest."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit, self._size = limit, 0
-        self._blocks: OrderedDict[bytes, Block] = OrderedDict()
+        self._items: OrderedDict[bytes, Item] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, digest: bytes) -> Block | None:
+    def get(self, digest: bytes) -> Item | None:
         with self._lock:
-            block = self._blocks.get(digest)
-            if block is not None:
-                self._blocks.move_to_end(digest)
-            return block
+            item = self._items.get(digest)
+            if item is not None:
+                self._items.move_to_end(digest)
+            return item
 
-    def put(self, digest: bytes, block: Block) -> None:
+    def put(self, digest: bytes, item: Item) -> None:
         with self._lock:
-            if digest in self._blocks:
+            if digest in self._items:
                 return
-            self._blocks[digest] = block
-            self._size += block.nbytes
-            while self._size > self._limit and len(self._blocks) > 1:
-                self._size -= self._blocks.popitem(last=False)[1].nbytes
+            self._items[digest] = item
+            self._size += item.nbytes
+            while self._size > self._limit and len(self._items) > 1:
+                self._size -= self._items.popitem(last=False)[1].nbytes
 
     def clear(self) -> None:
         with self._lock:
-            self._blocks.clear()
+            self._items.clear()
             self._size = 0

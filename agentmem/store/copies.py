@@ -17,6 +17,8 @@ from .schema import Connection, sqlite_errors
 PARTS = {
     "log": "log",
     "log_columns": "log",
+    "postings": "lexicon",
+    "pending": "lexicon",
     "blocks": "archive",
     "block_namespaces": "archive",
     "batches": "crystals",
@@ -32,8 +34,7 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     """Bytes by part. `codes` are within `crystals`; `total` is of all files."""
     found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "other"), 0)
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
-        part = "lexicon" if name.startswith("lexicon") else PARTS.get(name, "other")
-        found[part] += size
+        found[PARTS.get(name, "other")] += size
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
     for part, name in (("wal", paths.wal), ("anchor", paths.anchor)):

@@ -1,64 +1,245 @@
-"""The lexical index: an FTS5 table of terms, in the file or in memory. Knows no texts and no ranking.
+"""The lexical index in the file: packed stretches of the log, and the newest records' terms as they came.
 
-A row is position << PASSAGE_BITS | passage and holds the passage's terms, each prefixed with the number of its
-namespace, so that no search of one namespace can meet another. The table stores terms only: no text, no sizes.
+Knows no texts and no ranking. The stretches lie side by side, each in a row of its own; a few hundred records become a
+new one, and archiving joins neighbours so that their sizes fall off as those of a log-structured merge tree do
+(O'Neil et al. 1996, doi:10.1007/s002360050048).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+import threading
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence, Set
+from hashlib import sha256
+from itertools import starmap
+from typing import NamedTuple
 from zlib import crc32
 
 import numpy as np
 
+from ..errors import DamagedError
 from ..types import PASSAGE_BITS
-from .schema import Connection
+from .blocks import Cache
+from .postings import Growing, Postings, merged
+from .schema import Connection, counter, value
 
-# The ascii tokenizer takes every character from U+0080 on into a token; with these only space, quote and controls part.
-_INSIDE = "".join(chr(c) for c in range(33, 127) if not chr(c).isalnum() and chr(c) != '"').replace("'", "''''")
-CREATE = f"""CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='', detail=none, columnsize=0,
-             tokenize="ascii tokenchars '{_INSIDE}'")"""
-INSERT = "INSERT INTO lexicon(rowid, terms) VALUES(?, ?)"
-DELETE = "INSERT INTO lexicon(lexicon, rowid, terms) VALUES('delete', ?, ?)"
-FIND = "SELECT group_concat(rowid) FROM lexicon WHERE lexicon MATCH ? AND rowid > ?"
-CREATE_PENDING = "CREATE TABLE pending(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, terms TEXT NOT NULL)"
-PENDING = 16
-TRIED = 1000
+TABLES = """
+CREATE TABLE postings(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INTEGER NOT NULL, digest BLOB NOT NULL,
+                      data BLOB NOT NULL);
+CREATE TABLE pending(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, terms TEXT NOT NULL);
+"""
+PENDING = 512  # log positions that become a stretch
+AT_ONCE = 4_096  # records of one stretch at first
+SMALL = 8  # stretches of few records that become one
+GROWTH = 2  # a stretch is joined with one before it that is not so many times as large
+LARGE = 1 << 20  # postings of a stretch that is not joined any more
 LONG_WORD, ENDING, LONGEST = 16, 4, 60  # of words as terms: what a stemmer may change, and how long a term may be
 _WORD = 1 << 64
 _NONE = np.empty(0, np.int64)
 Terms = tuple[int, int, Sequence[tuple[int, str]]]  # position, number of the namespace, cleaned passages
-_TERM = re.compile(r'[^\x00-\x20"\x7f]+')
+
+
+class Stretch(NamedTuple):
+    """The row of a packed stretch without its bytes."""
+
+    first: int
+    last: int
+    size: int
+    digest: bytes
+
+
+class Lexicon:
+    """The index of one file, through any of its connections."""
+
+    def __init__(self, shown: str, level: int) -> None:
+        self.shown, self.level = shown, level
+        self._cache: Cache[Postings] = Cache()
+        self._lock = threading.Lock()
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop what was cached: something was erased."""
+        self._cache.clear()
+        self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
+
+    # ---- writing
+
+    def add(self, connection: Connection, records: Sequence[Terms]) -> None:
+        """Index records that come after all the others."""
+        if len(records) < PENDING:
+            rows = [(position, namespace, _lines(passages)) for position, namespace, passages in records]
+            connection.executemany("INSERT INTO pending VALUES(?, ?, ?)", rows)
+            if records[-1][0] - value(connection, "SELECT min(position) FROM pending") < PENDING:
+                return
+            records = ()
+        self.seal(connection, records)
+
+    def seal(self, connection: Connection, more: Sequence[Terms] = ()) -> None:
+        """Pack what is pending, and more records after it."""
+        records = [*pending(connection), *more]
+        connection.execute("DELETE FROM pending")
+        for at in range(0, len(records), AT_ONCE):
+            growing = Growing()
+            for record in records[at : at + AT_ONCE]:
+                growing.add(*record)
+            self._put(connection, growing.pack())
+        newest = stretches(connection)[-SMALL:]
+        if len(newest) == SMALL and all(stretch.last - stretch.first < 2 * PENDING for stretch in newest):
+            self._replace(connection, newest, merged([self._packed(connection, stretch) for stretch in newest]))
+
+    def _put(self, connection: Connection, postings: Postings) -> None:
+        if len(postings):
+            first, last = (int(row) >> PASSAGE_BITS for row in (postings.rows[0], postings.rows[-1]))
+            data = postings.pack(self.level)
+            row = (first, last, len(postings), _digest(first, last, data), data)
+            connection.execute("INSERT INTO postings VALUES(?, ?, ?, ?, ?)", row)
+
+    def _replace(self, connection: Connection, old: Iterable[Stretch], new: Postings) -> None:
+        connection.executemany("DELETE FROM postings WHERE first=?", [(stretch.first,) for stretch in old])
+        self._put(connection, new)
+
+    def joinable(self, connection: Connection) -> tuple[list[Stretch], Postings] | None:
+        """The newest stretches that should be one, with that one; None where sizes fall off already."""
+        group: list[Stretch] = []
+        for stretch in reversed(stretches(connection)):
+            total = sum(other.size for other in group)
+            if group and (stretch.size > GROWTH * total or stretch.size + total > LARGE):
+                break
+            group.insert(0, stretch)
+        if len(group) < 2:
+            return None
+        return group, merged([self._packed(connection, stretch) for stretch in group])
+
+    def join(self, connection: Connection, old: list[Stretch], new: Postings) -> None:
+        """Put one stretch in the place of others, unless they were changed meanwhile."""
+        if old == [stretch for stretch in stretches(connection) if stretch in old]:
+            self._replace(connection, old, new)
+
+    def remove(self, connection: Connection, positions: Set[int]) -> None:
+        """Physically remove records."""
+        connection.executemany("DELETE FROM pending WHERE position=?", [(position,) for position in positions])
+        for stretch in _holding(connection, positions):
+            self._replace(connection, [stretch], merged([self._packed(connection, stretch)], positions))
+
+    def replace(self, connection: Connection, records: Sequence[Terms]) -> None:
+        """Index records again that need not be the newest."""
+        self.seal(connection)
+        growing, positions = Growing(), {position for position, _, _ in records}
+        for record in sorted(records):
+            growing.add(*record)
+        old = [s for s in stretches(connection, min(positions) - 1) if s.first <= max(positions)]
+        parts = [merged([self._packed(connection, stretch)], positions) for stretch in old]
+        self._replace(connection, old, merged([*parts, growing.pack()]))
+
+    # ---- reading
+
+    def postings(
+        self, connection: Connection, namespace: int, terms: Iterable[str], after: int
+    ) -> dict[str, np.ndarray]:
+        """term -> sorted index rows after a position; terms that are in none are left out."""
+        prefixed = {term: f"{namespace}x{term}" for term in dict.fromkeys(terms)}
+        found: dict[str, list[np.ndarray]] = {term: [] for term in prefixed}
+        for stretch in stretches(connection, after):
+            postings = self._packed(connection, stretch)
+            for term, name in prefixed.items():
+                if (rows := postings.find(name.encode())) is not None:
+                    found[term].append(rows)
+        for term, name in prefixed.items():
+            found[term].append(np.array(self._waiting(connection).find(name), np.int64))
+        bound = (after + 1) << PASSAGE_BITS
+        joined = {term: np.concatenate(parts) for term, parts in found.items()}
+        return {term: rows for term, rows in ((t, r[r >= bound]) for t, r in joined.items()) if len(rows)}
+
+    def _waiting(self, connection: Connection) -> Growing:
+        """What is pending; where it begins tells whether it is what was read before."""
+        first = value(connection, "SELECT min(position) FROM pending") or 0
+        with self._lock:
+            if (first, counter(connection, "rechained")) != self._tail_of:
+                self._tail_of = first, counter(connection, "rechained")
+                self._tail, self._upto = Growing(), 0
+            for record in pending(connection, self._upto):
+                self._tail.add(*record)
+                self._upto = record[0]
+            return self._tail
+
+    def _packed(self, connection: Connection, stretch: Stretch) -> Postings:
+        postings = self._cache.get(stretch.digest)
+        if postings is None:
+            what = f"{self.shown}: the index of positions {stretch.first} to {stretch.last}"
+            data = value(connection, "SELECT data FROM postings WHERE first=?", (stretch.first,))
+            if _digest(stretch.first, stretch.last, data) != stretch.digest:
+                raise DamagedError(f"{what} was changed; restore it from a backup")
+            postings = Postings.unpack(data, what)
+            self._cache.put(stretch.digest, postings)
+        return postings
+
+    # ---- checking
+
+    def weights(self, connection: Connection) -> dict[int, tuple[int, int]]:
+        """Namespace number -> its postings, and a sum over every (term, row); see `weight`."""
+        parts = [self._packed(connection, stretch) for stretch in stretches(connection)]
+        growing = Growing()
+        for record in pending(connection):
+            growing.add(*record)
+        found: dict[int, tuple[int, int]] = {}
+        for postings in (*parts, growing.pack()):
+            counts, numbers = postings.numbers()
+            sums = np.add.reduceat(_mix(postings.rows)[numbers], np.cumsum(counts) - counts) if len(counts) else _NONE
+            for term, number, mixed in zip(postings.terms(), counts.tolist(), sums.tolist(), strict=True):
+                namespace, _, word = term.partition(b"x")
+                count, total = found.get(int(namespace), (0, 0))
+                found[int(namespace)] = count + number, (total + crc32(word) * mixed) % _WORD
+        return found
+
+    def terms_like(self, connection: Connection, words: Iterable[str]) -> set[str]:
+        """Indexed terms, of any namespace, that long single words may have become."""
+        folded = [word.casefold() for word in words]
+        begins = tuple({word[:-ENDING][:LONGEST] for word in folded if len(word) >= LONG_WORD and word.isalnum()})
+        if not begins:
+            return set()
+        found = {term for _, _, passages in pending(connection) for _, text in passages for term in text.split(" ")}
+        for stretch in stretches(connection):
+            found |= {term.decode().partition("x")[2] for term in self._packed(connection, stretch).terms()}
+        return {term for term in found if term.startswith(begins)}
 
 
 def create(connection: Connection) -> None:
-    connection.execute(CREATE)
-    connection.execute(CREATE_PENDING)
-    for option, number in (("secure-delete", 1), ("automerge", 8)):
-        connection.execute("INSERT INTO lexicon(lexicon, rank) VALUES(?, ?)", (option, number))
-    # The first secure delete raises the table's version, which connections that have read it already do not notice.
-    connection.execute("SAVEPOINT first_delete")
-    connection.execute(INSERT, (0, "0x"))
-    connection.execute("RELEASE first_delete")
-    connection.execute(DELETE, (0, "0x"))
+    connection.execute(TABLES)
 
 
 def clear(connection: Connection) -> None:
-    connection.execute("INSERT INTO lexicon(lexicon) VALUES('delete-all')")
+    connection.execute("DELETE FROM postings")
     connection.execute("DELETE FROM pending")
 
 
-def add(connection: Connection, records: Sequence[Terms]) -> None:
-    """Index records, or, since FTS5 is quick only with many at a time, keep them pending until there are many."""
-    if len(records) < PENDING:
-        rows = [(position, namespace, _lines(passages)) for position, namespace, passages in records]
-        connection.executemany("INSERT INTO pending VALUES(?, ?, ?)", rows)
-        if connection.execute("SELECT count(*) FROM pending").fetchone()[0] < PENDING:
-            return
-        records = pending(connection)
-        connection.execute("DELETE FROM pending")
-    connection.executemany(INSERT, [row for record in records for row in rows_of(*record)])
+def pending(connection: Connection, after: int = 0) -> list[Terms]:
+    """Records that are in no stretch yet."""
+    sql = "SELECT position, namespace, terms FROM pending WHERE position > ? ORDER BY position"
+    found = connection.execute(sql, (after,)).fetchall()
+    return [(position, number, _passages(lines)) for position, number, lines in found]
+
+
+def weight(position: int, passages: Sequence[tuple[int, str]]) -> int:
+    """What a record adds to the sum of its namespace."""
+    rows = np.array([position << PASSAGE_BITS | number for number, _ in passages], np.int64)
+    sums = [sum(crc32(word.encode()) for word in set(text.split(" "))) for _, text in passages]
+    total: int = sum(a * b for a, b in zip(_mix(rows).tolist(), sums, strict=True))
+    return total % _WORD
+
+
+def stretches(connection: Connection, after: int = 0) -> list[Stretch]:
+    sql = "SELECT first, last, count, digest FROM postings WHERE last > ? ORDER BY first"
+    return list(starmap(Stretch, connection.execute(sql, (after,))))
+
+
+def _holding(connection: Connection, positions: Set[int]) -> list[Stretch]:
+    """The stretches that reach over some of these positions."""
+    wanted, known = sorted(positions), stretches(connection)
+    return [s for s in known if bisect_left(wanted, s.first) < bisect_right(wanted, s.last)]
+
+
+def _digest(first: int, last: int, data: bytes) -> bytes:
+    return sha256(b"%d %d " % (first, last) + data).digest()[:16]
 
 
 def _lines(passages: Sequence[tuple[int, str]]) -> str:
@@ -68,145 +249,10 @@ def _lines(passages: Sequence[tuple[int, str]]) -> str:
     return "\n".join(lines)
 
 
-def pending(connection: Connection, namespace: int | None = None, after: int = 0) -> list[Terms]:
-    where = "" if namespace is None else "AND namespace=?2"
-    sql = f"SELECT position, namespace, terms FROM pending WHERE position > ?1 {where} ORDER BY position"
-    found = connection.execute(sql, (after,) if namespace is None else (after, namespace)).fetchall()
-    return [(position, number, _passages(lines)) for position, number, lines in found]
-
-
 def _passages(lines: str) -> list[tuple[int, str]]:
     return [(number, text) for number, text in enumerate(lines.split("\n")) if text]
-
-
-def row_of(position: int, passage: int) -> int:
-    return position << PASSAGE_BITS | passage
-
-
-def rows_of(position: int, namespace: int, passages: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
-    """(index row, prefixed terms) of a record's cleaned passages."""
-    prefix = f"{namespace}x"
-    part = f" {prefix}"
-    return [(row_of(position, number), prefix + text.replace(" ", part)) for number, text in passages]
-
-
-def postings(connection: Connection, namespace: int, terms: Iterable[str], after: int) -> dict[str, np.ndarray]:
-    """term -> sorted index rows after a position; terms that are in none are left out."""
-    bound = row_of(after + 1, 0) - 1
-    found: dict[str, np.ndarray] = {}
-    terms = list(dict.fromkeys(terms))
-    for term in terms:
-        rows = _find(connection, namespace, term, bound)
-        if rows is not None:
-            found[term] = rows
-    for term, rows in _pending_postings(connection, namespace, set(terms), after).items():
-        found[term] = np.sort(np.concatenate((found.get(term, _NONE), rows)))
-    return found
-
-
-def _find(connection: Connection, namespace: int, term: str, bound: int) -> np.ndarray | None:
-    """Index rows above a bound."""
-    if not _TERM.fullmatch(term):
-        return None
-    (text,) = connection.execute(FIND, (f'"{namespace}x{term}"', bound)).fetchone()
-    return None if text is None else np.fromstring(text, np.int64, sep=",")
-
-
-def _pending_postings(connection: Connection, namespace: int, terms: set[str], after: int) -> dict[str, np.ndarray]:
-    rows: dict[str, list[int]] = {}
-    for position, _, passages in pending(connection, namespace, after):
-        for number, text in passages:
-            for term in terms.intersection(text.split(" ")):
-                rows.setdefault(term, []).append(row_of(position, number))
-    return {term: np.array(found, np.int64) for term, found in rows.items()}
-
-
-def remove(connection: Connection, namespace: int, records: Mapping[int, Sequence[tuple[int, str]] | None]) -> None:
-    """Physically remove records: position -> its passages, or None where they are not known for certain.
-
-    A row goes only if all its terms are named. Passages are tried first; where they are not what was indexed, and for
-    more records than can be tried, a sweep of the namespace's vocabulary finds the terms.
-    """
-    swept = set()
-    for position, passages in records.items():
-        connection.execute("DELETE FROM pending WHERE position=?", (position,))
-        if connection.changes():
-            continue
-        if passages is not None and not passages:
-            continue
-        rows = rows_of(position, namespace, passages or ())
-        if rows and len(records) <= TRIED and all(_holds(connection, *row) for row in rows):
-            connection.executemany(DELETE, rows)
-        else:
-            swept.add(position)
-    if swept:
-        connection.executemany(DELETE, [(row, " ".join(terms)) for row, terms in _sweep(connection, namespace, swept)])
-
-
-def _holds(connection: Connection, row: int, terms: str) -> bool:
-    sql = "SELECT 1 FROM lexicon WHERE lexicon MATCH ? AND rowid = ?"
-    words = set(terms.split(" "))
-    return all(connection.execute(sql, (f'"{word}"', row)).fetchone() for word in words)
-
-
-def _sweep(connection: Connection, namespace: int, positions: set[int]) -> list[tuple[int, list[str]]]:
-    _vocabulary(connection, "instance")
-    found: dict[int, list[str]] = {}
-    sql = "SELECT term, doc FROM temp.lexicon_instance WHERE term >= ? AND term < ?"
-    for term, row in connection.execute(sql, (f"{namespace}x", f"{namespace}y")):
-        if row >> PASSAGE_BITS in positions:
-            found.setdefault(row, []).append(term)
-    return list(found.items())
-
-
-def terms_like(connection: Connection, words: Iterable[str]) -> set[str]:
-    """Indexed terms, of any namespace, that long single words may have become. The table keeps terms as differences."""
-    folded = [word.casefold() for word in words]
-    begins = {word[:-ENDING][:LONGEST] for word in folded if len(word) >= LONG_WORD and word.isalnum()}
-    if not begins:
-        return set()
-    found = {term for _, _, passages in pending(connection) for _, text in passages for term in text.split(" ")}
-    _vocabulary(connection, "row")
-    sql = "SELECT term FROM temp.lexicon_row WHERE term >= ?1 AND term < ?1 || char(1114111)"
-    for (number,) in connection.execute("SELECT id FROM namespaces").fetchall():
-        for begin in begins:
-            found |= {term.partition("x")[2] for (term,) in connection.execute(sql, (f"{number}x{begin}",))}
-    return {term for term in found if term.startswith(tuple(begins))}
-
-
-def count(connection: Connection, namespace: int) -> int:
-    """Postings of a namespace: what its records' `postings` must sum to."""
-    _vocabulary(connection, "row")
-    sql = "SELECT coalesce(sum(doc), 0) FROM temp.lexicon_row WHERE term >= ? AND term < ?"
-    (total,) = connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchone()
-    waiting = pending(connection, namespace)
-    return int(total) + sum(len(set(text.split(" "))) for _, _, passages in waiting for _, text in passages)
-
-
-def checksum(connection: Connection, namespace: int) -> int:
-    """A sum over every (term, row) of a namespace; `weight` gives the same for what should be there."""
-    waiting = sum(weight(position, passages) for position, _, passages in pending(connection, namespace))
-    _vocabulary(connection, "row")
-    sql = "SELECT term FROM temp.lexicon_row WHERE term >= ? AND term < ?"
-    total, skip = waiting, len(f"{namespace}x")
-    for (term,) in connection.execute(sql, (f"{namespace}x", f"{namespace}y")).fetchall():
-        rows = _find(connection, namespace, term[skip:], 0)
-        if rows is not None:
-            total += crc32(term[skip:].encode()) * int(_mix(rows).sum(dtype=np.uint64))
-    return total % _WORD
-
-
-def weight(position: int, passages: Sequence[tuple[int, str]]) -> int:
-    rows = np.array([row_of(position, number) for number, _ in passages], np.int64)
-    sums = [sum(crc32(word.encode()) for word in set(text.split(" "))) for _, text in passages]
-    total: int = sum(a * b for a, b in zip(_mix(rows).tolist(), sums, strict=True))
-    return total % _WORD
 
 
 def _mix(rows: np.ndarray) -> np.ndarray:
     spread = rows.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     return spread ^ (spread >> np.uint64(31))
-
-
-def _vocabulary(connection: Connection, kind: str) -> None:
-    connection.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.lexicon_{kind} USING fts5vocab(main, lexicon, {kind})")

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DamagedError
 from ..types import KINDS, RECORD_TYPES, Namespace, Record
-from .blocks import Block, BlockCache, block_digest, unpack_columns
+from .blocks import Block, Cache, block_digest, unpack_columns
 from .chain import GENESIS, Mark, content_hash, fields_hash, link
 from .rows import KIND_BYTES, MAX_COUNT, PACK, PACKED, TYPE_BYTES, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
 from .schema import Connection, value
@@ -85,7 +85,7 @@ class Log:
 
     def __init__(self, shown: str) -> None:
         self.shown = shown
-        self.cache = BlockCache()
+        self.cache: Cache[Block] = Cache()
         self.directory = Directory()
 
     def forget(self) -> None:

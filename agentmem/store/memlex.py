@@ -8,14 +8,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 
-import apsw
 import numpy as np
 
-from ..types import Namespace, Record
-from . import lexicon
+from ..types import PASSAGE_BITS, Namespace, Record
+from .postings import Growing, Postings
 from .rows import split_terms
 
-BATCH = 1000
+BATCH = 4_096  # rows that are packed
 Terms = Callable[[Record], tuple[str, ...]]
 
 
@@ -29,8 +28,8 @@ class MemoryLexicon:
         self._start()
 
     def _start(self) -> None:
-        self._connection = apsw.Connection(":memory:")
-        lexicon.create(self._connection)
+        self._packed: list[Postings] = []
+        self._growing = Growing()
         self._numbers: dict[Namespace, int] = {}
         self._upto = 0
 
@@ -38,23 +37,23 @@ class MemoryLexicon:
         with self._lock:
             self._catch_up()
             number = self._numbers.get(namespace)
-            return {} if number is None else lexicon.postings(self._connection, number, terms, after)
+            found = {} if number is None else {term: self._find(f"{number}x{term}") for term in terms}
+        bound = (after + 1) << PASSAGE_BITS
+        return {term: rows for term, rows in ((t, r[r >= bound]) for t, r in found.items()) if len(rows)}
+
+    def _find(self, term: str) -> np.ndarray:
+        parts = [rows for rows in (packed.find(term.encode()) for packed in self._packed) if rows is not None]
+        return np.concatenate([*parts, np.array(self._growing.find(term), np.int64)])
 
     def _catch_up(self) -> None:
         changes = self._changes()
         if changes != self._seen:
             self._start()
             self._seen = changes
-        rows: list[tuple[int, str]] = []
         for record in self._scan(self._upto):
             number = self._numbers.setdefault(record.namespace, len(self._numbers) + 1)
-            rows += lexicon.rows_of(record.position, number, split_terms(self._terms(record)).passages)
+            self._growing.add(record.position, number, split_terms(self._terms(record)).passages)
             self._upto = record.position
-            if len(rows) >= BATCH:
-                self._insert(rows)
-                rows = []
-        self._insert(rows)
-
-    def _insert(self, rows: list[tuple[int, str]]) -> None:
-        with self._connection:
-            self._connection.executemany(lexicon.INSERT, rows)
+            if len(self._growing.rows) >= BATCH:
+                self._packed.append(self._growing.pack())
+                self._growing = Growing()

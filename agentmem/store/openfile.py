@@ -20,6 +20,7 @@ from .derived import Derived
 from .files import Files, os_errors
 from .group import Group, Request
 from .keys import Keys
+from .lexicon import Lexicon
 from .log import Log
 from .pool import Pool
 from .schema import Connection, sqlite_errors, stored_setting
@@ -86,11 +87,12 @@ class OpenFile:
                 opening.check_anchor(connection, self._files, expected)
             stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
         self._indexed = stored["retain"] == "keep"
+        packing = KEEP if self._indexed else CRYSTALS
+        self._lexicon = Lexicon(self._files.shown, packing.level) if self._indexed else None
         self._opened()
         self._keys = Keys(self._log, stored=self._indexed)
-        self._appender = Appender(self._log, self._keys, self._indexed)
-        packing = KEEP if self._indexed else CRYSTALS
-        self._upkeep = Upkeep(self._log, self._made, self._keys, packing, self._indexed, self._terms)
+        self._appender = Appender(self._log, self._keys, self._lexicon)
+        self._upkeep = Upkeep(self._log, self._made, self._keys, packing, self._lexicon, self._terms)
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)

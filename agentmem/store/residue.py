@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import apsw
 
-from . import lexicon
 from .blocks import decompress
 from .files import Files
+from .lexicon import Lexicon
 from .log import Log
 from .schema import Connection
 
@@ -26,7 +26,9 @@ LONG_ROWS = {
 }
 
 
-def residue(paths: Files, log: Log, connection: Connection, needles: Sequence[bytes], indexed: bool) -> list[str]:
+def residue(
+    paths: Files, log: Log, connection: Connection, needles: Sequence[bytes], lexicon: Lexicon | None
+) -> list[str]:
     """Where a needle stands: in the files as they are, or in what is compressed or in pieces in them."""
     wanted = list(dict.fromkeys(form for needle in needles if needle for form in (needle, _in_json(needle))))
     names = (paths.database, paths.wal, paths.anchor)
@@ -36,7 +38,7 @@ def residue(paths: Files, log: Log, connection: Connection, needles: Sequence[by
         if any(block.contains(needle) for needle in wanted):
             places.append(f"the block of positions {row.first} to {row.last}")
     places += [what for what, data in _pieces(connection) if any(needle in data for needle in wanted)]
-    if indexed:
+    if lexicon is not None:
         words = [needle.decode(errors="ignore") for needle in needles]
         places += [f"the index, as {term}" for term in lexicon.terms_like(connection, words)]
     return places

@@ -16,7 +16,7 @@ from ..errors import (
     StoreError,
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, State, Version, Watermark
-from . import copies, derived, lexicon
+from . import copies, derived
 from .append import request
 from .chain import read_anchor
 from .files import refuse_existing
@@ -43,7 +43,7 @@ class SQLiteStore(OpenFile):
     _counted = -1, 0, 0  # rechained, position up to which tokens were added up, their sum
 
     def _opened(self) -> None:
-        if not self._indexed and self._terms is not None:
+        if self._lexicon is None and self._terms is not None:
             self._memory_lexicon = MemoryLexicon(lambda after: self.scan(after=after), self._changes, self._terms)
 
     # ---- the log
@@ -146,11 +146,11 @@ class SQLiteStore(OpenFile):
         self._check()
         if self._memory_lexicon is not None:
             return self._memory_lexicon.postings(namespace, terms, after)
-        if not self._indexed:
+        if self._lexicon is None:
             raise SettingsError(f"{self.path} has retain='crystals' and no stored index; open it with terms=")
         with self._reading() as connection:
             number = namespace_id(connection, namespace)
-            return {} if number is None else lexicon.postings(connection, number, terms, after)
+            return {} if number is None else self._lexicon.postings(connection, number, terms, after)
 
     def _changes(self) -> int:
         with self._reading() as connection:
@@ -226,10 +226,23 @@ class SQLiteStore(OpenFile):
             with self._writing(durable=False) as transaction:
                 moved += self._upkeep.move(transaction, piece)
         if moved:
-            with self._writing(durable=False) as transaction:
-                self._made.join(transaction.connection)
+            self._join_up()
         writer.shrink()
         return moved
+
+    def _join_up(self) -> None:
+        """Small neighbours among what was made of the log become one."""
+        with self._writing(durable=False) as transaction:
+            self._made.join(transaction.connection)
+            if self._lexicon is not None:
+                self._lexicon.seal(transaction.connection)
+        if self._lexicon is None:
+            return
+        with self._reading() as connection:
+            joined = self._lexicon.joinable(connection)
+        if joined is not None:
+            with self._writing(durable=False) as transaction:
+                self._lexicon.join(transaction.connection, *joined)
 
     def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
         with self._writing() as transaction:
@@ -249,13 +262,15 @@ class SQLiteStore(OpenFile):
 
     def _forget(self) -> None:
         self._log.forget()
+        if self._lexicon is not None:
+            self._lexicon.forget()
         self._appender.interner.clear()
 
     # ---- trust
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
         with self._reading() as connection:
-            return residue(self._files, self._log, connection, needles, self._indexed)
+            return residue(self._files, self._log, connection, needles, self._lexicon)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:
@@ -281,7 +296,7 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
             terms = self._terms if same_terms else None
-            verifier = Verifier(self._log, self._made, connection, self._indexed, terms)
+            verifier = Verifier(self._log, self._made, connection, self._lexicon, terms)
             verifier.run(expected)
             return verifier.problems, verifier.notes(), dict(verifier.checked)
 

@@ -14,12 +14,13 @@ import numpy as np
 
 from ..errors import DamagedError, NotFoundError
 from ..types import Record
-from . import derived, lexicon
+from . import derived
 from .blocks import Packing, block_digest, pack_columns, pack_data
 from .chain import link
 from .commit import Transaction
 from .derived import Derived
 from .keys import Keys
+from .lexicon import Lexicon, clear
 from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
 from .rows import PACKED, Entry, blob_names, key_digest, pack, split_terms
 from .schema import Connection, count_up, reseal, value
@@ -52,9 +53,9 @@ class Upkeep:
     """The slow verbs of one file."""
 
     def __init__(
-        self, log: Log, made: Derived, keys: Keys, packing: Packing, indexed: bool, terms: Terms | None
+        self, log: Log, made: Derived, keys: Keys, packing: Packing, lexicon: Lexicon | None, terms: Terms | None
     ) -> None:
-        self.log, self.made, self.packing, self.indexed, self.terms = log, made, packing, indexed, terms
+        self.log, self.made, self.packing, self.lexicon, self.terms = log, made, packing, lexicon, terms
         self.keys = keys
 
     def _numbers(self, connection: Connection) -> Callable[[Record], tuple[int, int, int]]:
@@ -235,7 +236,7 @@ class Upkeep:
         for position, entry in found.items():
             self.keys.rewritten(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, new[position].record.body)
-        self._reindex(connection, touched, found, new)
+        self._reindex(connection, touched, new)
         self.sweep(transaction, set(found), lambda entry: new[entry.record.position])
         for number, crystals in batches:
             self.made.refold(connection, number, crystals)
@@ -249,28 +250,16 @@ class Upkeep:
         _, length, postings = split_terms(self.terms(record))
         return Entry(record, length, postings)
 
-    def _indexed_as(self, entry: Entry) -> Sequence[tuple[int, str]] | None:
-        """The passages a record was indexed with, if they can be made again; [] if it was not."""
-        if not entry.postings or self.terms is None:
-            return None if entry.postings else []
-        passages, *counts = split_terms(self.terms(entry.record))
-        return passages if counts == [entry.length, entry.postings] else None
-
-    def _reindex(
-        self, connection: Connection, touched: dict[int, set[int]], old: dict[int, Entry], new: dict[int, Entry]
-    ) -> None:
-        if not self.indexed or self.terms is None:
-            return
-        for number, positions in touched.items():
-            lexicon.remove(connection, number, {position: self._indexed_as(old[position]) for position in positions})
-            for position in sorted(positions):
-                rows = lexicon.rows_of(position, number, split_terms(self.terms(new[position].record)).passages)
-                connection.executemany(lexicon.INSERT, rows)
+    def _reindex(self, connection: Connection, touched: dict[int, set[int]], new: dict[int, Entry]) -> None:
+        if self.lexicon is not None and self.terms is not None:
+            numbered = [(position, number) for number, positions in touched.items() for position in positions]
+            records = [(at, number, split_terms(self.terms(new[at].record)).passages) for at, number in numbered]
+            self.lexicon.replace(connection, records)
 
     def reindex(self, transaction: Transaction, version: str) -> None:
         """Index all of the log again, by the terms that are known now."""
         connection = transaction.connection
-        lexicon.clear(connection)
+        clear(connection)
         everything = set(self.log.rows(connection, None, 0)["position"].tolist())
         if everything:
             numbers = self._numbers(connection)
@@ -285,9 +274,10 @@ class Upkeep:
         self, connection: Connection, entry: Entry, numbers: Callable[[Record], tuple[int, int, int]]
     ) -> Entry:
         assert self.terms is not None
+        assert self.lexicon is not None
         passages, length, postings = split_terms(self.terms(entry.record))
-        rows = lexicon.rows_of(entry.record.position, numbers(entry.record)[0], passages)
-        connection.executemany(lexicon.INSERT, rows)
+        if passages:
+            self.lexicon.add(connection, [(entry.record.position, numbers(entry.record)[0], passages)])
         return Entry(entry.record, length, postings)
 
     def _move_blobs(self, connection: Connection, position: int, old: str, new: str) -> None:
@@ -309,10 +299,10 @@ class Upkeep:
         for position, entry in found.items():
             self.keys.erased(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, "{}")
-        for number, at in touched.items():
-            if self.indexed:
-                lexicon.remove(connection, number, {position: self._indexed_as(found[position]) for position in at})
+        for number in touched:
             derived.discard(connection, number)
+        if self.lexicon is not None:
+            self.lexicon.remove(connection, set(found))
         add_gaps(connection, set(found), "erased")
         count_up(connection, "erasures")
         self.sweep(transaction, set(found), lambda entry: None)

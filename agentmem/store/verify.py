@@ -15,9 +15,10 @@ import numpy as np
 
 from ..errors import DamagedError
 from ..types import Namespace
-from . import derived, lexicon
+from . import derived
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
+from .lexicon import Lexicon, create, weight
 from .log import HOT, Log, archived_upto, head_mark
 from .opening import check_mark
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
@@ -31,10 +32,10 @@ class Verifier:
     """One pass over one snapshot; `problems` in words and counts of what was `checked`."""
 
     def __init__(
-        self, log: Log, made: Derived, connection: Connection, indexed: bool, terms: Terms | None = None
+        self, log: Log, made: Derived, connection: Connection, lexicon: Lexicon | None, terms: Terms | None = None
     ) -> None:
         self.log, self.made, self.connection = log, made, connection
-        self.indexed, self.terms = indexed, terms if indexed else None
+        self.lexicon, self.terms = lexicon, terms if lexicon is not None else None
         self.problems: list[str] = []
         self.checked: Counter[str] = Counter()
         self._chain = GENESIS
@@ -59,7 +60,7 @@ class Verifier:
             self._head,
             self._index,
         ]
-        for part in [*parts, self._blobs, *([self._lexicon] if self.indexed else []), self._derived]:
+        for part in [*parts, self._blobs, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
             with self._noting():
                 part()
 
@@ -89,7 +90,7 @@ class Verifier:
         """Every table is as it was made; what is not could be read as something else."""
         made = apsw.Connection(":memory:")
         migrate(made, 0)
-        lexicon.create(made)
+        create(made)
         known = {sql for (sql,) in made.execute(SCHEMA)}
         made.close()
         for (sql,) in self.connection.execute(SCHEMA):
@@ -143,7 +144,7 @@ class Verifier:
         self._postings[number] += entry.postings
         if self.terms is not None and entry.postings and number not in self._other_terms:
             passages, *counts = split_terms(self.terms(entry.record))
-            self._weights[number] += lexicon.weight(entry.record.position, passages)
+            self._weights[number] += weight(entry.record.position, passages)
             # Terms that were made otherwise, by an older version, can only be counted.
             if counts != [entry.length, entry.postings]:
                 self._other_terms.add(number)
@@ -164,7 +165,7 @@ class Verifier:
         if record.key is not None:
             digest = key_digest(record.namespace, record.key)
             there = value(self.connection, "SELECT position FROM keys WHERE digest=?", (digest,))
-            tabled = self.indexed or record.position > self._archived
+            tabled = self.lexicon is not None or record.position > self._archived
             if there != record.position and (tabled or there is not None):
                 self.problems.append(
                     f"{self.log.shown}: the key of position {record.position} is not in the table of keys"
@@ -225,20 +226,17 @@ class Verifier:
                 self.problems.append(f"{self.log.shown}: blob {digest.hex()} was changed")
 
     def _lexicon(self) -> None:
-        for (number,) in self.connection.execute("SELECT id FROM namespaces").fetchall():
-            there, wanted = lexicon.count(self.connection, number), self._postings[number]
+        assert self.lexicon is not None
+        found = self.lexicon.weights(self.connection)
+        for number in sorted({*self._postings, *found}):
+            (there, weight), wanted = found.get(number, (0, 0)), self._postings[number]
             self.checked["postings"] += there
             if there != wanted:
                 name = self.log.namespace(self.connection, number)
                 self.problems.append(f"{self.log.shown}: the index of {name} has {there} postings, the log {wanted}")
-            elif self._terms_differ(number):
+            elif self.terms and number not in self._other_terms and weight != self._weights[number] % (1 << 64):
                 name = self.log.namespace(self.connection, number)
                 self.problems.append(f"{self.log.shown}: the index of {name} does not hold the terms of its log")
-
-    def _terms_differ(self, number: int) -> bool:
-        if self.terms is None or number in self._other_terms:
-            return False
-        return lexicon.checksum(self.connection, number) != self._weights[number] % (1 << 64)
 
     def _derived(self) -> None:
         known = set(np.concatenate([np.empty(0, np.int64), *self._positions]).tolist())

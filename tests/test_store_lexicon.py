@@ -1,0 +1,125 @@
+"""The lexical index: packed stretches give what lists would, whatever is joined, removed or indexed again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmem.errors import DamagedError
+from agentmem.store import lexicon, open_store
+from agentmem.store.blocks import compress, decompress
+from agentmem.store.postings import Growing, Postings, merged
+from agentmem.testing.records import A, step
+from agentmem.types import PASSAGE_BITS, Record, Store
+
+Records = dict[int, tuple[int, list[tuple[int, str]]]]
+TERMS = st.sampled_from(["a", "b", "é", "3.14", "it's", "word" * 9, "\U0001f600", "-"])
+PASSAGES = st.lists(st.tuples(st.sampled_from([0, 1, 200, 1 << 19]), st.lists(TERMS, min_size=1).map(" ".join)))
+POSITIONS = st.integers(1, 1 << 30) | st.integers(1, 20)
+RECORDS = st.dictionaries(POSITIONS, st.tuples(st.integers(1, 12), PASSAGES.map(lambda p: sorted(dict(p).items()))))
+
+
+def words(record: Record) -> tuple[str, ...]:
+    return (record.text,) if record.text else ()
+
+
+def grown(records: Records, positions: Iterable[int] | None = None) -> Growing:
+    growing = Growing()
+    for position in sorted(records if positions is None else positions):
+        growing.add(position, *records[position])
+    return growing
+
+
+def expected(records: Records) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for position in sorted(records):
+        namespace, passages = records[position]
+        for passage, text in passages:
+            for term in set(text.split(" ")):
+                found.setdefault(f"{namespace}x{term}", []).append(position << PASSAGE_BITS | passage)
+    return found
+
+
+def found(postings: Postings) -> dict[str, list[int]]:
+    rows = {term: postings.find(term) for term in postings.terms()}
+    return {term.decode(): [] if at is None else at.tolist() for term, at in rows.items()}
+
+
+@given(RECORDS)
+def test_packed_and_unpacked_every_term_has_its_rows(records: Records) -> None:
+    postings = grown(records).pack()
+    again = Postings.unpack(postings.pack(3), "the index")
+    assert found(postings) == found(again) == expected(records)
+    assert again.find(b"1xnever") is None
+    assert len(again) == sum(map(len, expected(records).values()))
+    assert again.nbytes == postings.nbytes
+
+
+@given(RECORDS, st.lists(POSITIONS))
+def test_stretches_joined_without_some_records_are_the_index_of_the_rest(records: Records, cuts: list[int]) -> None:
+    bounds = [0, *sorted(cuts), 1 << 31]
+    spans = pairwise(bounds)
+    parts = [grown(records, [p for p in records if low < p <= high]).pack() for low, high in spans]
+    without = set(list(records)[::3])
+    rest = {position: record for position, record in records.items() if position not in without}
+    assert merged(parts).pack(3) == grown(records).pack().pack(3)
+    assert merged(parts, without).pack(3) == grown(rest).pack().pack(3)
+    assert merged([grown(rest).pack(), grown(records, without).pack()]).pack(3) == grown(records).pack().pack(3)
+
+
+@pytest.mark.parametrize("cut", [0, 4, 15])
+def test_a_stretch_that_makes_no_sense_is_damage(cut: int) -> None:
+    whole = grown({3: (1, [(0, "a b c")])}).pack()
+    frame = compress(decompress(whole.pack(3), "it")[:cut], 3) if cut else b"no frame"
+    with pytest.raises(DamagedError, match="it "):
+        Postings.unpack(frame, "it")
+
+
+def test_a_log_grown_by_ones_and_archived_keeps_few_stretches_that_fall_off_in_size(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
+        for n in range(40):
+            store.append([step(f"word {n} {m}") for m in range(50)])
+            store.archive(store.head().position)
+        with store._reading() as connection:
+            sizes = [stretch.size for stretch in lexicon.stretches(connection)]
+            assert lexicon.pending(connection) == []
+        assert sizes == sorted(sizes, reverse=True)
+        assert len(sizes) <= 8
+        assert len(store.postings(A, ["word"])["word"]) == 2_000
+
+
+def test_a_log_that_is_never_archived_is_packed_too(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
+        for n in range(60):
+            store.append([step(f"word {n} {m}") for m in range(150)])
+        store.append([step(f"word more {m}") for m in range(9_000)])
+        with store._reading() as connection:
+            assert len(lexicon.stretches(connection)) < 18
+            assert len(lexicon.pending(connection)) < lexicon.PENDING
+        assert len(store.postings(A, ["word"])["word"]) == 18_000
+        assert store.verify()[0] == []
+
+
+def postings_of(store: Store, terms: Sequence[str]) -> dict[str, list[int]]:
+    return {term: rows.tolist() for term, rows in store.postings(A, terms).items()}
+
+
+@pytest.mark.parametrize("archived", [0, 700, 1_400])
+def test_rewriting_and_erasing_reach_every_stretch(tmp_path: Path, archived: int) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process", terms=words) as store:
+        for at in range(0, 1_400, 100):
+            store.append([step(f"word n{at + n}") for n in range(100)])
+        store.archive(archived)
+        store.append([step("word late")])
+        store.rewrite(dict.fromkeys((3, 650, 1300), ("other", "{}")))
+        store.erase([4, 651, 1_301])
+        gone = {3, 4, 650, 651, 1_300, 1_301}
+        kept = [position << PASSAGE_BITS for position in range(1, 1_402) if position not in gone]
+        assert postings_of(store, ["word", "n2", "n3", "late"]) == {"word": kept, "late": [1_401 << PASSAGE_BITS]}
+        assert postings_of(store, ["other"]) == {"other": [p << PASSAGE_BITS for p in (3, 650, 1_300)]}
+        assert store.verify()[0] == []
