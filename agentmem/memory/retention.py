@@ -29,8 +29,8 @@ from agentmem.sources import source_of
 from agentmem.types import Crystal, Layer, LayerReport, Namespace, Record, Span, Stats
 from agentmem.words import STOPWORDS, stems, words
 
-HOT = 8_000  # newest tokens that stay rows of their own under "keep"
-MOVE = {"keep": 40_000, "crystals": 4_000}  # tokens that are worth moving into blocks at once
+HOT = 4_000  # newest tokens that stay rows of their own under "keep"
+MOVE = {"keep": 8_000, "crystals": 4_000}  # tokens that are worth moving into blocks at once
 FIXED = 200_000  # bytes
 RATE = 1.0  # bytes per token
 SHARES = (0.85, 0.7, 0.55, 0.4, 0.25, 0.1, 0.0)  # of a unit's tokens that stay beside its crystals, round by round

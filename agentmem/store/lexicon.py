@@ -30,9 +30,9 @@ CREATE TABLE pending(position INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, t
 """
 PENDING = 512  # log positions that become a stretch
 AT_ONCE = 4_096  # records of one stretch at first
-SMALL = 8  # stretches of few records that become one
 GROWTH = 2  # a stretch is joined with one before it that is not so many times as large
 LARGE = 1 << 20  # postings of a stretch that is not joined any more
+SMALL = 8  # stretches of PENDING positions that are joined while appending
 LONG_WORD, ENDING, LONGEST = 16, 4, 60  # of words as terms: what a stemmer may change, and how long a term may be
 _WORD = 1 << 64
 _NONE = np.empty(0, np.int64)
@@ -98,7 +98,7 @@ class Lexicon:
         connection.executemany("DELETE FROM postings WHERE first=?", [(stretch.first,) for stretch in old])
         self._put(connection, new)
 
-    def joinable(self, connection: Connection) -> tuple[list[Stretch], Postings] | None:
+    def joined(self, connection: Connection) -> tuple[list[Stretch], Postings] | None:
         """The newest stretches that should be one, with that one; None where sizes fall off already."""
         group: list[Stretch] = []
         for stretch in reversed(stretches(connection)):

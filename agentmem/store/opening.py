@@ -35,6 +35,7 @@ from .schema import (
 from .upkeep import add_gaps
 
 logger = logging.getLogger("agentmem")
+PAGE = 1_024  # bytes: a memory has a dozen small tables, and is no slower with small pages
 DEFAULTS: Mapping[str, str] = {"retain": "keep", "horizon": "20000"}
 Settings = Mapping[str, str | None]
 
@@ -96,6 +97,7 @@ def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, exp
         with sqlite_errors(paths.shown, connection):
             number = format_of(connection, paths.shown)
             if not number:
+                connection.execute(f"PRAGMA page_size={PAGE}")
                 connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             if value(connection, "PRAGMA journal_mode=WAL") != "wal":
                 raise StoreError(f"{paths.shown}: its file system lacks shared memory for WAL; use a local disk")

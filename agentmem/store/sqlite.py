@@ -239,7 +239,7 @@ class SQLiteStore(OpenFile):
         if self._lexicon is None:
             return
         with self._reading() as connection:
-            joined = self._lexicon.joinable(connection)
+            joined = self._lexicon.joined(connection)
         if joined is not None:
             with self._writing(durable=False) as transaction:
                 self._lexicon.join(transaction.connection, *joined)
