@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--ablate", action="store_true", help="a row for each signal of recall switched off")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here")
+    add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here, after each file")
     return made
 
 
@@ -96,11 +96,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.out:
         pictures.check()
         _make(options.out)
-    counter = best()
-    results = summarize(_settings(options, counter), _measured(options, counter), options.budgets)
-    if options.out:
-        _write(results, options.out)
+    results: dict[str, Any] = {}
+    for results in _results(options, best()):
+        if options.out:
+            _write(results, options.out)
     sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else report.markdown(results))
+
+
+def _results(options: argparse.Namespace, counter: Counter) -> Iterator[dict[str, Any]]:
+    """What is known after each file."""
+    done: list[Measured] = []
+    for measured in _measured(options, counter):
+        done.append(measured)
+        yield summarize(_settings(options, counter), done, options.budgets)
 
 
 def _settings(options: argparse.Namespace, counter: Counter) -> dict[str, Any]:
@@ -122,7 +130,7 @@ def builds(options: argparse.Namespace) -> list[Build]:
     return found
 
 
-def _measured(options: argparse.Namespace, counter: Counter) -> list[Measured]:
+def _measured(options: argparse.Namespace, counter: Counter) -> Iterator[Measured]:
     """Every file is read before anything is measured, so that a bad one is named at once."""
     from rich.console import Console
     from rich.progress import Progress
@@ -131,12 +139,10 @@ def _measured(options: argparse.Namespace, counter: Counter) -> list[Measured]:
     _check_asked(files)
     wanted = builds(options)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        done = []
         for file in files:
             asked = sum(len(history.asked(options.questions)) for history in file.histories)
             advance = partial(progress.advance, progress.add_task(file.name, total=len(wanted) * asked))
-            done.append(measure(file, wanted, options.budgets, options.questions, counter.count, advance))
-        return done
+            yield measure(file, wanted, options.budgets, options.questions, counter.count, advance)
 
 
 def _check_asked(files: Sequence[Dataset]) -> None:
