@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DamagedError
 from ..types import PASSAGE_BITS
 from .blocks import Cache
-from .postings import Growing, Postings, merged
+from .postings import Growing, Postings, merged, newer
 from .schema import Connection, counter, value
 
 TABLES = """
@@ -60,7 +60,8 @@ class Lexicon:
     def forget(self) -> None:
         """Drop what was cached: something was erased."""
         self._cache.clear()
-        self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
+        with self._lock:
+            self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
 
     # ---- writing
 
@@ -144,11 +145,8 @@ class Lexicon:
             for term, name in prefixed.items():
                 if (rows := postings.find(name.encode())) is not None:
                     found[term].append(rows)
-        for term, name in prefixed.items():
-            found[term].append(np.array(self._waiting(connection).find(name), np.int64))
-        bound = (after + 1) << PASSAGE_BITS
-        joined = {term: np.concatenate(parts) for term, parts in found.items()}
-        return {term: rows for term, rows in ((t, r[r >= bound]) for t, r in joined.items()) if len(rows)}
+        waiting = self._waiting(connection)
+        return newer({term: [*found[term], waiting.find(name)] for term, name in prefixed.items()}, after)
 
     def _waiting(self, connection: Connection) -> Growing:
         """What is pending; where it begins tells whether it is what was read before."""

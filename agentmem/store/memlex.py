@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
-from ..types import PASSAGE_BITS, Namespace, Record
-from .postings import Growing, Postings
+from ..types import Namespace, Record
+from .postings import Growing, Postings, newer
 from .rows import split_terms
 
 BATCH = 4_096  # rows that are packed
@@ -38,12 +38,11 @@ class MemoryLexicon:
             self._catch_up()
             number = self._numbers.get(namespace)
             found = {} if number is None else {term: self._find(f"{number}x{term}") for term in terms}
-        bound = (after + 1) << PASSAGE_BITS
-        return {term: rows for term, rows in ((t, r[r >= bound]) for t, r in found.items()) if len(rows)}
+        return newer(found, after)
 
-    def _find(self, term: str) -> np.ndarray:
-        parts = [rows for rows in (packed.find(term.encode()) for packed in self._packed) if rows is not None]
-        return np.concatenate([*parts, np.array(self._growing.find(term), np.int64)])
+    def _find(self, term: str) -> list[np.ndarray]:
+        packed = [rows for rows in (packed.find(term.encode()) for packed in self._packed) if rows is not None]
+        return [*packed, self._growing.find(term)]
 
     def _catch_up(self) -> None:
         changes = self._changes()

@@ -8,7 +8,7 @@ within the stretch, seven bits to a byte (as in Manning et al. 2008, "Introducti
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -36,9 +36,9 @@ class Growing:
             for term in set(text.split(" ")):
                 self._numbers.setdefault(f"{namespace}x{term}", []).append(number)
 
-    def find(self, term: str) -> list[int]:
+    def find(self, term: str) -> np.ndarray:
         """The rows that have a prefixed term."""
-        return [self.rows[number] for number in self._numbers.get(term, ())]
+        return np.array([self.rows[number] for number in self._numbers.get(term, ())], np.int64)
 
     def pack(self) -> Postings:
         named = sorted((term.encode(), numbers) for term, numbers in self._numbers.items())
@@ -118,6 +118,13 @@ class Postings:
             return cls(rows, terms, _numbers(counts), np.frombuffer(stream, np.uint8))
         except (ValueError, IndexError) as error:
             raise DamagedError(f"{what} makes no sense ({error}); restore it from a backup") from error
+
+
+def newer(found: Mapping[str, Sequence[np.ndarray]], after: int) -> dict[str, np.ndarray]:
+    """What is found of each term in one array, after a log position; without the terms that are in none."""
+    joined = {term: np.concatenate(parts) for term, parts in found.items()}
+    bound = (after + 1) << PASSAGE_BITS
+    return {term: rows for term, rows in ((t, rows[rows >= bound]) for t, rows in joined.items()) if len(rows)}
 
 
 def merged(parts: Sequence[Postings], without: Set[int] = frozenset()) -> Postings:
