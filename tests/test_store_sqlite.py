@@ -188,7 +188,7 @@ def test_keys_of_archived_records_have_no_table_without_a_stored_index_and_hold(
         store.rewrite({8: ("", "{}")})
         store.erase([9])
         assert tabled > 60_000
-        assert store.sizes()["keys"] == 4096
+        assert store.sizes()["keys"] == 1024
         assert store.verify()[0] == []
     with open_store(path, terms=words) as store:
         again = store.append([steps[n] for n in (0, 6, 7, 1500, 1999)])
