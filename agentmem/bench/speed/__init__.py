@@ -9,6 +9,15 @@
 Nothing here is timed against another run: compare figures of one run.
 """
 
-from agentmem.bench.speed.command import main
+from __future__ import annotations
+
+from collections.abc import Sequence
 
 __all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See `command.main`; imported late, for the processes that are measured import this package too."""
+    from agentmem.bench.speed import command
+
+    command.main(arguments)

@@ -1,7 +1,7 @@
 """A memory of a given size on the disk, built from grown histories: reused when whole, gone on with when not.
 
-Knows Memory, and a JSON file beside each memory with how far it is and what it took. A session is an episode, logged 100
-steps at a time and crystallized at its end. A larger memory goes on from a copy of the next smaller one.
+Knows Memory, and a JSON file beside each memory with how far it is and what it took. A session is an episode, logged
+100 steps at a time and crystallized at its end. A larger memory goes on from a copy of the next smaller one.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import groupby, islice
@@ -18,13 +19,15 @@ from typing import Any
 
 from agentmem import __version__
 from agentmem.bench.recall.counting import Counter
-from agentmem.bench.recall.histories import History
-from agentmem.bench.speed.grow import Growth, Grown
+from agentmem.bench.recall.histories import History, Step
+from agentmem.bench.speed.grow import Grown, Growth
 from agentmem.memory import Memory
 from agentmem.types import Retain
 
 BATCH = 100
 SAVE_S = 10.0
+KEPT = 1000
+"""Cues, and texts of the newest steps, that are remembered beside a memory."""
 Progress = Callable[[int], None]
 """Called with the tokens logged so far."""
 
@@ -33,7 +36,7 @@ Progress = Callable[[int], None]
 class Built:
     """How far a memory is. Seconds and the tokens and steps they were spent on; `whole` once its size is reached.
 
-    cues: every question whose evidence is in. grown: (tokens, distinct stems, stems by Heaps' law) along the way.
+    cues: questions whose evidence is in, spread over all of them; recent: texts of the newest steps; both once whole.
     """
 
     whole: bool = False
@@ -72,6 +75,8 @@ class Workshop:
 
     def _begin(self, retain: Retain, path: Path, size: int) -> Built:
         """From a copy of the largest whole memory that is smaller, or from nothing."""
+        for file in self.folder.glob(f"{path.name}*"):
+            file.unlink()
         smaller = [int(one.name.split("-")[1]) for one in self.folder.glob(f"{retain}-*-{self.mark}.mem")]
         for known in sorted((known for known in smaller if known < size), reverse=True):
             origin = self.path(retain, known)
@@ -89,10 +94,12 @@ class _Builder:
 
     def __init__(self, memory: Memory, path: Path, built: Built, size: int, progress: Progress) -> None:
         self.memory, self.path, self.built, self.size, self.progress = memory, path, built, size, progress
+        self.cues: list[str] = []
+        self.recent: deque[str] = deque(maxlen=KEPT)
 
     def run(self, growth: Growth) -> None:
         built = self.built
-        there, built.steps, built.tokens, built.cues = self.memory.stats().steps, 0, 0, []
+        there, built.steps, built.tokens = self.memory.stats().steps, 0, 0
         steps = self._upto(growth)
         for grown in islice(steps, there):
             self._count(grown)
@@ -104,6 +111,7 @@ class _Builder:
                 saved = time.monotonic()
         built.stems, built.stems_by_heaps = len(growth.stems), round(growth.heaps.at(growth.tokens))
         built.exponent, built.cycles, built.whole = growth.heaps.exponent, growth.cycle + 1, True
+        built.cues, built.recent = spread(self.cues, KEPT), list(self.recent)
         _save(self.path, built)
 
     def _upto(self, growth: Growth) -> Iterator[Grown]:
@@ -116,7 +124,7 @@ class _Builder:
         built, before = self.built, self.built.tokens
         episode = self.memory.episode(id=session)
         while batch := list(islice(several, BATCH)):
-            steps = [dict(text=s.text, kind=s.kind, actor=s.actor, at=s.time) for s in (grown.step for grown in batch)]
+            steps = [_fields(grown.step) for grown in batch]
             began = time.perf_counter()
             episode.log_many(steps)
             built.log_s += time.perf_counter() - began
@@ -134,13 +142,19 @@ class _Builder:
         built = self.built
         built.steps += 1
         built.tokens += grown.tokens
-        built.cues += grown.cues
+        self.cues += grown.cues
         if grown.step.text.strip():
-            built.recent = [*built.recent[1 - KEPT :], grown.step.text]
+            self.recent.append(grown.step.text)
 
 
-KEPT = 1000
-"""Texts of the newest steps that are remembered, for spans as cues and for more steps of the kind."""
+def _fields(step: Step) -> dict[str, Any]:
+    return {"text": step.text, "kind": step.kind, "actor": step.actor, "at": step.time}
+
+
+def spread(texts: Sequence[str], most: int) -> list[str]:
+    """At most so many, evenly from the whole list."""
+    n = len(texts)
+    return [texts[i * n // most] for i in range(most)] if n > most else list(texts)
 
 
 def _mark(histories: Sequence[History], counter: Counter, seed: int) -> str:
@@ -157,7 +171,7 @@ def _beside(path: Path) -> Path:
 
 
 def _load(path: Path) -> Built | None:
-    """How far a memory is; None where there is none. Its cues and texts are counted again when it is gone on with."""
+    """How far a memory is; None where there is none."""
     if not path.exists() or not _beside(path).exists():
         return None
     told: dict[str, Any] = json.loads(_beside(path).read_text(encoding="utf-8"))
