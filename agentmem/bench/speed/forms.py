@@ -16,7 +16,7 @@ from agentmem.words import STOPWORDS
 Class = Literal["number", "name", "word", "mixed"]
 RUN = re.compile(r"[^\W_]+")
 ONE_IN = 10_000
-"""A word is rare that is no more than one in so many."""
+"""A word is rare that is no more than one in so many (or stands but twice)."""
 YEARS = range(1900, 2100)
 SYLLABLES = [consonant + vowel for consonant in "bdfgklmnprstvz" for vowel in "aeiou"]
 
@@ -31,7 +31,7 @@ class Forms:
             runs = RUN.findall(text)
             self.counts.update(run.lower() for run in runs)
             small.update(run for run in runs if run.islower())
-        limit = max(1, self.counts.total() // ONE_IN)
+        limit = max(2, self.counts.total() // ONE_IN)
         self.rare: dict[str, Class] = {}
         for word, n in self.counts.items():
             kind = class_of(word, capital=not small[word])
@@ -54,8 +54,12 @@ class Forms:
 
     def drawn(self, rng: random.Random) -> str:
         """Any known word; a new one where none is."""
-        known = self.known["word"] or self.known["name"] or [self._coin(rng, "word")]
-        return rng.choice(known)
+        known = self.known["word"] or self.known["name"]
+        return rng.choice(known) if known else self._first(rng)
+
+    def _first(self, rng: random.Random) -> str:
+        self.known["word"].append(self._coin(rng, "word"))
+        return self.known["word"][0]
 
     def _coin(self, rng: random.Random, word: str) -> str:
         """A word like this one that no text had; after some tries, one that some text had."""

@@ -14,6 +14,7 @@ import sqlite3
 import sys
 import types
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
@@ -41,6 +42,8 @@ class Peer(Protocol):
     def settle(self) -> object:
         """Whatever may be left to do between logging and searching."""
 
+    def close(self) -> None: ...
+
 
 class Ours:
     def __init__(self, folder: Path, durability: Durability) -> None:
@@ -56,12 +59,25 @@ class Ours:
     def settle(self) -> object:
         return self.memory.crystallize()
 
+    def close(self) -> None:
+        self.memory.close()
 
-class LangGraph:
+
+class Lasting:
+    """What has nothing left to do after logging, and need not be closed."""
+
+    def settle(self) -> None:
+        """Nothing is left."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class LangGraph(Lasting):
     """A LangGraph BaseStore, whichever."""
 
-    def __init__(self, store: Any) -> None:
-        self.store = store
+    def __init__(self, store: Any, close: Callable[[], object] = lambda: None) -> None:
+        self.store, self._close = store, close
 
     def add(self, key: str, text: str) -> object:
         return self.store.put(SPACE, key, {"text": text})
@@ -69,31 +85,33 @@ class LangGraph:
     def search(self, cue: str) -> object:
         return self.store.search(SPACE, query=cue, limit=FOUND)
 
-    def settle(self) -> None:
-        """Nothing is left."""
+    def close(self) -> None:
+        self._close()
 
 
 def in_memory_store(folder: Path) -> LangGraph:
     return LangGraph(import_module("langgraph.store.memory").InMemoryStore(index=_index()))
 
 
-def sqlite_store(folder: Path, synchronous: str) -> LangGraph:
-    """On a connection of ours, as its constructor takes one: WAL, and the durability that ours is asked for."""
-    connection = sqlite3.connect(folder / "store.db", check_same_thread=False, isolation_level=None)
-    if not hasattr(connection, "enable_load_extension"):
+def sqlite_store(folder: Path, synchronous: str | None) -> LangGraph:
+    """As `from_conn_string` opens it (rollback journal, FULL), or on a connection with WAL and the PRAGMA given."""
+    if not hasattr(sqlite3.Connection, "enable_load_extension"):
         raise LookupError("it needs a Python whose sqlite3 loads extensions, which this one's does not")
+    kind, path = import_module("langgraph.store.sqlite").SqliteStore, folder / "store.db"
+    if synchronous is None:
+        opened = ExitStack()
+        return LangGraph(opened.enter_context(kind.from_conn_string(str(path), index=_index())), opened.close)
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")
-    store = import_module("langgraph.store.sqlite").SqliteStore(connection, index=_index())
-    store.setup()
-    return LangGraph(store)
+    return LangGraph(kind(connection, index=_index()), connection.close)
 
 
 def _index() -> dict[str, Any]:
     return {"dims": StaticEncoder.dimension, "embed": vectors_of, "fields": ["text"]}
 
 
-class InMemoryVectorStore:
+class InMemoryVectorStore(Lasting):
     def __init__(self, folder: Path) -> None:
         self.store = import_module("langchain_core.vectorstores").InMemoryVectorStore(_embeddings())
 
@@ -103,11 +121,8 @@ class InMemoryVectorStore:
     def search(self, cue: str) -> object:
         return self.store.similarity_search(cue, k=FOUND)
 
-    def settle(self) -> None:
-        """Nothing is left."""
 
-
-class Chroma:
+class Chroma(Lasting):
     def __init__(self, folder: Path) -> None:
         chromadb = import_module("chromadb")
         settings = import_module("chromadb.config").Settings(anonymized_telemetry=False)
@@ -119,9 +134,6 @@ class Chroma:
 
     def search(self, cue: str) -> object:
         return self.collection.query(query_texts=[cue], n_results=FOUND)
-
-    def settle(self) -> None:
-        """Nothing is left."""
 
 
 def _chroma_function() -> Any:
@@ -137,7 +149,7 @@ def _chroma_function() -> Any:
     return type("Static", (base,), body)()
 
 
-class Mem0:
+class Mem0(Lasting):
     """infer=False, Qdrant's local store as by default, but on the disk; its history too.
 
     Its LangChain embedder imports a module that langchain 1 no longer has, so that name is given to langchain_core's
@@ -162,9 +174,6 @@ class Mem0:
 
     def search(self, cue: str) -> object:
         return self.memory.search(cue, filters={"user_id": "bench"}, top_k=FOUND)
-
-    def settle(self) -> None:
-        """Nothing is left."""
 
 
 _encoder = StaticEncoder()
@@ -217,6 +226,7 @@ ENTRIES: dict[str, Entry] = {
     "langgraph-memory": Entry(in_memory_store, "langgraph.store.memory", "langgraph", durable=False),
     "langgraph-sqlite process": Entry(partial(sqlite_store, synchronous="NORMAL"), *_SQLITE),
     "langgraph-sqlite power": Entry(partial(sqlite_store, synchronous="FULL"), *_SQLITE),
+    "langgraph-sqlite as opened": Entry(partial(sqlite_store, synchronous=None), *_SQLITE),
     "langchain-memory": Entry(InMemoryVectorStore, "langchain_core.vectorstores", "langchain-core", durable=False),
     "chroma": Entry(Chroma, "chromadb", "chromadb"),
     "mem0": Entry(Mem0, "mem0", "mem0ai"),
@@ -231,8 +241,8 @@ def serve(peer: Peer, folder: Path, orders: Any, answers: Any) -> None:
             timed(partial(peer.add, key, text))
         for cue in order.get("search", ()):
             timed(partial(peer.search, cue))
-        if "settle" in order:
-            timed(peer.settle)
+        for name in order.get("do", ()):
+            timed(getattr(peer, name))
         files = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
         print(json.dumps({"wall_ms": timed.wall, "cpu_ms": timed.cpu, "bytes": files}), file=answers, flush=True)
 

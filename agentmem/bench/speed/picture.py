@@ -36,7 +36,7 @@ def draw(sizes: Sequence[Mapping[str, Any]], folder: Path) -> Path:
         for retain in dict.fromkeys(one["retain"] for one in sizes):
             _lines(axis, retain, [one for one in sizes if one["retain"] == retain], lines)
         _bar(axis, title, sizes)
-        axis.legend(frameon=False, fontsize=9)
+        axis.legend(frameon=False, fontsize=9, handlelength=3)
     figure.tight_layout()
     figure.savefig(folder / NAME, dpi=150, bbox_inches="tight", metadata={"Software": None})
     return folder / NAME
@@ -47,6 +47,7 @@ def _prepare(axis: Any, title: str, sizes: Sequence[int]) -> None:
     axis.set(xscale="log", yscale="log", xlabel="tokens logged")
     axis.set_xticks(sizes, [short(size) for size in sizes])
     axis.minorticks_off()
+    axis.yaxis.set_major_locator(import_module("matplotlib.ticker").LogLocator(subs=(1, 2, 5)))
     axis.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
     axis.grid(alpha=0.25, linewidth=0.6)
     axis.spines[["top", "right"]].set_visible(False)

@@ -28,6 +28,7 @@ BARS = (
     ("log, Chroma", "agentmem process", "chroma", "add_ms", 30),
     ("log, SqliteStore, process", "agentmem process", "langgraph-sqlite process", "add_ms", 15),
     ("log, SqliteStore, power", "agentmem power", "langgraph-sqlite power", "add_ms", 15),
+    ("log, SqliteStore, as opened", "agentmem power", "langgraph-sqlite as opened", "add_ms", 15),
     ("search, InMemoryStore", "agentmem process", "langgraph-memory", "search_ms", 20),
 )
 """(what, ours, theirs, figure, bar): their p50 over ours."""
@@ -92,9 +93,12 @@ def race(names: Sequence[str], items: Sequence[str], cues: Sequence[str], progre
     missing = {name: said for name in wanted if (said := peers.ENTRIES[name].missing())}
     with started([name for name in wanted if name not in missing]) as racers:
         _run(list(racers.values()), items, cues, progress)
+        for racer in racers.values():
+            if racer.running:
+                racer.order(do=["close"])
         rows = [racers[name].row() if name in racers else {"name": name, "note": missing[name]} for name in wanted]
     _compare(rows)
-    return {"rows": rows, "bars": list(_bars(rows, len(items)))}
+    return {"at": [max(BATCH, len(items) // 10), len(items)], "rows": rows, "bars": list(_bars(rows, len(items)))}
 
 
 @contextmanager
@@ -120,15 +124,14 @@ def _run(racers: Sequence[Racer], items: Sequence[str], cues: Sequence[str], pro
             racer.add(batch)
         upto = done + len(batch)
         progress(upto)
-        if upto in (len(items) // 10, len(items)):
+        if upto in (max(BATCH, len(items) // 10), len(items)):
             _search([racer for racer in racers if racer.running and len(racer.add_ms) == upto], cues, upto)
 
 
 def _search(racers: Sequence[Racer], cues: Sequence[str], upto: int) -> None:
     """The first cue is a warming up that is not counted."""
     for racer in racers:
-        racer.order(settle=True)
-        racer.order(search=cues[:1])
+        racer.order(do=["settle"], search=cues[:1])
         racer.search_ms[upto] = []
     for start in range(1, len(cues), TURN):
         for racer in racers:

@@ -7,8 +7,6 @@ from typing import Any
 
 from agentmem.bench.speed.bars import rows
 
-LIMITS = {"1k": 1_000, "10k": 10_000}
-
 
 def markdown(results: Mapping[str, Any]) -> str:
     return "\n".join([*_head(results), *_sizes(results), *_peers(results)]) + "\n"
@@ -53,35 +51,28 @@ def _peers(results: Mapping[str, Any]) -> Iterator[str]:
     peers = results["peers"]
     if peers:
         yield from ("", "## Beside others, the same steps and encoder", "")
-        columns = ["", "log p50 ms", "items/s", "x", *(f"search {n} p50" for n in LIMITS), "p99", "x", "MB", "items"]
-        yield from table(columns, [_peer(one) for one in peers["rows"]])
+        first, last = (short(n) for n in peers["at"])
+        columns = ["", "log p50 ms", "p99", "items/s", "x", f"search {first} p50 ms", "p99", f"{last} p50", "p99"]
+        yield from table([*columns, "x", "MB", "items"], [_peer(one, peers["at"]) for one in peers["rows"]])
         yield ""
         yield from table(["bar", "measured", "bar", ""], [_bar(bar) for bar in peers["bars"]])
         notes = [f"- {one['name']}: {one['note']}" for one in peers["rows"] if one.get("note")]
         yield from ("", *notes)
 
 
-def _peer(one: Mapping[str, Any]) -> list[str]:
+def _peer(one: Mapping[str, Any], at: Sequence[int]) -> list[str]:
     if "add_ms" not in one:
-        return [one["name"], *["-"] * 9]
-    searched = [one["search_ms"].get(str(n)) for n in LIMITS.values()]
-    last = searched[-1] or {}
-    return [
-        one["name"],
-        figure(one["add_ms"]["p50"]),
-        figure(one["items_s"]),
-        figure(one.get("log_x")),
-        *(figure((search or {}).get("p50")) for search in searched),
-        figure(last.get("p99")),
-        figure(one.get("search_x")),
-        figure(one["bytes"] / 1e6) if one["bytes"] else "-",
-        f"{one['items']:,}",
-    ]
+        return [one["name"], *["-"] * 11]
+    searched = [one["search_ms"].get(str(n), {}) for n in at]
+    figures = [one["add_ms"]["p50"], one["add_ms"]["p99"], one["items_s"], one["log_x"]]
+    figures += [took.get(share) for took in searched for share in ("p50", "p99")]
+    stored = one["bytes"] / 1e6 if one["bytes"] else None
+    return [one["name"], *map(figure, [*figures, one.get("search_x"), stored]), f"{one['items']:,}"]
 
 
 def _bar(bar: Mapping[str, Any]) -> list[str]:
     verdict = "" if bar["value"] is None else "ok" if bar["value"] >= bar["bar"] else "MISSED"
-    return [bar["name"], f"{figure(bar['value'])} x", f">= {bar['bar']:g} x", verdict]
+    return [bar["name"], "-" if bar["value"] is None else f"{figure(bar['value'])} x", f">= {bar['bar']:g} x", verdict]
 
 
 def figure(value: float | None) -> str:
