@@ -90,7 +90,6 @@ class Turn:
     def __init__(self, others: dict[str, str], forms: Forms, rng: random.Random, earlier: set[int]) -> None:
         self.others, self.forms, self.rng, self.earlier = others, forms, rng, earlier
         self.said: set[int] = set()
-        self._new = frozenset(others.values())
         self._unlike: dict[str, str] = {}
 
     def same(self, text: str) -> str:
@@ -107,22 +106,21 @@ class Turn:
         """The same, changed further until no earlier cycle said it; a text's repeats within a cycle stay repeats."""
         if text not in self._unlike:
             varied = self.vary(text)
+            if hash(varied) in self.earlier:
+                varied = self._rarest_changed(varied)
             while hash(varied) in self.earlier:
-                varied = self._further(varied)
+                varied = f"{varied} {self.forms.drawn(self.rng)}".lstrip()
             self.said.add(hash(varied))
             self._unlike[text] = varied
         return self._unlike[text]
 
-    def _further(self, text: str) -> str:
-        """With another known word in place of its rarest, or, where it has but function words, after them."""
+    def _rarest_changed(self, text: str) -> str:
+        """With another known word in place of its rarest; as it is where it has but function words."""
         runs = [found for found in RUN.finditer(text) if found[0].lower() not in STOPWORDS]
-        other = self.forms.drawn(self.rng)
         if not runs:
-            return f"{text} {other}".lstrip()
+            return text
         rarest = min(runs, key=lambda found: self.forms.counts[found[0].lower()])
-        if rarest[0].lower() in self._new:  # changed already, and said before all the same
-            return f"{text} {other}"
-        return text[: rarest.start()] + cased(other, rarest[0]) + text[rarest.end() :]
+        return text[: rarest.start()] + cased(self.forms.drawn(self.rng), rarest[0]) + text[rarest.end() :]
 
 
 def in_turns(histories: Sequence[History]) -> Iterator[Run]:

@@ -48,6 +48,8 @@ class Racer:
 
     def order(self, **order: Any) -> list[float]:
         """Milliseconds of each thing that was ordered; none where the package failed, which its note tells."""
+        if not self.running:
+            return []
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(order) + "\n")
         self.process.stdin.flush()
@@ -65,7 +67,7 @@ class Racer:
         return answer
 
     def add(self, items: Sequence[tuple[str, str]]) -> None:
-        if self.running and self.patient:
+        if self.patient:
             self.add_ms += self.order(add=items)
 
     @property
@@ -94,8 +96,7 @@ def race(names: Sequence[str], items: Sequence[str], cues: Sequence[str], progre
     with started([name for name in wanted if name not in missing]) as racers:
         _run(list(racers.values()), items, cues, progress)
         for racer in racers.values():
-            if racer.running:
-                racer.order(do=["close"])
+            racer.order(do=["close"])
         rows = [racers[name].row() if name in racers else {"name": name, "note": missing[name]} for name in wanted]
     _compare(rows)
     return {"at": [max(BATCH, len(items) // 10), len(items)], "rows": rows, "bars": list(_bars(rows, len(items)))}
