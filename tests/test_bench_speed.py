@@ -195,6 +195,8 @@ def test_a_size_is_measured_and_written(results: Any) -> None:
     for name in ("log_many_steps_s", "crystallize_tokens_s", "first_recall_s", "context_tokens", "files"):
         assert size[name] > 0
     assert size["resident"] > 20e6
+    assert len(size["slowest"]) == 5
+    assert size["slowest"][0]["ms"] >= size["recall_ms"]["p99"]
     assert json.loads((results["folder"] / "keep-2.5k.json").read_text()) == size
     assert (results["folder"] / "speed.png").read_bytes().startswith(b"\x89PNG")
     assert (results["folder"] / "results.md").read_text() == report.markdown(results)

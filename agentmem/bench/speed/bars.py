@@ -30,6 +30,7 @@ def rows(sizes: Sizes, fast: bool) -> Iterator[Row]:
     """Those of one retention, smallest size first. fast: whether faiss was there, which recall's bar depends on."""
     keep = sizes[0]["retain"] == "keep"
     yield _row(sizes, "log_many of 100, process", "steps/s", lambda one: one["log_many_steps_s"])
+    yield _row(sizes, "log_many of 100, process", "tokens/s", lambda one: one["log_many_tokens_s"])
     yield _row(sizes, "observe, process, p50", "ms", lambda one: one["observe_ms"]["p50"])
     yield _row(sizes, "observe, process, p99", "ms", lambda one: one["observe_ms"]["p99"])
     yield _over(_row(sizes, "crystallize", "tokens/s", lambda one: one["crystallize_tokens_s"]), 20_000)

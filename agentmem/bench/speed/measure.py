@@ -21,6 +21,7 @@ from agentmem.types import Retain
 
 SPAN = 10
 """Words of a span of a step that is a cue."""
+SHOWN = 200
 
 
 def measure(workshop: Workshop, retain: Retain, size: int, n_cues: int, progress: Progress) -> dict[str, Any]:
@@ -41,6 +42,7 @@ def measure(workshop: Workshop, retain: Retain, size: int, n_cues: int, progress
             "cycles": built.cycles,
         },
         "log_many_steps_s": built.logged / built.log_s,
+        "log_many_tokens_s": built.crystallized / built.log_s,
         "crystallize_tokens_s": built.crystallized / built.crystallize_s,
         "observe_ms": _observed(path, spread(built.recent, n_cues * 2)),
         "bytes": sizes["parts"],
@@ -51,6 +53,7 @@ def measure(workshop: Workshop, retain: Retain, size: int, n_cues: int, progress
         "recall_ms": percentiles(reading["wall_ms"]),
         "recall_cpu_ms": percentiles(reading["cpu_ms"]),
         "cues": len(reading["wall_ms"]),
+        "slowest": _slowest(asked[1 + WARM :], reading["wall_ms"]),
         "context_tokens": reading["context_tokens"],
         "resident": reading["resident"],
         "resident_of_one_step": _of_one_step(retain, asked),
@@ -63,6 +66,12 @@ def cues(built: Built, wanted: int, seed: int) -> list[str]:
     known = spread(built.cues, wanted) or [_span(rng, text) for text in spread(built.recent, wanted)]
     rng.shuffle(known)
     return [known[n % len(known)] for n in range(wanted)]
+
+
+def _slowest(asked: Sequence[str], milliseconds: Sequence[float]) -> list[dict[str, Any]]:
+    """The five cues that took longest."""
+    ranked = sorted(zip(milliseconds, asked, strict=True), reverse=True)[:5]
+    return [{"ms": took, "cue": cue[:SHOWN]} for took, cue in ranked]
 
 
 def _span(rng: random.Random, text: str) -> str:
