@@ -9,14 +9,18 @@ import typer
 
 from agentmem.cli.options import example
 
-Name = Literal["log", "recall"]
+Name = Literal["log", "recall", "speed"]
 
 
 def register(app: typer.Typer) -> None:
     settings = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
     app.command(
         context_settings=settings,
-        epilog=example("agentmem bench log --quick", "agentmem bench recall histories.jsonl --out results"),
+        epilog=example(
+            "agentmem bench log --quick",
+            "agentmem bench recall histories.jsonl --out results",
+            "agentmem bench speed --sizes 100k,1m --out results",
+        ),
     )(bench)
 
 

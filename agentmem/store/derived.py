@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..errors import DamagedError, InvalidInputError
@@ -134,12 +135,12 @@ class Derived:
     def items(
         self, connection: Connection, namespace: Namespace, kind: str, after: int = 0
     ) -> Iterator[tuple[int, Any]]:
-        """(serial, item) with serial > after."""
+        """(serial, item) with serial > after, in order: in older files a joined batch may span a larger one."""
         number = namespace_id(connection, namespace)
         if number is not None:
             decode = self.decoder(connection, namespace, kind)
-            for row in self.rows(connection, number, kind, after):
-                yield from ((serial, item) for serial, item in decode(row) if serial > after)
+            found = [one for row in self.rows(connection, number, kind, after) for one in decode(row)]
+            yield from sorted((one for one in found if one[0] > after), key=itemgetter(0))
 
     def encoders(self, connection: Connection, number: int) -> list[str]:
         sql = "SELECT DISTINCT kind FROM batches WHERE namespace=? AND kind >= ? ORDER BY kind"
@@ -184,15 +185,17 @@ class Derived:
     def join(self, connection: Connection) -> None:
         """Join neighbouring small batches; nothing read changes."""
         small: dict[tuple[int, str], list[list[int]]] = {}
-        sql = "SELECT namespace, kind, first, count FROM batches WHERE count <= ? ORDER BY first"
+        sql = "SELECT namespace, kind, first, count FROM batches ORDER BY first"
         sizes: dict[tuple[int, str], int] = {}
-        for number, kind, first, count in connection.execute(sql, (JOIN // 2,)).fetchall():
+        for number, kind, first, count in connection.execute(sql).fetchall():
             runs = small.setdefault((number, kind), [[]])
+            large = count > JOIN // 2
             sizes[number, kind] = sizes.get((number, kind), 0) + count
-            if sizes[number, kind] > JOIN:
+            if large or sizes[number, kind] > JOIN:
                 runs.append([])
-                sizes[number, kind] = count
-            runs[-1].append(first)
+                sizes[number, kind] = 0 if large else count
+            if not large:
+                runs[-1].append(first)
         for (number, kind), runs in small.items():
             for run in runs:
                 self._join_run(connection, number, kind, run)

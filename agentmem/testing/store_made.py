@@ -90,6 +90,17 @@ class MadeContract:
             (s, c.crystal) for s, c in made[10:]
         ]
 
+    def test_crystals_stay_in_order_when_small_batches_stand_on_both_sides_of_a_large_one(self, store: Store) -> None:
+        store.append([step(f"text {n}") for n in range(9)])
+        names = iter(range(1000))
+        for upto, n in enumerate((2, 400, 2), 1):
+            some = [crystal(f"c{next(names)}", [Span(upto, 0, 4)], "text") for _ in range(n)]
+            assert store.publish(A, batch(some, upto), store.version(A))
+        before = store.crystals(A)
+        store.archive(9)
+        assert store.crystals(A) == before
+        assert store.crystals(A, after=before[-1][0]) == []
+
     def test_codes_of_another_encoder_can_be_added_and_replaced(self, store: Store) -> None:
         store.append([step("a")])
         store.publish(A, batch([crystal(n, [Span(1, 0, 1)], "a") for n in ("x", "y")]), expected=store.version(A))
