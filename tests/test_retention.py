@@ -23,15 +23,16 @@ HORIZON = 3_000
 
 
 def on_disk(file: Path) -> int:
-    """Bytes of all the memory's files."""
-    return sum(os.path.getsize(file.parent / name) for name in os.listdir(file.parent) if name.startswith(file.name))
+    """Bytes of all the memory's files but the two that are gone when it is closed."""
+    names = [name for name in os.listdir(file.parent) if name.startswith(file.name)]
+    return sum(os.path.getsize(file.parent / name) for name in names if not name.endswith(("-wal", "-shm")))
 
 
 def allowed(memory: Memory) -> float:
     return retention.FIXED + retention.RATE * sum(step.tokens for step in memory.steps())
 
 
-def squeezed(patch: pytest.MonkeyPatch, rate: float = 0.8, fixed: int = 157_000) -> None:
+def squeezed(patch: pytest.MonkeyPatch, rate: float = 0.8, fixed: int = 62_000) -> None:
     """Allow so few bytes that a short log has to lose text."""
     patch.setattr(retention, "RATE", rate)
     patch.setattr(retention, "FIXED", fixed)
@@ -81,7 +82,8 @@ def holes(text: str) -> list[str]:
 def test_all_files_stay_within_the_allowance(kept: Kept) -> None:
     assert lost(kept.memory)
     assert on_disk(kept.file) <= allowed(kept.memory)
-    assert kept.memory.stats().bytes["total"] == on_disk(kept.file)
+    parts = kept.memory.stats().bytes
+    assert sum(size for part, size in parts.items() if part not in ("codes", "wal", "total")) == on_disk(kept.file)
     assert kept.memory.stats().bytes["lexicon"] == 0
 
 
@@ -154,7 +156,7 @@ def test_under_keep_nothing_is_ever_let_go(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_the_allowance_is_of_the_file_whatever_the_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    squeezed(monkeypatch, fixed=185_000)  # every namespace keeps a state of its own
+    squeezed(monkeypatch, fixed=76_000)  # every namespace keeps a state of its own
     file = tmp_path / "agent.mem"
     with opened(file, retain="crystals", horizon=HORIZON) as memory:
         views = [memory.scoped(name) for name in ("ann", "bo", "cy")]
@@ -361,7 +363,7 @@ def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkey
 def test_recalled_text_is_not_learned_from_a_thinned_step_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    squeezed(monkeypatch, fixed=145_000)
+    squeezed(monkeypatch, fixed=54_000)
     secret = "Ingrid Solberg keeps the brass key of the lighthouse in the green locker."
     with opened(tmp_path / "agent.mem", retain="crystals", horizon=1_000) as memory:
         with memory.episode(id="first") as episode:

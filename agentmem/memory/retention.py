@@ -53,14 +53,14 @@ def settle(core: Core) -> None:
         _archive(core, 0, MOVE["crystals"])
         core.store.archive(core.archived)  # which also returns what is free in the files
         allowance = FIXED + RATE * core.store.tokens()
-        if _held(core) > allowance:
+        if _files(core) > allowance:
             _let_go(core, allowance)
 
 
-def _held(core: Core) -> int:
-    """Bytes of all files but what was written last, which is folded into the rest whatever is let go of."""
+def _files(core: Core) -> int:
+    """Bytes of all files once closed: without the write-ahead log, which is folded in whatever is let go of."""
     sizes = core.store.sizes()
-    return sizes["total"] - sizes["wal"]
+    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "total"))
 
 
 def _archive(core: Core, hot: int, least: int) -> None:
@@ -95,7 +95,7 @@ def _let_go(core: Core, allowance: float) -> None:
     units.sort(key=lambda unit: unit.born)
     dense = core.store.sizes()["archive"] / max(1, sum(map(_written, core.store.scan(upto=core.archived))))
     for share in SHARES:
-        excess = _held(core) - (1 - SLACK) * allowance
+        excess = _files(core) - (1 - SLACK) * allowance
         if excess <= 0.5 * SLACK * allowance:
             return
         _round(core, [unit for unit in units if share < unit.share], share, excess * SPARE / dense)
