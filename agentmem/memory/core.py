@@ -58,7 +58,7 @@ class Core:
                 self.forget()
                 index = None
             if index is None:
-                index = self._indexes[namespace] = Index(namespace, version.generation, self._names)
+                index = self._indexes[namespace] = self._begin_index(namespace, version.generation)
             with suppress(NotFoundError):  # erased in between: the generation moved
                 self._extend(index, version.watermark)
             before, version = version, self.store.version(namespace)
@@ -66,16 +66,19 @@ class Core:
                 index.watermark = version.watermark
                 return index
 
+    def _begin_index(self, namespace: Namespace, generation: int) -> Index:
+        return Index(namespace, generation, self._names, lambda after: self.store.crystals(namespace, after))
+
     def _extend(self, index: Index, watermark: int) -> None:
         """Crystals are read before the log, which so has every step that they cover."""
-        crystals = self.store.crystals(index.namespace, after=index.serial)
+        outlines = self.store.outlines(index.namespace, after=index.serial)
         retired = self.store.retirements(index.namespace, after=index.retired_serial)
         states = self.store.states(index.namespace, after=index.states_serial)
         columns = self.store.columns(index.namespace, after=index.head)
         if len(columns.position):
             self._name(columns)
             index.extend(columns, self.store.read(columns.position[columns.type != STEP].tolist()))
-        index.add_crystals(crystals, retired)
+        index.add_crystals(outlines, retired)
         index.add_states(states, watermark)
         if self.code_id is not None:
             index.add_codes(self.store.codes(index.namespace, self.code_id, after=index.codes_serial))
@@ -217,7 +220,7 @@ class Core:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
         for namespace in namespaces:
             others = [name for name in self.store.encoders(namespace) if name != self.code_id]
-            if others and not self._indexes[namespace].coded:
+            if others and not self._indexes[namespace].coded.units:
                 raise EncoderError(
                     f"the codes of namespace {namespace} are of encoder {others[0]}, not {self.code_id}; "
                     "crystallize() to encode it again, or open the memory with the encoder that it has"

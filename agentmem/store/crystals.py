@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Codes, Crystal, Layer, Namespace, Span, State
+from ..types import Codes, Crystal, Layer, Namespace, Outlines, Span, State
 from .blocks import compress, decompress, shuffle, unshuffle
 
 LEVEL = 12
@@ -159,6 +159,49 @@ def unpack_crystals(
     if _digest(crystals) != digest:
         raise DamagedError(f"{what} does not give the texts that were published; discard them and crystallize again")
     return list(zip(serials, crystals, strict=True))
+
+
+def unpack_outlines(payload: bytes, what: str) -> Outlines:
+    """What `unpack_crystals` gives but for words, which alone need the log."""
+    (ids, sources, *_), serials, columns, _ = unpack_frame(payload, what)
+    layer, spans, where = columns[:3]
+    steps = [sources[n] if unit else [] for n, unit in enumerate((layer == LAYERS.index(Layer.UNIT)).tolist())]
+    return Outlines(
+        serial=np.array(serials, np.int64),
+        layer=layer,
+        born=np.cumsum(columns[8]),
+        tokens=columns[10],
+        salience=columns[13].view(np.float64),
+        sources=np.array([len(own) for own in steps], np.int64),
+        spans=spans,
+        held=np.cumsum(where),
+        ids=ids,
+        steps=[step for own in steps for step in own],
+    )
+
+
+def join_outlines(parts: Sequence[Outlines], after: int) -> Outlines:
+    """Several as one, those with serial > after, by serial."""
+    none = np.zeros(0, np.int64)
+    empty = Outlines(none, none, none, none, np.zeros(0), none, none, none, [], [])
+    whole = [empty, *parts]
+    arrays = [np.concatenate(columns) for columns in zip(*(part[:8] for part in whole), strict=True)]
+    ids, steps = ([one for part in whole for one in part[n]] for n in (8, 9))
+    serial, sources, spans, held = arrays[0], arrays[5], arrays[6], arrays[7]
+    order = np.argsort(serial, kind="stable")
+    order = order[serial[order] > after]
+    if len(order) == len(serial) and (order[1:] > order[:-1]).all():
+        return Outlines(*arrays, ids, steps)  # type: ignore[arg-type]
+    columns = [array[order] for array in arrays[:7]]
+    inner = _runs_at(sources, order).tolist()
+    return Outlines(*columns, held[_runs_at(spans, order)], [ids[n] for n in order.tolist()], [steps[n] for n in inner])
+
+
+def _runs_at(sizes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Where the members of runs of these sizes stand, the runs taken in an order."""
+    chosen = sizes[order]
+    ahead = np.cumsum(chosen) - chosen
+    return np.arange(chosen.sum()) + np.repeat((np.cumsum(sizes) - sizes)[order] - ahead, chosen)
 
 
 # ---- retirements and codes

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..errors import DamagedError, InvalidInputError
-from ..types import Batch, Codes, Crystal, Namespace, Version, Watermark
+from ..types import Batch, Codes, Crystal, Namespace, Outlines, Version, Watermark
 from .blocks import compress, decompress
 from .crystals import (
     crystal_positions,
+    join_outlines,
     pack_codes,
     pack_crystals,
     pack_retired,
@@ -22,6 +24,7 @@ from .crystals import (
     span_positions,
     unpack_codes,
     unpack_crystals,
+    unpack_outlines,
     unpack_retired,
     unpack_states,
 )
@@ -134,12 +137,18 @@ class Derived:
     def items(
         self, connection: Connection, namespace: Namespace, kind: str, after: int = 0
     ) -> Iterator[tuple[int, Any]]:
-        """(serial, item) with serial > after."""
+        """(serial, item) with serial > after, by serial: batches that were joined may reach across others."""
         number = namespace_id(connection, namespace)
         if number is not None:
             decode = self.decoder(connection, namespace, kind)
-            for row in self.rows(connection, number, kind, after):
-                yield from ((serial, item) for serial, item in decode(row) if serial > after)
+            found = (item for row in self.rows(connection, number, kind, after) for item in decode(row))
+            yield from sorted((item for item in found if item[0] > after), key=itemgetter(0))
+
+    def outlines(self, connection: Connection, namespace: Namespace, after: int) -> Outlines:
+        """Those of the crystals with serial > after, by serial."""
+        number = namespace_id(connection, namespace)
+        rows = [] if number is None else self.rows(connection, number, CRYSTALS, after)
+        return join_outlines([unpack_outlines(row.payload, row.what) for row in rows], after)
 
     def encoders(self, connection: Connection, number: int) -> list[str]:
         sql = "SELECT DISTINCT kind FROM batches WHERE namespace=? AND kind >= ? ORDER BY kind"
