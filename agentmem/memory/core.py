@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -159,7 +160,7 @@ class Core:
         counts = {}
         for term, parts in rows.items():
             if parts:
-                positions, passages = np.unique(np.concatenate(parts) >> PASSAGE_BITS, return_counts=True)
+                positions, passages = _runs(np.concatenate(parts) if len(parts) > 1 else parts[0])
                 at, known = view.rows(positions)
                 if known.any():
                     counts[term] = (at[known], passages[known].astype(float))
@@ -184,17 +185,19 @@ class Core:
         code = self.coder.encode(self.encoder.encode([cue]))[0]
         best = np.full(len(view.position), -1.0)
         for namespace in namespaces:
-            self._sealed_similarity(self._indexes[namespace].dense(), code, view, best)
+            self._sealed_similarity(namespace, code, view, best)
         self._tail_similarity(code, namespaces, view, best)
         return np.asarray(np.maximum(best, 0.0))
 
-    def _sealed_similarity(self, dense: Dense, code: np.ndarray, view: View, best: np.ndarray) -> None:
-        if not len(dense.rows):
-            return
-        alike = similarity(code, dense.rows)
-        at, known = view.rows(dense.position)
-        known &= (dense.born <= view.as_of)[dense.owner]
-        np.maximum.at(best, at[known], alike[dense.owner[known]])
+    def _sealed_similarity(self, namespace: Namespace, code: np.ndarray, view: View, best: np.ndarray) -> None:
+        dense = self._indexes[namespace].dense()
+        name = f"codes {namespace}"
+        if name not in view.kept or view.kept[name].dense is not dense:
+            view.kept[name] = _Pairs.of(dense, view)
+        pairs: _Pairs = view.kept[name]
+        if len(pairs.rows):
+            alike = similarity(code, dense.rows)
+            best[pairs.rows] = np.maximum.reduceat(alike[pairs.owner], pairs.starts)
 
     def _tail_similarity(self, code: np.ndarray, namespaces: Sequence[Namespace], view: View, best: np.ndarray) -> None:
         rows = np.flatnonzero(best <= -1.0)
@@ -240,6 +243,33 @@ class Core:
             codes = int((index.dense().born <= as_of).sum())
             parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
+
+
+class _Pairs(NamedTuple):
+    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]]."""
+
+    dense: Dense
+    rows: np.ndarray
+    starts: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def of(cls, dense: Dense, view: View) -> _Pairs:
+        at, known = view.rows(dense.position)
+        known &= dense.born[dense.owner] <= view.as_of
+        at, owner = at[known], dense.owner[known]
+        order = np.argsort(at, kind="stable")
+        rows, starts = np.unique(at[order], return_index=True)
+        return cls(dense, rows, starts, owner[order])
+
+
+def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(position, how many passages of it) of the rows of an index."""
+    positions = rows >> PASSAGE_BITS
+    if (positions[1:] < positions[:-1]).any():  # of several namespaces
+        positions.sort()
+    first = np.flatnonzero(np.append(True, positions[1:] != positions[:-1]))
+    return positions[first], np.diff(first, append=len(positions))
 
 
 def _nonsense(columns: Columns, names: int) -> str:

@@ -19,6 +19,7 @@ from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, places
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Layer, Record
@@ -62,11 +63,12 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
     allowed = _allowed(query, view)
     if query.layers is not None:
-        if not _found(match, np.zeros(len(allowed)), similarity, allowed):
+        if not _found(match, nothing(len(allowed)), similarity, allowed):
             return []
         return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
     signals = step_signals(query.cue, view, match, similarity)
-    if not _found(match, signals["name"] + signals["state"] + signals["date"], similarity, allowed):
+    named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
+    if not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
         return []
     steps = _Steps(query, view, texts, signals, allowed, packer)
     return packer.fill(iter(steps), steps.partner)
@@ -74,6 +76,8 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
+    if query.episode is None and query.agent is None:
+        return np.ones(len(view.episode), bool)
     fits = [
         (query.episode is None or episode.id == query.episode) and (query.agent is None or episode.agent == query.agent)
         for episode in view.episodes
