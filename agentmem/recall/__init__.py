@@ -30,7 +30,8 @@ Read = Callable[[Sequence[int]], list[Record]]
 
 SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
 UNTRUSTED = ("web",)
-CHUNK = 48  # candidates read at once
+CHUNK = 48  # candidates read at once, at first
+FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
@@ -129,12 +130,19 @@ class _Steps:
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
-            start = 0
+            start, fetched, ahead = 0, 0, CHUNK
             while start < len(rows):
                 hopeful = np.flatnonzero(~self.packer.hopeless(self.least[rows[start:]]))
                 start += int(hopeful[0]) if len(hopeful) else len(rows)
+                if start >= fetched:  # what does not fit soon is searched for far: read more at once
+                    self._fetch(rows[start : start + ahead])
+                    fetched, ahead = start + ahead, min(2 * ahead, FAR)
                 yield from self._candidates(rows[start : start + CHUNK])
                 start += CHUNK
+
+    def _fetch(self, rows: np.ndarray) -> None:
+        rows = rows[~self.packer.hopeless(self.least[rows]) & ~self.packer.unlikely(self.least[rows])]
+        self.texts.fetch(self.view.position[rows].tolist())
 
     def _best_first(self) -> Iterator[np.ndarray]:
         """The rows that the filters let through, best first: the best, and the rest if it comes to that."""
@@ -148,8 +156,10 @@ class _Steps:
         """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""
         rows = rows[~self.packer.hopeless(self.least[rows])]
         hopeless = self.packer.hopeless(self.view.tokens[rows])
-        self.texts.fetch(self.view.position[rows].tolist())
         for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
+            if self.packer.unlikely(self.least[row]):
+                yield None
+                continue
             candidate = self._candidate(row)
             yield candidate if not long or candidate.size < self.view.tokens[row] else None
 

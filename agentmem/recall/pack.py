@@ -67,6 +67,8 @@ class Packer:
     _told: set[str] = field(default_factory=set)
     _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
+    _usual: float | None = None  # the same of texts that cost anything: an empty one says nothing of others
+    _most: float = 0.0  # and the most
 
     def fill(self, candidates: Iterator[Candidate | None], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
@@ -117,6 +119,12 @@ class Packer:
         least, room = self._least(sizes), self.budget - self.used
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
+    def unlikely(self, sizes: np.ndarray) -> np.ndarray:
+        """Which of so many tokens as stored need not be read to know that they would be tried in vain."""
+        least, most = (sizes * (rate or 0.0) for rate in (self._usual, self._most))
+        room = self.budget - self.used
+        return (least * SURE > room) & ((most / SURE <= self.budget * LONG) | (room < 4 * LEAST))
+
     def _least(self, sizes: np.ndarray) -> np.ndarray:
         """What so many tokens as stored will surely cost."""
         return sizes * (self._rate or 0.0) * SURE
@@ -125,6 +133,8 @@ class Packer:
         """cost: of the text alone, as a label is a large part of a short line."""
         rate = max(0, cost) / max(1, size)
         self._rate = rate if self._rate is None else min(self._rate, rate)
+        if rate:
+            self._usual, self._most = min(self._usual or rate, rate), max(self._most, rate)
 
     def _add_passages(self, candidate: Candidate, room: int) -> bool:
         if room < 4 * LEAST:
