@@ -21,6 +21,7 @@ from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
+from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
@@ -45,7 +46,8 @@ class Core:
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
-    _tail: dict[int, np.ndarray] = field(default_factory=dict)  # log position -> code of a step that is in no unit yet
+    _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
+    _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
     _coder: Coder | None = None
 
     # ---- indexes -------------------------------------------------------------------------------------------------
@@ -117,6 +119,7 @@ class Core:
         """Drop what is cached of the log: something was erased, or rewritten. Hold `lock`."""
         self._indexes.clear()
         self._tail.clear()
+        self._pairs.clear()
         self._names = {}
         remembered.forget()
 
@@ -191,10 +194,9 @@ class Core:
 
     def _sealed_similarity(self, namespace: Namespace, code: np.ndarray, view: View, best: np.ndarray) -> None:
         dense = self._indexes[namespace].dense()
-        name = f"codes {namespace}"
-        if name not in view.kept or view.kept[name].dense is not dense:
-            view.kept[name] = _Pairs.of(dense, view)
-        pairs: _Pairs = view.kept[name]
+        pairs = self._pairs.get(namespace)
+        if pairs is None or not pairs.hold(dense, view):
+            pairs = self._pairs[namespace] = _Pairs.of(dense, view)
         if len(pairs.rows):
             alike = similarity(code, dense.rows)
             best[pairs.rows] = np.maximum.reduceat(alike[pairs.owner], pairs.starts)
@@ -205,19 +207,11 @@ class Core:
             self._refuse_foreign(namespaces)
         rows = rows[-TAIL:]
         if len(rows):
-            codes = self._tail_codes(view.position[rows].tolist())
-            best[rows] = similarity(code, np.stack(codes))
+            best[rows] = similarity(code, self._tail.codes(view.position[rows], self._coded))
 
-    def _tail_codes(self, positions: Sequence[int]) -> list[np.ndarray]:
+    def _coded(self, positions: Sequence[int]) -> np.ndarray:
         assert self.encoder is not None
-        missing = [position for position in positions if position not in self._tail]
-        if missing:
-            codes = self.coder.encode(self.encoder.encode([record.text for record in self.store.read(missing)]))
-            self._tail.update(zip(missing, codes, strict=True))
-        found = [self._tail[position] for position in positions]
-        for old in list(self._tail)[: -2 * TAIL]:
-            del self._tail[old]
-        return found
+        return self.coder.encode(self.encoder.encode([record.text for record in self.store.read(positions)]))
 
     def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
@@ -246,21 +240,33 @@ class Core:
 
 
 class _Pairs(NamedTuple):
-    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]]."""
+    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]].
+
+    position: the view's; upto: the log position from which on all these codes are there.
+    """
 
     dense: Dense
+    position: np.ndarray
+    upto: int
     rows: np.ndarray
     starts: np.ndarray
     owner: np.ndarray
 
     @classmethod
     def of(cls, dense: Dense, view: View) -> _Pairs:
+        upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
         at, known = view.rows(dense.position)
         known &= dense.born[dense.owner] <= view.as_of
         at, owner = at[known], dense.owner[known]
         order = np.argsort(at, kind="stable")
         rows, starts = np.unique(at[order], return_index=True)
-        return cls(dense, rows, starts, owner[order])
+        return cls(dense, view.position, upto if view.as_of >= upto else -1, rows, starts, owner[order])
+
+    def hold(self, dense: Dense, view: View) -> bool:
+        """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
+        if dense is not self.dense or not (view.position is self.position or 0 <= self.upto <= view.as_of):
+            return False
+        return view.position is self.position or np.array_equal(view.position[: len(self.position)], self.position)
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

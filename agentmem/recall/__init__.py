@@ -132,8 +132,11 @@ class _Steps:
         for rows in self._best_first():
             start, fetched, ahead = 0, 0, CHUNK
             while start < len(rows):
-                hopeful = np.flatnonzero(~self.packer.hopeless(self.least[rows[start:]]))
-                start += int(hopeful[0]) if len(hopeful) else len(rows)
+                near = rows[start : start + BEST]
+                hopeful = np.flatnonzero(~self.packer.hopeless(self.least[near]))
+                start += int(hopeful[0]) if len(hopeful) else len(near)
+                if not len(hopeful):
+                    continue
                 if start >= fetched:  # what does not fit soon is searched for far: read more at once
                     self._fetch(rows[start : start + ahead])
                     fetched, ahead = start + ahead, min(2 * ahead, FAR)
@@ -145,12 +148,15 @@ class _Steps:
         self.texts.fetch(self.view.position[rows].tolist())
 
     def _best_first(self) -> Iterator[np.ndarray]:
-        """The rows that the filters let through, best first: the best, and the rest if it comes to that."""
+        """The rows that the filters let through, best first: the best, and more if it comes to that."""
         rows = np.flatnonzero(self.allowed)
-        score = self.score[rows]
-        least = np.partition(score, -BEST)[-BEST] if len(rows) > BEST else -np.inf
-        for part in (score >= least, score < least):
-            yield rows[part][np.argsort(-score[part], kind="stable")]
+        size = BEST
+        while len(rows):
+            score = self.score[rows]
+            least = np.partition(score, -size)[-size] if len(rows) > size else -np.inf
+            best = score >= least
+            yield rows[best][np.argsort(-score[best], kind="stable")]
+            rows, size = rows[~best], 16 * size
 
     def _candidates(self, rows: np.ndarray) -> Iterator[Candidate | None]:
         """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""

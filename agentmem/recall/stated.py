@@ -102,12 +102,10 @@ def _named(cue: str, stated: Stated) -> np.ndarray:
     size = stated.words - np.isin(stated.form, list(_GENERIC))
     for stem in dict.fromkeys(stems(cue)):
         found = stated.keys_with(stem)
-        count[found[~_generic(stated.form[found], stem)]] += 1
+        for form in (form for form, first in _GENERIC.items() if first == stem):
+            found = found[stated.form[found] != form]
+        count[found] += 1
     return np.asarray(count / np.maximum(1, size))
-
-
-def _generic(form: np.ndarray, stem: str) -> np.ndarray:
-    return np.isin(form, [one for one, first in _GENERIC.items() if first == stem])
 
 
 def date_signal(cue: str, view: View) -> np.ndarray:
