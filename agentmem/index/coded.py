@@ -56,7 +56,7 @@ class Coded:
     def _choose(self, at: np.ndarray) -> None:
         codes, rows = self._codes.rows[:, at], self._rows.items[at]
         self._codes, self._rows = Grown(3), GrownList((BYTES,), np.uint8)
-        self._codes.extend(codes)
+        self._codes.extend(list(codes))
         self._rows.extend(rows)
 
     def dense(self, born: np.ndarray, steps: np.ndarray) -> Dense:

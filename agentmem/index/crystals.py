@@ -15,7 +15,6 @@ import numpy as np
 
 from agentmem.errors import NotFoundError
 from agentmem.index.grown import Grown
-from agentmem.index.ids import step_positions
 from agentmem.types import Crystal, Layer, Outlines
 
 LAYERS = tuple(Layer)
@@ -113,7 +112,7 @@ class Sealed:
         self.by_id.update(zip(new.ids, numbers.tolist(), strict=True))
         sixteenths = np.rint(new.salience * SIXTEENTHS)
         self.columns.extend([new.born, np.full(len(new.ids), NEVER), new.layer, new.tokens, sixteenths])
-        self.steps.extend([np.repeat(numbers, new.sources), step_positions(new.steps)])
+        self.steps.extend([np.repeat(numbers, new.sources), new.steps])
         self.held.extend([np.repeat(numbers, new.spans), new.held])
         self.crystals.grow(self.columns.rows.shape[1])
 

@@ -23,6 +23,7 @@ from agentmem.index.view import View
 from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Version
 from agentmem.words import stems
 
+
 class Index:
     """`head` is the last log position it has seen; `watermark` how far its crystals reach. `names` may be shared."""
 
@@ -63,7 +64,7 @@ class Index:
     @property
     def unit(self) -> np.ndarray:
         """Per record of the log, the number of the unit that covers it, -1 for none."""
-        return self._unit.rows[0]
+        return np.asarray(self._unit.rows[0])
 
     @property
     def crystals(self) -> Loaded:

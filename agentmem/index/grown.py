@@ -44,4 +44,4 @@ class GrownList:
 
 
 def _roomy(size: int, new: int) -> int:
-    return size + new + max(64, (size + new) // 2)
+    return size + new + max(64, size // 2)

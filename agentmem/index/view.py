@@ -22,11 +22,11 @@ class View:
     """The steps of a namespace as of one log position, hidden ones left out: arrays [n] in log order.
 
     episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at
-    the start of the episode, 1 at its end; order: the steps by episode; age: tokens logged since; unit: index into `crystals` of the unit that
-    covers the step and exists as of then, -1 for none; salience: of that unit, 1 without one. bags: namespace ->
-    crystal id -> its stems, filled by whoever ranks crystals and dropped with the index. stated: the states of the
-    steps, made when first asked for. kept, kept_of_episodes: what recall made of the view alone, or of its episodes
-    alone, see `once`.
+    the start of the episode, 1 at its end; order: the steps by episode; age: tokens logged since; unit: index into
+    `crystals` of the unit that covers the step and exists as of then, -1 for none; salience: of that unit, 1 without
+    one. bags: namespace -> crystal id -> its stems, filled by whoever ranks crystals and dropped with the index.
+    stated: the states of the steps, made when first asked for. kept, kept_of_episodes: what recall made of the view
+    alone, or of its episodes alone, see `once`.
     """
 
     as_of: int

@@ -264,9 +264,10 @@ class _Pairs(NamedTuple):
 
     def hold(self, dense: Dense, view: View) -> bool:
         """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
-        if dense is not self.dense or not (view.position is self.position or 0 <= self.upto <= view.as_of):
-            return False
-        return view.position is self.position or np.array_equal(view.position[: len(self.position)], self.position)
+        if dense is not self.dense or view.position is self.position:
+            return dense is self.dense
+        same, newer = np.split(view.position, [len(self.position)])
+        return 0 <= self.upto < (newer[0] if len(newer) else view.as_of + 1) and np.array_equal(same, self.position)
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -79,7 +79,7 @@ def zscore(values: np.ndarray) -> np.ndarray:
     if not spread > 1e-9:
         return np.zeros(len(values))
     apart /= spread
-    return apart
+    return np.asarray(apart)
 
 
 def bm25(

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedError
+from ..index import step_positions
 from ..types import Codes, Crystal, Layer, Namespace, Outlines, Span, State
 from .blocks import compress, decompress, shuffle, unshuffle
 
@@ -165,7 +166,8 @@ def unpack_outlines(payload: bytes, what: str) -> Outlines:
     """What `unpack_crystals` gives but for words, which alone need the log."""
     (ids, sources, *_), serials, columns, _ = unpack_frame(payload, what)
     layer, spans, where = columns[:3]
-    steps = [sources[n] if unit else [] for n, unit in enumerate((layer == LAYERS.index(Layer.UNIT)).tolist())]
+    units = (layer == LAYERS.index(Layer.UNIT)).tolist()
+    steps = [own if unit else [] for own, unit in zip(sources, units, strict=True)]
     return Outlines(
         serial=np.array(serials, np.int64),
         layer=layer,
@@ -174,34 +176,30 @@ def unpack_outlines(payload: bytes, what: str) -> Outlines:
         salience=columns[13].view(np.float64),
         sources=np.array([len(own) for own in steps], np.int64),
         spans=spans,
+        steps=step_positions(list(itertools.chain.from_iterable(steps))),
         held=np.cumsum(where),
         ids=ids,
-        steps=[step for own in steps for step in own],
     )
 
 
 def join_outlines(parts: Sequence[Outlines], after: int) -> Outlines:
     """Several as one, those with serial > after, by serial."""
     none = np.zeros(0, np.int64)
-    empty = Outlines(none, none, none, none, np.zeros(0), none, none, none, [], [])
-    whole = [empty, *parts]
-    arrays = [np.concatenate(columns) for columns in zip(*(part[:8] for part in whole), strict=True)]
-    ids, steps = ([one for part in whole for one in part[n]] for n in (8, 9))
-    serial, sources, spans, held = arrays[0], arrays[5], arrays[6], arrays[7]
+    empty = Outlines(none, none, none, none, np.zeros(0), none, none, none, none, [])
+    *columns, steps, held = (np.concatenate(column) for column in list(zip(empty, *parts, strict=True))[:9])
+    serial, sources, spans = columns[0], columns[5], columns[6]
     order = np.argsort(serial, kind="stable")
     order = order[serial[order] > after]
-    if len(order) == len(serial) and (order[1:] > order[:-1]).all():
-        return Outlines(*arrays, ids, steps)  # type: ignore[arg-type]
-    columns = [array[order] for array in arrays[:7]]
-    inner = _runs_at(sources, order).tolist()
-    return Outlines(*columns, held[_runs_at(spans, order)], [ids[n] for n in order.tolist()], [steps[n] for n in inner])
+    ids = [one for part in parts for one in part.ids]
+    inner = steps[_runs_at(sources, order)], held[_runs_at(spans, order)]
+    return Outlines._make([*(column[order] for column in columns), *inner, [ids[n] for n in order.tolist()]])
 
 
 def _runs_at(sizes: np.ndarray, order: np.ndarray) -> np.ndarray:
     """Where the members of runs of these sizes stand, the runs taken in an order."""
     chosen = sizes[order]
     ahead = np.cumsum(chosen) - chosen
-    return np.arange(chosen.sum()) + np.repeat((np.cumsum(sizes) - sizes)[order] - ahead, chosen)
+    return np.asarray(np.arange(chosen.sum()) + np.repeat((np.cumsum(sizes) - sizes)[order] - ahead, chosen))
 
 
 # ---- retirements and codes

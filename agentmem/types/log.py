@@ -69,8 +69,8 @@ class Codes:
 class Outlines(NamedTuple):
     """Crystals without their words, column by column in the order published: arrays [n].
 
-    serial, layer (index into Layer), born, tokens: int64; salience: float64. sources, spans: how many step ids of
-    `steps`, and log positions of `held`, are each one's: `steps` has the sources of units, `held` where spans point.
+    serial, layer (index into Layer), born, tokens: int64; salience: float64. sources, spans: how many log positions of
+    `steps`, and of `held`, are each one's: `steps` are the steps that units condense, `held` is where spans point.
     """
 
     serial: np.ndarray
@@ -80,9 +80,9 @@ class Outlines(NamedTuple):
     salience: np.ndarray
     sources: np.ndarray
     spans: np.ndarray
+    steps: np.ndarray
     held: np.ndarray
     ids: list[str]
-    steps: list[str]
 
 
 class State(NamedTuple):
