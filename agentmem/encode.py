@@ -249,11 +249,12 @@ class _Table:
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
             (entry,) = (entry for name, entry in json.loads(file.read(size)).items() if name != "__metadata__")
-        kind = {"F16": np.float16, "F32": np.float32}[entry["dtype"]]
-        self._stored = np.memmap(path, kind, "r", 8 + size + entry["data_offsets"][0], tuple(entry["shape"]))
+        self._path, self._start = path, 8 + size + entry["data_offsets"][0]
+        self._kind = np.dtype({"F16": np.float16, "F32": np.float32}[entry["dtype"]])
+        count, self._width = entry["shape"]
         self._lock = threading.Lock()
-        self._place = np.full(len(self._stored), -1, np.int32)  # in `_rows`, of those that were asked for
-        self._rows: Vectors = np.zeros((0, self._stored.shape[1]), np.float32)
+        self._place = np.full(count, -1, np.int32)  # in `_rows`, of those that were asked for
+        self._rows: Vectors = np.zeros((0, self._width), np.float32)
 
     def rows(self, numbers: list[int]) -> Vectors:
         """float32 [len(numbers), d]."""
@@ -261,13 +262,17 @@ class _Table:
         if (self._place[wanted] < 0).any():
             with self._lock:
                 self._read(np.unique(wanted[self._place[wanted] < 0]))
-        return np.take(self._rows, self._place[wanted], axis=0)
+        return np.asarray(np.take(self._rows, self._place[wanted], axis=0), np.float32)
 
     def _read(self, new: NDArray[Any]) -> None:
         size = int(self._place.max()) + 1
         if size + len(new) > len(self._rows):
-            room = np.zeros((size + len(new) + size // 2, self._rows.shape[1]), np.float32)
+            room = np.zeros((size + len(new) + size // 2, self._width), np.float32)
             room[:size] = self._rows[:size]
             self._rows = room
-        self._rows[size : size + len(new)] = self._stored[new]
+        bytes_each = self._width * self._kind.itemsize
+        with self._path.open("rb", buffering=0) as file:
+            for row, number in enumerate(new.tolist(), size):
+                file.seek(self._start + number * bytes_each)
+                self._rows[row] = np.frombuffer(file.read(bytes_each), self._kind)
         self._place[new] = np.arange(size, size + len(new))

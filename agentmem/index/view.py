@@ -15,6 +15,7 @@ from agentmem.index.timeline import Stated, join_stated
 from agentmem.types import Crystal, Episode, Namespace
 
 Made = TypeVar("Made")
+SPARSE = 4  # log positions to a step from which on looking up rows in a table is not worth its room
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,22 @@ class View:
 
     def rows(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(index of each log position in this view, mask of those that are in it)."""
+        if len(self.position) and self.position[-1] < SPARSE * len(self.position):
+            table = self.once("table", _table)
+            at = table[np.minimum(positions, len(table) - 1)]
+            known = at >= 0
+            return np.where(known, at, 0), known
         at = np.searchsorted(self.position, positions)
         at[at == len(self.position)] = 0
         known = self.position[at] == positions if len(self.position) else np.zeros(len(positions), bool)
         return at, known
+
+
+def _table(view: View) -> np.ndarray:
+    """Log position -> index in the view, -1 for none; the last one stands for all that are later."""
+    table = np.full(int(view.position[-1]) + 2, -1, np.int32)
+    table[view.position] = np.arange(len(view.position))
+    return table
 
 
 def join(views: Sequence[View]) -> View:

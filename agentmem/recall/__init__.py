@@ -152,7 +152,7 @@ class _Steps:
         rows = np.flatnonzero(self.allowed)
         size = BEST
         while len(rows):
-            score = self.score[rows]
+            score = self.score[rows] if len(rows) < len(self.score) else self.score
             least = np.partition(score, -size)[-size] if len(rows) > size else -np.inf
             best = score >= least
             yield rows[best][np.argsort(-score[best], kind="stable")]
