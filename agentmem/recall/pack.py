@@ -65,6 +65,7 @@ class Packer:
     _heads: set[tuple[str, str]] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _best: list[Candidate] = field(default_factory=list)
     _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
     _usual: float | None = None  # the same of texts that cost anything: an empty one says nothing of others
@@ -73,18 +74,17 @@ class Packer:
     def fill(self, candidates: Iterator[Candidate | None], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
         self.used = self.count(f"goal: {fold(self.goal)}\n") if self.goal else 0
-        best: list[Candidate] = []
         misses = 0
         for candidate in candidates:
-            if candidate is not None and len(best) < BEST:
-                best.append(candidate)
+            if candidate is not None and len(self._best) < BEST:
+                self._best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
                 break
             taken = candidate is not None and self.add(candidate)
             misses = 0 if taken else misses + 1
             if candidate is not None and taken:
                 self._add_along(candidate, partner)
-        return self._settle() or self._cut(best)
+        return self._settle() or self._cut(self._best)
 
     def _add_along(self, candidate: Candidate, step: Callable[[int], Candidate | None]) -> None:
         """What makes a step understood: its other half, if that is short, and for the best ones where it was."""
@@ -120,7 +120,10 @@ class Packer:
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
     def unlikely(self, sizes: np.ndarray) -> np.ndarray:
-        """Which of so many tokens as stored need not be read to know that they would be tried in vain."""
+        """Which of so many tokens as stored need not be read to know that they would be tried in vain: none of the best,
+        a part of which may be shown."""
+        if len(self._best) < BEST:
+            return np.zeros(np.shape(sizes), bool)
         least, most = (sizes * (rate or 0.0) for rate in (self._usual, self._most))
         room = self.budget - self.used
         return (least * SURE > room) & ((most / SURE <= self.budget * LONG) | (room < 4 * LEAST))
