@@ -120,8 +120,10 @@ class Packer:
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
     def unlikely(self, sizes: np.ndarray) -> np.ndarray:
-        """Which of so many tokens as stored need not be read to know that they would be tried in vain: none of the best,
-        a part of which may be shown."""
+        """Which of so many tokens as stored need not be read to know that they would be tried in vain.
+
+        None of the best, a part of which may be shown.
+        """
         if len(self._best) < BEST:
             return np.zeros(np.shape(sizes), bool)
         least, most = (sizes * (rate or 0.0) for rate in (self._usual, self._most))
