@@ -9,6 +9,8 @@ rounding algorithms"): P[a bit differs] = angle / pi. Centring and a rotation sh
 from __future__ import annotations
 
 from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from agentmem.errors import InvalidInputError
 
 BITS = 768
 BYTES = BITS // 8
+MANY = 100_000  # codes from which faiss, where it is installed, saves more than it takes to load
 _FEW = 64  # vectors that are rotated one by one
 _BLOCK = 8192
 _GRAIN = 2.0**28
@@ -100,7 +103,10 @@ def hamming(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.ui
     if query.shape != (BYTES,):
         raise InvalidInputError(f"a code {list(query.shape)} cannot be compared: [{BYTES}] is needed")
     _check_codes(codes)
-    rows, one = np.ascontiguousarray(codes).view(np.uint64), np.ascontiguousarray(query).view(np.uint64)
+    codes, query = np.ascontiguousarray(codes), np.ascontiguousarray(query)
+    if len(codes) >= MANY and _faiss() is not None:
+        return _hamming_compiled(query, codes)
+    rows, one = codes.view(np.uint64), query.view(np.uint64)
     distances = np.empty(len(codes), np.uint16)
     for start in range(0, len(codes), _BLOCK):
         distances[start : start + _BLOCK] = _ones(rows[start : start + _BLOCK] ^ one)
@@ -137,6 +143,19 @@ def _signed_sums(turned: NDArray[np.float64], codes: NDArray[np.uint8]) -> NDArr
         for row, column in zip(table, columns, strict=True):
             block += row.take(column)
     return sums
+
+
+@cache
+def _faiss() -> Any:
+    """faiss, of the extra `fast`, or None without it: it counts the same bits in a quarter of the time."""
+    return import_module("faiss") if find_spec("faiss") else None
+
+
+def _hamming_compiled(query: NDArray[np.uint8], codes: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    faiss, distances = _faiss(), np.empty(len(codes), np.int32)
+    one, rows, out = map(faiss.swig_ptr, (query, codes, distances))
+    faiss.hammings(one, rows, 1, len(codes), BYTES, out)
+    return distances.astype(np.uint16)
 
 
 @cache

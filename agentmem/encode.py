@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 import threading
 from functools import cache, cached_property
 from pathlib import Path
@@ -66,18 +67,18 @@ class StaticEncoder:
             batch = [_encodable(text[:LONGEST]) for text in sentences[start : start + _BATCH]]
             for row, encoding in enumerate(tokenizer.encode_batch(batch, add_special_tokens=False), start):
                 if encoding.ids:
-                    vectors[row] = table[encoding.ids].mean(axis=0)
+                    vectors[row] = table.rows(encoding.ids).mean(axis=0)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         vectors /= np.where(norms > 0, norms, 1)
         return vectors
 
     @property
-    def _loaded(self) -> tuple[Any, Vectors]:
+    def _loaded(self) -> tuple[Any, _Table]:
         with self._lock:
             return self._files
 
     @cached_property
-    def _files(self) -> tuple[Any, Vectors]:
+    def _files(self) -> tuple[Any, _Table]:
         return _load(_file(_TOKENIZER), _file(_WEIGHTS))
 
 
@@ -226,17 +227,52 @@ def _file(name: str) -> Path:
     return path
 
 
-def _load(tokenizer_path: Path, weights_path: Path) -> tuple[Any, Vectors]:
+def _load(tokenizer_path: Path, weights_path: Path) -> tuple[Any, _Table]:
     try:
-        from safetensors.numpy import load_file
         from tokenizers import Tokenizer
     except ImportError as error:
         raise MissingExtraError(f"the default encoder needs {error.name}: {_INSTALL}, or pass encoder=None") from error
     try:
         tokenizer = Tokenizer.from_file(str(tokenizer_path))
-        (table,) = load_file(weights_path).values()
-    except Exception as error:  # both libraries raise bare Exceptions of their own
+        table = _Table(weights_path)
+    except Exception as error:  # the library raises bare Exceptions of its own
         raise EncoderError(f"wordllama's files in {weights_path.parent.parent} cannot be read: {error}") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return tokenizer, np.asarray(table, np.float32)
+    return tokenizer, table
+
+
+class _Table:
+    """The one table of a safetensors file, of half or single floats: what is never asked for stays on the disk."""
+
+    def __init__(self, path: Path) -> None:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            (entry,) = (entry for name, entry in json.loads(file.read(size)).items() if name != "__metadata__")
+        self._path, self._start = path, 8 + size + entry["data_offsets"][0]
+        self._kind = np.dtype({"F16": np.float16, "F32": np.float32}[entry["dtype"]])
+        count, self._width = entry["shape"]
+        self._lock = threading.Lock()
+        self._place = np.full(count, -1, np.int32)  # in `_rows`, of those that were asked for
+        self._rows: Vectors = np.zeros((0, self._width), np.float32)
+
+    def rows(self, numbers: list[int]) -> Vectors:
+        """float32 [len(numbers), d]."""
+        wanted = np.array(numbers)
+        if (self._place[wanted] < 0).any():
+            with self._lock:
+                self._read(np.unique(wanted[self._place[wanted] < 0]))
+        return np.asarray(np.take(self._rows, self._place[wanted], axis=0), np.float32)
+
+    def _read(self, new: NDArray[Any]) -> None:
+        size = int(self._place.max()) + 1
+        if size + len(new) > len(self._rows):
+            room = np.zeros((size + len(new) + size // 2, self._width), np.float32)
+            room[:size] = self._rows[:size]
+            self._rows = room
+        bytes_each = self._width * self._kind.itemsize
+        with self._path.open("rb", buffering=0) as file:
+            for row, number in enumerate(new.tolist(), size):
+                file.seek(self._start + number * bytes_each)
+                self._rows[row] = np.frombuffer(file.read(bytes_each), self._kind)
+        self._place[new] = np.arange(size, size + len(new))

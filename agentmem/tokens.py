@@ -111,20 +111,17 @@ class _Costs(dict[str, int]):
         self._measured = _read_costs()
         self._whole = frozenset(piece for piece, cost in self._measured.items() if cost == 1)
         self._lock = threading.Lock()
-        self.update(self._measured)
-        on_forget(self._empty)
-
-    def _empty(self) -> None:
-        self.clear()
-        self.update(self._measured)
+        on_forget(self.clear)
 
     def __missing__(self, piece: str) -> int:
+        if piece in self._measured:
+            return self._measured[piece]
         if len(piece) > WORTH and not piece.isspace():
             return self._in_parts(piece)
         cost = estimate(piece, self._whole, self._measured)
         with self._lock:
             if len(self) >= MOST:
-                self._empty()
+                self.clear()
             if len(piece) <= WORTH:
                 self[piece] = cost
         return cost

@@ -186,3 +186,15 @@ def recalls(history: dict) -> Iterator[list[float]]:
 
 def recall(scores: np.ndarray, evidence: set[int], k: int = 10) -> float:
     return len(evidence & set(np.argsort(-scores, kind="stable")[:k].tolist())) / len(evidence)
+
+
+def test_faiss_counts_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("faiss")
+    rows = np.random.default_rng(1).integers(0, 256, (1000, 96), dtype=np.uint8)
+    expected = hamming(rows[7], rows)
+    monkeypatch.setattr("agentmem.codes.MANY", 1)
+    for some in (rows, rows[:1], rows[::2], np.asfortranarray(rows)):
+        found = hamming(rows[7], some)
+        assert found.dtype == expected.dtype
+        assert found.tolist() == [int(np.unpackbits(rows[7] ^ row).sum()) for row in some]
+    assert hamming(rows[7], rows).tolist() == expected.tolist()

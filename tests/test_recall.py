@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from strategies import CUES, all_crystals, long_log, opened, played
 
 from agentmem import EncoderError, InvalidInputError, Layer, Memory, NotFoundError
 from agentmem.index import step_id
-from agentmem.recall import Weights
+from agentmem.memory.recalling import query_of
+from agentmem.recall import Weights, recall
 from agentmem.recall.render import fold
 from agentmem.testing import HashEncoder
+from agentmem.types import Record
 
 # ---- what is found -----------------------------------------------------------------------------------------------
 
@@ -286,3 +289,25 @@ def test_the_store_version_names_what_an_answer_is_a_function_of(memory: Memory)
         versions.append(memory.recall("red door").store_version)
         assert memory.recall("red door").store_version == versions[-1] == memory.stats().store_version
     assert len(set(versions)) == len(versions)
+
+
+def test_a_step_without_text_does_not_have_every_other_step_read() -> None:
+    """It cost no tokens, and so seemed to say that a step of any length might still fit."""
+    with opened(encoder=None) as memory:
+        episode = memory.episode()
+        memory.pin(episode.log("").id)
+        episode.log_many(
+            [f"{('storm', 'calm')[n % 2]} of day {n} " + "took the mast and the sails " * 9 for n in range(600)]
+        )
+        core, read = memory._core, []
+        with core.lock:
+            view = core.view([()], core.index(()).head)
+            match = core.match("storm day", [()], view)
+
+        def reading(positions: Sequence[int]) -> list[Record]:
+            read.extend(positions)
+            return core.read(positions)
+
+        query = query_of("storm day", 300, None, None, None, None, False)
+        assert recall(query, view, match, None, reading)
+        assert len(read) < 100

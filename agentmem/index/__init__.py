@@ -1,8 +1,9 @@
 """What recall reads of a namespace, kept in memory and extended as the log grows. Knows no store and no texts."""
 
+from agentmem.index.coded import Dense
 from agentmem.index.growing import Index
-from agentmem.index.ids import STEP, step_id, step_position
+from agentmem.index.ids import STEP, step_id, step_position, step_positions
 from agentmem.index.timeline import Stated
-from agentmem.index.view import Dense, View, join
+from agentmem.index.view import View, join
 
-__all__ = ["STEP", "Dense", "Index", "Stated", "View", "join", "step_id", "step_position"]
+__all__ = ["STEP", "Dense", "Index", "Stated", "View", "join", "step_id", "step_position", "step_positions"]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from agentmem.types import RECORD_TYPES
 
 STEP = RECORD_TYPES.index("step")
+_SIZE = 12
 
 
 def step_id(position: int) -> str:
@@ -14,6 +19,16 @@ def step_id(position: int) -> str:
 
 def step_position(step: str) -> int:
     """The log position in a step's id; -1 if it is no step id."""
-    if not isinstance(step, str) or len(step) != 12 or step[0] != "s" or not (step.isascii() and step[1:].isdigit()):
+    if not isinstance(step, str) or len(step) != _SIZE or step[0] != "s" or not (step.isascii() and step[1:].isdigit()):
         return -1
     return int(step[1:])
+
+
+def step_positions(steps: Sequence[str]) -> np.ndarray:
+    """`step_position` of many, int64 [n]."""
+    letters = "".join(steps).encode()
+    if steps and len(letters) == _SIZE * len(steps) and set(map(len, steps)) == {_SIZE}:
+        digits = np.frombuffer(letters, np.uint8).reshape(-1, _SIZE) - ord("0")
+        if (digits[:, 0] == ord("s") - ord("0")).all() and (digits[:, 1:] <= 9).all():
+            return np.asarray(digits[:, 1:] @ 10 ** np.arange(_SIZE - 2, -1, -1))
+    return np.array([step_position(step) for step in steps], np.int64)

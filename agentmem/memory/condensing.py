@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -57,7 +58,7 @@ def crystallize(
 def _batches(
     core: Core, namespace: Namespace, condenser: Condenser | None, progress: Progress | None
 ) -> Iterator[tuple[list[Crystal], int, list[Sealed]]]:
-    with core.lock:
+    with core.lock, _unless_erased(core, namespace):
         index = core.index(namespace)
         version, (mark, state) = index.version, core.store.watermark(namespace)
         todo, coding, atoms = index.positions(after=mark), Coding(core, index), dict(index.live_atoms)
@@ -82,6 +83,18 @@ def _batches(
         if progress is not None:
             progress(start + len(positions), len(todo))
         yield crystals, len(retired), sealed
+
+
+@contextmanager
+def _unless_erased(core: Core, namespace: Namespace) -> Iterator[None]:
+    """What is not there any more was overtaken by an erasure, if there was one."""
+    generation = core.store.version(namespace).generation
+    try:
+        yield
+    except NotFoundError:
+        if core.store.version(namespace).generation == generation:
+            raise
+        raise _Overtaken from None
 
 
 class Coding:

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
+from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
@@ -44,7 +46,8 @@ class Core:
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
-    _tail: dict[int, np.ndarray] = field(default_factory=dict)  # log position -> code of a step that is in no unit yet
+    _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
+    _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
     _coder: Coder | None = None
 
     # ---- indexes -------------------------------------------------------------------------------------------------
@@ -58,7 +61,7 @@ class Core:
                 self.forget()
                 index = None
             if index is None:
-                index = self._indexes[namespace] = Index(namespace, version.generation, self._names)
+                index = self._indexes[namespace] = self._begin_index(namespace, version.generation)
             with suppress(NotFoundError):  # erased in between: the generation moved
                 self._extend(index, version.watermark)
             before, version = version, self.store.version(namespace)
@@ -66,16 +69,19 @@ class Core:
                 index.watermark = version.watermark
                 return index
 
+    def _begin_index(self, namespace: Namespace, generation: int) -> Index:
+        return Index(namespace, generation, self._names, lambda after: self.store.crystals(namespace, after))
+
     def _extend(self, index: Index, watermark: int) -> None:
         """Crystals are read before the log, which so has every step that they cover."""
-        crystals = self.store.crystals(index.namespace, after=index.serial)
+        outlines = self.store.outlines(index.namespace, after=index.serial)
         retired = self.store.retirements(index.namespace, after=index.retired_serial)
         states = self.store.states(index.namespace, after=index.states_serial)
         columns = self.store.columns(index.namespace, after=index.head)
         if len(columns.position):
             self._name(columns)
             index.extend(columns, self.store.read(columns.position[columns.type != STEP].tolist()))
-        index.add_crystals(crystals, retired)
+        index.add_crystals(outlines, retired)
         index.add_states(states, watermark)
         if self.code_id is not None:
             index.add_codes(self.store.codes(index.namespace, self.code_id, after=index.codes_serial))
@@ -113,6 +119,7 @@ class Core:
         """Drop what is cached of the log: something was erased, or rewritten. Hold `lock`."""
         self._indexes.clear()
         self._tail.clear()
+        self._pairs.clear()
         self._names = {}
         remembered.forget()
 
@@ -156,7 +163,7 @@ class Core:
         counts = {}
         for term, parts in rows.items():
             if parts:
-                positions, passages = np.unique(np.concatenate(parts) >> PASSAGE_BITS, return_counts=True)
+                positions, passages = _runs(np.concatenate(parts) if len(parts) > 1 else parts[0])
                 at, known = view.rows(positions)
                 if known.any():
                     counts[term] = (at[known], passages[known].astype(float))
@@ -181,17 +188,18 @@ class Core:
         code = self.coder.encode(self.encoder.encode([cue]))[0]
         best = np.full(len(view.position), -1.0)
         for namespace in namespaces:
-            self._sealed_similarity(self._indexes[namespace].dense(), code, view, best)
+            self._sealed_similarity(namespace, code, view, best)
         self._tail_similarity(code, namespaces, view, best)
         return np.asarray(np.maximum(best, 0.0))
 
-    def _sealed_similarity(self, dense: Dense, code: np.ndarray, view: View, best: np.ndarray) -> None:
-        if not len(dense.rows):
-            return
-        alike = similarity(code, dense.rows)
-        at, known = view.rows(dense.position)
-        known &= (dense.born <= view.as_of)[dense.owner]
-        np.maximum.at(best, at[known], alike[dense.owner[known]])
+    def _sealed_similarity(self, namespace: Namespace, code: np.ndarray, view: View, best: np.ndarray) -> None:
+        dense = self._indexes[namespace].dense()
+        pairs = self._pairs.get(namespace)
+        if pairs is None or not pairs.hold(dense, view):
+            pairs = self._pairs[namespace] = _Pairs.of(dense, view)
+        if len(pairs.rows):
+            alike = similarity(code, dense.rows)
+            best[pairs.rows] = np.maximum.reduceat(alike[pairs.owner], pairs.starts)
 
     def _tail_similarity(self, code: np.ndarray, namespaces: Sequence[Namespace], view: View, best: np.ndarray) -> None:
         rows = np.flatnonzero(best <= -1.0)
@@ -199,25 +207,17 @@ class Core:
             self._refuse_foreign(namespaces)
         rows = rows[-TAIL:]
         if len(rows):
-            codes = self._tail_codes(view.position[rows].tolist())
-            best[rows] = similarity(code, np.stack(codes))
+            best[rows] = similarity(code, self._tail.codes(view.position[rows], self._coded))
 
-    def _tail_codes(self, positions: Sequence[int]) -> list[np.ndarray]:
+    def _coded(self, positions: Sequence[int]) -> np.ndarray:
         assert self.encoder is not None
-        missing = [position for position in positions if position not in self._tail]
-        if missing:
-            codes = self.coder.encode(self.encoder.encode([record.text for record in self.store.read(missing)]))
-            self._tail.update(zip(missing, codes, strict=True))
-        found = [self._tail[position] for position in positions]
-        for old in list(self._tail)[: -2 * TAIL]:
-            del self._tail[old]
-        return found
+        return self.coder.encode(self.encoder.encode([record.text for record in self.store.read(positions)]))
 
     def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
         for namespace in namespaces:
             others = [name for name in self.store.encoders(namespace) if name != self.code_id]
-            if others and not self._indexes[namespace].coded:
+            if others and not self._indexes[namespace].coded.units:
                 raise EncoderError(
                     f"the codes of namespace {namespace} are of encoder {others[0]}, not {self.code_id}; "
                     "crystallize() to encode it again, or open the memory with the encoder that it has"
@@ -237,6 +237,46 @@ class Core:
             codes = int((index.dense().born <= as_of).sum())
             parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
+
+
+class _Pairs(NamedTuple):
+    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]].
+
+    position: the view's; upto: the log position from which on all these codes are there.
+    """
+
+    dense: Dense
+    position: np.ndarray
+    upto: int
+    rows: np.ndarray
+    starts: np.ndarray
+    owner: np.ndarray
+
+    @classmethod
+    def of(cls, dense: Dense, view: View) -> _Pairs:
+        upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
+        at, known = view.rows(dense.position)
+        known &= dense.born[dense.owner] <= view.as_of
+        at, owner = at[known], dense.owner[known]
+        order = np.argsort(at, kind="stable")
+        rows, starts = np.unique(at[order], return_index=True)
+        return cls(dense, view.position, upto if view.as_of >= upto else -1, rows, starts, owner[order])
+
+    def hold(self, dense: Dense, view: View) -> bool:
+        """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
+        if dense is not self.dense or view.position is self.position:
+            return dense is self.dense
+        same, newer = np.split(view.position, [len(self.position)])
+        return 0 <= self.upto < (newer[0] if len(newer) else view.as_of + 1) and np.array_equal(same, self.position)
+
+
+def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(position, how many passages of it) of the rows of an index."""
+    positions = rows >> PASSAGE_BITS
+    if (positions[1:] < positions[:-1]).any():  # of several namespaces
+        positions.sort()
+    first = np.flatnonzero(np.append(True, positions[1:] != positions[:-1]))
+    return positions[first], np.diff(first, append=len(positions))
 
 
 def _nonsense(columns: Columns, names: int) -> str:

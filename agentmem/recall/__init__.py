@@ -19,6 +19,7 @@ from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, places
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Layer, Record
@@ -29,7 +30,8 @@ Read = Callable[[Sequence[int]], list[Record]]
 
 SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
 UNTRUSTED = ("web",)
-CHUNK = 48  # candidates read at once
+CHUNK = 48  # candidates read at once, at first
+FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
@@ -62,11 +64,12 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
     allowed = _allowed(query, view)
     if query.layers is not None:
-        if not _found(match, np.zeros(len(allowed)), similarity, allowed):
+        if not _found(match, nothing(len(allowed)), similarity, allowed):
             return []
         return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
     signals = step_signals(query.cue, view, match, similarity)
-    if not _found(match, signals["name"] + signals["state"] + signals["date"], similarity, allowed):
+    named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
+    if not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
         return []
     steps = _Steps(query, view, texts, signals, allowed, packer)
     return packer.fill(iter(steps), steps.partner)
@@ -74,6 +77,8 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
+    if query.episode is None and query.agent is None:
+        return np.ones(len(view.episode), bool)
     fits = [
         (query.episode is None or episode.id == query.episode) and (query.agent is None or episode.agent == query.agent)
         for episode in view.episodes
@@ -125,27 +130,42 @@ class _Steps:
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
-            start = 0
+            start, fetched, ahead = 0, 0, CHUNK
             while start < len(rows):
-                hopeful = np.flatnonzero(~self.packer.hopeless(self.least[rows[start:]]))
-                start += int(hopeful[0]) if len(hopeful) else len(rows)
+                near = rows[start : start + BEST]
+                hopeful = np.flatnonzero(~self.packer.hopeless(self.least[near]))
+                start += int(hopeful[0]) if len(hopeful) else len(near)
+                if not len(hopeful):
+                    continue
+                if start >= fetched:  # what does not fit soon is searched for far: read more at once
+                    self._fetch(rows[start : start + ahead])
+                    fetched, ahead = start + ahead, min(2 * ahead, FAR)
                 yield from self._candidates(rows[start : start + CHUNK])
                 start += CHUNK
 
+    def _fetch(self, rows: np.ndarray) -> None:
+        rows = rows[~self.packer.hopeless(self.least[rows]) & ~self.packer.unlikely(self.least[rows])]
+        self.texts.fetch(self.view.position[rows].tolist())
+
     def _best_first(self) -> Iterator[np.ndarray]:
-        """The rows that the filters let through, best first: the best, and the rest if it comes to that."""
+        """The rows that the filters let through, best first: the best, and more if it comes to that."""
         rows = np.flatnonzero(self.allowed)
-        score = self.score[rows]
-        least = np.partition(score, -BEST)[-BEST] if len(rows) > BEST else -np.inf
-        for part in (score >= least, score < least):
-            yield rows[part][np.argsort(-score[part], kind="stable")]
+        size = BEST
+        while len(rows):
+            score = self.score[rows] if len(rows) < len(self.score) else self.score
+            least = np.partition(score, -size)[-size] if len(rows) > size else -np.inf
+            best = score >= least
+            yield rows[best][np.argsort(-score[best], kind="stable")]
+            rows, size = rows[~best], 16 * size
 
     def _candidates(self, rows: np.ndarray) -> Iterator[Candidate | None]:
         """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""
         rows = rows[~self.packer.hopeless(self.least[rows])]
         hopeless = self.packer.hopeless(self.view.tokens[rows])
-        self.texts.fetch(self.view.position[rows].tolist())
         for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
+            if self.packer.unlikely(self.least[row]):
+                yield None
+                continue
             candidate = self._candidate(row)
             yield candidate if not long or candidate.size < self.view.tokens[row] else None
 

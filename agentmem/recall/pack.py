@@ -65,24 +65,26 @@ class Packer:
     _heads: set[tuple[str, str]] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
+    _best: list[Candidate] = field(default_factory=list)
     _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
+    _usual: float | None = None  # the same of texts that cost anything: an empty one says nothing of others
+    _most: float = 0.0  # and the most
 
     def fill(self, candidates: Iterator[Candidate | None], partner: Callable[[int], Candidate | None]) -> list[Line]:
         """Take candidates, best first, while they fit; return the lines in printing order, within the budget."""
         self.used = self.count(f"goal: {fold(self.goal)}\n") if self.goal else 0
-        best: list[Candidate] = []
         misses = 0
         for candidate in candidates:
-            if candidate is not None and len(best) < BEST:
-                best.append(candidate)
+            if candidate is not None and len(self._best) < BEST:
+                self._best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
                 break
             taken = candidate is not None and self.add(candidate)
             misses = 0 if taken else misses + 1
             if candidate is not None and taken:
                 self._add_along(candidate, partner)
-        return self._settle() or self._cut(best)
+        return self._settle() or self._cut(self._best)
 
     def _add_along(self, candidate: Candidate, step: Callable[[int], Candidate | None]) -> None:
         """What makes a step understood: its other half, if that is short, and for the best ones where it was."""
@@ -117,6 +119,17 @@ class Packer:
         least, room = self._least(sizes), self.budget - self.used
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
+    def unlikely(self, sizes: np.ndarray) -> np.ndarray:
+        """Which of so many tokens as stored need not be read to know that they would be tried in vain.
+
+        None of the best, a part of which may be shown.
+        """
+        if len(self._best) < BEST:
+            return np.zeros(np.shape(sizes), bool)
+        least, most = (sizes * (rate or 0.0) for rate in (self._usual, self._most))
+        room = self.budget - self.used
+        return (least * SURE > room) & ((most / SURE <= self.budget * LONG) | (room < 4 * LEAST))
+
     def _least(self, sizes: np.ndarray) -> np.ndarray:
         """What so many tokens as stored will surely cost."""
         return sizes * (self._rate or 0.0) * SURE
@@ -125,6 +138,8 @@ class Packer:
         """cost: of the text alone, as a label is a large part of a short line."""
         rate = max(0, cost) / max(1, size)
         self._rate = rate if self._rate is None else min(self._rate, rate)
+        if rate:
+            self._usual, self._most = min(self._usual or rate, rate), max(self._most, rate)
 
     def _add_passages(self, candidate: Candidate, room: int) -> bool:
         if room < 4 * LEAST:

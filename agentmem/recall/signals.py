@@ -7,22 +7,19 @@ Knows arrays and stems; no text and no store. Every signal is a z-score or a bou
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from agentmem.decay import log_decay
 from agentmem.index import View
 from agentmem.recall.asked import asks
+from agentmem.recall.standing import Called, called, nothing, says_nothing, standing
 from agentmem.recall.stated import date_signal, state_signal
-from agentmem.salience import AGENTS
 from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
-ACTION, OBSERVATION, MESSAGE = KINDS.index("action"), KINDS.index("observation"), KINDS.index("message")
-_USERS = ("user", "human", "customer")
-ROLES = frozenset((*_USERS, *AGENTS, "tool", "environment", "shell", "terminal", "browser"))
+ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,14 @@ def cue_terms(cue: str) -> tuple[str, ...]:
 
 def zscore(values: np.ndarray) -> np.ndarray:
     """(v - mean) / std; zeros when all are the same."""
-    spread = values.std() if len(values) else 0.0
-    return (values - values.mean()) / spread if spread > 1e-9 else np.zeros(len(values))
+    if not len(values):
+        return np.zeros(0)
+    apart = values - values.mean()
+    spread = math.sqrt(np.add.reduce(apart * apart) / len(values))
+    if not spread > 1e-9:
+        return np.zeros(len(values))
+    apart /= spread
+    return np.asarray(apart)
 
 
 def bm25(
@@ -87,10 +90,11 @@ def bm25(
     """
     n = len(lengths)
     score = np.zeros(n)
-    norm = k1 * (1 - b + b * lengths / max(1.0, lengths.mean() if n else 1.0))
+    usual = max(1.0, lengths.mean() if n else 1.0)
     for rows, frequency in counts:
         idf = math.log(1 + (n - len(rows) + 0.5) / (len(rows) + 0.5))
-        score[rows] += idf * frequency * (k1 + 1) / (frequency + norm[rows])
+        norm = k1 * (1 - b + b * lengths[rows] / usual)
+        score[rows] += idf * frequency * (k1 + 1) / (frequency + norm)
     return score
 
 
@@ -112,49 +116,54 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
     """Unweighted signals of every step of a view; similarity: [n] of the cue to each step, or None without an
     encoder.
     """
-    n = len(view.position)
-    actors = np.flatnonzero(np.bincount(view.actor)).tolist()
-    named = _name_signal(cue, view)[view.episode] if n else np.zeros(0)
-    people = [number for number in actors if view.actors.get(number, "").casefold() not in ROLES]
-    lexical = zscore(bm25(_telling(match, view, named, people), view.length.astype(float)))
-    dense = zscore(similarity) if similarity is not None else np.zeros(n)
+    n, usual = len(view.position), standing(view)
+    by_name = _name_signal(cue, view)
+    named = by_name[view.episode] if by_name.any() else nothing(n)
+    lexical = zscore(bm25(_telling(match, view, by_name), usual.lengths))
+    dense = zscore(similarity) if similarity is not None else nothing(n)
     by_episode, best = _episode_signals(view, match)
     return {
         "lexical": lexical,
         "dense": dense,
-        "neighbours": sum(_shifted(s, at) for s in (lexical, dense) for at in (view.prev, view.next)),
+        "neighbours": _neighbours((lexical, dense), view),
         "episode": by_episode,
         "best_episode": best,
         "name": named,
         "kind": _kind_signal(cue, view),
-        "user": _said_by(view, actors, lambda actor: actor.casefold() in _USERS),
-        "speaker": _said_by(view, people, _named_in(cue)),
-        "state": state_signal(cue, view) * (named if named.any() else 1.0),
+        "user": usual.user,
+        "speaker": _speaker_signal(cue, view),
+        "state": _both(state_signal(cue, view), named),
         "date": date_signal(cue, view),
-        "end": (view.place == 1) * _deeds(view) * asks(cue, "end") * named,
-        "ends": (1.4 * (view.place == 1) + 0.7 * (view.place == 0)) * _deeds(view),
-        "late": view.place * (asks(cue, "last") or asks(cue, "end")) + 0.5 * (1 - view.place) * asks(cue, "first"),
-        "length": -np.log(view.tokens + 6.0),
-        "decay": log_decay(view.age, view.salience, view.uses),
-        "pinned": view.pinned.astype(float),
+        "end": _end_signal(cue, view, named),
+        "ends": usual.ends,
+        "late": _late_signal(cue, view),
+        "length": usual.length,
+        "decay": usual.decay,
+        "pinned": usual.pinned,
     }
 
 
-def _telling(match: Match, view: View, named: np.ndarray, people: Sequence[int]) -> list[tuple[np.ndarray, np.ndarray]]:
+def _telling(match: Match, view: View, by_name: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """The counts of the stems that tell a step from others: not those that name the episode, or who speaks.
 
     Whoever says "Thanks, Ann!" is not Ann, and every step of a run that the cue names is of that run.
     """
-    names = {stem for number in people if number for stem in stems(view.actors[number])}
-    if named.any():
-        names.update(view.episode_terms[int(view.episode[int(named.argmax())])])
+    names = set(standing(view).stems)
+    if by_name.any():
+        best = np.flatnonzero(by_name == by_name.max())
+        names.update(view.episode_terms[int(best[standing(view).first[best].argmin()])])
     telling = [counts for term, counts in match.counts.items() if term not in names]
     return telling or list(match.counts.values())
 
 
 def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
     """The weighted sum, [n]."""
-    return np.asarray(sum(getattr(weights, name) * values for name, values in signals.items()), float)
+    total = np.zeros(max(map(len, signals.values()), default=0))
+    part = np.empty(len(total))
+    for name, values in signals.items():
+        if not says_nothing(values):
+            total += np.multiply(values, getattr(weights, name), out=part)
+    return total
 
 
 def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> dict[str, float]:
@@ -166,63 +175,70 @@ def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> di
 def _episode_signals(view: View, match: Match) -> tuple[np.ndarray, np.ndarray]:
     size = len(view.episodes)
     if size < 2:
-        return np.zeros(len(view.position)), np.zeros(len(view.position))
-    lengths = np.bincount(view.episode, weights=view.length, minlength=size)
-    counts = grouped(match, (view.episode, np.arange(len(view.episode))), len(view.episode), size)
+        return nothing(len(view.position)), nothing(len(view.position))
+    counts = []
+    for rows, _ in match.counts.values():
+        totals = np.bincount(view.episode[rows], minlength=size)
+        found = np.flatnonzero(totals)
+        counts.append((found, totals[found]))
     score = (
-        bm25(counts, lengths, k1=1.2, b=0.3)
-        + 2 * _named(match.terms, view.episode_terms)
-        + _named(match.terms, view.goal_terms)
+        bm25(counts, standing(view).episode_lengths, k1=1.2, b=0.3)
+        + 2 * _named(match.terms, _episode_names(view))
+        + _named(match.terms, view.once("goals", lambda view: called(view.goal_terms), of_episodes=True))
     )
     best = (score == score.max()) & (score > 0)
     return zscore(score)[view.episode], best.astype(float)[view.episode]
 
 
-def _named(terms: Sequence[str], names: Sequence[Sequence[str]]) -> np.ndarray:
+def _episode_names(view: View) -> Called:
+    return view.once("names", lambda view: called(view.episode_terms), of_episodes=True)
+
+
+def _named(terms: Sequence[str], names: Called) -> np.ndarray:
     """BM25 of what the episodes are called, or are for, [episodes]."""
-    counts = []
-    known = set().union(*names)
-    for term in filter(known.__contains__, terms):
-        frequency = np.array([name.count(term) for name in names], float)
-        rows = np.flatnonzero(frequency)
-        if len(rows):
-            counts.append((rows, frequency[rows]))
-    return bm25(counts, np.array([len(name) for name in names], float))
+    return bm25([names.rows[term] for term in terms if term in names.rows], names.lengths)
 
 
 def _name_signal(cue: str, view: View) -> np.ndarray:
     """0..1 per episode: how well the cue names it; all 0 when it names none in particular."""
-    score = _named(tuple(dict.fromkeys(stems(cue))), view.episode_terms)
+    score = _named(tuple(dict.fromkeys(stems(cue))), _episode_names(view))
     top = score.max() if len(score) else 0.0
     return np.asarray(score / top) if top > 1.2 and len(score) > 1 else np.zeros(len(score))
 
 
-def _deeds(view: View) -> np.ndarray:
-    """Per step, the share of its episode that is no message: where a run ends tells more than where a talk does."""
-    size = len(view.episodes)
-    talk = np.bincount(view.episode, weights=view.kind == MESSAGE, minlength=size)
-    share = 1 - talk / np.maximum(1, np.bincount(view.episode, minlength=size))
-    return np.asarray(share[view.episode])
+def _neighbours(signals: Sequence[np.ndarray], view: View) -> np.ndarray:
+    """The sum of what signals say of the two neighbours of each step."""
+    total = np.zeros(len(view.position))
+    for signal in signals:
+        if not says_nothing(signal):
+            padded = np.append(signal, 0.0)  # where -1 stands for no neighbour
+            total += padded[view.prev]
+            total += padded[view.next]
+    return total
 
 
 def _kind_signal(cue: str, view: View) -> np.ndarray:
-    done = (view.kind == ACTION) * asks(cue, "done")
-    seen = (view.kind == OBSERVATION) * asks(cue, "seen")
-    return np.asarray(done + seen, float)
+    wanted = [kind for kind, what in ((ACTION, "done"), (OBSERVATION, "seen")) if asks(cue, what)]
+    return np.isin(view.kind, wanted).astype(float) if wanted else nothing(len(view.kind))
 
 
-def _named_in(cue: str) -> Callable[[str], bool]:
+def _speaker_signal(cue: str, view: View) -> np.ndarray:
     cue_words = set(words(cue))
-    return lambda actor: bool(cue_words & set(words(actor)))
+    chosen = [number for number, name in standing(view).people if name & cue_words]
+    return np.isin(view.actor, chosen).astype(float) if chosen else nothing(len(view.actor))
 
 
-def _said_by(view: View, actors: Sequence[int], test: Callable[[str], bool]) -> np.ndarray:
-    chosen = [name for name in actors if name and test(view.actors[name])]
-    return np.isin(view.actor, chosen).astype(float)
+def _both(signal: np.ndarray, named: np.ndarray) -> np.ndarray:
+    """A signal within what the cue names, if it names anything."""
+    return signal if says_nothing(signal) or says_nothing(named) else signal * named
 
 
-def _shifted(values: np.ndarray, at: np.ndarray) -> np.ndarray:
-    out = np.zeros(len(values))
-    known = at >= 0
-    out[known] = values[at[known]]
-    return out
+def _end_signal(cue: str, view: View, named: np.ndarray) -> np.ndarray:
+    if says_nothing(named) or not asks(cue, "end"):
+        return nothing(len(named))
+    return np.asarray((view.place == 1) * standing(view).share * named)
+
+
+def _late_signal(cue: str, view: View) -> np.ndarray:
+    late = view.place if asks(cue, "last") or asks(cue, "end") else nothing(len(view.place))
+    return late + 0.5 * (1 - view.place) if asks(cue, "first") else late

@@ -12,6 +12,7 @@ import numpy as np
 
 from agentmem.index import Stated, View
 from agentmem.recall.asked import Date, asks, dates, numbers
+from agentmem.recall.standing import nothing, standing
 from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
 
@@ -30,10 +31,9 @@ def concerns(cue: str) -> bool:
 
 def state_signal(cue: str, view: View) -> np.ndarray:
     """Per step, how much a state that the cue asks for came to be there: 0..1, or -1 for a list that is outdated."""
-    signal = np.zeros(len(view.position))
     if not concerns(cue):
-        return signal
-    stated = view.stated()
+        return nothing(len(view.position))
+    signal, stated = np.zeros(len(view.position)), view.stated()
     if len(stated.row):
         form, named = stated.form[stated.key], _named(cue, stated)[stated.key]
         parts = [of(cue, stated, form, named) for of in (_readings, _things, _files)]
@@ -102,19 +102,17 @@ def _named(cue: str, stated: Stated) -> np.ndarray:
     size = stated.words - np.isin(stated.form, list(_GENERIC))
     for stem in dict.fromkeys(stems(cue)):
         found = stated.keys_with(stem)
-        count[found[~_generic(stated.form[found], stem)]] += 1
+        for form in (form for form, first in _GENERIC.items() if first == stem):
+            found = found[stated.form[found] != form]
+        count[found] += 1
     return np.asarray(count / np.maximum(1, size))
-
-
-def _generic(form: np.ndarray, stem: str) -> np.ndarray:
-    return np.isin(form, [one for one, first in _GENERIC.items() if first == stem])
 
 
 def date_signal(cue: str, view: View) -> np.ndarray:
     """Per step, 1 where its date is one that the cue names to the day, 0.6 where it is of a month that it names."""
     asked = list(dates(cue))
     if not asked or not len((stated := view.stated()).row):
-        return np.zeros(len(view.position))
+        return nothing(len(view.position))
     days = np.flatnonzero(stated.form[stated.key] == DATE)
     worth = np.zeros(len(stated.row) + 1)
     worth[days] = [max(_dated(stated.text(value), date) for date in asked) for value in stated.value[days].tolist()]
@@ -139,12 +137,10 @@ def places(cue: str, view: View) -> np.ndarray:
 
 def holding(view: View, stated: Stated, among: Sequence[int] | np.ndarray) -> np.ndarray:
     """Per step, which of these states came last in its episode up to it; -1 for none."""
-    n = len(view.position)
-    at = np.full(n, -1, np.int64)
+    at = np.full(len(view.position), -1, np.int64)
     at[stated.row[among]] = among
-    order = np.lexsort((np.arange(n), view.episode))
-    at, episode = at[order], view.episode[order]
-    latest = np.maximum.accumulate(np.where(at >= 0, np.arange(n), -1))
-    held = np.full(n, -1, np.int64)
-    held[order] = np.where(latest >= np.searchsorted(episode, episode), at[latest], -1)
+    at = at[view.order]
+    latest = np.maximum.accumulate(np.where(at >= 0, np.arange(len(at)), -1))
+    held = np.empty(len(at), np.int64)
+    held[view.order] = np.where(latest >= standing(view).begins, at[latest], -1)
     return held

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Codes, Crystal, Layer, Namespace, Span, State
+from ..index import step_positions
+from ..types import Codes, Crystal, Layer, Namespace, Outlines, Span, State
 from .blocks import compress, decompress, shuffle, unshuffle
 
 LEVEL = 12
@@ -159,6 +160,46 @@ def unpack_crystals(
     if _digest(crystals) != digest:
         raise DamagedError(f"{what} does not give the texts that were published; discard them and crystallize again")
     return list(zip(serials, crystals, strict=True))
+
+
+def unpack_outlines(payload: bytes, what: str) -> Outlines:
+    """What `unpack_crystals` gives but for words, which alone need the log."""
+    (ids, sources, *_), serials, columns, _ = unpack_frame(payload, what)
+    layer, spans, where = columns[:3]
+    units = (layer == LAYERS.index(Layer.UNIT)).tolist()
+    steps = [own if unit else [] for own, unit in zip(sources, units, strict=True)]
+    return Outlines(
+        serial=np.array(serials, np.int64),
+        layer=layer,
+        born=np.cumsum(columns[8]),
+        tokens=columns[10],
+        salience=columns[13].view(np.float64),
+        sources=np.array([len(own) for own in steps], np.int64),
+        spans=spans,
+        steps=step_positions(list(itertools.chain.from_iterable(steps))),
+        held=np.cumsum(where),
+        ids=ids,
+    )
+
+
+def join_outlines(parts: Sequence[Outlines], after: int) -> Outlines:
+    """Several as one, those with serial > after, by serial."""
+    none = np.zeros(0, np.int64)
+    empty = Outlines(none, none, none, none, np.zeros(0), none, none, none, none, [])
+    *columns, steps, held = (np.concatenate(column) for column in list(zip(empty, *parts, strict=True))[:9])
+    serial, sources, spans = columns[0], columns[5], columns[6]
+    order = np.argsort(serial, kind="stable")
+    order = order[serial[order] > after]
+    ids = [one for part in parts for one in part.ids]
+    inner = steps[_runs_at(sources, order)], held[_runs_at(spans, order)]
+    return Outlines._make([*(column[order] for column in columns), *inner, [ids[n] for n in order.tolist()]])
+
+
+def _runs_at(sizes: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Where the members of runs of these sizes stand, the runs taken in an order."""
+    chosen = sizes[order]
+    ahead = np.cumsum(chosen) - chosen
+    return np.asarray(np.arange(chosen.sum()) + np.repeat((np.cumsum(sizes) - sizes)[order] - ahead, chosen))
 
 
 # ---- retirements and codes

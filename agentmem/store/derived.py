@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 from ..errors import DamagedError, InvalidInputError
-from ..types import Batch, Codes, Crystal, Namespace, Version, Watermark
+from ..types import Batch, Codes, Crystal, Namespace, Outlines, Version, Watermark
 from .blocks import compress, decompress
 from .crystals import (
     crystal_positions,
+    join_outlines,
     pack_codes,
     pack_crystals,
     pack_retired,
@@ -23,6 +23,7 @@ from .crystals import (
     span_positions,
     unpack_codes,
     unpack_crystals,
+    unpack_outlines,
     unpack_retired,
     unpack_states,
 )
@@ -135,12 +136,18 @@ class Derived:
     def items(
         self, connection: Connection, namespace: Namespace, kind: str, after: int = 0
     ) -> Iterator[tuple[int, Any]]:
-        """(serial, item) with serial > after, in order: in older files a joined batch may span a larger one."""
+        """(serial, item) with serial > after, by serial."""
         number = namespace_id(connection, namespace)
         if number is not None:
             decode = self.decoder(connection, namespace, kind)
-            found = [one for row in self.rows(connection, number, kind, after) for one in decode(row)]
-            yield from sorted((one for one in found if one[0] > after), key=itemgetter(0))
+            for row in self.rows(connection, number, kind, after):
+                yield from (item for item in decode(row) if item[0] > after)
+
+    def outlines(self, connection: Connection, namespace: Namespace, after: int) -> Outlines:
+        """Those of the crystals with serial > after, by serial."""
+        number = namespace_id(connection, namespace)
+        rows = [] if number is None else self.rows(connection, number, CRYSTALS, after)
+        return join_outlines([unpack_outlines(row.payload, row.what) for row in rows], after)
 
     def encoders(self, connection: Connection, number: int) -> list[str]:
         sql = "SELECT DISTINCT kind FROM batches WHERE namespace=? AND kind >= ? ORDER BY kind"

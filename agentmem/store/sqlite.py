@@ -15,7 +15,7 @@ from ..errors import (
     SettingsError,
     StoreError,
 )
-from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Record, State, Version, Watermark
+from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import copies, derived
 from .append import request
 from .chain import read_anchor
@@ -180,6 +180,10 @@ class SQLiteStore(OpenFile):
     def crystals(self, namespace: Namespace, after: int = 0) -> list[tuple[int, Crystal]]:
         with self._reading() as connection:
             return list(self._made.items(connection, namespace, derived.CRYSTALS, after))
+
+    def outlines(self, namespace: Namespace, after: int = 0) -> Outlines:
+        with self._reading() as connection:
+            return self._made.outlines(connection, namespace, after)
 
     def retirements(self, namespace: Namespace, after: int = 0) -> list[tuple[int, str, int]]:
         with self._reading() as connection:

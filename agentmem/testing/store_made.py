@@ -90,16 +90,46 @@ class MadeContract:
             (s, c.crystal) for s, c in made[10:]
         ]
 
-    def test_crystals_stay_in_order_when_small_batches_stand_on_both_sides_of_a_large_one(self, store: Store) -> None:
+    def test_joining_small_batches_around_a_large_one_leaves_the_order(self, store: Store) -> None:
         store.append([step(f"text {n}") for n in range(9)])
-        names = iter(range(1000))
-        for upto, n in enumerate((2, 400, 2), 1):
-            some = [crystal(f"c{next(names)}", [Span(upto, 0, 4)], "text") for _ in range(n)]
-            assert store.publish(A, batch(some, upto), store.version(A))
-        before = store.crystals(A)
+        for n, size in enumerate((3, 600, 2, 2), 1):
+            some = [crystal(f"c{n}.{k}", [Span(n, 0, 4)], "text") for k in range(size)]
+            published = batch(some, n, codes=[codes(one.id, n) for one in some], encoder="e")
+            assert store.publish(A, published, store.version(A))
+        before, coded = store.crystals(A), [(serial, one.crystal) for serial, one in store.codes(A, "e")]
         store.archive(9)
         assert store.crystals(A) == before
+        assert store.outlines(A).ids == [one.id for _, one in before]
+        assert [(serial, one.crystal) for serial, one in store.codes(A, "e")] == coded
         assert store.crystals(A, after=before[-1][0]) == []
+
+    def test_outlines_are_the_crystals_without_their_words(self, store: Store) -> None:
+        store.append([step(f"text {n}") for n in range(20)])
+        for n in range(1, 21):
+            spans = [Span(at, 0, 4) for at in range(max(1, n - 2), n + 1)]
+            unit, atom = crystal(f"u{n}", spans, "text"), crystal(f"a{n}", spans[-1:], "text", layer=Layer.ATOM)
+            unit = unit.model_copy(update={"sources": tuple(f"s{span.position:011d}" for span in spans)})
+            assert store.publish(A, batch([unit, atom], n), store.version(A))
+        for _ in range(2):
+            crystals, outlines = store.crystals(A), store.outlines(A)
+            made = [one for _, one in crystals]
+            assert outlines.serial.tolist() == [serial for serial, _ in crystals]
+            assert outlines.ids == [one.id for one in made]
+            assert [list(Layer)[n] for n in outlines.layer.tolist()] == [one.layer for one in made]
+            for name in ("born", "tokens", "salience"):
+                assert getattr(outlines, name).tolist() == [getattr(one, name) for one in made]
+            assert outlines.spans.tolist() == [len(one.spans) for one in made]
+            assert outlines.held.tolist() == [span.position for one in made for span in one.spans]
+            sources = [one.sources if one.layer is Layer.UNIT else () for one in made]
+            assert outlines.sources.tolist() == list(map(len, sources))
+            assert outlines.steps.tolist() == [int(source[1:]) for own in sources for source in own]
+            later = store.outlines(A, after=crystals[11][0])
+            assert (later.ids, later.held.tolist()) == (
+                outlines.ids[12:],
+                outlines.held[outlines.spans[:12].sum() :].tolist(),
+            )
+            assert store.outlines(B).ids == []
+            store.archive(20)
 
     def test_codes_of_another_encoder_can_be_added_and_replaced(self, store: Store) -> None:
         store.append([step("a")])

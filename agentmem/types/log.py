@@ -66,6 +66,25 @@ class Codes:
     rows: np.ndarray
 
 
+class Outlines(NamedTuple):
+    """Crystals without their words, column by column in the order published: arrays [n].
+
+    serial, layer (index into Layer), born, tokens: int64; salience: float64. sources, spans: how many log positions of
+    `steps`, and of `held`, are each one's: `steps` are the steps that units condense, `held` is where spans point.
+    """
+
+    serial: np.ndarray
+    layer: np.ndarray
+    born: np.ndarray
+    tokens: np.ndarray
+    salience: np.ndarray
+    sources: np.ndarray
+    spans: np.ndarray
+    steps: np.ndarray
+    held: np.ndarray
+    ids: list[str]
+
+
 class State(NamedTuple):
     """That `key` has `value` from the step at a log position on. form: what kind of state, one of STATE_FORMS."""
 

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from agentmem.types.log import Batch, Codes, Columns, Head, Record, State, Version, Watermark
+from agentmem.types.log import Batch, Codes, Columns, Head, Outlines, Record, State, Version, Watermark
 from agentmem.types.nouns import Crystal, Namespace, PlanningContext
 
 
@@ -98,6 +98,10 @@ class Store(Protocol):
 
     def crystals(self, namespace: Namespace, after: int = 0) -> list[tuple[int, Crystal]]:
         """(serial, crystal) in the order published, serial > after. See `version` for when to start again."""
+        ...
+
+    def outlines(self, namespace: Namespace, after: int = 0) -> Outlines:
+        """The same crystals without their words: what an index of them needs, in a tenth of the time."""
         ...
 
     def retirements(self, namespace: Namespace, after: int = 0) -> list[tuple[int, str, int]]:

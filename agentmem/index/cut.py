@@ -1,0 +1,135 @@
+"""An index cut back to one log position: the view that recall reads."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from agentmem.index.crystals import SIXTEENTHS
+from agentmem.index.ids import STEP
+from agentmem.index.view import View
+from agentmem.types import Columns, Episode
+
+if TYPE_CHECKING:
+    from agentmem.index.growing import Index
+
+AHEAD = 20_000  # records that may be read ahead of the watermark
+
+
+def cut(index: Index, as_of: int) -> View:
+    """The steps of an index as of a log position."""
+    log = index.columns
+    log = Columns(*(column[: np.searchsorted(log.position, as_of, "right")] for column in log))
+    at = _steps(index, log, as_of)
+    position, tokens = log.position[at], log.tokens[at]
+    runs = _in_episodes(log.episode[at])
+    episodes = [_episode(index, name, as_of) for name in runs.names.tolist()]
+    live = index.sealed.live(as_of)
+    if index.hidden:
+        live = index.sealed.shown(live, position)
+    unit = index.unit[at]
+    unit = np.where(np.append(live, False)[unit], unit, -1)
+    late = len(log.position) - np.searchsorted(log.position, index.sealed_upto, "right") > AHEAD
+    upto = index.sealed_upto if late else as_of
+    return View(
+        as_of=as_of,
+        position=position,
+        kind=log.kind[at],
+        episode=runs.episode,
+        actor=log.actor[at],
+        tokens=tokens,
+        length=log.length[at],
+        prev=runs.prev,
+        next=runs.after,
+        place=runs.place,
+        order=runs.order,
+        age=_age(log.tokens)[at],
+        uses=_count(index.uses.rows, as_of, position),
+        pinned=_count(index.pins.rows, as_of, position) > 0,
+        unit=unit,
+        salience=np.append(index.sealed.columns.rows[4] / SIXTEENTHS, 1.0)[unit],
+        episodes=episodes,
+        episode_terms=[index.episode_terms.get(one.id, []) for one in episodes],
+        goal_terms=[index.goal_terms.get(one.id, []) for one in episodes],
+        actors=index.names,
+        crystals=index.crystals,
+        live=live,
+        bags={index.namespace: index.bags},
+        stated=cache(lambda: index.timeline.cut(position, runs.episode, upto)),
+        kept={},
+        kept_of_episodes=index.kept_of(runs.names),
+    )
+
+
+def _steps(index: Index, log: Columns, as_of: int) -> np.ndarray:
+    """Rows of the steps that are not hidden."""
+    keep = log.type == STEP
+    if index.hidden:
+        for at, hide, positions in index.hidden:
+            if at <= as_of:
+                keep[find(log.position, positions)[0]] = not hide
+        keep &= log.type == STEP
+    return np.flatnonzero(keep)
+
+
+def _age(tokens: np.ndarray) -> np.ndarray:
+    """Tokens logged since each record."""
+    total = np.cumsum(tokens, dtype=np.int64)
+    return np.asarray(total[-1] - total) if len(total) else total
+
+
+def _episode(index: Index, name: int, as_of: int) -> Episode:
+    known = index.episodes[index.names[name]]
+    if known.ended is not None and known.ended > as_of:
+        return known.model_copy(update={"ended": None})
+    return known
+
+
+def find(haystack: np.ndarray, needles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(where the needles that are in a sorted array stand there, which of the needles those are)."""
+    at = np.searchsorted(haystack, needles)
+    known = at < len(haystack)
+    known[known] = haystack[at[known]] == needles[known]
+    return at[known], known
+
+
+def _count(events: np.ndarray, as_of: int, position: np.ndarray) -> np.ndarray:
+    """How many events up to a log position there are of each step."""
+    at, steps = events
+    return np.bincount(find(position, steps[at <= as_of])[0], minlength=len(position))
+
+
+class _Runs(NamedTuple):
+    """Steps within their episodes, which may interleave. names: of the episodes, by number; order: of the steps, by
+    episode; prev, after: neighbours in the episode, -1 for none; place: 0..1."""
+
+    names: np.ndarray
+    episode: np.ndarray
+    order: np.ndarray
+    prev: np.ndarray
+    after: np.ndarray
+    place: np.ndarray
+
+
+def _in_episodes(name: np.ndarray) -> _Runs:
+    n = len(name)
+    there = np.bincount(name, minlength=1) > 0
+    episode = (np.cumsum(there) - 1)[name]
+    order = by_number(episode)
+    same = episode[order][1:] == episode[order][:-1]
+    prev, after = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    prev[order[1:][same]] = order[:-1][same]
+    after[order[:-1][same]] = order[1:][same]
+    size = np.bincount(episode, minlength=1)
+    rank = np.empty(n, np.int64)
+    rank[order] = np.arange(n)
+    place = (rank - (np.cumsum(size) - size)[episode]) / np.maximum(1, size[episode] - 1) if n else np.zeros(0)
+    return _Runs(np.flatnonzero(there), episode, order, prev, after, place)
+
+
+def by_number(numbers: np.ndarray) -> np.ndarray:
+    """The order that sorts small whole numbers, first come first; quickest in 16 bits."""
+    few = int(numbers.max(initial=0)) < 1 << 16
+    return np.argsort(numbers.astype(np.uint16) if few else numbers, kind="stable")
