@@ -135,10 +135,10 @@ def _bytes_table(found: Stats) -> Table:
 
 
 def _parts(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Bytes by part, so that they add up: `spare` is free pages, and what is shared while the file is open."""
+    """Bytes by part, so that they add up: `spare` is what is shared while the file is open."""
     parts = {part: n_bytes for part, n_bytes in sizes.items() if part != "total"}
     parts["crystals"] -= parts["codes"]
-    return parts | {"spare": sizes["total"] - sum(parts.values())}
+    return parts | {"spare": max(0, sizes["total"] - sum(parts.values()))}
 
 
 def verify(path: MemoryPath, json: JsonOption = False) -> None:

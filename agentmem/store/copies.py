@@ -12,7 +12,7 @@ from ..errors import DamagedError
 from .chain import encode_mark
 from .files import Files, os_errors
 from .log import head_mark
-from .schema import Connection, sqlite_errors
+from .schema import Connection, sqlite_errors, value
 
 PARTS = {
     "log": "log",
@@ -35,6 +35,8 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "other"), 0)
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size
+    pages = value(connection, "PRAGMA page_count") * value(connection, "PRAGMA page_size")
+    found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
     for part, name in (("wal", paths.wal), ("anchor", paths.anchor)):
