@@ -34,6 +34,7 @@ from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record,
 VERSION = 2  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
 NEWEST = 1_000  # keys of which the newest claim is remembered
+RESERVE = 16  # tokens of the quota of atoms that are left to claims
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
 Read = Callable[[Sequence[int]], list[Record]]
@@ -254,16 +255,16 @@ class Crystallizer:
     def _plain_atom(self, spans: tuple[Span, ...], texts: Mapping[int, str], cluster: Crystal, born: int) -> bool:
         """An atom without key or value, if there is room for it."""
         text = render(spans, texts)
-        if not self._spend(text):
+        if not self._spend(text, left=RESERVE):
             return False
         covers = (spans[0].position, spans[-1].position)
         self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, cluster.salience)
         return True
 
-    def _spend(self, text: str) -> bool:
-        """Pay for an atom, if it has words and the quota lasts."""
+    def _spend(self, text: str, left: int = 0) -> bool:
+        """Pay for an atom, if it has words and the quota lasts, and is `left` so many tokens."""
         quota, tokens = self._quota[Layer.ATOM], count(text)
-        fits = bool(text.strip()) and quota.spent + tokens <= quota.seen / quota.ratio
+        fits = bool(text.strip()) and quota.spent + tokens + left <= quota.seen / quota.ratio
         quota.spent += tokens * fits
         return fits
 

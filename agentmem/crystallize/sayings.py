@@ -18,7 +18,6 @@ from agentmem.states.told import Told, Words
 from agentmem.types import Span
 
 DEED = 3.0  # times the worth of its words: a deed with an effect, and where it was done
-SPAN = 0.5  # what is neither a deed nor a claim
 MARGIN = 2  # tokens that are added to each, so that longer ones are worth their place
 
 
@@ -47,13 +46,12 @@ class Sayings:
         return self._sources[self._number[position]]
 
     def best(self, telling: Sequence[Told], kept: Sequence[Span]) -> list[Saying]:
-        """The newest claim of each key, the deeds told of and the spans that were kept, the most worth first."""
+        """The newest claim of each key and the deeds told of, the most worth first; then the spans that were kept."""
         newest = {claim.key: (claim, source) for claim, source in claims_of(self._sources)}
-        claimed = [self._said((Span(source.position, *claim.span),), 1.0, claim) for claim, source in newest.values()]
+        claimed = [self._said((Span(source.position, *claim.span),), claim=claim) for claim, source in newest.values()]
         deeds = [self._said(self._deed(one.words, one.where), DEED) for one in telling if one.deed and one.where]
-        spans = [self._said(tuple(group), SPAN) for _, group in groupby(kept, key=lambda span: span.position)]
-        plain = [saying for saying in (*deeds, *spans) if saying.worth > 0]
-        return sorted((*claimed, *plain), key=lambda saying: (-saying.worth, saying.spans[-1]))
+        spans = [self._said(tuple(group)) for _, group in groupby(kept, key=lambda span: span.position)]
+        return [*_ranked([*claimed, *_learnable(deeds)]), *_ranked(_learnable(spans))]
 
     def _deed(self, words: Words, where: Words) -> tuple[Span, Span]:
         return self._span(where), self._span(words)
@@ -61,7 +59,7 @@ class Sayings:
     def _span(self, words: Words) -> Span:
         return Span(self._sources[words.source].position, words.start, words.end)
 
-    def _said(self, spans: tuple[Span, ...], times: float, claim: Claim | None = None) -> Saying:
+    def _said(self, spans: tuple[Span, ...], times: float = 1.0, claim: Claim | None = None) -> Saying:
         """Worth nothing where any of it is recalled text."""
         sums = [self._sum(span) for span in spans]
         weight = sum(weight for weight, _ in sums) if all(weight for weight, _ in sums) else 0.0
@@ -76,6 +74,14 @@ class Sayings:
             return 0.0, 0.0
         inside = (start >= span.start) & (end <= span.end)
         return float(self._scored.weight[here][inside].sum()), float(self._scored.cost[here][inside].sum())
+
+
+def _learnable(sayings: Sequence[Saying]) -> list[Saying]:
+    return [saying for saying in sayings if saying.worth > 0]
+
+
+def _ranked(sayings: Sequence[Saying]) -> list[Saying]:
+    return sorted(sayings, key=lambda saying: (-saying.worth, saying.spans[-1]))
 
 
 def claims_of(sources: Sequence[Source]) -> Iterator[tuple[Claim, Source]]:
