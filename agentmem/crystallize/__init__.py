@@ -34,7 +34,7 @@ from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record,
 VERSION = 2  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
 NEWEST = 1_000  # keys of which the newest claim is remembered
-RESERVE = 16  # tokens of the quota of atoms that are left to claims
+RESERVE = 16  # tokens of the quota of atoms at most, an eighth of a small one, that are left to claims to come
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
 Read = Callable[[Sequence[int]], list[Record]]
@@ -240,10 +240,14 @@ class Crystallizer:
         atoms lasts. But for claims, nothing is said twice.
         """
         told: list[Span] = []
+        quota = self._quota[Layer.ATOM]
+        reserve = min(RESERVE, int(quota.seen / quota.ratio / 8))
         for saying in sayings.best(telling, cluster.spans):
             if saying.claim is not None:
                 self._claimed(saying.claim, sayings.source(saying.spans[0].position), cluster, born)
-            elif saying.apart_from(told) and self._plain_atom(saying.spans, sayings.texts, cluster, born):
+            elif saying.apart_from(told) and self._plain_atom(
+                saying.spans, sayings.texts, cluster, born, 0 if saying.deed else reserve
+            ):
                 told += saying.spans
 
     def _claimed(self, claim: Claim, source: Source, cluster: Crystal, born: int) -> None:
@@ -252,10 +256,12 @@ class Crystallizer:
         elif not self._outdated(claim, source):
             self._atom(claim, source, cluster, born)
 
-    def _plain_atom(self, spans: tuple[Span, ...], texts: Mapping[int, str], cluster: Crystal, born: int) -> bool:
+    def _plain_atom(
+        self, spans: tuple[Span, ...], texts: Mapping[int, str], cluster: Crystal, born: int, reserve: int
+    ) -> bool:
         """An atom without key or value, if there is room for it."""
         text = render(spans, texts)
-        if not self._spend(text, left=RESERVE):
+        if not self._spend(text, reserve):
             return False
         covers = (spans[0].position, spans[-1].position)
         self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, cluster.salience)

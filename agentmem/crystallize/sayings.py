@@ -16,17 +16,20 @@ from agentmem.condense import Source
 from agentmem.salience import Scored
 from agentmem.states.told import Told, Words
 from agentmem.types import Span
+from agentmem.words import words
 
 DEED = 3.0  # times the worth of its words: a deed with an effect, and where it was done
+LEAST = 2  # words of a plain span
 MARGIN = 2  # tokens that are added to each, so that longer ones are worth their place
 
 
 class Saying(NamedTuple):
-    """What may become an atom: spans in order, worth, and the claim that they make, if any."""
+    """What may become an atom: spans in order, worth, the claim that they make, if any, or whether they are a deed."""
 
     spans: tuple[Span, ...]
     worth: float
     claim: Claim | None = None
+    deed: bool = False
 
     def apart_from(self, others: Sequence[Span]) -> bool:
         """Whether it shares no words with these."""
@@ -48,22 +51,28 @@ class Sayings:
     def best(self, telling: Sequence[Told], kept: Sequence[Span]) -> list[Saying]:
         """The newest claim of each key and the deeds told of, the most worth first; then the spans that were kept."""
         newest = {claim.key: (claim, source) for claim, source in claims_of(self._sources)}
-        claimed = [self._said((Span(source.position, *claim.span),), claim=claim) for claim, source in newest.values()]
-        deeds = [self._said(self._deed(one.words, one.where), DEED) for one in telling if one.deed and one.where]
-        spans = [self._said(tuple(group)) for _, group in groupby(kept, key=lambda span: span.position)]
+        claimed = [self._said((Span(source.position, *claim.span),), claim) for claim, source in newest.values()]
+        done = [self._said((self._span(one.where), self._span(one.words))) for one in telling if one.deed and one.where]
+        deeds = [saying._replace(worth=DEED * saying.worth, deed=True) for saying in done]
+        spans = [self._said(group) for group in self._by_step(kept) if self._says(group)]
         return [*_ranked([*claimed, *_learnable(deeds)]), *_ranked(_learnable(spans))]
 
-    def _deed(self, words: Words, where: Words) -> tuple[Span, Span]:
-        return self._span(where), self._span(words)
+    def _by_step(self, spans: Sequence[Span]) -> Iterator[tuple[Span, ...]]:
+        return (tuple(group) for _, group in groupby(spans, key=lambda span: span.position))
 
-    def _span(self, words: Words) -> Span:
-        return Span(self._sources[words.source].position, words.start, words.end)
+    def _says(self, spans: Sequence[Span]) -> bool:
+        """Whether it says anything by itself: a number or a single word does not."""
+        found = (word for span in spans for word in words(self.texts[span.position][span.start : span.end]))
+        return sum(word.isalpha() for word in found) >= LEAST
 
-    def _said(self, spans: tuple[Span, ...], times: float = 1.0, claim: Claim | None = None) -> Saying:
+    def _span(self, said: Words) -> Span:
+        return Span(self._sources[said.source].position, said.start, said.end)
+
+    def _said(self, spans: tuple[Span, ...], claim: Claim | None = None) -> Saying:
         """Worth nothing where any of it is recalled text."""
         sums = [self._sum(span) for span in spans]
         weight = sum(weight for weight, _ in sums) if all(weight for weight, _ in sums) else 0.0
-        return Saying(spans, times * weight / (sum(cost for _, cost in sums) + MARGIN), claim)
+        return Saying(spans, weight / (sum(cost for _, cost in sums) + MARGIN), claim)
 
     def _sum(self, span: Span) -> tuple[float, float]:
         """Weight and tokens."""
