@@ -6,7 +6,6 @@ Knows scored steps, what they claim and what was done in them; knows no quota, a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -54,15 +53,12 @@ class Sayings:
         claimed = [self._said((Span(source.position, *claim.span),), claim) for claim, source in newest.values()]
         done = [self._said((self._span(one.where), self._span(one.words))) for one in telling if one.deed and one.where]
         deeds = [saying._replace(worth=DEED * saying.worth, deed=True) for saying in done]
-        spans = [self._said(group) for group in self._by_step(kept) if self._says(group)]
+        spans = [self._said((span,)) for span in kept if self._says(span)]
         return [*_ranked([*claimed, *_learnable(deeds)]), *_ranked(_learnable(spans))]
 
-    def _by_step(self, spans: Sequence[Span]) -> Iterator[tuple[Span, ...]]:
-        return (tuple(group) for _, group in groupby(spans, key=lambda span: span.position))
-
-    def _says(self, spans: Sequence[Span]) -> bool:
+    def _says(self, span: Span) -> bool:
         """Whether it says anything by itself: a number or a single word does not."""
-        found = (word for span in spans for word in words(self.texts[span.position][span.start : span.end]))
+        found = words(self.texts[span.position][span.start : span.end])
         return sum(word.isalpha() for word in found) >= LEAST
 
     def _span(self, said: Words) -> Span:
