@@ -1,6 +1,6 @@
 """How well each crystal of chosen layers matches a cue.
 
-A crystal is ranked by all words of the steps it condenses, and by its own, while only its own are shown.
+A crystal is ranked by the best of the steps it condenses, by all their words, and by its own; only its own are shown.
 """
 
 from __future__ import annotations
