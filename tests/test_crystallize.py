@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from strategies import START, all_crystals, chat, long_log, of_layer, opened, played, talked
 
-from agentmem import Crystal, Layer
+from agentmem import Crystal, Layer, Memory
 from agentmem.claims import claims
 from agentmem.condense import Source
 from agentmem.crystallize import OPEN_EPISODES, Crystallizer
@@ -83,7 +83,7 @@ def test_what_is_salient_is_kept() -> None:
 
 
 def test_an_atom_is_supported_by_steps_before_it_that_say_the_same() -> None:
-    with talked(600) as memory:
+    with talked(1200) as memory:
         memory.crystallize()
         steps = [Source(step.position, step.kind, step.actor, step.text) for step in memory.steps()]
         said = [(step.position, {(claim.key, claim.value) for claim in claims(step)}) for step in steps]
@@ -92,6 +92,40 @@ def test_an_atom_is_supported_by_steps_before_it_that_say_the_same() -> None:
             support = sum((atom.key, atom.value) in claimed for position, claimed in said if position <= atom.born)
             assert 1 <= atom.support <= support
         assert max(atom.support for atom in atoms) > 1
+
+
+def wandered(memory: Memory, times: int) -> None:
+    """A game in which the score is seldom changed, and which claims nothing."""
+    with memory.episode(id="game") as episode:
+        for turn in range(times):
+            episode.act("go north")
+            episode.observe(
+                f"Cavern\nThe walls are wet in cavern number {turn}, and you can hear water far below them."
+            )
+            episode.act("wait")
+            episode.observe("Time passes, and nothing else does, as far as you can tell in this sort of light.")
+            if turn % 8 == 4:
+                episode.act(f"pull lever {turn}")
+                episode.observe("Something falls. [Your score has just gone up by five points.]")
+
+
+def test_a_deed_that_changed_a_total_is_kept_in_every_layer_with_where_it_was_done() -> None:
+    with opened() as memory:
+        wandered(memory, 400)
+        layers = memory.stats().layers
+        for layer in Layer:
+            assert "\n".join(crystal.text for crystal in of_layer(memory, layer)).count("pull lever") >= 3
+        assert sum(atom.text.startswith("Cavern\npull lever") for atom in of_layer(memory, Layer.ATOM)) >= 3
+        assert 1.0 <= layers[Layer.ATOM].ratio / RATIOS[Layer.ATOM] < 1.3
+
+
+def test_what_claims_leave_of_the_quota_of_atoms_is_spent_on_what_was_kept() -> None:
+    with talked(800) as memory:
+        layers = memory.crystallize().layers
+        atoms = of_layer(memory, Layer.ATOM)
+        plain, keyed = (sum((atom.key is None) is bare for atom in atoms) for bare in (True, False))
+        assert keyed > plain > 3
+        assert layers[Layer.CLUSTER].tokens < 2.4 * layers[Layer.ATOM].tokens
 
 
 def test_a_telling_segment_is_more_salient_than_small_talk_and_lends_it_to_its_atoms() -> None:

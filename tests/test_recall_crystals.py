@@ -8,15 +8,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from strategies import long_log, played
+from strategies import long_log, opened, played
 
 from agentmem import Crystal, Layer, Memory
 from agentmem.index import View, step_id, step_position
-from agentmem.recall import Match, Weights
-from agentmem.recall.layers import crystal_signals, steps_of
+from agentmem.recall import Match
+from agentmem.recall.layers import OWN, REACH, best_steps, crystal_signals, near, place_signal, steps_of, with_steps
 from agentmem.recall.signals import zscore
 from agentmem.testing import HashEncoder
-from agentmem.tokens import count
 from agentmem.words import stems
 
 
@@ -109,8 +108,61 @@ def test_a_crystal_is_as_alike_as_the_most_alike_of_its_steps(long: Memory, laye
 
 
 def test_of_two_crystals_the_shorter_is_worth_more(long: Memory) -> None:
-    for hit in long.recall("red door score", 4000, layers=["unit"]).hits:
-        assert hit.reasons["length"] == pytest.approx(-Weights().length * math.log(count(hit.text) + 6), abs=0.02)
+    view = viewed(long)
+    numbers = [n for n in np.flatnonzero(view.live).tolist() if view.crystals[n].layer is Layer.UNIT]
+    found = crystal_signals(view, numbers, Match((), {}), None)["length"]
+    np.testing.assert_allclose(found, [-math.log(view.crystals[number].tokens + 6) for number in numbers])
+
+
+def test_a_crystal_stands_for_the_step_of_it_that_matches_best() -> None:
+    owner, row = np.array([0, 0, 0, 2, 2]), np.array([0, 1, 2, 1, 3])
+    best = best_steps((owner, row), 3, np.array([1.0, 5.0, 5.0, 7.0]))
+    assert best[[0, 2]].tolist() == [1, 3]
+    steps = {"state": np.array([0.0, 1.0, 2.0, 3.0]), "lexical": np.ones(4), "length": np.zeros(4)}
+    own = {"lexical": np.array([2.0, 0.0, 4.0]), "length": np.array([-1.0, -1.0, -2.0])}
+    found = with_steps(own, steps, best)
+    assert found["state"][[0, 2]].tolist() == [1.0, 3.0]
+    assert found["lexical"][[0, 2]].tolist() == [1 + 2 * OWN["lexical"], 1 + 4 * OWN["lexical"]]
+
+
+def test_crystals_far_behind_the_best_are_left_out_however_large_the_budget(long: Memory) -> None:
+    score = np.array([0.0, 9.0, 9.0 - REACH, 8.9 - REACH])
+    assert near(score, np.argsort(-score, kind="stable")).tolist() == [1, 2]
+    assert near(score[:0], np.zeros(0, np.int64)).tolist() == []
+    hits = long.recall("red door score", 100_000, layers=["unit"]).hits
+    assert 0 < len(hits) < len(long.crystals(["unit"]))
+    assert max(hit.score for hit in hits) - min(hit.score for hit in hits) <= REACH
+
+
+def test_a_cue_that_asks_for_a_place_brings_along_the_crystal_that_says_where_that_was() -> None:
+    with opened() as memory:
+        with memory.episode(id="game") as episode:
+            for place in ("Attic", "Cellar", "Harbour"):
+                episode.observe(f"{place}\nA {place.casefold()} with dust and old beams all around.")
+                for _ in range(30):
+                    episode.act("wait")
+                    episode.observe("Time passes, and you feel none the wiser for that, as so often in here.")
+                episode.act(f"take {'crown' if place == 'Cellar' else 'stick'}")
+                episode.observe("Taken.")
+        texts = [hit.text for hit in memory.recall("where did I take the crown?", 2_000, layers=["unit"]).hits]
+        (took,) = (text for text in texts if "take crown" in text)
+        assert "Cellar" not in took.splitlines()
+        assert any("Cellar" in text.splitlines() for text in texts)
+
+
+def test_a_place_that_a_cue_names_is_where_it_was_come_to_and_where_it_was_left() -> None:
+    with opened() as memory:
+        with memory.episode(id="game") as episode:
+            for place in ("Old Mill", "Harbour", "Old Mill Street"):
+                episode.observe(f"{place}\nYou see nothing special.")
+                episode.act("wait")
+                episode.observe("Time passes.")
+                episode.act("north")
+        memory.crystallize()
+        view = viewed(memory)
+        assert np.flatnonzero(place_signal("which way did it leave the Harbour?", view)).tolist() == [4, 7]
+        assert np.flatnonzero(place_signal("which way did it leave the old mill?", view)).tolist() == [0, 3]
+        assert not place_signal("Harbour", view).any()
 
 
 def test_crystals_of_layers_asked_for_together_come_best_first_and_tell_one_story_once(long: Memory) -> None:

@@ -35,7 +35,7 @@ _PLACE = re.compile(
     re.I,
 )
 _TITLE = r"(?:The |An? )?[A-Z][\w'’\-]{0,30}(?: (?:[A-Z][\w'’\-]{0,30}|of|the|in|on|at|and|to|by|with|a)){0,5}"
-_HEADING = re.compile(rf"\A\s*(?P<value>{_TITLE})(?: \([a-z ]+\))?[ \t]*\n\s*[A-Z\"']")
+_HEADING = re.compile(rf"\A\s*(?P<value>{_TITLE})(?: \([a-z ]+\))?(?=[ \t]*\n\s*[A-Z\"'])")
 _MACHINES = frozenset("tool shell function terminal bash browser computer server".split())
 
 _DONE = {

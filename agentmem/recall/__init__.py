@@ -15,7 +15,7 @@ from itertools import islice
 import numpy as np
 
 from agentmem.index import View, step_id
-from agentmem.recall.layers import crystal_signals, steps_of
+from agentmem.recall.layers import best_steps, crystal_signals, near, place_signal, steps_of, with_steps
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
@@ -66,7 +66,8 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     if query.layers is not None:
         if not _found(match, nothing(len(allowed)), similarity, allowed):
             return []
-        return packer.fill(_crystals(query, view, match, similarity, texts, allowed), lambda row: None)
+        crystals = _Crystals(query, view, match, similarity, texts, allowed)
+        return packer.fill(iter(crystals), crystals.holding)
     signals = step_signals(query.cue, view, match, similarity)
     named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
     if not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
@@ -217,7 +218,9 @@ class _Steps:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """The crystals of one layer: arrays [n]. The rows of the steps of each lie at [starts[n], starts[n + 1])."""
+    """The crystals of one layer: arrays [n]. The rows of the steps of each lie at [starts[n], starts[n + 1]); best: the
+    row of the one that matches best.
+    """
 
     numbers: list[int]
     signals: dict[str, np.ndarray]
@@ -225,61 +228,87 @@ class _Ranked:
     allowed: np.ndarray
     starts: np.ndarray
     rows: np.ndarray
+    best: np.ndarray
 
     def __iter__(self) -> Iterator[tuple[float, int, int, _Ranked]]:
         """(-score, number, place, self) of those that hold an allowed step, best first."""
         order = np.argsort(-self.score, kind="stable")
-        for place in order[self.allowed[order]].tolist():
+        for place in near(self.score, order[self.allowed[order]]).tolist():
             yield -float(self.score[place]), self.numbers[place], place, self
 
     def steps(self, place: int) -> np.ndarray:
         return self.rows[self.starts[place] : self.starts[place + 1]]
 
-
-def _ranked(
-    layer: Layer, query: Query, view: View, match: Match, similarity: np.ndarray | None, allowed: np.ndarray
-) -> _Ranked:
-    live = np.flatnonzero(view.live).tolist()
-    numbers = [number for number in live if view.crystals[number].layer is layer and view.crystals[number].text]
-    owner, rows = steps_of(view, numbers)
-    signals = crystal_signals(view, numbers, match, similarity, (owner, rows))
-    holds = np.bincount(owner[allowed[rows]], minlength=len(numbers)) > 0
-    starts = np.searchsorted(owner, np.arange(len(numbers) + 1))
-    return _Ranked(numbers, signals, weigh(signals, query.weights), holds, starts, rows)
+    def holding(self, row: int) -> list[int]:
+        """The places of the allowed crystals that condense the step at a row."""
+        places = np.searchsorted(self.starts, np.flatnonzero(self.rows == row), side="right") - 1
+        return [place for place in places.tolist() if self.allowed[place]]
 
 
-def _crystals(
-    query: Query, view: View, match: Match, similarity: np.ndarray | None, texts: _Texts, allowed: np.ndarray
-) -> Iterator[Candidate]:
-    """Crystals of the layers asked for, best first."""
-    layers = [_ranked(layer, query, view, match, similarity, allowed) for layer in query.layers or ()]
-    best = merge(*layers)
-    while some := [(ranked, place) for _, _, place, ranked in islice(best, CHUNK)]:
-        texts.fetch([int(view.position[ranked.steps(place)[0]]) for ranked, place in some])
-        for ranked, place in some:
-            yield _crystal_candidate(query, view, ranked, place, texts)
+class _Crystals:
+    """Crystals of the layers asked for as candidates, best first."""
 
+    def __init__(
+        self,
+        query: Query,
+        view: View,
+        match: Match,
+        similarity: np.ndarray | None,
+        texts: _Texts,
+        allowed: np.ndarray,
+    ) -> None:
+        self.query, self.view, self.match, self.similarity, self.texts = query, view, match, similarity, texts
+        self.allowed = allowed
+        self.signals = step_signals(query.cue, view, match, similarity)
+        self.signals["state"] = np.maximum(self.signals["state"], place_signal(query.cue, view))
+        self.places = places(query.cue, view)
+        self.layers = [self._ranked(layer) for layer in query.layers or ()]
 
-def _crystal_candidate(query: Query, view: View, ranked: _Ranked, place: int, texts: _Texts) -> Candidate:
-    crystal = view.crystals[ranked.numbers[place]]
-    positions = view.position[ranked.steps(place)].tolist()
-    first = texts[positions[0]]
-    section = "facts" if crystal.layer is Layer.ATOM else "past"
-    return Candidate(
-        key=-1 - hash_of(crystal.id),
-        position=positions[0],
-        label=crystal.key or crystal.layer.value,
-        text=crystal.text,
-        size=crystal.tokens,
-        head=head(json.loads(first.body).get("at"), first.episode),
-        section=section,
-        score=float(ranked.score[place]),
-        id=crystal.id,
-        layer=crystal.layer.value,
-        story=frozenset(step_id(position) for position in positions),
-        sources=crystal.sources,
-        reasons=lambda: reasons(ranked.signals, query.weights, place),
-    )
+    def _ranked(self, layer: Layer) -> _Ranked:
+        view = self.view
+        live = np.flatnonzero(view.live).tolist()
+        numbers = [number for number in live if view.crystals[number].layer is layer and view.crystals[number].text]
+        owner, rows = steps_of(view, numbers)
+        best = best_steps((owner, rows), len(numbers), weigh(self.signals, self.query.weights))
+        own = crystal_signals(view, numbers, self.match, self.similarity, (owner, rows))
+        signals = with_steps(own, self.signals, best)
+        holds = np.bincount(owner[self.allowed[rows]], minlength=len(numbers)) > 0
+        starts = np.searchsorted(owner, np.arange(len(numbers) + 1))
+        return _Ranked(numbers, signals, weigh(signals, self.query.weights), holds, starts, rows, best)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        best = merge(*self.layers)
+        while some := [(ranked, place) for _, _, place, ranked in islice(best, CHUNK)]:
+            self.texts.fetch([int(self.view.position[ranked.steps(place)[0]]) for ranked, place in some])
+            for ranked, place in some:
+                yield self._candidate(ranked, place)
+
+    def holding(self, row: int) -> Candidate | None:
+        """The first crystal that condenses the step at a row."""
+        found = ((ranked, place) for ranked in self.layers for place in ranked.holding(row))
+        return next((self._candidate(ranked, place) for ranked, place in found), None)
+
+    def _candidate(self, ranked: _Ranked, place: int) -> Candidate:
+        crystal = self.view.crystals[ranked.numbers[place]]
+        positions = self.view.position[ranked.steps(place)].tolist()
+        first = self.texts[positions[0]]
+        where = int(self.places[ranked.best[place]])
+        return Candidate(
+            key=-1 - hash_of(crystal.id),
+            position=positions[0],
+            label=crystal.key or crystal.layer.value,
+            text=crystal.text,
+            size=crystal.tokens,
+            head=head(json.loads(first.body).get("at"), first.episode),
+            section="facts" if crystal.layer is Layer.ATOM else "past",
+            score=float(ranked.score[place]),
+            id=crystal.id,
+            layer=crystal.layer.value,
+            story=frozenset(step_id(position) for position in positions),
+            sources=crystal.sources,
+            reasons=lambda: reasons(ranked.signals, self.query.weights, place),
+            place=where if where >= 0 else None,
+        )
 
 
 def hash_of(crystal_id: str) -> int:

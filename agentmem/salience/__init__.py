@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agentmem.salience.reading import AGENTS, Ints, Reading, Source, read
-from agentmem.salience.votes import VOTES, Scored, Votes, weigh
+from agentmem.salience.votes import VOTES, Lift, Scored, Votes, lift, weigh
 
-__all__ = ["AGENTS", "Reading", "Salience", "Scored", "Source", "Usual", "Votes", "read"]
+__all__ = ["AGENTS", "Lift", "Reading", "Salience", "Scored", "Source", "Usual", "Votes", "read"]
 
 MOST = 4.0  # times the usual salience
 SLOTS = 1 << 14  # counters per row of what the log has said
@@ -46,9 +46,9 @@ class Salience:
         """The sources' pieces and their weights. Changes nothing."""
         return self.weigh(read(sources))
 
-    def weigh(self, reading: Reading) -> Scored:
-        """The weights of what was read. Changes nothing."""
-        return weigh(reading, self.votes, *self.counts(reading))
+    def weigh(self, reading: Reading, told: Sequence[Lift] = ()) -> Scored:
+        """The weights of what was read. Changes nothing. told: spans that tell more than their words."""
+        return weigh(reading, self.votes, *self.counts(reading), lift(reading, told))
 
     def counts(self, reading: Reading) -> tuple[Ints, Ints]:
         """Steps before that held each piece's word, and lines before of each line's shape."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from agentmem.salience.pieces import CODE, DATE, DIGIT, OUTCOME, QUOTE, SELF
 from agentmem.salience.reading import ACTION, Bools, Floats, Ints, Reading, changes
+
+TOLD = 6.0  # nats at least of a word that a deed or a place is told by, be it `n`
 
 
 class Manner(NamedTuple):
@@ -60,6 +63,7 @@ class Votes(NamedTuple):
 
 
 VOTES = Votes()
+Lift = tuple[int, int, int, float]  # source, start, end: characters of a text that tell more; and the vote for that
 
 
 class Scored(NamedTuple):
@@ -78,15 +82,28 @@ class Scored(NamedTuple):
     barred: Bools
 
 
-def weigh(read: Reading, votes: Votes, seen: Ints, shaped: Ints) -> Scored:
-    """Weights of a reading's pieces, given how often their words and line shapes were met before."""
+def lift(read: Reading, told: Sequence[Lift]) -> Floats:
+    """Per piece the greatest vote of those told of it."""
+    lifted = np.zeros(len(read.source))
+    first = np.searchsorted(read.source, np.arange(len(read.kind) + 1))
+    for source, start, end, vote in told:
+        here = slice(first[source], first[source + 1])
+        inside = (read.start[here] >= start) & (read.start[here] < end)
+        lifted[here] = np.maximum(lifted[here], vote * inside)
+    return lifted
+
+
+def weigh(read: Reading, votes: Votes, seen: Ints, shaped: Ints, lifted: Floats) -> Scored:
+    """Weights of a reading's pieces, given how often their words and line shapes were met before, and their lifts."""
     kind = read.kind[read.source]
     manner = {name: np.array([getattr(m, name) for m in votes.kinds]) for name in Manner._fields}
     vote = _of_pieces(read, votes, kind) + _of_lines(read, votes, manner["shape"], shaped)[read.line]
     step = manner["vote"][read.kind] - manner["brevity"][read.kind] * np.log(np.maximum(read.size, 4.0) / 30)
     vote = vote + step[read.source]
     vote = vote - manner["seen"][kind] * np.log1p(seen) - manner["again"][kind] * np.log1p(_again(read.word))
-    weight = read.nats * np.exp(vote)
+    vote = vote + lifted
+    nats = np.where(lifted > 0, np.maximum(read.nats, TOLD), read.nats)
+    weight = nats * np.exp(vote)
     weight = _share(weight, read.cost, read.phrase, manner["phrase"][kind], votes.apart)
     weight = _share(weight, read.cost, read.line, manner["line"][kind], 1.0)
     opens = changes(read.source)

@@ -13,25 +13,28 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from agentmem.claims import Claim, claims
+from agentmem.claims import Claim
 from agentmem.condense import Quota, Salience, Source, render
+from agentmem.crystallize.sayings import Sayings, claims_of
 from agentmem.errors import CondenseError
 from agentmem.index import step_id
-from agentmem.salience import Scored, Usual, read
+from agentmem.salience import Lift, Scored, Usual, read
 from agentmem.segment import Asleep, Open
 from agentmem.sources import learnable, source_of
 from agentmem.states import Runs
+from agentmem.states.told import Told, told
 from agentmem.tokens import count, truncate
 from agentmem.topics import Topics, signature
 from agentmem.types import RATIOS, Condenser, Crystal, Layer, Namespace, Record, Span, State
 
-VERSION = 1  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
+VERSION = 2  # part of every crystal's id: a crystallizer that condenses otherwise makes other crystals
 OPEN_EPISODES = 256  # episodes whose last segment may be open at once
 NEWEST = 1_000  # keys of which the newest claim is remembered
+RESERVE = 16  # tokens of the quota of atoms at most, an eighth of a small one, that are left to claims to come
 _IDLE = {Layer.UNIT: 20_000.0, Layer.CLUSTER: 2_000.0, Layer.ATOM: 400.0}
 
 Read = Callable[[Sequence[int]], list[Record]]
@@ -167,14 +170,14 @@ class Crystallizer:
         tokens = sum(step.tokens for step in steps)
         ids = tuple(step_id(step.position) for step in steps)
         reading = read(sources)
-        scored = self._salience.weigh(reading)
+        scored = self._salience.weigh(reading, _lifts(told(steps, sources)))
         self._usual = self._usual.after(scored)
         unit = self._condense(Layer.UNIT, sources, scored, ids, tokens, born)
         self._salience.learn(reading)
         assert unit is not None
         self._sealed.append(Sealed(unit, tuple(steps)))
         self._units[unit.id] = _Waiting(unit.tokens, tuple(step.position for step in steps))
-        for claim, source in _claims_of(sources):
+        for claim, source in claims_of(sources):
             self._hear(claim, source)
             self._update(claim, source, unit, born)
         for topic in self._topics.add(unit.id, signature(steps)):
@@ -222,33 +225,54 @@ class Crystallizer:
     def _cluster(self, label: str, unit_ids: Sequence[str], born: int) -> None:
         units = [self._units.pop(unit_id) for unit_id in unit_ids]
         positions = sorted({position for unit in units for position in unit.steps})
-        sources = [source_of(step) for step in self._read(positions)]
+        steps = self._read(positions)
+        sources = [source_of(step) for step in steps]
         tokens = sum(unit.tokens for unit in units)
-        scored = self._salience.score(sources)
+        telling = told(steps, sources)
+        scored = self._salience.weigh(read(sources), _lifts(telling))
         cluster = self._condense(Layer.CLUSTER, sources, scored, tuple(unit_ids), tokens, born, label)
         if cluster is not None:
             self._quota[Layer.ATOM].seen += cluster.tokens
-            self._atoms(sources, scored, cluster, born)
+            self._atoms(Sayings(sources, scored), telling, cluster, born)
 
-    def _atoms(self, sources: Sequence[Source], scored: Scored, cluster: Crystal, born: int) -> None:
-        """The claims of a cluster most worth keeping, best first, while the quota of atoms lasts."""
-        for claim, source in _worthiest(sources, scored):
-            known = self._live.get(claim.key)
-            if known is not None:
-                self._update(claim, source, cluster, born)
-            elif not self._outdated(claim, source):
-                self._atom(claim, source, cluster, born)
-        if not any(atom.sources == (cluster.id,) for atom in self._crystals):
-            self._plain_atom(sources, scored, cluster, born)
-
-    def _plain_atom(self, sources: Sequence[Source], scored: Scored, cluster: Crystal, born: int) -> None:
-        """No claim was found: the atom is what is most salient, without key or value."""
+    def _atoms(self, sayings: Sayings, telling: Sequence[Told], cluster: Crystal, born: int) -> None:
+        """What a cluster claims, what was done in it to what effect, and its own spans: best first, while the quota of
+        atoms lasts. But for claims, nothing is said twice.
+        """
+        told: list[Span] = []
         quota = self._quota[Layer.ATOM]
-        spans = quota.take(sources, scored, 0)
-        text = render(spans, {source.position: source.text for source in sources})
-        if text.strip():
-            covers = (spans[0].position, spans[-1].position)
-            self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, cluster.salience)
+        reserve = min(RESERVE, int(quota.seen / quota.ratio / 8))
+        for saying in sayings.best(telling, cluster.spans):
+            if saying.claim is not None:
+                self._claimed(saying.claim, sayings.source(saying.spans[0].position), cluster, born)
+            elif saying.apart_from(told) and self._plain_atom(
+                saying.spans, sayings.texts, cluster, born, 0 if saying.deed else reserve
+            ):
+                told += saying.spans
+
+    def _claimed(self, claim: Claim, source: Source, cluster: Crystal, born: int) -> None:
+        if claim.key in self._live:
+            self._update(claim, source, cluster, born)
+        elif not self._outdated(claim, source):
+            self._atom(claim, source, cluster, born)
+
+    def _plain_atom(
+        self, spans: tuple[Span, ...], texts: Mapping[int, str], cluster: Crystal, born: int, reserve: int
+    ) -> bool:
+        """An atom without key or value, if there is room for it."""
+        text = render(spans, texts)
+        if not self._spend(text, reserve):
+            return False
+        covers = (spans[0].position, spans[-1].position)
+        self._emit(Layer.ATOM, text, spans, (cluster.id,), covers, cluster.tokens, born, cluster.salience)
+        return True
+
+    def _spend(self, text: str, left: int = 0) -> bool:
+        """Pay for an atom, if it has words and the quota lasts, and is `left` so many tokens."""
+        quota, tokens = self._quota[Layer.ATOM], count(text)
+        fits = bool(text.strip()) and quota.spent + tokens + left <= quota.seen / quota.ratio
+        quota.spent += tokens * fits
+        return fits
 
     def _hear(self, claim: Claim, source: Source) -> None:
         known, value = self._newest.pop(claim.key, _Heard()), _hash(claim.value)
@@ -277,13 +301,10 @@ class Crystallizer:
         self._atom(claim, source, unit, born)
 
     def _atom(self, claim: Claim, source: Source, parent: Crystal, born: int) -> None:
-        quota = self._quota[Layer.ATOM]
         spans = (Span(source.position, *claim.span),)
         text = source.text[claim.span[0] : claim.span[1]]
-        tokens = count(text)
-        if not text.strip() or quota.spent + tokens > quota.seen / quota.ratio:
+        if not self._spend(text):
             return
-        quota.spent += tokens
         covers = (source.position, source.position)
         newest = self._newest.get(claim.key, _Heard())
         support = newest.support if newest.value == _hash(claim.value) else 1
@@ -337,24 +358,9 @@ def _hash(text: str) -> int:
     return zlib.crc32(text.encode("utf-8", "surrogatepass"))
 
 
+def _lifts(telling: Sequence[Told]) -> list[Lift]:
+    return [(*one.words, one.vote) for one in telling]
+
+
 def _whole(sources: Sequence[Source]) -> tuple[Span, ...]:
     return tuple(Span(source.position, 0, len(source.text)) for source in sources)
-
-
-def _claims_of(sources: Sequence[Source]) -> Iterator[tuple[Claim, Source]]:
-    """The claims of steps, recalled text left out."""
-    return ((claim, source) for source in sources for claim in claims(source))
-
-
-def _worthiest(sources: Sequence[Source], scored: Scored) -> list[tuple[Claim, Source]]:
-    """The newest claim of each key, by salience per token, best first."""
-    newest = {claim.key: (claim, source) for claim, source in _claims_of(sources)}
-    place = {source.position: number for number, source in enumerate(sources)}
-
-    def worth(item: tuple[Claim, Source]) -> float:
-        claim, source = item
-        inside = (scored.source == place[source.position]) & (scored.start >= claim.span[0])
-        inside &= scored.end <= claim.span[1]
-        return float(scored.weight[inside].sum() / (scored.cost[inside].sum() + 2))
-
-    return sorted(newest.values(), key=lambda item: (-worth(item), item[1].position, item[0].span))
