@@ -13,7 +13,6 @@ from strategies import all_crystals, chat, long_log, opened, played
 
 from agentmem import DEFAULT, Layer, Memory, Step
 from agentmem.errors import KeyConflictError
-from agentmem.index import step_position
 from agentmem.ingest import ingest
 from agentmem.memory import retention
 from agentmem.testing import HashEncoder
@@ -299,48 +298,35 @@ def test_reopening_between_episodes_keeps_every_promise(tmp_path: Path, monkeypa
         assert lost(memory)
 
 
-def test_a_changed_encoder_gets_codes_of_its_own_for_what_is_there(tmp_path: Path) -> None:
+def test_another_encoder_finds_what_is_there(tmp_path: Path) -> None:
     file, one, other = tmp_path / "agent.mem", HashEncoder(16, seed=1), HashEncoder(24, seed=2)
     with played(long_log(), file, retain="crystals", encoder=one) as memory:
         memory.crystallize()
     with opened(file, encoder=other) as memory, played(long_log(), retain="crystals", encoder=other) as fresh:
         memory.crystallize()
         fresh.crystallize()
-        assert len(memory._core.store.encoders(())) == 2
+        assert memory._core.store.encoders(()) == []
         for cue in ("red door score", "captain ship", "exit code"):
             assert memory.recall(cue, 300).text == fresh.recall(cue, 300).text
 
 
-def test_one_code_stands_for_two_thousand_tokens(tmp_path: Path) -> None:
-    with opened(tmp_path / "agent.mem", retain="crystals", encoder=HashEncoder(16)) as memory:
-        episode = memory.episode()
+def test_codes_are_not_stored_and_are_those_of_a_memory_that_keeps_them(tmp_path: Path) -> None:
+    file = tmp_path / "agent.mem"
+    with opened(file, retain="crystals", encoder=HashEncoder(16)) as memory, opened(encoder=HashEncoder(16)) as whole:
         for start in range(0, 400, 37):
-            episode.log_many(list(chat(400))[start : start + 37])
-            memory.crystallize()
-        core = memory._core
-        codes = core.store.codes((), str(core.code_id))
-        covered = sum(unit.source_tokens for unit in memory.crystals(["unit"]))
-        assert covered / 2_900 < len(codes) <= covered / 2_000
-        dense = core.index(()).dense()
-        of_unit = [step_position(s) for unit in memory.crystals(["unit"]) for s in unit.sources]
-        assert sorted(dense.position.tolist()) == of_unit[: len(dense.position)]
-    with opened(tmp_path / "whole.mem", retain="crystals", encoder=HashEncoder(16)) as whole:
-        whole.episode().log_many(chat(400))
-        whole.crystallize()
-        again = whole._core.store.codes((), str(whole._core.code_id))
-        assert [c.rows.tobytes() for _, c in again] == [c.rows.tobytes() for _, c in codes]
-
-
-def test_a_huge_step_has_codes_of_its_own(tmp_path: Path) -> None:
-    with opened(tmp_path / "agent.mem", retain="crystals", encoder=HashEncoder(16)) as memory:
-        with memory.episode() as episode:
-            episode.log_many(chat(30))
-            episode.log(" ".join(message["text"] for message in chat(300, 1)))
-            episode.log_many(chat(60, 2))
-        core = memory._core
-        rows = [len(codes.rows) for _, codes in core.store.codes((), str(core.code_id))]
-        assert max(rows) >= 6
-        assert memory.recall("favorite color", 100).hits
+            for one in (memory, whole):
+                one.episode(id=str(start)).log_many(list(chat(400))[start : start + 37])
+                one.crystallize()
+        memory.recall("favorite color")
+        assert memory._core.store.encoders(()) == []
+        assert memory.stats().bytes["codes"] == memory.stats().uncoded == 0
+        for name in ("rows", "born", "owner", "position"):
+            mine, others = (getattr(one._core.index(()).dense(), name) for one in (memory, whole))
+            assert mine.tolist() == others.tolist()
+        known = memory.recall("what is my favorite color?", 300)
+    with opened(file, encoder=HashEncoder(16), read_only=True) as memory:
+        again = memory.recall("what is my favorite color?", 300)
+        assert (again.text, again.store_version) == (known.text, known.store_version)
 
 
 def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ Knows no store: whoever holds an index feeds it. Taking in what is new costs as 
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -173,13 +172,15 @@ class Index:
             self.codes_serial = codes[-1][0]
         self.coded.add([rows for _, rows in codes], self.by_id)
 
-    def uncoded(self, joined: bool) -> list[Crystal]:
-        """Units without codes of this memory's encoder. joined: a code stands for the units before it as well."""
-        units, coded = self.sealed.units.tolist(), self.coded.units
-        if joined:
-            waiting = itertools.takewhile(lambda unit: unit not in coded, reversed(units))
-            return [self.crystals[unit] for unit in waiting][::-1]
-        return [] if len(coded) == len(units) else [self.crystals[unit] for unit in units if unit not in coded]
+    def uncoded(self) -> list[tuple[str, list[int]]]:
+        """Units without codes of this memory's encoder: the id of each, and the log positions of its steps."""
+        if len(self.coded.units) == len(self.sealed.units):
+            return []
+        ids, (unit, position) = list(self.by_id), self.sealed.steps.rows
+        units = [number for number in self.sealed.units.tolist() if number not in self.coded.units]
+        starts, ends = np.searchsorted(unit, units), np.searchsorted(unit, units, "right")
+        places = zip(units, starts.tolist(), ends.tolist(), strict=True)
+        return [(ids[number], position[start:end].tolist()) for number, start, end in places]
 
     # ---- reading -------------------------------------------------------------------------------------------------
 

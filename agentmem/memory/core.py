@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -21,15 +22,17 @@ from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
+from agentmem.memory.coding import codes_of
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
-from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Columns, CountTokens, Namespace, Record, Store
+from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Codes, Columns, CountTokens, Namespace, Record, Store
 
 MOST = 1 << 31  # tokens and terms of a step
 SLICE = 500  # records that are read ahead at once
+UNITS = 200  # units that are encoded at once
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
 
 
@@ -83,7 +86,7 @@ class Core:
             index.extend(columns, self.store.read(columns.position[columns.type != STEP].tolist()))
         index.add_crystals(outlines, retired)
         index.add_states(states, watermark)
-        if self.code_id is not None:
+        if self.code_id is not None and not self.sparing:
             index.add_codes(self.store.codes(index.namespace, self.code_id, after=index.codes_serial))
 
     def _name(self, columns: Columns) -> None:
@@ -141,7 +144,7 @@ class Core:
         index.runs = runs_of(zlib.decompress(mark.state)) if mark.state else {}
         return mark.position == index.sealed_upto
 
-    @property
+    @cached_property
     def sparing(self) -> bool:
         """Whether every byte counts."""
         return self.store.setting("retain") == "crystals"
@@ -192,7 +195,20 @@ class Core:
         self._tail_similarity(code, namespaces, view, best)
         return np.asarray(np.maximum(best, 0.0))
 
+    def codes(self, units: Sequence[tuple[str, Sequence[Record]]]) -> list[Codes]:
+        """Codes of units, each an id and its steps; none without an encoder."""
+        return codes_of(units, self.encoder, self.coder) if self.encoder is not None else []
+
+    def read_codes(self, units: Sequence[tuple[str, Sequence[int]]]) -> list[Codes]:
+        """Codes of units, each an id and the log positions of its steps."""
+        return self.codes([(unit, self.store.read(positions)) for unit, positions in units])
+
     def _sealed_similarity(self, namespace: Namespace, code: np.ndarray, view: View, best: np.ndarray) -> None:
+        if self.sparing:  # codes are not stored
+            missing = self._indexes[namespace].uncoded()
+            for start in range(0, len(missing), UNITS):
+                made = self.read_codes(missing[start : start + UNITS])
+                self._indexes[namespace].add_codes([(0, one) for one in made])
         dense = self._indexes[namespace].dense()
         pairs = self._pairs.get(namespace)
         if pairs is None or not pairs.hold(dense, view):
@@ -234,7 +250,7 @@ class Core:
         """
         parts = []
         for index in (self._indexes[namespace] for namespace in namespaces):
-            codes = int((index.dense().born <= as_of).sum())
+            codes = 0 if self.sparing else int((index.dense().born <= as_of).sum())
             parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
 

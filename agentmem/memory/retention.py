@@ -1,9 +1,9 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
 Retention is stated in bytes. Under "crystals" all files together may take FIXED bytes and RATE per token; the lexical
-index is not stored, blocks are large, one code stands for a whole unit, and only where that is not enough is text let
-go: beyond the horizon, old before new, the least salient first, never a word that a crystal holds or a pinned step, and
-never before the unit that covers it is found by a probe.
+index and the codes are not stored but made again at the first recall, blocks are large, and only where that is not
+enough is text let go: beyond the horizon, old before new, the least salient first, never a word that a crystal holds or
+a pinned step, and never before the unit that covers it is found by a probe.
 
 A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
 stood; spaces cost nothing once they are compressed, and recall folds them.
@@ -241,7 +241,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, core.store.tokens()) * 1e6,
         retain="crystals" if core.sparing else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
-        uncoded=len(index.uncoded(core.sparing)) if core.encoder is not None else 0,
+        uncoded=len(index.uncoded()) if core.encoder is not None and not core.sparing else 0,
         store_version=core.version([namespace], index.head),
     )
 
