@@ -250,3 +250,21 @@ def test_marks_print_the_id_behind_every_line_and_count(long: Memory) -> None:
         plain = long.recall("red door score", 300, layers=layers)
         assert "<" not in plain.text
     assert len(long.recall("red door score", 300).hits) > len(long.recall("red door score", 300, marks=True).hits)
+
+
+def test_what_a_cue_asks_for_as_it_stands_now_has_a_section_of_its_own(memory: Memory) -> None:
+    with memory.episode(id="run") as episode:
+        episode.observe("West of House\nYou are standing in an open field.")
+        episode.act("take lamp")
+        episode.observe("Taken.")
+        episode.act("go north")
+        moved = episode.observe("North of House\nYou are facing the north side of a white house.")
+        episode.act("drop lamp")
+        episode.observe("Dropped.")
+        asked = {cue: episode.recall(cue, 200) for cue in ("Where am I now?", "Where did I drop the lamp?")}
+        past = episode.recall("Where am I now?", 200, as_of=moved.id)
+    here, lamp = asked.values()
+    assert here.sections["now"] == ("action: go north", "observation: " + moved.text.replace("\n", "\n "))
+    assert lamp.sections["now"] == ("action: drop lamp", "observation: Dropped.")
+    assert past.sections["now"] == here.sections["now"]
+    assert "now" not in memory.recall("the white house", 200).sections

@@ -20,7 +20,7 @@ from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
-from agentmem.recall.stated import concerns, places
+from agentmem.recall.stated import concerns, holds_now, places
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Layer, Record
 
@@ -128,6 +128,7 @@ class _Steps:
         self.least = np.minimum(view.tokens, view.length) if query.thinned else view.tokens  # tokens left at least
         self.score = weigh(signals, query.weights)
         self.places = places(query.cue, view)
+        self.now = holds_now(signals["state"], view)
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
@@ -187,7 +188,7 @@ class _Steps:
             text=record.text,
             size=count(fold(record.text)) if "lost" in body else record.tokens,
             head=self._head(body.get("at"), episode.id),
-            section=self._section(episode.id, body.get("trust")),
+            section=self._section(row, episode.id, body.get("trust")),
             score=float(self.score[row]),
             id=step_id(position),
             layer="step",
@@ -202,9 +203,11 @@ class _Steps:
             episode = episode.rsplit("/", 1)[-1]
         return head(at, episode)
 
-    def _section(self, episode: str, trust: str | None) -> str:
+    def _section(self, row: int, episode: str, trust: str | None) -> str:
         if trust in UNTRUSTED:
             return "warnings"
+        if self.now[row]:
+            return "now"
         return "recent" if episode == self.query.current else "past"
 
     def _partner_row(self, row: int) -> int | None:

@@ -1,6 +1,6 @@
 """What the state table says to a cue: the steps at which a state that is asked for came to be.
 
-Knows the states of a view and what a cue asks for; no texts. A state counts for as much as its key is named by the cue,
+Knows the states of a view and what a cue asks for, also whether that still holds; no texts. A state counts for as much as its key is named by the cue,
 and as its value, or its being the first or the last of its key in the episode, is what is asked.
 """
 
@@ -12,13 +12,15 @@ import numpy as np
 
 from agentmem.index import Stated, View
 from agentmem.recall.asked import Date, asks, dates, numbers
-from agentmem.recall.standing import nothing, standing
+from agentmem.recall.standing import nothing, says_nothing, standing
 from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
 
 ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
 PLACE, THING, READING, FILE, OUTCOME, DEED, TOTAL, DATE, INVENTORY = range(len(STATE_FORMS))
 _CHANGED = ("edited", "created", "written")
+_LASTING = (PLACE, THING, READING, FILE, TOTAL, INVENTORY)
+ASKED = 0.7  # of a state's signal from which it is what the cue asks for
 DID = 0.9  # of what a state counts for at the action whose observation says so
 _ASKED = ("carried", "left", "got", "changed", "last", "first", "place")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
@@ -44,6 +46,25 @@ def state_signal(cue: str, view: View) -> np.ndarray:
         if asks(cue, "carried"):
             signal[stated.row[(form == INVENTORY) & ~stated.last]] = -1.0
     return signal
+
+
+def holds_now(signal: np.ndarray, view: View) -> np.ndarray:
+    """Per step, whether it says what a cue asks for as it stands: a state that no later step of any episode changes.
+
+    signal: that of the cue. bool [n]; an action counts by the observation that answers it.
+    """
+    now = np.zeros(len(view.position), bool)
+    if says_nothing(signal):
+        return now
+    stated = view.stated()
+    newest = np.full(len(stated.form), -1)
+    np.maximum.at(newest, stated.key, stated.row)
+    lasting = np.isin(stated.form[stated.key], _LASTING) & (stated.row == newest[stated.key])
+    now[stated.row[lasting & (signal[stated.row] >= ASKED)]] = True
+    deeds = view.prev[now & (view.kind == OBSERVATION)]
+    deeds = deeds[deeds >= 0]
+    now[deeds[view.kind[deeds] == ACTION]] = True
+    return now
 
 
 def _readings(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
