@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 
 from agentmem import Memory
 from agentmem.recall.asked import Date, asks, dates, numbers
+from agentmem.recall.relative import spans
+from agentmem.testing import FakeClock
 
 
 @pytest.mark.parametrize(
@@ -60,3 +64,52 @@ def test_a_name_in_the_cue_is_who_speaks_not_who_is_spoken_to(memory: Memory) ->
         episode.say("Ann", f"The tulips in bed {number} like the rain.")
     best = max(memory.recall("What does Ann say of tulips?", 60).hits, key=lambda hit: hit.score)
     assert best.text.startswith("The tulips")
+
+
+@pytest.mark.parametrize(
+    ("cue", "first", "last"),
+    [
+        ("What did I do yesterday?", "2026-11-24", "2026-11-24"),
+        ("the day before yesterday", "2026-11-23", "2026-11-23"),
+        ("what happened today", "2026-11-25", "2026-11-25"),
+        ("who called last night?", "2026-11-24", "2026-11-24"),
+        ("three days ago", "2026-11-22", "2026-11-22"),
+        ("a couple of days ago", "2026-11-23", "2026-11-23"),
+        ("two weeks ago", "2026-11-08", "2026-11-14"),
+        ("in the last 10 days", "2026-11-15", "2026-11-25"),
+        ("the past week", "2026-11-18", "2026-11-25"),
+        ("this week", "2026-11-23", "2026-11-25"),
+        ("last week", "2026-11-16", "2026-11-22"),
+        ("last month", "2026-10-01", "2026-10-31"),
+        ("last year", "2025-01-01", "2025-12-31"),
+        ("on Monday", "2026-11-23", "2026-11-23"),
+        ("last Wednesday", "2026-11-18", "2026-11-18"),
+    ],
+)
+def test_times_counted_from_today_are_spans_of_days(cue: str, first: str, last: str) -> None:
+    wednesday = date(2026, 11, 25)
+    assert [(one.isoformat(), other.isoformat()) for one, other in spans(cue, wednesday)] == [(first, last)]
+
+
+@pytest.mark.parametrize("cue", ["the last week of May", "the last day", "a week", "Sunday", "at last", "3 days", ""])
+def test_other_times_are_none(cue: str) -> None:
+    assert list(spans(cue, date(2026, 11, 25))) == []
+
+
+def test_a_time_before_all_time_is_none() -> None:
+    assert list(spans("999 years ago", date(5, 1, 1))) == []
+
+
+@pytest.mark.parametrize("dated", [True, False])
+def test_yesterday_is_counted_from_the_newest_step(dated: bool) -> None:
+    clock = FakeClock("2026-02-01T09:00:00+00:00")
+    with Memory.open(":memory:", clock=clock) as memory:
+        episode, steps = memory.episode(id="diary"), []
+        for day in range(1, 29):
+            at = {"at": f"2026-02-{day:02}T09:00:00"} if dated else {}
+            steps.append(episode.say("Ann", f"I went to the market again, number {day * 7}.", **at))
+            clock.advance(86_400)
+        for cue, found in (("What did Ann do yesterday?", 26), ("Where did Ann go three days ago?", 24)):
+            for as_of, step in ((None, steps[found]), (steps[9].id, steps[found - 18])):
+                hits = memory.recall(cue, 2_000, as_of=as_of).hits
+                assert [hit.id for hit in hits if "date" in hit.reasons] == [step.id]

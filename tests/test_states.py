@@ -242,7 +242,7 @@ def test_an_interrupted_reading_ahead_has_read_nothing(memory: Memory, monkeypat
         memory.recall("what is the last score?")
     memory.recall("what is the last score?")
     stated = memory._core.view([()], memory.head().position).stated()
-    assert [stated.text(value) for value in stated.value.tolist()] == ["1", "2", "3", "4", "5"]
+    assert [stated.text(value) for value in stated.value.tolist()] == ["2026-01-01", "1", "2", "3", "4", "5"]
 
 
 def test_digits_without_end_are_no_number(memory: Memory) -> None:

@@ -1,17 +1,20 @@
 """What the state table says to a cue: the steps at which a state that is asked for came to be.
 
-Knows the states of a view and what a cue asks for, also whether that still holds; no texts. A state counts for as much as its key is named by the cue,
-and as its value, or its being the first or the last of its key in the episode, is what is asked.
+Knows the states of a view and what a cue asks for, also whether that still holds; no texts. A state counts for as much
+as its key is named by the cue, and as its value, or its being the first or the last of its key in the episode, is what
+is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import date
 
 import numpy as np
 
 from agentmem.index import Stated, View
 from agentmem.recall.asked import Date, asks, dates, numbers
+from agentmem.recall.relative import Span, spans
 from agentmem.recall.standing import nothing, says_nothing, standing
 from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
@@ -28,7 +31,12 @@ _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of thes
 
 def concerns(cue: str) -> bool:
     """Whether the state table may say anything to a cue."""
-    return bool(numbers(cue)) or any(asks(cue, what) for what in _ASKED) or next(dates(cue), None) is not None
+    return bool(numbers(cue)) or any(asks(cue, what) for what in _ASKED) or speaks_of_time(cue)
+
+
+def speaks_of_time(cue: str) -> bool:
+    """Whether a cue names a date, or a time that is counted from today."""
+    return next(dates(cue), None) is not None or next(spans(cue, date.max), None) is not None
 
 
 def state_signal(cue: str, view: View) -> np.ndarray:
@@ -130,20 +138,32 @@ def _named(cue: str, stated: Stated) -> np.ndarray:
 
 
 def date_signal(cue: str, view: View) -> np.ndarray:
-    """Per step, 1 where its date is one that the cue names to the day, 0.6 where it is of a month that it names."""
-    asked = list(dates(cue))
-    if not asked or not len((stated := view.stated()).row):
+    """Per step, 1 where its date is one that the cue names to the day, 0.6 where it is of a longer time that it names.
+
+    Today is the date of the newest step.
+    """
+    if not speaks_of_time(cue) or not len((stated := view.stated()).row):
         return nothing(len(view.position))
     days = np.flatnonzero(stated.form[stated.key] == DATE)
+    if not len(days):
+        return nothing(len(view.position))
+    texts = {value: stated.text(value) for value in np.unique(stated.value[days]).tolist()}
+    today = texts[int(stated.value[days[stated.row[days].argmax()]])]
+    named, counted = list(dates(cue)), list(spans(cue, date.fromisoformat(today)))
+    dated = {value: _dated(day, named, counted) for value, day in texts.items()}
     worth = np.zeros(len(stated.row) + 1)
-    worth[days] = [max(_dated(stated.text(value), date) for date in asked) for value in stated.value[days].tolist()]
+    worth[days] = [dated[value] for value in stated.value[days].tolist()]
     return np.asarray(worth[holding(view, stated, days)])
 
 
-def _dated(day: str, asked: Date) -> float:
-    parts = [int(part) if part.isdecimal() else 0 for part in day.split("-")]
-    fits = all(said in (0, is_) for said, is_ in zip(asked, parts, strict=False))
-    return (1.0 if asked.day else 0.6) * fits
+def _dated(day: str, named: Sequence[Date], counted: Sequence[Span]) -> float:
+    """What a day is worth to the dates that a cue names, and to the spans of days that it counts from today."""
+    parts = [int(part) for part in day.split("-")]
+    exact = [
+        1.0 if asked.day else 0.6 for asked in named if all(s in (0, is_) for s, is_ in zip(asked, parts, strict=True))
+    ]
+    within = [1.0 if first == last else 0.6 for first, last in counted if first <= date.fromisoformat(day) <= last]
+    return max(*exact, *within, 0.0, 0.0)
 
 
 def places(cue: str, view: View) -> np.ndarray:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from agentmem.claims import claims
@@ -107,5 +108,9 @@ def _claimed(source: Source) -> Iterable[State]:
 
 
 def _dated(step: Record) -> Iterator[State]:
-    if date := (json.loads(step.body).get("at") or "")[:10] if '"at"' in step.body else "":
-        yield State(step.position, "date", "date", date)
+    """The day of a step: what its source says, else when it was logged, in UTC."""
+    day = (json.loads(step.body).get("at") or "")[:10] if '"at"' in step.body else ""
+    if not day and step.logged_at:
+        day = datetime.fromtimestamp(step.logged_at, UTC).date().isoformat()
+    if day:
+        yield State(step.position, "date", "date", day)
