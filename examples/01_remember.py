@@ -10,7 +10,7 @@ Prints:
     observation: deployment.apps/shop created, 3 of 3 pods are ready.
     -- 83 of 100 tokens
 
-    s00000000002 because of neighbours: kubectl apply -f shop.yaml
+    s00000000002 because of dense: kubectl apply -f shop.yaml
     s00000000003 because of lexical: Error: the image registry registry.example.com answers 401 Unauthorized.
 
     crystals: 3 unit, 0 cluster, 0 atom

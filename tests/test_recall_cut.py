@@ -261,7 +261,9 @@ def test_a_message_is_no_part_of_an_action(memory: Memory) -> None:
         episode.say("Ann", "Well then.")
         episode.log_many(["Stones all over there."] * 9)
     context = memory.recall("lever", 14, count_tokens=lambda text: len(text.split()))
-    assert [hit.text for hit in context.hits] == ["Wall.", "pull the lever"]
+    shown = [hit.text for hit in context.hits]
+    assert "pull the lever" in shown
+    assert "Well then." not in shown
 
 
 def test_a_long_observation_does_not_come_along(memory: Memory) -> None:

@@ -37,7 +37,7 @@ class Weights:
 
     lexical: float = 1.0
     dense: float = 1.0
-    neighbours: float = 0.3
+    neighbours: float = 0.15
     episode: float = 0.5
     best_episode: float = 0.8
     name: float = 6.0
