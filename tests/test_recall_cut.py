@@ -329,3 +329,23 @@ def test_a_short_step_does_not_make_longer_ones_look_too_long(memory: Memory) ->
         long = "The lever opens the hatch, " + "and it was seen by all of the people " * 8
         episode.log(long)
     assert [hit.text for hit in memory.recall("lever", 130).hits] == ["Lever.", long]
+
+
+@pytest.mark.parametrize("budget", [16, 18, 20, 30, 60])
+def test_what_is_best_is_shown_wherever_it_fits_whatever_section_it_has(memory: Memory, budget: int) -> None:
+    for number in range(3):
+        with memory.episode(id=f"run {number}") as episode:
+            for room in ("hall", "kitchen", "attic"):
+                episode.act(f"go to {room}")
+            episode.observe(f"You take the {('lamp', 'brass key', 'rope')[number]}.")
+    assert "You take the brass key." in memory.recall("where is the brass key?", budget).text
+
+
+@pytest.mark.parametrize("budget", [80, 100, 200])
+def test_of_a_long_step_that_is_best_the_part_that_matters_is_shown_in_a_small_budget(
+    memory: Memory, budget: int
+) -> None:
+    with memory.episode(id="long") as episode:
+        episode.observe("Foo bar. " * 2_000 + "The vault code is 4471. " + "Baz qux. " * 2_000)
+        episode.observe("The cat sat.")
+    assert "vault code is 4471" in memory.recall("vault code", budget).text

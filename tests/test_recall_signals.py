@@ -275,3 +275,12 @@ def test_a_pinned_step_gains(memory: Memory) -> None:
     steps = memory.episode().log_many(["The red door.", "The red gate by the door."])
     memory.pin([steps[1].id])
     assert added(memory, "red door", "pinned") == {"The red door.": 0, "The red gate by the door.": Weights().pinned}
+
+
+def test_the_number_of_an_episode_that_nobody_named_is_no_name(memory: Memory) -> None:
+    for number in range(30):
+        with memory.episode() as episode:
+            episode.observe(f"Customer {number} ordered {number * 3 + 100} cans of paint.")
+    best = max(memory.recall("What did customer 24 order?", 60).hits, key=lambda hit: hit.score)
+    assert best.text.startswith("Customer 24 ")
+    assert "name" not in best.reasons

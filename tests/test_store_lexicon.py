@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
+import apsw
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmem.errors import DamagedError
-from agentmem.store import lexicon, open_store
+from agentmem.errors import DamagedError, ReadOnlyError
+from agentmem.records import terms_of
+from agentmem.store import SQLiteStore, lexicon, open_store
 from agentmem.store.blocks import compress, decompress
 from agentmem.store.postings import Growing, Postings, merged
-from agentmem.testing.records import A, step
-from agentmem.types import PASSAGE_BITS, Record, Store
+from agentmem.testing.records import A, B, step
+from agentmem.types import PASSAGE_BITS, Namespace, Record, Store
 
 Records = dict[int, tuple[int, list[tuple[int, str]]]]
 TERMS = st.sampled_from(["a", "b", "é", "3.14", "it's", "word" * 9, "\U0001f600", "-"])
@@ -122,4 +126,102 @@ def test_rewriting_and_erasing_reach_every_stretch(tmp_path: Path, archived: int
         kept = [position << PASSAGE_BITS for position in range(1, 1_402) if position not in gone]
         assert postings_of(store, ["word", "n2", "n3", "late"]) == {"word": kept, "late": [1_401 << PASSAGE_BITS]}
         assert postings_of(store, ["other"]) == {"other": [p << PASSAGE_BITS for p in (3, 650, 1_300)]}
+        assert store.verify()[0] == []
+
+
+def test_sizes_fall_off_also_after_stretches_that_are_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon, "LARGE", 40_000)
+    with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
+        for _ in range(9):
+            store.append([step(f"word n{m} {m % 7} more") for m in range(4_000)])
+        store.archive(store.head().position)
+        for n in range(12):
+            store.append([step(f"word {n} {m}") for m in range(50)])
+            store.archive(store.head().position)
+        with store._reading() as connection:
+            sizes = [stretch.size for stretch in lexicon.stretches(connection)]
+        assert max(sizes) <= 40_000
+        for older, newer in pairwise(sizes):
+            assert older > newer or older + newer > 40_000
+        assert len(store.postings(A, ["word"])["word"]) == 36_600
+        assert store.verify()[0] == []
+
+
+def undo(store: SQLiteStore) -> None:
+    """Begin to seal what is pending, and fail."""
+    with suppress(ZeroDivisionError), store._writing() as transaction:
+        assert store._lexicon is not None
+        store._lexicon.seal(transaction.connection)
+        raise ZeroDivisionError
+
+
+def test_two_stores_on_one_file_agree_whatever_is_erased_rewritten_or_rolled_back(tmp_path: Path) -> None:
+    rng, model = random.Random(1), dict[int, tuple[str, Namespace]]()
+    path = str(tmp_path / "agent.mem")
+    with open_store(path, "process", terms=words) as one, open_store(path, "process", terms=words) as other:
+        for turn in range(40):
+            store, act = rng.choice([one, other]), rng.choice(["append"] * 4 + ["erase", "archive", "rewrite", "undo"])
+            some = rng.sample(sorted(model), min(5, len(model)))
+            if act == "append":
+                many = range(rng.choice([1, 60, 700]))
+                logged = [step(f"word w{rng.randrange(30)}", rng.choice([A, B])) for _ in many]
+                model |= {record.position: (record.text, record.namespace) for record in store.append(logged)}
+            elif act == "erase" and some:
+                store.erase(some)
+                model = {position: known for position, known in model.items() if position not in some}
+            elif act == "rewrite" and some:
+                store.rewrite(dict.fromkeys(some, ("word w3", "{}")))
+                model |= {position: ("word w3", model[position][1]) for position in some}
+            elif act == "archive":
+                store.archive(store.head().position - rng.randrange(600))
+            elif act == "undo":
+                undo(store)
+            for store, namespace in ((one, A), (other, A), (one, B)):
+                of = {position: text for position, (text, space) in model.items() if space == namespace}
+                found = {term: rows.tolist() for term, rows in store.postings(namespace, ["word", "w3"]).items()}
+                assert found.get("word", []) == [p << PASSAGE_BITS for p in sorted(of)]
+                assert found.get("w3", []) == [p << PASSAGE_BITS for p in sorted(of) if of[p] == "word w3"], turn
+        assert one.verify()[0] == other.verify()[0] == []
+
+
+def test_stretches_that_changed_meanwhile_are_not_joined(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process", terms=words) as store:
+        for n in range(2):
+            store.append([step(f"word n{n} {m}") for m in range(600)])
+        known = store._lexicon
+        assert known is not None
+        with store._reading() as connection:
+            joined = known.joined(connection)
+        assert joined is not None
+        store.erase([5])
+        with store._writing() as transaction:
+            assert not known.join(transaction.connection, *joined)
+        assert len(store.postings(A, ["word"])["word"]) == 1_199
+        assert store.verify()[0] == []
+
+
+def test_a_stretch_that_was_changed_after_it_was_read_is_told(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
+        store.append([step(f"word {m}") for m in range(600)])
+        assert len(store.postings(A, ["word"])["word"]) == 600
+        for change, told in (("count=count+1", "another size"), ("data=zeroblob(9)", "was changed")):
+            connection = apsw.Connection(store.path)
+            connection.execute(f"UPDATE postings SET {change}")
+            connection.close()
+            assert any(told in problem for problem in store.verify()[0])
+
+
+def test_a_file_indexed_by_fts5_is_renewed_when_it_is_opened_for_writing(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("red fox"), step("red hen")])
+    connection = apsw.Connection(path)
+    connection.execute("DROP TABLE postings")
+    connection.execute("CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='')")
+    connection.execute("PRAGMA user_version=1")
+    connection.close()
+    with pytest.raises(ReadOnlyError, match="older format 1"):
+        open_store(path, read_only=True, terms=terms_of)
+    with open_store(path, terms=terms_of) as store:
+        assert store.postings(A, ["red", "hen"])["red"].tolist() == [p << PASSAGE_BITS for p in (1, 2)]
         assert store.verify()[0] == []

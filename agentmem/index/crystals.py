@@ -46,15 +46,16 @@ class Loaded(Sequence[Crystal]):
         return self._all()[at]
 
     def __iter__(self) -> Iterator[Crystal]:
-        return iter(self._all()[: self._size])
+        return iter(self._all())
 
     def _all(self) -> list[Crystal]:
         """NotFoundError where they were made again since their outlines were read: the namespace has a new version."""
         with self._lock:
-            if len(self._made) < self._size:
-                found = self._load(self._serial)
+            size = self._size  # it may grow meanwhile
+            if len(self._made) < size:
+                found = self._load(self._serial)[: size - len(self._made)]
                 made = [*self._made, *(crystal for _, crystal in found)]
-                if len(made) < self._size or any(self._ids.get(one.id) is None for one in made[: self._size]):
+                if len(made) < size or any(self._ids.get(one.id) is None for one in made):
                     raise NotFoundError("crystals were discarded while they were read; ask again")
                 self._made, self._serial = made, found[-1][0]
             return self._made

@@ -16,7 +16,7 @@ from agentmem.index.coded import Coded, Dense
 from agentmem.index.crystals import LAYERS, NEVER, Load, Loaded, Sealed
 from agentmem.index.cut import AHEAD, cut, find
 from agentmem.index.grown import Grown
-from agentmem.index.ids import STEP
+from agentmem.index.ids import AUTOMATIC, STEP
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
 from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Version
@@ -128,7 +128,7 @@ class Index:
             return
         goal, agent = body.get("goal"), body.get("agent")
         self.episodes[name] = Episode(id=name, namespace=event.namespace, goal=goal, agent=agent, began=event.position)
-        self.episode_terms[name] = stems(f"{name} {agent or ''}")
+        self.episode_terms[name] = stems(f"{'' if AUTOMATIC.fullmatch(name) else name} {agent or ''}")
         self.goal_terms[name] = stems(goal or "")
 
     def add_crystals(self, outlines: Outlines, retired: Sequence[tuple[int, str, int]]) -> None:

@@ -1,7 +1,8 @@
-"""Ids of steps: their log positions, written so that they sort."""
+"""Ids of steps: their log positions, written so that they sort. And ids of episodes that nobody chose."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from agentmem.types import RECORD_TYPES
 
 STEP = RECORD_TYPES.index("step")
+AUTOMATIC = re.compile(r"episode-\d+")  # of an episode that nobody named, and so no name that a cue can mean
 _SIZE = 12
 
 

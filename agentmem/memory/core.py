@@ -76,9 +76,9 @@ class Core:
         return Index(namespace, generation, self._names, lambda after: self.store.crystals(namespace, after))
 
     def _extend(self, index: Index, watermark: int) -> None:
-        """Crystals are read before the log, which so has every step that they cover."""
-        outlines = self.store.outlines(index.namespace, after=index.serial)
+        """Retirements are read before crystals, and these before the log, so that what is spoken of is known."""
         retired = self.store.retirements(index.namespace, after=index.retired_serial)
+        outlines = self.store.outlines(index.namespace, after=index.serial)
         states = self.store.states(index.namespace, after=index.states_serial)
         columns = self.store.columns(index.namespace, after=index.head)
         if len(columns.position):

@@ -30,6 +30,7 @@ _ASKS = {
     "left": r"drop(?:ped)?|le(?:ft|aves?)|los[te]|put|gave|give[ns]?|hands?|sold|threw",
     "got": r"got|gets?|took|taken?|pick(?:ed|s)? up|acquired?|obtain(?:ed)?|found",
     "changed": r"chang\w+|edit\w*|writ\w+|wrote|creat\w+|updat\w+|modif\w+|made|delet\w+|book\w*|cancel\w*",
+    "is": r"(?:what|how much|how many)(?:['’]s| is| are)",
     "last": r"last|latest|final(?:ly)?|now|current(?:ly)?|most recent(?:ly)?",
     "first": r"first|initial(?:ly)?|originally|start(?:ed)?|begin|began",
     "done": r"command|action|edit(?:ed)?|created?|writes?|wrote|do|did|change[sd]?|call(?:ed)?|arguments|made|run|ran|"

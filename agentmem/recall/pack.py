@@ -21,6 +21,7 @@ PAIRED = 80  # tokens up to which the other half of an action and its observatio
 PLACED = 4  # steps that bring along where they happened, where the cue asks for a place
 LONG = 0.7  # share of the budget over which a step gives its best passages only
 PASSAGE = 0.15  # share of the budget those passages may take
+SHORT = 64  # tokens that they may take of a small budget, up to half of it
 BEST = 4  # candidates of which a part is tried where none fits whole
 TRIES = 400  # candidates that do not fit, in a row, after which packing stops
 SURE = 0.8  # of the least rate of tokens seen, below which no step is expected to go
@@ -112,7 +113,7 @@ class Packer:
                 return self._take(candidate, whole, (0, len(candidate.text)), cost)
             if cost <= self.budget * LONG:
                 return False
-        return self._add_passages(candidate, min(room, int(self.budget * PASSAGE)))
+        return self._add_passages(candidate, min(room, max(int(self.budget * PASSAGE), min(SHORT, self.budget // 2))))
 
     def hopeless(self, sizes: np.ndarray) -> np.ndarray:
         """Which of so many tokens as stored need not be looked at: neither they nor a passage of them will fit."""
@@ -209,8 +210,10 @@ class Packer:
     def _head_cost(self, candidate: Candidate) -> int:
         if not candidate.head or (candidate.section, candidate.head) in self._heads:
             return 0
-        new_section = 0 if any(s == candidate.section for s, _ in self._heads) or candidate.section == "past" else 8
-        return self.count(candidate.head + "\n") + new_section
+        sections = {section for section, _ in self._heads}
+        names = {candidate.section} - sections if {candidate.section, *sections} != {"past"} else set()
+        names |= {"past"} & sections if names and sections == {"past"} else set()
+        return self.count(candidate.head + "\n") + sum(self.count(f"{name}:\n") for name in names)
 
     def _settle(self) -> list[Line]:
         """Drop the weakest lines until the whole text, counted at once, is within the budget."""

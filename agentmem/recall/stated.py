@@ -25,7 +25,7 @@ _CHANGED = ("edited", "created", "written")
 _LASTING = (PLACE, THING, READING, FILE, TOTAL, INVENTORY)
 ASKED = 0.7  # of a state's signal from which it is what the cue asks for
 DID = 0.9  # of what a state counts for at the action whose observation says so
-_ASKED = ("carried", "left", "got", "changed", "last", "first", "place")
+_ASKED = ("carried", "left", "got", "changed", "last", "is", "first", "place")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
 
@@ -65,14 +65,19 @@ def holds_now(signal: np.ndarray, view: View) -> np.ndarray:
     if says_nothing(signal):
         return now
     stated = view.stated()
-    newest = np.full(len(stated.form), -1)
-    np.maximum.at(newest, stated.key, stated.row)
-    lasting = np.isin(stated.form[stated.key], _LASTING) & (stated.row == newest[stated.key])
+    lasting = np.isin(stated.form[stated.key], _LASTING) & _newest(stated)
     now[stated.row[lasting & (signal[stated.row] >= ASKED)]] = True
     deeds = view.prev[now & (view.kind == OBSERVATION)]
     deeds = deeds[deeds >= 0]
     now[deeds[view.kind[deeds] == ACTION]] = True
     return now
+
+
+def _newest(stated: Stated) -> np.ndarray:
+    """Which states no later step of any episode changes, bool [n]."""
+    newest = np.full(len(stated.form), -1)
+    np.maximum.at(newest, stated.key, stated.row)
+    return np.asarray(stated.row == newest[stated.key])
 
 
 def _readings(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> np.ndarray:
@@ -85,8 +90,8 @@ def _readings(cue: str, stated: Stated, form: np.ndarray, named: np.ndarray) -> 
     score = np.where(became & np.isin(was, said) & (was != now), 1.0, np.where(became, 0.4, 0.0))
     if len(said) == 2:
         score = np.maximum(score, 0.3 * (np.abs(now - was) == abs(said[0] - said[1])))
-    if asks(cue, "last"):
-        score = np.maximum(score, 0.8 * stated.last)
+    if asks(cue, "last") or asks(cue, "is"):
+        score = np.maximum(score, 0.8 * stated.last + 0.1 * _newest(stated))
     return np.asarray(reading * score)
 
 

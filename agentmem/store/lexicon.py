@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Iterable, Iterator, Sequence, Set
 from hashlib import sha256
 from itertools import starmap
 from typing import NamedTuple
@@ -100,21 +100,25 @@ class Lexicon:
         self._put(connection, new)
 
     def joined(self, connection: Connection) -> tuple[list[Stretch], Postings] | None:
-        """The newest stretches that should be one, with that one; None where sizes fall off already."""
+        """The newest neighbours that should be one stretch, with that one; None where sizes fall off already."""
         group: list[Stretch] = []
         for stretch in reversed(stretches(connection)):
             total = sum(other.size for other in group)
             if group and (stretch.size > GROWTH * total or stretch.size + total > LARGE):
-                break
+                if len(group) > 1:
+                    break
+                group = []
             group.insert(0, stretch)
         if len(group) < 2:
             return None
         return group, merged([self._packed(connection, stretch) for stretch in group])
 
-    def join(self, connection: Connection, old: list[Stretch], new: Postings) -> None:
-        """Put one stretch in the place of others, unless they were changed meanwhile."""
-        if old == [stretch for stretch in stretches(connection) if stretch in old]:
+    def join(self, connection: Connection, old: list[Stretch], new: Postings) -> bool:
+        """Put one stretch in the place of others; False if they were changed meanwhile."""
+        same = old == [stretch for stretch in stretches(connection) if stretch in old]
+        if same:
             self._replace(connection, old, new)
+        return same
 
     def remove(self, connection: Connection, positions: Set[int]) -> None:
         """Physically remove records."""
@@ -175,12 +179,9 @@ class Lexicon:
 
     def weights(self, connection: Connection) -> dict[int, tuple[int, int]]:
         """Namespace number -> its postings, and a sum over every (term, row); see `weight`."""
-        parts = [self._packed(connection, stretch) for stretch in stretches(connection)]
-        growing = Growing()
-        for record in pending(connection):
-            growing.add(*record)
+        self._cache.clear()  # what is checked is what the file holds
         found: dict[int, tuple[int, int]] = {}
-        for postings in (*parts, growing.pack()):
+        for postings in self._all(connection):
             counts, numbers = postings.numbers()
             sums = np.add.reduceat(_mix(postings.rows)[numbers], np.cumsum(counts) - counts) if len(counts) else _NONE
             for term, number, mixed in zip(postings.terms(), counts.tolist(), sums.tolist(), strict=True):
@@ -188,6 +189,17 @@ class Lexicon:
                 count, total = found.get(int(namespace), (0, 0))
                 found[int(namespace)] = count + number, (total + crc32(word) * mixed) % _WORD
         return found
+
+    def _all(self, connection: Connection) -> Iterator[Postings]:
+        for stretch in stretches(connection):
+            postings = self._packed(connection, stretch)
+            if len(postings) != stretch.size:
+                raise DamagedError(f"{self.shown}: the index from position {stretch.first} on has another size")
+            yield postings
+        growing = Growing()
+        for record in pending(connection):
+            growing.add(*record)
+        yield growing.pack()
 
     def terms_like(self, connection: Connection, words: Iterable[str]) -> set[str]:
         """Indexed terms, of any namespace, that long single words may have become."""

@@ -114,6 +114,10 @@ def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, exp
 def _migrate(connection: Connection, number: int, settings: Settings) -> None:
     if number < FORMAT:
         migrate(connection, number)
+    if number == 1 and stored_setting(connection, "retain") == "keep":
+        lexicon.create(connection)
+        connection.execute("DELETE FROM settings WHERE name='terms'")  # so that all of the log is indexed again
+        reseal(connection, "settings")
     if not number:
         chosen = {**DEFAULTS, **{name: text for name, text in settings.items() if text is not None}}
         connection.executemany("INSERT INTO settings VALUES(?, ?)", list(chosen.items()))
@@ -220,6 +224,8 @@ def check_readable(connection: Connection, paths: Files, settings: Settings) -> 
     """What opening checks, without writing anything."""
     if not format_of(connection, paths.shown):
         raise NotAMemoryError(f"{paths.shown} is empty; open it for writing once to make a memory")
+    if (number := format_of(connection, paths.shown)) < FORMAT:
+        raise ReadOnlyError(f"{paths.shown} has the older format {number}; open it for writing once, which renews it")
     check_settings(connection, settings, paths.shown)
 
 

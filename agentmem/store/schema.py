@@ -50,8 +50,13 @@ CREATE TABLE batches(first INTEGER PRIMARY KEY, last INTEGER NOT NULL, count INT
 CREATE INDEX batches_of ON batches(namespace, kind, first);
 """
 
+FORMAT_2 = """
+DROP TABLE IF EXISTS lexicon;
+DROP TABLE IF EXISTS pending;
+"""  # the index by FTS5, in whose place opening makes the one of today
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1,)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2)
 FORMAT = len(MIGRATIONS)
 SEALED = ("settings", "counters", "gaps")
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"

@@ -242,11 +242,14 @@ class SQLiteStore(OpenFile):
                 self._lexicon.seal(transaction.connection)
         if self._lexicon is None:
             return
-        with self._reading() as connection:
-            joined = self._lexicon.joined(connection)
-        if joined is not None:
+        same = True
+        while same:
+            with self._reading() as connection:
+                joined = self._lexicon.joined(connection)
+            if joined is None:
+                break
             with self._writing(durable=False) as transaction:
-                self._lexicon.join(transaction.connection, *joined)
+                same = self._lexicon.join(transaction.connection, *joined)
 
     def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
         with self._writing() as transaction:
