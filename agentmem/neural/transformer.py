@@ -48,7 +48,7 @@ class InfiniteMemoryTransformer(nn.Module):
         sizes = d_model, n_heads, self.settings.window
         self.convolution = ShortConvolution(d_model, self.settings.conv)
         self.lower = nn.ModuleList(Block(*sizes) for _ in range(self.settings.lower))
-        self.crystal = MemoryCrystal(**{f: getattr(crystal, f) for f in asdict(crystal)})
+        self.crystal = MemoryCrystal(**asdict(crystal))
         self.more_readers = nn.ModuleList(Reader(crystal) for _ in range(self.settings.upper - 1))
         self.gates = nn.Parameter(torch.full((self.settings.upper,), GATE))
         self.upper = nn.ModuleList(Block(*sizes) for _ in range(self.settings.upper))
@@ -79,7 +79,7 @@ class InfiniteMemoryTransformer(nn.Module):
         hidden, written, after = self.write(x, state)
         view = state.memory.view(written) if use_infinite_memory else None
         out, readings, upper = self.read(hidden, view, state.position, state.upper)
-        memory = after.memory if not readings else self._reinforced(state, after, readings)
+        memory = self.reinforced(state, after, readings)
         return out, replace(after, memory=memory, upper=upper)
 
     def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
@@ -110,7 +110,7 @@ class InfiniteMemoryTransformer(nn.Module):
             after.append(cache)
         return hidden, readings, tuple(after)
 
-    def _reinforced(self, before: State, after: State, readings: list[Reading]) -> Memory:
+    def reinforced(self, before: State, after: State, readings: list[Reading]) -> Memory:
         """The memory after it, whose atoms grew by the greatest share that one reading gave them."""
         slots, old = self.settings.crystal.slots, before.memory.atoms.shape[1]
         if not old or after.memory.atoms.shape[1] < old + (after.memory.made[ATOM] - before.memory.made[ATOM]):
