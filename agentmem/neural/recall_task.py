@@ -96,9 +96,10 @@ class RecallTask:
 
 
 def questions(facts: Facts, number: int, generator: torch.Generator) -> Questions:
-    """`number` questions per stream about latest facts, 10 tokens apart in filler; tokens [B, number * 10]."""
+    """`number` questions per stream, 10 tokens apart in filler, about latest facts; no fact twice if enough."""
     streams = len(facts.at)
-    fact = torch.multinomial(facts.latest.float(), number, replacement=True, generator=generator)
+    few = int(facts.latest.sum(1).min()) < number
+    fact = torch.multinomial(facts.latest.float(), number, replacement=few, generator=generator)
     rows = torch.arange(streams)[:, None]
     keys, answers = facts.keys[rows, fact], facts.values[rows, fact]
     offsets = torch.randint(EVERY - LENGTH + 1, (streams, number), generator=generator)
@@ -123,7 +124,7 @@ def exact(log_probabilities: Tensor, asked: Questions) -> Tensor:
 def _latest(keys: Tensor) -> Tensor:
     """bool [B, n]: no later one of keys [B, n, 3] is the same."""
     numbers = (keys[..., 0] * SYMBOLS + keys[..., 1]) * SYMBOLS + keys[..., 2]
-    order = numbers.sort(1, stable=True)
+    order = numbers.sort(dim=1, stable=True)
     last = torch.ones_like(numbers, dtype=torch.bool)
     last[:, :-1] = order.values[:, :-1] != order.values[:, 1:]
     return torch.zeros_like(last).scatter(1, order.indices, last)

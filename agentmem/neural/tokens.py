@@ -69,19 +69,21 @@ class TokenModel(nn.Module):
         precision: Precision | None = None,
         shared: bool = False,
     ) -> Output:
-        """tokens: int64 [B, T], from the start of a stream. tail: the upper half runs over this many last tokens only.
+        """tokens: int64 [B, T], from the start of a stream. tail: only this many last tokens are read
+        for, and what they read was written before them; without it every token reads what was written before it.
 
         layers: those that may be read, all of them by default. precision: see `Memory.view`. shared: every stream reads
         what all of the batch have written, so others' crystals are negatives.
         """
         model = self.transformer
         start = model.start(len(tokens))
-        hidden, written, _ = model.write(self._embedded(tokens), start)
+        first = tokens.shape[1] - (tail or 0)
+        hidden, written, state = model.write(self._embedded(tokens[:, :first]), start)
+        if tail:
+            hidden = model.write(self._embedded(tokens[:, first:]), state)[0]
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
-        view = view.shared() if shared else view
-        first = tokens.shape[1] - (tail or tokens.shape[1])
-        return self._output(hidden[:, first:], view, first, written)
+        return self._output(hidden, view.shared() if shared else view, first if tail else 0, written)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The next tokens [B, T] of a stream: log probabilities [B, T, vocabulary] of what follows each, and the state."""
