@@ -17,6 +17,7 @@ from agentmem.neural.transformer import InfiniteMemoryTransformer
 
 torch.set_num_threads(1)
 D = 24
+INT8_STEP = 3e-3  # sums in another order put a number of a unit on the other side of a rounding, once in thousands
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_a_stream_in_chunks_is_the_whole_at_once(model: InfiniteMemoryTransforme
     for chunk in x.split(chunks, 1):
         y, state = model.step(chunk, state)
         out.append(y)
-    torch.testing.assert_close(torch.cat(out, 1), model(x), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.cat(out, 1), model(x), atol=INT8_STEP, rtol=0)
 
 
 @torch.no_grad()
@@ -102,7 +103,7 @@ def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
     for chunk in tokens.split(23, 1):
         y, state = words.step(chunk, state)
         out.append(y)
-    torch.testing.assert_close(torch.cat(out, 1), words(tokens).log_probabilities, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(torch.cat(out, 1), words(tokens).log_probabilities, atol=INT8_STEP, rtol=0)
 
 
 @torch.no_grad()

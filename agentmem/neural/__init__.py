@@ -28,7 +28,7 @@ _HOME = {
     "Trainer": "train",
     "InfiniteMemoryTransformer": "transformer",
 }
-__all__ = [*sorted(_HOME)]  # noqa: PLE0604
+__all__ = [*sorted(_HOME)]
 
 
 def __getattr__(name: str) -> object:

@@ -59,22 +59,27 @@ class Memory:
     def remember(self, written: Written, hidden: Tensor, open: tuple[Crystals, Crystals], position: int) -> Memory:
         """With what was written up to `position`, less what no longer fits."""
         layers = written.layers
-        made = tuple(each.first + each.number for each in layers)
+        units, clusters, atoms_made = (each.first + each.number for each in layers)
         recent = tuple(self._ring(layer, layers[layer]) for layer in (UNIT, CLUSTER))
         atoms = torch.cat((self.atoms, self._packed(layers[ATOM])), 1)
         now = replace(
             self, position=position, hidden=hidden.detach(), open=(open[0].detached(), open[1].detached()),
-            recent=recent, made=made, atoms=atoms,
+            recent=recent, made=(units, clusters, atoms_made), atoms=atoms,
         )  # fmt: skip
         return now._within_budget()
 
     def view(self, written: Written | None = None, precision: Precision | None = None) -> View:
         """All that may be read: what is kept, and what was written just now, with its gradients.
 
-        precision: of what was written just now; None: as it will be stored, int8 for units and clusters, signs for atoms.
+        precision: of what was written just now; None: as it will be stored, int8 for units and clusters, signs for
+        atoms.
         """
         kept = [self._kept_atoms(), *(self._kept_recent(layer) for layer in (UNIT, CLUSTER))]
-        new = [self._new(layer, each, precision or STORED[layer]) for layer, each in enumerate(written.layers)] if written else []
+        new = (
+            [self._new(layer, each, precision or STORED[layer]) for layer, each in enumerate(written.layers)]
+            if written
+            else []
+        )
         return joined([*kept, *new])
 
     def reinforced(self, mass: Tensor) -> Memory:

@@ -78,15 +78,15 @@ class Reader(nn.Module):
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
-    """Weighted sums [B, h, T, bits] of the chosen of values [B, N, bits]; chosen, weights: [B, h, T, k]."""
+    """Weighted sums [B, h, T, bits] of the chosen of values [B or 1, N, bits]; chosen, weights: [B, h, T, k]."""
     number, read = values.shape[1], chosen.shape[2] * chosen.shape[3]
     if read < number:
         return torch.einsum("bhtk,bhtkv->bhtv", weights, gather(values, chosen))
     spread = weights.new_zeros(*weights.shape[:3], number).scatter(-1, chosen, weights)
-    return spread @ values[:, None]
+    return torch.einsum("bhtn,bnv->bhtv", spread, values)
 
 
 def gather(values: Tensor, chosen: Tensor) -> Tensor:
-    """Rows [B, ..., bits] of values [B, N, bits] at chosen [B, ...]."""
+    """Rows [B, ..., bits] of values [B or 1, N, bits] at chosen [B, ...]."""
     rows = chosen.flatten(1).unsqueeze(-1).expand(-1, -1, values.shape[-1])
-    return values.gather(1, rows).unflatten(1, chosen.shape[1:])
+    return values.expand(len(chosen), -1, -1).gather(1, rows).unflatten(1, chosen.shape[1:])

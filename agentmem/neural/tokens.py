@@ -5,8 +5,10 @@ Knows token numbers and their probabilities. Knows nothing of tasks, losses or t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -36,9 +38,9 @@ class Output:
     """log_probabilities: [B, T, vocabulary]. view, readings, written: what was readable, read and written."""
 
     log_probabilities: Tensor
-    view: View | None
+    view: View
     readings: list[Reading]
-    written: Written | None
+    written: Written
 
 
 class TokenModel(nn.Module):
@@ -83,10 +85,12 @@ class TokenModel(nn.Module):
             hidden = model.write(self._embedded(tokens[:, first:]), state)[0]
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
-        return self._output(hidden, view.shared() if shared else view, first if tail else 0, written)
+        view = view.shared() if shared else view
+        said, readings = self._said(hidden, view, first if tail else 0)
+        return Output(said, view, readings, written)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """The next tokens [B, T] of a stream: log probabilities [B, T, vocabulary] of what follows each, and the state."""
+        """The next tokens [B, T] of a stream: log probabilities [B, T, vocabulary], and the state after them."""
         hidden, written, after = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view(written)
         hidden, readings, upper = self.transformer.read(hidden, view, state.position, state.upper)
@@ -102,7 +106,7 @@ class TokenModel(nn.Module):
         hidden, _, _ = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
-        return self._output(hidden, view, state.position, None).log_probabilities
+        return self._said(hidden, view, state.position)[0]
 
     def bag_log_probabilities(self, written: Written, precision: Precision = "sign") -> Tensor:
         """What a unit says of the tokens it stands for, as a bag: [B, units, vocabulary]."""
@@ -124,9 +128,9 @@ class TokenModel(nn.Module):
             raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
         return self.embedding(tokens)
 
-    def _output(self, hidden: Tensor, view: View, position: int, written: Written | None) -> Output:
+    def _said(self, hidden: Tensor, view: View, position: int) -> tuple[Tensor, list[Reading]]:
         hidden, readings, _ = self.transformer.read(hidden, view, position)
-        return Output(self._log_probabilities(hidden, view, readings), view, readings, written)
+        return self._log_probabilities(hidden, view, readings), readings
 
     def _log_probabilities(self, hidden: Tensor, view: View, readings: list[Reading]) -> Tensor:
         normed = self.norm(hidden)
@@ -139,16 +143,18 @@ class TokenModel(nn.Module):
         return torch.log((1 - gate) * own.exp() + gate * copied + 1e-9)
 
     def _copies(self, normed: Tensor, view: View, reading: Reading) -> tuple[Tensor, Tensor]:
-        """Shares [B, T, k] of the slots read most, by the first head, and what token each suggests [B, T, k, vocabulary]."""
+        """What the first head reads most: shares [B, T, k], and what token each suggests [B, T, k, vocabulary]."""
         shares, order = reading.weights[:, 0].topk(min(COPIED, reading.weights.shape[-1]), -1)
         values = gather(view.values, reading.chosen[:, 0].gather(-1, order))
         states = F.gelu(self.copy_value(values) + self.copy_state(normed).unsqueeze(2))
         return shares, F.softmax(states @ self.embedding.weight.T, -1)
 
 
-def settings_of(vocabulary: int, **sizes: object) -> TokenSettings:
-    """Settings from plain values, as JSON has them: crystal is a mapping or CrystalSettings."""
-    crystal = sizes.pop("crystal", None)
-    if isinstance(crystal, dict):
-        crystal = CrystalSettings(**{name: tuple(v) if isinstance(v, list) else v for name, v in crystal.items()})
-    return TokenSettings(vocabulary, TransformerSettings(crystal=crystal or CrystalSettings(), **sizes))
+def settings_of(vocabulary: int, crystal: Mapping[str, Any] | CrystalSettings, **sizes: int) -> TokenSettings:
+    """Settings from plain values, as JSON has them."""
+    if isinstance(crystal, Mapping):
+        frozen: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in crystal.items()
+        }
+        crystal = CrystalSettings(**frozen)
+    return TokenSettings(vocabulary, TransformerSettings(crystal=crystal, **sizes))

@@ -47,9 +47,12 @@ class Written:
     rate: Tensor
 
 
+_PER_STREAM = ("cues", "values", "start", "end", "born", "retired")
+
+
 @dataclass(frozen=True)
 class View:
-    """Slots that may be read, N of them.
+    """Slots that may be read, N of them; B is 1 where all streams read the same.
 
     cues: [B, N, cue_bits]. values: [B, N, value_bits]. layer, owner: [N], the layer, and the stream that wrote it (-1:
     each its own). start, end: [B, N], the tokens it covers. born, retired: [B, N], readable while born <= position <
@@ -75,14 +78,11 @@ class View:
         return View(*(each[kept] if each.dim() == 1 else each[:, kept] for each in self._tensors()))
 
     def shared(self) -> View:
-        """One memory for the whole batch, [B, B * N, ...]: every stream reads what all have written."""
-        streams, number = self.cues.shape[:2]
-        owner = torch.arange(streams, device=self.owner.device).repeat_interleave(number)
-        wide = {
-            name: getattr(self, name).flatten(0, 1).expand(streams, *([-1] * (getattr(self, name).dim() - 1)))
-            for name in ("cues", "values", "start", "end", "born", "retired")
-        }
-        return View(layer=self.layer.repeat(streams), owner=owner, **wide)
+        """One memory that every stream reads, of what all have written: B is 1, and N is B times what it was."""
+        streams = torch.arange(len(self.cues), device=self.owner.device)
+        owner = streams.repeat_interleave(self.number)
+        flat = {name: getattr(self, name).flatten(0, 1)[None] for name in _PER_STREAM}
+        return View(layer=self.layer.repeat(len(streams)), owner=owner, **flat)
 
     def covers(self, positions: Tensor) -> Tensor:
         """Which slots stand for the token at each of positions [B, Q] of the reader's own stream: bool [B, Q, N]."""
