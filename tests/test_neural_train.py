@@ -54,7 +54,7 @@ def test_the_next_token_is_judged_at_the_position_before_it() -> None:
     assert losses.next_token(said, torch.tensor([[1]]), torch.tensor([[4]])).item() == 0
 
 
-def test_one_batch_is_learned_by_heart_through_the_memory() -> None:
+def test_one_batch_is_learned_by_heart_and_is_worse_without_the_memory() -> None:
     model = small()
     generator = torch.Generator().manual_seed(1)
     stream, facts = RecallTask(100, 4).stream(4, generator)
@@ -66,14 +66,14 @@ def test_one_batch_is_learned_by_heart_through_the_memory() -> None:
         return losses.next_token(model(tokens, tail=40, **keywords).log_probabilities, at, answers)
 
     optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
-    for _ in range(70):
+    for _ in range(60):
         optimizer.zero_grad()
         loss(precision="sign").backward()
         optimizer.step()
     with torch.no_grad():
         learned = loss(precision="sign")
         assert learned < 0.5
-        assert loss(layers=()) > learned + 0.5
+        assert loss(layers=()) > 3 * learned
 
 
 def test_every_parameter_learns() -> None:

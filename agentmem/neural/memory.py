@@ -60,7 +60,7 @@ class Memory:
         """With what was written up to `position`, less what no longer fits."""
         layers = written.layers
         units, clusters, atoms_made = (each.first + each.number for each in layers)
-        recent = tuple(self._ring(layer, layers[layer]) for layer in (UNIT, CLUSTER))
+        recent = self._ring(UNIT, layers[UNIT]), self._ring(CLUSTER, layers[CLUSTER])
         atoms = torch.cat((self.atoms, self._packed(layers[ATOM])), 1)
         now = replace(
             self, position=position, hidden=hidden.detach(), open=(open[0].detached(), open[1].detached()),
