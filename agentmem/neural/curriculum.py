@@ -34,10 +34,8 @@ class Stage:
 
 RECALL = (
     Stage(200, (UNIT,), hard=False),
-    Stage(200, (UNIT, CLUSTER), hard=False),
-    Stage(200, (UNIT, CLUSTER, ATOM), hard=False),
-    Stage(400, (UNIT, CLUSTER, ATOM)),
-    Stage(600, (UNIT, CLUSTER, ATOM), near=0.75),
+    Stage(200, (UNIT, CLUSTER, ATOM), until=0.6),
+    Stage(400, (UNIT, CLUSTER, ATOM), near=0.5),
     Stage(1_000, (UNIT, CLUSTER, ATOM), near=0.75, until=2.0),
 )
-"""One layer, then three; longer horizons; hard merges; keys that collide. The last stage does not end."""
+"""One layer, then three; merges hard from the first; longer horizons; keys that collide. The last does not end."""
