@@ -1,4 +1,4 @@
-"""The four losses: next token, write-read contrast, reconstruction, rate.
+"""The losses: next token, write-read contrast, reconstruction; the rate is `Written.rate`.
 
 Knows tensors of scores and probabilities. Knows nothing of models or of how they are weighed against each other.
 """
@@ -36,11 +36,6 @@ def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
     """Mean -log p of the tokens [B, n, span] that crystals stand for under [B, n, vocabulary]: a bag, without order."""
     check("tokens", tokens, *log_probabilities.shape[:2], "span")
     return -log_probabilities.gather(-1, tokens).mean()
-
-
-def rate(importance: Tensor) -> Tensor:
-    """Mean importance of tokens: how much of a stream claims to be worth keeping."""
-    return importance.mean()
 
 
 def picked(rows: Tensor, at: Tensor) -> Tensor:
