@@ -1,0 +1,116 @@
+"""MemoryCrystal: hidden states in, crystals kept at 100 bytes per 100 tokens, and what matters of them out again.
+
+Joins writer, memory and reader; saves them in one file. Knows nothing of tokens or of the transformer around it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.files import load, save
+from agentmem.neural.memory import Memory
+from agentmem.neural.reader import Reader, gather
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
+from agentmem.neural.shapes import check
+from agentmem.neural.values import Crystals, View, Written
+from agentmem.neural.writer import Writer
+
+
+class MemoryCrystal(nn.Module):
+    """A memory of hidden states as crystals: 10 tokens to a unit, 5 units to a cluster, 2 clusters to an atom.
+
+        crystal = MemoryCrystal(dimension=96)
+        crystal.crystallize(states)              # [B, T, 96], as they come
+        found = crystal.recall(query)            # [B, k, 96]
+
+    Other keywords are those of CrystalSettings. An atom is 768 bits and 4 bytes of metadata; `memory` is what is kept.
+    """
+
+    def __init__(self, dimension: int = 768, **keywords: object) -> None:
+        super().__init__()
+        self.settings = CrystalSettings(dimension=dimension, **keywords)  # type: ignore[arg-type]
+        self.writer = Writer(self.settings)
+        self.reader = Reader(self.settings)
+        self.memory: Memory | None = None
+
+    def crystallize(self, context_embeddings: Tensor) -> Written:
+        """Write context_embeddings [B, T, dimension], the continuation of what was written before; T is any number.
+
+        Returns the crystals that this completed, with gradients: slots [B, n, S, slot_bits] of units, clusters, atoms.
+        Raises InvalidInputError for another shape, or another B than before.
+        """
+        self._check("context_embeddings", context_embeddings)
+        memory = self.memory or self.start(len(context_embeddings))
+        written, self.memory = self.write(context_embeddings, memory)
+        return written
+
+    def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
+        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first, k <= settings.read.
+
+        depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals made
+        just now, read with gradients in place of the memory. Each row is weighted by its share of the reading.
+        """
+        self._check("query", query)
+        if not 1 <= depth <= len(self.settings.ratios):
+            raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
+        memory = self.memory or self.start(len(query))
+        view = (self.start(len(query)) if written else memory).view(written=written)
+        return self._best(query, view.only((ATOM, CLUSTER, UNIT)[:depth]), memory.position)
+
+    def start(self, streams: int) -> Memory:
+        """An empty memory of so many streams."""
+        return Memory.empty(self.settings, streams, self.writer.cue_projection.weight.device)
+
+    def forget(self) -> None:
+        """Empty the memory; the weights stay."""
+        self.memory = None
+
+    def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
+        """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing."""
+        hidden = torch.cat((memory.hidden, hidden), 1)
+        position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
+        units, rate = self.writer.units(hidden, memory.made[UNIT])
+        clusters, open_units = self._merge(CLUSTER, memory.open[0].then(units))
+        atoms, open_clusters = self._merge(ATOM, memory.open[1].then(clusters))
+        written = Written((units, clusters, atoms), rate)
+        rest = hidden[:, units.number * self.settings.ratios[UNIT] :]
+        return written, memory.remember(written, rest, (open_units, open_clusters), position)
+
+    def save(self, path: str | Path) -> None:
+        """Weights, settings and memory in one safetensors file."""
+        save(path, "MemoryCrystal", self.settings, self.state_dict(), self.memory)
+
+    @classmethod
+    def load(cls, path: str | Path) -> MemoryCrystal:
+        """What `save` wrote. Raises InvalidInputError for a file of something else."""
+        saved = load(path, "MemoryCrystal")
+        crystal = cls(**saved.settings)
+        crystal.load_state_dict(saved.weights)
+        crystal.memory = saved.memory(crystal.settings)
+        return crystal
+
+    def _merge(self, layer: int, below: Crystals) -> tuple[Crystals, Crystals]:
+        """The crystals of a layer that are complete, and those below that wait for the next."""
+        whole = below.number // self.settings.ratios[layer] * self.settings.ratios[layer]
+        return self.writer.merge(layer, below.part(0, whole)), below.part(whole)
+
+    def _best(self, query: Tensor, view: View, position: int) -> Tensor:
+        reader = self.reader
+        positions = torch.full((1,), position, device=query.device)
+        match = reader.match(query, self.writer.cue, view)
+        scores = reader.scores(match, view, positions).amax(2)
+        null = reader.null[:, None].expand(len(query), -1, 1)
+        weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
+        readable = view.readable(positions)[:, 0].sum(-1).min()
+        chosen = weights.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
+        heads = chosen[:, None].expand(-1, self.settings.heads, -1)
+        weighted = weights.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
+        return reader.expand(weighted.transpose(1, 2).flatten(2))
+
+    def _check(self, name: str, tensor: Tensor) -> None:
+        streams = "B" if self.memory is None else len(self.memory.atoms)
+        check(name, tensor, streams, "T", self.settings.dimension)

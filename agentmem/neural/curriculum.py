@@ -1,0 +1,41 @@
+"""From easy to hard: which streams a model is trained on next.
+
+Knows stages and when to leave one. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agentmem.neural.recall_task import RecallTask
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT
+
+DENSITY = (4, 2, 1)  # facts per 100 tokens where units, clusters, atoms are read: a crystal has two slots
+
+
+@dataclass(frozen=True)
+class Stage:
+    """layers: those read in training, one of them per batch. near, overwritten: see RecallTask. hard: hard merges.
+
+    until: share of exact answers that ends it.
+    """
+
+    horizon: int
+    layers: tuple[int, ...]
+    near: float = 0.0
+    overwritten: float = 0.0
+    hard: bool = True
+    until: float = 0.7
+
+    def task(self, layer: int) -> RecallTask:
+        facts = max(1, self.horizon // 100 * DENSITY[layer])
+        return RecallTask(self.horizon, facts, self.near, self.overwritten)
+
+
+RECALL = (
+    Stage(200, (UNIT,), hard=False),
+    Stage(200, (UNIT, CLUSTER, ATOM), until=0.6),
+    Stage(400, (UNIT, CLUSTER, ATOM), near=0.5),
+    Stage(1_000, (UNIT, CLUSTER, ATOM), near=0.75, until=2.0),
+)
+"""One layer, then three; merges hard from the first; longer horizons; keys that collide. The last does not end."""

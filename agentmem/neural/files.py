@@ -1,0 +1,88 @@
+"""Weights, settings and memory in one safetensors file: never pickle, and the settings travel with the weights.
+
+Knows tensors by name and frozen settings. Knows nothing of the modules they belong to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.memory import Memory
+from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.values import Crystals
+
+MEMORY = "memory."
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What a file held. command: what made it."""
+
+    settings: dict[str, Any]
+    command: str
+    tensors: dict[str, Tensor]
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        return {name: each for name, each in self.tensors.items() if not name.startswith(MEMORY)}
+
+    def memory(self, settings: CrystalSettings) -> Memory | None:
+        """The memory that was saved along, if there was one."""
+        kept = {name.removeprefix(MEMORY): each for name, each in self.tensors.items() if name.startswith(MEMORY)}
+        return _memory(settings, kept) if kept else None
+
+
+def save(
+    path: str | Path, kind: str, settings: Any, weights: Mapping[str, Tensor], memory: Memory | None, command: str = ""
+) -> None:
+    """Write a file of `kind`. settings: a frozen dataclass. command: what made the weights."""
+    tensors = {**weights, **({MEMORY + name: each for name, each in _tensors(memory).items()} if memory else {})}
+    metadata = {"kind": kind, "settings": json.dumps(asdict(settings)), "command": command}
+    save_file({name: each.contiguous() for name, each in tensors.items()}, path, metadata)
+
+
+def load(path: str | Path, kind: str) -> Saved:
+    """Read a file of `kind`. Raises InvalidInputError for one of another kind, FileNotFoundError for none."""
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    except SafetensorError as error:
+        raise InvalidInputError(f"{path} is no safetensors file ({error}); a {kind} is needed") from error
+    if metadata.get("kind") != kind:
+        raise InvalidInputError(f"{path} holds {metadata.get('kind', 'weights of unknown kind')}; a {kind} is needed")
+    return Saved(_frozen(json.loads(metadata["settings"])), metadata["command"], tensors)
+
+
+def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
+    """JSON has lists where settings have tuples."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+
+
+def _tensors(memory: Memory) -> dict[str, Tensor]:
+    named = {"hidden": memory.hidden, "atoms": memory.atoms}
+    for layer, (open, recent) in enumerate(zip(memory.open, memory.recent, strict=True)):
+        named |= {f"open.{layer}.slots": open.slots, f"open.{layer}.importance": open.importance}
+        named[f"recent.{layer}"] = recent
+    counts = [memory.position, *memory.made, *(each.first for each in memory.open)]
+    return {**named, "counts": torch.tensor(counts)}
+
+
+def _memory(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
+    position, units, clusters, atoms, *first = kept["counts"].tolist()
+    unit, cluster = (
+        Crystals(kept[f"open.{layer}.slots"], kept[f"open.{layer}.importance"], first[layer]) for layer in (0, 1)
+    )
+    recent = kept["recent.0"], kept["recent.1"]
+    made = units, clusters, atoms
+    return Memory(settings, position, kept["hidden"], (unit, cluster), recent, made, kept["atoms"])

@@ -1,0 +1,43 @@
+"""The losses: next token, write-read contrast, reconstruction; the rate is `Written.rate`.
+
+Knows tensors of scores and probabilities. Knows nothing of models or of how they are weighed against each other.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agentmem.neural.shapes import check
+
+
+def next_token(log_probabilities: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
+    """Mean -log p of tokens [B, Q], each the one that follows position at [B, Q], under [B, T, vocabulary]."""
+    check("tokens", tokens, *at.shape)
+    return F.nll_loss(picked(log_probabilities, at).flatten(0, 1), tokens.flatten())
+
+
+def write_read(match: Tensor, at: Tensor, right: Tensor) -> Tensor:
+    """Contrast of the slots that hold the answer with all others: mean -log of their share of softmax(match).
+
+    match: [B, h, T, N]; at: [B, Q], where to read; right: bool [B, Q, N]. Queries without a right slot do not count.
+    Source: noise-contrastive estimation with in-batch negatives, van den Oord et al. 2018 (arXiv:1807.03748), summed
+    over positives.
+    """
+    check("right", right, *at.shape, match.shape[-1])
+    shares = F.log_softmax(picked(match.transpose(1, 2), at), -1)
+    of_right = shares.masked_fill(~right.unsqueeze(2), -1e9).logsumexp(-1)
+    counted = right.any(-1)
+    return -of_right[counted].mean() if counted.any() else match.sum() * 0
+
+
+def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
+    """Mean -log p of the tokens [B, n, span] that crystals stand for under [B, n, vocabulary]: a bag, without order."""
+    check("tokens", tokens, *log_probabilities.shape[:2], "span")
+    return -log_probabilities.gather(-1, tokens).mean()
+
+
+def picked(rows: Tensor, at: Tensor) -> Tensor:
+    """Rows [B, T, ...] at positions at [B, Q]: [B, Q, ...]."""
+    return rows[torch.arange(len(rows), device=rows.device)[:, None], at]

@@ -1,0 +1,55 @@
+"""Numbers to few bits: signs (1 bit) trained through, and int8 of a fixed scale.
+
+Knows tensors. Knows nothing of crystals. Source of the straight-through gradient, clipped: Courbariaux et al. 2016
+(arXiv:1602.02830), equation 4; here it is clipped at 2, as the inputs are layer-normed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Precision = Literal["sign", "int8", "float"]
+"""Of numbers as they are read."""
+CLIP = 2.0
+INT8_SCALE = 32.0  # layer-normed numbers lie within 127 / 32
+
+
+def quantise(numbers: Tensor, precision: Precision) -> Tensor:
+    """The numbers as they will be read back, same shape; the gradient passes as if nothing had been rounded."""
+    if precision == "float":
+        return numbers
+    if precision == "sign":
+        passed = numbers.clamp(-CLIP, CLIP)
+        return passed + (_signs(numbers) - passed).detach()
+    return numbers + (from_int8(to_int8(numbers)) - numbers).detach()
+
+
+def to_int8(numbers: Tensor) -> Tensor:
+    return (numbers.detach() * INT8_SCALE).round().clamp(-127, 127).to(torch.int8)
+
+
+def from_int8(whole: Tensor) -> Tensor:
+    return whole.float() / INT8_SCALE
+
+
+def pack(numbers: Tensor) -> Tensor:
+    """Signs of numbers [..., bits] as uint8 [..., bits / 8], the first bit highest (as numpy.packbits)."""
+    bits = (numbers.detach() >= 0).unflatten(-1, (-1, 8)).to(torch.uint8)
+    return (bits << _shifts(numbers)).sum(-1, dtype=torch.uint8)
+
+
+def unpack(packed: Tensor) -> Tensor:
+    """uint8 [..., bytes] as +1 and -1, float32 [..., bytes * 8]."""
+    bits = (packed.unsqueeze(-1) >> _shifts(packed)) & 1
+    return bits.flatten(-2).float() * 2 - 1
+
+
+def _signs(numbers: Tensor) -> Tensor:
+    return torch.where(numbers >= 0, 1.0, -1.0)
+
+
+def _shifts(like: Tensor) -> Tensor:
+    return torch.arange(7, -1, -1, dtype=torch.uint8, device=like.device)

@@ -1,0 +1,92 @@
+"""Reading crystals: cue match, decay and layer as one score; the best of all layers; a null slot for "nothing".
+
+Knows a view and queries. Knows nothing of how crystals are made or stored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agentmem.decay import TAU
+from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.values import View
+
+FORBIDDEN = -1e9
+
+
+@dataclass(frozen=True)
+class Reading:
+    """out: [B, T, d]. match: [B, h, T, N], the scores before decay, for the write-read loss. chosen, weights:
+    [B, h, T, k], the slots read and how much of each; the null slot has the rest.
+    """
+
+    out: Tensor
+    match: Tensor
+    chosen: Tensor
+    weights: Tensor
+
+
+class Reader(nn.Module):
+    """Attention to crystals. score = scale cos(query, cue) - lambda log1p(age / tau) + bias of the layer.
+
+    The query is the writer's own cue of the state, plus a correction that starts at zero.
+    """
+
+    def __init__(self, settings: CrystalSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        heads = settings.heads
+        self.norm = nn.LayerNorm(settings.dimension)
+        self.correction = nn.Linear(settings.dimension, heads * settings.cue_bits, bias=False)
+        nn.init.zeros_(self.correction.weight)
+        self.expand = nn.Linear(heads * settings.value_bits, settings.dimension, bias=False)
+        self.log_scale = nn.Parameter(torch.full((heads,), math.log(12.0)))
+        self.raw_lambda = nn.Parameter(torch.full((heads,), -3.0))
+        self.log_tau = nn.Parameter(torch.full((heads,), math.log(TAU)))
+        self.layer_bias = nn.Parameter(torch.zeros(heads, len(settings.ratios)))
+        self.null = nn.Parameter(torch.full((heads,), 4.0))
+
+    def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
+        """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
+        match = self.match(hidden, cue, view)
+        scores, chosen = self.scores(match, view, positions).topk(min(self.settings.read, view.number), -1)
+        null = self.null[:, None, None].expand(*scores.shape[:-1], 1)
+        weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
+        mixed = mix(view.values, chosen, weights).transpose(1, 2).flatten(2)
+        return Reading(self.expand(mixed), match, chosen, weights)
+
+    def match(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View) -> Tensor:
+        """How well each slot's cue fits each state: [B, h, T, N], at most scale."""
+        correction = self.correction(self.norm(hidden)).unflatten(-1, (self.settings.heads, -1))
+        query = F.normalize(cue(hidden).unsqueeze(2) + correction, dim=-1)
+        cosine = torch.einsum("bthc,bnc->bhtn", query, F.normalize(view.cues, dim=-1))
+        return cosine * self.log_scale.exp()[:, None, None]
+
+    def scores(self, match: Tensor, view: View, positions: Tensor) -> Tensor:
+        """match [B, h, T, N] with decay and layer bias; far below all others where a slot may not be read."""
+        age = (positions[:, None] - view.end[:, None]).clamp(min=0)[:, None]
+        rate = F.softplus(self.raw_lambda)[:, None, None]
+        decay = rate * torch.log1p(age / self.log_tau.exp()[:, None, None])
+        scores = match - decay + self.layer_bias[:, view.layer][:, None]
+        return scores.masked_fill(~view.readable(positions)[:, None], FORBIDDEN)
+
+
+def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
+    """Weighted sums [B, h, T, bits] of the chosen of values [B or 1, N, bits]; chosen, weights: [B, h, T, k]."""
+    number, read = values.shape[1], chosen.shape[2] * chosen.shape[3]
+    if read < number:
+        return torch.einsum("bhtk,bhtkv->bhtv", weights, gather(values, chosen))
+    spread = weights.new_zeros(*weights.shape[:3], number).scatter(-1, chosen, weights)
+    return torch.einsum("bhtn,bnv->bhtv", spread, values)
+
+
+def gather(values: Tensor, chosen: Tensor) -> Tensor:
+    """Rows [B, ..., bits] of values [B or 1, N, bits] at chosen [B, ...]."""
+    rows = chosen.flatten(1).unsqueeze(-1).expand(-1, -1, values.shape[-1])
+    return values.expand(len(chosen), -1, -1).gather(1, rows).unflatten(1, chosen.shape[1:])

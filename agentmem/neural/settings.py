@@ -1,0 +1,93 @@
+"""The sizes of the neural memory, as frozen values that travel with its weights.
+
+Knows numbers and which of them fit together. Knows nothing of tensors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from agentmem.decay import LAMBDA, TAU
+from agentmem.errors import InvalidInputError
+
+UNIT, CLUSTER, ATOM = 0, 1, 2
+METADATA = 4  # bytes of an atom that are not its code: birth (3) and importance (1)
+
+
+@dataclass(frozen=True)
+class CrystalSettings:
+    """dimension: of the hidden states written and read. A crystal is `slots` of (cue, consequence), code_bits in all.
+
+    ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
+    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable.
+    budget: bytes of atoms, at most, per stream. read: slots recalled at once. tau, exponent: of the decay in eviction.
+    """
+
+    dimension: int = 768
+    code_bits: int = 768
+    slots: int = 2
+    cue_bits: int = 128
+    ratios: tuple[int, int, int] = (10, 5, 2)
+    offsets: int = 4
+    recent: tuple[int, int] = (1_000, 5_000)
+    budget: int = 1_000_000
+    heads: int = 2
+    read: int = 32
+    tau: float = TAU
+    exponent: float = LAMBDA
+
+    def __post_init__(self) -> None:
+        if self.code_bits % (8 * self.slots) or not 0 < self.cue_bits < self.slot_bits:
+            raise InvalidInputError(
+                f"code_bits={self.code_bits} in {self.slots} slots leave {self.slot_bits} bits each, "
+                f"cue_bits={self.cue_bits} of them: whole bytes per slot and room for a consequence are needed"
+            )
+        if self.budget < self.atom_bytes:
+            raise InvalidInputError(f"a budget of {self.budget} bytes holds no atom of {self.atom_bytes}")
+
+    @property
+    def slot_bits(self) -> int:
+        return self.code_bits // self.slots
+
+    @property
+    def value_bits(self) -> int:
+        return self.slot_bits - self.cue_bits
+
+    @property
+    def atom_bytes(self) -> int:
+        return self.code_bits // 8 + METADATA
+
+    @property
+    def spans(self) -> tuple[int, int, int]:
+        """Tokens that a crystal of each layer covers: (10, 50, 100)."""
+        unit, cluster, atom = self.ratios
+        return unit, unit * cluster, unit * cluster * atom
+
+    @property
+    def lookahead(self) -> int:
+        """Tokens after its span that a crystal waits for."""
+        return self.offsets - 1
+
+
+@dataclass(frozen=True)
+class TransformerSettings:
+    """lower: blocks below the memory, whose states are written. upper: blocks above, each after a reader.
+
+    window: tokens that a block's attention reaches back. conv: width of the short convolution under all blocks.
+    """
+
+    d_model: int = 768
+    n_heads: int = 12
+    lower: int = 3
+    upper: int = 3
+    window: int = 256
+    conv: int = 6
+    crystal: CrystalSettings = field(default_factory=CrystalSettings)
+
+    def __post_init__(self) -> None:
+        if self.d_model % self.n_heads or self.d_model // self.n_heads % 2:
+            raise InvalidInputError(f"d_model={self.d_model} over n_heads={self.n_heads}: an even width each is needed")
+        if self.crystal.dimension != self.d_model:
+            raise InvalidInputError(
+                f"crystals of dimension {self.crystal.dimension} in a transformer of d_model={self.d_model}"
+            )

@@ -1,0 +1,124 @@
+"""InfiniteMemoryTransformer: a windowed transformer that writes crystals below and reads them above.
+
+No recurrence runs through the memory: what is written never depends on what was read, so a whole sequence is trained
+at once and the distance between writing and reading does not matter. Knows vectors; knows nothing of tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from agentmem.neural.blocks import Block, Cache, ShortConvolution
+from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.memory import Memory
+from agentmem.neural.reader import Reader, Reading
+from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
+from agentmem.neural.shapes import check
+from agentmem.neural.values import View, Written
+
+GATE = 0.7  # open enough at the start for a reader to be trained
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stream carries from one chunk to the next. position: tokens seen."""
+
+    position: int
+    memory: Memory
+    convolution: Tensor | None
+    lower: tuple[Cache | None, ...]
+    upper: tuple[Cache | None, ...]
+
+
+class InfiniteMemoryTransformer(nn.Module):
+    """Vectors [B, T, d_model] to vectors of the same shape, causal, with a memory of all that came before.
+
+    Other keywords are those of TransformerSettings; `crystal` takes CrystalSettings of dimension d_model.
+    """
+
+    def __init__(
+        self, d_model: int = 768, n_heads: int = 12, crystal: CrystalSettings | None = None, **keywords: int
+    ) -> None:
+        super().__init__()
+        crystal = crystal or CrystalSettings(dimension=d_model)
+        self.settings = TransformerSettings(d_model, n_heads, crystal=crystal, **keywords)
+        sizes = d_model, n_heads, self.settings.window
+        self.convolution = ShortConvolution(d_model, self.settings.conv)
+        self.lower = nn.ModuleList(Block(*sizes) for _ in range(self.settings.lower))
+        self.crystal = MemoryCrystal(**asdict(crystal))
+        self.more_readers = nn.ModuleList(Reader(crystal) for _ in range(self.settings.upper - 1))
+        self.gates = nn.Parameter(torch.full((self.settings.upper,), GATE))
+        self.upper = nn.ModuleList(Block(*sizes) for _ in range(self.settings.upper))
+
+    @property
+    def readers(self) -> list[Reader]:
+        """One below each upper block; the first is the crystal's own."""
+        return [self.crystal.reader, *self.more_readers]
+
+    def forward(self, x: Tensor, use_infinite_memory: bool = True) -> Tensor:
+        """x: [B, T, d_model], from the start of a stream -> [B, T, d_model]. Without memory: windows alone.
+
+        Raises InvalidInputError for another shape.
+        """
+        check("x", x, "B", "T", self.settings.d_model)
+        return self.step(x, self.start(len(x)), use_infinite_memory)[0]
+
+    def start(self, streams: int) -> State:
+        """The state before the first token of so many streams."""
+        return State(0, self.crystal.start(streams), None, (None,) * len(self.lower), (None,) * len(self.upper))
+
+    def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
+        """The next T tokens of a stream, T >= 1: the same as `forward` of all of them at once, at a constant cost.
+
+        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces the atoms that were read.
+        """
+        check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
+        hidden, written, after = self.write(x, state)
+        view = state.memory.view(written) if use_infinite_memory else None
+        out, readings, upper = self.read(hidden, view, state.position, state.upper)
+        memory = self.reinforced(state, after, readings)
+        return out, replace(after, memory=memory, upper=upper)
+
+    def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
+        """The half below the memory: states [B, T, d_model], the crystals they complete, and the state after it."""
+        hidden, convolution = self.convolution(x, state.convolution)
+        caches = []
+        for block, cache in zip(self.lower, state.lower, strict=True):
+            hidden, cache = block(hidden, cache)
+            caches.append(cache)
+        written, memory = self.crystal.write(hidden, state.memory)
+        position = state.position + x.shape[1]
+        return hidden, written, replace(
+            state, position=position, memory=memory, convolution=convolution, lower=tuple(caches)
+        )  # fmt: skip
+
+    def read(
+        self, hidden: Tensor, view: View | None, position: int, caches: tuple[Cache | None, ...] = ()
+    ) -> tuple[Tensor, list[Reading], tuple[Cache | None, ...]]:
+        """The half above: hidden [B, T, d_model], the first at `position`, with what a view holds (None: nothing)."""
+        positions = position + torch.arange(hidden.shape[1], device=hidden.device)
+        readings, after = [], []
+        before = caches or (None,) * len(self.upper)
+        for reader, gate, block, cache in zip(self.readers, self.gates, self.upper, before, strict=True):
+            if view is not None and view.number:
+                readings.append(reader(hidden, self.crystal.writer.cue, view, positions))
+                hidden = hidden + readings[-1].out * torch.tanh(gate)
+            hidden, cache = block(hidden, cache)
+            after.append(cache)
+        return hidden, readings, tuple(after)
+
+    def reinforced(self, before: State, after: State, readings: list[Reading]) -> Memory:
+        """The memory after it, whose atoms grew by the greatest share that one reading gave them."""
+        slots, old = self.settings.crystal.slots, before.memory.atoms.shape[1]
+        if not old or after.memory.atoms.shape[1] < old + (after.memory.made[ATOM] - before.memory.made[ATOM]):
+            return after.memory  # nothing to reinforce, or evicted just now: places have changed
+        mass = torch.zeros(len(before.memory.atoms), after.memory.atoms.shape[1], device=after.memory.atoms.device)
+        for reading in readings:
+            atom = (reading.chosen // slots).flatten(1)
+            mine = atom < old
+            share = reading.weights.detach().flatten(1) * mine
+            mass = mass.scatter_reduce(1, atom.where(mine, 0), share, "amax")
+        return after.memory.reinforced(mass)

@@ -1,0 +1,194 @@
+"""MemoryCrystal: ratios, bytes, what may be read when, eviction, gradients, saving."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
+import torch
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.memory import Memory
+from agentmem.neural.quantise import from_int8, pack, quantise, to_int8, unpack
+from agentmem.neural.settings import ATOM, CrystalSettings
+
+torch.set_num_threads(1)
+D = 24
+
+
+@pytest.fixture
+def crystal() -> MemoryCrystal:
+    torch.manual_seed(0)
+    return MemoryCrystal(D)
+
+
+def states(tokens: int, streams: int = 2, seed: int = 1) -> Tensor:
+    return torch.randn(streams, tokens, D, generator=torch.Generator().manual_seed(seed))
+
+
+def kept(crystal: MemoryCrystal) -> Memory:
+    assert crystal.memory is not None
+    return crystal.memory
+
+
+def test_a_hundred_tokens_become_ten_units_two_clusters_and_one_atom(crystal: MemoryCrystal) -> None:
+    layers = crystal.crystallize(states(1_003)).layers
+    assert [tuple(each.slots.shape) for each in layers] == [(2, 100, 2, 384), (2, 20, 2, 384), (2, 10, 2, 384)]
+
+
+def test_an_atom_is_96_bytes_and_4_of_metadata(crystal: MemoryCrystal) -> None:
+    crystal.crystallize(states(1_003))
+    assert kept(crystal).atoms.dtype == torch.uint8
+    assert kept(crystal).atoms.shape == (2, 10, 100)
+    assert kept(crystal).atom_bytes == 1_000
+
+
+def test_the_defaults_are_those_of_the_design() -> None:
+    settings = CrystalSettings()
+    assert (settings.dimension, settings.code_bits, settings.spans) == (768, 768, (10, 50, 100))
+
+
+def test_chunks_of_any_size_give_the_same_memory(crystal: MemoryCrystal) -> None:
+    tokens = states(437)
+    crystal.crystallize(tokens)
+    whole = kept(crystal)
+    crystal.forget()
+    for chunk in tokens.split([1, 7, 50, 3, 99, 200, 77], 1):
+        crystal.crystallize(chunk)
+    assert torch.equal(kept(crystal).atoms, whole.atoms)
+    assert kept(crystal).made == whole.made
+    assert all(torch.equal(*pair) for pair in zip(kept(crystal).recent, whole.recent, strict=True))
+
+
+def test_a_crystal_is_readable_from_the_token_after_those_it_was_made_of(crystal: MemoryCrystal) -> None:
+    crystal.crystallize(states(103))
+    view = kept(crystal).view().only((ATOM,))
+    assert view.readable(torch.tensor([102, 103]))[0, :, 0].tolist() == [False, True]
+    assert (view.start[0, 0].item(), view.end[0, 0].item()) == (0, 100)
+
+
+def test_units_and_clusters_are_read_of_late_only_and_atoms_always(crystal: MemoryCrystal) -> None:
+    crystal.crystallize(states(6_003))
+    view = kept(crystal).view()
+    old = (view.end[0] <= 100) & view.readable(torch.tensor([6_003]))[0, 0]
+    assert view.layer[old].tolist() == [ATOM, ATOM]
+
+
+@pytest.mark.parametrize(("depth", "most"), [(1, 20), (2, 32), (3, 32)])
+def test_recall_gives_vectors_of_the_layers_asked_for(crystal: MemoryCrystal, depth: int, most: int) -> None:
+    crystal.crystallize(states(1_003))
+    assert crystal.recall(states(4, seed=2), depth=depth).shape == (2, most, D)
+
+
+def test_recall_of_nothing_is_empty(crystal: MemoryCrystal) -> None:
+    assert crystal.recall(states(4)).shape == (2, 0, D)
+
+
+def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -> None:
+    tokens = states(203)
+    crystal.crystallize(tokens)
+    view = kept(crystal).view()
+    match = crystal.reader.match(tokens, crystal.writer.cue, view)
+    best = match[0, 0].max(0).indices
+    assert ((view.start[0] <= best) & (best < view.end[0])).float().mean() > 0.9
+
+
+def test_every_parameter_gets_a_gradient(crystal: MemoryCrystal) -> None:
+    torch.nn.init.normal_(crystal.reader.correction.weight)
+    written = crystal.crystallize(states(203))
+    (crystal.recall(states(5, seed=3), written=written).square().sum() + written.rate).backward()
+    without = [name for name, each in crystal.named_parameters() if each.grad is None or not each.grad.any()]
+    assert without == []
+
+
+def test_a_budget_is_kept_and_the_least_important_go_first(crystal: MemoryCrystal) -> None:
+    crystal = MemoryCrystal(D, budget=500)
+    crystal.crystallize(states(503, streams=1))
+    memory = kept(crystal)
+    atoms = memory.atoms.clone()
+    atoms[0, :, -1] = torch.tensor([250, 250, 0, 250, 250], dtype=torch.uint8)
+    crystal.memory = replace(memory, atoms=atoms)
+    crystal.crystallize(states(100, streams=1))
+    assert kept(crystal).atom_bytes == 500
+    assert 2 not in kept(crystal).births()[0].tolist()
+
+
+def test_of_equal_importance_the_oldest_goes_first(crystal: MemoryCrystal) -> None:
+    crystal.crystallize(states(1_003, streams=1))
+    memory = kept(crystal)
+    atoms = memory.atoms.clone()
+    atoms[..., -1] = 100
+    small = replace(memory, atoms=atoms, settings=replace(memory.settings, budget=300))
+    assert small._within_budget().births()[0].tolist() == [7, 8, 9]
+
+
+def test_reading_makes_an_atom_more_important(crystal: MemoryCrystal) -> None:
+    crystal.crystallize(states(303, streams=1))
+    before = kept(crystal).atoms[0, :, -1].int()
+    after = kept(crystal).reinforced(torch.tensor([[0.0, 0.5, 0.001]])).atoms[0, :, -1].int()
+    assert (after - before > 0).tolist() == [False, True, False]
+
+
+def test_births_are_kept_in_three_bytes() -> None:
+    memory = Memory.empty(CrystalSettings(dimension=D), 1)
+    atoms = torch.zeros(1, 1, 100, dtype=torch.uint8)
+    atoms[0, 0, -4:-1] = torch.tensor([4, 3, 2])
+    assert replace(memory, atoms=atoms).births().tolist() == [[4 + 3 * 256 + 2 * 65536]]
+
+
+def test_a_saved_crystal_recalls_the_same_and_goes_on_the_same(crystal: MemoryCrystal, tmp_path: Path) -> None:
+    crystal.crystallize(states(437))
+    crystal.save(tmp_path / "crystal.safetensors")
+    loaded = MemoryCrystal.load(tmp_path / "crystal.safetensors")
+    assert loaded.settings == crystal.settings
+    for each in (crystal, loaded):
+        each.crystallize(states(250, seed=5))
+    query = states(3, seed=6)
+    assert torch.equal(loaded.recall(query), crystal.recall(query))
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "note.txt").write_text("not tensors")
+    with pytest.raises(InvalidInputError, match="no safetensors file"):
+        MemoryCrystal.load(tmp_path / "note.txt")
+
+
+def test_signs_survive_packing_as_numpy_packs_them() -> None:
+    numbers = torch.randn(3, 5, 768)
+    assert torch.equal(unpack(pack(numbers)), quantise(numbers, "sign"))
+    assert np.array_equal(pack(numbers).numpy(), np.packbits(numbers.numpy() >= 0, axis=-1))
+
+
+def test_int8_is_within_half_a_step() -> None:
+    numbers = torch.randn(1_000).clamp(-3.9, 3.9)
+    assert (from_int8(to_int8(numbers)) - numbers).abs().max() <= 0.5 / 32 + 1e-6
+
+
+def test_signs_are_trained_through_where_they_are_not_clipped() -> None:
+    numbers = torch.tensor([-3.0, -0.5, 0.5, 3.0], requires_grad=True)
+    quantise(numbers, "sign").sum().backward()
+    assert numbers.grad is not None
+    assert numbers.grad.tolist() == [0, 1, 1, 0]
+
+
+def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> None:
+    with pytest.raises(InvalidInputError, match=r"context_embeddings is \[2, 5, 7\]; \[B, T, 24\] is needed"):
+        crystal.crystallize(torch.zeros(2, 5, 7))
+    crystal.crystallize(states(5))
+    with pytest.raises(InvalidInputError, match=r"query is \[3, 1, 24\]; \[2, T, 24\] is needed"):
+        crystal.recall(torch.zeros(3, 1, D))
+
+
+def test_sizes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="cue_bits=400"):
+        MemoryCrystal(D, cue_bits=400)
+    with pytest.raises(InvalidInputError, match="holds no atom of 100"):
+        MemoryCrystal(D, budget=99)
+    with pytest.raises(InvalidInputError, match="depth=4"):
+        MemoryCrystal(D).recall(states(1), depth=4)

@@ -1,0 +1,128 @@
+"""Losses and the trainer: what each loss rewards, one batch learned by heart, memory used, runs resumed."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
+import torch
+
+from agentmem.neural import losses
+from agentmem.neural.curriculum import Stage
+from agentmem.neural.measure import recalled
+from agentmem.neural.recall_task import RecallTask, questions
+from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
+from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
+
+torch.set_num_threads(1)
+EASY = (Stage(200, (UNIT, ATOM)),)
+
+
+def small(seed: int = 0) -> TokenModel:
+    torch.manual_seed(seed)
+    crystal = CrystalSettings(dimension=32)
+    return TokenModel(settings_of(66, d_model=32, n_heads=2, lower=1, upper=1, window=32, crystal=crystal))
+
+
+def trainer(model: TokenModel, **keywords: int) -> Trainer:
+    return Trainer(model, TrainSettings(seconds=1e9, tokens=600, warmup=1, **keywords), EASY)
+
+
+def test_the_write_read_loss_is_low_where_the_right_slot_matches_best() -> None:
+    match = torch.zeros(1, 2, 5, 4)
+    right = torch.tensor([[[False, True, False, False]]])
+    at = torch.tensor([[3]])
+    assert losses.write_read(match, at, right).item() == pytest.approx(math.log(4))
+    match[0, :, 3, 1] = 20
+    assert losses.write_read(match, at, right).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_a_question_whose_fact_is_in_no_crystal_does_not_count() -> None:
+    match = torch.randn(1, 1, 5, 4, requires_grad=True)
+    none = torch.zeros(1, 2, 4, dtype=torch.bool)
+    assert losses.write_read(match, torch.tensor([[1, 2]]), none).item() == 0
+
+
+def test_the_next_token_is_judged_at_the_position_before_it() -> None:
+    said = torch.full((1, 3, 5), -10.0)
+    said[0, 1, 4] = 0
+    assert losses.next_token(said, torch.tensor([[1]]), torch.tensor([[4]])).item() == 0
+
+
+def test_one_batch_is_learned_by_heart_and_is_worse_without_the_memory() -> None:
+    model = small()
+    generator = torch.Generator().manual_seed(1)
+    stream, facts = RecallTask(100, 4).stream(4, generator)
+    asked = questions(facts, 4, generator)
+    tokens = torch.cat((stream, asked.tokens), 1)
+    at, answers = torch.cat((asked.at, asked.at + 1), 1), torch.cat(tuple(asked.answers.unbind(-1)), 1)
+
+    def loss(**keywords: object) -> torch.Tensor:
+        return losses.next_token(model(tokens, tail=40, **keywords).log_probabilities, at, answers)
+
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+    for _ in range(60):
+        optimizer.zero_grad()
+        loss(precision="sign").backward()
+        optimizer.step()
+    with torch.no_grad():
+        learned = loss(precision="sign")
+        assert learned < 0.5
+        assert loss(layers=()) > 3 * learned
+
+
+def test_every_parameter_learns() -> None:
+    model = small()
+    torch.nn.init.normal_(model.transformer.crystal.reader.correction.weight, std=0.1)
+    runs = trainer(model)
+    runs.train(steps=3)
+    still = [name for name, each in model.named_parameters() if not runs.optimizer.state[each]["exp_avg"].any()]
+    assert still == []
+
+
+def test_the_same_seed_trains_the_same_model() -> None:
+    one, other = small(), small()
+    for model in (one, other):
+        trainer(model, seed=5).train(steps=2)
+    assert all(torch.equal(*pair) for pair in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole, first, second = trainer(small()), trainer(small()), trainer(small(seed=9))
+    whole.train(steps=4)
+    first.train(steps=2)
+    first.save(tmp_path / "training.safetensors")
+    second.load(tmp_path / "training.safetensors")
+    second.train(steps=2)
+    assert second.progress.step == 4
+    for one, other in zip(whole.model.state_dict().values(), second.model.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)  # the learning rate follows the clock
+
+
+def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None:
+    run = trainer(small(), report_every=1)
+    run.report = to_jsonl(tmp_path / "metrics.jsonl")
+    run.train(steps=2)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert {"left", "exact", "next_token", "write_read", "reconstruction", "rate"} <= set(lines[0])
+
+
+def test_a_stage_is_left_when_enough_is_right() -> None:
+    run = Trainer(small(), TrainSettings(tokens=600), (Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
+    for _ in range(20):
+        run._advance(1.0)
+    assert run.progress.stage == 1
+
+
+def test_recall_is_measured_with_its_bytes_and_costs() -> None:
+    measured = recalled(small(), RecallTask(1_003, 10), ask=20, seed=1)
+    assert (measured.tokens, measured.facts, measured.asked, measured.atom_bytes) == (1_003, 10, 20, 1_000)
+    assert measured.exact < 0.2
+    assert measured.resident_bytes > measured.atom_bytes
+    assert min(measured.write_us_per_token, measured.read_us_per_token) > 0

@@ -1,0 +1,127 @@
+"""InfiniteMemoryTransformer and TokenModel: shapes, causality, streaming, memory used, saving."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
+import torch
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.transformer import InfiniteMemoryTransformer
+
+torch.set_num_threads(1)
+D = 24
+INT8_STEP = 3e-3  # sums in another order put a number of a unit on the other side of a rounding, once in thousands
+
+
+@pytest.fixture
+def model() -> InfiniteMemoryTransformer:
+    torch.manual_seed(0)
+    return InfiniteMemoryTransformer(D, 2, CrystalSettings(dimension=D), lower=1, upper=2, window=16)
+
+
+@pytest.fixture
+def words() -> TokenModel:
+    torch.manual_seed(0)
+    sizes = {"d_model": D, "n_heads": 2, "lower": 1, "upper": 1, "window": 16}
+    return TokenModel(settings_of(66, crystal=CrystalSettings(dimension=D), **sizes))
+
+
+def vectors(tokens: int, streams: int = 2) -> Tensor:
+    return torch.randn(streams, tokens, D, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("tokens", [1, 15, 16, 17, 150])
+@pytest.mark.parametrize("memory", [True, False])
+def test_vectors_go_in_and_the_same_shape_comes_out(
+    model: InfiniteMemoryTransformer, tokens: int, memory: bool
+) -> None:
+    assert model(vectors(tokens), use_infinite_memory=memory).shape == (2, tokens, D)
+
+
+@pytest.mark.parametrize("chunks", [[1] * 230, [100, 130], [7, 50, 3, 99, 71]])
+@torch.no_grad()
+def test_a_stream_in_chunks_is_the_whole_at_once(model: InfiniteMemoryTransformer, chunks: list[int]) -> None:
+    x, state, out = vectors(230), model.start(2), []
+    for chunk in x.split(chunks, 1):
+        y, state = model.step(chunk, state)
+        out.append(y)
+    torch.testing.assert_close(torch.cat(out, 1), model(x), atol=INT8_STEP, rtol=0)
+
+
+@torch.no_grad()
+def test_no_token_sees_a_later_one(model: InfiniteMemoryTransformer) -> None:
+    x = vectors(230)
+    changed = x.clone()
+    changed[:, 200:] += 1
+    torch.testing.assert_close(model(changed)[:, :200], model(x)[:, :200])
+
+
+@torch.no_grad()
+def test_without_memory_what_left_the_windows_is_gone_and_with_it_not(model: InfiniteMemoryTransformer) -> None:
+    x = vectors(230)
+    changed = x.clone()
+    changed[:, :20] += torch.randn(20, D)
+    for memory in (False, True):
+        same = torch.equal(model(changed, memory)[:, -5:], model(x, memory)[:, -5:])
+        assert same is not memory
+
+
+@torch.no_grad()
+def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMemoryTransformer) -> None:
+    state, sizes = model.start(1), []
+    for _ in range(3):
+        _, state = model.step(vectors(5_000, streams=1), state, use_infinite_memory=False)
+        sizes.append((state.memory.resident_bytes - state.memory.atom_bytes, state.memory.atom_bytes))
+    assert sizes[1][0] == sizes[2][0]
+    assert sizes[2][1] - sizes[1][1] == 5_000
+
+
+def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransformer) -> None:
+    with pytest.raises(InvalidInputError, match=r"x is \[2, 3, 7\]; \[B, T, 24\] is needed"):
+        model(torch.zeros(2, 3, 7))
+    with pytest.raises(InvalidInputError, match=r"x is \[3, 1, 24\]; \[2, T, 24\] is needed"):
+        model.step(vectors(1, streams=3), model.start(2))
+    with pytest.raises(InvalidInputError, match="crystals of dimension 24 in a transformer of d_model=48"):
+        InfiniteMemoryTransformer(48, 2, CrystalSettings(dimension=D))
+
+
+def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
+    out = words(torch.randint(66, (2, 120)))
+    torch.testing.assert_close(out.log_probabilities.exp().sum(-1), torch.ones(2, 120), atol=1e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
+    tokens, state, out = torch.randint(66, (2, 230)), words.transformer.start(2), []
+    for chunk in tokens.split(23, 1):
+        y, state = words.step(chunk, state)
+        out.append(y)
+    torch.testing.assert_close(torch.cat(out, 1), words(tokens).log_probabilities, atol=INT8_STEP, rtol=0)
+
+
+@torch.no_grad()
+def test_asking_leaves_the_stream_where_it_was(words: TokenModel) -> None:
+    tokens = torch.randint(66, (2, 230))
+    state = words.remember(tokens, words.transformer.start(2))
+    assert torch.equal(words.ask(tokens[:, :20], state), words.ask(tokens[:, :20], state))
+
+
+def test_tokens_of_another_type_are_refused(words: TokenModel) -> None:
+    with pytest.raises(InvalidInputError, match=r"torch.float32 \[2, 3\]; torch.int64 \[B, T\] is needed"):
+        words(torch.zeros(2, 3))
+
+
+@torch.no_grad()
+def test_a_saved_token_model_says_the_same(words: TokenModel, tmp_path: Path) -> None:
+    words.save(tmp_path / "model.safetensors", command="agentmem train neural")
+    loaded = TokenModel.load(tmp_path / "model.safetensors")
+    tokens = torch.randint(66, (1, 130))
+    assert loaded.settings == words.settings
+    assert torch.equal(loaded(tokens).log_probabilities, words(tokens).log_probabilities)
