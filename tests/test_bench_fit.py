@@ -167,6 +167,16 @@ def test_a_search_that_moves_nothing_ends_after_one_round(tmp_path: Path) -> Non
         assert (last.tried, last.over, last.weights) == (17, True, Weights())
 
 
+def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:
+    file = Dataset("quarrels", "history", [history_of(quarrel("q"))])
+    with memory_of(file.histories[0], tmp_path, count) as logged:
+        aim = Aim(list(questions_of(file, 0, logged, 0, 28, "history")))
+        states = list(search(aim, Weights(), 2))
+        moved = next(n for n, state in enumerate(states) if state.moved)
+        assert states[moved].weights.user == 0.0
+        assert list(search(aim, Weights(), 2, states[moved + 3])) == states[moved + 4 :]
+
+
 def test_the_equal_start_knows_no_weight() -> None:
     assert set(asdict(STARTS["equal"]).values()) == {1.0}
 

@@ -31,7 +31,8 @@ STARTS = {"current": Weights(), "equal": Weights(**{field.name: 1.0 for field in
 NOTES = """\
 Part A has the even histories of each file, or every other type of question; part B the rest. The search is made on
 each from the same start, and its weights are scored on both. `equal` starts with every weight at 1, as if nobody had
-ever chosen one. DIR keeps the memories and how far a search is: the same command goes on from there.
+ever chosen one. DIR keeps the memories and how far each search is: the same command goes on from there. Delete it
+when agentmem itself has changed.
 """
 
 
@@ -51,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--start", choices=tuple(STARTS), default="current", help="the weights that the search begins with")
     add("--rounds", type=_positive, default=4, metavar="R", help="over all signals, at most; 4")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results.json and results.md here after each signal")
+    add("--out", type=Path, metavar="DIR", help="write results.json and results.md here after each weight that moves")
     return made
 
 
@@ -89,7 +90,6 @@ def _fitted(
     settings, start = _settings(options, counter), STARTS[options.start]
     aims = parted(list(_ready(options, counter, files, folder / "memories", stack, progress)))
     kept = _Kept(folder / "search.json", [settings, asdict(start), _asked(aims)])
-    results = summarize(settings, start, aims, kept.states)
     for part in PARTS:
         total = options.rounds * len(SIGNALS)
         task = progress.add_task(f"fitting on {part}, at most", total=total, completed=kept.tried(part))
@@ -98,8 +98,9 @@ def _fitted(
             kept.keep(part, state)
             progress.advance(task)
             if changed:
-                results = summarize(settings, start, aims, kept.states)
-                _write(results, folder)
+                _write(summarize(settings, start, aims, kept.states), folder)
+    results = summarize(settings, start, aims, kept.states)
+    _write(results, folder)
     return results
 
 
