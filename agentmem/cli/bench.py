@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli.options import example
 
-Name = Literal["log", "recall", "speed"]
+Name = Literal["fit", "log", "recall", "speed"]
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "agentmem bench log --quick",
             "agentmem bench recall histories.jsonl --out results",
+            "agentmem bench fit histories.jsonl --by type --out fitted",
             "agentmem bench speed --sizes 100k,1m --out results",
         ),
     )(bench)

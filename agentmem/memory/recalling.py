@@ -29,7 +29,7 @@ def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) 
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
-            seen = _look(core, namespaces, query.cue, as_of)
+            seen = look(core, namespaces, query.cue, as_of)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
         except NotFoundError:
             if core.unchanged(generations):
@@ -39,7 +39,7 @@ def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) 
             return _context(core, query, seen, lines)
 
 
-class _Seen(NamedTuple):
+class Seen(NamedTuple):
     """What a recall is computed from."""
 
     view: View
@@ -48,7 +48,8 @@ class _Seen(NamedTuple):
     version: str
 
 
-def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> _Seen:
+def look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> Seen:
+    """What a recall of a cue is computed from, as of one moment."""
     with core.lock:
         position = position_of(core, namespaces, as_of)
         stated = concerns(cue)
@@ -59,10 +60,10 @@ def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) ->
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
         similarity = core.similarity(cue, namespaces, view)
-        return _Seen(view, match, similarity, core.version(namespaces, position))
+        return Seen(view, match, similarity, core.version(namespaces, position))
 
 
-def _context(core: Core, query: Query, seen: _Seen, lines: Sequence[Line]) -> PlanningContext:
+def _context(core: Core, query: Query, seen: Seen, lines: Sequence[Line]) -> PlanningContext:
     at, known = seen.view.rows(np.array([line.position for line in lines], np.int64))
     ages = np.where(known, seen.view.age[at] if len(seen.view.age) else 0, 0).tolist()
     goal = query.goal if lines else None

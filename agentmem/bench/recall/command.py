@@ -43,8 +43,8 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("data", nargs="+", metavar="DATA", help="histories as JSON lines, LoCoMo's or LongMemEval's own JSON; .gz too")
     add("--budgets", type=_budgets, default=[512, 1024, 2048, 4096], metavar="N,N", help="512,1024,2048,4096")
-    add("--questions", type=_number, default=0, metavar="N", help="of each history, spread over its list")
-    add("--histories", type=_number, default=0, metavar="N", help="of each file, the first")
+    add("--questions", type=number, default=0, metavar="N", help="of each history, spread over its list")
+    add("--histories", type=number, default=0, metavar="N", help="of each file, the first")
     add(
         "--split",
         choices=("all", "even", "odd"),
@@ -66,14 +66,14 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _number(text: str) -> int:
+def number(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
     return int(text)
 
 
 def _budgets(text: str) -> list[int]:
-    found = sorted({_number(part) for part in text.split(",")})
+    found = sorted({number(part) for part in text.split(",")})
     if not found[0]:
         raise argparse.ArgumentTypeError("a budget of 0 tokens has room for nothing; give 1 or more")
     return found
@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     if options.out:
         pictures.check()
-        _make(options.out)
+        make_folder(options.out)
     results: dict[str, Any] = {}
     for results in _results(options, best()):
         if options.out:
@@ -136,7 +136,7 @@ def _measured(options: argparse.Namespace, counter: Counter) -> Iterator[Measure
     from rich.progress import Progress
 
     files = [load(path, options.split, options.histories) for path in options.data]
-    _check_asked(files)
+    check_asked(files)
     wanted = builds(options)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         for file in files:
@@ -145,13 +145,13 @@ def _measured(options: argparse.Namespace, counter: Counter) -> Iterator[Measure
             yield measure(file, wanted, options.budgets, options.questions, counter.count, advance)
 
 
-def _check_asked(files: Sequence[Dataset]) -> None:
+def check_asked(files: Sequence[Dataset]) -> None:
     for file in files:
         if not any(history.questions for history in file.histories):
             raise InvalidInputError(f"no question of {file.name} has labelled evidence; leave the file out")
 
 
-def _make(folder: Path) -> None:
+def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

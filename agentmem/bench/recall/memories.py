@@ -30,14 +30,16 @@ SIGNALS = tuple(field.name for field in fields(Weights))
 
 
 class Logged:
-    """A history in a memory of its own."""
+    """A history in a memory of its own. ids: of its steps, where it was logged at this path before."""
 
-    def __init__(self, history: History, path: Path, retain: Retain, count: CountTokens) -> None:
+    def __init__(
+        self, history: History, path: Path, retain: Retain, count: CountTokens, ids: Sequence[str] = ()
+    ) -> None:
         self.history, self.path, self.count = history, path, count
         self.seconds = {"log": 0.0, "crystallize": 0.0}
-        self.ids: list[str] = []
+        self.ids = list(ids)
         self.memory = Memory.open(path, retain=retain)
-        for session, steps in groupby(history.steps, key=lambda step: step.session):
+        for session, steps in groupby(history.steps[len(ids) :], key=lambda step: step.session):
             self._log(session, list(steps))
         self.places = {step_position(id): place for place, id in enumerate(self.ids)}
 

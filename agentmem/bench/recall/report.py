@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentmem.bench.recall.memories import WIDE
 from agentmem.bench.recall.summary import ABOVE_LUCK, LEAST, SESSIONS
+from agentmem.bench.recall.tables import short, table, wrapped
 
-WIDTH = 100
 TITLES = {"evidence": "evidence", "all": "all", "exact": "exact", ABOVE_LUCK: "exact - luck"}
 BOUNDS = {"evidence": "bound_evidence", "exact": "bound_exact"}
 USUAL = 1024
@@ -39,7 +38,7 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     spread = f"{settings['questions']} a history, spread over its list" if settings["questions"] else "all"
     first = f", the first {settings['histories']} of each file" if settings["histories"] else ""
     yield from ("# Recall by labelled evidence", "")
-    yield from _wrapped(
+    yield from wrapped(
         f"Tokens: {settings['counter']}. Histories: {settings['split']}{first}. Questions: {spread}. "
         "± is half the width of a 95 % interval, by bootstrap over histories; none where a file has one history. "
         "bound: the score of what is kept of the evidence's own steps, so what is missing from it was lost in "
@@ -67,7 +66,7 @@ def _by_budget(figures: Mapping[str, Any], metric: str, budgets: Sequence[int]) 
         + ([_mean(one["bounds"].get(bound), False)] if bound else [])
         for name, one in figures.items()
     ]
-    yield from _table(["system", *map(str, budgets), *(["bound"] if bound else [])], rows)
+    yield from table(["system", *map(str, budgets), *(["bound"] if bound else [])], rows)
 
 
 def _costs(results: Mapping[str, Any]) -> Iterator[str]:
@@ -77,11 +76,11 @@ def _costs(results: Mapping[str, Any]) -> Iterator[str]:
         for name, one in figures.items()
     ]
     yield from ("", "## What it costs, per million tokens logged", "")
-    yield from _table(["system", "MB", "write s", "recall p50 ms", "p99 ms", "over budget"], rows)
+    yield from table(["system", "MB", "write s", "recall p50 ms", "p99 ms", "over budget"], rows)
     for name, one in figures.items():
         if len(one["bytes"]) > 1:
             yield ""
-            yield from _wrapped(f"{name}: MB {_parts(one['bytes'], 1e6)}; s {_parts(one['seconds'], 1)}.")
+            yield from wrapped(f"{name}: MB {_parts(one['bytes'], 1e6)}; s {_parts(one['seconds'], 1)}.")
 
 
 def stored(figures: Mapping[str, Any]) -> float:
@@ -110,14 +109,14 @@ def _files(results: Mapping[str, Any]) -> Iterator[str]:
             one = file["systems"][name]
             means = [_mean(one["scores"][metric].get(budget)) for metric in TITLES]
             rows.append([name, *means, _mean(one["bounds"].get("bound_exact"), False)])
-        yield from _table(["system", *TITLES.values(), "bound"], rows)
+        yield from table(["system", *TITLES.values(), "bound"], rows)
 
 
 def _sessions(results: Mapping[str, Any]) -> Iterator[str]:
     files = [file for file in results["files"] if any(one["sessions"] for one in file["systems"].values())]
     if files:
         yield from ("", "## Sessions, as LongMemEval's evaluator defines it", "")
-        yield from _wrapped(
+        yield from wrapped(
             f"Sessions stand in the order of their best step: for agentmem, of the hits of a recall at {WIDE:,} tokens "
             "in order of score; for a floor, of all steps in its order."
         )
@@ -128,7 +127,7 @@ def _sessions(results: Mapping[str, Any]) -> Iterator[str]:
             for name, one in found.items()
         ]
         yield from ("", f"### {file['data']}", "")
-        yield from _table(["system", *SESSIONS, "n"], rows)
+        yield from table(["system", *SESSIONS, "n"], rows)
 
 
 def _signals(results: Mapping[str, Any]) -> Iterator[str]:
@@ -143,7 +142,7 @@ def _signals(results: Mapping[str, Any]) -> Iterator[str]:
             if name.startswith(f"{origin} -")
         ]
         yield from ("", f"## {origin} with one signal off, at {budget} tokens: what it changes", "")
-        yield from _table(["off", *TITLES.values()], rows)
+        yield from table(["off", *TITLES.values()], rows)
 
 
 def _ablated(results: Mapping[str, Any]) -> dict[str, Any]:
@@ -153,30 +152,5 @@ def _ablated(results: Mapping[str, Any]) -> dict[str, Any]:
 def _mean(mean: Mapping[str, Any] | None, spread: bool = True) -> str:
     if mean is None:
         return "-"
-    half = f" ±{_short((mean['high'] - mean['low']) / 2)}" if spread and mean["low"] is not None else ""
-    return _short(mean["mean"]) + half
-
-
-def _short(value: float) -> str:
-    """.650, 1.000, -.012"""
-    rounded = round(value, 3) + 0.0  # no -.000
-    return f"{rounded:.3f}".replace("0.", ".", 1) if abs(rounded) < 1 else f"{rounded:.3f}"
-
-
-def _wrapped(text: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH)
-
-
-def _table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A table whose source is aligned too: names to the left, figures to the right."""
-    lines = [list(columns), *map(list, rows)]
-    widths = [max(3, *(len(line[column]) for line in lines)) for column in range(len(columns))]
-    text = [all(not _is_figure(line[column]) for line in lines[1:]) for column in range(len(columns))]
-    rule = ["-" * width if left else "-" * (width - 1) + ":" for width, left in zip(widths, text, strict=True)]
-    for line in (lines[0], rule, *lines[1:]):
-        cells = (c.ljust(w) if left else c.rjust(w) for c, w, left in zip(line, widths, text, strict=True))
-        yield f"| {' | '.join(cells)} |"
-
-
-def _is_figure(cell: str) -> bool:
-    return cell == "-" or cell.lstrip("-.")[:1].isdigit()
+    half = f" ±{short((mean['high'] - mean['low']) / 2)}" if spread and mean["low"] is not None else ""
+    return short(mean["mean"]) + half
