@@ -1,17 +1,19 @@
 """The index of a namespace, in parts."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from agentmem import Memory
 from agentmem.errors import NotFoundError
 from agentmem.index import step_id, step_position, step_positions
 from agentmem.index.coded import Coded
 from agentmem.index.crystals import Chained, Loaded
 from agentmem.memory.tail import Tail
 from agentmem.testing.records import crystal
-from agentmem.types import Codes, Crystal, Span
+from agentmem.types import Codes, Crystal, Namespace, Outlines, Span
 
 
 def loaded(store: list[Crystal], known: int) -> Loaded:
@@ -119,3 +121,29 @@ def test_the_tail_encodes_each_step_once_and_keeps_the_newest() -> None:
     assert asked == [2, 5, 4, 7]
     assert tail.codes(np.array([2, 4]), encode)[:, 0].tolist() == [2, 4]
     assert asked == [2, 5, 4, 7, 2]
+
+
+def test_what_another_process_publishes_while_an_index_is_read_is_known(tmp_path: Path) -> None:
+    file = tmp_path / "agent.mem"
+    with Memory.open(file, encoder=None) as one, Memory.open(file, encoder=None) as other:
+        one.episode().log_many([f"The lamp number {n} is on." for n in range(30)])
+        one.recall("lamp")
+        read = one._core.store.outlines
+        published: list[int] = []
+
+        def reading(namespace: Namespace, after: int = 0) -> Outlines:
+            found = read(namespace, after)
+            if not published:
+                published.append(1)
+                with other.episode() as episode:
+                    for n in range(200):
+                        color, city = ("red", "blue", "green")[n // 3 % 3], ("Paris", "Rome", "Oslo")[n // 7 % 3]
+                        episode.say(
+                            "Mary", f"My favourite color is {color}. I live in {city}. " + "Filler words. " * 12
+                        )
+                assert other._core.store.retirements(())
+            return found
+
+        one._core.store.outlines = reading  # type: ignore[method-assign]
+        assert "lamp" in one.recall("lamp").text
+        assert one.recall("favourite color", layers=["atom"]).hits

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer as Trainer
     from agentmem.neural.transformer import InfiniteMemoryTransformer as InfiniteMemoryTransformer
 
-INSTALL = "pip install 'agentmem-crystal[policy]' --extra-index-url https://download.pytorch.org/whl/cpu"
+INSTALL = "pip install 'agentmem-crystal[policy]'"
 if find_spec("torch") is None:
     raise MissingExtraError(f"the neural memory needs torch: {INSTALL}")
 
