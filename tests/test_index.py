@@ -136,11 +136,10 @@ def test_what_another_process_publishes_while_an_index_is_read_is_known(tmp_path
             if not published:
                 published.append(1)
                 with other.episode() as episode:
-                    for n in range(200):
+                    for n in range(400):
                         color, city = ("red", "blue", "green")[n // 3 % 3], ("Paris", "Rome", "Oslo")[n // 7 % 3]
-                        episode.say(
-                            "Mary", f"My favourite color is {color}. I live in {city}. " + "Filler words. " * 12
-                        )
+                        said = f"My favourite color is {color}. I live in {city}. "
+                        episode.say("Mary", said + "filler words about the weather " * 6)
                 assert other._core.store.retirements(())
             return found
 

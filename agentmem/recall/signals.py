@@ -24,8 +24,8 @@ ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """What each signal counts for. Chosen by hand on development data, and held against fits of `agentmem bench fit`; 0 switches
-    a signal off.
+    """What each signal counts for; 0 switches it off. Chosen by hand on development data, and held against the fits
+    of `agentmem bench fit`.
 
     lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
     episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the
