@@ -151,7 +151,13 @@ class Core:
         return self.store.setting("retain") == "crystals"
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
-        """The steps of these namespaces as of a log position, as their indexes stand. Hold `lock`."""
+        """The steps of these namespaces as of a log position. Hold `lock`."""
+        for namespace in namespaces:
+            self.index(namespace)
+        return self.held_view(namespaces, as_of)
+
+    def held_view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
+        """`view`, of the indexes as they stand. Hold `lock`."""
         views = [self.held(namespace).view(as_of) for namespace in namespaces]
         return views[0] if len(views) == 1 else join(views)
 

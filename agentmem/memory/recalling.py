@@ -54,7 +54,7 @@ def _look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) ->
         stated = concerns(cue)
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
-        view = core.view(namespaces, position)
+        view = core.held_view(namespaces, position)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)

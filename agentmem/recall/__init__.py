@@ -172,13 +172,16 @@ class _Steps:
     def _candidates(self, rows: np.ndarray) -> Iterator[Candidate | None]:
         """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""
         rows = rows[~self.packer.hopeless(self.least[rows])]
-        hopeless = self.packer.hopeless(self.view.tokens[rows])
-        for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
-            if self.packer.unlikely(self.least[row]):
+        sizes = self.view.tokens[rows]
+        hopeless = self.packer.hopeless(sizes).tolist()
+        for row, size, least, long in zip(
+            *(a.tolist() for a in (rows, sizes, self.least[rows])), hopeless, strict=True
+        ):
+            if self.packer.unlikely(least):
                 yield None
                 continue
             candidate = self._candidate(row)
-            yield candidate if not long or candidate.size < self.view.tokens[row] else None
+            yield candidate if not long or candidate.size < size else None
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""

@@ -129,7 +129,8 @@ class Block:
         """Where in the block the records of some positions are; those that are not are left out."""
         at = np.searchsorted(self.positions, positions)
         at = at[at < len(self.positions)]
-        return at[self.positions[at] == positions[: len(at)]].tolist()
+        places: list[int] = at[self.positions[at] == positions[: len(at)]].tolist()
+        return places
 
     @cached_property
     def positions(self) -> np.ndarray:

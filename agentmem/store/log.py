@@ -192,7 +192,8 @@ class Log:
 
     def block_entries(self, connection: Connection, row: BlockRow) -> Iterator[Entry]:
         block = self.block(connection, row)
-        yield from block.entries(block.positions, partial(self.namespace, connection), partial(self.name, connection))
+        positions: list[int] = block.positions.tolist()
+        yield from block.entries(positions, partial(self.namespace, connection), partial(self.name, connection))
 
     def hot(self, connection: Connection, first: int, last: int) -> Iterator[tuple[Entry, bytes]]:
         """Hot entries with their chain hashes, each checked against the one before."""

@@ -55,7 +55,7 @@ class Postings:
         self.rows, self._terms, self._counts, self._stream = rows, terms, counts.astype(np.uint32), stream
         breaks = np.flatnonzero(np.frombuffer(terms, np.uint8) == ord("\n")).astype(np.uint32)
         self._breaks = np.concatenate((np.zeros(1, np.uint32), breaks + 1))
-        self._begins = _begins([terms[start : start + BEGIN].partition(b"\n")[0] for start in self._breaks[:-1].tolist()])
+        self._begins = _begins(self.terms())
         ends = np.flatnonzero(stream < 128)[np.cumsum(counts) - 1] + 1
         self._ends = np.concatenate((np.zeros(1, np.uint32), ends.astype(np.uint32)))
 
