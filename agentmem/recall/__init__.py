@@ -188,7 +188,7 @@ class _Steps:
         return self._candidate(row) if self.allowed[row] else None
 
     def _candidate(self, row: int) -> Candidate:
-        view = self.view
+        view, signals, weights = self.view, self.signals, self.query.weights  # no cycle: what is large goes at once
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
@@ -205,7 +205,7 @@ class _Steps:
             id=step_id(position),
             layer="step",
             story=frozenset((step_id(position),)),
-            reasons=lambda: reasons(self.signals, self.query.weights, row),
+            reasons=lambda: reasons(signals, weights, row),
             partner=self._partner_row(row),
             place=int(self.places[row]) if self.places[row] not in (-1, row) else None,
         )
