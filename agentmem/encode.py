@@ -254,7 +254,7 @@ class _Table:
         count, self._width = entry["shape"]
         self._lock = threading.Lock()
         self._place = np.full(count, -1, np.int32)  # in `_rows`, of those that were asked for
-        self._rows: Vectors = np.zeros((0, self._width), np.float32)
+        self._rows = np.zeros((0, self._width), self._kind)
 
     def rows(self, numbers: list[int]) -> Vectors:
         """float32 [len(numbers), d]."""
@@ -267,7 +267,7 @@ class _Table:
     def _read(self, new: NDArray[Any]) -> None:
         size = int(self._place.max()) + 1
         if size + len(new) > len(self._rows):
-            room = np.zeros((size + len(new) + size // 2, self._width), np.float32)
+            room = np.zeros((size + len(new) + size // 2, self._width), self._kind)
             room[:size] = self._rows[:size]
             self._rows = room
         bytes_each = self._width * self._kind.itemsize

@@ -22,6 +22,7 @@ from agentmem.remembered import MOST, WORTH, Remembered, on_forget
 
 MARK = "…"
 _PART = 16  # characters of the longest part of a piece that is looked up
+_BEGINNING = 3  # characters by which parts are told apart before they are looked up
 _SURCHARGE = 24  # tokens for which one more is counted, for words that take more parts than estimated
 _MARGIN = 0.25  # by which merging may take more parts than the fewest
 _SLICE = 1_000_000
@@ -150,28 +151,28 @@ def _estimate(piece: str, whole: frozenset[str], characters: Mapping[str, int]) 
 
 
 def _fewest_parts(piece: str, whole: frozenset[str], characters: Mapping[str, int]) -> int:
-    begun = _begun(whole)
+    longest = _longest_of(whole)
     singly = [characters.get(one) or len(one.encode("utf-8", "surrogatepass")) for one in piece]
     fewest = [0, *accumulate(singly)]
     for start, alone in enumerate(singly):
         here = fewest[start]
         fewest[start + 1] = min(fewest[start + 1], here + alone)
-        for end in range(start + 2, len(fewest)):
-            known = begun.get(piece[start:end])
-            if known is None:
-                break
-            if known and here + 1 < fewest[end]:
+        most = longest.get(piece[start : start + _BEGINNING], 0) or longest.get(piece[start : start + 2], 0)
+        for end in range(start + 2, min(start + most, len(piece)) + 1):
+            if here + 1 < fewest[end] and piece[start:end] in whole:
                 fewest[end] = here + 1
     return fewest[-1]
 
 
 @cache
-def _begun(whole: frozenset[str]) -> Mapping[str, bool]:
-    """All beginnings, of two characters or more, of parts that are looked up -> whether they are such a part."""
-    parts = [piece for piece in whole if len(piece) <= _PART]
-    return dict.fromkeys((part[:end] for part in parts for end in range(2, len(part))), False) | dict.fromkeys(
-        parts, True
-    )
+def _longest_of(whole: frozenset[str]) -> Mapping[str, int]:
+    """The first characters of parts of two characters or more that are looked up -> the length of the longest."""
+    longest: dict[str, int] = {}
+    for part in whole:
+        if 2 <= len(part) <= _PART:
+            for begins in {part[:2], part[:_BEGINNING]}:
+                longest[begins] = max(longest.get(begins, 0), len(part) if begins == part[:_BEGINNING] else 2)
+    return longest
 
 
 def _cost_of_run(run: str) -> int:

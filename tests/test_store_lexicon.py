@@ -22,7 +22,7 @@ from agentmem.testing.records import A, B, step
 from agentmem.types import PASSAGE_BITS, Namespace, Record, Store
 
 Records = dict[int, tuple[int, list[tuple[int, str]]]]
-TERMS = st.sampled_from(["a", "b", "é", "3.14", "it's", "word" * 9, "\U0001f600", "-"])
+TERMS = st.sampled_from(["a", "b", "wordwords", "wordwordy", "é", "3.14", "it's", "word" * 9, "\U0001f600", "-"])
 PASSAGES = st.lists(st.tuples(st.sampled_from([0, 1, 200, 1 << 19]), st.lists(TERMS, min_size=1).map(" ".join)))
 POSITIONS = st.integers(1, 1 << 30) | st.integers(1, 20)
 RECORDS = st.dictionaries(POSITIONS, st.tuples(st.integers(1, 12), PASSAGES.map(lambda p: sorted(dict(p).items()))))

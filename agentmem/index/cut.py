@@ -115,18 +115,25 @@ class _Runs(NamedTuple):
 
 def _in_episodes(name: np.ndarray) -> _Runs:
     n = len(name)
-    there = np.bincount(name, minlength=1) > 0
-    episode = (np.cumsum(there) - 1)[name]
-    order = by_number(episode)
-    same = episode[order][1:] == episode[order][:-1]
-    prev, after = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
-    prev[order[1:][same]] = order[:-1][same]
-    after[order[:-1][same]] = order[1:][same]
+    used = np.bincount(name, minlength=1) > 0
+    names, episode = np.flatnonzero(used), (np.cumsum(used) - 1)[name]
+    whole = not (episode[1:] < episode[:-1]).any()  # one after another, as most are logged
+    order = np.arange(n) if whole else by_number(episode)
+    there = episode if whole else episode[order]
+    same = there[1:] == there[:-1]
+    before, later = np.full(n, -1, np.int64), np.full(n, -1, np.int64)
+    before[1:], later[:-1] = np.where(same, order[:-1], -1), np.where(same, order[1:], -1)
     size = np.bincount(episode, minlength=1)
-    rank = np.empty(n, np.int64)
-    rank[order] = np.arange(n)
-    place = (rank - (np.cumsum(size) - size)[episode]) / np.maximum(1, size[episode] - 1) if n else np.zeros(0)
-    return _Runs(np.flatnonzero(there), episode, order, prev, after, place)
+    place = (np.arange(n) - (np.cumsum(size) - size)[there]) / np.maximum(1, size[there] - 1) if n else np.zeros(0)
+    prev, after, place = (a if whole else _moved(a, order) for a in (before, later, place))
+    return _Runs(names, episode, order, prev, after, place)
+
+
+def _moved(values: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """What stands in an order, each where it belongs."""
+    moved = np.empty_like(values)
+    moved[order] = values
+    return moved
 
 
 def by_number(numbers: np.ndarray) -> np.ndarray:

@@ -72,6 +72,10 @@ class Core:
                 index.watermark = version.watermark
                 return index
 
+    def held(self, namespace: Namespace) -> Index:
+        """The index of a namespace as it stands; brought up to the end of the log if there is none. Hold `lock`."""
+        return self._indexes.get(namespace) or self.index(namespace)
+
     def _begin_index(self, namespace: Namespace, generation: int) -> Index:
         return Index(namespace, generation, self._names, lambda after: self.store.crystals(namespace, after))
 
@@ -128,7 +132,7 @@ class Core:
 
     def read_ahead(self, namespace: Namespace, as_of: int) -> None:
         """Read the states up to a log position that are not crystallized yet, if they are not too many. Hold `lock`."""
-        index = self.index(namespace)
+        index = self.held(namespace)
         while len(unread := index.unread(as_of)):
             if index.runs is None and not self._begin_runs(index):
                 index = self.index(namespace)  # crystallized further meanwhile
@@ -151,7 +155,13 @@ class Core:
 
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""
-        views = [self.index(namespace).view(as_of) for namespace in namespaces]
+        for namespace in namespaces:
+            self.index(namespace)
+        return self.held_view(namespaces, as_of)
+
+    def held_view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
+        """`view`, of the indexes as they stand. Hold `lock`."""
+        views = [self.held(namespace).view(as_of) for namespace in namespaces]
         return views[0] if len(views) == 1 else join(views)
 
     # ---- lexical and dense ---------------------------------------------------------------------------------------
@@ -213,9 +223,8 @@ class Core:
         pairs = self._pairs.get(namespace)
         if pairs is None or not pairs.hold(dense, view):
             pairs = self._pairs[namespace] = _Pairs.of(dense, view)
-        if len(pairs.rows):
-            alike = similarity(code, dense.rows)
-            best[pairs.rows] = np.maximum.reduceat(alike[pairs.owner], pairs.starts)
+        if len(dense.rows):
+            pairs.best(similarity(code, dense.rows), best)
 
     def _tail_similarity(self, code: np.ndarray, namespaces: Sequence[Namespace], view: View, best: np.ndarray) -> None:
         rows = np.flatnonzero(best <= -1.0)
@@ -256,7 +265,8 @@ class Core:
 
 
 class _Pairs(NamedTuple):
-    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]].
+    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]], of which there
+    are several; those with one of their own stand in `alone`, and their codes in `own`.
 
     position: the view's; upto: the log position from which on all these codes are there.
     """
@@ -267,6 +277,8 @@ class _Pairs(NamedTuple):
     rows: np.ndarray
     starts: np.ndarray
     owner: np.ndarray
+    alone: np.ndarray
+    own: np.ndarray
 
     @classmethod
     def of(cls, dense: Dense, view: View) -> _Pairs:
@@ -275,8 +287,19 @@ class _Pairs(NamedTuple):
         known &= dense.born[dense.owner] <= view.as_of
         at, owner = at[known], dense.owner[known]
         order = np.argsort(at, kind="stable")
-        rows, starts = np.unique(at[order], return_index=True)
-        return cls(dense, view.position, upto if view.as_of >= upto else -1, rows, starts, owner[order])
+        at, owner = at[order], owner[order]
+        first = np.append(True, at[1:] != at[:-1])[: len(at)]
+        alone = first & np.append(first[1:], True)[: len(at)]
+        several, begins = at[~alone], first[~alone]
+        rows, starts = several[begins], np.flatnonzero(begins)
+        whole = upto if view.as_of >= upto else -1
+        return cls(dense, view.position, whole, rows, starts, owner[~alone], at[alone], owner[alone])
+
+    def best(self, alike: np.ndarray, out: np.ndarray) -> None:
+        """Into `out`, by row, the best of what is said of each of its codes."""
+        out[self.alone] = alike[self.own]
+        if len(self.rows):
+            out[self.rows] = np.maximum.reduceat(alike[self.owner], self.starts)
 
     def hold(self, dense: Dense, view: View) -> bool:
         """Whether they are the same in a view: that of the same steps, or of newer ones as well."""

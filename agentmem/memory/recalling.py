@@ -55,7 +55,7 @@ def look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> 
         stated = concerns(cue)
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
-        view = core.view(namespaces, position)
+        view = core.held_view(namespaces, position)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
@@ -111,11 +111,16 @@ def query_of(
 
 
 def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int:
-    """The log position that `as_of` means: a step's, or the last before anything later than it. Hold `core.lock`."""
+    """The log position that `as_of` means: a step's, or the last before anything later than it.
+
+    Brings the indexes up to the end of the log. Hold `core.lock`.
+    """
     if as_of is None:
         return max((core.index(namespace).head for namespace in namespaces), default=0)
     if isinstance(as_of, str) and (position := step_position(as_of)) >= 0:
         end = core.store.head().position
+        for namespace in namespaces:
+            core.index(namespace)
         if not 0 < position <= end:
             raise NotFoundError(f"as_of {as_of!r} is no step of this memory; its log ends at position {end}")
         return position

@@ -33,6 +33,7 @@ UNTRUSTED = ("web",)
 CHUNK = 48  # candidates read at once, at first
 FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
+SAMPLED = 16  # one of so many is looked at to guess where the best begin
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
 
@@ -85,6 +86,16 @@ def _allowed(query: Query, view: View) -> np.ndarray:
         for episode in view.episodes
     ]
     return np.asarray(np.array(fits, bool)[view.episode])
+
+
+def _largest(values: np.ndarray, size: int) -> float:
+    """The size-th largest of more values than that, found among those above what a sample of them suggests."""
+    sample = values[::SAMPLED]
+    likely = 2 * size // SAMPLED
+    if likely < len(sample):
+        above = values[values >= np.partition(sample, -likely)[-likely]]
+        values = above if len(above) >= size else values
+    return float(np.partition(values, -size)[-size])
 
 
 def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
@@ -155,7 +166,7 @@ class _Steps:
         size = BEST
         while len(rows):
             score = self.score[rows] if len(rows) < len(self.score) else self.score
-            least = np.partition(score, -size)[-size] if len(rows) > size else -np.inf
+            least = _largest(score, size) if len(rows) > size else -np.inf
             best = score >= least
             yield rows[best][np.argsort(-score[best], kind="stable")]
             rows, size = rows[~best], 16 * size
@@ -163,20 +174,23 @@ class _Steps:
     def _candidates(self, rows: np.ndarray) -> Iterator[Candidate | None]:
         """Of some rows those that may fit, as they were logged or with the text they lost; None for one that cannot."""
         rows = rows[~self.packer.hopeless(self.least[rows])]
-        hopeless = self.packer.hopeless(self.view.tokens[rows])
-        for row, long in zip(rows.tolist(), hopeless.tolist(), strict=True):
-            if self.packer.unlikely(self.least[row]):
+        sizes = self.view.tokens[rows]
+        hopeless = self.packer.hopeless(sizes).tolist()
+        for row, size, least, long in zip(
+            *(a.tolist() for a in (rows, sizes, self.least[rows])), hopeless, strict=True
+        ):
+            if self.packer.unlikely(least):
                 yield None
                 continue
             candidate = self._candidate(row)
-            yield candidate if not long or candidate.size < self.view.tokens[row] else None
+            yield candidate if not long or candidate.size < size else None
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""
         return self._candidate(row) if self.allowed[row] else None
 
     def _candidate(self, row: int) -> Candidate:
-        view = self.view
+        view, signals, weights = self.view, self.signals, self.query.weights  # no cycle: what is large goes at once
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
@@ -193,7 +207,7 @@ class _Steps:
             id=step_id(position),
             layer="step",
             story=frozenset((step_id(position),)),
-            reasons=lambda: reasons(self.signals, self.query.weights, row),
+            reasons=lambda: reasons(signals, weights, row),
             partner=self._partner_row(row),
             place=int(self.places[row]) if self.places[row] not in (-1, row) else None,
         )

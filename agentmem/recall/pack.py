@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,7 @@ BEST = 4  # candidates of which a part is tried where none fits whole
 TRIES = 400  # candidates that do not fit, in a row, after which packing stops
 SURE = 0.8  # of the least rate of tokens seen, below which no step is expected to go
 LEAST = 8  # tokens left with which nothing useful can be added
+Sizes = int | np.ndarray
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +103,7 @@ class Packer:
         """Add a candidate, whole or by its best passages; False if it does not fit or was told already."""
         if candidate.key in self.lines or candidate.text in self._texts or candidate.story & self._told:
             return False
-        size = np.array(candidate.size)
+        size = candidate.size
         if self.hopeless(size):
             return False
         room = self.budget - self.used - self._head_cost(candidate)
@@ -115,23 +117,23 @@ class Packer:
                 return False
         return self._add_passages(candidate, min(room, max(int(self.budget * PASSAGE), min(SHORT, self.budget // 2))))
 
-    def hopeless(self, sizes: np.ndarray) -> np.ndarray:
+    def hopeless(self, sizes: Sizes) -> Any:
         """Which of so many tokens as stored need not be looked at: neither they nor a passage of them will fit."""
         least, room = self._least(sizes), self.budget - self.used
         return (least > room) & ((least <= self.budget * LONG) | (room < 4 * LEAST))
 
-    def unlikely(self, sizes: np.ndarray) -> np.ndarray:
+    def unlikely(self, sizes: Sizes) -> Any:
         """Which of so many tokens as stored need not be read to know that they would be tried in vain.
 
         None of the best, a part of which may be shown.
         """
         if len(self._best) < BEST:
-            return np.zeros(np.shape(sizes), bool)
-        least, most = (sizes * (rate or 0.0) for rate in (self._usual, self._most))
+            return False if isinstance(sizes, int) else np.zeros(len(sizes), bool)
+        least, most = sizes * (self._usual or 0.0), sizes * self._most
         room = self.budget - self.used
         return (least * SURE > room) & ((most / SURE <= self.budget * LONG) | (room < 4 * LEAST))
 
-    def _least(self, sizes: np.ndarray) -> np.ndarray:
+    def _least(self, sizes: Sizes) -> Any:
         """What so many tokens as stored will surely cost."""
         return sizes * (self._rate or 0.0) * SURE
 

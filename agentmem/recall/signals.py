@@ -163,7 +163,8 @@ def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
     part = np.empty(len(total))
     for name, values in signals.items():
         if not says_nothing(values):
-            total += np.multiply(values, getattr(weights, name), out=part)
+            weight = getattr(weights, name)
+            total += values if weight == 1 else np.multiply(values, weight, out=part)
     return total
 
 
@@ -212,9 +213,9 @@ def _neighbours(signals: Sequence[np.ndarray], view: View) -> np.ndarray:
     total = np.zeros(len(view.position))
     for signal in signals:
         if not says_nothing(signal):
-            padded = np.append(signal, 0.0)  # where -1 stands for no neighbour
-            total += padded[view.prev]
-            total += padded[view.next]
+            padded = np.append(signal, 0.0)
+            for neighbour in (view.prev, view.next):
+                total += padded.take(neighbour, mode="wrap")  # -1, for no neighbour, is the last
     return total
 
 

@@ -125,10 +125,12 @@ class Block:
     def nbytes(self) -> int:
         return len(self._raw) + self.rows.nbytes
 
-    def place(self, position: int) -> int | None:
-        """Where in the block the record of a position is; None if it is not."""
-        place = int(np.searchsorted(self.positions, position))
-        return place if place < len(self.positions) and self.positions[place] == position else None
+    def places(self, positions: Sequence[int]) -> list[int]:
+        """Where in the block the records of some positions are; those that are not are left out."""
+        at = np.searchsorted(self.positions, positions)
+        at = at[at < len(self.positions)]
+        places: list[int] = at[self.positions[at] == positions[: len(at)]].tolist()
+        return places
 
     @cached_property
     def positions(self) -> np.ndarray:
@@ -143,25 +145,33 @@ class Block:
         for place in np.flatnonzero(self._keyed).tolist():
             yield place, self._slice(0, place)
 
-    def text(self, place: int) -> str:
-        return self._slice(1, place)
+    def texts(self, positions: Sequence[int]) -> dict[int, str]:
+        """position -> text of those of some sorted positions that are here."""
+        places = self.places(positions)
+        return {int(self.positions[place]): self._slice(1, place) for place in places}
 
-    def entry(self, place: int, namespace: Callable[[int], Namespace], name: Callable[[int], str | None]) -> Entry:
-        row = self.rows[place]
-        record = Record(
-            type=RECORD_TYPES[row["type"]],
-            namespace=namespace(int(row["namespace"])),
-            episode=name(int(row["episode"])),
-            kind=None if row["kind"] < 0 else KINDS[row["kind"]],
-            actor=name(int(row["actor"])),
-            text=self._slice(1, place),
-            body=self._slice(2, place),
-            key=self._slice(0, place) if self._keyed[place] else None,
-            logged_at=float(self.times[place]),
-            tokens=int(row["tokens"]),
-            position=int(row["position"]),
-        )
-        return Entry(record, int(row["length"]), int(row["postings"]))
+    def entries(
+        self, positions: Sequence[int], namespace: Callable[[int], Namespace], name: Callable[[int], str | None]
+    ) -> Iterator[Entry]:
+        """The entries of those of some sorted positions that are here."""
+        places = self.places(positions)
+        rows, times = self.rows[places].tolist(), self.times[places].tolist()
+        for place, row, time in zip(places, rows, times, strict=True):
+            position, space, episode, actor, tokens, length, postings, type_, kind = row
+            record = Record(
+                type=RECORD_TYPES[type_],
+                namespace=namespace(space),
+                episode=name(episode),
+                kind=None if kind < 0 else KINDS[kind],
+                actor=name(actor),
+                text=self._slice(1, place),
+                body=self._slice(2, place),
+                key=self._slice(0, place) if self._keyed[place] else None,
+                logged_at=time,
+                tokens=tokens,
+                position=position,
+            )
+            yield Entry(record, length, postings)
 
     def contents(
         self, namespace: Callable[[int], bytes], name: Callable[[int], bytes | None]

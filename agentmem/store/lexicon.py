@@ -20,7 +20,7 @@ import numpy as np
 from ..errors import DamagedError
 from ..types import PASSAGE_BITS
 from .blocks import Cache
-from .postings import Growing, Postings, merged, newer
+from .postings import Growing, Postings, find_all, merged, newer
 from .schema import Connection, counter, value
 
 TABLES = """
@@ -143,14 +143,11 @@ class Lexicon:
     ) -> dict[str, np.ndarray]:
         """term -> sorted index rows after a position; terms that are in none are left out."""
         prefixed = {term: f"{namespace}x{term}" for term in dict.fromkeys(terms)}
-        found: dict[str, list[np.ndarray]] = {term: [] for term in prefixed}
-        for stretch in stretches(connection, after):
-            postings = self._packed(connection, stretch)
-            for term, name in prefixed.items():
-                if (rows := postings.find(name.encode())) is not None:
-                    found[term].append(rows)
+        packed = [self._packed(connection, stretch) for stretch in stretches(connection, after)]
+        found = find_all(packed, [name.encode() for name in prefixed.values()])
         waiting = self._waiting(connection)
-        return newer({term: [*found[term], waiting.find(name)] for term, name in prefixed.items()}, after)
+        joined = zip(prefixed.items(), found, strict=True)
+        return newer({term: [*rows, waiting.find(name)] for (term, name), rows in joined}, after)
 
     def _waiting(self, connection: Connection) -> Growing:
         """What is pending; where it begins tells whether it is what was read before."""

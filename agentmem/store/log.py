@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import itertools
 import struct
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,22 +186,14 @@ class Log:
             self.cache.put(row.digest, block)
         return block
 
-    def block_at(self, connection: Connection, position: int) -> BlockRow | None:
-        sql = "SELECT first, last, before, chain, digest FROM blocks WHERE first <= ? ORDER BY first DESC LIMIT 1"
-        row = connection.execute(sql, (position,)).fetchone()
-        return None if row is None or row[1] < position else BlockRow(*row)
-
     def block_rows(self, connection: Connection, after: int = 0) -> Iterator[BlockRow]:
         sql = "SELECT first, last, before, chain, digest FROM blocks WHERE last > ? ORDER BY first"
         return itertools.starmap(BlockRow, connection.execute(sql, (after,)).fetchall())
 
     def block_entries(self, connection: Connection, row: BlockRow) -> Iterator[Entry]:
         block = self.block(connection, row)
-        for place in range(len(block.rows)):
-            yield self._block_entry(connection, block, place)
-
-    def _block_entry(self, connection: Connection, block: Block, place: int) -> Entry:
-        return block.entry(place, lambda n: self.namespace(connection, n), lambda n: self.name(connection, n))
+        positions: list[int] = block.positions.tolist()
+        yield from block.entries(positions, partial(self.namespace, connection), partial(self.name, connection))
 
     def hot(self, connection: Connection, first: int, last: int) -> Iterator[tuple[Entry, bytes]]:
         """Hot entries with their chain hashes, each checked against the one before."""
@@ -286,30 +279,31 @@ class Log:
         return found
 
     def _from_blocks(self, connection: Connection, wanted: list[int], found: dict[int, Entry]) -> None:
-        row: BlockRow | None = None
-        for position in wanted:
-            if row is None or position > row.last:
-                row = self.block_at(connection, position)
-            if row is None:
-                continue
-            block = self.block(connection, row)
-            place = block.place(position)
-            if place is not None:
-                found[position] = self._block_entry(connection, block, place)
+        namespace, name = partial(self.namespace, connection), partial(self.name, connection)
+        for block, here in self._holding(connection, wanted):
+            for entry in block.entries(here, namespace, name):
+                found[entry.record.position] = entry
+
+    def _holding(self, connection: Connection, wanted: list[int]) -> Iterator[tuple[Block, list[int]]]:
+        """The blocks that have some of these sorted positions, with those that each may have."""
+        if not wanted:
+            return
+        sql = """SELECT first, last, before, chain, digest FROM blocks
+                 WHERE first BETWEEN (SELECT max(first) FROM blocks WHERE first <= ?1) AND ?2 ORDER BY first"""
+        least = value(connection, "SELECT min(first) FROM blocks")
+        rows = connection.execute(sql, (max(wanted[0], least), wanted[-1])).fetchall()
+        for row in itertools.starmap(BlockRow, rows):
+            here = wanted[bisect_left(wanted, row.first) : bisect_right(wanted, row.last)]
+            if here:
+                yield self.block(connection, row), here
 
     def texts(self, connection: Connection, positions: Iterable[int]) -> dict[int, str]:
         """Texts only, unchecked where hot: for callers that have a digest of what they make from them."""
         wanted = sorted(set(positions))
         edge = archived_upto(connection)
         found: dict[int, str] = {}
-        row: BlockRow | None = None
-        for position in itertools.takewhile(lambda p: p <= edge, wanted):
-            if row is None or position > row.last:
-                row = self.block_at(connection, position)
-            block = None if row is None else self.block(connection, row)
-            place = None if block is None else block.place(position)
-            if block is not None and place is not None:
-                found[position] = block.text(place)
+        for block, here in self._holding(connection, [p for p in wanted if p <= edge]):
+            found.update(block.texts(here))
         for run in _runs([p for p in wanted if p > edge]):
             sql = "SELECT position, text FROM log WHERE position BETWEEN ? AND ?"
             found.update(connection.execute(sql, (run[0], run[-1])))

@@ -8,7 +8,7 @@ within the stretch, seven bits to a byte (as in Manning et al. 2008, "Introducti
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -19,6 +19,7 @@ from .blocks import compress, decompress
 
 PASSAGES = (1 << PASSAGE_BITS) - 1
 SECTIONS = 4
+BEGIN = 8  # bytes of a term that are compared first
 
 
 class Growing:
@@ -54,6 +55,7 @@ class Postings:
         self.rows, self._terms, self._counts, self._stream = rows, terms, counts.astype(np.uint32), stream
         breaks = np.flatnonzero(np.frombuffer(terms, np.uint8) == ord("\n")).astype(np.uint32)
         self._breaks = np.concatenate((np.zeros(1, np.uint32), breaks + 1))
+        self._begins = _begins(self.terms())
         ends = np.flatnonzero(stream < 128)[np.cumsum(counts) - 1] + 1
         self._ends = np.concatenate((np.zeros(1, np.uint32), ends.astype(np.uint32)))
 
@@ -67,7 +69,7 @@ class Postings:
 
     @property
     def nbytes(self) -> int:
-        arrays = self.rows, self._counts, self._breaks, self._stream, self._ends
+        arrays = self.rows, self._counts, self._breaks, self._begins, self._stream, self._ends
         return sum(array.nbytes for array in arrays) + len(self._terms)
 
     def __len__(self) -> int:
@@ -80,11 +82,21 @@ class Postings:
 
     def find(self, term: bytes) -> np.ndarray | None:
         """The rows that have a prefixed term."""
-        place = bisect_left(range(len(self._counts)), term, key=self._term)
-        if place == len(self._counts) or self._term(place) != term:
-            return None
-        part = self._stream[self._ends[place] : self._ends[place + 1]]
-        return np.asarray(self.rows[np.cumsum(_unpacked(part))])
+        (found,) = find_all([self], [term])
+        return found[0] if found else None
+
+    def places(self, terms: Sequence[bytes], begins: np.ndarray) -> Iterator[tuple[int, int]]:
+        """(number, place here) of those of some terms, which begin so, that are here."""
+        first, last = (np.searchsorted(self._begins, begins, side).tolist() for side in ("left", "right"))
+        for number, (low, high) in enumerate(zip(first, last, strict=True)):
+            if low < high:
+                place = bisect_left(range(high), terms[number], low, key=self._term)
+                if place < high and self._term(place) == terms[number]:
+                    yield number, place
+
+    def part(self, place: int) -> tuple[np.ndarray, int]:
+        """(the numbers of the rows of a term, as they lie in the stream; how many)."""
+        return self._stream[self._ends[place] : self._ends[place + 1]], int(self._counts[place])
 
     def _term(self, place: int) -> bytes:
         return self._terms[self._breaks[place] : self._breaks[place + 1] - 1]
@@ -118,6 +130,28 @@ class Postings:
             return cls(rows, terms, _numbers(counts), np.frombuffer(stream, np.uint8))
         except (ValueError, IndexError) as error:
             raise DamagedError(f"{what} makes no sense ({error}); restore it from a backup") from error
+
+
+def find_all(parts: Sequence[Postings], terms: Sequence[bytes]) -> list[list[np.ndarray]]:
+    """Of each prefixed term the rows that have it, stretch by stretch; unpacked at once, as that costs by the call."""
+    begins = _begins(terms)
+    found = [(part, *where) for part in parts for where in part.places(terms, begins)]
+    rows: list[list[np.ndarray]] = [[] for _ in terms]
+    if not found:
+        return rows
+    streams, counts = zip(*(part.part(place) for part, _, place in found), strict=True)
+    totals = np.cumsum(_unpacked(np.concatenate(streams)))
+    before = start = 0
+    for (part, number, _), count in zip(found, counts, strict=True):
+        numbers = totals[start : start + count]
+        rows[number].append(part.rows[numbers - before])
+        start, before = start + count, int(numbers[-1])
+    return rows
+
+
+def _begins(terms: Iterable[bytes]) -> np.ndarray:
+    """The first bytes of terms as numbers, which sort as they do: uint64."""
+    return np.frombuffer(b"".join(term[:BEGIN].ljust(BEGIN, b"\0") for term in terms), ">u8").astype(np.uint64)
 
 
 def newer(found: Mapping[str, Sequence[np.ndarray]], after: int) -> dict[str, np.ndarray]:
