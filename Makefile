@@ -11,7 +11,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Data read in place from published wheels; their code and dependencies are not wanted.
-DATA    = bfcl-eval==2026.3.23
+DATA    = bfcl-eval==2026.3.23 litellm==1.59.12
 
 .PHONY: setup demo test test-all check docs clean
 

@@ -93,7 +93,6 @@ def test_the_counter_is_named(results: Any) -> None:
 
 
 def test_out_has_json_markdown_and_three_pictures(file: Path, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     result = call(file, "--systems", "agentmem,newest", "--budgets", "60,120", "--out", tmp_path / "made")
     assert result.exit_code == 0, result.output
     assert (tmp_path / "made" / "results.md").read_text() == result.stdout
@@ -201,7 +200,6 @@ def test_pictures_without_matplotlib_fail_first_with_the_line_that_installs_it(
 
 
 def test_out_that_is_a_file_is_refused_before_anything_is_measured(file: Path) -> None:
-    pytest.importorskip("matplotlib")
     result = call(file, "--out", file)
     assert result.exit_code == 1
     assert "cannot be a folder" in result.stderr

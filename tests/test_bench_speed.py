@@ -185,7 +185,6 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def test_a_size_is_measured_and_written(results: Any) -> None:
-    pytest.importorskip("matplotlib")
     (size,) = results["sizes"]
     assert size["tokens"] >= 2500
     assert size["steps"] >= 90

@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from agentmem import codes
+from agentmem.bench import bfcl
 from agentmem.codes import GENERIC, Coder, coder_id, hamming, similarity
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError
 from agentmem.testing import HashEncoder
 
 DATA = Path(os.environ.get("AGENTMEM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+LOCOMO = DATA / "locomo_dev.jsonl.gz"
 VECTORS = arrays(np.float32, st.tuples(st.integers(1, 9), st.just(64)), elements=st.floats(-1, 1, width=32))
 
 
@@ -159,29 +161,44 @@ def mean_similarity(coder: Coder, vectors: np.ndarray) -> float:
     return float(np.mean([similarity(code, made).mean() for code in made]))
 
 
-def test_on_real_conversations_codes_find_nearly_what_vectors_find() -> None:
-    path = DATA / "locomo_dev.jsonl.gz"
-    if not path.is_file():
-        pytest.skip("no histories here; set AGENTMEM_DATA")
-    with gzip.open(path, "rt") as lines:
-        found = np.array([row for line in lines for row in recalls(json.loads(line))])
+Asked = tuple[list[str], list[tuple[str, set[int]]]]
+"""Texts, and questions with the places of their evidence."""
+
+
+def bfcl_talks() -> Iterator[Asked]:
+    for person in bfcl.load():
+        rows = {turn.id: row for row, turn in enumerate(person.turns)}
+        yield [turn.text for turn in person.turns], [(one.text, {rows[one.evidence]}) for one in person.questions]
+
+
+def locomo_talks() -> Iterator[Asked]:
+    with gzip.open(LOCOMO, "rt") as lines:
+        for talk in map(json.loads, lines):
+            rows = {step["id"]: row for row, step in enumerate(talk["steps"])}
+            asked = [
+                (q["text"], {rows[step] for step in q["evidence_step_ids"] if step in rows}) for q in talk["questions"]
+            ]
+            texts = [f"{step['actor']}: {step['text']}" for step in talk["steps"]]
+            yield texts, [(text, evidence) for text, evidence in asked if evidence]
+
+
+@pytest.mark.parametrize("talks", [bfcl_talks, *([locomo_talks] if LOCOMO.is_file() else [])])
+def test_on_real_conversations_codes_find_nearly_what_vectors_find(talks: Callable[[], Iterator[Asked]]) -> None:
+    found = np.array([row for texts, asked in talks() for row in recalls(texts, asked)])
     by_vectors, by_cue_and_codes, by_codes = found.mean(axis=0)
     assert by_codes > by_vectors - 0.03
     assert by_cue_and_codes > by_vectors - 0.02
 
 
-def recalls(history: dict) -> Iterator[list[float]]:
+def recalls(texts: list[str], asked: list[tuple[str, set[int]]]) -> Iterator[list[float]]:
     """recall@10 of each question by vectors, by the cue's vector and codes, and by codes alone."""
     encoder = resolve(DEFAULT)
     assert encoder is not None
-    coder = Coder.of(encoder)
-    vectors = encoder.encode([f"{step['actor']}: {step['text']}" for step in history["steps"]])
-    made, rows = coder.encode(vectors), {step["id"]: row for row, step in enumerate(history["steps"])}
-    cues = encoder.encode([question["text"] for question in history["questions"]])
-    for cue, question in zip(cues, history["questions"], strict=True):
-        if evidence := {rows[step] for step in question["evidence_step_ids"] if step in rows}:
-            by_codes = similarity(coder.encode(cue[None])[0], made)
-            yield [recall(scores, evidence) for scores in (vectors @ cue, coder.similarity(cue, made), by_codes)]
+    coder, vectors = Coder.of(encoder), encoder.encode(texts)
+    made, cues = coder.encode(vectors), encoder.encode([text for text, _ in asked])
+    for cue, (_, evidence) in zip(cues, asked, strict=True):
+        by_codes = similarity(coder.encode(cue[None])[0], made)
+        yield [recall(scores, evidence) for scores in (vectors @ cue, coder.similarity(cue, made), by_codes)]
 
 
 def recall(scores: np.ndarray, evidence: set[int], k: int = 10) -> float:
@@ -189,7 +206,6 @@ def recall(scores: np.ndarray, evidence: set[int], k: int = 10) -> float:
 
 
 def test_faiss_counts_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("faiss")
     rows = np.random.default_rng(1).integers(0, 256, (1000, 96), dtype=np.uint8)
     expected = hamming(rows[7], rows)
     monkeypatch.setattr("agentmem.codes.MANY", 1)

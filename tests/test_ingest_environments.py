@@ -1,5 +1,6 @@
 """Ingest of environments' episodes: transitions as JSON lines, and Minari datasets."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ def memory() -> Memory:
 @pytest.fixture
 def dataset(tmp_path: Path) -> Path:
     """Two episodes as Minari lays them out: columns in HDF5, with one more observation than actions."""
-    h5py = pytest.importorskip("h5py")
+    h5py = importlib.import_module("h5py")
     data = tmp_path / "maze" / "data"
     data.mkdir(parents=True)
     (data / "metadata.json").write_text(json.dumps({"dataset_id": "maze/expert-v0", "data_format": "hdf5"}))
@@ -151,13 +152,12 @@ def test_without_h5py_the_line_that_installs_it_is_told(
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-@pytest.mark.parametrize(("data_format", "needs"), [("hdf5", "h5py"), ("arrow", "pyarrow")])
+@pytest.mark.parametrize("data_format", ["hdf5", "arrow"])
 def test_a_dataset_that_minari_itself_writes_is_read(
-    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: str, needs: str
+    memory: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, data_format: str
 ) -> None:
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    gymnasium, minari = pytest.importorskip("gymnasium"), pytest.importorskip("minari")
-    pytest.importorskip(needs)
+    gymnasium, minari = map(importlib.import_module, ("gymnasium", "minari"))
     from minari.data_collector import EpisodeBuffer
 
     environment = gymnasium.make("CartPole-v1")

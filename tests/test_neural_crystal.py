@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
-pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
 import torch
 
 from agentmem.errors import InvalidInputError

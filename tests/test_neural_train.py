@@ -7,8 +7,6 @@ import math
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
 import torch
 
 from agentmem.neural import losses

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch", reason="pip install 'agentmem-crystal[policy]'")
 import torch
 from torch import Tensor
 

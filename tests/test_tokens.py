@@ -8,29 +8,28 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from pydoc_data.topics import topics
 from typing import Any
 
 import pytest
+import tiktoken
+from cl100k import folder
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agentmem import tokens
+from agentmem.bench import bfcl
 from agentmem.tokens import MARK, count, truncate
 
 DATA = Path(os.environ.get("AGENTMEM_DATA", Path(__file__).parents[2] / "shared" / "data"))
-CL100K = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"  # the name under which tiktoken keeps the table
 JOINT = 8
 TEXTS = st.text() | st.text(" \n\t\r'.,-_=#aAzs09é東🎉\x85\u3000\x1c²") | st.text(st.characters(codec=None))
 
 
 @pytest.fixture(scope="module")
 def cl100k() -> Any:
-    tiktoken = pytest.importorskip("tiktoken")
-    for folder in (os.environ.get("TIKTOKEN_CACHE_DIR"), DATA / "tiktoken"):
-        if folder and (Path(folder) / CL100K).is_file():
-            os.environ["TIKTOKEN_CACHE_DIR"] = str(folder)
-            return tiktoken.get_encoding("cl100k_base")
-    pytest.skip("tiktoken's cl100k_base is not on this machine; set TIKTOKEN_CACHE_DIR")
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(folder())
+    return tiktoken.get_encoding("cl100k_base")
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +59,11 @@ def paragraphs(path: Path, most: int = 2000) -> list[str]:
         ][:most]
 
 
-@pytest.mark.parametrize("path", histories() or [None], ids=lambda path: path.name if path else "no data")
+@pytest.mark.parametrize("path", [None, *histories()], ids=lambda path: path.name if path else "bfcl")
 def test_no_step_and_no_context_of_a_real_history_is_undercounted(
     path: Path | None, exact: Callable[[str], int]
 ) -> None:
-    if path is None:
-        pytest.skip("no histories here; set AGENTMEM_DATA")
-    texts = steps(path)
+    texts = steps(path) if path else [turn.text for history in bfcl.load() for turn in history.turns]
     true = [exact(text) for text in texts]
     ours = [count(text) for text in texts]
     assert [text for text, n, m in zip(texts, ours, true, strict=True) if n < m] == []
@@ -84,12 +81,10 @@ def contexts(texts: list[str], size: int = 4000, most: int = 30) -> Iterator[str
         yield context
 
 
-@pytest.mark.parametrize("name", ["text_books_dev", "text_changelog_dev"])
-def test_no_paragraph_of_a_book_or_transcript_is_undercounted(name: str, exact: Callable[[str], int]) -> None:
-    path = DATA / f"{name}.jsonl.gz"
-    if not path.is_file():
-        pytest.skip("no texts here; set AGENTMEM_DATA")
-    texts = paragraphs(path)
+@pytest.mark.parametrize("path", [None, *sorted(DATA.glob("text_*.jsonl.gz"))], ids=lambda p: p.name if p else "python")
+def test_no_paragraph_of_a_book_or_transcript_is_undercounted(path: Path | None, exact: Callable[[str], int]) -> None:
+    manual = [part for text in topics.values() for part in text.split("\n\n")]
+    texts = paragraphs(path) if path else manual
     true, ours = [exact(text) for text in texts], [count(text) for text in texts]
     assert all(n >= m for n, m in zip(ours, true, strict=True))
     assert sum(ours) <= 1.22 * sum(true)
