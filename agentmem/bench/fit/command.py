@@ -12,11 +12,12 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentmem.bench.arguments import bars, make_folder, number, parser_of, positive
 from agentmem.bench.fit.ready import PARTS, Ready, memory_of, questions_of
 from agentmem.bench.fit.report import markdown
 from agentmem.bench.fit.search import LEAST, Aim, State, search
 from agentmem.bench.fit.summary import summarize
-from agentmem.bench.recall.command import check_asked, make_folder, number
+from agentmem.bench.recall.command import check_asked
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.memories import SIGNALS
 from agentmem.bench.recall.reading import Dataset, load
@@ -37,43 +38,31 @@ when agentmem itself has changed.
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="agentmem bench fit",
-        description="Fit the weights of recall on one part of labelled histories, and score them on the other.",
-        epilog=NOTES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = parser_of(
+        "fit", "Fit the weights of recall on one part of labelled histories, and score them on the other.", NOTES
     )
     add = made.add_argument
     add("data", nargs="+", metavar="DATA", help="histories, as `agentmem bench recall` reads them")
     add("--questions", type=number, default=0, metavar="N", help="of each history, spread over its list")
     add("--histories", type=number, default=0, metavar="N", help="of each file, the first")
-    add("--budget", type=_positive, default=1024, metavar="N", help="tokens of a planning context; 1024")
+    add("--budget", type=positive, default=1024, metavar="N", help="tokens of a planning context; 1024")
     add("--by", choices=("history", "type"), default="history", help="what the two parts do not share")
     add("--start", choices=tuple(STARTS), default="current", help="the weights that the search begins with")
-    add("--rounds", type=_positive, default=4, metavar="R", help="over all signals, at most; 4")
+    add("--rounds", type=positive, default=4, metavar="R", help="over all signals, at most; 4")
     add("--json", action="store_true", help="print results as JSON")
     add("--out", type=Path, metavar="DIR", help="write results.json and results.md here after each weight that moves")
     return made
 
 
-def _positive(text: str) -> int:
-    if not (found := number(text)):
-        raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
-    return found
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, then print Markdown, or JSON. Raises what `load` raises; InvalidInputError where a part has no questions."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     options = parser().parse_args(arguments)
     files = [load(path, most=options.histories) for path in options.data]
     check_asked(files)
     with ExitStack() as stack:
         folder = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        make_folder(folder / "memories")
-        progress = stack.enter_context(Progress(console=Console(stderr=True), transient=True))
+        make_folder(folder, "memories")
+        progress = stack.enter_context(bars())
         results = _fitted(options, best(), files, folder, stack, progress)
     sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else markdown(results))
 

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agentmem.bench.arguments import bars, make_folder, number, parser_of, some_of
 from agentmem.bench.recall import floors, pictures, report
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.measure import Measured, measure
@@ -34,11 +35,8 @@ bound         exact, of all that is kept of the evidence's steps: what it lacks 
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="agentmem bench recall",
-        description="What a memory keeps and finds at a token budget, by labelled evidence, beside floors.",
-        epilog=SCORES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = parser_of(
+        "recall", "What a memory keeps and finds at a token budget, by labelled evidence, beside floors.", SCORES
     )
     add = made.add_argument
     add("data", nargs="+", metavar="DATA", help="histories as JSON lines, LoCoMo's or LongMemEval's own JSON; .gz too")
@@ -51,11 +49,11 @@ def parser() -> argparse.ArgumentParser:
         default="all",
         help="histories by index: fit on one half, report on the other",
     )
-    add("--systems", type=_of(SYSTEMS), default=list(USUAL), metavar="NAME,NAME", help=", ".join(SYSTEMS))
-    add("--retain", type=_of(RETAIN), default=["keep"], metavar="keep,crystals", help="a row of agentmem for each")
+    add("--systems", type=some_of(SYSTEMS), default=list(USUAL), metavar="NAME,NAME", help=", ".join(SYSTEMS))
+    add("--retain", type=some_of(RETAIN), default=["keep"], metavar="keep,crystals", help="a row of agentmem for each")
     add(
         "--layers",
-        type=_of(tuple(Layer)),
+        type=some_of(tuple(Layer)),
         default=[],
         metavar="unit,cluster,atom",
         help="a row for each layer alone, and one of random text of its size",
@@ -66,28 +64,11 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
-    return int(text)
-
-
 def _budgets(text: str) -> list[int]:
     found = sorted({number(part) for part in text.split(",")})
     if not found[0]:
         raise argparse.ArgumentTypeError("a budget of 0 tokens has room for nothing; give 1 or more")
     return found
-
-
-def _of(names: Sequence[str]) -> Any:
-    def chosen(text: str) -> list[str]:
-        found = list(dict.fromkeys(text.split(",")))
-        for name in found:
-            if name not in names:
-                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(names)}")
-        return found
-
-    return chosen
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -132,13 +113,10 @@ def builds(options: argparse.Namespace) -> list[Build]:
 
 def _measured(options: argparse.Namespace, counter: Counter) -> Iterator[Measured]:
     """Every file is read before anything is measured, so that a bad one is named at once."""
-    from rich.console import Console
-    from rich.progress import Progress
-
     files = [load(path, options.split, options.histories) for path in options.data]
     check_asked(files)
     wanted = builds(options)
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    with bars() as progress:
         for file in files:
             asked = sum(len(history.asked(options.questions)) for history in file.histories)
             advance = partial(progress.advance, progress.add_task(file.name, total=len(wanted) * asked))
@@ -149,13 +127,6 @@ def check_asked(files: Sequence[Dataset]) -> None:
     for file in files:
         if not any(history.questions for history in file.histories):
             raise InvalidInputError(f"no question of {file.name} has labelled evidence; leave the file out")
-
-
-def make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(f"--out {folder} cannot be a folder ({error.strerror}); name another") from error
 
 
 def _write(results: dict[str, Any], folder: Path) -> None:

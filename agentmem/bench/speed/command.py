@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench import bfcl, evidence
+from agentmem.bench.arguments import bars, make_folder, parser_of, positive, some_of
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.histories import History, Question, Step
@@ -41,28 +42,19 @@ them to time the writing anew. Peers get the same steps, each in its own process
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        prog="agentmem bench speed",
-        description="What logging, crystallizing and recall cost as a memory grows, and beside other packages.",
-        epilog=NOTES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    made = parser_of(
+        "speed", "What logging, crystallizing and recall cost as a memory grows, and beside other packages.", NOTES
     )
     add = made.add_argument
     add("data", nargs="*", metavar="DATA", help="histories, as `agentmem bench recall` reads them; BFCL's if none")
     add("--sizes", type=_sizes, default=[100_000, 1_000_000, 10_000_000], metavar="N,N", help="tokens: 100k,1m,10m")
-    add("--retain", type=_of(RETAIN), default=["keep"], metavar="keep,crystals", help="a curve for each; keep")
-    add("--cues", type=_number, default=200, metavar="N", help="recalls that are timed; 200")
+    add("--retain", type=some_of(RETAIN), default=["keep"], metavar="keep,crystals", help="a curve for each; keep")
+    add("--cues", type=positive, default=200, metavar="N", help="recalls that are timed; 200")
     add("--peers", type=_peers, default=[], metavar="all|none|NAME,NAME", help=f"none; {', '.join(PEERS)}")
-    add("--items", type=_number, default=10_000, metavar="N", help="steps that peers are given; 10000")
+    add("--items", type=positive, default=10_000, metavar="N", help="steps that peers are given; 10000")
     add("--json", action="store_true", help="print results as JSON")
     add("--out", type=Path, metavar="DIR", help="write results, a picture and the memories here")
     return made
-
-
-def _number(text: str) -> int:
-    if not text.isdecimal() or len(text) > 9 or not int(text):
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 1 or more")
-    return int(text)
 
 
 def _sizes(text: str) -> list[int]:
@@ -75,22 +67,10 @@ def _sizes(text: str) -> list[int]:
     return sorted(found)
 
 
-def _of(names: Sequence[str]) -> Any:
-    def chosen(text: str) -> list[str]:
-        found = list(dict.fromkeys(text.split(",")))
-        for name in found:
-            if name not in names:
-                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(names)}")
-        return found
-
-    return chosen
-
-
 def _peers(text: str) -> list[str]:
     if text in ("all", "none"):
         return list(PEERS) if text == "all" else []
-    chosen: list[str] = _of(PEERS)(text)
-    return chosen
+    return some_of(PEERS)(text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -100,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pictures.check()
     counter, histories = best(), histories_of(options.data)
     results: dict[str, Any] = {"settings": _settings(options, counter, histories), "sizes": [], "peers": {}}
-    with _folder(options.out) as folder, _progress() as progress:
+    with _folder(options.out) as folder, bars() as progress:
         workshop = Workshop(folder, histories, counter, SEED)
         for retain in options.retain:
             for size in options.sizes:
@@ -163,18 +143,7 @@ def _folder(out: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
         return
-    try:
-        (out / "memories").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInputError(f"--out {out} cannot be a folder ({error.strerror}); name another") from error
-    yield out / "memories"
-
-
-def _progress() -> Any:
-    from rich.console import Console
-    from rich.progress import Progress
-
-    return Progress(console=Console(stderr=True), transient=True)
+    yield make_folder(out, "memories")
 
 
 def _write(results: dict[str, Any], folder: Path | None) -> None:

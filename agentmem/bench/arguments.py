@@ -1,0 +1,67 @@
+"""What the arguments of benchmarks share: how they are read, where results go, what shows progress."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from agentmem.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def parser_of(name: str, description: str, notes: str) -> argparse.ArgumentParser:
+    """Of `agentmem bench NAME`; notes stand below its arguments as they are."""
+    shape = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(
+        f"agentmem bench {name}", description=description, epilog=notes, formatter_class=shape
+    )
+
+
+def number(text: str) -> int:
+    """A whole number, 0 for all."""
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
+    return int(text)
+
+
+def positive(text: str) -> int:
+    """A whole number that is not 0."""
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 1 or more")
+    if not int(text):
+        raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
+    return int(text)
+
+
+def some_of(names: Sequence[str]) -> Callable[[str], list[str]]:
+    """Reads names with commas between, each once."""
+
+    def chosen(text: str) -> list[str]:
+        found = list(dict.fromkeys(text.split(",")))
+        for name in found:
+            if name not in names:
+                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(names)}")
+        return found
+
+    return chosen
+
+
+def make_folder(out: Path, inner: str = "") -> Path:
+    """The folder that --out names, or one in it; made where it is not there."""
+    try:
+        (out / inner).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(f"--out {out} cannot be a folder ({error.strerror}); name another") from error
+    return out / inner
+
+
+def bars() -> Progress:
+    """Bars on standard error that are gone afterwards."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    return Progress(console=Console(stderr=True), transient=True)
