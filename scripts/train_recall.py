@@ -1,6 +1,6 @@
 """Train the small reference model on key-value recall, then ask it after 1K, 100K and 1M tokens.
 
-python scripts/train_recall.py OUT [SECONDS]    SECONDS of processor time, 420 by default; OUT is resumed if it is there
+python scripts/train_recall.py OUT SECONDS SEED    SECONDS of processor time; OUT is resumed if it is there
 """
 
 import json
@@ -12,6 +12,7 @@ import torch
 
 from agentmem.neural.measure import recalled
 from agentmem.neural.recall_task import RecallTask
+from agentmem.neural.recall_training import RecallTraining
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
@@ -19,13 +20,15 @@ from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 EVERY = 100  # steps between saves
 
 
-def main(out: Path, seconds: float) -> None:
+def main(out: Path, seconds: float, seed: int) -> None:
     torch.set_num_threads(1)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     out.mkdir(parents=True, exist_ok=True)
     crystal = CrystalSettings(dimension=96)
     model = TokenModel(settings_of(66, crystal, d_model=96, n_heads=4, lower=1, upper=1, window=50))
-    trainer = Trainer(model, TrainSettings(seconds=seconds), report=to_jsonl(out / "metrics.jsonl"))
+    trainer = Trainer(
+        model, RecallTraining(), TrainSettings(seed=seed, seconds=seconds), report=to_jsonl(out / "metrics.jsonl")
+    )
     if (out / "training.safetensors").exists():
         trainer.load(out / "training.safetensors")
     while trainer.progress.seconds < seconds:
@@ -37,4 +40,4 @@ def main(out: Path, seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), float(sys.argv[2]) if len(sys.argv) > 2 else 420.0)
+    main(Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))

@@ -47,24 +47,32 @@ class WindowedAttention(nn.Module):
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
         """Blocks of queries, each against itself and the window before it; [B, h, T, d / h]."""
         tokens = query.shape[2]
-        size = min(self.window, tokens)
-        padded = -tokens % size
-        blocks = F.pad(query, (0, 0, 0, padded)).unflatten(2, (-1, size))
-        around = (self.window - seen, padded)
-        near_keys, near_values = (_windows(each, around, self.window + size, size) for each in (keys, values))
-        mask = self._mask(blocks.shape[2], size, seen, query.device)
-        start = torch.arange(self.window + size, device=query.device)
-        turned = rotate(blocks, start[self.window :]), rotate(near_keys, start)
-        mixed = F.scaled_dot_product_attention(*turned, near_values, attn_mask=mask)
-        return mixed.flatten(2, 3)[:, :, :tokens]
+        query, keys = rotate(query, torch.arange(seen, seen + tokens)), rotate(keys, torch.arange(seen + tokens))
+        if tokens <= self.window:
+            return self._attended(query, keys, values, seen)
+        end = -tokens % self.window
+        blocks = F.pad(query, (0, 0, 0, end)).unflatten(2, (-1, self.window))
+        near = (_with_previous(F.pad(each, (0, 0, self.window - seen, end)), self.window) for each in (keys, values))
+        return self._attended(blocks, *near, seen).flatten(2, 3)[:, :, :tokens]
 
-    def _mask(self, blocks: int, size: int, seen: int, device: torch.device) -> Tensor:
-        """Who sees whom, bool [blocks, size, window + size]: not the future, not beyond the window, not the padding."""
-        query = torch.arange(size, device=device)[:, None]
-        key = torch.arange(-self.window, size, device=device)[None]
+    def _attended(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
+        """query: [B, h, ..., q, d / h]; keys, values: [B, h, ..., k, d / h], where ... is nothing or blocks."""
+        streams, blocks = len(query), query.shape[2] if query.dim() == 5 else 1
+        mask = self._mask(blocks, query.shape[-2], keys.shape[-2], seen, query.device)
+        folded = [_folded(each).float() for each in (query, keys, values)]
+        with torch.autocast(query.device.type, enabled=False):  # the fused kernel of processors is quicker in float32
+            mixed = F.scaled_dot_product_attention(*folded, attn_mask=mask.repeat(streams, 1, 1).unsqueeze(1))
+        mixed = mixed.unflatten(0, (streams, blocks)).transpose(1, 2)
+        return mixed if query.dim() == 5 else mixed.squeeze(2)
+
+    def _mask(self, blocks: int, queries: int, keys: int, seen: int, device: torch.device) -> Tensor:
+        """0 where a query sees a key, else -inf, [blocks, q, k]: not the future, not beyond the window, not padding."""
+        query = torch.arange(keys - queries, keys, device=device)[:, None]
+        key = torch.arange(keys, device=device)[None]
         near = (key <= query) & (query - key < self.window)
-        real = key + torch.arange(blocks, device=device)[:, None, None] * size >= -seen
-        return near & real
+        padding = max(0, self.window - seen) if blocks > 1 else 0
+        real = key + torch.arange(blocks, device=device)[:, None, None] * queries >= padding
+        return torch.zeros(blocks, queries, keys, device=device).masked_fill(~(near & real), float("-inf"))
 
 
 class Block(nn.Module):
@@ -102,12 +110,18 @@ class ShortConvolution(nn.Module):
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Rotary positions [T] for x [..., T, even]."""
     frequencies = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2, device=x.device) / x.shape[-1])
-    angles = positions[:, None].float() * frequencies
+    angles = positions.to(x.device)[:, None].float() * frequencies
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()
     return torch.stack(turned, -1).flatten(-2)
 
 
-def _windows(x: Tensor, around: tuple[int, int], length: int, stride: int) -> Tensor:
-    """x [B, h, T, d], zeros around it, as overlapping windows [B, h, n, length, d]."""
-    return F.pad(x, (0, 0, *around)).unfold(2, length, stride).transpose(-1, -2)
+def _with_previous(x: Tensor, size: int) -> Tensor:
+    """x [B, h, (n + 1) size, d] as n blocks, each behind the one before it: [B, h, n, 2 size, d]."""
+    blocks = x.unflatten(2, (-1, size))
+    return torch.cat((blocks[:, :, :-1], blocks[:, :, 1:]), 3)
+
+
+def _folded(x: Tensor) -> Tensor:
+    """[B, h, n, q, d] as [B n, h, q, d]; four dimensions stay."""
+    return x.transpose(1, 2).flatten(0, 1) if x.dim() == 5 else x

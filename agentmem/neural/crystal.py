@@ -16,7 +16,8 @@ from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.shapes import check
-from agentmem.neural.values import Crystals, View, Written
+from agentmem.neural.values import Crystals, Written
+from agentmem.neural.view import View
 from agentmem.neural.writer import Writer
 
 
@@ -101,8 +102,9 @@ class MemoryCrystal(nn.Module):
     def _best(self, query: Tensor, view: View, position: int) -> Tensor:
         reader = self.reader
         positions = torch.full((1,), position, device=query.device)
-        match = reader.match(query, self.writer.cue, view)
-        scores = reader.scores(match, view, positions).amax(2)
+        wanted = reader.query(query, self.writer.cue)
+        view = view.near(wanted)
+        scores = reader.scores(reader.match(wanted, view), view, positions).amax(2)
         null = reader.null[:, None].expand(len(query), -1, 1)
         weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
         readable = view.readable(positions)[:, 0].sum(-1).min()

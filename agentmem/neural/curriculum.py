@@ -15,7 +15,7 @@ DENSITY = (4, 2, 1)  # facts per 100 tokens where units, clusters, atoms are rea
 
 @dataclass(frozen=True)
 class Stage:
-    """layers: those read in training, one of them per batch. near, overwritten: see RecallTask. hard: hard merges.
+    """layers: those read in training, one of them per batch. near, overwritten: see RecallTask.
 
     until: share of exact answers that ends it.
     """
@@ -24,7 +24,6 @@ class Stage:
     layers: tuple[int, ...]
     near: float = 0.0
     overwritten: float = 0.0
-    hard: bool = True
     until: float = 0.7
 
     def task(self, layer: int) -> RecallTask:
@@ -33,9 +32,9 @@ class Stage:
 
 
 RECALL = (
-    Stage(200, (UNIT,), hard=False),
+    Stage(200, (UNIT,)),
     Stage(200, (UNIT, CLUSTER, ATOM), until=0.6),
-    Stage(400, (UNIT, CLUSTER, ATOM), near=0.5),
-    Stage(1_000, (UNIT, CLUSTER, ATOM), near=0.75, until=2.0),
+    Stage(400, (UNIT, CLUSTER, ATOM), near=0.5, overwritten=0.2),
+    Stage(1_000, (UNIT, CLUSTER, ATOM), near=0.75, overwritten=0.3, until=2.0),
 )
-"""One layer, then three; merges hard from the first; longer horizons; keys that collide. The last does not end."""
+"""One layer, then three; longer horizons; keys that collide and keys that are set anew. The last does not end."""

@@ -22,6 +22,7 @@ from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.values import Crystals
 
 MEMORY = "memory."
+OPEN = ("slots", "importance", "at")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
 def _tensors(memory: Memory) -> dict[str, Tensor]:
     named = {"hidden": memory.hidden, "atoms": memory.atoms}
     for layer, (open, recent) in enumerate(zip(memory.open, memory.recent, strict=True)):
-        named |= {f"open.{layer}.slots": open.slots, f"open.{layer}.importance": open.importance}
+        named |= {f"open.{layer}.{name}": getattr(open, name) for name in OPEN}
         named[f"recent.{layer}"] = recent
     counts = [memory.position, *memory.made, *(each.first for each in memory.open)]
     return {**named, "counts": torch.tensor(counts)}
@@ -80,9 +81,7 @@ def _tensors(memory: Memory) -> dict[str, Tensor]:
 
 def _memory(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
     position, units, clusters, atoms, *first = kept["counts"].tolist()
-    unit, cluster = (
-        Crystals(kept[f"open.{layer}.slots"], kept[f"open.{layer}.importance"], first[layer]) for layer in (0, 1)
-    )
+    unit, cluster = (Crystals(*(kept[f"open.{layer}.{name}"] for name in OPEN), first[layer]) for layer in (0, 1))
     recent = kept["recent.0"], kept["recent.1"]
     made = units, clusters, atoms
     return Memory(settings, position, kept["hidden"], (unit, cluster), recent, made, kept["atoms"])

@@ -33,9 +33,9 @@ def write_read(match: Tensor, at: Tensor, right: Tensor) -> Tensor:
 
 
 def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
-    """Mean -log p of the tokens [B, n, span] that crystals stand for under [B, n, vocabulary]: a bag, without order."""
-    check("tokens", tokens, *log_probabilities.shape[:2], "span")
-    return -log_probabilities.gather(-1, tokens).mean()
+    """Mean -log p of the tokens [..., bound] that slots are to say, -1 where not known, under [..., bound, vocabulary]."""
+    check("tokens", tokens, *log_probabilities.shape[:-1])
+    return F.nll_loss(log_probabilities.flatten(0, -2), tokens.flatten(), ignore_index=-1)
 
 
 def picked(rows: Tensor, at: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agentmem.neural.quantise import Precision, from_int8, pack, quantise, to_int8, unpack
+from agentmem.neural.quantise import Precision, from_int8, pack, quantise, to_int8
 from agentmem.neural.settings import ATOM, CLUSTER, METADATA, UNIT, CrystalSettings
-from agentmem.neural.values import Crystals, View, Written, joined
+from agentmem.neural.values import Crystals, Written
+from agentmem.neural.view import Packed, View, joined, view_of
 
-FOREVER = 2**62
+READ = 0.01  # share of a reading from which on it counts
 STORED: tuple[Precision, Precision, Precision] = ("int8", "int8", "sign")
 _BYTE = (1, 256, 65536)
 
@@ -39,7 +40,7 @@ class Memory:
     @classmethod
     def empty(cls, settings: CrystalSettings, streams: int, device: torch.device | None = None) -> Memory:
         slots = torch.zeros(streams, 0, settings.slots, settings.slot_bits, device=device)
-        none = Crystals(slots, slots[..., 0], 0)
+        none = Crystals(slots, slots[..., 0], slots[..., 0].long(), 0)
         hidden = torch.zeros(streams, 0, settings.dimension, device=device)
         atoms = torch.zeros(streams, 0, settings.atom_bytes, dtype=torch.uint8, device=device)
         ring = slots.to(torch.int8)
@@ -53,8 +54,8 @@ class Memory:
     @property
     def resident_bytes(self) -> int:
         """Bytes of all that one stream carries here, beside the transformer's caches."""
-        floats = [self.hidden, *(each.slots for each in self.open), *(each.importance for each in self.open)]
-        return sum(each[0].nbytes for each in [*floats, *self.recent, self.atoms])
+        waiting = [each for crystals in self.open for each in (crystals.slots, crystals.importance, crystals.at)]
+        return sum(each[0].nbytes for each in [self.hidden, *waiting, *self.recent, self.atoms])
 
     def remember(self, written: Written, hidden: Tensor, open: tuple[Crystals, Crystals], position: int) -> Memory:
         """With what was written up to `position`, less what no longer fits."""
@@ -74,18 +75,28 @@ class Memory:
         precision: of what was written just now; None: as it will be stored, int8 for units and clusters, signs for
         atoms.
         """
-        kept = [self._kept_atoms(), *(self._kept_recent(layer) for layer in (UNIT, CLUSTER))]
+        kept = [self._kept_recent(layer) for layer in (UNIT, CLUSTER)]
         new = (
             [self._new(layer, each, precision or STORED[layer]) for layer, each in enumerate(written.layers)]
             if written
             else []
         )
-        return joined([*kept, *new])
+        atoms = Packed(self.settings, self.atoms, self.births()) if self.atoms.shape[1] else None
+        return replace(joined([*kept, *new]), packed=atoms)
 
-    def reinforced(self, mass: Tensor) -> Memory:
-        """Atoms that were read grow in importance: mass [B, n] >= 0, the share of a reading each of them got."""
-        left = 255 - self.atoms[..., -1].float()
-        grown = self.atoms[..., -1].float() + (left * (1 - torch.exp(-mass))).ceil().where(mass > 0.01, 0.0)
+    def reinforced(self, births: Tensor, share: Tensor) -> Memory:
+        """Atoms that were read grow in importance. births: [B, n], which; share: [B, n] >= 0, of a reading, of each.
+
+        The greatest share counts; what was evicted meanwhile does not grow.
+        """
+        mine = self.births()
+        if not mine.shape[1]:
+            return self
+        place = torch.searchsorted(mine, births).clamp(max=mine.shape[1] - 1)
+        share = share.where(mine.gather(1, place) == births, 0.0)
+        mass = torch.zeros(mine.shape, device=mine.device).scatter_reduce(1, place, share, "amax")
+        importance = self.atoms[..., -1].float()
+        grown = importance + ((255 - importance) * (1 - torch.exp(-mass))).ceil().where(mass > READ, 0.0)
         atoms = self.atoms.clone()
         atoms[..., -1] = grown.clamp(max=255).to(torch.uint8)
         return replace(self, atoms=atoms)
@@ -107,39 +118,27 @@ class Memory:
         return torch.cat((codes, stamp.to(torch.uint8), importance.to(torch.uint8)), -1)
 
     def _within_budget(self) -> Memory:
-        """Evicts the atoms of least importance x decay; those kept stay in order of birth."""
+        """Evicts the atoms of least importance x decay, one at each birth; those kept stay in order of birth."""
         room = self.settings.budget // self.settings.atom_bytes
-        if self.atoms.shape[1] <= room:
+        number = self.atoms.shape[1]
+        if number <= room:
             return self
-        age = (self.position - self.births() * self.settings.spans[ATOM]).clamp(min=0)
-        decay = (1 + age / self.settings.tau) ** -self.settings.exponent
-        worth = (1 + self.atoms[..., -1].float()) * decay
-        kept = worth.topk(room, 1).indices.sort(1).values
-        atoms = self.atoms.gather(1, kept.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2]))
-        return replace(self, atoms=atoms)
-
-    def _kept_atoms(self) -> View:
-        slots = unpack(self.atoms[..., :-METADATA]).unflatten(-1, (self.settings.slots, -1))
-        return self._as_view(ATOM, slots, self.births())
+        births, importance = self.births(), 1 + self.atoms[..., -1].float()
+        kept = torch.arange(room, device=births.device).repeat(len(births), 1)
+        for newest in range(room, number):
+            kept = torch.cat((kept, torch.full_like(kept[:, :1], newest)), 1)
+            age = (births[:, newest, None] - births.gather(1, kept)) * self.settings.spans[ATOM]
+            decay = (1 + age / self.settings.tau) ** -self.settings.exponent
+            worst = (importance.gather(1, kept) * decay).argmin(1, keepdim=True)
+            left = torch.ones_like(kept, dtype=torch.bool).scatter(1, worst, False)
+            kept = kept[left].view(len(kept), room)
+        return replace(self, atoms=self.atoms.gather(1, kept.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2])))
 
     def _kept_recent(self, layer: int) -> View:
         slots = from_int8(self.recent[layer])
         serial = self.made[layer] - slots.shape[1] + torch.arange(slots.shape[1], device=slots.device)
-        return self._as_view(layer, slots, serial.expand(len(slots), -1))
+        return view_of(self.settings, layer, slots, serial.expand(len(slots), -1))
 
     def _new(self, layer: int, new: Crystals, precision: Precision) -> View:
         serial = new.first + torch.arange(new.number, device=new.slots.device)
-        return self._as_view(layer, quantise(new.slots, precision), serial.expand(len(new.slots), -1))
-
-    def _as_view(self, layer: int, slots: Tensor, serial: Tensor) -> View:
-        """A view of slots [B, n, S, bits] of one layer whose serial numbers are [B, n]."""
-        settings = self.settings
-        span = settings.spans[layer]
-        serials = serial.repeat_interleave(settings.slots, 1)
-        born = (serials + 1) * span + settings.lookahead
-        kept = settings.recent[layer] if layer < ATOM else FOREVER
-        flat = slots.flatten(1, 2)
-        layers = torch.full((flat.shape[1],), layer, device=flat.device)
-        cues, values = flat.split((settings.cue_bits, settings.value_bits), -1)
-        start = serials * span
-        return View(cues, values, layers, torch.full_like(layers, -1), start, start + span, born, born + kept)
+        return view_of(self.settings, layer, quantise(new.slots, precision), serial.expand(len(new.slots), -1))

@@ -15,27 +15,32 @@ from torch import Tensor, nn
 
 from agentmem.decay import TAU
 from agentmem.neural.settings import CrystalSettings
-from agentmem.neural.values import View
+from agentmem.neural.view import View
 
 FORBIDDEN = -1e9
+BLOCK = 10  # tokens
+SHARPNESS = 20.0
+RIVALS = 16  # of the best slots, that one may supersede another
 
 
 @dataclass(frozen=True)
 class Reading:
-    """out: [B, T, d]. match: [B, h, T, N], the scores before decay, for the write-read loss. chosen, weights:
-    [B, h, T, k], the slots read and how much of each; the null slot has the rest.
+    """out: [B, T, d]. view: what was scored. match: [B, h, T, N], the scores before decay, for the write-read loss.
+    chosen, weights: [B, h, T, k], the slots of the view read and how much of each; the null slot has the rest.
     """
 
     out: Tensor
+    view: View
     match: Tensor
     chosen: Tensor
     weights: Tensor
 
 
 class Reader(nn.Module):
-    """Attention to crystals. score = scale cos(query, cue) - lambda log1p(age / tau) + bias of the layer.
+    """Attention to crystals. score = scale cos(query, cue) - lambda log1p(age / tau) + bias of the layer - superseded.
 
-    The query is the writer's own cue of the state, plus a correction that starts at zero.
+    The query is the writer's own cue of the state, plus a correction that starts at zero. A slot is superseded by a
+    newer one of the same cue: what was written anew counts, and what it was before is found as of then.
     """
 
     def __init__(self, settings: CrystalSettings) -> None:
@@ -51,30 +56,60 @@ class Reader(nn.Module):
         self.log_tau = nn.Parameter(torch.full((heads,), math.log(TAU)))
         self.layer_bias = nn.Parameter(torch.zeros(heads, len(settings.ratios)))
         self.null = nn.Parameter(torch.full((heads,), 4.0))
+        self.same_cue = nn.Parameter(torch.tensor(0.8))  # cosine from which on two cues are the same
+        self.superseded_by = nn.Parameter(torch.tensor(4.0))
 
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
-        match = self.match(hidden, cue, view)
+        query = self.query(hidden, cue)
+        view = view.near(query)
+        match = self.match(query, view)
         scores, chosen = self.scores(match, view, positions).topk(min(self.settings.read, view.number), -1)
+        scores = scores - self.superseded(scores, chosen, view)
         null = self.null[:, None, None].expand(*scores.shape[:-1], 1)
         weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
         mixed = mix(view.values, chosen, weights).transpose(1, 2).flatten(2)
-        return Reading(self.expand(mixed), match, chosen, weights)
+        return Reading(self.expand(mixed), view, match, chosen, weights)
 
-    def match(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View) -> Tensor:
-        """How well each slot's cue fits each state: [B, h, T, N], at most scale."""
+    def query(self, hidden: Tensor, cue: Callable[[Tensor], Tensor]) -> Tensor:
+        """What each state looks for, of length 1: [B, h, T, cue_bits]."""
         correction = self.correction(self.norm(hidden)).unflatten(-1, (self.settings.heads, -1))
-        query = F.normalize(cue(hidden).unsqueeze(2) + correction, dim=-1)
-        cosine = torch.einsum("bthc,bnc->bhtn", query, F.normalize(view.cues, dim=-1))
+        return F.normalize(cue(hidden).unsqueeze(2) + correction, dim=-1).transpose(1, 2)
+
+    def match(self, query: Tensor, view: View) -> Tensor:
+        """How well each slot's cue fits each query [B, h, T, cue_bits]: [B, h, T, N], at most scale."""
+        cosine = torch.einsum("bhtc,bnc->bhtn", query, F.normalize(view.cues, dim=-1))
         return cosine * self.log_scale.exp()[:, None, None]
 
     def scores(self, match: Tensor, view: View, positions: Tensor) -> Tensor:
-        """match [B, h, T, N] with decay and layer bias; far below all others where a slot may not be read."""
+        """match [B, h, T, N] with decay and layer bias; far below all others where a slot may not be read.
+
+        Both change at every BLOCK tokens only, which saves most of their cost: ages are counted up to a block's start,
+        and what is written in a block is read from the next one on.
+        """
+        blocks = positions // BLOCK
+        bias = self._bias(view, torch.arange(int(blocks[0]), int(blocks[-1]) + 1, device=positions.device) * BLOCK)
+        return match + bias[:, :, blocks - blocks[0]]
+
+    def _bias(self, view: View, positions: Tensor) -> Tensor:
+        """[B, h, len(positions), N]"""
         age = (positions[:, None] - view.end[:, None]).clamp(min=0)[:, None]
         rate = F.softplus(self.raw_lambda)[:, None, None]
         decay = rate * torch.log1p(age / self.log_tau.exp()[:, None, None])
-        scores = match - decay + self.layer_bias[:, view.layer][:, None]
-        return scores.masked_fill(~view.readable(positions)[:, None], FORBIDDEN)
+        return (self.layer_bias[:, view.layer][:, None] - decay).masked_fill(
+            ~view.readable(positions)[:, None], FORBIDDEN
+        )
+
+    def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
+        """What each of the best slots, chosen [B, h, T, k] with scores, loses to the newest rival of its own cue."""
+        few = min(RIVALS, chosen.shape[-1])
+        rivals = chosen[..., :few]
+        cues = F.normalize(gather(view.cues.detach(), rivals), dim=-1)
+        same = torch.sigmoid(SHARPNESS * (cues @ cues.transpose(-1, -2) - self.same_cue))
+        order = gather(view.order.unsqueeze(-1), rivals).squeeze(-1)
+        newer = (order.unsqueeze(-2) > order.unsqueeze(-1)) & (scores[..., None, :few] > FORBIDDEN / 2)
+        lost = (same * newer).amax(-1) * F.softplus(self.superseded_by)
+        return F.pad(lost, (0, chosen.shape[-1] - few))
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:

@@ -18,33 +18,66 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import UNIT, CrystalSettings, TransformerSettings
+from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.neural.shapes import check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
-from agentmem.neural.values import View, Written
+from agentmem.neural.values import Written
+from agentmem.neural.view import View
 
-COPIED = 4  # slots a copy is made from
+TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class TokenSettings:
-    """vocabulary: number of tokens. transformer: its sizes."""
+    """vocabulary: number of tokens. bound: how many tokens after its cue a slot can say. transformer: its sizes."""
 
     vocabulary: int
     transformer: TransformerSettings
+    bound: int = 2
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.bound < self.transformer.crystal.offsets:
+            raise InvalidInputError(
+                f"bound={self.bound} tokens in crystals that look {self.transformer.crystal.offsets - 1} tokens ahead: "
+                "1 to that many are needed"
+            )
 
 
 @dataclass(frozen=True)
 class Output:
-    """log_probabilities: [B, T, vocabulary]. view, readings, written: what was readable, read and written."""
+    """p(token) = (1 - gate) softmax(logits) + sum over the copies that say it of their share.
 
-    log_probabilities: Tensor
-    view: View
+    logits: [B, T, vocabulary]. copied, shares: int64 and float [B, T, k], tokens that slots say and how much of each;
+    gate: [B, T], the sum of shares. view, readings, written: what was readable, read and written.
+    """
+
+    logits: Tensor
+    copied: Tensor
+    shares: Tensor
+    view: View | None
     readings: list[Reading]
     written: Written
 
+    @property
+    def gate(self) -> Tensor:
+        return self.shares.sum(-1)
+
+    @property
+    def log_probabilities(self) -> Tensor:
+        """[B, T, vocabulary]"""
+        own = (1 - self.gate).unsqueeze(-1) * self.logits.softmax(-1)
+        return torch.log(own.scatter_add(-1, self.copied, self.shares) + TINY)
+
+    def of(self, tokens: Tensor) -> Tensor:
+        """log p of one token [B, T] at each position: [B, T], cheaper than those of all."""
+        check("tokens", tokens, *self.logits.shape[:2])
+        own = F.log_softmax(self.logits.float(), -1).gather(-1, tokens.unsqueeze(-1)).squeeze(-1).exp()
+        said = (self.shares * (self.copied == tokens.unsqueeze(-1))).sum(-1)
+        return torch.log((1 - self.gate) * own + said + TINY)
+
 
 class TokenModel(nn.Module):
-    """p(next token) = (1 - g) softmax(head) + g sum over the best slots of their share x p(token | slot, state)."""
+    """A transformer with memory over tokens, whose pointer says again what slots of the memory say."""
 
     def __init__(self, settings: TokenSettings) -> None:
         super().__init__()
@@ -57,11 +90,11 @@ class TokenModel(nn.Module):
             width, sizes.n_heads, crystal, lower=sizes.lower, upper=sizes.upper, window=sizes.window, conv=sizes.conv
         )  # fmt: skip
         self.norm = nn.LayerNorm(width)
-        self.copy_value = nn.Linear(crystal.value_bits, width)
-        self.copy_state = nn.Linear(width, width)
+        self.bias = nn.Parameter(torch.zeros(settings.vocabulary))
+        self.says = nn.Linear(crystal.value_bits, settings.bound * settings.vocabulary)
+        self.copy_offset = nn.Linear(width, settings.bound)
         self.copy_gate = nn.Linear(width, 1)
         nn.init.constant_(self.copy_gate.bias, -2.0)
-        self.bag = nn.Linear(crystal.slots * crystal.slot_bits, settings.vocabulary)
 
     def forward(
         self,
@@ -86,31 +119,45 @@ class TokenModel(nn.Module):
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
         view = view.shared() if shared else view
-        said, readings = self._said(hidden, view, first if tail else 0)
-        return Output(said, view, readings, written)
+        hidden, readings, _ = model.read(hidden, view, first if tail else 0)
+        return self._output(hidden, view, readings, written)
+
+    def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
+        """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after them."""
+        hidden, written, after = self.transformer.write(self._embedded(tokens), state)
+        view = state.memory.view(written, precision)
+        hidden, readings, upper = self.transformer.read(hidden, view, state.position, state.upper)
+        memory = self.transformer.reinforced(after, readings)
+        return self._output(hidden, view, readings, written), replace(after, memory=memory, upper=upper)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The next tokens [B, T] of a stream: log probabilities [B, T, vocabulary], and the state after them."""
-        hidden, written, after = self.transformer.write(self._embedded(tokens), state)
-        view = state.memory.view(written)
-        hidden, readings, upper = self.transformer.read(hidden, view, state.position, state.upper)
-        memory = self.transformer.reinforced(state, after, readings)
-        return self._log_probabilities(hidden, view, readings), replace(after, memory=memory, upper=upper)
+        output, after = self.through(tokens, state)
+        return output.log_probabilities, after
 
     def remember(self, tokens: Tensor, state: State) -> State:
         """The state after tokens [B, T], with nothing read on the way: half the work of `step`."""
         return self.transformer.write(self._embedded(tokens), state)[2]
 
-    def ask(self, tokens: Tensor, state: State, layers: tuple[int, ...] | None = None) -> Tensor:
-        """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was."""
-        hidden, _, _ = self.transformer.write(self._embedded(tokens), state)
+    def ask(
+        self, tokens: Tensor, state: State, layers: tuple[int, ...] | None = None, as_of: int | None = None
+    ) -> Tensor:
+        """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was.
+
+        as_of: read as if this were the position, so what was written later is not seen; to within an atom's tokens, as
+        units and clusters of that time are gone.
+        """
+        hidden, written, _ = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
-        return self._said(hidden, view, state.position)[0]
+        position = state.position if as_of is None else as_of - tokens.shape[1] + 1
+        hidden, readings, _ = self.transformer.read(hidden, view, position)
+        return self._output(hidden, view, readings, written).log_probabilities
 
-    def bag_log_probabilities(self, written: Written, precision: Precision = "sign") -> Tensor:
-        """What a unit says of the tokens it stands for, as a bag: [B, units, vocabulary]."""
-        return F.log_softmax(self.bag(quantise(written.layers[UNIT].slots, precision).flatten(2)), -1)
+    def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:
+        """What slots [..., slot_bits] say of the tokens after their cue: [..., bound, vocabulary]."""
+        values = quantise(slots[..., self.settings.transformer.crystal.cue_bits :], precision)
+        return F.log_softmax(self.says(values).unflatten(-1, (self.settings.bound, -1)), -1)
 
     def save(self, path: str | Path, command: str = "") -> None:
         """Weights and settings as safetensors, with the command that made them."""
@@ -119,7 +166,9 @@ class TokenModel(nn.Module):
     @classmethod
     def load(cls, path: str | Path) -> TokenModel:
         saved = load(path, "TokenModel")
-        model = cls(settings_of(saved.settings["vocabulary"], **saved.settings["transformer"]))
+        model = cls(
+            settings_of(saved.settings["vocabulary"], bound=saved.settings["bound"], **saved.settings["transformer"])
+        )
         model.load_state_dict(saved.weights)
         return model
 
@@ -128,33 +177,36 @@ class TokenModel(nn.Module):
             raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
         return self.embedding(tokens)
 
-    def _said(self, hidden: Tensor, view: View, position: int) -> tuple[Tensor, list[Reading]]:
-        hidden, readings, _ = self.transformer.read(hidden, view, position)
-        return self._log_probabilities(hidden, view, readings), readings
-
-    def _log_probabilities(self, hidden: Tensor, view: View, readings: list[Reading]) -> Tensor:
+    def _output(self, hidden: Tensor, view: View | None, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)
-        own = F.log_softmax(normed @ self.embedding.weight.T, -1)
-        if not readings:
-            return own
-        shares, copies = self._copies(normed, view, readings[-1])
-        gate = torch.sigmoid(self.copy_gate(normed)) * shares.sum(-1, keepdim=True)
-        copied = torch.einsum("btk,btkv->btv", shares / shares.sum(-1, keepdim=True).clamp(min=1e-6), copies)
-        return torch.log((1 - gate) * own.exp() + gate * copied + 1e-9)
+        logits = normed @ self.embedding.weight.T + self.bias
+        if readings:
+            copied, shares = self._copies(normed, readings[-1])
+        else:
+            copied, shares = (
+                logits.new_zeros(*logits.shape[:2], 0, dtype=torch.int64),
+                logits.new_zeros(*logits.shape[:2], 0),
+            )
+        return Output(logits, copied, shares, view, readings, written)
 
-    def _copies(self, normed: Tensor, view: View, reading: Reading) -> tuple[Tensor, Tensor]:
-        """What the first head reads most: shares [B, T, k], and what token each suggests [B, T, k, vocabulary]."""
-        shares, order = reading.weights[:, 0].topk(min(COPIED, reading.weights.shape[-1]), -1)
-        values = gather(view.values, reading.chosen[:, 0].gather(-1, order))
-        states = F.gelu(self.copy_value(values) + self.copy_state(normed).unsqueeze(2))
-        return shares, F.softmax(states @ self.embedding.weight.T, -1)
+    def _copies(self, normed: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
+        """The tokens that the slots read say, [B, T, heads x k x bound], and how much each of them counts."""
+        with torch.no_grad():
+            bound = self.says(reading.view.values).unflatten(-1, (self.settings.bound, -1)).argmax(-1)
+        copied = gather(bound, reading.chosen).permute(0, 2, 1, 3, 4).flatten(2)
+        offset = self.copy_offset(normed).softmax(-1)[:, :, None, None]
+        weights = reading.weights.transpose(1, 2) / reading.weights.shape[1]
+        gate = torch.sigmoid(self.copy_gate(normed))
+        return copied, gate * (weights.unsqueeze(-1) * offset).flatten(2)
 
 
-def settings_of(vocabulary: int, crystal: Mapping[str, Any] | CrystalSettings, **sizes: int) -> TokenSettings:
+def settings_of(
+    vocabulary: int, crystal: Mapping[str, Any] | CrystalSettings, bound: int = 2, **sizes: int
+) -> TokenSettings:
     """Settings from plain values, as JSON has them."""
     if isinstance(crystal, Mapping):
         frozen: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in crystal.items()
         }
         crystal = CrystalSettings(**frozen)
-    return TokenSettings(vocabulary, TransformerSettings(crystal=crystal, **sizes))
+    return TokenSettings(vocabulary, TransformerSettings(crystal=crystal, **sizes), bound)

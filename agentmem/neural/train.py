@@ -1,7 +1,7 @@
 """The trainer: seeded, resumable, one readable loop.
 
-Joins model, task, curriculum and losses. Writes a line of JSON per report and checkpoints as safetensors. Time is
-processor time, so a busy machine trains no less.
+Knows a model, what it is trained on as an `Objective`, and a budget of processor time or tokens. Writes a line of JSON
+per report and checkpoints as safetensors. Time is processor time, so a busy machine trains no less.
 """
 
 from __future__ import annotations
@@ -9,40 +9,56 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from agentmem.neural import losses
-from agentmem.neural.curriculum import RECALL, Stage
+from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
-from agentmem.neural.quantise import Precision
-from agentmem.neural.recall_task import exact, questions
-from agentmem.neural.tokens import Output, TokenModel
+from agentmem.neural.tokens import TokenModel
 
-QUESTIONS = 10
 TRAINING = "Training"
 
 
 @dataclass(frozen=True)
+class Step:
+    """What one batch gave. losses: to be added up. right: share of right answers. tokens: how many were seen."""
+
+    losses: dict[str, Tensor]
+    right: float
+    tokens: int
+
+
+class Objective(Protocol):
+    """What a model is trained on, stage by stage."""
+
+    def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step: ...
+
+    def next_stage(self, stage: int, right: float) -> bool: ...
+
+
+@dataclass(frozen=True)
 class TrainSettings:
-    """tokens: per batch, about. seconds: of processor time; the learning rate falls over them. binary: share of
-    batches that are read as signs. write_read, reconstruction, rate: weights of those losses.
+    """seconds: of processor time; tokens: read in training; it ends at the first that is reached, and the learning
+    rate falls towards it. mixed: multiply in bfloat16, where that is quicker.
     """
 
     seed: int = 0
-    seconds: float = 300.0
-    tokens: int = 8_000
+    seconds: float = float("inf")
+    tokens: float = float("inf")
     learning_rate: float = 3e-3
     warmup: int = 50
-    binary: float = 0.65
-    write_read: float = 0.5
-    reconstruction: float = 0.02
-    rate: float = 0.01
+    mixed: bool = False
     report_every: int = 25
+
+    def __post_init__(self) -> None:
+        if not 0 < min(self.seconds, self.tokens) < float("inf"):
+            raise InvalidInputError(
+                f"seconds={self.seconds} and tokens={self.tokens}: one of them must be an end, above 0"
+            )
 
 
 @dataclass(frozen=True)
@@ -52,57 +68,55 @@ class Progress:
     step: int = 0
     stage: int = 0
     seconds: float = 0.0
+    tokens: int = 0
     exact: float = 0.0
+
+    def done(self, settings: TrainSettings) -> float:
+        """The share of the budget that is used up."""
+        return max(self.seconds / settings.seconds, self.tokens / settings.tokens)
 
 
 class Trainer:
-    """Trains a TokenModel on recall, through the stages of a curriculum.
+    """Trains a model towards an objective.
 
     report: takes each line of metrics. `save` and `load` keep everything, so a resumed run takes the same steps,
-    save that the learning rate follows processor time.
+    save that the learning rate follows processor time where that is the budget.
     """
 
     def __init__(
         self,
         model: TokenModel,
-        settings: TrainSettings | None = None,
-        curriculum: tuple[Stage, ...] = RECALL,
+        objective: Objective,
+        settings: TrainSettings,
         report: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
-        self.model, self.settings, self.curriculum, self.report = model, settings or TrainSettings(), curriculum, report
-        self.generator = torch.Generator().manual_seed(self.settings.seed)
+        self.model, self.objective, self.settings, self.report = model, objective, settings, report
+        self.generator = torch.Generator().manual_seed(settings.seed)
         self.progress = Progress()
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), self.settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
+            model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
 
     def train(self, steps: int | None = None) -> Progress:
-        """Take so many steps, or as many as the seconds allow."""
+        """Take so many steps, or as many as the budget allows."""
         self.model.train()
         end = None if steps is None else self.progress.step + steps
-        while self.progress.seconds < self.settings.seconds and self.progress.step != end:
-            began = time.process_time()
-            metrics = self.one_step()
-            spent = self.progress.seconds + time.process_time() - began
-            self.progress = replace(self.progress, step=self.progress.step + 1, seconds=spent)
-            if self.progress.step % self.settings.report_every == 0:
-                self.report({**asdict(self.progress), "left": self.settings.seconds - spent, **metrics})
-            self._advance(metrics["exact_now"])
+        while self.progress.done(self.settings) < 1 and self.progress.step != end:
+            self._advance(*self._timed_step())
         return self.progress
 
-    def one_step(self) -> dict[str, float]:
+    def one_step(self) -> Step:
         """One batch, one update."""
-        stage = self.curriculum[self.progress.stage]
-        self.model.transformer.crystal.writer.hard = stage.hard
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        parts, right = self._losses(stage)
-        total = sum(parts.values(), torch.zeros(()))
+        device = next(self.model.parameters()).device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.mixed):
+            step = self.objective.step(self.model, self.progress.stage, self.generator)
         self.optimizer.zero_grad()
-        total.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        torch.stack([each.float() for each in step.losses.values()]).sum().backward()  # type: ignore[no-untyped-call, unused-ignore]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
-        return {"exact_now": right, **{name: float(each.detach()) for name, each in parts.items()}}
+        return step
 
     def save(self, path: str | Path) -> None:
         """Model, optimizer, generator and progress in one safetensors file."""
@@ -112,7 +126,7 @@ class Trainer:
         save(path, TRAINING, self.progress, {**named, "generator": self.generator.get_state()}, None)
 
     def load(self, path: str | Path) -> None:
-        """Go on from what `save` wrote, with the same model, settings and curriculum."""
+        """Go on from what `save` wrote, with the same model, settings and objective."""
         saved = load(path, TRAINING)
         self.model.load_state_dict(_under("model.", saved.tensors))
         state: dict[int, dict[str, Tensor]] = {}
@@ -123,48 +137,27 @@ class Trainer:
         self.generator.set_state(saved.tensors["generator"])
         self.progress = Progress(**saved.settings)
 
-    def _losses(self, stage: Stage) -> tuple[dict[str, Tensor], float]:
-        layer = stage.layers[int(torch.randint(len(stage.layers), (), generator=self.generator))]
-        tail = QUESTIONS * QUESTIONS
-        streams = max(8, self.settings.tokens // (stage.horizon + tail))
-        stream, facts = stage.task(layer).stream(streams, self.generator)
-        asked = questions(facts, QUESTIONS, self.generator)
-        output = self.model(
-            torch.cat((stream, asked.tokens), 1), tail=tail, layers=(layer,), precision=self._precision(), shared=True
-        )  # fmt: skip
-        written_at = facts.at.gather(1, asked.fact) + 3
-        parts = self._weighted(output, stream, written_at, asked.at, asked.answers)
-        return parts, float(exact(output.log_probabilities, asked).float().mean())
+    def _timed_step(self) -> tuple[Step, float]:
+        began = time.process_time()
+        return self.one_step(), time.process_time() - began
 
-    def _weighted(
-        self, output: Output, stream: Tensor, written_at: Tensor, at: Tensor, answers: Tensor
-    ) -> dict[str, Tensor]:
-        weigh, words = self.settings, output.log_probabilities
-        next_token = losses.next_token(words, torch.cat((at, at + 1), 1), torch.cat(tuple(answers.unbind(-1)), 1))
-        right = output.view.covers(written_at)
-        contrast = torch.stack([losses.write_read(each.match, at, right) for each in output.readings]).mean()
-        bags = self.model.bag_log_probabilities(output.written)[:, : stream.shape[1] // 10]
-        units = stream[:, : bags.shape[1] * 10].unflatten(1, (-1, 10))
-        return {
-            "next_token": next_token,
-            "write_read": weigh.write_read * contrast,
-            "reconstruction": weigh.reconstruction * losses.reconstruction(bags, units),
-            "rate": weigh.rate * output.written.rate,
-        }
-
-    def _precision(self) -> Precision:
-        return "sign" if torch.rand((), generator=self.generator) < self.settings.binary else "float"
+    def _advance(self, step: Step, spent: float) -> None:
+        now, stage = self.progress, self.progress.stage
+        running = 0.95 * now.exact + 0.05 * step.right
+        seconds, tokens = now.seconds + spent, now.tokens + step.tokens
+        if self.objective.next_stage(stage, running):
+            stage, running = stage + 1, running / 2
+        self.progress = Progress(now.step + 1, stage, seconds, tokens, running)
+        if self.progress.step % self.settings.report_every == 0:
+            parts = {name: float(each.detach()) for name, each in step.losses.items()}
+            done = self.progress.done(self.settings)
+            self.report(
+                {**asdict(self.progress), "done": done, "left": seconds * (1 / done - 1), "right": step.right, **parts}
+            )
 
     def _learning_rate(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.settings.warmup)
-        return self.settings.learning_rate * warm * max(0.05, 1 - self.progress.seconds / self.settings.seconds)
-
-    def _advance(self, right: float) -> None:
-        running = 0.95 * self.progress.exact + 0.05 * right
-        stage = self.progress.stage
-        if running > self.curriculum[stage].until and stage + 1 < len(self.curriculum):
-            stage, running = stage + 1, running / 2
-        self.progress = replace(self.progress, stage=stage, exact=running)
+        return self.settings.learning_rate * warm * max(0.05, 1 - self.progress.done(self.settings))
 
 
 def to_jsonl(path: str | Path) -> Callable[[dict[str, Any]], None]:

@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
-from agentmem.neural.reader import Reader, Reading
+from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
 from agentmem.neural.shapes import check
-from agentmem.neural.values import View, Written
+from agentmem.neural.values import Written
+from agentmem.neural.view import View
 
 GATE = 0.7  # open enough at the start for a reader to be trained
 
@@ -79,7 +80,7 @@ class InfiniteMemoryTransformer(nn.Module):
         hidden, written, after = self.write(x, state)
         view = state.memory.view(written) if use_infinite_memory else None
         out, readings, upper = self.read(hidden, view, state.position, state.upper)
-        memory = self.reinforced(state, after, readings)
+        memory = self.reinforced(after, readings)
         return out, replace(after, memory=memory, upper=upper)
 
     def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
@@ -110,15 +111,12 @@ class InfiniteMemoryTransformer(nn.Module):
             after.append(cache)
         return hidden, readings, tuple(after)
 
-    def reinforced(self, before: State, after: State, readings: list[Reading]) -> Memory:
+    def reinforced(self, after: State, readings: list[Reading]) -> Memory:
         """The memory after it, whose atoms grew by the greatest share that one reading gave them."""
-        slots, old = self.settings.crystal.slots, before.memory.atoms.shape[1]
-        if not old or after.memory.atoms.shape[1] < old + (after.memory.made[ATOM] - before.memory.made[ATOM]):
-            return after.memory  # nothing to reinforce, or evicted just now: places have changed
-        mass = torch.zeros(len(before.memory.atoms), after.memory.atoms.shape[1], device=after.memory.atoms.device)
+        memory, span = after.memory, self.settings.crystal.spans[ATOM]
         for reading in readings:
-            atom = (reading.chosen // slots).flatten(1)
-            mine = atom < old
-            share = reading.weights.detach().flatten(1) * mine
-            mass = mass.scatter_reduce(1, atom.where(mine, 0), share, "amax")
-        return after.memory.reinforced(mass)
+            atom = (reading.view.layer == ATOM)[reading.chosen]
+            births = gather(reading.view.start.unsqueeze(-1), reading.chosen).squeeze(-1) // span
+            share = (reading.weights.detach() * atom).flatten(1)
+            memory = memory.reinforced(births.where(atom, -1).flatten(1), share)
+        return memory

@@ -19,14 +19,13 @@ MERGE_SHARPNESS = 4.0
 class Writer(nn.Module):
     """A slot binds the cue of one token to the consequence, a learned mixture over that token and the next ones.
 
-    hard: choose tokens and slots outright, with the gradient of the soft choice (straight-through). Averages that were
-    trained soft fall apart when they are hardened later, so `hard` belongs to training, not only to use.
+    Tokens and slots are chosen outright, with the gradient of a soft choice: averages trained soft fall apart when
+    they are hardened later.
     """
 
     def __init__(self, settings: CrystalSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.hard = True
         self.norm = nn.LayerNorm(settings.dimension)
         self.cue_projection = nn.Linear(settings.dimension, settings.cue_bits, bias=False)
         self.value_projection = nn.Linear(settings.dimension, settings.value_bits, bias=False)
@@ -46,7 +45,8 @@ class Writer(nn.Module):
         cues = self.cue_projection(normed[:, :tokens])
         pairs = torch.cat((cues, self._consequences(normed, tokens)), -1)
         logits = self.importance(normed[:, :tokens]).squeeze(-1)
-        chosen = self._choose(logits.unflatten(1, (-1, ratio)), pairs.unflatten(1, (-1, ratio)))
+        at = (first * ratio + torch.arange(tokens, device=hidden.device)).expand(len(hidden), -1)
+        chosen = self._choose(*(each.unflatten(1, (-1, ratio)) for each in (logits, pairs, at)))
         return Crystals(*chosen, first), logits.sigmoid().sum() / max(1, logits.numel())
 
     def merge(self, layer: int, below: Crystals) -> Crystals:
@@ -54,27 +54,41 @@ class Writer(nn.Module):
         ratio = self.settings.ratios[layer]
         candidates = below.slots.unflatten(1, (-1, ratio)).flatten(2, 3)
         logits = self.merge_importance[layer - 1](candidates).squeeze(-1) * MERGE_SHARPNESS
-        return Crystals(*self._choose(logits, candidates), below.first // ratio)
+        at = below.at.unflatten(1, (-1, ratio)).flatten(2, 3)
+        return Crystals(*self._choose(logits, candidates, at), below.first // ratio)
 
     def _consequences(self, normed: Tensor, tokens: int) -> Tensor:
         values = self.value_projection(normed)
         weights = self.offset_logits.softmax(0)
         return torch.stack([weight * values[:, i : i + tokens] for i, weight in enumerate(weights)]).sum(0)
 
-    def _choose(self, logits: Tensor, candidates: Tensor) -> tuple[Tensor, Tensor]:
-        """The S most important of candidates [B, n, r, bits] by logits [B, n, r], one after the other, no one twice."""
-        slots, importance = [], []
-        left = logits
+    def _choose(self, logits: Tensor, candidates: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The S most important of candidates [B, n, r, bits] by logits [B, n, r], no one twice, in order of at [B, n, r].
+
+        Gives slots [B, n, S, bits], importance [B, n, S] and their positions.
+        """
+        left, weights = logits.float(), []  # log1p(-0.999) is infinite in bfloat16
         for _ in range(self.settings.slots):
-            weights = left.softmax(-1)
-            if self.hard:
-                one = F.one_hot(weights.argmax(-1), weights.shape[-1]).to(weights.dtype)
-                weights = one + weights - weights.detach()
-            slots.append(torch.einsum("bnr,bnrd->bnd", weights, candidates))
-            importance.append((weights * logits.sigmoid()).sum(-1))
-            left = left + torch.log1p(-weights.clamp(max=0.999))
-        return self._normed(torch.stack(slots, 2)), torch.stack(importance, 2).clamp(0, 1)
+            soft = left.softmax(-1)
+            weights.append(_hardened(soft))
+            left = left + torch.log1p(-weights[-1].clamp(max=0.999))
+        chosen = _in_order(torch.stack(weights, 2))
+        slots = torch.einsum("bnsr,bnrd->bnsd", chosen, candidates)
+        importance = torch.einsum("bnsr,bnr->bns", chosen, logits.sigmoid()).clamp(0, 1)
+        return self._normed(slots), importance, at.gather(2, chosen.detach().argmax(-1))
 
     def _normed(self, slots: Tensor) -> Tensor:
         cue, value = slots.split((self.settings.cue_bits, self.settings.value_bits), -1)
         return torch.cat((F.layer_norm(cue, cue.shape[-1:]), F.layer_norm(value, value.shape[-1:])), -1)
+
+
+def _hardened(soft: Tensor) -> Tensor:
+    """The greatest of soft weights alone, with the gradient of all (straight-through)."""
+    one = F.one_hot(soft.argmax(-1), soft.shape[-1]).to(soft.dtype)
+    return one + soft - soft.detach()
+
+
+def _in_order(chosen: Tensor) -> Tensor:
+    """Rows of chosen [B, n, S, r] by the place of their greatest weight."""
+    order = chosen.detach().argmax(-1).argsort(-1)
+    return chosen.gather(2, order.unsqueeze(-1).expand(-1, -1, -1, chosen.shape[-1]))

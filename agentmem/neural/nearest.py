@@ -1,0 +1,53 @@
+"""Which packed atoms a query might want: those of least Hamming distance between cue bits.
+
+Knows packed bits, never unpacks them. Knows nothing of scores: those are of the few that pass.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agentmem.neural.quantise import pack
+from agentmem.neural.settings import CrystalSettings
+
+PER_QUERY = 256  # slots that pass, for each query
+
+
+def nearest(codes: Tensor, query: Tensor, settings: CrystalSettings) -> Tensor | None:
+    """Atoms [B, m], ascending, that hold a slot near to a query [B, h, T, cue_bits]; codes: uint8 [B, n, code bytes].
+
+    None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
+    """
+    streams, number, queries = len(codes), codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
+    if queries * PER_QUERY * 2 >= number or codes.is_cuda:
+        return None
+    cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
+    wanted = pack(query.flatten(1, 2))
+    rows = [_atoms(cues[stream], wanted[stream], settings.slots) for stream in range(streams)]
+    most = max(map(len, rows))
+    # a stream with fewer gets more of its own, so that all have as many
+    return torch.stack([_filled(row, most, codes.shape[1]) for row in rows])
+
+
+def _atoms(cues: Tensor, wanted: Tensor, slots: int) -> Tensor:
+    distance = hamming(cues, wanted)
+    passed = distance.topk(PER_QUERY, -1, largest=False, sorted=False).indices
+    return (passed.flatten() // slots).unique()
+
+
+def hamming(codes: Tensor, others: Tensor) -> Tensor:
+    """Bits that differ between uint8 [N, bytes] and [Q, bytes], on the processor: int32 [Q, N]."""
+    kind = np.uint64 if codes.shape[1] % 8 == 0 else np.uint8
+    left, right = (np.ascontiguousarray(each.numpy()).view(kind) for each in (codes, others))
+    total = sum(np.bitwise_count(right[:, None, i] ^ left[None, :, i]).astype(np.int32) for i in range(left.shape[1]))
+    return torch.from_numpy(np.asarray(total))
+
+
+def _filled(row: Tensor, most: int, number: int) -> Tensor:
+    if len(row) == most:
+        return row
+    rest = torch.ones(number, dtype=torch.bool)
+    rest[row] = False
+    return torch.cat((row, rest.nonzero().flatten()[: most - len(row)])).sort().values

@@ -1,0 +1,115 @@
+"""Documents to token numbers: byte-pair encoding learned from the documents themselves, and streams of them.
+
+Knows files, text and token numbers. Knows nothing of models.
+Source of byte-pair encoding over text: Sennrich et al. 2016 (arXiv:1508.07909); over bytes, so any text can be encoded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+
+BYTES = 256
+Tokens = NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Document:
+    """One text to be read from its beginning to its end. name: of the file or folder it came from."""
+
+    name: str
+    text: str
+
+
+def documents(paths: Iterable[str | Path]) -> Iterator[Document]:
+    """A file is a document; so is a folder, of all its .txt and .md files in order of their names.
+
+    Raises InvalidInputError for a path that is not there, a folder without such files, or a file that is no UTF-8.
+    """
+    for path in map(Path, paths):
+        files = sorted(each for each in path.rglob("*") if each.suffix in (".txt", ".md")) if path.is_dir() else [path]
+        if not files or not path.exists():
+            raise InvalidInputError(f"{path}: a text file, or a folder of .txt or .md files, is needed")
+        yield Document(str(path), "\n\n".join(map(_read, files)))
+
+
+class Vocabulary:
+    """Numbers for pieces of text; every text is encoded, and decoded back to itself."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def learned(cls, texts: Iterable[str], size: int) -> Vocabulary:
+        """The `size` pieces that shorten these texts most. Raises InvalidInputError for fewer pieces than bytes."""
+        if not BYTES < size <= 2**16:
+            raise InvalidInputError(f"a vocabulary of {size} pieces; {BYTES + 1} to {2**16} are needed")
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        trainer = trainers.BpeTrainer(vocab_size=size, initial_alphabet=alphabet, show_progress=False)
+        tokenizer.train_from_iterator(texts, trainer)
+        return cls(tokenizer)
+
+    @classmethod
+    def of(cls, json: str) -> Vocabulary:
+        """From what `json` gave."""
+        return cls(Tokenizer.from_str(json))
+
+    @property
+    def json(self) -> str:
+        return str(self._tokenizer.to_str())
+
+    @property
+    def size(self) -> int:
+        return int(self._tokenizer.get_vocab_size())
+
+    def encode(self, text: str) -> Tokens:
+        """uint16 [number of pieces]"""
+        lines = text.splitlines(keepends=True)
+        pieces = self._tokenizer.encode_batch_fast(lines) if lines else []
+        return np.concatenate([np.asarray(each.ids, np.uint16) for each in pieces] or [np.zeros(0, np.uint16)])
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode([int(each) for each in tokens]))
+
+
+@dataclass(frozen=True)
+class Stretches:
+    """Random stretches of documents, `length` tokens and the one after them; longer documents more often."""
+
+    tokens: tuple[Tokens, ...]
+    length: int
+
+    def __post_init__(self) -> None:
+        if not any(len(each) > self.length for each in self.tokens):
+            longest = max(map(len, self.tokens), default=0)
+            raise InvalidInputError(f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}")
+
+    def draw(self, streams: int, generator: torch.Generator) -> Tensor:
+        """int64 [streams, length + 1]"""
+        room = torch.tensor([max(0, len(each) - self.length) for each in self.tokens], dtype=torch.float64)
+        chosen = torch.multinomial(room, streams, replacement=True, generator=generator).tolist()
+        shares = torch.rand(streams, generator=generator, dtype=torch.float64).tolist()
+        rows = []
+        for document, share in zip(chosen, shares, strict=True):
+            start = int(share * float(room[document]))
+            rows.append(self.tokens[document][start : start + self.length + 1].astype(np.int64))
+        return torch.from_numpy(np.stack(rows))
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInputError(f"{path} is no UTF-8 text: {error}; convert it first") from error

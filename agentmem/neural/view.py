@@ -1,0 +1,130 @@
+"""What may be read: slots of all layers with the tokens they stand for and the time in which they may be read.
+
+Knows positions, and how packed atoms become slots. Knows nothing of how crystals are made, kept or scored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from agentmem.neural.nearest import nearest
+from agentmem.neural.quantise import unpack
+from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
+
+FOREVER = 2**62
+_PER_STREAM = ("cues", "values", "start", "end", "born", "retired", "order")
+_PER_SLOT = ("layer", "owner")
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Atoms as they are kept: uint8 [B, n, atom_bytes], code and metadata, and how many were made before each, [B, n]."""
+
+    settings: CrystalSettings
+    atoms: Tensor
+    births: Tensor
+
+    def near(self, query: Tensor) -> View:
+        """The slots of the atoms that a query [B, h, T, cue_bits] might read; of all where that is as quick."""
+        chosen = nearest(self.atoms[..., :-METADATA], query, self.settings)
+        if chosen is None:
+            return self.unpacked()
+        rows = chosen.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2])
+        return Packed(self.settings, self.atoms.gather(1, rows), self.births.gather(1, chosen)).unpacked()
+
+    def unpacked(self) -> View:
+        slots = unpack(self.atoms[..., :-METADATA]).unflatten(-1, (self.settings.slots, -1))
+        return view_of(self.settings, ATOM, slots, self.births)
+
+
+@dataclass(frozen=True)
+class View:
+    """Slots that may be read, N of them; B is 1 where all streams read the same.
+
+    cues: [B, N, cue_bits]. values: [B, N, value_bits]. layer, owner: [N], the layer, and the stream that wrote it (-1:
+    each its own). start, end: [B, N], the tokens it covers. born, retired: [B, N], readable while born <= position <
+    retired. order: [B, N], the later the greater. packed: atoms that are not among the N yet; see `near`.
+    """
+
+    cues: Tensor
+    values: Tensor
+    layer: Tensor
+    owner: Tensor
+    start: Tensor
+    end: Tensor
+    born: Tensor
+    retired: Tensor
+    order: Tensor
+    packed: Packed | None = None
+
+    @property
+    def number(self) -> int:
+        """Slots, those of packed atoms among them."""
+        packed = self.packed.atoms.shape[1] * self.packed.settings.slots if self.packed else 0
+        return self.cues.shape[1] + packed
+
+    def near(self, query: Tensor) -> View:
+        """With those packed atoms as slots that a query [B, h, T, cue_bits] might read, in front."""
+        return joined([self.packed.near(query), replace(self, packed=None)]) if self.packed else self
+
+    def unpacked(self) -> View:
+        """With all packed atoms as slots, in front."""
+        return joined([self.packed.unpacked(), replace(self, packed=None)]) if self.packed else self
+
+    def only(self, layers: tuple[int, ...]) -> View:
+        """The slots of these layers."""
+        kept = torch.isin(self.layer, torch.tensor(layers, device=self.layer.device))
+        return replace(
+            self,
+            packed=self.packed if ATOM in layers else None,
+            **{name: getattr(self, name)[:, kept] for name in _PER_STREAM},
+            **{name: getattr(self, name)[kept] for name in _PER_SLOT},
+        )
+
+    def shared(self) -> View:
+        """One memory that every stream reads, of what all have written: B is 1, and N is B times what it was."""
+        whole = self.unpacked()
+        streams = torch.arange(len(whole.cues), device=whole.owner.device)
+        owner = streams.repeat_interleave(whole.number)
+        flat = {name: getattr(whole, name).flatten(0, 1)[None] for name in _PER_STREAM}
+        return View(layer=whole.layer.repeat(len(streams)), owner=owner, **flat)
+
+    def covers(self, positions: Tensor) -> Tensor:
+        """Which slots stand for the token at each of positions [B, ...] of the reader's own stream: bool [B, ..., N].
+
+        A position of -1 is covered by none.
+        """
+        at = positions.flatten(1)[:, :, None]
+        inside = (self.start[:, None] <= at) & (at < self.end[:, None])
+        streams = torch.arange(len(positions), device=positions.device)[:, None]
+        own = (self.owner == streams) | (self.owner < 0)
+        return (inside & own[:, None]).unflatten(1, positions.shape[1:])
+
+    def readable(self, positions: Tensor) -> Tensor:
+        """Which slots may be read at positions [T]: bool [B, T, N]."""
+        at = positions[:, None]
+        return (self.born[:, None] <= at) & (at < self.retired[:, None])
+
+
+def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor) -> View:
+    """Slots [B, n, S, slot_bits] of one layer whose serial numbers are [B, n]."""
+    span = settings.spans[layer]
+    start = (serial * span).repeat_interleave(settings.slots, 1)
+    born = start + span + settings.lookahead
+    kept = settings.recent[layer] if layer < ATOM else FOREVER
+    flat = slots.flatten(1, 2)
+    cues, values = flat.split((settings.cue_bits, settings.value_bits), -1)
+    layers = torch.full((flat.shape[1],), layer, device=flat.device)
+    inside = (2 * torch.arange(settings.slots, device=flat.device) + 1) * span // (2 * settings.slots)
+    order = start + inside.repeat(serial.shape[1])
+    return View(cues, values, layers, torch.full_like(layers, -1), start, start + span, born, born + kept, order)
+
+
+def joined(views: list[View]) -> View:
+    """Views side by side, in order; none but the last may have packed atoms."""
+    rows = {name: torch.cat([getattr(view, name) for view in views], 1) for name in _PER_STREAM}
+    slots = {name: torch.cat([getattr(view, name) for view in views]) for name in _PER_SLOT}
+    return View(**rows, **slots, packed=views[-1].packed)
