@@ -66,21 +66,21 @@ def test_chunks_of_any_size_give_the_same_memory(crystal: MemoryCrystal) -> None
 
 def test_a_crystal_is_readable_from_the_token_after_those_it_was_made_of(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(103))
-    view = kept(crystal).view().only((ATOM,))
+    view = kept(crystal).view().only((ATOM,)).unpacked()
     assert view.readable(torch.tensor([102, 103]))[0, :, 0].tolist() == [False, True]
     assert (view.start[0, 0].item(), view.end[0, 0].item()) == (0, 100)
 
 
 def test_units_and_clusters_are_read_of_late_only_and_atoms_always(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(6_003))
-    view = kept(crystal).view()
+    view = kept(crystal).view().unpacked()
     old = (view.end[0] <= 100) & view.readable(torch.tensor([6_003]))[0, 0]
     assert view.layer[old].tolist() == [ATOM, ATOM]
 
 
 @pytest.mark.parametrize(("depth", "most"), [(1, 20), (2, 32), (3, 32)])
 def test_recall_gives_vectors_of_the_layers_asked_for(crystal: MemoryCrystal, depth: int, most: int) -> None:
-    crystal.crystallize(states(1_003))
+    crystal.crystallize(states(1_010))
     assert crystal.recall(states(4, seed=2), depth=depth).shape == (2, most, D)
 
 
@@ -91,8 +91,8 @@ def test_recall_of_nothing_is_empty(crystal: MemoryCrystal) -> None:
 def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -> None:
     tokens = states(203)
     crystal.crystallize(tokens)
-    view = kept(crystal).view()
-    match = crystal.reader.match(tokens, crystal.writer.cue, view)
+    view = kept(crystal).view().unpacked()
+    match = crystal.reader.match(crystal.reader.query(tokens, crystal.writer.cue), view)
     best = match[0, 0].max(0).indices
     assert ((view.start[0] <= best) & (best < view.end[0])).float().mean() > 0.9
 
@@ -128,8 +128,9 @@ def test_of_equal_importance_the_oldest_goes_first(crystal: MemoryCrystal) -> No
 
 def test_reading_makes_an_atom_more_important(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(303, streams=1))
-    before = kept(crystal).atoms[0, :, -1].int()
-    after = kept(crystal).reinforced(torch.tensor([[0.0, 0.5, 0.001]])).atoms[0, :, -1].int()
+    memory = kept(crystal)
+    before = memory.atoms[0, :, -1].int()
+    after = memory.reinforced(memory.births(), torch.tensor([[0.0, 0.5, 0.001]])).atoms[0, :, -1].int()
     assert (after - before > 0).tolist() == [False, True, False]
 
 

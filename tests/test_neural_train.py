@@ -13,6 +13,7 @@ from agentmem.neural import losses
 from agentmem.neural.curriculum import Stage
 from agentmem.neural.measure import recalled
 from agentmem.neural.recall_task import RecallTask, questions
+from agentmem.neural.recall_training import RecallTraining
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
@@ -28,7 +29,7 @@ def small(seed: int = 0) -> TokenModel:
 
 
 def trainer(model: TokenModel, **keywords: int) -> Trainer:
-    return Trainer(model, TrainSettings(seconds=1e9, tokens=600, warmup=1, **keywords), EASY)
+    return Trainer(model, RecallTraining(EASY, tokens=600), TrainSettings(seconds=1e9, warmup=1, **keywords))
 
 
 def test_the_write_read_loss_is_low_where_the_right_slot_matches_best() -> None:
@@ -112,10 +113,8 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
 
 
 def test_a_stage_is_left_when_enough_is_right() -> None:
-    run = Trainer(small(), TrainSettings(tokens=600), (Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
-    for _ in range(20):
-        run._advance(1.0)
-    assert run.progress.stage == 1
+    stages = RecallTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
+    assert [stages.next_stage(0, 0.4), stages.next_stage(0, 0.6), stages.next_stage(1, 1.0)] == [False, True, False]
 
 
 def test_recall_is_measured_with_its_bytes_and_costs() -> None:

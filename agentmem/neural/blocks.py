@@ -52,16 +52,17 @@ class WindowedAttention(nn.Module):
             return self._attended(query, keys, values, seen)
         end = -tokens % self.window
         blocks = F.pad(query, (0, 0, 0, end)).unflatten(2, (-1, self.window))
-        near = (_with_previous(F.pad(each, (0, 0, self.window - seen, end)), self.window) for each in (keys, values))
-        return self._attended(blocks, *near, seen).flatten(2, 3)[:, :, :tokens]
+        around = (0, 0, self.window - seen, end)
+        keys, values = (_with_previous(F.pad(each, around), self.window) for each in (keys, values))
+        return self._attended(blocks, keys, values, seen).flatten(2, 3)[:, :, :tokens]
 
     def _attended(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
         """query: [B, h, ..., q, d / h]; keys, values: [B, h, ..., k, d / h], where ... is nothing or blocks."""
         streams, blocks = len(query), query.shape[2] if query.dim() == 5 else 1
         mask = self._mask(blocks, query.shape[-2], keys.shape[-2], seen, query.device)
-        folded = [_folded(each).float() for each in (query, keys, values)]
+        q, k, v = (_folded(each).float() for each in (query, keys, values))
         with torch.autocast(query.device.type, enabled=False):  # the fused kernel of processors is quicker in float32
-            mixed = F.scaled_dot_product_attention(*folded, attn_mask=mask.repeat(streams, 1, 1).unsqueeze(1))
+            mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.repeat(streams, 1, 1).unsqueeze(1))
         mixed = mixed.unflatten(0, (streams, blocks)).transpose(1, 2)
         return mixed if query.dim() == 5 else mixed.squeeze(2)
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
-from agentmem.neural.reader import Reader, gather
+from agentmem.neural.reader import BLOCK, Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.shapes import check
 from agentmem.neural.values import Crystals, Written
@@ -100,18 +100,18 @@ class MemoryCrystal(nn.Module):
         return self.writer.merge(layer, below.part(0, whole)), below.part(whole)
 
     def _best(self, query: Tensor, view: View, position: int) -> Tensor:
-        reader = self.reader
-        positions = torch.full((1,), position, device=query.device)
-        wanted = reader.query(query, self.writer.cue)
-        view = view.near(wanted)
-        scores = reader.scores(reader.match(wanted, view), view, positions).amax(2)
-        null = reader.null[:, None].expand(len(query), -1, 1)
-        weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
-        readable = view.readable(positions)[:, 0].sum(-1).min()
-        chosen = weights.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
+        if not view.number:
+            return query[:, :0]
+        positions = torch.full((query.shape[1],), position, device=query.device)
+        reading = self.reader(query, self.writer.cue, view, positions)
+        view = reading.view
+        share = reading.weights.new_zeros(*reading.weights.shape[:3], view.number)
+        share = share.scatter(-1, reading.chosen, reading.weights).mean(2)
+        readable = view.readable(positions[:1] // BLOCK * BLOCK)[:, 0].sum(-1).min()
+        chosen = share.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
         heads = chosen[:, None].expand(-1, self.settings.heads, -1)
-        weighted = weights.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
-        return reader.expand(weighted.transpose(1, 2).flatten(2))
+        weighted = share.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
+        return self.reader.expand(weighted.transpose(1, 2).flatten(2))
 
     def _check(self, name: str, tensor: Tensor) -> None:
         streams = "B" if self.memory is None else len(self.memory.atoms)

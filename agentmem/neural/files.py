@@ -81,7 +81,12 @@ def _tensors(memory: Memory) -> dict[str, Tensor]:
 
 def _memory(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
     position, units, clusters, atoms, *first = kept["counts"].tolist()
-    unit, cluster = (Crystals(*(kept[f"open.{layer}.{name}"] for name in OPEN), first[layer]) for layer in (0, 1))
+    unit, cluster = (_crystals(kept, layer, first[layer]) for layer in (0, 1))
     recent = kept["recent.0"], kept["recent.1"]
     made = units, clusters, atoms
     return Memory(settings, position, kept["hidden"], (unit, cluster), recent, made, kept["atoms"])
+
+
+def _crystals(kept: dict[str, Tensor], layer: int, first: int) -> Crystals:
+    slots, importance, at = (kept[f"open.{layer}.{name}"] for name in OPEN)
+    return Crystals(slots, importance, at, first)

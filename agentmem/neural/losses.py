@@ -33,7 +33,7 @@ def write_read(match: Tensor, at: Tensor, right: Tensor) -> Tensor:
 
 
 def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
-    """Mean -log p of the tokens [..., bound] that slots are to say, -1 where not known, under [..., bound, vocabulary]."""
+    """Mean -log p of the tokens [..., bound] that slots are to say, -1 if unknown, under [..., bound, vocabulary]."""
     check("tokens", tokens, *log_probabilities.shape[:-1])
     return F.nll_loss(log_probabilities.flatten(0, -2), tokens.flatten(), ignore_index=-1)
 

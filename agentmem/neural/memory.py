@@ -141,4 +141,5 @@ class Memory:
 
     def _new(self, layer: int, new: Crystals, precision: Precision) -> View:
         serial = new.first + torch.arange(new.number, device=new.slots.device)
-        return view_of(self.settings, layer, quantise(new.slots, precision), serial.expand(len(new.slots), -1))
+        slots = quantise(new.slots, precision)
+        return view_of(self.settings, layer, slots, serial.expand(len(slots), -1), new.at)

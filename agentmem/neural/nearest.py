@@ -5,8 +5,11 @@ Knows packed bits, never unpacks them. Knows nothing of scores: those are of the
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from agentmem.neural.quantise import pack
@@ -40,7 +43,8 @@ def _atoms(cues: Tensor, wanted: Tensor, slots: int) -> Tensor:
 def hamming(codes: Tensor, others: Tensor) -> Tensor:
     """Bits that differ between uint8 [N, bytes] and [Q, bytes], on the processor: int32 [Q, N]."""
     kind = np.uint64 if codes.shape[1] % 8 == 0 else np.uint8
-    left, right = (np.ascontiguousarray(each.numpy()).view(kind) for each in (codes, others))
+    left: NDArray[Any] = np.ascontiguousarray(codes.numpy()).view(kind)
+    right: NDArray[Any] = np.ascontiguousarray(others.numpy()).view(kind)
     total = sum(np.bitwise_count(right[:, None, i] ^ left[None, :, i]).astype(np.int32) for i in range(left.shape[1]))
     return torch.from_numpy(np.asarray(total))
 

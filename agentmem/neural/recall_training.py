@@ -14,7 +14,7 @@ from agentmem.neural import losses
 from agentmem.neural.curriculum import RECALL, Stage
 from agentmem.neural.quantise import Precision
 from agentmem.neural.recall_task import KEY, Facts, Questions, exact, questions
-from agentmem.neural.settings import CLUSTER
+from agentmem.neural.settings import UNIT
 from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.train import Step
 
@@ -59,9 +59,9 @@ class RecallTraining:
         at = asked.at
         answers = torch.cat(tuple(asked.answers.unbind(-1)), 1)
         next_token = losses.next_token(output.log_probabilities, torch.cat((at, at + 1), 1), answers)
-        right = output.readings[0].view.covers(_written_at(facts, asked)).any(2)
+        right = output.readings[0].view.holds(_written_at(facts, asked))
         contrast = torch.stack([losses.write_read(each.match, at, right) for each in output.readings]).mean()
-        slots = output.written.layers[CLUSTER]
+        slots = output.written.layers[UNIT]
         said = model.says_log_probabilities(slots.slots)
         return {
             "next_token": next_token,
@@ -81,7 +81,7 @@ def following(stream: Tensor, at: Tensor, number: int) -> Tensor:
 
 
 def _written_at(facts: Facts, asked: Questions) -> Tensor:
-    """Where the keys asked for were completed, int64 [B, Q, n]: older facts of the key are no negatives; -1 for others."""
+    """Where the keys asked for were completed, int64 [B, Q, n], by facts since overwritten too; -1 for other facts."""
     keys = facts.keys.gather(1, asked.fact.unsqueeze(-1).expand(-1, -1, KEY))
     same = (facts.keys.unsqueeze(1) == keys.unsqueeze(2)).all(-1)
     return (facts.at + KEY).unsqueeze(1).where(same, -1)

@@ -94,7 +94,9 @@ class Stretches:
     def __post_init__(self) -> None:
         if not any(len(each) > self.length for each in self.tokens):
             longest = max(map(len, self.tokens), default=0)
-            raise InvalidInputError(f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}")
+            raise InvalidInputError(
+                f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}"
+            )
 
     def draw(self, streams: int, generator: torch.Generator) -> Tensor:
         """int64 [streams, length + 1]"""

@@ -13,12 +13,13 @@ from torch import Tensor
 from agentmem.neural import losses
 from agentmem.neural.reader import FORBIDDEN, Reading
 from agentmem.neural.recall_training import following
-from agentmem.neural.settings import CLUSTER
+from agentmem.neural.settings import UNIT
 from agentmem.neural.text import Stretches
 from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.train import Step
 from agentmem.neural.transformer import State
 
+SPARSE = 4  # every so manieth unit is reconstructed
 REPEATS = 128  # repeated tokens of a chunk whose readings are trained
 
 
@@ -49,7 +50,10 @@ class TextTraining:
         position = self._state.position
         output, self._state = model.through(tokens, self._state)
         self._tokens = self._tokens[:, self.chunk :]
-        parts = {"next_token": -output.of(next_tokens).mean(), **self._memory_losses(model, output, tokens, position, generator)}
+        parts = {
+            "next_token": -output.of(next_tokens).mean(),
+            **self._memory_losses(model, output, tokens, position, generator),
+        }
         right = float((output.logits[0].detach().argmax(-1) == next_tokens[0]).float().mean())
         return Step(parts, right, tokens.numel())
 
@@ -61,9 +65,9 @@ class TextTraining:
     ) -> dict[str, Tensor]:
         at, repeats = repeated(tokens, REPEATS, generator)
         contrast = [contrast_of_layers(each, at, repeats, position) for each in output.readings]
-        slots = output.written.layers[CLUSTER]
-        said = model.says_log_probabilities(slots.slots)
-        targets = following(tokens, slots.at - position, said.shape[-2])
+        units = output.written.layers[UNIT]
+        said = model.says_log_probabilities(units.slots[:, ::SPARSE])
+        targets = following(tokens, units.at[:, ::SPARSE] - position, said.shape[-2])
         return {
             "write_read": self.write_read * torch.stack(contrast).mean(),
             "reconstruction": self.reconstruction * losses.reconstruction(said, targets),
@@ -98,12 +102,16 @@ def contrast_of_layers(reading: Reading, at: Tensor, repeats: Tensor, position: 
     before = torch.nn.functional.pad(repeats.cumsum(-1), (1, 0))
     start, end = ((each - position).clamp(0, tokens) for each in (view.start, view.end))
     rows = (each.unsqueeze(1).expand(-1, at.shape[1], -1) for each in (end, start))
-    right = torch.sub(*(before.gather(2, each) for each in rows)) > 0
+    covering = torch.sub(*(before.gather(2, each) for each in rows)) > 0
+    known = ((view.at >= position) & (view.at < position + tokens)).unsqueeze(1)
+    exact = repeats.gather(2, (view.at - position).clamp(0, tokens - 1).unsqueeze(1).expand_as(covering)) & known
     readable = view.born.unsqueeze(1) <= (at + position).unsqueeze(-1)
     match = losses.picked(reading.match.transpose(1, 2), at).masked_fill(~readable.unsqueeze(2), FORBIDDEN)
     places = torch.arange(at.shape[1]).expand(len(at), -1)
-    by_layer = [
-        losses.write_read(match[..., view.layer == layer].transpose(1, 2), places, (right & readable)[..., view.layer == layer])
-        for layer in view.layer.unique()
-    ]
+    by_layer = []
+    for layer in view.layer.unique():
+        mine = view.layer == layer
+        found = (exact & readable)[..., mine]
+        right = found | ((covering & readable)[..., mine] & ~found.any(-1, keepdim=True))
+        by_layer.append(losses.write_read(match[..., mine].transpose(1, 2), places, right))
     return torch.stack(by_layer).mean()

@@ -123,7 +123,7 @@ class TokenModel(nn.Module):
         return self._output(hidden, view, readings, written)
 
     def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
-        """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after them."""
+        """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
         hidden, written, after = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view(written, precision)
         hidden, readings, upper = self.transformer.read(hidden, view, state.position, state.upper)

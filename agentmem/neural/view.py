@@ -15,13 +15,13 @@ from agentmem.neural.quantise import unpack
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
 
 FOREVER = 2**62
-_PER_STREAM = ("cues", "values", "start", "end", "born", "retired", "order")
+_PER_STREAM = ("cues", "values", "start", "end", "born", "retired", "at", "order")
 _PER_SLOT = ("layer", "owner")
 
 
 @dataclass(frozen=True)
 class Packed:
-    """Atoms as they are kept: uint8 [B, n, atom_bytes], code and metadata, and how many were made before each, [B, n]."""
+    """Atoms as they are kept. atoms: uint8 [B, n, atom_bytes]. births: [B, n], how many were made before each."""
 
     settings: CrystalSettings
     atoms: Tensor
@@ -46,7 +46,8 @@ class View:
 
     cues: [B, N, cue_bits]. values: [B, N, value_bits]. layer, owner: [N], the layer, and the stream that wrote it (-1:
     each its own). start, end: [B, N], the tokens it covers. born, retired: [B, N], readable while born <= position <
-    retired. order: [B, N], the later the greater. packed: atoms that are not among the N yet; see `near`.
+    retired. at: [B, N], the token each slot was taken from, -1 where that was not kept. order: [B, N], the later the
+    greater. packed: atoms that are not among the N yet; see `near`.
     """
 
     cues: Tensor
@@ -57,6 +58,7 @@ class View:
     end: Tensor
     born: Tensor
     retired: Tensor
+    at: Tensor
     order: Tensor
     packed: Packed | None = None
 
@@ -92,25 +94,29 @@ class View:
         flat = {name: getattr(whole, name).flatten(0, 1)[None] for name in _PER_STREAM}
         return View(layer=whole.layer.repeat(len(streams)), owner=owner, **flat)
 
-    def covers(self, positions: Tensor) -> Tensor:
-        """Which slots stand for the token at each of positions [B, ...] of the reader's own stream: bool [B, ..., N].
+    def holds(self, positions: Tensor) -> Tensor:
+        """Which slots were taken from the tokens at positions [B, Q, E] of the reader's own stream: bool [B, Q, N].
 
-        A position of -1 is covered by none.
+        Where none was, those that cover one of them. A position of -1 is no token's.
         """
-        at = positions.flatten(1)[:, :, None]
-        inside = (self.start[:, None] <= at) & (at < self.end[:, None])
-        streams = torch.arange(len(positions), device=positions.device)[:, None]
-        own = (self.owner == streams) | (self.owner < 0)
-        return (inside & own[:, None]).unflatten(1, positions.shape[1:])
+        at, own = positions[..., None], self._own(len(positions))
+        exact = ((self.at[:, None, None] == at) & (at >= 0)).any(2) & own
+        covering = ((self.start[:, None, None] <= at) & (at < self.end[:, None, None])).any(2) & own
+        return exact | (covering & ~exact.any(-1, keepdim=True))
 
     def readable(self, positions: Tensor) -> Tensor:
         """Which slots may be read at positions [T]: bool [B, T, N]."""
         at = positions[:, None]
         return (self.born[:, None] <= at) & (at < self.retired[:, None])
 
+    def _own(self, streams: int) -> Tensor:
+        """Which slots each stream wrote itself: bool [B, 1, N]."""
+        readers = torch.arange(streams, device=self.owner.device)[:, None]
+        return ((self.owner == readers) | (self.owner < 0))[:, None]
 
-def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor) -> View:
-    """Slots [B, n, S, slot_bits] of one layer whose serial numbers are [B, n]."""
+
+def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor, at: Tensor | None = None) -> View:
+    """Slots [B, n, S, slot_bits] of one layer whose serial numbers are [B, n]; at: [B, n, S], where that is known."""
     span = settings.spans[layer]
     start = (serial * span).repeat_interleave(settings.slots, 1)
     born = start + span + settings.lookahead
@@ -120,7 +126,8 @@ def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor
     layers = torch.full((flat.shape[1],), layer, device=flat.device)
     inside = (2 * torch.arange(settings.slots, device=flat.device) + 1) * span // (2 * settings.slots)
     order = start + inside.repeat(serial.shape[1])
-    return View(cues, values, layers, torch.full_like(layers, -1), start, start + span, born, born + kept, order)
+    taken = torch.full_like(start, -1) if at is None else at.flatten(1)
+    return View(cues, values, layers, torch.full_like(layers, -1), start, start + span, born, born + kept, taken, order)
 
 
 def joined(views: list[View]) -> View:
