@@ -31,12 +31,12 @@ class Crystals:
 
     def part(self, start: int, end: int | None = None) -> Crystals:
         start = min(start, self.number)
-        kept = (each[:, start:end] for each in (self.slots, self.importance, self.at))
-        return Crystals(*kept, self.first + start)
+        parts = self.slots[:, start:end], self.importance[:, start:end], self.at[:, start:end]
+        return Crystals(*parts, self.first + start)
 
     def then(self, newer: Crystals) -> Crystals:
-        pairs = zip((self.slots, self.importance, self.at), (newer.slots, newer.importance, newer.at), strict=True)
-        return Crystals(*(torch.cat(pair, 1) for pair in pairs), self.first)
+        slots, importance = torch.cat((self.slots, newer.slots), 1), torch.cat((self.importance, newer.importance), 1)
+        return Crystals(slots, importance, torch.cat((self.at, newer.at), 1), self.first)
 
     def detached(self) -> Crystals:
         return replace(self, slots=self.slots.detach(), importance=self.importance.detach())

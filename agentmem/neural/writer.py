@@ -63,7 +63,7 @@ class Writer(nn.Module):
         return torch.stack([weight * values[:, i : i + tokens] for i, weight in enumerate(weights)]).sum(0)
 
     def _choose(self, logits: Tensor, candidates: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The S most important of candidates [B, n, r, bits] by logits [B, n, r], no one twice, ordered by at [B, n, r].
+        """The S most important of candidates [B, n, r, bits] by logits [B, n, r], none twice, ordered by at [B, n, r].
 
         Gives slots [B, n, S, bits], importance [B, n, S] and their positions.
         """
