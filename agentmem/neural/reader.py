@@ -56,8 +56,8 @@ class Reader(nn.Module):
         self.log_tau = nn.Parameter(torch.full((heads,), math.log(TAU)))
         self.layer_bias = nn.Parameter(torch.zeros(heads, len(settings.ratios)))
         self.null = nn.Parameter(torch.full((heads,), 4.0))
-        self.same_cue = nn.Parameter(torch.tensor(0.8))  # cosine from which on two cues are the same
-        self.superseded_by = nn.Parameter(torch.tensor(4.0))
+        self.same_cue = nn.Parameter(torch.tensor(0.9))  # cosine from which on two cues are the same
+        self.superseded_by = nn.Parameter(torch.tensor(-4.0))  # hardly, until it is learned
 
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""

@@ -56,10 +56,9 @@ class RecallTraining:
     def _losses(
         self, model: TokenModel, output: Output, stream: Tensor, facts: Facts, asked: Questions
     ) -> dict[str, Tensor]:
-        at = asked.at
-        answers = torch.cat(tuple(asked.answers.unbind(-1)), 1)
-        next_token = losses.next_token(output.log_probabilities, torch.cat((at, at + 1), 1), answers)
-        right = output.readings[0].view.holds(_written_at(facts, asked))
+        at = torch.cat([asked.at + i for i in range(asked.answers.shape[-1])], 1)
+        next_token = losses.next_token(output.log_probabilities, at, asked.answers.transpose(1, 2).flatten(1))
+        right = output.readings[0].view.holds(_written_at(facts, asked)).repeat(1, asked.answers.shape[-1], 1)
         contrast = torch.stack([losses.write_read(each.match, at, right) for each in output.readings]).mean()
         slots = output.written.layers[UNIT]
         said = model.says_log_probabilities(slots.slots)
