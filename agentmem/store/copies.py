@@ -27,12 +27,14 @@ PARTS = {
     "blobs": "blobs",
     "sqlite_autoindex_blobs_1": "blobs",
     "blob_uses": "blobs",
+    "attachments": "attachments",
+    "sqlite_autoindex_attachments_1": "attachments",
 }
 
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     """Bytes by part. `codes` are within `crystals`; `total` is of all files."""
-    found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "other"), 0)
+    found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "other"), 0)
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size
     pages = value(connection, "PRAGMA page_count") * value(connection, "PRAGMA page_size")
