@@ -1,7 +1,8 @@
 """What a stream carries, as bytes and back: so that it can be kept wherever bytes can be kept, and gone on with.
 
-The bytes are safetensors, the same for the same state. They name the settings and the weights they were made with, since
-a state says something to these alone. Knows states and the models that made them; knows nothing of where bytes are kept.
+The bytes are safetensors, the same for the same state. They name the settings and the weights they were made with,
+since a state says something to these alone. Knows states and the models that made them; knows nothing of where bytes
+are kept.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any
+from typing import Any, overload
 
 import torch
 from safetensors import SafetensorError
@@ -34,24 +35,27 @@ def to_bytes(model: Model, state: State | Memory) -> bytes:
     """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back."""
     if isinstance(state, Memory) is not isinstance(model, MemoryCrystal):
         raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
-    tensors = _parts(state)
-    header = _header(model) | {"caches": _caches(state)}
-    copies = {name: each.detach().cpu().clone(memory_format=torch.contiguous_format) for name, each in tensors.items()}
-    return save(copies, {HEADER: json.dumps(header, sort_keys=True)})
+    whole = torch.contiguous_format
+    tensors = {name: each.detach().cpu().clone(memory_format=whole) for name, each in _parts(state).items()}
+    return save(tensors, {HEADER: json.dumps(_header(model), sort_keys=True)})
 
 
-def from_bytes(model: Model, content: bytes) -> Any:
+@overload
+def from_bytes(model: MemoryCrystal, content: bytes) -> Memory: ...
+@overload
+def from_bytes(model: InfiniteMemoryTransformer | TokenModel, content: bytes) -> State: ...
+def from_bytes(model: Model, content: bytes) -> State | Memory:
     """The State that was made with `to_bytes`, or the Memory if the model is a MemoryCrystal, on the model's device.
 
     Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
     """
-    header, own = _read_header(content), _header(model)
+    (header, loaded), own = _read(content), _header(model)
     for what in ("model", "settings", "weights"):
-        if header.get(what) != own[what]:
-            raise InvalidInputError(_refusal(what, header.get(what), own[what]))
+        if header[what] != own[what]:
+            raise InvalidInputError(_refusal(what, header[what], own[what]))
     device = next(model.parameters()).device
-    tensors = {name: each.to(device) for name, each in load(content).items()}
-    return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors, header["caches"])
+    tensors = {name: each.to(device) for name, each in loaded.items()}
+    return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors)
 
 
 # ---- a state taken apart and put together
@@ -70,21 +74,17 @@ def _parts(state: State | Memory) -> dict[str, Tensor]:
     return tensors
 
 
-def _caches(state: State | Memory) -> dict[str, int]:
-    """How many caches each half has, filled or not."""
-    return {} if isinstance(state, Memory) else {half: len(getattr(state, half)) for half in HALVES}
-
-
 def _memory(model: MemoryCrystal, tensors: Mapping[str, Tensor]) -> Memory:
     kept = {name.removeprefix(MEMORY): each for name, each in tensors.items() if name.startswith(MEMORY)}
     return memory_of(model.settings, kept)
 
 
-def _state(
-    model: InfiniteMemoryTransformer | TokenModel, tensors: Mapping[str, Tensor], caches: Mapping[str, int]
-) -> State:
+def _state(model: InfiniteMemoryTransformer | TokenModel, tensors: Mapping[str, Tensor]) -> State:
     transformer = model.transformer if isinstance(model, TokenModel) else model
-    lower, upper = (tuple(_cache(tensors, f"{half}.{n}") for n in range(caches[half])) for half in HALVES)
+    lower, upper = (
+        tuple(_cache(tensors, f"{half}.{number}") for number in range(getattr(transformer.settings, half)))
+        for half in HALVES
+    )
     memory = _memory(transformer.crystal, tensors)
     return State(int(tensors["position"]), memory, tensors.get("convolution"), lower, upper)
 
@@ -113,12 +113,12 @@ def _fingerprint(model: Model) -> str:
     return hashed.hexdigest()[:16]
 
 
-def _read_header(content: bytes) -> dict[str, Any]:
-    """The header of safetensors: eight bytes of its length, and JSON."""
+def _read(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors. Safetensors begin with eight bytes, how long the JSON after them is, which has metadata."""
     try:
-        load(content)
+        tensors = load(content)
         size = int.from_bytes(content[:8], "little")
-        return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER])
+        return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER]), tensors
     except (SafetensorError, KeyError) as error:
         raise InvalidInputError(
             f"{len(content)} bytes that are no state of a neural memory ({error}); give what to_bytes made"
