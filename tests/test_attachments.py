@@ -311,3 +311,14 @@ def test_a_file_of_format_2_opens_as_it_was_and_takes_attachments(file: Path, re
             assert memory.verify().ok, memory.verify().problems
     with opened(file, read_only=True) as memory:
         assert memory.scoped("acme", "alice").attachment("state") == STATE
+
+
+def test_a_process_that_knew_a_namespace_attaches_to_it_again_after_another_erased_it(file: Path) -> None:
+    with opened(file) as one, opened(file) as other:
+        for memory in (one, other):
+            memory.scoped("zoe").attach(f"of {id(memory)}", STATE)
+        assert len(one.erase(namespace=("zoe",)).attachments) == 2
+        one.scoped("new").attach("state", b"another namespace, which may get its number")
+        other.scoped("zoe").attach("state", STATE)
+        assert one.scoped("zoe").attachments() == {"state": len(STATE)}
+        assert one.verify().ok
