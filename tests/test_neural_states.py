@@ -28,7 +28,7 @@ from agentmem.neural.transformer import InfiniteMemoryTransformer
 torch.set_num_threads(1)
 D = 24
 BYTES = 256  # every byte of UTF-8 is a token
-STEP = 20  # tokens that are streamed at once
+STEP = 50  # tokens that are streamed at once
 
 
 def vector_model() -> InfiniteMemoryTransformer:
@@ -182,8 +182,8 @@ def test_text_and_state_go_on_after_a_kill_as_if_nothing_had_been(file: Path, tm
     with opened(file) as memory, opened(tmp_path / "whole.mem") as whole:
         logged = len(list(memory.steps()))
         assert logged >= told
-        memory.episode(id="house").log_many(lines(30)[logged:])
-        whole.episode(id="house").log_many(lines(30))
+        memory.episode(id="house").log_many(lines(24)[logged:])
+        whole.episode(id="house").log_many(lines(24))
         model = token_model()
         assert torch.equal(read_on(memory, model), read_on(whole, model))
         assert memory.attachment("state") == whole.attachment("state")
