@@ -2,10 +2,10 @@
 
     AgentMemError
     ├── InvalidInputError          a value refused before anything was written (also a ValueError)
-    │   ├── TooLargeError          a text, batch or blob over its limit
+    │   ├── TooLargeError          a text, batch, blob or attachment over its limit
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
     │   └── SettingsError          settings that contradict the file's own
-    ├── NotFoundError              no such step, episode, crystal or blob (also a LookupError)
+    ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
     ├── MissingExtraError          an optional part is not installed (also an ImportError)
@@ -31,7 +31,7 @@ class InvalidInputError(AgentMemError, ValueError):
 
 
 class TooLargeError(InvalidInputError):
-    """A text, batch or blob is over its limit."""
+    """A text, batch, blob or attachment is over its limit."""
 
 
 class KeyConflictError(InvalidInputError):
@@ -43,7 +43,7 @@ class SettingsError(InvalidInputError):
 
 
 class NotFoundError(AgentMemError, LookupError):
-    """No such step, episode, crystal or blob."""
+    """No such step, episode, crystal, blob or attachment."""
 
 
 class EncoderError(AgentMemError):

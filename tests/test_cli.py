@@ -162,6 +162,20 @@ def test_erase_asks_first_and_a_dry_run_erases_nothing(path: Path) -> None:
     assert b"red door" not in path.read_bytes()
 
 
+def test_erase_says_which_attachments_go_and_they_show_in_the_bytes(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        memory.attach("state", bytes(9_000))
+        memory.scoped("acme", "zoe").attach("state", b"alone")
+    assert parsed(call("stats", path, "--json"))["bytes"]["attachments"] > 9_000  # type: ignore[index]
+    dry = call("erase", path, "--subject", "ann", "--dry-run")
+    assert " ".join(dry.stdout.split()).endswith("and 0 crystals, and 1 attachment: state")
+    alone = "erase", path, "--whole-namespace", "--namespace", "acme/zoe"
+    assert "1 attachment: state of acme/zoe" in " ".join(call(*alone, "--dry-run").stdout.split())
+    assert call(*alone, "--yes").exit_code == 0
+    assert call(*alone, "--yes").exit_code == 1
+    assert parsed(call("erase", path, "--subject", "ann", "--yes", "--json"))["attachments"] == [[[], "state"]]
+
+
 def test_erase_and_forget_want_exactly_one_criterion(path: Path) -> None:
     for arguments in (("erase", path, "--yes"), ("erase", path, "--subject", "a", "--episode", "e"), ("forget", path)):
         result = call(*arguments)

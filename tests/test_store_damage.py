@@ -41,6 +41,8 @@ def fill(store: SQLiteStore) -> None:
     )
     store.archive(70)
     store.erase([8])
+    store.attach(B, "state", BLOB[::-1])
+    store.attach((), "other", b"small")
     store.publish(
         A, batch(made[5:30], 100, retired={"c9": 30}, codes=[codes("c9", 2)], encoder="e"), expected=store.version(A)
     )
@@ -61,6 +63,7 @@ def everything(store: SQLiteStore) -> Any:
     return (
         *(list(store.scan()), store.head(), store.namespaces(), store.names(), columns, postings, keyed),
         *(store.watermark(A), store.crystals(A), store.retirements(A), made, store.encoders(A)),
+        *(store.attachments(B), store.attachment(B, "state"), store.attachment((), "other")),
         *(store.blob(DIGEST), store.setting("retain"), store.setting("horizon")),
     )
 

@@ -217,6 +217,7 @@ def test_a_file_indexed_by_fts5_is_renewed_when_it_is_opened_for_writing(tmp_pat
         store.append([step("red fox"), step("red hen")])
     connection = apsw.Connection(path)
     connection.execute("DROP TABLE postings")
+    connection.execute("DROP TABLE attachments")
     connection.execute("CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='')")
     connection.execute("PRAGMA user_version=1")
     connection.close()

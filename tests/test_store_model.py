@@ -41,6 +41,7 @@ class StoreModel(RuleBasedStateMachine):
         self.erased_keys: set[tuple[Namespace, str]] = set()
         self.crystals: dict[Namespace, list[Crystal]] = {}
         self.watermarks: dict[Namespace, int] = {}
+        self.attached: dict[tuple[Namespace, str], bytes] = {}
         self.generations: dict[Namespace, int] = dict.fromkeys(NAMESPACES, -1)
         self.head = self.erasures = self.made = 0
 
@@ -101,6 +102,29 @@ class StoreModel(RuleBasedStateMachine):
                 self.erased_keys.add((record.namespace, record.key))
             self.crystals.pop(record.namespace, None)
             self.watermarks.pop(record.namespace, None)
+            self.drop_attachments(record.namespace)
+
+    def drop_attachments(self, namespace: Namespace) -> None:
+        self.attached = {name: content for name, content in self.attached.items() if name[0] != namespace}
+
+    @rule(namespace=namespaces, name=st.sampled_from("xy"), content=st.binary(max_size=3_000))
+    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
+        self.store.attach(namespace, name, content)
+        self.attached[namespace, name] = content
+
+    @rule(namespace=namespaces, name=st.sampled_from("xy"))
+    def detach(self, namespace: Namespace, name: str) -> None:
+        self.store.detach(namespace, name)
+        self.attached.pop((namespace, name), None)
+
+    @rule(namespace=namespaces)
+    def empty(self, namespace: Namespace) -> None:
+        known = namespace in self.store.namespaces()
+        self.store.erase([], [namespace])
+        self.erasures += known
+        self.crystals.pop(namespace, None)
+        self.watermarks.pop(namespace, None)
+        self.drop_attachments(namespace)
 
     @precondition(lambda self: self.records)
     @rule(data=st.data(), text=texts)
@@ -156,6 +180,9 @@ class StoreModel(RuleBasedStateMachine):
             assert len(self.store.codes(namespace, "e")) == len(self.crystals.get(namespace, []))
             assert self.store.watermark(namespace).position == self.watermarks.get(namespace, 0)
             self.check_postings(namespace, mine)
+            attached = {name: content for (space, name), content in sorted(self.attached.items()) if space == namespace}
+            assert self.store.attachments(namespace) == {name: len(content) for name, content in attached.items()}
+            assert [self.store.attachment(namespace, name) for name in attached] == list(attached.values())
 
     def check_postings(self, namespace: Namespace, mine: list[Record]) -> None:
         found = {term: rows.tolist() for term, rows in self.store.postings(namespace, VOCABULARY).items()}

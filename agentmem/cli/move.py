@@ -21,7 +21,7 @@ def register(app: typer.Typer) -> None:
 def export(
     path: MemoryPath,
     file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines are written here; gzipped if in .gz.")],
-    derived: Annotated[bool, flag("--derived", "Also write the crystals.")] = False,
+    derived: Annotated[bool, flag("--derived", "Also write the crystals and the attachments.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:
     """Write the log as JSON lines, one step per line, in log order.

@@ -8,7 +8,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of, written
 from agentmem.errors import NotFoundError
 from agentmem.types import EraseReport
 
@@ -61,6 +61,8 @@ def erase(
 ) -> None:
     """Erase steps and everything condensed from them, for good.
 
+    Attachments of the namespace go too, since they may hold what is erased.
+
     It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named.
     """
     whole = namespace_of(namespace) if whole_namespace else None
@@ -70,7 +72,7 @@ def erase(
     )
     with open_memory(path, namespace, read_only=dry_run) as memory:
         would = memory.erase(**chosen, dry_run=True)
-        _check_any(would.steps, path, chosen)
+        _check_any(would.steps or len(would.attachments), path, chosen)
         if not dry_run and not yes:
             _confirm(would)
         with show.Waiting("erasing"):
@@ -91,9 +93,9 @@ def _one(given: dict[str, Any], names: str) -> dict[str, Any]:
     return chosen
 
 
-def _check_any(n_steps: int, path: str, chosen: dict[str, Any]) -> None:
+def _check_any(n_found: int, path: str, chosen: dict[str, Any]) -> None:
     ((what, value),) = chosen.items()
-    if not n_steps:
+    if not n_found:
         raise NotFoundError(f"no step of {path} has the {what.replace('_', ' ')} {value!r}; nothing was changed")
 
 
@@ -102,8 +104,10 @@ def _confirm(report: EraseReport) -> None:
 
 
 def _counts(report: EraseReport) -> str:
-    episodes = show.count(report.episodes, "episodes")
-    return f"{show.count(report.steps, 'steps')} of {episodes}, and {show.count(report.crystals, 'crystals')}"
+    episodes, crystals = show.count(report.episodes, "episodes"), show.count(report.crystals, "crystals")
+    names = ", ".join(f"{name} of {written(space)}" if space else name for space, name in report.attachments)
+    more = f", and {show.count(len(report.attachments), 'attachments')}: {names}" if names else ""
+    return f"{show.count(report.steps, 'steps')} of {episodes}, and {crystals}{more}"
 
 
 def _tell(report: EraseReport) -> None:

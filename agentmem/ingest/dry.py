@@ -23,6 +23,7 @@ class DryStore:
         self._store = store
         self._end = self.head().position
         self._keys: Keys = {}
+        self._attached: dict[tuple[Namespace, str], bytes] = {}
 
     def head(self) -> Head:
         return self._store.head() if self._store else Head(0, b"", 0)
@@ -41,6 +42,18 @@ class DryStore:
         if found := self._keys.get((namespace, key)):
             return Record("step", namespace, key=key, position=found[0])
         return None
+
+    def attachments(self, namespace: Namespace) -> dict[str, int]:
+        there = self._store.attachments(namespace) if self._store else {}
+        return there | {name: len(data) for (space, name), data in self._attached.items() if space == namespace}
+
+    def attachment(self, namespace: Namespace, name: str) -> bytes:
+        if self._store is None or (namespace, name) in self._attached:
+            return self._attached[namespace, name]
+        return self._store.attachment(namespace, name)
+
+    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
+        self._attached[namespace, name] = content
 
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         """Where the records would stand; KeyConflictError, and nothing taken in, where one would be refused."""

@@ -17,10 +17,10 @@ from agentmem.types import RECORD_TYPES
 
 
 def is_export(line: Any) -> bool:
-    """Whether it is a line of an export: a step of an episode, an event, or a crystal."""
+    """Whether it is a line of an export: a step of an episode, an event, a crystal or an attachment."""
     if not isinstance(line, Mapping):
         return False
-    return ("episode" in line and "text" in line) or line.get("type") in ("crystal", *RECORD_TYPES)
+    return ("episode" in line and "text" in line) or line.get("type") in ("crystal", "attachment", *RECORD_TYPES)
 
 
 def read_export(source: Source) -> Iterator[Found]:

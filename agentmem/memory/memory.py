@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
-from agentmem.errors import InvalidInputError, KeyConflictError, SettingsError
+from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.index import step_position
 from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
@@ -228,6 +228,33 @@ class Memory:
         own, others = check_namespace(namespace), checks.check_several("read", read, "namespaces")
         return Memory(self._core, own, [check_namespace(other) for other in others], self._condenser)
 
+    # ---- attachments ---------------------------------------------------------------------------------------------
+
+    def attach(self, name: str, content: bytes) -> None:
+        """Keep bytes under a name in this namespace, in the place of those there were; durable as a step is.
+
+        For what belongs to this memory and cannot be made again from its log, such as the state of a neural memory.
+        Raises TooLargeError over 256 MiB.
+        """
+        self._core.store.attach(self.namespace, check_name("name", name), content)
+
+    def attachment(self, name: str) -> bytes:
+        """The bytes of this name, checked; NotFoundError if there are none, DamagedError if they were changed."""
+        if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
+            where = f" in namespace {self.namespace}" if self.namespace else ""
+            raise NotFoundError(f"there is no attachment {name!r}{where}; {checks.instead(name, list(there))}")
+        return self._core.store.attachment(self.namespace, name)
+
+    def attachments(self) -> dict[str, int]:
+        """Name -> number of bytes of every attachment of this namespace, by name."""
+        return self._core.store.attachments(self.namespace)
+
+    def detach(self, name: str) -> None:
+        """Remove an attachment from the file for good; NotFoundError if there is none."""
+        if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
+            raise NotFoundError(f"there is no attachment {name!r} to detach; {checks.instead(name, list(there))}")
+        self._core.store.detach(self.namespace, name)
+
     # ---- forgetting ----------------------------------------------------------------------------------------------
 
     def forget(
@@ -281,8 +308,9 @@ class Memory:
     ) -> EraseReport:
         """Remove steps from the file for good, with every crystal made from them, and make the crystals again.
 
-        What else quotes them goes too: blobs, recall records. `residue` in the report says where the erased text is
-        still found, if anywhere: it may also have been logged elsewhere.
+        What else quotes them goes too: blobs, recall records, and every attachment of this namespace and of those
+        whose recalls showed the steps, since it may hold them: `attachments` in the report lists these. `residue` says
+        where the erased text is still found, if anywhere: it may also have been logged elsewhere.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         check_flag("dry_run", dry_run)
@@ -315,7 +343,10 @@ class Memory:
         return self._core.store.head()
 
     def export(self, path: str | Path, derived: bool = False) -> None:
-        """Write this namespace's log as UTF-8 JSONL, a step a line in log order; crystals only with derived=True."""
+        """Write this namespace's log as UTF-8 JSONL, a step a line in log order.
+
+        derived: then the crystals and attachments as well.
+        """
         export(self._core.store, [self.namespace], check_path("path", path), derived)
 
     def backup(self, path: str | Path) -> None:

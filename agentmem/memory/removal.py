@@ -75,11 +75,18 @@ def _quoting(core: Core, positions: set[int], crystals: set[str]) -> list[Record
     return list(filter(quotes, core.store.scan(types=["recall"])))
 
 
-def _report(core: Core, positions: Sequence[int], crystals: int, dry_run: bool) -> EraseReport:
-    """What erasing these steps takes with it."""
+def _report(
+    core: Core, positions: Sequence[int], crystals: int, touched: Sequence[Namespace], dry_run: bool
+) -> EraseReport:
+    """What erasing these steps takes with it. touched: the namespaces whose attachments may hold some of them."""
     steps = [record for record in core.store.read(list(positions)) if record.type == "step"]
-    episodes = {record.episode for record in steps}
-    return EraseReport(dry_run=dry_run, steps=len(steps), crystals=crystals, episodes=len(episodes))
+    return EraseReport(
+        dry_run=dry_run,
+        steps=len(steps),
+        crystals=crystals,
+        episodes=len({record.episode for record in steps}),
+        attachments=tuple((one, name) for one in touched for name in core.store.attachments(one)),
+    )
 
 
 def needles(records: Sequence[Record]) -> list[bytes]:
@@ -118,16 +125,17 @@ def erase(
     else:
         positions = about(core, namespace, subject) if subject else chosen(core, namespace, steps, episode)
     made = {crystal.id for crystal in index.crystals if _steps_under(index, crystal.id).intersection(positions)}
-    report = _report(core, positions, len(made), dry_run)
-    if dry_run or not positions:
+    quoting = _quoting(core, set(positions), made) if positions else []
+    touched = [namespace, *(record.namespace for record in quoting)] if positions or whole else []
+    touched = list(dict.fromkeys(touched))
+    report = _report(core, positions, len(made), touched, dry_run)
+    if dry_run or not (positions or report.attachments):
         return report
     marks = needles(core.store.read(positions))
-    quoting = _quoting(core, set(positions), made)
     events = core.store.scan(namespace, episode=episode) if episode is not None else ()
-    core.store.erase(sorted({*positions, *(record.position for record in (*quoting, *events))}))
+    core.store.erase(sorted({*positions, *(record.position for record in (*quoting, *events))}), touched)
     core.archived = 0
-    touched = list(dict.fromkeys((namespace, *(record.namespace for record in quoting))))
     core.forget()
-    for one in touched:
+    for one in touched if positions else ():
         again(one)
     return report.model_copy(update={"residue": tuple(core.store.residue(marks))})

@@ -1,9 +1,9 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
-Retention is stated in bytes. Under "crystals" all files together may take FIXED bytes and RATE per token; the lexical
-index and the codes are not stored but made again at the first recall, blocks are large, and only where that is not
-enough is text let go: beyond the horizon, old before new, the least salient first, never a word that a crystal holds or
-a pinned step, and never before the unit that covers it is found by a probe.
+Retention is stated in bytes. Under "crystals" all files together, attachments apart, may take FIXED bytes and RATE per
+token; the lexical index and the codes are not stored but made again at the first recall, blocks are large, and only
+where that is not enough is text let go: beyond the horizon, old before new, the least salient first, never a word that
+a crystal holds or a pinned step, and never before the unit that covers it is found by a probe.
 
 A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
 stood; spaces cost nothing once they are compressed, and recall folds them.
@@ -58,9 +58,9 @@ def settle(core: Core) -> None:
 
 
 def _files(core: Core) -> int:
-    """Bytes of all files once closed: without the write-ahead log, which is folded in whatever is let go of."""
+    """Bytes of all files once closed, without attachments: the write-ahead log is folded in whatever is let go of."""
     sizes = core.store.sizes()
-    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "total"))
+    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "attachments", "total"))
 
 
 def _archive(core: Core, hot: int, least: int) -> None:
@@ -231,6 +231,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
     sizes = core.store.sizes()
+    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"]
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),
@@ -238,7 +239,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         layers=_layers(index, tokens),
         watermark=index.watermark,
         bytes=sizes,
-        bytes_per_million_tokens=(sizes["total"] - sizes["wal"]) / max(1, core.store.tokens()) * 1e6,
+        bytes_per_million_tokens=made_of_log / max(1, core.store.tokens()) * 1e6,
         retain="crystals" if core.sparing else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
         uncoded=len(index.uncoded()) if core.encoder is not None and not core.sparing else 0,

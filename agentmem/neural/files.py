@@ -40,14 +40,14 @@ class Saved:
     def memory(self, settings: CrystalSettings) -> Memory | None:
         """The memory that was saved along, if there was one."""
         kept = {name.removeprefix(MEMORY): each for name, each in self.tensors.items() if name.startswith(MEMORY)}
-        return _memory(settings, kept) if kept else None
+        return memory_of(settings, kept) if kept else None
 
 
 def save(
     path: str | Path, kind: str, settings: Any, weights: Mapping[str, Tensor], memory: Memory | None, command: str = ""
 ) -> None:
     """Write a file of `kind`. settings: a frozen dataclass. command: what made the weights."""
-    tensors = {**weights, **({MEMORY + name: each for name, each in _tensors(memory).items()} if memory else {})}
+    tensors = {**weights, **({MEMORY + name: each for name, each in tensors_of(memory).items()} if memory else {})}
     metadata = {"kind": kind, "settings": json.dumps(asdict(settings)), "command": command}
     save_file({name: each.contiguous() for name, each in tensors.items()}, path, metadata)
 
@@ -70,7 +70,8 @@ def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
 
 
-def _tensors(memory: Memory) -> dict[str, Tensor]:
+def tensors_of(memory: Memory) -> dict[str, Tensor]:
+    """A memory as tensors by name."""
     named = {"hidden": memory.hidden, "atoms": memory.atoms}
     for layer, (open, recent) in enumerate(zip(memory.open, memory.recent, strict=True)):
         named |= {f"open.{layer}.{name}": getattr(open, name) for name in OPEN}
@@ -79,7 +80,8 @@ def _tensors(memory: Memory) -> dict[str, Tensor]:
     return {**named, "counts": torch.tensor(counts)}
 
 
-def _memory(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
+def memory_of(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
+    """The memory that `tensors_of` took apart."""
     position, units, clusters, atoms, *first = kept["counts"].tolist()
     unit, cluster = (_crystals(kept, layer, first[layer]) for layer in (0, 1))
     recent = kept["recent.0"], kept["recent.1"]

@@ -22,6 +22,7 @@ PART = 4 << 20
 LONG_ROWS = {
     "record at position": """SELECT position, ifnull(key, '') || char(10) || text || char(10) || body FROM log
                             WHERE octet_length(text) + octet_length(body) > 2000""",
+    "attachment": "SELECT name, data FROM attachments WHERE octet_length(data) > 2000",
     "blob": "SELECT hex(digest), data FROM blobs WHERE octet_length(data) > 2000",
 }
 

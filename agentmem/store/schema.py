@@ -55,8 +55,13 @@ DROP TABLE IF EXISTS lexicon;
 DROP TABLE IF EXISTS pending;
 """  # the index by FTS5, in whose place opening makes the one of today
 
+FORMAT_3 = """
+CREATE TABLE attachments(id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, name TEXT NOT NULL, size INTEGER NOT NULL,
+                         digest BLOB NOT NULL, data BLOB NOT NULL, UNIQUE(namespace, name));
+"""
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3)
 FORMAT = len(MIGRATIONS)
 SEALED = ("settings", "counters", "gaps")
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"

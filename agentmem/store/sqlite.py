@@ -16,9 +16,10 @@ from ..errors import (
     StoreError,
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
-from . import copies, derived
+from . import attachments, copies, derived
 from .append import request
 from .chain import read_anchor
+from .commit import Writer
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
@@ -218,6 +219,37 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             return self._made.version(connection, namespace)
 
+    # ---- attachments
+
+    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
+        writer = self._writer_or_refuse()
+        data = attachments.checked(name, content)
+        with self._writing() as transaction:
+            number = self._appender.interner.namespace(transaction.connection, namespace)
+            attachments.put(transaction.connection, number, name, data)
+        if writer.checkpoint_due():
+            writer.checkpoint_beside()
+
+    def attachment(self, namespace: Namespace, name: str) -> bytes:
+        with self._reading() as connection:
+            number = namespace_id(connection, namespace)
+            found = attachments.get(connection, number or -1, name, namespace, self.path)
+        if found is None:
+            raise NotFoundError(f"{self.path} has no attachment {name!r} in namespace {namespace}; attach it first")
+        return found
+
+    def attachments(self, namespace: Namespace) -> dict[str, int]:
+        with self._reading() as connection:
+            return attachments.listed(connection, namespace_id(connection, namespace) or -1, namespace, self.path)
+
+    def detach(self, namespace: Namespace, name: str) -> None:
+        writer = self._writer_or_refuse()
+        with self._writing() as transaction:
+            number = namespace_id(transaction.connection, namespace)
+            if number is not None:
+                attachments.drop(transaction.connection, number, name)
+        self._empty_log(writer, f"attachment {name!r} was removed", "detach it again")
+
     # ---- upkeep
 
     def archive(self, upto: int) -> int:
@@ -256,15 +288,19 @@ class SQLiteStore(OpenFile):
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
-    def erase(self, positions: Sequence[int]) -> None:
+    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
         writer = self._writer_or_refuse()
         with self._writing() as transaction:
-            self._upkeep.erase(transaction, positions)
+            numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
+            self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
         self._forget()
+        self._empty_log(writer, "the records were erased", "erase the same positions again")
+
+    def _empty_log(self, writer: Writer, done: str, again: str) -> None:
+        """So that what was removed does not stand in the write-ahead log either."""
         if not writer.truncate():
             raise StoreError(
-                f"the records were erased, but a reader of {self.path} kept the old state in its -wal file; erase "
-                "the same positions again when it has finished"
+                f"{done}, but a reader of {self.path} kept the old state in its -wal file; {again} when it has finished"
             )
 
     def _forget(self) -> None:

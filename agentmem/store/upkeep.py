@@ -14,7 +14,7 @@ import numpy as np
 
 from ..errors import DamagedError, NotFoundError
 from ..types import Record
-from . import derived
+from . import attachments, derived
 from .blocks import Packing, block_digest, pack_columns, pack_data
 from .chain import link
 from .commit import Transaction
@@ -289,32 +289,38 @@ class Upkeep:
 
     # ---- erasing
 
-    def erase(self, transaction: Transaction, positions: Sequence[int]) -> int:
-        """Remove records and all that was made of their namespaces; returns how many there were."""
+    def erase(self, transaction: Transaction, positions: Sequence[int], emptied: set[int]) -> int:
+        """Remove records, and all attachments and crystals of their namespaces, and of those numbered in `emptied`;
+        returns how many records."""
         connection = transaction.connection
         found = self._found(connection, positions)
-        if not found:
+        touched = emptied | self._touched(connection, found.values()).keys()
+        if not touched:
             return 0
-        touched = self._touched(connection, found.values())
         for position, entry in found.items():
             self.keys.erased(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, "{}")
         for number in touched:
             derived.discard(connection, number)
+            attachments.drop(connection, number)
         if self.lexicon is not None:
             self.lexicon.remove(connection, set(found))
-        add_gaps(connection, set(found), "erased")
         count_up(connection, "erasures")
-        self.sweep(transaction, set(found), lambda entry: None)
+        if found:
+            add_gaps(connection, set(found), "erased")
+            self.sweep(transaction, set(found), lambda entry: None)
+        else:
+            count_up(connection, "rechained")  # so that nobody goes on with the number of a namespace that is gone
+            transaction.mark = head_mark(connection)
         self._drop_names(connection)
         return len(found)
 
     def _drop_names(self, connection: Connection) -> None:
-        """Names and namespaces that no record bears any more go too."""
+        """Names that no record bears any more go too, and namespaces that have no attachments either."""
         rows = self.log.rows(connection, None, 0)
         for table, used in (
             ("names", set(rows["episode"].tolist()) | set(rows["actor"].tolist())),
-            ("namespaces", set(rows["namespace"].tolist())),
+            ("namespaces", set(rows["namespace"].tolist()) | attachments.numbers(connection)),
         ):
             numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
             gone = [(number,) for number in numbers if number not in used]

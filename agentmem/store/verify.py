@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import DamagedError
 from ..types import Namespace
-from . import derived
+from . import attachments, derived
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .lexicon import Lexicon, create, weight
@@ -60,8 +60,10 @@ class Verifier:
             self._hot,
             self._head,
             self._index,
+            self._blobs,
+            self._attachments,
         ]
-        for part in [*parts, self._blobs, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
+        for part in [*parts, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
             with self._noting():
                 part()
 
@@ -225,6 +227,14 @@ class Verifier:
             self.checked["blobs"] += 1
             if sha256(data).digest() != digest:
                 self.problems.append(f"{self.log.shown}: blob {digest.hex()} was changed")
+
+    def _attachments(self) -> None:
+        for number in sorted(attachments.numbers(self.connection)):
+            with self._noting():
+                namespace = self.log.namespace(self.connection, number)
+                for problem in attachments.damaged(self.connection, number, namespace, self.log.shown):
+                    self.checked["attachments"] += 1
+                    self.problems += [problem] if problem else []
 
     def _lexicon(self) -> None:
         assert self.lexicon is not None

@@ -12,7 +12,12 @@ ids. So a line's `id` is the step's key if it has one, and else its step id, whi
 is why an import can be repeated, continued, and exported again to the same bytes. `reply_to`, and the steps of events,
 are such ids.
 
-Crystals are written with `derived` only, and not read back: they are made again from the steps.
+Crystals are written with `derived` only, and not read back: they are made again from the steps. Attachments are written
+with `derived` only as well, since they are no part of the log, and are read back, since nothing could make them again:
+
+    {"type": "attachment", "namespace": ["acme"], "name": "state", "content": "AAEC"}
+
+One that is there already with other content stays, and its line is told as bad.
 """
 
 from agentmem.transfer.back import Bad, Importer

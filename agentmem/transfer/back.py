@@ -89,8 +89,11 @@ class Importer:
             self._step(number, line)
         elif type in EVENTS:
             self._event(number, type, line)
+        elif type == "attachment":
+            self._attachment(line)
         elif type != "crystal":
-            raise InvalidInputError(f"type {type!r} is unknown; it is step (or left out), crystal, {', '.join(EVENTS)}")
+            known = ", ".join(("crystal", "attachment", *EVENTS))
+            raise InvalidInputError(f"type {type!r} is unknown; it is step (or left out), {known}")
 
     def _step(self, number: int, line: Mapping[str, Any]) -> None:
         namespace, episode = self._place(line), check_name("episode", line.get("episode", ""))
@@ -113,7 +116,7 @@ class Importer:
         check_fields(line)
         given = {name: line[name] for name in (*KEYWORDS, "recalled") if name in line}
         given["key"] = line.get("key") or import_key(episode, line_id)
-        given["blobs"] = {name: _bytes(name, text) for name, text in line.get("blobs", {}).items()}
+        given["blobs"] = {name: _bytes(f"blob {name!r}", text) for name, text in line.get("blobs", {}).items()}
         replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0
         given["reply_to"] = step_id(replied) if replied else None
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
@@ -134,6 +137,16 @@ class Importer:
             return None
         there = replace(record, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
         return logged if there == logged else None
+
+    def _attachment(self, line: Mapping[str, Any]) -> None:
+        """Attach what a line holds, unless it is there already."""
+        namespace, name = self._place(line), check_name("name", line.get("name", ""))
+        content = _bytes(f"the content of attachment {name!r}", line.get("content"))
+        if name not in self.store.attachments(namespace):
+            self.store.attach(namespace, name, content)
+        elif self.store.attachment(namespace, name) != content:
+            where = f"attachment {name!r} of namespace {namespace}"
+            raise InvalidInputError(f"{where} is there with other content; detach it first, or leave the line out")
 
     def _event(self, number: int, type: RecordType, line: Mapping[str, Any]) -> None:
         check_event(type, line)
@@ -202,11 +215,11 @@ class Importer:
             raise InvalidInputError(f"logged_at {line['logged_at']!r} is no ISO time") from None
 
 
-def _bytes(name: str, text: str) -> bytes:
+def _bytes(what: str, text: Any) -> bytes:
     try:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
-        raise InvalidInputError(f"blob {name!r} is not base64") from None
+        raise InvalidInputError(f"{what} is not base64") from None
 
 
 def _event_key(record: Record) -> tuple[Any, ...]:

@@ -36,13 +36,16 @@ class Exporter:
         self._ids: dict[int, str] = {}
 
     def lines(self, derived: bool = False) -> Iterator[str]:
-        """JSON documents of one line each, without line breaks. derived: then every crystal, too."""
+        """JSON documents of one line each, without line breaks. derived: then every crystal and attachment, too."""
         for record in self.store.scan(upto=self._end):
             if record.namespace in self.namespaces:
                 yield dump(self._line(record))
         for namespace in sorted(self.namespaces) if derived else ():
             for _, crystal in self.store.crystals(namespace):
                 yield dump({"type": "crystal", **crystal.model_dump(mode="json")})
+            for name in self.store.attachments(namespace):
+                content = base64.b64encode(self.store.attachment(namespace, name)).decode()
+                yield dump({"type": "attachment", "namespace": namespace, "name": name, "content": content})
 
     def _line(self, record: Record) -> dict[str, Any]:
         line: dict[str, Any] = {"id": self._id_of(record)} if record.type == "step" else {"type": record.type}

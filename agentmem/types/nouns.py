@@ -197,9 +197,9 @@ class Stats(Frozen):
     """What a memory holds in its namespace; bytes are of all its files, whatever the namespace.
 
     tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, and
-    "total"; "wal" is what was written last and is folded into the rest later, so bytes_per_million_tokens leaves it
-    out. watermark: log position up to which the log is crystallized. uncoded: units that have no codes of this encoder
-    until the next crystallizing.
+    "total"; bytes_per_million_tokens leaves out "wal", which is what was written last and is folded into the rest
+    later, and "attachments". watermark: log position up to which the log is crystallized. uncoded: units that have no
+    codes of this encoder until the next crystallizing.
     """
 
     steps: int
@@ -216,10 +216,15 @@ class Stats(Frozen):
 
 
 class EraseReport(Frozen):
-    """What was, or with dry_run would be, erased and rebuilt."""
+    """What was, or with dry_run would be, erased and rebuilt.
+
+    attachments: (namespace, name) of those that went, since they may hold what was erased; they are not made again.
+    residue: where erased text is still found.
+    """
 
     dry_run: bool
     steps: int
     crystals: int
     episodes: int
+    attachments: tuple[tuple[Namespace, str], ...] = ()
     residue: tuple[str, ...] = ()

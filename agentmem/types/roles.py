@@ -132,6 +132,22 @@ class Store(Protocol):
         """The generation and the watermark, of one moment."""
         ...
 
+    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
+        """Keep bytes under a name, in the place of those there were; durable on return. TooLargeError over 256 MiB."""
+        ...
+
+    def attachment(self, namespace: Namespace, name: str) -> bytes:
+        """The bytes, checked against their sha256; NotFoundError if there are none, DamagedError if they changed."""
+        ...
+
+    def attachments(self, namespace: Namespace) -> dict[str, int]:
+        """Name -> bytes of each, by name."""
+        ...
+
+    def detach(self, namespace: Namespace, name: str) -> None:
+        """Physically remove an attachment, if there is one."""
+        ...
+
     def archive(self, upto: int) -> int:
         """Move records up to a position into compressed blocks; returns how many moved. Reading does not change."""
         ...
@@ -140,8 +156,10 @@ class Store(Protocol):
         """Replace text and body of logged steps: retention's way to let go of text. Positions, keys and order stay."""
         ...
 
-    def erase(self, positions: Sequence[int]) -> None:
-        """Physically remove records, their lexical rows, unshared blobs and every crystal of their namespaces."""
+    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
+        """Physically remove records, their lexical rows, unshared blobs, and every crystal and attachment of their
+        namespaces and of those that are named.
+        """
         ...
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:

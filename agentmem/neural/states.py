@@ -1,0 +1,148 @@
+"""What a stream carries, as bytes and back: so that it can be kept wherever bytes can be kept, and gone on with.
+
+The bytes are safetensors, the same for the same state. They name the settings and the weights they were made with,
+since a state says something to these alone. Knows states and the models that made them; knows nothing of where bytes
+are kept.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from hashlib import sha256
+from typing import Any, overload
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.blocks import Cache
+from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.files import MEMORY, memory_of, tensors_of
+from agentmem.neural.memory import Memory
+from agentmem.neural.tokens import TokenModel
+from agentmem.neural.transformer import InfiniteMemoryTransformer, State
+
+Model = MemoryCrystal | InfiniteMemoryTransformer | TokenModel
+HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
+HALVES = ("lower", "upper")
+
+
+def to_bytes(model: Model, state: State | Memory) -> bytes:
+    """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back."""
+    if isinstance(state, Memory) is not isinstance(model, MemoryCrystal):
+        raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
+    whole = torch.contiguous_format
+    tensors = {name: each.detach().cpu().clone(memory_format=whole) for name, each in _parts(state).items()}
+    return save(tensors, {HEADER: json.dumps(_header(model), sort_keys=True)})
+
+
+@overload
+def from_bytes(model: MemoryCrystal, content: bytes) -> Memory: ...
+@overload
+def from_bytes(model: InfiniteMemoryTransformer | TokenModel, content: bytes) -> State: ...
+def from_bytes(model: Model, content: bytes) -> State | Memory:
+    """The State that was made with `to_bytes`, or the Memory if the model is a MemoryCrystal, on the model's device.
+
+    Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
+    """
+    (header, loaded), own = _read(content), _header(model)
+    for what in ("model", "settings", "weights"):
+        if header[what] != own[what]:
+            raise InvalidInputError(_refusal(what, header[what], own[what]))
+    device = next(model.parameters()).device
+    tensors = {name: each.to(device) for name, each in loaded.items()}
+    return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors)
+
+
+# ---- a state taken apart and put together
+
+
+def _parts(state: State | Memory) -> dict[str, Tensor]:
+    if isinstance(state, Memory):
+        return {MEMORY + name: each for name, each in tensors_of(state).items()}
+    tensors = _parts(state.memory) | {"position": torch.tensor(state.position)}
+    if state.convolution is not None:
+        tensors["convolution"] = state.convolution
+    for half in HALVES:
+        for number, cache in enumerate(getattr(state, half)):
+            if cache is not None:
+                tensors |= {f"{half}.{number}.keys": cache.keys, f"{half}.{number}.values": cache.values}
+    return tensors
+
+
+def _memory(model: MemoryCrystal, tensors: Mapping[str, Tensor]) -> Memory:
+    kept = {name.removeprefix(MEMORY): each for name, each in tensors.items() if name.startswith(MEMORY)}
+    return memory_of(model.settings, kept)
+
+
+def _state(model: InfiniteMemoryTransformer | TokenModel, tensors: Mapping[str, Tensor]) -> State:
+    transformer = model.transformer if isinstance(model, TokenModel) else model
+    lower, upper = (
+        tuple(_cache(tensors, f"{half}.{number}") for number in range(getattr(transformer.settings, half)))
+        for half in HALVES
+    )
+    memory = _memory(transformer.crystal, tensors)
+    return State(int(tensors["position"]), memory, tensors.get("convolution"), lower, upper)
+
+
+def _cache(tensors: Mapping[str, Tensor], name: str) -> Cache | None:
+    """A cache; None for one that was not filled yet."""
+    filled = f"{name}.keys" in tensors
+    return Cache(tensors[f"{name}.keys"], tensors[f"{name}.values"]) if filled else None
+
+
+# ---- what made it
+
+
+def _header(model: Model) -> dict[str, Any]:
+    """What a state must agree with, as JSON has it."""
+    made = {"model": type(model).__name__, "settings": asdict(model.settings), "weights": _fingerprint(model)}
+    return json.loads(json.dumps(made))
+
+
+def _fingerprint(model: Model) -> str:
+    """The same for the same weights alone."""
+    hashed = sha256()
+    for name, each in sorted(model.state_dict().items()):
+        hashed.update(f"{name} {each.dtype} {list(each.shape)}".encode())
+        hashed.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return hashed.hexdigest()[:16]
+
+
+def _read(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors. Safetensors begin with eight bytes, how long the JSON after them is, which has metadata."""
+    try:
+        tensors = load(content)
+        size = int.from_bytes(content[:8], "little")
+        return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER]), tensors
+    except (SafetensorError, KeyError) as error:
+        raise InvalidInputError(
+            f"{len(content)} bytes that are no state of a neural memory ({error}); give what to_bytes made"
+        ) from error
+
+
+def _fitting(model: Model) -> str:
+    return "give its Memory" if isinstance(model, MemoryCrystal) else "give the State of a stream"
+
+
+def _refusal(what: str, there: Any, own: Any) -> str:
+    if what == "model":
+        return f"the bytes hold a state of {there}, not of {own}; load it with the model that made it"
+    if what == "weights":
+        remedy = "load it with the weights that made it, or stream the tokens again"
+        return f"the state was made with weights {there} and the model has weights {own}; {remedy}"
+    other = sorted(name for name in {**_flat(there), **_flat(own)} if _flat(there).get(name) != _flat(own).get(name))
+    differing = [", ".join(f"{name}={_flat(each).get(name)}" for name in other) for each in (there, own)]
+    return f"the state was made with {differing[0]} and the model has {differing[1]}; use the model that made it"
+
+
+def _flat(settings: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Settings within settings, by their dotted names."""
+    flat: dict[str, Any] = {}
+    for name, each in settings.items():
+        flat |= _flat(each, f"{before}{name}.") if isinstance(each, Mapping) else {before + name: each}
+    return flat
