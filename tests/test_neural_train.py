@@ -109,7 +109,7 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
     run.train(steps=2)
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
-    assert {"left", "exact", "next_token", "write_read", "reconstruction", "rate"} <= set(lines[0])
+    assert {"left", "exact", "next_token", "write_read", "reconstruction", "importance"} <= set(lines[0])
 
 
 def test_a_stage_is_left_when_enough_is_right() -> None:

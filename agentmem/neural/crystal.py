@@ -16,7 +16,7 @@ from agentmem.neural.memory import Memory
 from agentmem.neural.reader import BLOCK, Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.shapes import check
-from agentmem.neural.values import Crystals, Written
+from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View
 from agentmem.neural.writer import Writer
 
@@ -74,10 +74,10 @@ class MemoryCrystal(nn.Module):
         """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing."""
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
-        units, rate = self.writer.units(hidden, memory.made[UNIT])
-        clusters, open_units = self._merge(CLUSTER, memory.open[0].then(units))
-        atoms, open_clusters = self._merge(ATOM, memory.open[1].then(clusters))
-        written = Written((units, clusters, atoms), rate)
+        units, of_units = self.writer.units(hidden, memory.made[UNIT])
+        clusters, of_clusters, open_units = self._merge(CLUSTER, memory.open[0].then(units))
+        atoms, of_atoms, open_clusters = self._merge(ATOM, memory.open[1].then(clusters))
+        written = Written((units, clusters, atoms), (of_units, of_clusters, of_atoms))
         rest = hidden[:, units.number * self.settings.ratios[UNIT] :]
         return written, memory.remember(written, rest, (open_units, open_clusters), position)
 
@@ -94,10 +94,10 @@ class MemoryCrystal(nn.Module):
         crystal.memory = saved.memory(crystal.settings)
         return crystal
 
-    def _merge(self, layer: int, below: Crystals) -> tuple[Crystals, Crystals]:
-        """The crystals of a layer that are complete, and those below that wait for the next."""
+    def _merge(self, layer: int, below: Crystals) -> tuple[Crystals, Choices, Crystals]:
+        """The crystals of a layer that are complete, what they were chosen from, and those below that wait."""
         whole = below.number // self.settings.ratios[layer] * self.settings.ratios[layer]
-        return self.writer.merge(layer, below.part(0, whole)), below.part(whole)
+        return *self.writer.merge(layer, below.part(0, whole)), below.part(whole)
 
     def _best(self, query: Tensor, view: View, position: int) -> Tensor:
         if not view.number:

@@ -1,4 +1,4 @@
-"""The losses: next token, write-read contrast, reconstruction; the rate is `Written.rate`.
+"""The losses: next token, write-read contrast, reconstruction, importance.
 
 Knows tensors of scores and probabilities. Knows nothing of models or of how they are weighed against each other.
 """
@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agentmem.neural.shapes import check
+from agentmem.neural.values import Choices
 
 
 def next_token(log_probabilities: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
@@ -36,6 +37,18 @@ def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
     """Mean -log p of the tokens [..., bound] that slots are to say, -1 if unknown, under [..., bound, vocabulary]."""
     check("tokens", tokens, *log_probabilities.shape[:-1])
     return F.nll_loss(log_probabilities.flatten(0, -2), tokens.flatten(), ignore_index=-1)
+
+
+def importance(choices: Choices, needed: Tensor) -> Tensor:
+    """Whether each candidate was needed later, told by its importance: cross-entropy, per candidate that was.
+
+    needed: bool [B, T], which tokens of the stream a later reading needed; candidates from outside it do not count.
+    """
+    inside = (choices.at >= 0) & (choices.at < needed.shape[1])
+    places = choices.at.clamp(0, needed.shape[1] - 1).flatten(1)
+    target = needed.gather(1, places).unflatten(1, choices.at.shape[1:])
+    each = F.binary_cross_entropy_with_logits(choices.logits, target.float(), reduction="none")
+    return (each * inside).sum() / (target & inside).sum().clamp(min=1)
 
 
 def picked(rows: Tensor, at: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ QUESTIONS = 10
 class RecallTraining:
     """tokens: per batch, about. binary: share of batches that are read as signs; the others as floats.
 
-    write_read, reconstruction, rate: weights of those losses; that of the next token is 1.
+    write_read, reconstruction, importance: weights of those losses; that of the next token is 1.
     """
 
     curriculum: tuple[Stage, ...] = RECALL
@@ -33,7 +33,7 @@ class RecallTraining:
     binary: float = 0.65
     write_read: float = 0.5
     reconstruction: float = 0.3
-    rate: float = 0.01
+    importance: float = 0.1
 
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
         """The losses of one batch, and the share of its questions that are answered exactly."""
@@ -58,16 +58,19 @@ class RecallTraining:
     ) -> dict[str, Tensor]:
         at = torch.cat([asked.at + i for i in range(asked.answers.shape[-1])], 1)
         next_token = losses.next_token(output.log_probabilities, at, asked.answers.transpose(1, 2).flatten(1))
-        right = output.readings[0].view.holds(_written_at(facts, asked)).repeat(1, asked.answers.shape[-1], 1)
+        needed = _written_at(facts, asked)
+        right = output.readings[0].view.holds(needed).repeat(1, asked.answers.shape[-1], 1)
         contrast = torch.stack([losses.write_read(each.match, at, right) for each in output.readings]).mean()
         slots = output.written.layers[UNIT]
         said = model.says_log_probabilities(slots.slots)
+        marked = _marked(needed, stream.shape[1])
+        importance = torch.stack([losses.importance(each, marked) for each in output.written.choices]).mean()
         return {
             "next_token": next_token,
             "write_read": self.write_read * contrast,
             "reconstruction": self.reconstruction
             * losses.reconstruction(said, following(stream, slots.at, said.shape[-2])),
-            "rate": self.rate * output.written.rate,
+            "importance": self.importance * importance,
         }
 
 
@@ -84,3 +87,10 @@ def _written_at(facts: Facts, asked: Questions) -> Tensor:
     keys = facts.keys.gather(1, asked.fact.unsqueeze(-1).expand(-1, -1, KEY))
     same = (facts.keys.unsqueeze(1) == keys.unsqueeze(2)).all(-1)
     return (facts.at + KEY).unsqueeze(1).where(same, -1)
+
+
+def _marked(positions: Tensor, tokens: int) -> Tensor:
+    """bool [B, tokens], true at positions [B, ...]; -1 is no position."""
+    flat = positions.flatten(1) + 1
+    marks = torch.zeros(len(flat), tokens + 1, dtype=torch.bool, device=flat.device)
+    return marks.scatter(1, flat, True)[:, 1:]

@@ -5,7 +5,7 @@ Knows which tokens repeat what was said before: those label what a reading shoul
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ REPEATS = 128  # repeated tokens of a chunk whose readings are trained
 class TextTraining:
     """streams: read side by side, `chunk` tokens at a time, each anew after the stretches' length.
 
-    write_read, reconstruction, rate: weights of those losses; that of the next token is 1. The state of the streams is
+    write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The state of the streams is
     not saved: a resumed run begins new ones.
     """
 
@@ -36,7 +36,7 @@ class TextTraining:
     chunk: int = 2_000
     write_read: float = 0.2
     reconstruction: float = 0.1
-    rate: float = 0.01
+    importance: float = 0.1
     memory: bool = True
     _tokens: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64), init=False)
     _state: State | None = field(default=None, init=False)
@@ -64,6 +64,8 @@ class TextTraining:
         self, model: TokenModel, output: Output, tokens: Tensor, position: int, generator: torch.Generator
     ) -> dict[str, Tensor]:
         at, repeats = repeated(tokens, REPEATS, generator)
+        needed = again_later(tokens)
+        kept = [losses.importance(replace(each, at=each.at - position), needed) for each in output.written.choices]
         contrast = [contrast_of_layers(each, at, repeats, position) for each in output.readings]
         units = output.written.layers[UNIT]
         said = model.says_log_probabilities(units.slots[:, ::SPARSE])
@@ -71,7 +73,7 @@ class TextTraining:
         return {
             "write_read": self.write_read * torch.stack(contrast).mean(),
             "reconstruction": self.reconstruction * losses.reconstruction(said, targets),
-            "rate": self.rate * output.written.rate,
+            "importance": self.importance * torch.stack(kept).mean(),
         }
 
 
@@ -80,9 +82,7 @@ def repeated(tokens: Tensor, number: int, generator: torch.Generator) -> tuple[T
 
     Gives places, int64 [B, number], and the earlier places, bool [B, number, T]; a place without any does not count.
     """
-    triples = tokens.unfold(1, 3, 1) if tokens.shape[1] > 2 else tokens.new_zeros(len(tokens), 0, 3)
-    size = int(tokens.max()) + 1
-    numbers = (triples[..., 0] * size + triples[..., 1]) * size + triples[..., 2]
+    numbers = _triples(tokens)
     order = numbers.sort(dim=1, stable=True)
     again = torch.zeros_like(numbers, dtype=torch.bool)
     again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
@@ -91,6 +91,21 @@ def repeated(tokens: Tensor, number: int, generator: torch.Generator) -> tuple[T
     earlier = torch.arange(numbers.shape[1]) < at.unsqueeze(-1)
     same = (numbers.unsqueeze(1) == numbers.gather(1, at).unsqueeze(-1)) & earlier
     return at + 1, torch.nn.functional.pad(same, (1, 1))
+
+
+def again_later(tokens: Tensor) -> Tensor:
+    """Which tokens [B, T], with the one before and the next, are said again later: bool [B, T]."""
+    numbers = _triples(tokens)
+    order = numbers.sort(dim=1, stable=True)
+    same = order.values[:, 1:] == order.values[:, :-1]
+    again = torch.zeros_like(numbers, dtype=torch.bool).scatter(1, order.indices[:, :-1], same)
+    return torch.nn.functional.pad(again, (1, 1))
+
+
+def _triples(tokens: Tensor) -> Tensor:
+    """A number for every three tokens in a row of [B, T]: [B, T - 2]."""
+    size = int(tokens.max()) + 1
+    return (tokens[:, :-2] * size + tokens[:, 1:-1]) * size + tokens[:, 2:]
 
 
 def contrast_of_layers(reading: Reading, at: Tensor, repeats: Tensor, position: int) -> Tensor:

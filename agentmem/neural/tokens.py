@@ -175,7 +175,7 @@ class TokenModel(nn.Module):
     def _embedded(self, tokens: Tensor) -> Tensor:
         if tokens.dim() != 2 or tokens.dtype != torch.int64:
             raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
-        return self.embedding(tokens)
+        return self.embedding(tokens) * self.embedding.embedding_dim**0.5
 
     def _output(self, hidden: Tensor, view: View | None, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)

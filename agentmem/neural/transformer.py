@@ -20,7 +20,7 @@ from agentmem.neural.shapes import check
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
-GATE = 0.7  # open enough at the start for a reader to be trained
+GATE = 0.1  # more would drown what the lower blocks say, before a reader has learned anything
 
 
 @dataclass(frozen=True)

@@ -43,8 +43,16 @@ class Crystals:
 
 
 @dataclass(frozen=True)
+class Choices:
+    """What the crystals of a layer were chosen from. logits: [B, n, r], of the importance; at: int64 [B, n, r]."""
+
+    logits: Tensor
+    at: Tensor
+
+
+@dataclass(frozen=True)
 class Written:
-    """What writing gave: the new crystals of each layer, and rate, the mean importance of all tokens (a scalar)."""
+    """What writing gave: the new crystals of each layer, and what they were chosen from."""
 
     layers: tuple[Crystals, Crystals, Crystals]
-    rate: Tensor
+    choices: tuple[Choices, Choices, Choices]

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agentmem.neural.settings import CrystalSettings
-from agentmem.neural.values import Crystals
+from agentmem.neural.settings import UNIT, CrystalSettings
+from agentmem.neural.values import Choices, Crystals
 
-MERGE_SHARPNESS = 4.0
+SHARPNESS = 4.0  # of the choice of the more important
 
 
 class Writer(nn.Module):
@@ -30,52 +30,45 @@ class Writer(nn.Module):
         self.cue_projection = nn.Linear(settings.dimension, settings.cue_bits, bias=False)
         self.value_projection = nn.Linear(settings.dimension, settings.value_bits, bias=False)
         self.offset_logits = nn.Parameter(torch.zeros(settings.offsets))
-        self.importance = nn.Linear(settings.dimension, 1)
-        self.merge_importance = nn.ModuleList(nn.Linear(settings.slot_bits, 1) for _ in settings.ratios[1:])
+        self.importance = nn.ModuleList(nn.Linear(settings.slot_bits, 1) for _ in settings.ratios)
 
     def cue(self, hidden: Tensor) -> Tensor:
         """What a state is found by, and what it looks for: [..., dimension] -> [..., cue_bits]."""
         return self.cue_projection(self.norm(hidden))
 
-    def units(self, hidden: Tensor, first: int) -> tuple[Crystals, Tensor]:
-        """As many units as hidden [B, T, dimension] allows, and the mean importance of their tokens, a scalar."""
-        ratio = self.settings.ratios[0]
+    def units(self, hidden: Tensor, first: int) -> tuple[Crystals, Choices]:
+        """As many units as hidden [B, T, dimension] allows; first: how many there are already."""
+        ratio = self.settings.ratios[UNIT]
         tokens = max(0, hidden.shape[1] - self.settings.lookahead) // ratio * ratio
         normed = self.norm(hidden)
-        cues = self.cue_projection(normed[:, :tokens])
-        pairs = torch.cat((cues, self._consequences(normed, tokens)), -1)
-        logits = self.importance(normed[:, :tokens]).squeeze(-1)
+        pairs = torch.cat((self.cue_projection(normed[:, :tokens]), self._consequences(normed, tokens)), -1)
         at = (first * ratio + torch.arange(tokens, device=hidden.device)).expand(len(hidden), -1)
-        chosen = self._choose(*(each.unflatten(1, (-1, ratio)) for each in (logits, pairs, at)))
-        return Crystals(*chosen, first), logits.sigmoid().sum() / max(1, logits.numel())
+        return self._chosen(UNIT, self._normed(pairs).unflatten(1, (-1, ratio)), at.unflatten(1, (-1, ratio)), first)
 
-    def merge(self, layer: int, below: Crystals) -> Crystals:
+    def merge(self, layer: int, below: Crystals) -> tuple[Crystals, Choices]:
         """Crystals of `layer` from all of the layer below, whose number is a multiple of the ratio."""
         ratio = self.settings.ratios[layer]
-        candidates = below.slots.unflatten(1, (-1, ratio)).flatten(2, 3)
-        logits = self.merge_importance[layer - 1](candidates).squeeze(-1) * MERGE_SHARPNESS
-        at = below.at.unflatten(1, (-1, ratio)).flatten(2, 3)
-        return Crystals(*self._choose(logits, candidates, at), below.first // ratio)
+        candidates, at = (each.unflatten(1, (-1, ratio)).flatten(2, 3) for each in (below.slots, below.at))
+        return self._chosen(layer, candidates, at, below.first // ratio)
 
     def _consequences(self, normed: Tensor, tokens: int) -> Tensor:
         values = self.value_projection(normed)
         weights = self.offset_logits.softmax(0)
         return torch.stack([weight * values[:, i : i + tokens] for i, weight in enumerate(weights)]).sum(0)
 
-    def _choose(self, logits: Tensor, candidates: Tensor, at: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The S most important of candidates [B, n, r, bits] by logits [B, n, r], none twice, ordered by at [B, n, r].
-
-        Gives slots [B, n, S, bits], importance [B, n, S] and their positions.
-        """
-        left, weights = logits.float(), []  # log1p(-0.999) is infinite in bfloat16
+    def _chosen(self, layer: int, candidates: Tensor, at: Tensor, first: int) -> tuple[Crystals, Choices]:
+        """The S most important of candidates [B, n, r, bits], taken from tokens at [B, n, r], none twice, in order."""
+        logits = self.importance[layer](candidates).squeeze(-1).float() * SHARPNESS
+        left, weights = logits, []
         for _ in range(self.settings.slots):
             soft = left.softmax(-1)
             weights.append(_hardened(soft))
-            left = left + torch.log1p(-weights[-1].clamp(max=0.999))
+            left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # in bfloat16 this would be infinite
         chosen = _in_order(torch.stack(weights, 2))
-        slots = torch.einsum("bnsr,bnrd->bnsd", chosen, candidates)
+        slots = self._normed(torch.einsum("bnsr,bnrd->bnsd", chosen.to(candidates.dtype), candidates))
         importance = torch.einsum("bnsr,bnr->bns", chosen, logits.sigmoid()).clamp(0, 1)
-        return self._normed(slots), importance, at.gather(2, chosen.detach().argmax(-1))
+        crystals = Crystals(slots, importance, at.gather(2, chosen.detach().argmax(-1)), first)
+        return crystals, Choices(logits, at)
 
     def _normed(self, slots: Tensor) -> Tensor:
         cue, value = slots.split((self.settings.cue_bits, self.settings.value_bits), -1)
