@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 
 from agentmem.neural.measure import recalled
-from agentmem.neural.recall_task import RecallTask
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 

@@ -12,8 +12,8 @@ import torch
 from agentmem.neural import losses
 from agentmem.neural.curriculum import Stage
 from agentmem.neural.measure import recalled
-from agentmem.neural.recall_task import RecallTask, questions
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
+from agentmem.neural.tasks.key_value import RecallTask, questions
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentmem.neural.recall_task import RecallTask
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT
+from agentmem.neural.tasks.key_value import RecallTask
 
 DENSITY = (4, 2, 1)  # facts per 100 tokens where units, clusters, atoms are read: a crystal has two slots
 

@@ -20,7 +20,7 @@ from agentmem.neural import losses
 from agentmem.neural.curriculum import RECALL, Stage
 from agentmem.neural.files import load, save
 from agentmem.neural.quantise import Precision
-from agentmem.neural.recall_task import exact, questions
+from agentmem.neural.tasks.key_value import exact, questions
 from agentmem.neural.tokens import Output, TokenModel
 
 QUESTIONS = 10
