@@ -75,18 +75,18 @@ class Prose:
 
     @classmethod
     def of(cls, texts: Iterable[str], tokenize: Tokenizer, limit: int = 5_000_000) -> Prose:
-        """The sentences of texts, until there are `limit` tokens. Raises InvalidInputError if there are none at all."""
+        """The first sentences of texts, of `limit` tokens at most. Raises InvalidInputError if there are none."""
         tokens: list[int] = []
         starts = []
         for sentence in (each for text in texts for each in _BREAK.split(text)):
-            if len(tokens) >= limit:
-                break
             said = tokenize(f" {sentence.strip()}") if sentence.strip() else []
+            if tokens and len(tokens) + len(said) > limit:
+                break
             starts += [len(tokens)] if said else []
             tokens += said
         if not tokens:
             raise InvalidInputError("the documents have no sentence; texts with words in them are needed")
-        return cls(torch.tensor(tokens[:limit]), torch.tensor(starts))
+        return cls(torch.tensor(tokens), torch.tensor(starts))
 
     def read(self, length: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """`length` tokens from a random sentence on, from the first again after the last; and where sentences begin."""

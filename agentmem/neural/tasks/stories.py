@@ -110,7 +110,7 @@ class Stories:
         if length > self.horizon:
             raise InvalidInputError(f"horizon={self.horizon}: a story of {self.events} events has {length} tokens")
         prose, starts = self.prose.read(self.horizon - length, generator)
-        starts = torch.cat((starts, torch.tensor([len(prose)])))
+        starts = starts if len(starts) else torch.zeros(1, dtype=torch.int64)
         cuts = starts[torch.randint(len(starts), (self.events,), generator=generator)].sort().values
         pieces = prose.tensor_split(cuts)
         tokens = torch.cat([each for pair in zip(pieces, sentences, strict=False) for each in pair] + [pieces[-1]])
