@@ -117,3 +117,8 @@ def test_questions_as_of_then_are_not_answered_as_of_now() -> None:
     task = RecallTask(1_000, 8, overwritten=0.5, earlier=1.0)
     with pytest.raises(InvalidInputError, match="as of an earlier time need a view of that time"):
         answered(small(task.vocabulary), task, ask=2)
+
+
+def test_no_question_at_all_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="streams=1, ask=0: at least one stream and one question"):
+        answered(small(66), RecallTask(400, 6), ask=0)

@@ -321,6 +321,12 @@ def test_prose_is_read_from_a_folder_of_texts_and_from_the_first_again_after_the
     assert len(starts) == 3 * len(PROSE.starts)
 
 
+def test_prose_of_a_limited_length_ends_with_a_whole_sentence() -> None:
+    short = Prose.of(TEXTS, WORDS, limit=16)
+    assert WORDS.text(short.tokens.tolist()) == "it was a dark night . the wind blew over the hills !"
+    assert short.starts.tolist() == [0, 6]
+
+
 def test_words_that_a_tokenizer_does_not_know_are_one_token() -> None:
     few = Words.of(["red red red blue"], 3)
     assert few("Red, blue") == [1, 0, 2]

@@ -42,8 +42,10 @@ def answered(
 ) -> Answered:
     """Write so many fresh streams of the task, one by one, and ask `ask` questions of each, or as many as it has.
 
-    layers: those read, all by default. Raises InvalidInputError for questions as of an earlier time.
+    layers: those read, all by default. Raises InvalidInputError for none, and for questions as of an earlier time.
     """
+    if streams < 1 or ask < 1:
+        raise InvalidInputError(f"streams={streams}, ask={ask}: at least one stream and one question are needed")
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     told = []
