@@ -11,9 +11,9 @@ from pathlib import Path
 import torch
 
 from agentmem.neural.measure import recalled
-from agentmem.neural.recall_task import RecallTask
-from agentmem.neural.recall_training import RecallTraining
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.task_training import TaskTraining
+from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 
@@ -27,7 +27,7 @@ def main(out: Path, seconds: float, seed: int) -> None:
     crystal = CrystalSettings(dimension=96)
     model = TokenModel(settings_of(66, crystal, d_model=96, n_heads=4, lower=1, upper=1, window=50))
     trainer = Trainer(
-        model, RecallTraining(), TrainSettings(seed=seed, seconds=seconds), report=to_jsonl(out / "metrics.jsonl")
+        model, TaskTraining(), TrainSettings(seed=seed, seconds=seconds), report=to_jsonl(out / "metrics.jsonl")
     )
     if (out / "training.safetensors").exists():
         trainer.load(out / "training.safetensors")

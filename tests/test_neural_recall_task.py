@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.recall_task import ASK, FACT, VOCABULARY, RecallTask, exact, questions
+from agentmem.neural.tasks.key_value import ASK, FACT, VOCABULARY, RecallTask, exact, questions
 
 
 def seeded(seed: int = 0) -> torch.Generator:

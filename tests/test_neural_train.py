@@ -12,9 +12,9 @@ import torch
 from agentmem.neural import losses
 from agentmem.neural.curriculum import Stage
 from agentmem.neural.measure import recalled
-from agentmem.neural.recall_task import RecallTask, questions
-from agentmem.neural.recall_training import RecallTraining
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
+from agentmem.neural.task_training import TaskTraining
+from agentmem.neural.tasks.key_value import RecallTask, questions
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 
@@ -29,7 +29,7 @@ def small(seed: int = 0) -> TokenModel:
 
 
 def trainer(model: TokenModel, **keywords: int) -> Trainer:
-    return Trainer(model, RecallTraining(EASY, tokens=600), TrainSettings(seconds=1e9, warmup=1, **keywords))
+    return Trainer(model, TaskTraining(EASY, tokens=600), TrainSettings(seconds=1e9, warmup=1, **keywords))
 
 
 def test_the_write_read_loss_is_low_where_the_right_slot_matches_best() -> None:
@@ -113,7 +113,7 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
 
 
 def test_a_stage_is_left_when_enough_is_right() -> None:
-    stages = RecallTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
+    stages = TaskTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
     assert [stages.next_stage(0, 0.4), stages.next_stage(0, 0.6), stages.next_stage(1, 1.0)] == [False, True, False]
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from agentmem.neural.recall_task import RecallTask
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT
+from agentmem.neural.tasks.key_value import RecallTask
 
 DENSITY = (4, 2, 1)  # facts per 100 tokens where units, clusters, atoms are read: a crystal has two slots
 
@@ -32,9 +32,12 @@ class Stage:
 
 
 RECALL = (
-    Stage(200, (UNIT,)),
-    Stage(200, (UNIT, CLUSTER, ATOM), until=0.6),
-    Stage(400, (UNIT, CLUSTER, ATOM), near=0.5, overwritten=0.2),
-    Stage(1_000, (UNIT, CLUSTER, ATOM), near=0.75, overwritten=0.3, until=2.0),
+    Stage(203, (UNIT,)),
+    Stage(203, (UNIT, CLUSTER, ATOM), until=0.6),
+    Stage(403, (UNIT, CLUSTER, ATOM), near=0.5, overwritten=0.2),
+    Stage(1_003, (UNIT, CLUSTER, ATOM), near=0.75, overwritten=0.3, until=2.0),
 )
-"""One layer, then three; longer horizons; keys that collide and keys that are set anew. The last does not end."""
+"""One layer, then three; longer horizons; keys that collide and keys that are set anew. The last does not end.
+
+Three tokens more than hundreds, so that all facts are in crystals when they are asked for.
+"""

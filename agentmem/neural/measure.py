@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from agentmem.neural.recall_task import EVERY, Facts, RecallTask, exact, questions
+from agentmem.neural.tasks.key_value import EVERY, Facts, RecallTask, exact, questions
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
 

@@ -87,9 +87,8 @@ class Reader(nn.Module):
         Both change at every BLOCK tokens only, which saves most of their cost: ages are counted up to a block's start,
         and what is written in a block is read from the next one on.
         """
-        blocks = positions // BLOCK
-        bias = self._bias(view, torch.arange(int(blocks[0]), int(blocks[-1]) + 1, device=positions.device) * BLOCK)
-        return match + bias[:, :, blocks - blocks[0]]
+        blocks, place = (positions // BLOCK).unique(return_inverse=True)
+        return match + self._bias(view, blocks * BLOCK)[:, :, place]
 
     def _bias(self, view: View, positions: Tensor) -> Tensor:
         """[B, h, len(positions), N]"""

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from agentmem.neural import losses
 from agentmem.neural.reader import FORBIDDEN, Reading
-from agentmem.neural.recall_training import following
 from agentmem.neural.settings import UNIT
+from agentmem.neural.task_training import following
 from agentmem.neural.text import Stretches
 from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.train import Step
@@ -27,8 +27,8 @@ REPEATS = 128  # repeated tokens of a chunk whose readings are trained
 class TextTraining:
     """streams: read side by side, `chunk` tokens at a time, each anew after the stretches' length.
 
-    write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The state of the streams is
-    not saved: a resumed run begins new ones.
+    write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The state of the
+    streams is not saved: a resumed run begins new ones.
     """
 
     stretches: Stretches

@@ -20,7 +20,7 @@ from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.shapes import check
-from agentmem.neural.transformer import InfiniteMemoryTransformer, State
+from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -119,14 +119,16 @@ class TokenModel(nn.Module):
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
         view = view.shared() if shared else view
-        hidden, readings, _ = model.read(hidden, view, first if tail else 0)
+        hidden, readings, _ = model.read(
+            hidden, view, (first if tail else 0) + torch.arange(hidden.shape[1], device=hidden.device)
+        )
         return self._output(hidden, view, readings, written)
 
     def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
         """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
         hidden, written, after = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view(written, precision)
-        hidden, readings, upper = self.transformer.read(hidden, view, state.position, state.upper)
+        hidden, readings, upper = self.transformer.read(hidden, view, positions(state, tokens), state.upper)
         memory = self.transformer.reinforced(after, readings)
         return self._output(hidden, view, readings, written), replace(after, memory=memory, upper=upper)
 
@@ -140,18 +142,18 @@ class TokenModel(nn.Module):
         return self.transformer.write(self._embedded(tokens), state)[2]
 
     def ask(
-        self, tokens: Tensor, state: State, layers: tuple[int, ...] | None = None, as_of: int | None = None
+        self, tokens: Tensor, state: State, layers: tuple[int, ...] | None = None, as_of: Tensor | None = None
     ) -> Tensor:
         """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was.
 
-        as_of: read as if this were the position, so what was written later is not seen; to within an atom's tokens, as
-        units and clusters of that time are gone.
+        as_of: [T], read as if these were the positions, so what was written later is not seen; to within an atom's
+        tokens, as units and clusters of that time are gone.
         """
         hidden, written, _ = self.transformer.write(self._embedded(tokens), state)
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
-        position = state.position if as_of is None else as_of - tokens.shape[1] + 1
-        hidden, readings, _ = self.transformer.read(hidden, view, position)
+        at = positions(state, tokens)
+        hidden, readings, _ = self.transformer.read(hidden, view, at if as_of is None else at.minimum(as_of))
         return self._output(hidden, view, readings, written).log_probabilities
 
     def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:

@@ -79,7 +79,7 @@ class InfiniteMemoryTransformer(nn.Module):
         check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
         hidden, written, after = self.write(x, state)
         view = state.memory.view(written) if use_infinite_memory else None
-        out, readings, upper = self.read(hidden, view, state.position, state.upper)
+        out, readings, upper = self.read(hidden, view, positions(state, x), state.upper)
         memory = self.reinforced(after, readings)
         return out, replace(after, memory=memory, upper=upper)
 
@@ -97,10 +97,9 @@ class InfiniteMemoryTransformer(nn.Module):
         )  # fmt: skip
 
     def read(
-        self, hidden: Tensor, view: View | None, position: int, caches: tuple[Cache | None, ...] = ()
+        self, hidden: Tensor, view: View | None, positions: Tensor, caches: tuple[Cache | None, ...] = ()
     ) -> tuple[Tensor, list[Reading], tuple[Cache | None, ...]]:
-        """The half above: hidden [B, T, d_model], the first at `position`, with what a view holds (None: nothing)."""
-        positions = position + torch.arange(hidden.shape[1], device=hidden.device)
+        """The half above: hidden [B, T, d_model] read, at positions [T], what a view holds (None: nothing)."""
         readings, after = [], []
         before = caches or (None,) * len(self.upper)
         for reader, gate, block, cache in zip(self.readers, self.gates, self.upper, before, strict=True):
@@ -120,3 +119,8 @@ class InfiniteMemoryTransformer(nn.Module):
             share = (reading.weights.detach() * atom).flatten(1)
             memory = memory.reinforced(births.where(atom, -1).flatten(1), share)
         return memory
+
+
+def positions(state: State, x: Tensor) -> Tensor:
+    """Of the next tokens x [B, T, ...] of a stream: [T]."""
+    return state.position + torch.arange(x.shape[1], device=x.device)

@@ -101,8 +101,13 @@ class View:
         """
         at, own = positions[..., None], self._own(len(positions))
         exact = ((self.at[:, None, None] == at) & (at >= 0)).any(2) & own
-        covering = ((self.start[:, None, None] <= at) & (at < self.end[:, None, None])).any(2) & own
-        return exact | (covering & ~exact.any(-1, keepdim=True))
+        return exact | (self.covers(positions) & ~exact.any(-1, keepdim=True))
+
+    def covers(self, positions: Tensor) -> Tensor:
+        """Which slots stand for one of the tokens at positions [B, Q, E] of the reader's own stream: bool [B, Q, N]."""
+        at = positions[..., None]
+        covering = (self.start[:, None, None] <= at) & (at < self.end[:, None, None])
+        return covering.any(2) & self._own(len(positions))
 
     def readable(self, positions: Tensor) -> Tensor:
         """Which slots may be read at positions [T]: bool [B, T, N]."""

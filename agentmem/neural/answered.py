@@ -1,0 +1,66 @@
+"""Any task over long streams: how many of its questions are answered, and which tokens of the answers are right.
+
+Knows a token model and the form of tasks. Writes in chunks, then asks; questions change neither stream nor memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.measure import TOGETHER, written
+from agentmem.neural.tasks.task import Questions, Task, right
+from agentmem.neural.tokens import TokenModel
+from agentmem.neural.transformer import State
+
+
+@dataclass(frozen=True)
+class Answered:
+    """exact: share of `asked` different questions with every token right. by_place: share of right first tokens, second
+    tokens and so on, each after the right ones. tokens: of one stream. atom_bytes: of one stream's memory.
+    """
+
+    tokens: int
+    asked: int
+    exact: float
+    by_place: tuple[float, ...]
+    atom_bytes: int
+
+
+@torch.no_grad()
+def answered(
+    model: TokenModel,
+    task: Task[Any],
+    streams: int = 1,
+    ask: int = 200,
+    seed: int = 0,
+    layers: tuple[int, ...] | None = None,
+) -> Answered:
+    """Write so many fresh streams of the task, one by one, and ask `ask` questions of each, or as many as it has.
+
+    layers: those read, all by default. Raises InvalidInputError for no streams or questions.
+    """
+    if streams < 1 or ask < 1:
+        raise InvalidInputError(f"streams={streams}, ask={ask}: at least one stream and one question are needed")
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    told = []
+    for _ in range(streams):
+        stream, facts = task.stream(1, generator)
+        asked = task.questions(facts, min(ask, task.askable), generator)
+        state = written(model, stream)
+        told += [_right(model, state, each, layers) for each in asked.split(TOGETHER)]
+    answers = torch.cat(told)
+    by_place = tuple(answers.float().mean(0).tolist())
+    exact = float(answers.all(-1).float().mean())
+    return Answered(task.horizon, len(answers), exact, by_place, state.memory.atom_bytes)
+
+
+def _right(model: TokenModel, state: State, asked: Questions, layers: tuple[int, ...] | None) -> Tensor:
+    """Which tokens of the answers are right: bool [Q, n]."""
+    as_of = asked.as_of[0].repeat_interleave(asked.tokens.shape[1] // asked.at.shape[1])
+    return right(model.ask(asked.tokens, state, layers, as_of), asked).flatten(0, 1)

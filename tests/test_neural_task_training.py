@@ -1,0 +1,131 @@
+"""What any task asks of a model: the loss of its answers, finding its evidence, and how many it answers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.answered import answered
+from agentmem.neural.losses import next_token
+from agentmem.neural.reader import Reading
+from agentmem.neural.settings import ATOM, CrystalSettings
+from agentmem.neural.task_training import answering, batch, finding
+from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
+from agentmem.neural.tasks.prose import Prose, Words
+from agentmem.neural.tasks.world import everything_said
+from agentmem.neural.tokens import Output, TokenModel, settings_of
+
+torch.set_num_threads(1)
+WORDS = Words.of(["It rained."], 200, everything_said())
+TASKS: list[Task[Any]] = [
+    RecallTask(400, 6),
+    Chains(400, 3),
+    Counting(400, 5),
+    Copying(400, 5),
+    Stories(400, Prose.of(["It rained. It stopped."], WORDS), WORDS, WORDS.vocabulary),
+]
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def small(vocabulary: int) -> TokenModel:
+    torch.manual_seed(0)
+    crystal = CrystalSettings(dimension=16, code_bits=64, cue_bits=16)
+    return TokenModel(settings_of(vocabulary, d_model=16, n_heads=2, lower=1, upper=1, window=32, crystal=crystal))
+
+
+def read(task: Task[Any], number: int = 4) -> tuple[Any, Output]:
+    """A batch of a task, and what a small model makes of it."""
+    made = batch(task, 2, number, seeded())
+    output = small(task.vocabulary)(made.tokens, tail=made.tail, layers=(ATOM,), shared=task.distinct)
+    return made.asked, output
+
+
+def matched(output: Output, asked: Any, positions: torch.Tensor, score: float) -> Output:
+    """The same output, save that the crystals of these positions [B, Q, n] match with `score`, and others with 0."""
+    match = torch.zeros_like(output.readings[0].match)
+    covered = output.readings[0].view.covers(positions)
+    for row in range(len(match)):
+        for question, at in enumerate(asked.at[row].tolist()):
+            match[row, :, at] = covered[row, question] * score
+    return replace(output, readings=[Reading(**{**vars(each), "match": match}) for each in output.readings])
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
+def test_every_task_trains_and_is_measured_in_the_same_way(task: Task[Any]) -> None:
+    asked, output = read(task)
+    loss = answering(output.log_probabilities, asked) + finding(output, asked, 1)
+    model = small(task.vocabulary)
+    assert torch.isfinite(loss)
+    measured = answered(model, task, streams=2, ask=3)
+    assert (measured.tokens, measured.asked) == (400, 2 * min(3, task.askable))
+    assert len(measured.by_place) == asked.answers.shape[-1]
+    assert measured.exact <= min(measured.by_place)
+
+
+def test_the_loss_of_answers_is_that_of_every_token_of_them() -> None:
+    asked, output = read(RecallTask(400, 6))
+    said = output.log_probabilities
+    each = [next_token(said, asked.at + i, asked.answers[..., i]) for i in range(2)]
+    assert answering(said, asked).item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
+
+
+def test_what_is_past_an_answers_end_costs_nothing() -> None:
+    asked, output = read(RecallTask(400, 6))
+    said = output.log_probabilities
+    ended = replace(asked, answers=asked.answers.where(torch.tensor([True, False]), -1))
+    assert answering(said, ended).item() == pytest.approx(next_token(said, asked.at, asked.answers[..., 0]).item())
+
+
+def test_finding_the_evidence_costs_nothing_and_finding_another_crystal_much() -> None:
+    asked, output = read(RecallTask(400, 2), number=2)
+    assert finding(matched(output, asked, asked.evidence, 30.0), asked, 1).item() < 0.8  # two slots, at most, share it
+    elsewhere = (asked.evidence + 150) % 300
+    assert finding(matched(output, asked, elsewhere, 30.0), asked, 1).item() > 5
+
+
+def test_what_is_stale_does_not_count_against_the_evidence() -> None:
+    task = RecallTask(1_000, 8, overwritten=0.9)
+    asked, output = read(task)
+    apart = ((asked.stale >= 0) & (asked.stale // 100 != asked.evidence // 100)).any()
+    assert apart
+    found = matched(output, asked, torch.cat((asked.evidence, asked.stale), -1), 30.0)
+    without = replace(asked, stale=asked.stale[..., :0])
+    assert finding(found, asked, 1).item() < 0.8 < finding(found, without, 1).item()
+
+
+def test_a_question_that_needs_more_evidence_is_asked_to_find_each() -> None:
+    asked, output = read(Counting(2_000, 5))
+    pieces = asked.evidence[..., -1:], asked.evidence
+    last, every = (finding(matched(output, asked, each, 30.0), asked, 1) for each in pieces)
+    assert last > 3 * every
+
+
+def test_only_as_many_are_asked_of_a_stream_as_do_not_answer_each_other() -> None:
+    assert batch(Copying(400, 5), 2, 10, seeded()).asked.at.shape == (2, 1)
+    assert batch(Chains(400, 3), 2, 10, seeded()).asked.at.shape == (2, 3)
+
+
+def test_questions_as_of_then_are_answered_without_what_was_written_later() -> None:
+    task = RecallTask(1_000, 8, overwritten=0.5, earlier=1.0)
+    model = small(task.vocabulary)
+    stream, facts = task.stream(1, seeded())
+    asked = task.questions(facts, 2, seeded())
+    early, late = (model.remember(stream[:, :tokens], model.transformer.start(1)) for tokens in (503, 1_000))
+    early = replace(early, convolution=late.convolution, lower=late.lower)
+    as_of = torch.full((asked.tokens.shape[1],), 503)
+    then = model.ask(asked.tokens, late, (ATOM,), as_of)
+    torch.testing.assert_close(then, model.ask(asked.tokens, early, (ATOM,), as_of))
+    assert not torch.allclose(then, model.ask(asked.tokens, late, (ATOM,)))
+    assert answered(model, task, ask=2).asked == 2
+
+
+def test_no_question_at_all_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="streams=1, ask=0: at least one stream and one question"):
+        answered(small(66), RecallTask(400, 6), ask=0)
