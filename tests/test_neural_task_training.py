@@ -119,10 +119,11 @@ def test_questions_as_of_then_are_answered_without_what_was_written_later() -> N
     asked = task.questions(facts, 2, seeded())
     early, late = (model.remember(stream[:, :tokens], model.transformer.start(1)) for tokens in (503, 1_000))
     early = replace(early, convolution=late.convolution, lower=late.lower)
+    view = late.memory.view().only((ATOM,))
     as_of = torch.full((asked.tokens.shape[1],), 503)
-    then = model.ask(asked.tokens, late, (ATOM,), as_of)
-    torch.testing.assert_close(then, model.ask(asked.tokens, early, (ATOM,), as_of))
-    assert not torch.allclose(then, model.ask(asked.tokens, late, (ATOM,)))
+    then = model.ask(asked.tokens, late, view, as_of)
+    torch.testing.assert_close(then, model.ask(asked.tokens, early, early.memory.view().only((ATOM,)), as_of))
+    assert not torch.allclose(then, model.ask(asked.tokens, late, view))
     assert answered(model, task, ask=2).asked == 2
 
 

@@ -16,6 +16,7 @@ from agentmem.neural.measure import TOGETHER, written
 from agentmem.neural.tasks.task import Questions, Task, right
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
+from agentmem.neural.view import View
 
 
 @dataclass(frozen=True)
@@ -52,15 +53,16 @@ def answered(
     for _ in range(streams):
         stream, facts = task.stream(1, generator)
         asked = task.questions(facts, min(ask, task.askable), generator)
-        state = written(model, stream)
-        told += [_right(model, state, each, layers) for each in asked.split(TOGETHER)]
+        state, _ = written(model, stream)
+        view = state.memory.view()
+        view = view if layers is None else view.only(layers)
+        told += [_right(model, state, view, each) for each in asked.split(TOGETHER)]
     answers = torch.cat(told)
     by_place = tuple(answers.float().mean(0).tolist())
     exact = float(answers.all(-1).float().mean())
     return Answered(task.horizon, len(answers), exact, by_place, state.memory.atom_bytes)
 
 
-def _right(model: TokenModel, state: State, asked: Questions, layers: tuple[int, ...] | None) -> Tensor:
+def _right(model: TokenModel, state: State, view: View, asked: Questions) -> Tensor:
     """Which tokens of the answers are right: bool [Q, n]."""
-    as_of = asked.as_of[0].repeat_interleave(asked.tokens.shape[1] // asked.at.shape[1])
-    return right(model.ask(asked.tokens, state, layers, as_of), asked).flatten(0, 1)
+    return right(model.ask(asked.tokens, state, view, asked.times), asked).flatten(0, 1)

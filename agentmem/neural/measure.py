@@ -6,23 +6,40 @@ Knows a token model and the recall task. Writes in chunks, then asks; questions 
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from agentmem.neural.tasks.key_value import EVERY, Facts, RecallTask, exact, questions
+from agentmem.errors import InvalidInputError
+from agentmem.neural.quantise import Precision, quantise
+from agentmem.neural.settings import ATOM
+from agentmem.neural.tasks.key_value import FactQuestions, Facts, RecallTask, earlier_questions, overwritten_questions
+from agentmem.neural.tasks.task import Questions, exact
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
+from agentmem.neural.view import View, joined, view_of
 
 CHUNK = 10_000
 TOGETHER = 10  # questions in one chunk
+ANEW = 0.3  # share of facts that set a key anew, in the second stream
+
+Progress = Callable[[str, float], None]
+"""Takes what is being done and the share of it that is done."""
+
+
+def quiet(doing: str, done: float) -> None:
+    """Reports nothing."""
 
 
 @dataclass(frozen=True)
 class Recalled:
-    """exact: share of `asked` questions whose two symbols are both right. Bytes are of the whole stream's memory.
+    """Shares of `asked` questions whose two symbols are both right, and what they cost.
 
+    exact: of different keys. exact_int8, exact_fp32: the same with atoms of so many bits a number. latest: of keys that
+    were set anew, in a second stream; earlier: the value before, asked as of then. Bytes are of the first stream;
     resident_bytes: atoms, recent crystals and open states, without the transformer's windows. Costs are of processor
     time in microseconds; read_us_per_token: of tokens read with all of the memory in reach.
     """
@@ -31,6 +48,10 @@ class Recalled:
     facts: int
     asked: int
     exact: float
+    exact_int8: float
+    exact_fp32: float
+    latest: float
+    earlier: float
     atom_bytes: int
     resident_bytes: int
     write_us_per_token: float
@@ -39,39 +60,99 @@ class Recalled:
 
 @torch.no_grad()
 def recalled(
-    model: TokenModel, task: RecallTask, ask: int = 200, seed: int = 0, layers: tuple[int, ...] | None = None
+    model: TokenModel, task: RecallTask, ask: int = 200, seed: int = 0, progress: Progress = quiet
 ) -> Recalled:
-    """Write a fresh stream of the task, then ask `ask` questions. layers: those read, all by default."""
+    """Write two fresh streams of the task, one with a third of its keys set anew, and ask `ask` questions of each kind.
+
+    Raises InvalidInputError where nothing is asked.
+    """
+    if ask < 1:
+        raise InvalidInputError(f"ask={ask}: at least one question is needed")
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     stream, facts = task.stream(1, generator)
-    began = time.process_time()
-    state = written(model, stream)
-    middle = time.process_time()
-    right = [_asked(model, state, facts, generator, layers) for _ in range(-(-ask // TOGETHER))]
-    spent = time.process_time() - middle
+    spent = Clock()
+    with spent.on("write"):
+        state, wide = written(model, stream, progress)
+    asked = [task.questions(facts, min(TOGETHER, task.facts), generator) for _ in range(-(-ask // TOGETHER))]
+    with spent.on("read"):
+        right = _share(model, state, state.memory.view(), asked)
+    latest, earlier = _anew(model, replace(task, overwritten=ANEW), ask, generator, progress)
     return Recalled(
         tokens=task.horizon,
         facts=task.facts,
-        asked=len(right) * TOGETHER,
-        exact=float(torch.cat(right).float().mean()),
+        asked=sum(each.at.shape[1] for each in asked),
+        exact=right,
+        exact_int8=_share(model, state, wide.view(state, "int8"), asked),
+        exact_fp32=_share(model, state, wide.view(state, "float"), asked),
+        latest=latest,
+        earlier=earlier,
         atom_bytes=state.memory.atom_bytes,
         resident_bytes=state.memory.resident_bytes,
-        write_us_per_token=(middle - began) / task.horizon * 1e6,
-        read_us_per_token=spent / (len(right) * TOGETHER * EVERY) * 1e6,
+        write_us_per_token=spent["write"] / task.horizon * 1e6,
+        read_us_per_token=spent["read"] / sum(each.tokens.shape[1] for each in asked) * 1e6,
     )
 
 
-def written(model: TokenModel, stream: Tensor) -> State:
-    """The state after a stream [B, T], chunk by chunk."""
+@dataclass(frozen=True)
+class Wide:
+    """Atoms of a stream before they were packed, slots [B, n, S, slot_bits], for comparison."""
+
+    slots: Tensor
+
+    def view(self, state: State, precision: Precision) -> View:
+        """What may be read of a stream if its atoms were kept in this precision."""
+        memory = state.memory
+        serial = torch.arange(self.slots.shape[1]).expand(len(self.slots), -1)
+        atoms = view_of(memory.settings, ATOM, quantise(self.slots, precision), serial)
+        return joined([atoms, replace(memory.view(), packed=None)])
+
+
+def written(model: TokenModel, stream: Tensor, progress: Progress = quiet) -> tuple[State, Wide]:
+    """The state after a stream [B, T], chunk by chunk, and its atoms as they were before."""
     state = model.transformer.start(len(stream))
-    for chunk in stream.split(CHUNK, 1):
-        state = model.remember(chunk, state)
-    return state
+    atoms = []
+    for i, chunk in enumerate(stream.split(CHUNK, 1)):
+        _, crystals, state = model.transformer.write(model.embedded(chunk), state)
+        atoms.append(crystals.layers[ATOM].slots)
+        progress("writing", min(1.0, (i + 1) * CHUNK / stream.shape[1]))
+    return state, Wide(torch.cat(atoms, 1))
 
 
-def _asked(
-    model: TokenModel, state: State, facts: Facts, generator: torch.Generator, layers: tuple[int, ...] | None
-) -> Tensor:
-    asked = questions(facts, TOGETHER, generator)
-    return exact(model.ask(asked.tokens, state, layers), asked).flatten()
+def _anew(
+    model: TokenModel, task: RecallTask, ask: int, generator: torch.Generator, progress: Progress
+) -> tuple[float, float]:
+    stream, facts = task.stream(1, generator)
+    state, _ = written(model, stream, progress)
+    view = state.memory.view()
+
+    def share(questions: Callable[[Facts, int, torch.Generator], FactQuestions]) -> float:
+        asked = [questions(facts, TOGETHER, generator) for _ in range(-(-ask // TOGETHER))]
+        return _share(model, state, view, list(asked))
+
+    return share(overwritten_questions), share(earlier_questions)
+
+
+def _share(model: TokenModel, state: State, view: View, asked: list[FactQuestions]) -> float:
+    return float(torch.cat([answers(model, state, view, each) for each in asked]).float().mean())
+
+
+def answers(model: TokenModel, state: State, view: View, asked: Questions) -> Tensor:
+    """Which questions to one stream are answered exactly: bool [Q]."""
+    return exact(model.ask(asked.tokens, state, view, asked.times), asked).flatten()
+
+
+class Clock:
+    """Processor time by what it was spent on, in seconds."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def __getitem__(self, name: str) -> float:
+        return self._seconds[name]
+
+    @contextmanager
+    def on(self, name: str) -> Iterator[None]:
+        began = time.process_time()
+        yield
+        self._seconds[name] = self._seconds.get(name, 0.0) + time.process_time() - began

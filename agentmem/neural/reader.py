@@ -20,6 +20,7 @@ from agentmem.neural.view import View
 FORBIDDEN = -1e9
 BLOCK = 10  # tokens
 SHARPNESS = 20.0
+QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
 RIVALS = 16  # of the best slots, that one may supersede another
 
 
@@ -57,7 +58,7 @@ class Reader(nn.Module):
         self.layer_bias = nn.Parameter(torch.zeros(heads, len(settings.ratios)))
         self.null = nn.Parameter(torch.full((heads,), 4.0))
         self.same_cue = nn.Parameter(torch.tensor(0.9))  # cosine from which on two cues are the same
-        self.superseded_by = nn.Parameter(torch.tensor(-4.0))  # hardly, until it is learned
+        self.superseded_by = nn.Parameter(torch.tensor(-0.3))  # hardly, until cues differ
 
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
@@ -107,7 +108,7 @@ class Reader(nn.Module):
         same = torch.sigmoid(SHARPNESS * (cues @ cues.transpose(-1, -2) - self.same_cue))
         order = gather(view.order.unsqueeze(-1), rivals).squeeze(-1)
         newer = (order.unsqueeze(-2) > order.unsqueeze(-1)) & (scores[..., None, :few] > FORBIDDEN / 2)
-        lost = (same * newer).amax(-1) * F.softplus(self.superseded_by)
+        lost = (same * newer).amax(-1) * F.softplus(QUICKLY * self.superseded_by)
         return F.pad(lost, (0, chosen.shape[-1] - few))
 
 

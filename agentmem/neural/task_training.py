@@ -110,7 +110,7 @@ def finding(output: Output, asked: Questions, bound: int) -> Tensor:
 
 
 def _reading(asked: Questions, bound: int) -> tuple[Tensor, Tensor]:
-    """Where each piece of evidence is read, [B, bound x Q x E], and whether: not at another piece's turn or past the end."""
+    """Where each piece of evidence is read, [B, bound x Q x E], and whether: not at another's turn or past the end."""
     ends = (asked.at + (asked.answers >= 0).sum(-1)).unsqueeze(-1)
     places, counted = [], []
     for i in range(bound):

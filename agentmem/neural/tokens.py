@@ -113,9 +113,9 @@ class TokenModel(nn.Module):
         model = self.transformer
         start = model.start(len(tokens))
         first = tokens.shape[1] - (tail or 0)
-        hidden, written, state = model.write(self._embedded(tokens[:, :first]), start)
+        hidden, written, state = model.write(self.embedded(tokens[:, :first]), start)
         if tail:
-            hidden = model.write(self._embedded(tokens[:, first:]), state)[0]
+            hidden = model.write(self.embedded(tokens[:, first:]), state)[0]
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
         view = view.shared() if shared else view
@@ -126,7 +126,7 @@ class TokenModel(nn.Module):
 
     def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
         """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
-        hidden, written, after = self.transformer.write(self._embedded(tokens), state)
+        hidden, written, after = self.transformer.write(self.embedded(tokens), state)
         view = state.memory.view(written, precision)
         hidden, readings, upper = self.transformer.read(hidden, view, positions(state, tokens), state.upper)
         memory = self.transformer.reinforced(after, readings)
@@ -139,19 +139,16 @@ class TokenModel(nn.Module):
 
     def remember(self, tokens: Tensor, state: State) -> State:
         """The state after tokens [B, T], with nothing read on the way: half the work of `step`."""
-        return self.transformer.write(self._embedded(tokens), state)[2]
+        return self.transformer.write(self.embedded(tokens), state)[2]
 
-    def ask(
-        self, tokens: Tensor, state: State, layers: tuple[int, ...] | None = None, as_of: Tensor | None = None
-    ) -> Tensor:
+    def ask(self, tokens: Tensor, state: State, view: View | None = None, as_of: Tensor | None = None) -> Tensor:
         """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was.
 
-        as_of: [T], read as if these were the positions, so what was written later is not seen; to within an atom's
-        tokens, as units and clusters of that time are gone.
+        view: what may be read, all of the state's memory by default. as_of: [T], read as if these were the positions,
+        so what was written later is not seen; to within an atom's tokens, as units and clusters of then are gone.
         """
-        hidden, written, _ = self.transformer.write(self._embedded(tokens), state)
-        view = state.memory.view()
-        view = view if layers is None else view.only(layers)
+        hidden, written, _ = self.transformer.write(self.embedded(tokens), state)
+        view = view or state.memory.view()
         at = positions(state, tokens)
         hidden, readings, _ = self.transformer.read(hidden, view, at if as_of is None else at.minimum(as_of))
         return self._output(hidden, view, readings, written).log_probabilities
@@ -174,7 +171,8 @@ class TokenModel(nn.Module):
         model.load_state_dict(saved.weights)
         return model
 
-    def _embedded(self, tokens: Tensor) -> Tensor:
+    def embedded(self, tokens: Tensor) -> Tensor:
+        """int64 [B, T] -> [B, T, d_model]. Raises InvalidInputError for another type or shape."""
         if tokens.dim() != 2 or tokens.dtype != torch.int64:
             raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
         return self.embedding(tokens) * self.embedding.embedding_dim**0.5

@@ -116,6 +116,18 @@ def questions(facts: Facts, number: int, generator: torch.Generator) -> FactQues
     return _about(facts, layout.drawn(facts.latest, number, generator), generator)
 
 
+def overwritten_questions(facts: Facts, number: int, generator: torch.Generator) -> FactQuestions:
+    """`number` questions per stream about the latest value of keys that were set anew.
+
+    A stream that has set nothing anew is asked for what is latest.
+    """
+    place = torch.searchsorted(facts.at, facts.until.clamp(max=int(facts.at.max())))
+    again = torch.zeros_like(facts.at).scatter_reduce(1, place, (~facts.latest).long(), "amax").bool() & facts.latest
+    return _about(
+        facts, layout.drawn(torch.where(again.any(1, True), again, facts.latest), number, generator), generator
+    )
+
+
 def earlier_questions(facts: Facts, number: int, generator: torch.Generator) -> FactQuestions:
     """`number` questions per stream about facts that were set anew, as of a time when they had not yet been.
 

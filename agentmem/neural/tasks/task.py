@@ -43,6 +43,11 @@ class Questions:
         """Positions in `tokens` [B, Q, n] at which each token of an answer has to be said next."""
         return self.at[..., None] + torch.arange(self.answers.shape[-1], device=self.at.device)
 
+    @property
+    def times(self) -> Tensor:
+        """`as_of` for each token of the first stream: [T]."""
+        return self.as_of[0].repeat_interleave(self.tokens.shape[1] // self.at.shape[1])
+
     def split(self, size: int) -> list[Questions]:
         """The same questions, `size` at a time."""
         number = self.at.shape[1]
