@@ -1,0 +1,116 @@
+"""Reading: near atoms found by their bits, newer cues supersede older ones, and what was then is read as of then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.nearest import PER_QUERY, hamming, nearest
+from agentmem.neural.quantise import pack
+from agentmem.neural.reader import BLOCK
+from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
+from agentmem.neural.view import View, joined, view_of
+
+torch.set_num_threads(1)
+D = 24
+SETTINGS = CrystalSettings(dimension=D)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+@given(st.integers(1, 40), st.integers(1, 5), st.sampled_from([3, 8, 16]), st.integers(0, 99))
+@settings(max_examples=25, deadline=None)
+def test_hamming_distance_is_the_number_of_bits_that_differ(codes: int, queries: int, size: int, seed: int) -> None:
+    one, other = (
+        torch.randint(256, (number, size), generator=seeded(seed + i)).byte()
+        for i, number in enumerate((codes, queries))
+    )
+    slow = [[sum(int(a ^ b).bit_count() for a, b in zip(x, y, strict=True)) for x in one] for y in other.tolist()]
+    assert hamming(one, other).tolist() == np.array(slow).tolist()
+
+
+def test_the_atoms_that_pass_are_those_whose_cues_are_nearest() -> None:
+    slots = torch.randn(1, 4_000, SETTINGS.slots, SETTINGS.slot_bits, generator=seeded(1))
+    codes = pack(slots.flatten(2))
+    query = slots[:, [7, 3_900], 1, : SETTINGS.cue_bits].unsqueeze(1)
+    passed = nearest(codes, query, SETTINGS)
+    assert passed is not None
+    assert {7, 3_900} <= set(passed[0].tolist())
+    assert len(passed[0]) <= 2 * PER_QUERY
+    assert passed[0].tolist() == sorted(set(passed[0].tolist()))
+
+
+def test_many_queries_are_scored_against_all_atoms() -> None:
+    codes = torch.zeros(1, 100, SETTINGS.atom_bytes - METADATA, dtype=torch.uint8)
+    assert nearest(codes, torch.zeros(1, 2, 50, SETTINGS.cue_bits), SETTINGS) is None
+
+
+def test_reading_through_the_bits_finds_what_reading_all_finds() -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D)
+    crystal.crystallize(torch.randn(1, 200_003, D, generator=seeded(2)))
+    assert crystal.memory is not None
+    view = crystal.memory.view()
+    query = torch.randn(1, 2, D, generator=seeded(3))
+    at = torch.full((2,), crystal.memory.position)
+    few, whole = (crystal.reader(query, crystal.writer.cue, each, at) for each in (view, view.unpacked()))
+    assert few.view.number < whole.view.number / 2
+    torch.testing.assert_close(few.out, whole.out, atol=2e-2, rtol=0)
+
+
+def atoms_of(cues: Tensor, serial: list[int]) -> View:
+    """One slot for each cue [n, cue_bits], in atoms of these numbers."""
+    slots = torch.cat((cues, torch.randn(len(cues), SETTINGS.value_bits, generator=seeded(4))), -1)
+    empty = torch.full_like(slots, -1.0)
+    return view_of(SETTINGS, ATOM, torch.stack((slots, empty), 1)[None], torch.tensor([serial]))
+
+
+def reading_of(view: View, position: int) -> dict[int, float]:
+    """What is read of each slot of a view by the cue of its first, after training has set supersession on."""
+    crystal = MemoryCrystal(D)
+    with torch.no_grad():
+        crystal.reader.superseded_by.fill_(1.0)
+    scores = torch.where(view.readable(torch.tensor([position])), torch.zeros(1, 1, view.number), -1e9)[:, None]
+    lost = crystal.reader.superseded(scores, torch.arange(view.number)[None, None, None], view)
+    return dict(enumerate(lost[0, 0, 0].tolist()))
+
+
+def test_an_older_slot_loses_to_a_newer_one_of_the_same_cue_and_to_no_other() -> None:
+    cue, other = torch.randn(2, SETTINGS.cue_bits, generator=seeded(5)).sign()
+    lost = reading_of(atoms_of(torch.stack((cue, other, cue)), [1, 2, 3]), 10_000)
+    assert lost[0] > 5
+    assert max(lost[2], lost[4]) < 0.1
+
+
+def test_what_is_not_written_yet_supersedes_nothing() -> None:
+    cue = torch.randn(1, SETTINGS.cue_bits, generator=seeded(6)).sign().expand(2, -1)
+    view = atoms_of(cue, [1, 8])
+    assert reading_of(view, 500)[0] < 0.1
+    assert reading_of(view, 950)[0] > 5
+
+
+def test_views_side_by_side_keep_the_order_of_time() -> None:
+    cues = torch.randn(2, SETTINGS.cue_bits, generator=seeded(7))
+    both = joined([atoms_of(cues, [4, 5]), atoms_of(cues, [0, 1])])
+    assert (both.order[0, :4].min() > both.order[0, 4:].max()).item()
+
+
+def test_a_reading_does_not_change_within_a_block() -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D)
+    crystal.crystallize(torch.randn(1, 503, D, generator=seeded(8)))
+    assert crystal.memory is not None
+    view = crystal.memory.view().unpacked()
+    match = torch.zeros(1, 2, 2, view.number)
+    scores = crystal.reader.scores(match, view, torch.tensor([600, 600 + BLOCK - 1]))
+    assert torch.equal(scores[:, :, 0], scores[:, :, 1])
+    later = crystal.reader.scores(match, replace(view), torch.tensor([600, 600 + BLOCK]))
+    assert not torch.equal(later[:, :, 0], later[:, :, 1])
