@@ -41,9 +41,10 @@ class TransformerXL(Segmented):
 class Compressive(Segmented):
     """compressive-transformer-pytorch: a window of states, and the four times as many before it compressed 4 to 1.
 
-    Both memories have a window's length, in every layer; no GRU gates, as in the paper. The convolution that compresses
-    learns by the reconstruction of attention alone: that is `extra_loss`. Distances are learned from the far end of a
-    memory that is still filling, so the first six segments of a stream are seen with other positions than the rest.
+    Both memories have a window's length, in every layer; no GRU gates, as in the paper. A layer reads what the layer
+    above it kept, the package's default, so there is no hard horizon. The convolution that compresses learns by the
+    reconstruction of attention alone: that is `extra_loss`. The package numbers distances from the far end of the
+    memory, so while it fills, the first six segments of a stream are seen with other positions than the rest.
     """
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int) -> None:
