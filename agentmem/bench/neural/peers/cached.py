@@ -18,8 +18,7 @@ from agentmem.bench.neural.peers.sizes import Size
 class TransformerXL(Segmented):
     """x-transformers: the states of one window before the segment, in every layer, without gradients.
 
-    Memory of a segment's length, as the paper trains it; rotary positions; embeddings tied by the package's own
-    argument.
+    Memory of a segment's length, as the paper trains it; rotary positions.
     """
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int) -> None:
@@ -30,8 +29,9 @@ class TransformerXL(Segmented):
             rotary_pos_emb=True, rotary_emb_dim=size.head_width,
         )  # fmt: skip
         self.model = library.TransformerWrapper(
-            num_tokens=vocabulary, max_seq_len=window, max_mem_len=window, tie_embedding=True, attn_layers=layers
+            num_tokens=vocabulary, max_seq_len=window, max_mem_len=window, attn_layers=layers
         )
+        tie(self.model.token_emb.emb, self.model.to_logits)
 
     def read(self, segment: Tensor, kept: Any) -> tuple[Tensor, Any, Tensor]:
         logits, kept = self.model(segment, mems=kept, return_mems=True)
