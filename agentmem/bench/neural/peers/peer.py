@@ -1,0 +1,164 @@
+"""What every peer of the neural memory can do, and how one that reads in segments does it for streams of any length.
+
+Knows segments, states and their bytes. Knows nothing of any package, of tasks or of training.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
+from importlib import import_module
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from agentmem.errors import InvalidInputError, MissingExtraError
+
+INSTALL = "pip install 'agentmem-crystal[peers]'"
+
+
+class Peer(Protocol):
+    """A language model with a memory. A state is whatever it carries from one step to the next; treat it as opaque.
+
+    takes_bfloat16: may run under torch.autocast. window: tokens of a segment, or of its attention.
+    """
+
+    takes_bfloat16: bool
+    window: int
+
+    def start(self, streams: int) -> Any:
+        """The state before the first token of so many streams."""
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """The next tokens [B, T] of each stream, T >= 1: logits [B, T, vocabulary] of what follows each of them, and
+        the state after them. Any split of a stream into steps gives the same. The state given may not be used again.
+        """
+
+    def ask(self, tokens: Tensor, state: Any) -> Tensor:
+        """The logits of `step`; the state stays as it was and may be used again."""
+
+    def detached(self, state: Any) -> Any:
+        """The state without gradients to what came before."""
+
+    def memory_bytes(self, state: Any) -> int:
+        """Bytes that one stream's state holds."""
+
+    def extra_loss(self, state: Any) -> Tensor:
+        """What the package wants minimised beside the next token, a scalar: of the step that gave this state."""
+
+
+@dataclass(frozen=True)
+class State:
+    """kept: what the package carries, at the end of the last complete segment. pending: the tokens [B, < segment] since
+    then, which are read again when more come. extra: see `Peer.extra_loss`.
+    """
+
+    kept: Any
+    pending: Tensor
+    extra: Tensor
+
+
+class Streaming(nn.Module):
+    """What all peers share."""
+
+    takes_bfloat16 = True
+
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    def detached(self, state: Any) -> Any:
+        return mapped(state, torch.Tensor.detach)
+
+    def memory_bytes(self, state: Any) -> int:
+        return sum(each.nbytes // self._streams(state) for each in tensors(state) if each.dim())
+
+    def extra_loss(self, state: Any) -> Tensor:
+        return torch.zeros(())
+
+    def _streams(self, state: Any) -> int:
+        raise NotImplementedError
+
+
+class Segmented(Streaming):
+    """Reads segment by segment. Gradients flow from a segment to those before it in the same step, as far as the
+    package lets them.
+    """
+
+    def start(self, streams: int) -> State:
+        return State(None, torch.zeros(streams, 0, dtype=torch.int64), torch.zeros(()))
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        checked(tokens, len(state.pending))
+        waiting = torch.cat((state.pending, tokens), 1)
+        whole = waiting.shape[1] // self.window * self.window
+        kept, said, extra = state.kept, [], torch.zeros(())
+        for segment in waiting[:, :whole].split(self.window, 1) if whole else ():
+            logits, kept, more = self.read(segment, kept)
+            said.append(logits)
+            extra = extra + more * self.window / whole
+        rest = waiting[:, whole:]
+        if rest.shape[1]:
+            said.append(self.peek(rest, kept))
+        return torch.cat(said, 1)[:, state.pending.shape[1] :], State(kept, rest, extra)
+
+    def ask(self, tokens: Tensor, state: State) -> Tensor:
+        return self.step(tokens, state)[0]
+
+    def extra_loss(self, state: State) -> Tensor:
+        return state.extra
+
+    @abstractmethod
+    def read(self, segment: Tensor, kept: Any) -> tuple[Tensor, Any, Tensor]:
+        """A whole segment [B, window] after what is kept (None: nothing): logits, what is kept after it, extra loss."""
+
+    def peek(self, part: Tensor, kept: Any) -> Tensor:
+        """The logits of a part of a segment; nothing is kept."""
+        return self.read(part, kept)[0]
+
+    def _streams(self, state: State) -> int:
+        return len(state.pending)
+
+
+def checked(tokens: Tensor, streams: int) -> None:
+    """Raises InvalidInputError for anything but int64 [streams, T >= 1]."""
+    if tokens.dim() != 2 or tokens.dtype != torch.int64 or len(tokens) != streams or not tokens.shape[1]:
+        raise InvalidInputError(
+            f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [{streams}, T] with T >= 1 is needed"
+        )
+
+
+def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:
+    """The same nest of tuples, lists and dataclasses with the function applied to each tensor."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*(mapped(each, function) for each in value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(mapped(each, function) for each in value)
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{each.name: mapped(getattr(value, each.name), function) for each in fields(value)})
+    return value
+
+
+def tensors(value: Any) -> Iterator[Tensor]:
+    """The tensors in it."""
+    found: list[Tensor] = []
+    mapped(value, lambda each: found.append(each) or each)  # type: ignore[func-returns-value]
+    yield from found
+
+
+def package(module: str, install: str, how: str = INSTALL) -> Any:
+    """A peer's package. Raises MissingExtraError with the line that installs it."""
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(f"{install} cannot be imported ({error}): {how}") from error
+
+
+def tie(embedding: nn.Embedding, head: nn.Linear) -> None:
+    """One matrix for tokens going in and out, as in the neural memory: else most of a small model is embeddings."""
+    head.weight = embedding.weight
+    nn.init.normal_(embedding.weight, std=0.05)

@@ -1,0 +1,249 @@
+"""Peers of the neural memory: equal parameters, causal, the same in any steps, learning, and bytes as documented."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from functools import cache
+from importlib.util import find_spec
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agentmem.bench.neural.peers import PEERS, Crystal, build
+from agentmem.bench.neural.peers.peer import package, tensors
+from agentmem.bench.neural.peers.sizes import count, nearest
+from agentmem.bench.neural.recall import RecallSettings, fit_recall, peer_recalled
+from agentmem.bench.neural.text import TextSettings, fit_text, text_loss
+from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.neural.recall_task import RecallTask
+from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.tokens import TokenModel, settings_of
+
+torch.set_num_threads(1)
+VOCABULARY, WINDOW = 66, 16
+INSTALLED = [name for name, entry in PEERS.items() if find_spec(entry.module.split(".")[0])]
+RECURS = {"infini", "rmt", "block-recurrent", "mingru"}
+"""Their memory is made of the memory before, and gradients flow through it."""
+REACHES = {*RECURS, "compressive"}
+"""Something of every token may be there for ever: Compressive's layers read what the layers above have kept."""
+each_peer = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in INSTALLED else pytest.mark.skip("not installed")) for name in PEERS]
+)
+
+
+def peer(name: str) -> Any:
+    return deepcopy(built(name))
+
+
+@cache
+def built(name: str) -> Any:
+    torch.manual_seed(0)
+    if name == "crystal":
+        sizes = {"d_model": 32, "n_heads": 2, "lower": 1, "upper": 1, "window": WINDOW}
+        return Crystal(TokenModel(settings_of(VOCABULARY, CrystalSettings(dimension=32), **sizes))).eval()
+    return build(name, VOCABULARY, 100_000, WINDOW).eval()
+
+
+def tokens(number: int, streams: int = 2, seed: int = 1) -> Tensor:
+    return torch.randint(VOCABULARY, (streams, number), generator=torch.Generator().manual_seed(seed))
+
+
+@cache
+def read(name: str) -> tuple[Any, Tensor, Any]:
+    """A peer, what it says of 150 tokens, and its state after them."""
+    model = peer(name)
+    with torch.no_grad():
+        return model, *model.step(tokens(150), model.start(2))
+
+
+any_model = pytest.mark.parametrize("name", [*each_peer.args[1], "crystal"])
+
+
+@each_peer
+@pytest.mark.parametrize(("vocabulary", "parameters", "window"), [(2_048, 600_000, 128), (66, 100_000, 16)])
+def test_parameters_are_equal_within_3_per_cent(name: str, vocabulary: int, parameters: int, window: int) -> None:
+    model: Any = build(name, vocabulary, parameters, window)
+    assert count(model) == pytest.approx(parameters, rel=0.03)
+
+
+@any_model
+def test_every_token_gets_a_prediction_that_does_not_depend_on_later_ones(name: str) -> None:
+    model, said, _ = read(name)
+    changed = tokens(150)
+    changed[:, 70:] = (changed[:, 70:] + 1) % VOCABULARY
+    with torch.no_grad():
+        other = model.step(changed, model.start(2))[0]
+    assert said.shape == (2, 150, VOCABULARY)
+    torch.testing.assert_close(other[:, :70], said[:, :70], atol=1e-4, rtol=0)
+    assert not torch.allclose(other[:, 70:], said[:, 70:], atol=1e-2)
+
+
+@any_model
+def test_a_stream_read_in_parts_is_the_stream_read_at_once(name: str) -> None:
+    model, said, _ = read(name)
+    state, parts = model.start(2), []
+    with torch.no_grad():
+        for part in tokens(150).split([32, 1, 40, 50, 27], 1):
+            logits, state = model.step(part, state)
+            parts.append(logits)
+    if name == "crystal":  # what was written in the same step is read before it is rounded
+        assert torch.cat(parts, 1).argmax(-1).eq(said.argmax(-1)).float().mean() > 0.9
+    else:
+        torch.testing.assert_close(torch.cat(parts, 1), said, atol=1e-3, rtol=0)
+
+
+@any_model
+def test_questions_do_not_change_the_stream(name: str) -> None:
+    model, _, state = read(name)
+    with torch.no_grad():
+        first = model.ask(tokens(60, seed=2), state)
+        model.ask(tokens(60, seed=3), state)
+        torch.testing.assert_close(model.ask(tokens(60, seed=2), state), first)
+    assert first.shape == (2, 60, VOCABULARY)
+
+
+@each_peer
+def test_what_was_read_beyond_all_windows_is_remembered_as_documented(name: str) -> None:
+    model = peer(name)
+    streams = tokens(1_040, streams=1).repeat(2, 1)
+    streams[1, :400] = tokens(400, streams=1, seed=5)
+    with torch.no_grad():
+        state = model.step(streams, model.start(2))[1]
+        said = model.ask(tokens(16, streams=1, seed=6).repeat(2, 1), state)
+    differs = not torch.equal(said[0], said[1])
+    if name == "memorizing":
+        assert [int(store.db_offsets[0]) for store in state.kept.stores] == [1_040 - WINDOW]
+    else:
+        assert differs == (name in REACHES)
+
+
+@each_peer
+def test_every_parameter_gets_a_gradient(name: str) -> None:
+    model = peer(name).train()
+    for _ in range(2):  # one package switches gradients off in its first step
+        model.zero_grad()
+        stream = tokens(129)
+        logits, state = model.step(stream[:, :-1], model.start(2))
+        (F.cross_entropy(logits.flatten(0, 1), stream[:, 1:].flatten()) + model.extra_loss(state)).backward()
+    wanting = {key for key, each in model.named_parameters() if each.grad is None or not each.grad.any()}
+    assert {key for key in wanting if not key.endswith("rotary_emb.freqs")} == set()
+
+
+@each_peer
+def test_gradients_flow_through_the_memory_where_the_architecture_needs_it(name: str) -> None:
+    model = peer(name).train()
+    seen: list[Tensor] = []
+    embedding = getattr(model, "embedding", None) or model.model.token_emb
+    embedding.register_forward_hook(lambda module, inputs, output: seen.append(output) or output.retain_grad())
+    logits, _ = model.step(tokens(64), model.start(2))
+    logits[:, 48:].square().sum().backward()
+    first = seen[0].grad
+    assert (first is not None and bool(first[:, :WINDOW].any())) == (name in RECURS or name == "windowed")
+
+
+@each_peer
+def test_bytes_are_constant_save_where_all_is_kept(name: str) -> None:
+    model, _, _ = read(name)
+    held = []
+    with torch.no_grad():
+        state = model.start(2)
+        for part in tokens(480).split(160, 1):
+            state = model.step(part, state)[1]
+            held.append(model.memory_bytes(state))
+    if name == "memorizing":
+        row = 2 * model.model.dim_head * 4
+        assert held[2] - held[1] > 160 * row
+    else:
+        assert held[2] == held[1] == held[0] > 0
+
+
+def test_bytes_are_those_of_the_tensors_per_stream() -> None:
+    model, _, state = read("windowed")
+    heads = sum(each.keys[0].nbytes + each.values[0].nbytes for each in state.caches)
+    assert model.memory_bytes(state) == heads + state.convolution[0].nbytes
+
+
+@each_peer
+def test_a_small_batch_is_learned_by_heart(name: str) -> None:
+    model = peer(name)
+    batch = tokens(33)
+    done = fit_text(model, [(batch, True)] * 40, TextSettings(tokens=40 * 64, warmup=5, learning_rate=1e-2))
+    model.eval()
+    with torch.no_grad():
+        logits = model.step(batch[:, :-1], model.start(2))[0]
+    assert done.tokens == 40 * 64
+    assert F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten()) < 2  # it starts at 4.2
+
+
+@each_peer
+def test_training_in_bfloat16_goes_on_from_batch_to_batch_or_is_refused(name: str) -> None:
+    model = peer(name)
+    batches = [(tokens(49, seed=i), i == 0) for i in range(3)]
+    settings = TextSettings(tokens=10_000, bfloat16=True)
+    if name == "memorizing":
+        with pytest.raises(InvalidInputError, match="bfloat16"):
+            fit_text(model, batches, settings)
+    else:
+        assert 0 < fit_text(model, batches, settings).nats < 6
+
+
+@each_peer
+def test_recall_is_trained_and_measured(name: str) -> None:
+    model, lines = peer(name), []
+    done = fit_recall(
+        model, RecallTask(100, 2), RecallSettings(seconds=0.2, tokens=800, report_every=1), lines.append
+    )  # fmt: skip
+    measured = peer_recalled(model, RecallTask(203, 2), ask=10, seed=1)
+    assert done.step == len(lines) > 0
+    assert {"exact", "horizon", "left", "next_token", "everywhere"} <= set(lines[0])
+    assert (measured.tokens, measured.facts, measured.asked) == (203, 2, 10)
+    assert measured.exact < 0.3
+    assert measured.bytes_per_token == measured.memory_bytes / 203 > 0
+    assert min(measured.write_us_per_token, measured.read_us_per_token) > 0
+
+
+def test_the_horizon_grows_over_equal_shares_of_the_seconds() -> None:
+    lines: list[dict[str, Any]] = []
+    settings = RecallSettings(seconds=1.2, tokens=800, report_every=1)
+    fit_recall(peer("windowed"), RecallTask(600, 6), settings, lines.append)
+    horizons = [line["horizon"] for line in lines]
+    assert sorted(set(horizons)) == [200, 400, 600]
+    assert horizons == sorted(horizons)
+
+
+def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_another() -> None:
+    model = peer("windowed")
+    documents = [tokens(1_425, streams=1, seed=i)[0] for i in range(2)]
+    without, own = text_loss(model, documents, 0), text_loss(model, documents, 400)
+    other = text_loss(model, documents, 400, shuffled=True)
+    assert len(own.each) == 2
+    assert other.each != own.each != without.each
+    crossed = [torch.cat((documents[1 - i][:400], documents[i][400:])) for i in range(2)]
+    assert other.each == text_loss(model, crossed, 400).each
+    assert own.memory_bytes > without.memory_bytes
+    with pytest.raises(InvalidInputError, match="1426 are needed"):
+        text_loss(model, documents, 401)
+
+
+def test_an_unknown_peer_a_missing_package_and_wrong_tokens_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="windowed, transformer-xl"):
+        build("gpt", 66, 100_000, 16)
+    with pytest.raises(InvalidInputError, match="another number"):
+        build("windowed", 66, 300, 16)
+    with pytest.raises(MissingExtraError, match=r"pip install 'agentmem-crystal\[peers\]'"):
+        package("no_such_package", "no-such-package")
+    model, _, state = read("windowed")
+    with pytest.raises(InvalidInputError, match="int64"):
+        model.step(tokens(5, streams=3), state)
+
+
+def test_the_nearest_of_ascending_choices_is_found() -> None:
+    squares = {goal: nearest(range(1, 100), lambda each: each**2, goal) for goal in (1, 60, 99**2, 10**9)}
+    assert squares == {1: 1, 60: 8, 99**2: 99, 10**9: 99}
+
+
+def test_a_state_gives_up_all_its_tensors() -> None:
+    assert [each.shape for each in tensors(([torch.zeros(1)], None, {"a"}, (torch.zeros(2),)))] == [(1,), (2,)]
