@@ -62,7 +62,7 @@ class Pairs:
         self._last = int(whole[-1])
 
     def chances(self, before: Tensor, following: Tensor) -> tuple[Tensor, Tensor]:
-        """Of each token [T] after the one before it [T]: its share of the pairs kept, and how many begin so, [T] each."""
+        """Of each token [T] after the one before it [T]: its share of pairs kept, and how many begin so, [T] each."""
         counts = self._number(before * self.vocabulary, self.vocabulary)
         same = self._number(before * self.vocabulary + following, 1)
         return same / counts.clamp(min=1), counts

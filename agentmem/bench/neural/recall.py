@@ -12,15 +12,16 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from agentmem.bench.neural.peers import Peer
-from agentmem.neural.losses import next_token
-from agentmem.neural.recall_task import EVERY, Facts, RecallTask, exact, questions
+from agentmem.neural.task_training import answering, batch
+from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.task import exact
 from agentmem.neural.train import Progress
 
 QUESTIONS = 10
-HORIZONS = (200, 400)
+HORIZONS = (203, 403)
 """Before the task's own."""
 UNTIL = 0.7
 CHUNK = 10_000
@@ -86,14 +87,12 @@ def _learning_rate(settings: RecallSettings, progress: Progress) -> float:
 def _one_step(
     peer: Peer, task: RecallTask, settings: RecallSettings, generator: torch.Generator, optimizer: torch.optim.Optimizer
 ) -> dict[str, float]:
-    streams = max(8, settings.tokens // (task.horizon + QUESTIONS * EVERY))
-    stream, facts = task.stream(streams, generator)
-    asked = questions(facts, QUESTIONS, generator)
-    tokens = torch.cat((stream, asked.tokens), 1)
+    streams = max(8, settings.tokens // (task.horizon + 100))
+    told = batch(task, streams, QUESTIONS, generator)
+    tokens, asked = told.tokens, told.asked
     logits, state = peer.step(tokens, peer.start(streams))
     answered = F.log_softmax(logits[:, task.horizon :].float(), -1)
-    at, answers = torch.cat((asked.at, asked.at + 1), 1), torch.cat(tuple(asked.answers.unbind(-1)), 1)
-    loss = next_token(answered, at, answers)
+    loss = answering(answered, asked)
     everywhere = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
     total = loss + settings.everything * everywhere + peer.extra_loss(state)
     optimizer.zero_grad()
@@ -131,21 +130,17 @@ def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -
     for chunk in stream.split(CHUNK, 1):
         state = peer.step(chunk, state)[1]
     middle = time.process_time()
-    right = [_asked(peer, state, facts, generator) for _ in range(-(-ask // QUESTIONS))]
+    asked = [task.questions(facts, min(QUESTIONS, task.askable), generator) for _ in range(-(-ask // QUESTIONS))]
+    right = torch.cat([exact(peer.ask(each.tokens, state), each).flatten() for each in asked])
     spent = time.process_time() - middle
     held = peer.memory_bytes(state)
     return PeerRecalled(
         tokens=task.horizon,
         facts=task.facts,
-        asked=len(right) * QUESTIONS,
-        exact=float(torch.cat(right).float().mean()),
+        asked=len(right),
+        exact=float(right.float().mean()),
         memory_bytes=held,
         bytes_per_token=held / task.horizon,
         write_us_per_token=(middle - began) / task.horizon * 1e6,
-        read_us_per_token=spent / (len(right) * QUESTIONS * EVERY) * 1e6,
+        read_us_per_token=spent / sum(each.tokens.shape[1] for each in asked) * 1e6,
     )
-
-
-def _asked(peer: Peer, state: Any, facts: Facts, generator: torch.Generator) -> Tensor:
-    asked = questions(facts, QUESTIONS, generator)
-    return exact(peer.ask(asked.tokens, state), asked).flatten()

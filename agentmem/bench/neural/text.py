@@ -19,6 +19,8 @@ from agentmem.errors import InvalidInputError
 
 LAST = 1_024
 """Tokens of a document that are judged."""
+WARM = 512
+"""Tokens of the same document right before those, read by all: the reach of their windows."""
 CHUNK = 1_024
 
 
@@ -121,13 +123,13 @@ class TextLoss:
 def text_loss(
     peer: Peer, documents: Sequence[Tensor], memory_tokens: int, shuffled: bool = False, bfloat16: bool = False
 ) -> TextLoss:
-    """What the last 1,024 tokens of each document cost after memory_tokens of it right before them.
+    """What the last 1,024 tokens of each document cost after memory_tokens of it, and 512 more right before them.
 
-    documents: int64 [n], n > 1,024 + memory_tokens. The stretch is the same whatever came before. shuffled: those
-    of the next document instead, from the same distance to its end. Raises InvalidInputError for a shorter document.
+    documents: int64 [n], n > 1,536 + memory_tokens. The stretch is the same whatever came before. shuffled: the memory
+    is of the next document, from the same distance to its end. Raises InvalidInputError for a shorter document.
     """
-    stretches = torch.stack([_end(each, LAST + 1, 0) for each in documents])
-    memories = torch.stack([_end(each, memory_tokens, LAST + 1) for each in documents])
+    stretches = torch.stack([_end(each, WARM + LAST + 1, 0) for each in documents])
+    memories = torch.stack([_end(each, memory_tokens, WARM + LAST + 1) for each in documents])
     memories = memories.roll(-1, 0) if shuffled else memories
     cast(nn.Module, peer).eval()
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
@@ -137,7 +139,7 @@ def text_loss(
         held = peer.memory_bytes(state)
         logits = peer.step(stretches[:, :-1], state)[0]
     nats = F.cross_entropy(logits.float().transpose(1, 2), stretches[:, 1:], reduction="none")
-    return TextLoss(tuple(nats.mean(1).tolist()), held)
+    return TextLoss(tuple(nats[:, WARM:].mean(1).tolist()), held)
 
 
 def _end(document: Tensor, tokens: int, before: int) -> Tensor:

@@ -47,7 +47,8 @@ class Windowed(Streaming):
 
     def step(self, tokens: Tensor, state: Windows) -> tuple[Tensor, Windows]:
         checked(tokens, state.streams)
-        hidden, convolution = self.convolution(self.embedding(tokens), state.convolution)
+        embedded = self.embedding(tokens) * self.embedding.embedding_dim**0.5
+        hidden, convolution = self.convolution(embedded, state.convolution)
         caches = []
         for block, cache in zip(self.blocks, state.caches, strict=True):
             hidden, cache = block(hidden, cache)
