@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from agentmem.neural.tasks.key_value import RecallTask
 from torch import Tensor
 
 from agentmem.bench.neural.peers import PEERS, Crystal, build
@@ -20,6 +19,7 @@ from agentmem.bench.neural.recall import RecallSettings, fit_recall, peer_recall
 from agentmem.bench.neural.text import TextSettings, fit_text, text_loss
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tokens import TokenModel, settings_of
 
 torch.set_num_threads(1)
@@ -215,7 +215,7 @@ def test_the_horizon_grows_over_equal_shares_of_the_seconds() -> None:
 
 
 def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_another() -> None:
-    model = peer("windowed")
+    model = peer("crystal")
     documents = [tokens(1_937, streams=1, seed=i)[0] for i in range(2)]
     without, own = text_loss(model, documents, 0), text_loss(model, documents, 400)
     other = text_loss(model, documents, 400, shuffled=True)

@@ -74,7 +74,8 @@ def recalled(
     spent = Clock()
     with spent.on("write"):
         state, wide = written(model, stream, progress)
-    asked = [task.questions(facts, min(TOGETHER, task.facts), generator) for _ in range(-(-ask // TOGETHER))]
+    each = min(TOGETHER, task.askable)
+    asked = [task.questions(facts, each, generator) for _ in range(-(-ask // each))]
     with spent.on("read"):
         right = _share(model, state, state.memory.view(), asked)
     latest, earlier = _anew(model, replace(task, overwritten=ANEW), ask, generator, progress)

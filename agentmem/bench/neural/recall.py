@@ -130,7 +130,8 @@ def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -
     for chunk in stream.split(CHUNK, 1):
         state = peer.step(chunk, state)[1]
     middle = time.process_time()
-    asked = [task.questions(facts, min(QUESTIONS, task.askable), generator) for _ in range(-(-ask // QUESTIONS))]
+    each = min(QUESTIONS, task.askable)
+    asked = [task.questions(facts, each, generator) for _ in range(-(-ask // each))]
     right = torch.cat([exact(peer.ask(each.tokens, state), each).flatten() for each in asked])
     spent = time.process_time() - middle
     held = peer.memory_bytes(state)
