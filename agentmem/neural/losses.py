@@ -42,13 +42,14 @@ def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
 def importance(choices: Choices, needed: Tensor) -> Tensor:
     """Whether each candidate was needed later, told by its importance: cross-entropy, per candidate that was.
 
-    needed: bool [B, T], which tokens of the stream a later reading needed; candidates from outside it do not count.
+    needed: [B, T] in [0, 1], how much a later reading needed each token of the stream; candidates from outside it do
+    not count.
     """
     inside = (choices.at >= 0) & (choices.at < needed.shape[1])
     places = choices.at.clamp(0, needed.shape[1] - 1).flatten(1)
-    target = needed.gather(1, places).unflatten(1, choices.at.shape[1:])
-    each = F.binary_cross_entropy_with_logits(choices.logits, target.float(), reduction="none")
-    return (each * inside).sum() / (target & inside).sum().clamp(min=1)
+    target = needed.float().gather(1, places).unflatten(1, choices.at.shape[1:])
+    each = F.binary_cross_entropy_with_logits(choices.logits, target, reduction="none")
+    return (each * inside).sum() / (target * inside).sum().clamp(min=1)
 
 
 def picked(rows: Tensor, at: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Knows which tokens repeat what was said before: those label what a reading shoul
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -18,9 +19,11 @@ from agentmem.neural.text import Stretches
 from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.train import Step
 from agentmem.neural.transformer import State
+from agentmem.neural.view import View
 
 SPARSE = 4  # every so manieth unit is reconstructed
 REPEATS = 128  # repeated tokens of a chunk whose readings are trained
+FAR = 256  # tokens from which on a repetition is for the memory to tell, not for the window
 
 
 @dataclass
@@ -33,43 +36,40 @@ class TextTraining:
 
     stretches: Stretches
     streams: int = 4
-    chunk: int = 2_000
+    chunk: int = 1_000
     write_read: float = 0.2
     reconstruction: float = 0.1
     importance: float = 0.1
-    memory: bool = True
-    _tokens: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64), init=False)
-    _state: State | None = field(default=None, init=False)
+    _streams: Streams | None = field(default=None, init=False)
 
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
         """The losses of the next chunk of every stream, and the share of next tokens that were the likeliest."""
-        if self._state is None or self._tokens.shape[1] <= self.chunk:
-            self._tokens = self.stretches.draw(self.streams, generator)
-            self._state = model.transformer.start(self.streams)
-        tokens, next_tokens = self._tokens[:, : self.chunk], self._tokens[:, 1 : self.chunk + 1]
-        position = self._state.position
-        output, self._state = model.through(tokens, self._state)
-        self._tokens = self._tokens[:, self.chunk :]
+        now = self._streams
+        if now is None or now.state.position + self.chunk >= now.tokens.shape[1]:
+            tokens = self.stretches.draw(self.streams, generator).to(next(model.parameters()).device)
+            now = Streams(tokens, model.transformer.start(self.streams))
+        here = now.tokens[:, now.state.position : now.state.position + self.chunk + 1]
+        output, after = model.through(here[:, :-1], now.state)
+        self._streams = replace(now, state=after)
         parts = {
-            "next_token": -output.of(next_tokens).mean(),
-            **self._memory_losses(model, output, tokens, position, generator),
+            "next_token": -output.of(here[:, 1:]).mean(),
+            **self._memory_losses(model, output, Chunk.of(now, output, self.chunk), generator),
         }
-        right = float((output.logits[0].detach().argmax(-1) == next_tokens[0]).float().mean())
-        return Step(parts, right, tokens.numel())
+        right = float((output.logits[0].detach().argmax(-1) == here[0, 1:]).float().mean())
+        return Step(parts, right, here[:, 1:].numel())
 
     def next_stage(self, stage: int, right: float) -> bool:
         return False
 
     def _memory_losses(
-        self, model: TokenModel, output: Output, tokens: Tensor, position: int, generator: torch.Generator
+        self, model: TokenModel, output: Output, chunk: Chunk, generator: torch.Generator
     ) -> dict[str, Tensor]:
-        at, repeats = repeated(tokens, REPEATS, generator)
-        needed = again_later(tokens)
-        kept = [losses.importance(replace(each, at=each.at - position), needed) for each in output.written.choices]
-        contrast = [contrast_of_layers(each, at, repeats, position) for each in output.readings]
+        kept = [losses.importance(each, chunk.needed) for each in output.written.choices]
+        at, repeats = chunk.repeated(REPEATS, generator)
+        contrast = [contrast_of_layers(each, output.bound, at, repeats, chunk) for each in output.readings]
         units = output.written.layers[UNIT]
         said = model.says_log_probabilities(units.slots[:, ::SPARSE])
-        targets = following(tokens, units.at[:, ::SPARSE] - position, said.shape[-2])
+        targets = following(chunk.tokens, units.at[:, ::SPARSE], said.shape[-2])
         return {
             "write_read": self.write_read * torch.stack(contrast).mean(),
             "reconstruction": self.reconstruction * losses.reconstruction(said, targets),
@@ -77,56 +77,101 @@ class TextTraining:
         }
 
 
-def repeated(tokens: Tensor, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Up to `number` places per stream of tokens [B, T] whose token, the one before and the next occurred before.
+@dataclass(frozen=True)
+class Streams:
+    """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read."""
 
-    Gives places, int64 [B, number], and the earlier places, bool [B, number, T]; a place without any does not count.
+    tokens: Tensor
+    state: State
+
+    @cached_property
+    def triples(self) -> Tensor:
+        """A number for each token with the one before and the next, [B, T]; -1, -2 at the ends, which have none."""
+        size = int(self.tokens.max()) + 1
+        inner = (self.tokens[:, :-2] * size + self.tokens[:, 1:-1]) * size + self.tokens[:, 2:]
+        ends = inner.new_tensor([-1, -2]).expand(len(inner), -1)
+        return torch.cat((ends[:, :1], inner, ends[:, 1:]), 1)
+
+    @cached_property
+    def again(self) -> Tensor:
+        """Which tokens, with the one before and the next, are said again far later: bool [B, T]."""
+        order = self.triples.sort(dim=1, stable=True)
+        number = order.values.shape[1]
+        ends = torch.ones_like(order.values, dtype=torch.bool)
+        ends[:, :-1] = order.values[:, 1:] != order.values[:, :-1]
+        places = torch.arange(number, device=ends.device).where(ends, number)
+        last = places.flip(1).cummin(1).values.flip(1)  # in sorted order, of the end of each token's equals
+        far = order.indices.gather(1, last) - order.indices > FAR
+        return torch.zeros_like(far).scatter(1, order.indices, far)
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """tokens, triples: of the streams [B, T] up to the end of the chunk, which starts at `start`.
+
+    surprise: [B, T], 1 - p(next token) without the memory, 0 before the chunk. needed: [B, T] in [0, 1], how much a
+    later reading gains from what was said here: the surprise of what is said again.
     """
-    numbers = _triples(tokens)
-    order = numbers.sort(dim=1, stable=True)
-    again = torch.zeros_like(numbers, dtype=torch.bool)
-    again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
-    chances = torch.rand(numbers.shape, generator=generator) * again
-    at = chances.topk(min(number, numbers.shape[1]), 1).indices
-    earlier = torch.arange(numbers.shape[1]) < at.unsqueeze(-1)
-    same = (numbers.unsqueeze(1) == numbers.gather(1, at).unsqueeze(-1)) & earlier
-    return at + 1, torch.nn.functional.pad(same, (1, 1))
+
+    tokens: Tensor
+    triples: Tensor
+    start: int
+    surprise: Tensor
+    needed: Tensor
+
+    @classmethod
+    def of(cls, streams: Streams, output: Output, size: int) -> Chunk:
+        start = streams.state.position
+        end = start + size
+        with torch.no_grad():
+            following = streams.tokens[:, start + 1 : end + 1].unsqueeze(-1)
+            surprise = 1 - output.logits.float().softmax(-1).gather(-1, following).squeeze(-1)
+        surprise = torch.nn.functional.pad(surprise, (start, 0))
+        tokens, triples, again = (each[:, :end] for each in (streams.tokens, streams.triples, streams.again))
+        return cls(tokens, triples, start, surprise, surprise * again)
+
+    def repeated(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Up to `number` places per stream that were said before: int64 [B, number], in the chunk, and where: bool
+        [B, number, T]. The surprising ones more often; a place that was not said before is nowhere.
+        """
+        order = self.triples.sort(dim=1, stable=True)
+        again = torch.zeros_like(self.triples, dtype=torch.bool)
+        again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
+        luck = torch.rand(again.shape, generator=generator).to(again.device)
+        at = (luck * self.surprise * again).topk(min(number, again.shape[1] - self.start), 1).indices
+        earlier = torch.arange(again.shape[1], device=at.device) < at.unsqueeze(-1)
+        same = (self.triples.unsqueeze(1) == self.triples.gather(1, at).unsqueeze(-1)) & earlier
+        return (at - self.start).clamp(min=0), same
 
 
-def again_later(tokens: Tensor) -> Tensor:
-    """Which tokens [B, T], with the one before and the next, are said again later: bool [B, T]."""
-    numbers = _triples(tokens)
-    order = numbers.sort(dim=1, stable=True)
-    same = order.values[:, 1:] == order.values[:, :-1]
-    again = torch.zeros_like(numbers, dtype=torch.bool).scatter(1, order.indices[:, :-1], same)
-    return torch.nn.functional.pad(again, (1, 1))
-
-
-def _triples(tokens: Tensor) -> Tensor:
-    """A number for every three tokens in a row of [B, T]: [B, T - 2]."""
-    size = int(tokens.max()) + 1
-    return (tokens[:, :-2] * size + tokens[:, 1:-1]) * size + tokens[:, 2:]
-
-
-def contrast_of_layers(reading: Reading, at: Tensor, repeats: Tensor, position: int) -> Tensor:
+def contrast_of_layers(reading: Reading, bound: Tensor, at: Tensor, repeats: Tensor, chunk: Chunk) -> Tensor:
     """The write-read loss of each layer by itself: one that finds what it kept does not excuse another.
 
-    at, repeats: what `repeated` gave of the chunk from `position` on.
+    at, repeats: what `chunk.repeated` gave. bound: [B, N, bound], what the view's slots say. Right are slots taken from
+    where it was said before; of those whose place was not kept, the ones that cover it and say the right next token.
+    Where a layer has none, those of it that cover it.
     """
-    view, tokens = reading.view, repeats.shape[-1]
-    before = torch.nn.functional.pad(repeats.cumsum(-1), (1, 0))
-    start, end = ((each - position).clamp(0, tokens) for each in (view.start, view.end))
-    rows = (each.unsqueeze(1).expand(-1, at.shape[1], -1) for each in (end, start))
-    covering = torch.sub(*(before.gather(2, each) for each in rows)) > 0
-    known = ((view.at >= position) & (view.at < position + tokens)).unsqueeze(1)
-    exact = repeats.gather(2, (view.at - position).clamp(0, tokens - 1).unsqueeze(1).expand_as(covering)) & known
-    readable = view.born.unsqueeze(1) <= (at + position).unsqueeze(-1)
+    view = reading.view
+    following = chunk.tokens.gather(1, (at + chunk.start + 1).clamp(max=chunk.tokens.shape[1] - 1))
+    covering = _covering(view, repeats)
+    exact = repeats.gather(2, view.at.clamp(min=0).unsqueeze(1).expand_as(covering)) & (view.at >= 0).unsqueeze(1)
+    says = covering & (view.at < 0).unsqueeze(1) & (bound[..., 0].unsqueeze(1) == following.unsqueeze(-1))
+    readable = view.born.unsqueeze(1) <= (at + chunk.start).unsqueeze(-1)
     match = losses.picked(reading.match.transpose(1, 2), at).masked_fill(~readable.unsqueeze(2), FORBIDDEN)
-    places = torch.arange(at.shape[1]).expand(len(at), -1)
+    places = torch.arange(at.shape[1], device=at.device).expand(len(at), -1)
     by_layer = []
     for layer in view.layer.unique():
         mine = view.layer == layer
-        found = (exact & readable)[..., mine]
-        right = found | ((covering & readable)[..., mine] & ~found.any(-1, keepdim=True))
+        found = ((exact | says) & readable)[..., mine]
+        fresh = (covering & readable & (view.at >= 0).unsqueeze(1))[..., mine]
+        right = found | (fresh & ~found.any(-1, keepdim=True))
         by_layer.append(losses.write_read(match[..., mine].transpose(1, 2), places, right))
     return torch.stack(by_layer).mean()
+
+
+def _covering(view: View, repeats: Tensor) -> Tensor:
+    """Which slots [B, Q, N] stand for a token where repeats, bool [B, Q, T], is true."""
+    before = torch.nn.functional.pad(repeats.cumsum(-1, dtype=torch.int32), (1, 0))
+    start, end = (each.clamp(0, repeats.shape[-1]).unsqueeze(1) for each in (view.start, view.end))
+    size = len(repeats), repeats.shape[1], -1
+    return before.gather(2, end.expand(size)) > before.gather(2, start.expand(size))

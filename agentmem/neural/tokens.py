@@ -48,18 +48,21 @@ class Output:
     """p(token) = (1 - gate) softmax(logits) + sum over the copies that say it of their share.
 
     logits: [B, T, vocabulary]. copied, shares: int64 and float [B, T, k], tokens that slots say and how much of each;
-    gate: [B, T], the sum of shares. view, readings, written: what was readable, read and written.
+    bound: [B, N, bound], tokens that each slot of the last reading's view says. view, readings, written: what was
+    readable, read and written.
     """
 
     logits: Tensor
     copied: Tensor
     shares: Tensor
+    bound: Tensor
     view: View | None
     readings: list[Reading]
     written: Written
 
     @property
     def gate(self) -> Tensor:
+        """[B, T], the sum of shares."""
         return self.shares.sum(-1)
 
     @property
@@ -180,24 +183,19 @@ class TokenModel(nn.Module):
     def _output(self, hidden: Tensor, view: View | None, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)
         logits = normed @ self.embedding.weight.T + self.bias
-        if readings:
-            copied, shares = self._copies(normed, readings[-1])
-        else:
-            copied, shares = (
-                logits.new_zeros(*logits.shape[:2], 0, dtype=torch.int64),
-                logits.new_zeros(*logits.shape[:2], 0),
-            )
-        return Output(logits, copied, shares, view, readings, written)
+        none = logits.new_zeros(*logits.shape[:2], 0)
+        copied, shares, bound = self._copies(normed, readings[-1]) if readings else (none.long(), none, none.long())
+        return Output(logits, copied, shares, bound, view, readings, written)
 
-    def _copies(self, normed: Tensor, reading: Reading) -> tuple[Tensor, Tensor]:
-        """The tokens that the slots read say, [B, T, heads x k x bound], and how much each of them counts."""
+    def _copies(self, normed: Tensor, reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
+        """Tokens that the slots read say, [B, T, heads x k x bound], how much each counts, and what all slots say."""
         with torch.no_grad():
             bound = self.says(reading.view.values).unflatten(-1, (self.settings.bound, -1)).argmax(-1)
         copied = gather(bound, reading.chosen).permute(0, 2, 1, 3, 4).flatten(2)
         offset = self.copy_offset(normed).softmax(-1)[:, :, None, None]
         weights = reading.weights.transpose(1, 2) / reading.weights.shape[1]
         gate = torch.sigmoid(self.copy_gate(normed))
-        return copied, gate * (weights.unsqueeze(-1) * offset).flatten(2)
+        return copied, gate * (weights.unsqueeze(-1) * offset).flatten(2), bound
 
 
 def settings_of(
