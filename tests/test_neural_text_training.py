@@ -1,0 +1,124 @@
+"""Training on text: what counts as said again, what a reading should find, and a model that learns from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.text import Stretches
+from agentmem.neural.text_training import FAR, Chunk, Streams, TextTraining, contrast_of_layers
+from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.train import Trainer, TrainSettings
+
+torch.set_num_threads(1)
+SIZE = 40
+
+
+def small() -> TokenModel:
+    torch.manual_seed(0)
+    crystal = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, offsets=2)
+    return TokenModel(settings_of(SIZE, d_model=32, n_heads=2, lower=1, upper=1, window=32, bound=1, crystal=crystal))
+
+
+def streams_of(tokens: Tensor) -> Streams:
+    return Streams(tokens, small().transformer.start(len(tokens)))
+
+
+def random_tokens(number: int, size: int = 6) -> Tensor:
+    return torch.randint(size, (2, number), generator=torch.Generator().manual_seed(3))
+
+
+def chunk_of(tokens: Tensor, start: int, surprise: Tensor | None = None) -> Chunk:
+    surprise = torch.ones(tokens.shape) if surprise is None else surprise
+    surprise[:, :start] = 0
+    return Chunk(tokens, streams_of(tokens).triples, start, surprise, surprise)
+
+
+def test_again_is_what_is_said_far_later_with_its_neighbours() -> None:
+    tokens = random_tokens(700)
+    triples = tokens.unfold(1, 3, 1).tolist()
+    for row, found in enumerate(streams_of(tokens).again.tolist()):
+        wanted = [any(triples[row][later] == triples[row][i] for later in range(i + FAR + 1, 698)) for i in range(698)]
+        assert found == [False, *wanted, False]
+        assert 0 < sum(wanted) < 698
+
+
+def test_a_place_is_repeated_where_the_same_three_tokens_stood_before() -> None:
+    tokens = random_tokens(300)
+    at, repeats = chunk_of(tokens, 200).repeated(30, torch.Generator().manual_seed(1))
+    assert at.shape == (2, 30)
+    assert repeats.shape == (2, 30, 300)
+    for row in range(2):
+        for place, where in zip((at[row] + 200).tolist(), repeats[row], strict=True):
+            same = [
+                p
+                for p in range(1, place)
+                if p < 299 and torch.equal(tokens[row, p - 1 : p + 2], tokens[row, place - 1 : place + 2])
+            ]
+            assert where.nonzero().flatten().tolist() == same
+
+
+def test_what_surprises_is_trained_before_what_does_not() -> None:
+    tokens = random_tokens(300)
+    surprise = torch.zeros(tokens.shape)
+    surprise[:, 240:260] = 1
+    at, repeats = chunk_of(tokens, 200, surprise).repeated(10, torch.Generator().manual_seed(1))
+    counted = at[repeats.any(-1)]
+    assert ((counted >= 40) & (counted < 60)).all()
+
+
+def test_finding_what_was_said_before_costs_little_and_missing_it_much() -> None:
+    model, tokens = small(), random_tokens(401, SIZE)
+    tokens[:, 300:320] = tokens[:, 100:120]
+    streams = streams_of(tokens)
+    output, _ = model.through(tokens[:, :-1], streams.state)
+    chunk = Chunk.of(streams, output, 400)
+    reading = output.readings[0]
+    at, repeats = chunk.repeated(50, torch.Generator().manual_seed(2))
+    places = reading.view.at.clamp(min=0)
+    right = torch.zeros_like(reading.match)
+    for row in range(2):
+        for place, where in zip(at[row].tolist(), repeats[row], strict=True):
+            right[row, :, place] = where[places[row]].float()
+    losses = [
+        contrast_of_layers(replaced(reading, match), output.bound, at, repeats, chunk).item()
+        for match in (30 * right, torch.zeros_like(right), 30 * (1 - right))
+    ]
+    assert losses[0] < losses[1] < losses[2]
+
+
+def replaced(reading: object, match: Tensor) -> object:
+    return type(reading)(**{**vars(reading), "match": match})
+
+
+def test_a_model_learns_a_text_and_every_parameter_with_it() -> None:
+    text = np.tile(np.arange(SIZE, dtype=np.uint16), 40)
+    model = small()
+    torch.nn.init.normal_(model.transformer.crystal.reader.correction.weight, std=0.1)
+    training = TextTraining(Stretches((text,), 600), streams=2, chunk=200)
+    lines: list[dict[str, float]] = []
+    run = Trainer(model, training, TrainSettings(tokens=1e6, warmup=1, report_every=1), lines.append)
+    run.train(steps=25)
+    assert lines[-1]["next_token"] < lines[0]["next_token"] / 2
+    still = [name for name, each in model.named_parameters() if not run.optimizer.state[each]["exp_avg"].any()]
+    assert set(still) <= {"copy_offset.weight", "copy_offset.bias"}  # with one token bound there is no offset to choose
+
+
+def test_streams_begin_anew_when_their_stretch_is_read() -> None:
+    training = TextTraining(Stretches((np.arange(2_000, dtype=np.uint16) % SIZE,), 600), streams=2, chunk=200)
+    generator, positions = torch.Generator().manual_seed(0), []
+    model = small()
+    for _ in range(4):
+        training.step(model, 0, generator)
+        assert training._streams is not None
+        positions.append(training._streams.state.position)
+    assert positions == [200, 400, 600, 200]
+
+
+def test_a_stretch_longer_than_every_document_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="no document has 601 tokens; the longest of 1 has 500"):
+        Stretches((np.zeros(500, np.uint16),), 600)
