@@ -54,12 +54,12 @@ def test_a_place_is_repeated_where_the_same_three_tokens_stood_before() -> None:
     assert repeats.shape == (2, 30, 300)
     for row in range(2):
         for place, where in zip((at[row] + 200).tolist(), repeats[row], strict=True):
-            same = [
-                p
-                for p in range(1, place)
-                if p < 299 and torch.equal(tokens[row, p - 1 : p + 2], tokens[row, place - 1 : place + 2])
-            ]
+            same = [p for p in range(1, place) if around(tokens[row], p) == around(tokens[row], place)]
             assert where.nonzero().flatten().tolist() == same
+
+
+def around(tokens: Tensor, place: int) -> list[int]:
+    return tokens[place - 1 : place + 2].tolist()
 
 
 def test_what_surprises_is_trained_before_what_does_not() -> None:
@@ -99,11 +99,11 @@ def test_a_model_learns_a_text_and_every_parameter_with_it() -> None:
     text = np.tile(np.arange(SIZE, dtype=np.uint16), 40)
     model = small()
     torch.nn.init.normal_(model.transformer.crystal.reader.correction.weight, std=0.1)
-    training = TextTraining(Stretches((text,), 600), streams=2, chunk=200)
+    training = TextTraining(Stretches((text,), 600), streams=2, chunk=150)
     lines: list[dict[str, float]] = []
     run = Trainer(model, training, TrainSettings(tokens=1e6, warmup=1, report_every=1), lines.append)
-    run.train(steps=25)
-    assert lines[-1]["next_token"] < lines[0]["next_token"] / 2
+    run.train(steps=20)
+    assert lines[-1]["next_token"] < 0.75 * lines[0]["next_token"]
     still = [name for name, each in model.named_parameters() if not run.optimizer.state[each]["exp_avg"].any()]
     assert set(still) <= {"copy_offset.weight", "copy_offset.bias"}  # with one token bound there is no offset to choose
 
