@@ -47,7 +47,8 @@ class WindowedAttention(nn.Module):
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
         """Blocks of queries, each against itself and the window before it; [B, h, T, d / h]."""
         tokens = query.shape[2]
-        query, keys = rotate(query, torch.arange(seen, seen + tokens)), rotate(keys, torch.arange(seen + tokens))
+        places = torch.arange(seen + tokens, device=keys.device)
+        query, keys = rotate(query, places[seen:]), rotate(keys, places)
         if tokens <= self.window:
             return self._attended(query, keys, values, seen)
         end = -tokens % self.window
@@ -111,7 +112,7 @@ class ShortConvolution(nn.Module):
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Rotary positions [T] for x [..., T, even]."""
     frequencies = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2, device=x.device) / x.shape[-1])
-    angles = positions.to(x.device)[:, None].float() * frequencies
+    angles = positions[:, None].float() * frequencies
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()
     return torch.stack(turned, -1).flatten(-2)

@@ -46,7 +46,8 @@ class TextTraining:
         if self._state is None or self._tokens.shape[1] <= self.chunk:
             self._tokens = self.stretches.draw(self.streams, generator)
             self._state = model.transformer.start(self.streams)
-        tokens, next_tokens = self._tokens[:, : self.chunk], self._tokens[:, 1 : self.chunk + 1]
+        here = self._tokens[:, : self.chunk + 1].to(next(model.parameters()).device)
+        tokens, next_tokens = here[:, :-1], here[:, 1:]
         position = self._state.position
         output, self._state = model.through(tokens, self._state)
         self._tokens = self._tokens[:, self.chunk :]
@@ -86,9 +87,9 @@ def repeated(tokens: Tensor, number: int, generator: torch.Generator) -> tuple[T
     order = numbers.sort(dim=1, stable=True)
     again = torch.zeros_like(numbers, dtype=torch.bool)
     again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
-    chances = torch.rand(numbers.shape, generator=generator) * again
+    chances = torch.rand(numbers.shape, generator=generator).to(again.device) * again
     at = chances.topk(min(number, numbers.shape[1]), 1).indices
-    earlier = torch.arange(numbers.shape[1]) < at.unsqueeze(-1)
+    earlier = torch.arange(numbers.shape[1], device=at.device) < at.unsqueeze(-1)
     same = (numbers.unsqueeze(1) == numbers.gather(1, at).unsqueeze(-1)) & earlier
     return at + 1, torch.nn.functional.pad(same, (1, 1))
 
@@ -122,7 +123,7 @@ def contrast_of_layers(reading: Reading, at: Tensor, repeats: Tensor, position: 
     exact = repeats.gather(2, (view.at - position).clamp(0, tokens - 1).unsqueeze(1).expand_as(covering)) & known
     readable = view.born.unsqueeze(1) <= (at + position).unsqueeze(-1)
     match = losses.picked(reading.match.transpose(1, 2), at).masked_fill(~readable.unsqueeze(2), FORBIDDEN)
-    places = torch.arange(at.shape[1]).expand(len(at), -1)
+    places = torch.arange(at.shape[1], device=at.device).expand(len(at), -1)
     by_layer = []
     for layer in view.layer.unique():
         mine = view.layer == layer
