@@ -132,11 +132,9 @@ def _end(budget: float | None) -> float:
 
 
 def _check(out: Path, command: Command, resume: bool, threads: int) -> None:
-    import torch
+    from agentmem.neural.runs import check, use_threads
 
-    from agentmem.neural.runs import check
-
-    torch.set_num_threads(threads)
+    use_threads(threads)
     check(out, command, resume)
 
 

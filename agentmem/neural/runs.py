@@ -121,6 +121,11 @@ class Run:
         self.last = json.loads(lines[-1]) if lines else {}
 
 
+def use_threads(number: int) -> None:
+    """Of the processor, for what torch computes in this process; with 1 the same command gives the same bytes."""
+    torch.set_num_threads(number)
+
+
 def device_of(name: str) -> torch.device:
     """ "cpu", "cuda" or "cuda:1" as a device. Raises InvalidInputError for one that is not here."""
     try:
