@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agentmem.neural.mixed import autocast
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -62,7 +64,7 @@ class WindowedAttention(nn.Module):
         streams, blocks = len(query), query.shape[2] if query.dim() == 5 else 1
         mask = self._mask(blocks, query.shape[-2], keys.shape[-2], seen, query.device)
         q, k, v = (_folded(each).float() for each in (query, keys, values))
-        with torch.autocast(query.device.type, enabled=False):  # the fused kernel of processors is quicker in float32
+        with autocast(query.device, enabled=False):  # the fused kernel of processors is quicker in float32
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.repeat(streams, 1, 1).unsqueeze(1))
         mixed = mixed.unflatten(0, (streams, blocks)).transpose(1, 2)
         return mixed if query.dim() == 5 else mixed.squeeze(2)

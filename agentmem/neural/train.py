@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
+from agentmem.neural.mixed import autocast
 from agentmem.neural.tokens import TokenModel
 
 TRAINING = "Training"
@@ -115,7 +116,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         device = next(self.model.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.mixed):
+        with autocast(device, enabled=self.settings.mixed):
             step = self.objective.step(self.model, self.progress.stage, self.generator)
         self.optimizer.zero_grad()
         torch.stack([each.float() for each in step.losses.values()]).sum().backward()  # type: ignore[no-untyped-call, unused-ignore]
