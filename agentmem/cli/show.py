@@ -112,7 +112,10 @@ def entries(heads: Iterable[tuple[str, Text, list[str], str]]) -> Table:
 
 
 class Waiting:
-    """A progress bar on standard error, for people only, that shows itself after two seconds. Call it (done, total)."""
+    """A progress bar on standard error, for people only, that shows itself after two seconds.
+
+    Call it (done, total), and with a label to have another from then on.
+    """
 
     def __init__(self, label: str) -> None:
         self.label = label
@@ -127,12 +130,17 @@ class Waiting:
         )
         self.task: TaskID | None = None
 
-    def __call__(self, done: float, total: float | None = None) -> None:
+    @property
+    def shown(self) -> bool:
+        return self.task is not None
+
+    def __call__(self, done: float, total: float | None = None, label: str | None = None) -> None:
+        self.label = label or self.label
         if self.task is None and self.bar.console.is_terminal and time.monotonic() - self.began > PATIENCE_S:
             self.bar.start()
             self.task = self.bar.add_task(self.label, total=total)
         if self.task is not None:
-            self.bar.update(self.task, completed=done, total=total)
+            self.bar.update(self.task, completed=done, total=total, description=self.label)
 
     def __enter__(self) -> Waiting:
         return self

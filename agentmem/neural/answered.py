@@ -65,4 +65,5 @@ def answered(
 
 def _right(model: TokenModel, state: State, view: View, asked: Questions) -> Tensor:
     """Which tokens of the answers are right: bool [Q, n]."""
+    asked = asked.to(next(model.parameters()).device)
     return right(model.ask(asked.tokens, state, view, asked.times), asked).flatten(0, 1)

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agentmem.neural.mixed import autocast
+
 
 @dataclass(frozen=True)
 class Cache:
@@ -47,7 +49,8 @@ class WindowedAttention(nn.Module):
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
         """Blocks of queries, each against itself and the window before it; [B, h, T, d / h]."""
         tokens = query.shape[2]
-        query, keys = rotate(query, torch.arange(seen, seen + tokens)), rotate(keys, torch.arange(seen + tokens))
+        places = torch.arange(seen + tokens, device=keys.device)
+        query, keys = rotate(query, places[seen:]), rotate(keys, places)
         if tokens <= self.window:
             return self._attended(query, keys, values, seen)
         end = -tokens % self.window
@@ -61,7 +64,7 @@ class WindowedAttention(nn.Module):
         streams, blocks = len(query), query.shape[2] if query.dim() == 5 else 1
         mask = self._mask(blocks, query.shape[-2], keys.shape[-2], seen, query.device)
         q, k, v = (_folded(each).float() for each in (query, keys, values))
-        with torch.autocast(query.device.type, enabled=False):  # the fused kernel of processors is quicker in float32
+        with autocast(query.device, enabled=False):  # the fused kernel of processors is quicker in float32
             mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask.repeat(streams, 1, 1).unsqueeze(1))
         mixed = mixed.unflatten(0, (streams, blocks)).transpose(1, 2)
         return mixed if query.dim() == 5 else mixed.squeeze(2)
@@ -111,7 +114,7 @@ class ShortConvolution(nn.Module):
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """Rotary positions [T] for x [..., T, even]."""
     frequencies = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2, device=x.device) / x.shape[-1])
-    angles = positions.to(x.device)[:, None].float() * frequencies
+    angles = positions[:, None].float() * frequencies
     even, odd = x[..., 0::2], x[..., 1::2]
     turned = even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()
     return torch.stack(turned, -1).flatten(-2)

@@ -104,7 +104,7 @@ class Wide:
     def view(self, state: State, precision: Precision) -> View:
         """What may be read of a stream if its atoms were kept in this precision."""
         memory = state.memory
-        serial = torch.arange(self.slots.shape[1]).expand(len(self.slots), -1)
+        serial = torch.arange(self.slots.shape[1], device=self.slots.device).expand(len(self.slots), -1)
         atoms = view_of(memory.settings, ATOM, quantise(self.slots, precision), serial)
         return joined([atoms, replace(memory.view(), packed=None)])
 
@@ -112,9 +112,10 @@ class Wide:
 def written(model: TokenModel, stream: Tensor, progress: Progress = quiet) -> tuple[State, Wide]:
     """The state after a stream [B, T], chunk by chunk, and its atoms as they were before."""
     state = model.transformer.start(len(stream))
+    device = next(model.parameters()).device
     atoms = []
     for i, chunk in enumerate(stream.split(CHUNK, 1)):
-        _, crystals, state = model.transformer.write(model.embedded(chunk), state)
+        _, crystals, state = model.transformer.write(model.embedded(chunk.to(device)), state)
         atoms.append(crystals.layers[ATOM].slots)
         progress("writing", min(1.0, (i + 1) * CHUNK / stream.shape[1]))
     return state, Wide(torch.cat(atoms, 1))
@@ -140,6 +141,7 @@ def _share(model: TokenModel, state: State, view: View, asked: list[FactQuestion
 
 def answers(model: TokenModel, state: State, view: View, asked: Questions) -> Tensor:
     """Which questions to one stream are answered exactly: bool [Q]."""
+    asked = asked.to(next(model.parameters()).device)
     return exact(model.ask(asked.tokens, state, view, asked.times), asked).flatten()
 
 

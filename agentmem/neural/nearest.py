@@ -24,7 +24,7 @@ def nearest(codes: Tensor, query: Tensor, settings: CrystalSettings) -> Tensor |
     None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
     """
     streams, number, queries = len(codes), codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
-    if queries * PER_QUERY * 2 >= number or codes.is_cuda:
+    if queries * PER_QUERY * 2 >= number or codes.device.type != "cpu":
         return None
     cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
     wanted = pack(query.flatten(1, 2))

@@ -38,6 +38,9 @@ class Batch:
     def tail(self) -> int:
         return self.asked.tokens.shape[1]
 
+    def to(self, device: torch.device) -> Batch:
+        return Batch(self.stream.to(device), self.asked.to(device))
+
 
 def batch(task: Task[Any], streams: int, number: int, generator: torch.Generator) -> Batch:
     """Streams of a task with `number` questions each, or as many as do not answer each other if those are fewer."""
@@ -64,7 +67,8 @@ class TaskTraining:
         now = self.curriculum[stage]
         layer = now.layers[int(torch.randint(len(now.layers), (), generator=generator))]
         task = now.task(layer)
-        told = batch(task, max(8, self.tokens // (task.horizon + 100)), QUESTIONS, generator)
+        device = next(model.parameters()).device
+        told = batch(task, max(8, self.tokens // (task.horizon + 100)), QUESTIONS, generator).to(device)
         precision: Precision = "sign" if torch.rand((), generator=generator) < self.binary else "float"
         output = model(told.tokens, tail=told.tail, layers=(layer,), precision=precision, shared=task.distinct)
         right = float(exact(output.log_probabilities, told.asked).float().mean())

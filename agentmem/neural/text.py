@@ -36,7 +36,7 @@ def documents(paths: Iterable[str | Path]) -> Iterator[Document]:
     Raises InvalidInputError for a path that is not there, a folder without such files, or a file that is no UTF-8.
     """
     for path in map(Path, paths):
-        files = sorted(each for each in path.rglob("*") if each.suffix in (".txt", ".md")) if path.is_dir() else [path]
+        files = sorted(each for each in path.rglob("*") if _readable(each)) if path.is_dir() else [path]
         if not files or not path.exists():
             raise InvalidInputError(f"{path}: a text file, or a folder of .txt or .md files, is needed")
         yield Document(str(path), "\n\n".join(map(_read, files)))
@@ -63,8 +63,13 @@ class Vocabulary:
 
     @classmethod
     def of(cls, json: str) -> Vocabulary:
-        """From what `json` gave."""
-        return cls(Tokenizer.from_str(json))
+        """From what `json` gave. Raises InvalidInputError for something else."""
+        try:
+            return cls(Tokenizer.from_str(json))
+        except Exception as error:  # of no class of its own
+            raise InvalidInputError(
+                f"{json[:40]!r}... is no vocabulary ({error}); give what Vocabulary.json gave"
+            ) from error
 
     @property
     def json(self) -> str:
@@ -75,9 +80,12 @@ class Vocabulary:
         return int(self._tokenizer.get_vocab_size())
 
     def encode(self, text: str) -> Tokens:
-        """uint16 [number of pieces]"""
+        """uint16 [number of pieces]. Raises InvalidInputError for half a character (a lone surrogate)."""
         lines = text.splitlines(keepends=True)
-        pieces = self._tokenizer.encode_batch_fast(lines) if lines else []
+        try:
+            pieces = self._tokenizer.encode_batch_fast(lines) if lines else []
+        except TypeError as error:
+            raise InvalidInputError("the text has half a character in it, a lone surrogate: decode it anew") from error
         return np.concatenate([np.asarray(each.ids, np.uint16) for each in pieces] or [np.zeros(0, np.uint16)])
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -108,6 +116,10 @@ class Stretches:
             start = int(share * float(room[document]))
             rows.append(self.tokens[document][start : start + self.length + 1].astype(np.int64))
         return torch.from_numpy(np.stack(rows))
+
+
+def _readable(path: Path) -> bool:
+    return path.suffix in (".txt", ".md") and path.is_file()
 
 
 def _read(path: Path) -> str:

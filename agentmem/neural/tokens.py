@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import load, save
+from agentmem.neural.files import Saved, load, save
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
@@ -24,6 +24,7 @@ from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positi
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
+KIND = "TokenModel"  # of its files
 TINY = 1e-9
 
 
@@ -161,13 +162,18 @@ class TokenModel(nn.Module):
         values = quantise(slots[..., self.settings.transformer.crystal.cue_bits :], precision)
         return F.log_softmax(self.says(values).unflatten(-1, (self.settings.bound, -1)), -1)
 
-    def save(self, path: str | Path, command: str = "") -> None:
-        """Weights and settings as safetensors, with the command that made them."""
-        save(path, "TokenModel", self.settings, self.state_dict(), None, command)
+    def save(self, path: str | Path, command: str = "", notes: Mapping[str, Any] | None = None) -> None:
+        """Weights and settings as safetensors, with the command that made them, and notes on them as JSON has them."""
+        save(path, KIND, self.settings, self.state_dict(), None, command, notes)
 
     @classmethod
     def load(cls, path: str | Path) -> TokenModel:
-        saved = load(path, "TokenModel")
+        """What `save` wrote. Raises InvalidInputError for a file of something else."""
+        return cls.of(load(path, KIND))
+
+    @classmethod
+    def of(cls, saved: Saved) -> TokenModel:
+        """From what a file held."""
         model = cls(
             settings_of(saved.settings["vocabulary"], bound=saved.settings["bound"], **saved.settings["transformer"])
         )

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
+from agentmem.neural.mixed import autocast
 from agentmem.neural.tokens import TokenModel
 
 TRAINING = "Training"
@@ -97,6 +98,11 @@ class Trainer:
             model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
 
+    @property
+    def done(self) -> float:
+        """The share of the budget that is used up, at most 1."""
+        return min(1.0, self.progress.done(self.settings))
+
     def train(self, steps: int | None = None) -> Progress:
         """Take so many steps, or as many as the budget allows."""
         self.model.train()
@@ -110,7 +116,7 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         device = next(self.model.parameters()).device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.settings.mixed):
+        with autocast(device, enabled=self.settings.mixed):
             step = self.objective.step(self.model, self.progress.stage, self.generator)
         self.optimizer.zero_grad()
         torch.stack([each.float() for each in step.losses.values()]).sum().backward()  # type: ignore[no-untyped-call, unused-ignore]
@@ -148,12 +154,11 @@ class Trainer:
         if self.objective.next_stage(stage, running):
             stage, running = stage + 1, running / 2
         self.progress = Progress(now.step + 1, stage, seconds, tokens, running)
-        if self.progress.step % self.settings.report_every == 0:
+        if self.progress.step % self.settings.report_every == 0 or self.done == 1:
             parts = {name: float(each.detach()) for name, each in step.losses.items()}
-            done = self.progress.done(self.settings)
-            self.report(
-                {**asdict(self.progress), "done": done, "left": seconds * (1 / done - 1), "right": step.right, **parts}
-            )
+            left = seconds * (1 / self.done - 1)
+            said = {"done": self.done, "left": left, "right": step.right, "loss": sum(parts.values())}
+            self.report({**asdict(self.progress), **said, **parts})
 
     def _learning_rate(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.settings.warmup)

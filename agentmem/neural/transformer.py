@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.crystal import MemoryCrystal
@@ -37,8 +38,12 @@ class State:
 class InfiniteMemoryTransformer(nn.Module):
     """Vectors [B, T, d_model] to vectors of the same shape, causal, with a memory of all that came before.
 
-    Other keywords are those of TransformerSettings; `crystal` takes CrystalSettings of dimension d_model.
+    Other keywords are those of TransformerSettings; `crystal` takes CrystalSettings of dimension d_model. With
+    `checkpoint_blocks` set, training works out what is within a block twice instead of keeping it: less memory, the
+    same gradients.
     """
+
+    checkpoint_blocks: bool = False
 
     def __init__(
         self, d_model: int = 768, n_heads: int = 12, crystal: CrystalSettings | None = None, **keywords: int
@@ -88,7 +93,7 @@ class InfiniteMemoryTransformer(nn.Module):
         hidden, convolution = self.convolution(x, state.convolution)
         caches = []
         for block, cache in zip(self.lower, state.lower, strict=True):
-            hidden, cache = block(hidden, cache)
+            hidden, cache = self._through(block, hidden, cache)
             caches.append(cache)
         written, memory = self.crystal.write(hidden, state.memory)
         position = state.position + x.shape[1]
@@ -106,9 +111,14 @@ class InfiniteMemoryTransformer(nn.Module):
             if view is not None and view.number:
                 readings.append(reader(hidden, self.crystal.writer.cue, view, positions))
                 hidden = hidden + readings[-1].out * torch.tanh(gate)
-            hidden, cache = block(hidden, cache)
+            hidden, cache = self._through(block, hidden, cache)
             after.append(cache)
         return hidden, readings, tuple(after)
+
+    def _through(self, block: nn.Module, hidden: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        if self.checkpoint_blocks and torch.is_grad_enabled():
+            return checkpoint(block, hidden, cache, use_reentrant=False)  # type: ignore[no-any-return, unused-ignore]
+        return block(hidden, cache)  # type: ignore[no-any-return, unused-ignore]
 
     def reinforced(self, after: State, readings: list[Reading]) -> Memory:
         """The memory after it, whose atoms grew by the greatest share that one reading gave them."""

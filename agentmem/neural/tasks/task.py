@@ -7,7 +7,7 @@ nor of models. Symbols are tokens 0 to 63; the markers of all tasks are differen
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -47,6 +47,10 @@ class Questions:
     def times(self) -> Tensor:
         """`as_of` for each token of the first stream: [T]."""
         return self.as_of[0].repeat_interleave(self.tokens.shape[1] // self.at.shape[1])
+
+    def to(self, device: torch.device) -> Self:
+        """The same questions, on a device."""
+        return replace(self, **{each.name: getattr(self, each.name).to(device) for each in fields(self)})
 
     def split(self, size: int) -> list[Questions]:
         """The same questions, `size` at a time."""

@@ -1,0 +1,63 @@
+"""Documents as token numbers, kept in a folder with their vocabulary: made once, read back in a second.
+
+Knows files. Knows nothing of models or training.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from agentmem.neural.files import write
+from agentmem.neural.text import Tokens, Vocabulary, documents
+
+VOCABULARY, TOKENS = "vocabulary.json", "tokens.npz"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """tokens: of each document, uint16 [number]."""
+
+    vocabulary: Vocabulary
+    tokens: tuple[Tokens, ...]
+
+
+def corpus(
+    folder: Path, paths: Sequence[str], size: int, progress: Callable[[int, int], None] = lambda done, all: None
+) -> Corpus:
+    """What a folder keeps of documents; if it keeps nothing, made of those at paths.
+
+    size: of the vocabulary, which is learned from all of them. progress: takes how many documents of how many are
+    encoded. Raises InvalidInputError for paths that are no text, see `documents`.
+    """
+    if not (folder / TOKENS).is_file():
+        return _made(paths, size, progress)
+    with np.load(folder / TOKENS) as kept:
+        tokens = tuple(kept[f"arr_{i}"] for i in range(len(kept.files)))
+    return Corpus(Vocabulary.of((folder / VOCABULARY).read_text("utf-8")), tokens)
+
+
+def keep(folder: Path, made: Corpus) -> None:
+    """Write what `corpus` gave into a folder, if it is not there."""
+    if not (folder / TOKENS).is_file():
+        write(folder / VOCABULARY, made.vocabulary.json.encode())
+        write(folder / TOKENS, _packed(made.tokens))  # last: it says that both are there
+
+
+def _made(paths: Sequence[str], size: int, progress: Callable[[int, int], None]) -> Corpus:
+    vocabulary = Vocabulary.learned((each.text for each in documents(paths)), size)
+    tokens = []
+    for number, document in enumerate(documents(paths)):
+        progress(number, len(paths))
+        tokens.append(vocabulary.encode(document.text))
+    return Corpus(vocabulary, tuple(tokens))
+
+
+def _packed(tokens: Sequence[Tokens]) -> bytes:
+    content = io.BytesIO()
+    np.savez(content, *tokens)
+    return content.getvalue()

@@ -1,0 +1,191 @@
+"""`agentmem train neural`: a few steps, stopped and gone on with, folders refused, what is written where."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner, Result
+
+from agentmem.cli import app
+from agentmem.neural import reference
+from agentmem.neural.files import load
+from agentmem.neural.text_model import TextModel
+from agentmem.neural.tokens import TokenModel
+
+torch.set_num_threads(1)
+FEW = 26_000  # tokens: 4 steps of recall
+ONE = 5_000
+
+
+def train(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["train", "neural", *map(str, arguments)])
+
+
+def said(result: Result) -> dict[str, Any]:
+    assert result.exit_code == 0, result.output
+    return dict(json.loads(result.stdout))
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load(folder / "model.safetensors", "TokenModel").weights
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which a few steps of recall were trained without a break."""
+    folder = tmp_path_factory.mktemp("runs") / "recall"
+    assert said(train("recall", "--out", folder, "--tokens", FEW, "--json"))["finished"]
+    return folder
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("texts") / "story.txt"
+    words = [f"{one}{other}" for one in ("ba", "do", "ki", "lu") for other in ("ra", "sen", "tul", "é")]
+    told = random.Random(1).choices(words, k=13_000)
+    file.write_text("\n".join(" ".join(told[i : i + 10]) for i in range(0, len(told), 10)), encoding="utf-8")
+    return file
+
+
+# ---- recall
+
+
+def test_training_leaves_a_model_that_says_how_it_was_made(trained: Path) -> None:
+    saved = load(trained / "model.safetensors", "TokenModel")
+    assert saved.command == f"agentmem train neural recall --out {trained} --tokens {FEW} --seed 0 --no-mixed"
+    assert saved.notes["training"]["asked"] == {"what": "recall", "tokens": FEW, "seed": 0, "mixed": False}
+    assert saved.notes["training"]["settings"]["learning_rate"] == 0.003
+    assert TokenModel.load(trained / "model.safetensors").settings == reference.RECALL
+
+
+def test_metrics_are_written_at_the_end_too(trained: Path) -> None:
+    last = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
+    assert (last["step"], last["done"], last["left"]) == (4, 1.0, 0.0)
+    assert last["loss"] == pytest.approx(
+        sum(last[name] for name in ("next_token", "write_read", "reconstruction", "importance"))
+    )
+
+
+def test_a_finished_training_is_told_again_and_not_repeated(trained: Path) -> None:
+    before = (trained / "model.safetensors").stat().st_mtime_ns
+    told = said(train("recall", "--out", trained, "--tokens", FEW, "--json", "--resume"))
+    assert (told["finished"], told["step"], told["done"]) == (True, 4, 1.0)
+    assert (trained / "model.safetensors").stat().st_mtime_ns == before
+
+
+def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed(trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "stopped"
+    command = [
+        sys.executable,
+        "-m",
+        "agentmem.cli",
+        "train",
+        "neural",
+        "recall",
+        "--out",
+        str(out),
+        "--tokens",
+        str(FEW),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}) as child:
+        assert child.stderr is not None
+        assert "Ctrl-C saves and stops" in child.stderr.readline()
+        time.sleep(0.25)  # within the first steps
+        child.send_signal(signal.SIGINT)
+        told = child.stderr.read()
+    assert (child.returncode, told.count("Traceback")) == (130, 0), told
+    assert "stopped by Ctrl-C, and saved; the same command goes on: agentmem train neural recall" in told
+    stopped = load(out / "training.safetensors", "Training").settings["step"]
+    assert 0 < stopped < 4
+    result = train("recall", "--out", out, "--tokens", FEW)
+    assert f"going on from step {stopped}" in result.stderr
+    assert all(torch.equal(each, weights(trained)[name]) for name, each in weights(out).items())
+
+
+def test_another_commands_folder_is_refused_by_what_differs(trained: Path) -> None:
+    result = train("recall", "--out", trained, "--tokens", FEW, "--seed", 3)
+    assert result.exit_code == 1
+    assert f"{trained} was begun with seed 0, and this is with 3: go on with `agentmem train" in result.stderr
+    other = train("text", "a.txt", "--out", trained, "--tokens", FEW).stderr
+    assert f"{trained} was begun with what recall, and this is with text; " in other
+
+
+def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("my only copy")
+    result = train("recall", "--out", tmp_path, "--tokens", ONE)
+    assert (result.exit_code, "was not begun by a training" in result.stderr) == (1, True)
+    assert [each.name for each in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["recall", "--resume"], "has nothing to resume; leave --resume out"),
+        (["recall", "--seconds", 0], "seconds=0.0 and tokens=inf: one of them must be an end, above 0"),
+        (["recall", "--device", "nosuch"], "device 'nosuch' cannot be used here"),
+        (["text", "missing.txt"], "missing.txt: a text file, or a folder of .txt or .md files, is needed"),
+    ],
+)
+def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: str, tmp_path: Path) -> None:
+    out = tmp_path / "new"
+    result = train(*arguments, "--out", out)
+    assert (result.exit_code, why in result.stderr) == (1, True), result.output
+    assert not out.exists()
+
+
+# ---- text
+
+
+def test_a_text_model_can_be_used_alone_and_its_training_gone_on_with_without_the_text(
+    story: Path, tmp_path: Path
+) -> None:
+    copy, out = tmp_path / "story.txt", tmp_path / "out"
+    copy.write_bytes(story.read_bytes())
+    arguments = ["text", copy, "--out", out, "--tokens", ONE, "--vocabulary", 300, "--json"]
+    told = said(train(*arguments))
+    assert (told["step"], told["tokens"], told["finished"]) == (2, 8_000, True)
+    whole = TextModel.load(out / "model.safetensors")
+    assert whole.vocabulary.json == (out / "vocabulary.json").read_text("utf-8")
+    tokens = whole.tokens("bara dosen é ☂")
+    assert whole.vocabulary.decode(tokens[0].tolist()) == "bara dosen é ☂"
+    assert whole.model(tokens).logits.shape == (1, tokens.shape[1], whole.vocabulary.size)
+    copy.unlink()
+    assert said(train(*arguments)) == told
+
+
+def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> None:
+    (tmp_path / "short.txt").write_text("A short one. " * 20)
+    result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
+    assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# ---- TensorBoard
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
+def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    said(train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard", "--json"))
+    events = EventAccumulator(str(tmp_path / "out" / "tensorboard")).Reload()
+    line = json.loads((tmp_path / "out" / "metrics.jsonl").read_text())
+    assert {"loss", "right", "next_token"} <= set(events.Tags()["scalars"])
+    assert [(each.step, each.value) for each in events.Scalars("loss")] == [(1, pytest.approx(line["loss"]))]
+
+
+@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="tensorboard is installed")
+def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path) -> None:
+    result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
+    assert (result.exit_code, "pip install 'agentmem-crystal[tensorboard]'" in result.stderr) == (1, True)
