@@ -38,7 +38,7 @@ class TextTraining:
     streams: int = 4
     chunk: int = 1_000
     write_read: float = 0.2
-    reconstruction: float = 0.1
+    reconstruction: float = 0.5
     importance: float = 0.1
     _streams: Streams | None = field(default=None, init=False)
 
@@ -89,8 +89,8 @@ class Streams:
         """A number for each token with the one before and the next, [B, T]; -1, -2 at the ends, which have none."""
         size = int(self.tokens.max()) + 1
         inner = (self.tokens[:, :-2] * size + self.tokens[:, 1:-1]) * size + self.tokens[:, 2:]
-        ends = inner.new_tensor([-1, -2]).expand(len(inner), -1)
-        return torch.cat((ends[:, :1], inner, ends[:, 1:]), 1)
+        first = torch.full_like(inner[:, :1], -1)
+        return torch.cat((first, inner, first - 1), 1)
 
     @cached_property
     def again(self) -> Tensor:

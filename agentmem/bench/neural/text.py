@@ -109,14 +109,17 @@ def _after(progress: TextProgress, nats: float, tokens: Tensor, seconds: float) 
 
 @dataclass(frozen=True)
 class TextLoss:
-    """each: mean nats per token of every document's stretch. memory_bytes: of one stream after what it has read."""
+    """each: nats of every token of each document's stretch, [documents, 1,024]. memory_bytes: of a stream after what it
+    has read.
+    """
 
-    each: tuple[float, ...]
+    each: Tensor
     memory_bytes: int
 
     @property
     def nats(self) -> float:
-        return sum(self.each) / len(self.each)
+        """The mean per token."""
+        return float(self.each.mean())
 
 
 @torch.no_grad()
@@ -135,11 +138,12 @@ def text_loss(
     with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
         state = peer.start(len(stretches))
         for chunk in memories.split(CHUNK, 1) if memory_tokens else ():
-            state = peer.step(chunk, state)[1]
-        held = peer.memory_bytes(state)
-        logits = peer.step(stretches[:, :-1], state)[0]
-    nats = F.cross_entropy(logits.float().transpose(1, 2), stretches[:, 1:], reduction="none")
-    return TextLoss(tuple(nats[:, WARM:].mean(1).tolist()), held)
+            state = peer.remember(chunk, state)
+        held, nats = peer.memory_bytes(state), []
+        for tokens in stretches.unfold(1, CHUNK // 2 + 1, CHUNK // 2).unbind(1):
+            logits, state = peer.step(tokens[:, :-1], state)
+            nats.append(F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none"))
+    return TextLoss(torch.cat(nats, 1)[:, WARM:], held)
 
 
 def _end(document: Tensor, tokens: int, before: int) -> Tensor:

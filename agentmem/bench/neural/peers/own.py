@@ -77,6 +77,10 @@ class Crystal(Streaming):
         return self.model.step(tokens, state)
 
     @torch.no_grad()
+    def remember(self, tokens: Tensor, state: CrystalState) -> CrystalState:
+        return self.model.remember(tokens, state)
+
+    @torch.no_grad()
     def ask(self, tokens: Tensor, state: CrystalState) -> Tensor:
         return self.model.ask(tokens, state)
 

@@ -39,6 +39,9 @@ class Peer(Protocol):
     def ask(self, tokens: Tensor, state: Any) -> Tensor:
         """The logits of `step`; the state stays as it was and may be used again."""
 
+    def remember(self, tokens: Tensor, state: Any) -> Any:
+        """The state of `step`, where what is said of these tokens does not matter."""
+
     def detached(self, state: Any) -> Any:
         """The state without gradients to what came before."""
 
@@ -64,6 +67,12 @@ class Streaming(nn.Module):
     """What all peers share."""
 
     takes_bfloat16 = True
+
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        raise NotImplementedError
+
+    def remember(self, tokens: Tensor, state: Any) -> Any:
+        return self.step(tokens, state)[1]
 
     def __init__(self, window: int) -> None:
         super().__init__()
