@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,13 @@ def test_help_fits_eighty_columns(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0
     assert max(map(len, result.stdout.splitlines())) <= 80
     assert f"agentmem bench neural {name}".strip() in result.stdout
+
+
+@pytest.mark.skipif(find_spec("minGRU_pytorch") is not None, reason="it is installed")
+def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(checkpoint: Path) -> None:
+    result = call("recall", "--tokens", "10m", "--peers", "windowed,mingru", "--checkpoint", checkpoint)
+    assert result.exit_code == 1
+    assert "pip install 'agentmem-crystal[peers]'" in result.stderr
 
 
 def test_every_peer_may_be_named() -> None:

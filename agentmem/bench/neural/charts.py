@@ -11,22 +11,26 @@ from typing import Any
 
 BLUE, RED, GREEN, ORANGE, GREY = "#0b5fa5", "#d1495b", "#2e7d32", "#f39c12", "#78909c"
 FACTS = (RED, BLUE, GREEN, ORANGE)
+WIDE = 4.5
 RULES = {
-    "random": (GREY, "v"),
-    "surprise, mean": (ORANGE, "s"),
-    "surprise, most": ("#8d6e63", "D"),
-    "learned": (BLUE, "o"),
-    "read": (RED, "^"),
+    "random": (GREY, "v", 2.0),
+    "surprise, mean": (ORANGE, "s", 2.0),
+    "surprise, most": (GREEN, "D", 2.0),
+    "learned": (BLUE, "o", WIDE),
+    "read": (RED, "^", 1.6),
 }
+"""Colour, marker and width: what often falls together is drawn wide below narrow."""
 MARKERS = {"1 bit": "o", "int8": "s", "fp32": "D"}
 COSTS = {"write": "written, µs a token", "read": "read, µs a token", "step": "stepped alone, µs"}
+STEEP = 5
+"""Growth from which on a picture of costs is logarithmic."""
 
 
 def by_age(told: Mapping[str, Any]) -> Any:
     """Exact answers against how many tokens before the question a fact was said."""
     figure, (axis,) = _figure(7, 4)
     axis.set_title(f"after {told['tokens']:,} tokens with {told['facts']:,} facts", fontsize=11)
-    _ages(axis, told["groups"], BLUE, "o", "")
+    _ages(axis, told["groups"], BLUE, "o", 2.0, "")
     _share(axis)
     return figure
 
@@ -48,22 +52,33 @@ def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
 def by_bytes(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Exact answers against bytes of atoms: budgets as lines, precisions as marks."""
     figure, (axis,) = _figure(8, 4.4)
-    for colour, facts in zip(FACTS, dict.fromkeys(row["facts"] for row in rows), strict=False):
+    for place, facts in enumerate(dict.fromkeys(row["facts"] for row in rows)):
         of = [row for row in rows if row["facts"] == facts]
-        cut = [row for row in of if row["kind"] == "budget"]
-        points = [row["atom_bytes"] for row in cut], [row["exact"] for row in cut]
-        axis.plot(*points, color=colour, marker="o", linewidth=2, label=f"{facts:,} facts, 1 bit, evicted to a budget")
-        for row in of:
-            if row["kind"] == "precision" and row["name"] != "1 bit":
-                style = {"color": colour, "marker": MARKERS[row["name"]], "markersize": 8, "linestyle": ""}
-                axis.plot([row["atom_bytes"]], [row["exact"]], label=f"{facts:,} facts, {row['name']}, all", **style)
+        style = {"color": FACTS[place % len(FACTS)], "linewidth": WIDE if place == 0 else 1.8}
+        _curve(axis, of, "budget", style | {"marker": "o"}, f"{facts:,} facts: 1 bit, evicted to a budget")
+        _curve(axis, of, "precision", style | {"linestyle": ":"}, f"{facts:,} facts: 1 bit, int8, fp32, all kept")
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(import_module("matplotlib.ticker").LogLocator(subs=(1, 2, 5), numticks=20))
     axis.xaxis.set_major_formatter(lambda size, _: _bytes(size))
+    axis.tick_params(axis="x", labelsize=8)
     axis.minorticks_off()
-    axis.set_xlabel("bytes of atoms, all of one stream")
+    axis.set_xlabel("bytes of a stream's atoms")
     _share(axis)
     _beside(figure, axis)
     return figure
+
+
+def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, style: dict[str, Any], label: str) -> None:
+    """A mark for each row; those of a precision have their own."""
+    of = [row for row in rows if row["kind"] == kind]
+    style = style | {"alpha": 0.45 if style["linewidth"] > 3 else 1.0, "markersize": 4 + style["linewidth"]}
+    axis.plot([row["atom_bytes"] for row in of], [row["exact"] for row in of], label=label, **style)
+    for row in of:
+        if row["name"] in MARKERS:
+            marked = style | {"marker": MARKERS[row["name"]], "linestyle": ""}
+            axis.plot([row["atom_bytes"]], [row["exact"]], **marked)
+            place = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "fontsize": 8}
+            axis.annotate(row["name"], (row["atom_bytes"], row["exact"]), color=GREY, **place)
 
 
 def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
@@ -76,10 +91,15 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
         axis.set_xscale("log")
         axis.set_xticks([one["tokens"] for one in sizes], [_tokens(one["tokens"]) for one in sizes])
         axis.minorticks_off()
-        axis.set_ylim(0, 1.25 * max(costs))
+        axis.margins(x=0.12)
         axis.set_xlabel("tokens before")
+        if max(costs) < STEEP * min(costs):
+            axis.set_ylim(0, 1.25 * max(costs))
+        else:
+            axis.set(yscale="log", ylim=(min(costs) / 2, 2 * max(costs)))
+            axis.yaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
         for one, cost in zip(sizes, costs, strict=True):
-            place = {"textcoords": "offset points", "xytext": (0, 7), "ha": "center", "fontsize": 9, "color": GREY}
+            place = {"textcoords": "offset points", "xytext": (-4, 8), "ha": "center", "fontsize": 9, "color": GREY}
             axis.annotate(f"x {one[f'{kind}_ratio']:.2f}", (one["tokens"], cost), **place)
     figure.tight_layout()
     return figure
@@ -94,12 +114,13 @@ def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence
     return figure, axes
 
 
-def _ages(axis: Any, groups: Sequence[Mapping[str, Any]], colour: str, marker: str, label: str) -> None:
+def _ages(axis: Any, groups: Sequence[Mapping[str, Any]], colour: str, marker: str, width: float, label: str) -> None:
     upto = [one["upto"] for one in groups]
-    style = {"color": colour, "marker": marker, "linewidth": 2, "markersize": 5, "label": label}
+    style = {"color": colour, "marker": marker, "linewidth": width, "markersize": 4 + width, "label": label}
+    style["alpha"] = 0.45 if width > 3 else 1.0
     axis.plot(upto, [one["exact"] for one in groups], **style)
     axis.set_xscale("log")
-    axis.xaxis.set_major_formatter(lambda size, _: _tokens(size))
+    axis.set_xticks(upto, [_tokens(each) for each in upto])
     axis.minorticks_off()
     axis.set_xlabel("tokens from a fact to its question, at most")
 
