@@ -57,6 +57,7 @@ def by_bytes(rows: Sequence[Mapping[str, Any]]) -> Any:
         style = {"color": FACTS[place % len(FACTS)], "linewidth": WIDE if place == 0 else 1.8}
         _curve(axis, of, "budget", style | {"marker": "o"}, f"{facts:,} facts: 1 bit, evicted to a budget")
         _curve(axis, of, "precision", style | {"linestyle": ":"}, f"{facts:,} facts: 1 bit, int8, fp32, all kept")
+    _named(axis, rows)
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(import_module("matplotlib.ticker").LogLocator(subs=(1, 2, 5), numticks=20))
     axis.xaxis.set_major_formatter(lambda size, _: _bytes(size))
@@ -77,8 +78,14 @@ def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, style: dict[
         if row["name"] in MARKERS:
             marked = style | {"marker": MARKERS[row["name"]], "linestyle": ""}
             axis.plot([row["atom_bytes"]], [row["exact"]], **marked)
-            place = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "fontsize": 8}
-            axis.annotate(row["name"], (row["atom_bytes"], row["exact"]), color=GREY, **place)
+
+
+def _named(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each precision once, above the best that it reached."""
+    for name in MARKERS:
+        size, best = max((row["atom_bytes"], row["exact"]) for row in rows if row["name"] == name)
+        place = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "fontsize": 8}
+        axis.annotate(name, (size, best), color=GREY, **place)
 
 
 def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
