@@ -1,8 +1,30 @@
-"""The neural memory beside other memories for transformers: each trained and asked in the same way.
+"""`agentmem bench neural recall|cost|quantisation|decay`: what the neural memory recalls, costs, keeps and forgets.
 
-    peers          other packages, each behind one interface, at equal numbers of parameters
-    recall text    training loops and what is measured of them
-    pace           tokens per processor-second of training
+    command options checkpoint       what all four share: arguments, progress, files, and the model that is measured
+    exactness                        recall: exact answers after long streams, beside peers of equal size
+    growth                           cost: of a token written, read and stepped, as the memory grows
+    precision                        quantisation: recall by bits of a number, and by bytes of atoms
+    forgetting replays               decay: what is evicted by which importance and which decay, at equal bytes
+    ages charts                      recall by the age of a fact; PNG
+
+Other memories for transformers, each trained and asked in the same way:
+
+    peers                            other packages, each behind one interface, at equal numbers of parameters
+    recall text pairs                training loops and what is measured of them
+    pace                             tokens per processor-second of training
 
 Needs torch; each peer needs its own package.
 """
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """See `command.main`; imported late, since peers are used without it."""
+    from agentmem.bench.neural import command
+
+    command.main(arguments)

@@ -1,0 +1,158 @@
+"""Results as pictures: recall against age, bytes and rules of eviction, cost against size.
+
+Knows the values that measurements make. matplotlib is imported when a picture is drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+BLUE, RED, GREEN, ORANGE, GREY = "#0b5fa5", "#d1495b", "#2e7d32", "#f39c12", "#78909c"
+FACTS = (RED, BLUE, GREEN, ORANGE)
+WIDE = 4.5
+RULES = {
+    "random": (GREY, "v", 2.0),
+    "surprise, mean": (ORANGE, "s", 2.0),
+    "surprise, most": (GREEN, "D", 2.0),
+    "learned": (BLUE, "o", WIDE),
+    "read": (RED, "^", 1.6),
+}
+"""Colour, marker and width: what often falls together is drawn wide below narrow."""
+MARKERS = {"1 bit": "o", "int8": "s", "fp32": "D"}
+COSTS = {"write": "written, µs a token", "read": "read, µs a token", "step": "stepped alone, µs"}
+STEEP = 5
+"""Growth from which on a picture of costs is logarithmic."""
+
+
+def by_age(told: Mapping[str, Any]) -> Any:
+    """Exact answers against how many tokens before the question a fact was said."""
+    figure, (axis,) = _figure(7, 4)
+    axis.set_title(f"after {told['tokens']:,} tokens with {told['facts']:,} facts", fontsize=11)
+    _ages(axis, told["groups"], BLUE, "o", 2.0, "")
+    _share(axis)
+    return figure
+
+
+def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
+    """Exact answers against age: a panel for each decay, a line for each importance."""
+    figure, axes = _figure(13, 4.2, len(decays))
+    titles = {"none": "no decay", "fixed": "decay as set", "fitted": "decay as fitted"}
+    for axis, decay in zip(axes, decays, strict=True):
+        axis.set_title(titles[decay], fontsize=11)
+        for row in rows:
+            if row["decay"] == decay:
+                _ages(axis, row["ages"], *RULES[row["importance"]], row["importance"])
+        _share(axis, "exact answers" if axis is axes[0] else "")
+    _beside(figure, axes[0])
+    return figure
+
+
+def by_bytes(rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Exact answers against bytes of atoms: budgets as lines, precisions as marks."""
+    figure, (axis,) = _figure(8, 4.4)
+    for place, facts in enumerate(dict.fromkeys(row["facts"] for row in rows)):
+        of = [row for row in rows if row["facts"] == facts]
+        style = {"color": FACTS[place % len(FACTS)], "linewidth": WIDE if place == 0 else 1.8}
+        _curve(axis, of, "budget", style | {"marker": "o"}, f"{facts:,} facts: 1 bit, evicted to a budget")
+        _curve(axis, of, "precision", style | {"linestyle": ":"}, f"{facts:,} facts: 1 bit, int8, fp32, all kept")
+    _named(axis, rows)
+    axis.set_xscale("log")
+    axis.xaxis.set_major_locator(import_module("matplotlib.ticker").LogLocator(subs=(1, 2, 5), numticks=20))
+    axis.xaxis.set_major_formatter(lambda size, _: _bytes(size))
+    axis.tick_params(axis="x", labelsize=8)
+    axis.minorticks_off()
+    axis.set_xlabel("bytes of a stream's atoms")
+    _share(axis)
+    _beside(figure, axis)
+    return figure
+
+
+def _curve(axis: Any, rows: Sequence[Mapping[str, Any]], kind: str, style: dict[str, Any], label: str) -> None:
+    """A mark for each row; those of a precision have their own."""
+    of = [row for row in rows if row["kind"] == kind]
+    style = style | {"alpha": 0.45 if style["linewidth"] > 3 else 1.0, "markersize": 4 + style["linewidth"]}
+    axis.plot([row["atom_bytes"] for row in of], [row["exact"] for row in of], label=label, **style)
+    for row in of:
+        if row["name"] in MARKERS:
+            marked = style | {"marker": MARKERS[row["name"]], "linestyle": ""}
+            axis.plot([row["atom_bytes"]], [row["exact"]], **marked)
+
+
+def _named(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Each precision once, above the best that it reached."""
+    for name in MARKERS:
+        size, best = max((row["atom_bytes"], row["exact"]) for row in rows if row["name"] == name)
+        place = {"textcoords": "offset points", "xytext": (0, 8), "ha": "center", "fontsize": 8}
+        axis.annotate(name, (size, best), color=GREY, **place)
+
+
+def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
+    """Microseconds of processor time against tokens before."""
+    figure, axes = _figure(13, 3.8, len(COSTS))
+    for axis, (kind, title) in zip(axes, COSTS.items(), strict=True):
+        axis.set_title(title, fontsize=11)
+        costs = [one[f"{kind}_us"] for one in sizes]
+        axis.plot([one["tokens"] for one in sizes], costs, color=BLUE, marker="o", linewidth=2)
+        axis.set_xscale("log")
+        axis.set_xticks([one["tokens"] for one in sizes], [_tokens(one["tokens"]) for one in sizes])
+        axis.minorticks_off()
+        axis.margins(x=0.12)
+        axis.set_xlabel("tokens before")
+        if max(costs) < STEEP * min(costs):
+            axis.set_ylim(0, 1.25 * max(costs))
+        else:
+            axis.set(yscale="log", ylim=(min(costs) / 2, 2 * max(costs)))
+            axis.yaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
+        for one, cost in zip(sizes, costs, strict=True):
+            place = {"textcoords": "offset points", "xytext": (-4, 8), "ha": "center", "fontsize": 9, "color": GREY}
+            axis.annotate(f"x {one[f'{kind}_ratio']:.2f}", (one["tokens"], cost), **place)
+    figure.tight_layout()
+    return figure
+
+
+def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
+    figure = import_module("matplotlib.figure").Figure(figsize=(width, height))
+    axes = figure.subplots(1, panels, squeeze=False)[0]
+    for axis in axes:
+        axis.grid(alpha=0.25, linewidth=0.6)
+        axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _ages(axis: Any, groups: Sequence[Mapping[str, Any]], colour: str, marker: str, width: float, label: str) -> None:
+    upto = [one["upto"] for one in groups]
+    style = {"color": colour, "marker": marker, "linewidth": width, "markersize": 4 + width, "label": label}
+    style["alpha"] = 0.45 if width > 3 else 1.0
+    axis.plot(upto, [one["exact"] for one in groups], **style)
+    axis.set_xscale("log")
+    axis.set_xticks(upto, [_tokens(each) for each in upto])
+    axis.minorticks_off()
+    axis.set_xlabel("tokens from a fact to its question, at most")
+
+
+def _share(axis: Any, label: str = "exact answers") -> None:
+    axis.set_ylim(-0.04, 1.04)
+    axis.set_ylabel(label)
+
+
+def _beside(figure: Any, axis: Any) -> None:
+    """A legend beside the panels, so that it hides nothing."""
+    figure.tight_layout()
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
+
+
+def _tokens(number: float) -> str:
+    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
+        if number >= unit:
+            return f"{number / unit:g}{letter}"
+    return f"{number:g}"
+
+
+def _bytes(size: float) -> str:
+    for unit, name in ((1e6, "MB"), (1e3, "KB")):
+        if size >= unit:
+            return f"{size / unit:g} {name}"
+    return f"{size:g} B"

@@ -1,0 +1,237 @@
+"""`agentmem bench neural recall`: exact answers after long streams, at what bytes and cost, beside peers.
+
+Knows the recall task, the model and peers. A stream is of one task and seed; several are told as means and spread.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from math import ceil
+from statistics import mean, stdev
+from typing import Any
+
+import torch
+
+from agentmem.bench.arguments import positive, some_of
+from agentmem.bench.neural import ages, charts
+from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
+from agentmem.bench.neural.options import DENSE, add_common, amounts, tasks, usual_facts
+from agentmem.bench.neural.peers import PEERS, Peer, build
+from agentmem.bench.neural.recall import RecallSettings, fit_recall, peer_recalled
+from agentmem.bench.recall.tables import short, table, wrapped
+from agentmem.errors import InvalidInputError
+from agentmem.neural.measure import Progress, recalled, written
+from agentmem.neural.tasks.key_value import RecallTask
+
+ABOUT = "Exact answers after long streams, at what bytes and costs."
+NOTES = """\
+A fact is 6 tokens among filler of the same symbols; chance is 1 in 4,096. What
+is printed as JSON:
+
+  exact                share of questions whose two symbols are both right
+  exact_int8, _fp32    the same, with atoms of 8 and 32 bits a number
+  latest               of keys set anew, in a second stream
+  earlier              the value before, asked as of then
+  atom_bytes           of the atoms; resident_bytes: and of all else remembered
+  budget               bytes of atoms at most: 100 for every 100 tokens
+  write_us_per_token,  microseconds of processor time on one thread
+  read_us_per_token
+
+One stream gives these at the top; "runs" has those of each stream, "rows" means
+over seeds. Peers are built with as many parameters, and trained on streams of
+up to 1,003 tokens as dense as those asked.
+"""
+FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
+COSTS = ("atom_bytes", "resident_bytes", "write_us_per_token", "read_us_per_token")
+TRAINED_AT = 1_003
+"""Tokens of the longest streams that peers are trained on, as ours are."""
+SECONDS = 300
+OF_AN_AGE = 100
+"""Questions to each group of ages."""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amounts, default=[1_000_000], metavar="N,N", help="of a stream: 100k,1m,10m; 1m")
+    of("--facts", type=amounts, metavar="M,M", help="in a stream, one number for each of tokens; one in 100 tokens")
+    add_common(parser, 200, "asked of each kind")
+    of("--peers", type=some_of(tuple(PEERS)), default=[], metavar="NAME,NAME", help=", ".join(PEERS))
+    of("--seconds", type=positive, metavar="S", help=f"of processor time that each peer trains; {SECONDS}")
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises InvalidInputError for facts that do not fit, and for what belongs to peers without any."""
+    if options.seconds and not options.peers:
+        raise InvalidInputError(f"--seconds {options.seconds} is for peers to train; name some with --peers")
+    _tasks(options)
+
+
+def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """Peers are built before anything is run, so that one that is missing is told at once."""
+    wanted = _tasks(options)
+    make = {name: partial(_built, model, name) for name in options.peers}
+    for each in make.values():
+        each()
+    runs = [_run(model, each, seed, options.questions, progress) for each in wanted for seed in options.seed]
+    peers = [_raced(name, each, one, options, progress) for one in wanted for name, each in make.items()]
+    results: dict[str, Any] = {"settings": {**model.settings(), "questions": options.questions, "seeds": options.seed}}
+    results |= {"runs": runs, "rows": list(_rows(runs))}
+    if peers:
+        results["peers"] = peers
+    if options.out:
+        results["ages"] = _aged(model, wanted, options.seed, progress)
+    return {**model.settings(), **runs[0], **results} if len(runs) == 1 else results
+
+
+def _tasks(options: argparse.Namespace) -> list[RecallTask]:
+    return tasks(options.tokens, options.facts or [usual_facts(each, DENSE) for each in options.tokens])
+
+
+def _run(model: Measured, task: RecallTask, seed: int, questions: int, progress: Progress) -> dict[str, Any]:
+    name = f"{task.horizon:,} tokens, {task.facts:,} facts, seed {seed}"
+    roomy = with_room(model.model, task.horizon)
+    found = recalled(roomy, task, questions, seed, lambda _, done: progress(name, done))
+    per_token = found.resident_bytes / task.horizon
+    return {**asdict(found), "seed": seed, "bytes_per_token": per_token, "budget": budget_of(roomy)}
+
+
+# ---- peers
+
+
+def _built(model: Measured, name: str) -> Peer:
+    settings = model.model.settings
+    return build(name, settings.vocabulary, model.parameters, settings.transformer.window)
+
+
+def _raced(name: str, make: Any, task: RecallTask, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """A peer trained for so long, on streams as dense as the task's, and asked about the task's."""
+    seconds, seed = options.seconds or SECONDS, options.seed[0]
+    horizon = min(TRAINED_AT, task.horizon)
+    shorter = replace(task, horizon=horizon, facts=max(1, ceil(task.facts * horizon / task.horizon)))
+    torch.manual_seed(seed)
+    peer = make()
+    doing = f"{name}, {task.horizon:,} tokens"
+    settings = RecallSettings(seed=seed, seconds=seconds)
+    trained = fit_recall(peer, shorter, settings, lambda line: progress(doing, 1 - max(0.01, line["left"] / seconds)))
+    runs = [asdict(peer_recalled(peer, task, options.questions, each)) for each in options.seed]
+    progress(doing, 1.0)
+    means = {figure: mean(one[figure] for one in runs) for figure in runs[0]}
+    return {"peer": name, "seconds": seconds, "exact_in_training": trained.exact, **means, "runs": runs}
+
+
+# ---- by age
+
+
+def _aged(model: Measured, wanted: Sequence[RecallTask], seeds: Sequence[int], progress: Progress) -> dict[str, Any]:
+    """Of the longest stream, of every seed."""
+    task = max(wanted, key=lambda each: each.horizon)
+    roomy, runs = with_room(model.model, task.horizon), []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        stream, facts = task.stream(1, generator)
+        doing = f"by age, seed {seed}"
+        state, _ = written(roomy, stream, lambda _, done, doing=doing: progress(doing, done))  # type: ignore[misc]
+        runs.append(ages.by_age(roomy, state, facts, OF_AN_AGE, generator))
+    return {"tokens": task.horizon, "facts": task.facts, "groups": ages.as_json(ages.pooled(runs))}
+
+
+# ---- told
+
+
+def _rows(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Means over seeds, with the standard deviation of figures where there are several."""
+    for pair in dict.fromkeys((one["tokens"], one["facts"]) for one in runs):
+        same = [one for one in runs if (one["tokens"], one["facts"]) == pair]
+        row: dict[str, Any] = {"tokens": pair[0], "facts": pair[1], "streams": len(same)}
+        for name in (*FIGURES, *COSTS, "bytes_per_token", "budget"):
+            row[name] = mean(one[name] for one in same)
+            if name in FIGURES and len(same) > 1:
+                row[f"{name}_deviation"] = stdev(one[name] for one in same)
+        yield row
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    return "\n".join([*_head(results), *_answers(results), *_costs(results), *_peers(results), *_ages(results)]) + "\n"
+
+
+def _head(results: Mapping[str, Any]) -> Iterator[str]:
+    settings, streams = results["settings"], len(results["settings"]["seeds"])
+    yield from ("# Recall by the neural memory", "")
+    yield from wrapped(
+        f"{settings['checkpoint']}, {settings['parameters']:,} parameters, made by `{settings['made_by']}`. "
+        f"{settings['questions']} questions of each kind to each of {streams} {'stream' if streams == 1 else 'streams'}"
+        f" of every size{', ± standard deviation between streams' if streams > 1 else ''}. Chance is .000."
+    )
+
+
+def _answers(results: Mapping[str, Any]) -> Iterator[str]:
+    titles = ("exact", "int8", "fp32", "latest", "earlier")
+    yield from ("", "## Exact answers", "")
+    yield from table(
+        ["tokens", "facts", *titles],
+        [[f"{row['tokens']:,}", f"{row['facts']:,}", *(_spread(row, name) for name in FIGURES)]
+         for row in results["rows"]],
+    )  # fmt: skip
+    yield ""
+    yield from wrapped(
+        "exact: of 1-bit atoms, as they are kept; int8, fp32: of the same atoms with 8 and 32 bits a number. latest: "
+        "the newest value of keys set anew, in a second stream; earlier: the value before, asked as of then."
+    )
+
+
+def _costs(results: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## What it costs", "")
+    columns = ["tokens", "atoms, bytes", "budget", "resident", "bytes a token", "write µs a token", "read µs"]
+    yield from table(columns, [
+        [*(f"{row[name]:,.0f}" for name in ("tokens", "atom_bytes", "budget", "resident_bytes")),
+         f"{row['bytes_per_token']:.2f}", f"{row['write_us_per_token']:.1f}", f"{row['read_us_per_token']:,.0f}"]
+        for row in results["rows"]
+    ])  # fmt: skip
+    yield ""
+    yield from wrapped(
+        "Processor time on one thread. resident: atoms, recent crystals and open states. read: a token of a question, "
+        "read with all of the memory in reach."
+    )
+
+
+def _peers(results: Mapping[str, Any]) -> Iterator[str]:
+    if "peers" not in results:
+        return
+    seconds = results["peers"][0]["seconds"]
+    yield from ("", f"## Beside peers, each trained for {seconds} processor-seconds", "")
+    ours = [{"peer": "agentmem", **row} for row in results["rows"]]
+    columns = ["", "tokens", "facts", "exact", "in training", "bytes a token", "write µs a token", "read µs"]
+    yield from table(columns, [
+        [one["peer"], f"{one['tokens']:,.0f}", f"{one['facts']:,.0f}", short(one["exact"]),
+         short(one["exact_in_training"]) if "exact_in_training" in one else "-", f"{one['bytes_per_token']:.2f}",
+         f"{one['write_us_per_token']:.1f}", f"{one['read_us_per_token']:,.0f}"]
+        for one in [*ours, *results["peers"]]
+    ])  # fmt: skip
+    yield ""
+    yield from wrapped(
+        f"As many parameters and as long a window each. in training: the running share of exact answers when it ended, "
+        f"on streams of {TRAINED_AT:,} tokens or fewer. agentmem is the checkpoint, trained by its own command."
+    )
+
+
+def _ages(results: Mapping[str, Any]) -> Iterator[str]:
+    if "ages" not in results:
+        return
+    told = results["ages"]
+    yield from ("", f"## By age of the fact, after {told['tokens']:,} tokens with {told['facts']:,} facts", "")
+    yield from table(
+        ["tokens before", "exact", "asked"],
+        [[f"{one['above']:,} - {one['upto']:,}", short(one["exact"]), str(one["asked"])] for one in told["groups"]],
+    )
+
+
+def _spread(row: Mapping[str, Any], name: str) -> str:
+    deviation = row.get(f"{name}_deviation")
+    return short(row[name]) + (f" ±{short(deviation)}" if deviation is not None else "")
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"recall-age.png": charts.by_age(results["ages"])}

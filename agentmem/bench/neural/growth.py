@@ -1,0 +1,167 @@
+"""`agentmem bench neural cost`: what a token costs as the memory grows: written, read, and stepped one by one.
+
+Knows a model and a stream. All sizes are measured in turns, so that what else the machine does falls on all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from agentmem.bench.arguments import positive
+from agentmem.bench.neural import charts
+from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
+from agentmem.bench.neural.options import DENSE, add_files, amounts, seeds, task, usual_facts
+from agentmem.bench.recall.tables import table, wrapped
+from agentmem.neural.measure import CHUNK, TOGETHER, Progress
+from agentmem.neural.tasks.key_value import Facts, RecallTask
+from agentmem.neural.tasks.task import Questions
+from agentmem.neural.tokens import TokenModel
+from agentmem.neural.transformer import State
+
+ABOUT = "What a token costs as the memory grows."
+NOTES = """\
+Medians of processor time on one thread, of --repeats turns over all sizes:
+
+  write   us a token, of --chunk tokens written at once after so many
+  read    us a token of ten questions at once, with all of the memory in reach
+  step    us for one token alone: written, all of the memory read, reinforced
+
+Ratios are to the smallest size.
+"""
+KINDS = ("write", "read", "step")
+STEPS = 10
+"""Tokens stepped in a turn: a unit is made at one of them."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stream after so many tokens, and what comes next."""
+
+    size: int
+    state: State
+    following: Tensor
+    asked: Questions
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    usual = [1_000, 10_000, 100_000, 1_000_000]
+    of("--sizes", type=amounts, default=usual, metavar="N,N", help="tokens before: 1k,10k,100k,1m; 10m too")
+    of("--repeats", type=positive, default=15, metavar="N", help="turns; 15")
+    of("--chunk", type=amounts, default=[1_000], metavar="N", help="tokens written at once; 1000")
+    of("--seed", type=seeds, default=[0], metavar="S", help="of the stream; 0")
+    add_files(parser)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises InvalidInputError for a stream that cannot be."""
+    _task(options)
+
+
+def _task(options: argparse.Namespace) -> RecallTask:
+    """A stream for the greatest size and what comes next, dense with facts."""
+    tokens = max(options.sizes) + max(options.chunk[0], STEPS)
+    return task(tokens, usual_facts(tokens, DENSE))
+
+
+@torch.no_grad()
+def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    roomy = with_room(model.model, _task(options).horizon)
+    stages = _stages(roomy, options, progress)
+    taken: dict[tuple[int, str], list[float]] = {(each.size, kind): [] for each in stages for kind in KINDS}
+    for turn in range(options.repeats + 1):
+        for stage in stages:
+            for kind, times in _turn(roomy, stage, options.chunk[0]).items():
+                taken[stage.size, kind] += times if turn else []  # the first warms up
+        progress("measuring", (turn + 1) / (options.repeats + 1))
+    settings = {"repeats": options.repeats, "seed": options.seed[0], "chunk": options.chunk[0]}
+    settings["budget"] = budget_of(roomy)
+    return {"settings": {**model.settings(), **settings}, "sizes": _rows(stages, taken)}
+
+
+def _stages(model: TokenModel, options: argparse.Namespace, progress: Progress) -> list[Stage]:
+    """States are values: what is written after one leaves it as it is."""
+    generator = torch.Generator().manual_seed(options.seed[0])
+    stream, facts = _task(options).stream(1, generator)
+    sizes, state, stages = sorted(set(options.sizes)), model.transformer.start(1), []
+    ahead = max(options.chunk[0], STEPS)
+    for size in sizes:
+        for chunk in stream[:, state.position : size].split(CHUNK, 1):
+            state = model.remember(chunk, state)
+            progress("writing", state.position / sizes[-1])
+        stages.append(Stage(size, state, stream[:, size : size + ahead], _asked(options, facts, generator)))
+    return stages
+
+
+def _asked(options: argparse.Namespace, facts: Facts, generator: torch.Generator) -> Questions:
+    wanted = _task(options)
+    return wanted.questions(facts, min(TOGETHER, wanted.askable), generator)
+
+
+def _turn(model: TokenModel, stage: Stage, chunk: int) -> dict[str, list[float]]:
+    """Microseconds of each kind, once; of every step."""
+    written, tokens = stage.following[:, :chunk], stage.asked.tokens
+    steps, state = [], stage.state
+    for token in stage.following[:, :STEPS].split(1, 1):
+        begun = time.process_time()
+        state = model.step(token, state)[1]
+        steps.append((time.process_time() - begun) * 1e6)
+    return {
+        "write": [_took(lambda: model.remember(written, stage.state)) / written.shape[1]],
+        "read": [_took(lambda: model.ask(tokens, stage.state)) / tokens.shape[1]],
+        "step": steps,
+    }
+
+
+def _took(action: Callable[[], object]) -> float:
+    begun = time.process_time()
+    action()
+    return (time.process_time() - begun) * 1e6
+
+
+def _rows(stages: Sequence[Stage], taken: Mapping[tuple[int, str], list[float]]) -> list[dict[str, Any]]:
+    first, rows = stages[0].size, []
+    for stage in stages:
+        row: dict[str, Any] = {"tokens": stage.size, "atom_bytes": stage.state.memory.atom_bytes}
+        for kind in KINDS:
+            row[f"{kind}_us"] = median(taken[stage.size, kind])
+            row[f"{kind}_ratio"] = row[f"{kind}_us"] / median(taken[first, kind])
+        rows.append(row)
+    return rows
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    return "\n".join(_lines(results)) + "\n"
+
+
+def _lines(results: Mapping[str, Any]) -> Iterator[str]:
+    settings = results["settings"]
+    yield from ("# What a token costs as the neural memory grows", "")
+    yield from wrapped(
+        f"{settings['checkpoint']}, {settings['parameters']:,} parameters. Medians of {settings['repeats']} turns that "
+        f"visit all sizes, processor time on one thread; chunks of {settings['chunk']:,} tokens."
+    )
+    yield ""
+    columns = ["tokens before", "atoms, bytes", "write µs a token", "x", "read µs a token", "x", "step µs", "x"]
+    yield from table(columns, [
+        [f"{one['tokens']:,}", f"{one['atom_bytes']:,}",
+         *(cell for kind in KINDS for cell in (f"{one[f'{kind}_us']:,.1f}", f"{one[f'{kind}_ratio']:.2f}"))]
+        for one in results["sizes"]
+    ])  # fmt: skip
+    yield ""
+    yield from wrapped(
+        "read: ten questions at once, with all of the memory in reach. step: one token alone, written and read. "
+        "x: of what it costs at the smallest size."
+    )
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"cost-size.png": charts.by_size(results["sizes"])}
