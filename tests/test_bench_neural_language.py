@@ -78,7 +78,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None
     folder.mkdir()
     assert rivals.train(rival, corpus, folder, "command") is not None
     assert rivals.train(rival, corpus, folder, "command") is None
-    results = language.measure(text, paths, folder, (0, 1_024), quiet)
+    results = language.losses(text, paths, folder, (0, 1_024), quiet)
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == ["ours", "ours + pairs", "windowed-3", "windowed-3 + pairs"]
     assert all(
@@ -93,7 +93,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None
 def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     paths = texts(tmp_path, words=50)
     with pytest.raises(InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(the longest has "):
-        language.measure(model_of(paths), paths, None, language.SIZES, quiet)
+        language.losses(model_of(paths), paths, None, language.SIZES, quiet)
 
 
 def test_a_peer_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

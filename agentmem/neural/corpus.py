@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.files import write
 from agentmem.neural.text import Tokens, Vocabulary, documents
 
@@ -34,10 +35,15 @@ def corpus(
     size: of the vocabulary, which is learned from all of them. progress: takes how many documents of how many are
     encoded. Raises InvalidInputError for paths that are no text, see `documents`.
     """
+    return kept(folder) if (folder / TOKENS).is_file() else _made(paths, size, progress)
+
+
+def kept(folder: Path) -> Corpus:
+    """What a folder keeps. Raises InvalidInputError for one that keeps nothing."""
     if not (folder / TOKENS).is_file():
-        return _made(paths, size, progress)
-    with np.load(folder / TOKENS) as kept:
-        tokens = tuple(kept[f"arr_{i}"] for i in range(len(kept.files)))
+        raise InvalidInputError(f"{folder} has no {TOKENS}: name the folder of a training on text")
+    with np.load(folder / TOKENS) as arrays:
+        tokens = tuple(arrays[f"arr_{i}"] for i in range(len(arrays.files)))
     return Corpus(Vocabulary.of((folder / VOCABULARY).read_text("utf-8")), tokens)
 
 

@@ -1,10 +1,11 @@
-"""`agentmem bench neural recall|cost|quantisation|decay`: what the neural memory recalls, costs, keeps and forgets.
+"""`agentmem bench neural recall|cost|quantisation|decay|lm`: what the neural memory recalls, costs, keeps and forgets.
 
-    command options checkpoint       what all four share: arguments, progress, files, and the model that is measured
+    command options checkpoint       what all share: arguments, progress, files, and the model that is measured
     exactness                        recall: exact answers after long streams, beside peers of equal size
     growth                           cost: of a token written, read and stepped, as the memory grows
     precision                        quantisation: recall by bits of a number, and by bytes of atoms
     forgetting replays               decay: what is evicted by which importance and which decay, at equal bytes
+    language rivals                  lm: loss on text by tokens of memory, and the peers trained for it
     ages charts                      recall by the age of a fact; PNG
 
 Other memories for transformers, each trained and asked in the same way:

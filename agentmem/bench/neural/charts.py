@@ -112,6 +112,24 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
     return figure
 
 
+def by_memory(results: Mapping[str, Any]) -> Any:
+    """Loss on text against tokens of memory: own text's drawn through, another's dashed."""
+    figure, (axis,) = _figure(8, 4.5)
+    places = range(len(results["sizes"]))
+    for row, colour in zip(results["rows"], (f"C{i}" for i in range(len(results["rows"]))), strict=True):
+        for losses, line in ((row["own"], "-"), (row["shuffled"], ":")):
+            known = [
+                (place, losses[size]) for place, size in zip(places, results["sizes"], strict=True) if size in losses
+            ]
+            label = row["name"] if line == "-" else None
+            axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=colour, label=label)
+    axis.set_xticks(list(places), [_tokens(size) if size else "0" for size in results["sizes"]])
+    axis.set_xlabel("tokens of memory (dotted: of another document)")
+    axis.set_ylabel("nats a token")
+    _beside(figure, axis)
+    return figure
+
+
 def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
     figure = import_module("matplotlib.figure").Figure(figsize=(width, height))
     axes = figure.subplots(1, panels, squeeze=False)[0]

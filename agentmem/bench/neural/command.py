@@ -9,15 +9,15 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from agentmem.bench.arguments import bars, make_folder, parser_of
-from agentmem.bench.neural import exactness, forgetting, growth, precision
-from agentmem.bench.neural.checkpoint import Measured, measured
+from agentmem.bench.neural import exactness, forgetting, growth, language, precision
+from agentmem.bench.neural.checkpoint import measured
 from agentmem.bench.recall import pictures
 from agentmem.neural.measure import Progress
 
@@ -25,16 +25,17 @@ from agentmem.neural.measure import Progress
 @dataclass(frozen=True)
 class Measurement:
     """about: in a line; notes: below its arguments. add: declares these. check: raises what is wrong with them, before
-    a model is loaded. measure: the results; markdown: as text; draw: as pictures by name.
+    a model is loaded. load: the model. measure: the results; markdown: as text; draw: as pictures by name.
     """
 
     about: str
     notes: str
     add: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
-    measure: Callable[[Measured, argparse.Namespace, Progress], dict[str, Any]]
+    measure: Callable[[Any, argparse.Namespace, Progress], dict[str, Any]]
     markdown: Callable[[Mapping[str, Any]], str]
     draw: Callable[[Mapping[str, Any]], dict[str, Any]]
+    load: Callable[[Path | None], Any] = measured
 
 
 def _of(module: Any) -> Measurement:
@@ -47,6 +48,7 @@ MEASUREMENTS = {
     "cost": _of(growth),
     "quantisation": _of(precision),
     "decay": _of(forgetting),
+    "lm": replace(_of(language), load=language.load),
 }
 
 
@@ -64,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         pictures.check()
     torch.set_num_threads(1)
     one.check(options)
-    model = measured(options.checkpoint)
+    model = one.load(options.checkpoint)
     folder = make_folder(options.out) if options.out else None
     with bars() as progress:
         results = one.measure(model, options, _shown(progress))

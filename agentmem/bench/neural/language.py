@@ -5,7 +5,9 @@ Knows trained models, documents and a cache of pairs. Knows nothing of training,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import argparse
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,25 +15,96 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.neural import rivals
+from agentmem.bench.arguments import some_of
+from agentmem.bench.neural import charts, rivals
+from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
-from agentmem.bench.neural.peers import Crystal, Peer
+from agentmem.bench.neural.peers import PEERS, Crystal, Peer
 from agentmem.bench.neural.text import LAST, WARM, TextLoss, text_loss
 from agentmem.errors import InvalidInputError
+from agentmem.neural import checkpoints
+from agentmem.neural.corpus import kept
 from agentmem.neural.measure import Progress
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
 
-ABOUT = "loss on unseen text after 0 to 64K tokens of memory, of its own and of another document"
+ABOUT = "Loss on unseen text by tokens of memory, beside peers."
+SHIPPED = "text"
 SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 STEP = 128  # tokens after which the cache of pairs takes them up
+WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
 NOTES = """\
-FILE is a text file, or a folder of .txt and .md files that is one document. Two at least are needed, each longer than
-the longest memory. Judged are the last 1,024 tokens of each; all models have read the 512 tokens before them.
-Peers are those that `agentmem bench neural rivals` has trained into --models.
+FILE is a text file, or a folder of .txt and .md files that is one document. Two
+at least are needed, each longer than the longest memory. Judged are the last
+1,024 tokens of each, after a memory of its own text and after one of another;
+all models have read the 512 tokens right before them.
 
-  agentmem bench neural lm books/*.txt --models rivals --json"""
+Peers are those in --models. With --train they are trained into it first, where
+they are not yet: on the documents of a folder that `agentmem train neural text`
+made, with as many parameters as our model.
+
+  agentmem bench neural lm a.txt b.txt --models rivals --train runs/text
+"""
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("files", nargs="+", metavar="FILE", help="documents that no model was trained on")
+    of(
+        "--sizes",
+        type=sizes_of,
+        default=list(SIZES),
+        metavar="N,N",
+        help="of memory, in tokens; 0,1024,...,65536",
+    )
+    of("--models", type=Path, metavar="DIR", help="of trained peers; without, ours alone")
+    of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
+    of("--peers", type=some_of(list(PEERS)), default=["windowed"], metavar="A,B", help=", ".join(PEERS))
+    of("--tokens", type=amount, default=3_000_000, metavar="N", help="to train on; 3m")
+    of("--seed", type=seeds, default=[0], metavar="S,S", help="of peers that are trained; 0")
+    add_files(parser)
+
+
+def sizes_of(text: str) -> list[int]:
+    """Amounts with commas between, 0 among them."""
+    return [0 if part == "0" else amount(part) for part in text.split(",")]
+
+
+def check(options: argparse.Namespace) -> None:
+    """Raises InvalidInputError for files or folders that are not there."""
+    for given in (*map(Path, options.files), options.train):
+        if given is not None and not given.exists():
+            raise InvalidInputError(f"{given} is not there; name a text file or a folder")
+    if options.train and not options.models:
+        raise InvalidInputError("--train without --models: name the folder that trained peers are kept in")
+    if options.models and not options.train and not options.models.is_dir():
+        raise InvalidInputError(f"--models {options.models} is no folder; name one that --train has filled")
+
+
+def load(given: Path | None) -> TextModel:
+    """The package's own text model for None."""
+    return TextModel.load(given or checkpoints.path(SHIPPED))
+
+
+def measure(text: TextModel, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    """Train what is to be trained, then measure."""
+    if options.train:
+        corpus = kept(options.train)
+        for rival in _rivals(text, options):
+            options.models.mkdir(parents=True, exist_ok=True)
+            rivals.train(rival, corpus.tokens, options.models, " ".join(sys.argv), _report(rival, progress))
+    return losses(text, options.files, options.models, options.sizes, progress)
+
+
+def _rivals(text: TextModel, options: argparse.Namespace) -> list[rivals.Rival]:
+    parameters = sum(each.numel() for each in text.model.parameters())
+    of = text.vocabulary.size, parameters, WINDOW, DEPTH
+    return [rivals.Rival(name, *of, seed, options.tokens) for name in options.peers for seed in options.seed]
+
+
+def _report(rival: rivals.Rival, progress: Progress) -> Callable[[dict[str, Any]], None]:
+    return lambda line: progress(f"training {rival.name}, seed {rival.seed}", line["tokens"] / rival.tokens)
 
 
 @dataclass(frozen=True)
@@ -45,7 +118,7 @@ class Row:
     bytes: int
 
 
-def measure(
+def losses(
     text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Progress
 ) -> dict[str, Any]:
     """Rows of ours and every peer in the folder, each alone and with a cache of pairs of a byte a token beside it."""
@@ -78,7 +151,7 @@ def _long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Ten
 
 def _row(name: str, peer: Peer, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]) -> Row:
     parameters = sum(each.numel() for each in peer.parameters())  # type: ignore[attr-defined]
-    means, others = ({size: each.nats for size, each in losses.items()} for losses in (own, other))
+    means, others = ({size: each.nats for size, each in told.items()} for told in (own, other))
     return Row(name, parameters, means, others, own[max(own)].memory_bytes)
 
 
@@ -128,8 +201,12 @@ def markdown(results: Mapping[str, Any]) -> str:
     head = ["model", "memory of", *(f"{size // 1024}K" if size else "0" for size in sizes), "falls by", "bytes"]
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for row in results["rows"]:
-        for kind, losses in (("own text", row["own"]), ("another", row["shuffled"])):
-            cells = [f"{losses[size]:.3f}" if size in losses else "" for size in sizes]
-            falls = f"{losses[sizes[0]] - losses[sizes[-1]]:+.3f}" if sizes[0] in losses else ""
+        for kind, told in (("own text", row["own"]), ("another", row["shuffled"])):
+            cells = [f"{told[size]:.3f}" if size in told else "" for size in sizes]
+            falls = f"{told[sizes[0]] - told[sizes[-1]]:+.3f}" if sizes[0] in told else ""
             lines.append(f"| {row['name']} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
     return "\n".join(lines) + "\n"
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"loss-memory.png": charts.by_memory(results)}
