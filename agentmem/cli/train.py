@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer, TrainSettings
 
 SECONDS = 1200.0
+REPORT = 10  # steps from one line of metrics to the next
 INTERRUPTED = 130
 
 OutOption = Annotated[
@@ -77,7 +78,7 @@ def recall(
         seconds = SECONDS
     command = _command("recall", [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
-    settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed)
+    settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     trainer = _trainer(reference.RECALL, reference.recall_training(), settings, device, checkpoint_blocks)
     notes = _notes(command, trainer)
     _go(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard, json)
@@ -114,7 +115,7 @@ def text(
 
     command = _command("text", paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
-    settings = TrainSettings(seed=seed, tokens=tokens, mixed=mixed)
+    settings = TrainSettings(seed, tokens=tokens, mixed=mixed, report_every=REPORT)
     read = _corpus(out, paths, vocabulary)
     sizes = reference.text_settings(read.vocabulary.size)
     trainer = _trainer(sizes, reference.text_training(read.tokens), settings, device, checkpoint_blocks)
@@ -210,10 +211,9 @@ def _go(
 
     claim(out, command)
     run = Run(out, trainer, save, tensorboard)
-    if run.progress.step:
-        show.line(f"going on from step {run.progress.step} in {show.path(out)}")
+    began = f"going on from step {run.progress.step}" if run.progress.step else "training"
     with _pressed() as stop, show.Waiting("training") as waiting:
-        show.line(f"training in {show.path(out)}; Ctrl-C saves and stops")
+        show.line(f"{began} in {show.path(out)}; Ctrl-C saves and stops")
         finished = run.go(lambda run: _watch(run, waiting), stop)
     _tell(run, finished, json)
     if not finished:
