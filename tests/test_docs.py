@@ -23,7 +23,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```text\n(?P<said>.*?)^```$)?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PRINTS = "Prints:\n\n"
-LARGE = ROOT / "examples" / "04_infinite_context.py"
+LARGE = ROOT / "examples" / "infinite_context.py"
 NUMBER = re.compile(r"\d[\d,]*")
 SHIPPED = ROOT / "agentmem" / "neural" / "checkpoints" / "recall.safetensors"
 

@@ -1,6 +1,6 @@
 """Infinite context: a small model reads a million tokens on a laptop, and is asked for what it read first.
 
-    python examples/04_infinite_context.py --tokens 1000000 --facts 10000 --seed 0
+    python examples/infinite_context.py --tokens 1000000 --facts 10000 --seed 0
 
 It keeps 100 bytes of every 100 tokens and never attends to more than the newest 50. Each fact is told once, among
 filler of the same symbols; chance is 1 in 4,096. Times and progress go to standard error.
