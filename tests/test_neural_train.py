@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from agentmem.neural import losses
+from agentmem.neural import checkpoints, losses
 from agentmem.neural.curriculum import Stage
 from agentmem.neural.measure import recalled
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
@@ -63,6 +63,18 @@ def test_one_batch_is_learned_by_heart() -> None:
         loss.backward()
         optimizer.step()
     assert loss < 0.3
+
+
+def test_without_its_memory_a_trained_model_knows_nothing_of_what_was_told() -> None:
+    model = TokenModel.load(checkpoints.path("recall")).eval()
+    told = batch(RecallTask(503, 5), 8, 5, torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        with_memory, without = (
+            answering(model(told.tokens, tail=told.tail, layers=layers).log_probabilities, told.asked)
+            for layers in (None, ())
+        )
+    assert with_memory < 0.1
+    assert without > 4
 
 
 def test_every_parameter_learns() -> None:
