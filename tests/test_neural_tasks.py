@@ -74,7 +74,10 @@ def each_question(stream: torch.Tensor, questions: Questions) -> list[tuple[list
     return found
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+each_task = pytest.mark.parametrize("task", TASKS, ids=[f"{type(each).__name__}-{i}" for i, each in enumerate(TASKS)])
+
+
+@each_task
 def test_the_same_seed_gives_the_same_tokens_and_questions(task: Task[Any]) -> None:
     (one, _, first), (other, _, second) = asked(task, 3), asked(task, 3)
     assert torch.equal(one, other)
@@ -82,14 +85,14 @@ def test_the_same_seed_gives_the_same_tokens_and_questions(task: Task[Any]) -> N
     assert not torch.equal(one, asked(task, 4)[0])
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@each_task
 def test_streams_are_as_long_as_the_horizon_and_inside_the_vocabulary(task: Task[Any]) -> None:
     stream, _, questions = asked(task)
     assert stream.shape == (3, task.horizon)
     assert 0 <= int(stream.min()) <= int(max(stream.max(), questions.tokens.max())) < task.vocabulary
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@each_task
 def test_every_answer_stands_after_its_question_and_is_judged_there(task: Task[Any]) -> None:
     _, _, questions = asked(task)
     said = torch.full((*questions.tokens.shape, task.vocabulary), -9.0)
@@ -100,14 +103,14 @@ def test_every_answer_stands_after_its_question_and_is_judged_there(task: Task[A
     assert not wrong.any()
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@each_task
 def test_no_question_is_asked_twice_if_there_are_enough(task: Task[Any]) -> None:
     _, _, questions = asked(task, number=min(3, task.askable))
     for row in questions.evidence.tolist():
         assert len({tuple(each) for each in row}) == len(row)
 
 
-@pytest.mark.parametrize("task", TASKS, ids=str)
+@each_task
 def test_questions_asked_a_few_at_a_time_are_the_same_questions(task: Task[Any]) -> None:
     _, _, questions = asked(task, number=5)
     parts = questions.split(2)

@@ -123,7 +123,7 @@ def by_memory(results: Mapping[str, Any]) -> Any:
             ]
             label = row["name"] if line == "-" else None
             axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=colour, label=label)
-    axis.set_xticks(list(places), [_tokens(size) if size else "0" for size in results["sizes"]])
+    axis.set_xticks(list(places), [f"{size // 1_024}K" if size else "0" for size in results["sizes"]])
     axis.set_xlabel("tokens of memory (dotted: of another document)")
     axis.set_ylabel("nats a token")
     _beside(figure, axis)
