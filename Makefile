@@ -12,8 +12,8 @@ STAMP   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Data read in place from published wheels; their code and dependencies are not wanted.
 DATA    = bfcl-eval==2026.3.23 litellm==1.59.12
-# A peer of the benchmarks, which asks for a build of faiss with CUDA; what it needs is in the extra `rivals`.
-PEER    = memorizing-transformers-pytorch==0.4.1
+# Peers of the benchmarks, which ask for a build of faiss with CUDA; what they need is in the extra `rivals`.
+PEERS   = memorizing-transformers-pytorch==0.4.1 block-recurrent-transformer-pytorch==0.4.4
 
 .PHONY: setup demo test test-all check docs clean
 
@@ -25,7 +25,7 @@ $(STAMP): pyproject.toml constraints.txt Makefile
 	@echo "setup: installing agentmem and its dependencies into $(VENV) (once, a minute or two) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -c constraints.txt -e ".[test]"
-	@$(PIP) --no-deps $(DATA) $(PEER)
+	@$(PIP) --no-deps $(DATA) $(PEERS)
 	@touch $@
 	@echo "setup: done"
 

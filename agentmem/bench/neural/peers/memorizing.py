@@ -14,12 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.neural.peers.peer import Segmented, State, package, tie
+from agentmem.bench.neural.peers.peer import APART, Segmented, State, package, tie
 from agentmem.bench.neural.peers.sizes import Size
 
 KEPT = 2**20
 """Tokens a stream can keep: beyond them the package empties its index."""
-HOW = "pip install --no-deps memorizing-transformers-pytorch, then pip install 'agentmem-crystal[peers]'"
 
 
 @dataclass(frozen=True)
@@ -44,7 +43,7 @@ class Memorizing(Segmented):
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int) -> None:
         super().__init__(window)
-        library = package("memorizing_transformers_pytorch", "memorizing-transformers-pytorch", HOW)
+        library = package("memorizing_transformers_pytorch", "memorizing-transformers-pytorch", APART)
         self.model = library.MemorizingTransformer(
             num_tokens=vocabulary, dim=size.width, depth=depth, dim_head=size.head_width, heads=4,
             memorizing_layers=max(1, depth - 1), max_knn_memories=KEPT, num_retrieved_memories=32,

@@ -17,6 +17,11 @@ from torch import Tensor, nn
 from agentmem.errors import InvalidInputError, MissingExtraError
 
 INSTALL = "pip install 'agentmem-crystal[peers]'"
+APART = (
+    "pip install --no-deps memorizing-transformers-pytorch block-recurrent-transformer-pytorch, "
+    "then pip install 'agentmem-crystal[peers]'"
+)
+"""For packages that ask for faiss-gpu, and so for CUDA."""
 
 
 class Peer(Protocol):

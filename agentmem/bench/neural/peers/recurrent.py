@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.neural.peers.peer import Segmented, State, Streaming, checked, package, tie
+from agentmem.bench.neural.peers.peer import APART, Segmented, State, Streaming, checked, package, tie
 from agentmem.bench.neural.peers.sizes import Size
 
 
@@ -73,7 +73,7 @@ class BlockRecurrent(Segmented):
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int) -> None:
         super().__init__(window)
-        library = package("block_recurrent_transformer_pytorch", "block-recurrent-transformer-pytorch")
+        library = package("block_recurrent_transformer_pytorch", "block-recurrent-transformer-pytorch", APART)
         self.model = library.BlockRecurrentTransformer(
             num_tokens=vocabulary, dim=size.width, depth=depth, dim_head=size.head_width, heads=4, ff_mult=size.wider,
             max_seq_len=self.TOGETHER * window, block_width=window, recurrent_layers=(depth // 2 + 1,),
