@@ -6,8 +6,7 @@ Knows a token model and the recall task. Writes in chunks, then asks; questions 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -71,13 +70,14 @@ def recalled(
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     stream, facts = task.stream(1, generator)
-    spent = Clock()
-    with spent.on("write"):
-        state, wide = written(model, stream, progress)
+    began = time.process_time()
+    state, wide = written(model, stream, progress)
+    writing = time.process_time() - began
     each = min(TOGETHER, task.askable)
     asked = [task.questions(facts, each, generator) for _ in range(-(-ask // each))]
-    with spent.on("read"):
-        right = _share(model, state, state.memory.view(), asked)
+    began = time.process_time()
+    right = _share(model, state, state.memory.view(), asked)
+    reading = time.process_time() - began
     latest, earlier = _anew(model, replace(task, overwritten=ANEW), ask, generator, progress)
     return Recalled(
         tokens=task.horizon,
@@ -90,8 +90,8 @@ def recalled(
         earlier=earlier,
         atom_bytes=state.memory.atom_bytes,
         resident_bytes=state.memory.resident_bytes,
-        write_us_per_token=spent["write"] / task.horizon * 1e6,
-        read_us_per_token=spent["read"] / sum(each.tokens.shape[1] for each in asked) * 1e6,
+        write_us_per_token=writing / task.horizon * 1e6,
+        read_us_per_token=reading / sum(each.tokens.shape[1] for each in asked) * 1e6,
     )
 
 
@@ -143,19 +143,3 @@ def answers(model: TokenModel, state: State, view: View, asked: Questions) -> Te
     """Which questions to one stream are answered exactly: bool [Q]."""
     asked = asked.to(next(model.parameters()).device)
     return exact(model.ask(asked.tokens, state, view, asked.times), asked).flatten()
-
-
-class Clock:
-    """Processor time by what it was spent on, in seconds."""
-
-    def __init__(self) -> None:
-        self._seconds: dict[str, float] = {}
-
-    def __getitem__(self, name: str) -> float:
-        return self._seconds[name]
-
-    @contextmanager
-    def on(self, name: str) -> Iterator[None]:
-        began = time.process_time()
-        yield
-        self._seconds[name] = self._seconds.get(name, 0.0) + time.process_time() - began

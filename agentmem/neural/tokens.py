@@ -49,15 +49,14 @@ class Output:
     """p(token) = (1 - gate) softmax(logits) + sum over the copies that say it of their share.
 
     logits: [B, T, vocabulary]. copied, shares: int64 and float [B, T, k], tokens that slots say and how much of each;
-    bound: [B, N, bound], tokens that each slot of the last reading's view says. view, readings, written: what was
-    readable, read and written.
+    bound: [B, N, bound], tokens that each slot of the last reading's view says. readings, written: what was read and
+    written.
     """
 
     logits: Tensor
     copied: Tensor
     shares: Tensor
     bound: Tensor
-    view: View | None
     readings: list[Reading]
     written: Written
 
@@ -126,7 +125,7 @@ class TokenModel(nn.Module):
         hidden, readings, _ = model.read(
             hidden, view, (first if tail else 0) + torch.arange(hidden.shape[1], device=hidden.device)
         )
-        return self._output(hidden, view, readings, written)
+        return self._output(hidden, readings, written)
 
     def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
         """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
@@ -134,7 +133,7 @@ class TokenModel(nn.Module):
         view = state.memory.view(written, precision)
         hidden, readings, upper = self.transformer.read(hidden, view, positions(state, tokens), state.upper)
         memory = self.transformer.reinforced(after, readings)
-        return self._output(hidden, view, readings, written), replace(after, memory=memory, upper=upper)
+        return self._output(hidden, readings, written), replace(after, memory=memory, upper=upper)
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The next tokens [B, T] of a stream: log probabilities [B, T, vocabulary], and the state after them."""
@@ -155,7 +154,7 @@ class TokenModel(nn.Module):
         view = view or state.memory.view()
         at = positions(state, tokens)
         hidden, readings, _ = self.transformer.read(hidden, view, at if as_of is None else at.minimum(as_of))
-        return self._output(hidden, view, readings, written).log_probabilities
+        return self._output(hidden, readings, written).log_probabilities
 
     def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:
         """What slots [..., slot_bits] say of the tokens after their cue: [..., bound, vocabulary]."""
@@ -186,12 +185,12 @@ class TokenModel(nn.Module):
             raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
         return self.embedding(tokens) * self.embedding.embedding_dim**0.5
 
-    def _output(self, hidden: Tensor, view: View | None, readings: list[Reading], written: Written) -> Output:
+    def _output(self, hidden: Tensor, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)
         logits = normed @ self.embedding.weight.T + self.bias
         none = logits.new_zeros(*logits.shape[:2], 0)
         copied, shares, bound = self._copies(normed, readings[-1]) if readings else (none.long(), none, none.long())
-        return Output(logits, copied, shares, bound, view, readings, written)
+        return Output(logits, copied, shares, bound, readings, written)
 
     def _copies(self, normed: Tensor, reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens that the slots read say, [B, T, heads x k x bound], how much each counts, and what all slots say."""

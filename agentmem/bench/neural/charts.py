@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from agentmem.bench.recall.pictures import figure_of
+
 BLUE, RED, GREEN, ORANGE, GREY = "#0b5fa5", "#d1495b", "#2e7d32", "#f39c12", "#78909c"
 FACTS = (RED, BLUE, GREEN, ORANGE)
 WIDE = 4.5
@@ -28,7 +30,7 @@ STEEP = 5
 
 def by_age(told: Mapping[str, Any]) -> Any:
     """Exact answers against how many tokens before the question a fact was said."""
-    figure, (axis,) = _figure(7, 4)
+    figure, (axis,) = figure_of(7, 4)
     axis.set_title(f"after {told['tokens']:,} tokens with {told['facts']:,} facts", fontsize=11)
     _ages(axis, told["groups"], BLUE, "o", 2.0, "")
     _share(axis)
@@ -37,7 +39,7 @@ def by_age(told: Mapping[str, Any]) -> Any:
 
 def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
     """Exact answers against age: a panel for each decay, a line for each importance."""
-    figure, axes = _figure(13, 4.2, len(decays))
+    figure, axes = figure_of(13, 4.2, len(decays))
     titles = {"none": "no decay", "fixed": "decay as set", "fitted": "decay as fitted"}
     for axis, decay in zip(axes, decays, strict=True):
         axis.set_title(titles[decay], fontsize=11)
@@ -51,7 +53,7 @@ def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
 
 def by_bytes(rows: Sequence[Mapping[str, Any]]) -> Any:
     """Exact answers against bytes of atoms: budgets as lines, precisions as marks."""
-    figure, (axis,) = _figure(8, 4.4)
+    figure, (axis,) = figure_of(8, 4.4)
     for place, facts in enumerate(dict.fromkeys(row["facts"] for row in rows)):
         of = [row for row in rows if row["facts"] == facts]
         style = {"color": FACTS[place % len(FACTS)], "linewidth": WIDE if place == 0 else 1.8}
@@ -90,7 +92,7 @@ def _named(axis: Any, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
     """Microseconds of processor time against tokens before."""
-    figure, axes = _figure(13, 3.8, len(COSTS))
+    figure, axes = figure_of(13, 3.8, len(COSTS))
     for axis, (kind, title) in zip(axes, COSTS.items(), strict=True):
         axis.set_title(title, fontsize=11)
         costs = [one[f"{kind}_us"] for one in sizes]
@@ -114,7 +116,7 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
 
 def by_memory(results: Mapping[str, Any]) -> Any:
     """Loss on text against tokens of memory: own text's drawn through, another's dashed."""
-    figure, (axis,) = _figure(8, 4.5)
+    figure, (axis,) = figure_of(8, 4.5)
     places = range(len(results["sizes"]))
     for row, colour in zip(results["rows"], (f"C{i}" for i in range(len(results["rows"]))), strict=True):
         for losses, line in ((row["own"], "-"), (row["shuffled"], ":")):
@@ -128,15 +130,6 @@ def by_memory(results: Mapping[str, Any]) -> Any:
     axis.set_ylabel("nats a token")
     _beside(figure, axis)
     return figure
-
-
-def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
-    figure = import_module("matplotlib.figure").Figure(figsize=(width, height))
-    axes = figure.subplots(1, panels, squeeze=False)[0]
-    for axis in axes:
-        axis.grid(alpha=0.25, linewidth=0.6)
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
 
 
 def _ages(axis: Any, groups: Sequence[Mapping[str, Any]], colour: str, marker: str, width: float, label: str) -> None:

@@ -58,12 +58,20 @@ def draw(results: Mapping[str, Any], folder: Path) -> list[Path]:
     return [folder / name for name in made]
 
 
-def _figure(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
+def figure_of(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
+    """A figure of so many inches with panels side by side, and these."""
     figure = import_module("matplotlib.figure").Figure(figsize=(width, height))
     axes = figure.subplots(1, panels, squeeze=False)[0]
     for axis in axes:
         axis.grid(alpha=0.25, linewidth=0.6)
         axis.spines[["top", "right"]].set_visible(False)
+    return figure, axes
+
+
+def _shares(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
+    """A figure of shares, with room below for what lies under 0."""
+    figure, axes = figure_of(width, height, panels)
+    for axis in axes:
         axis.set_ylim(-0.12, 1.04)
     return figure, axes
 
@@ -96,7 +104,7 @@ def mean_of(results: Mapping[str, Any], name: str, metric: str, budget: int) -> 
 
 def _budget(results: Mapping[str, Any]) -> Any:
     budgets = [int(budget) for budget in results["settings"]["budgets"]]
-    figure, axes = _figure(13, 4.2, len(PANELS))
+    figure, axes = _shares(13, 4.2, len(PANELS))
     for axis, (metric, title) in zip(axes, PANELS.items(), strict=True):
         axis.set_title(title, fontsize=11)
         axis.set_xscale("log", base=2)
@@ -120,7 +128,7 @@ def _budget_line(axis: Any, results: Mapping[str, Any], name: str, metric: str, 
 
 def _bytes(results: Mapping[str, Any]) -> Any:
     budget = budget_of(results)
-    figure, axes = _figure(10, 4.2, 2)
+    figure, axes = _shares(10, 4.2, 2)
     for axis, metric in zip(axes, ("evidence", ABOVE_LUCK), strict=True):
         axis.set_title(f"{PANELS[metric]}, at {budget:,} tokens", fontsize=11)
         axis.set_xscale("log")
@@ -138,7 +146,7 @@ def _bytes(results: Mapping[str, Any]) -> Any:
 
 def _age(results: Mapping[str, Any]) -> Any:
     budget = budget_of(results)
-    figure, (axis,) = _figure(8, 4.4)
+    figure, (axis,) = _shares(8, 4.4)
     ages = sorted({age["upto"] for name in whole(results) for age in _ages(results, name, budget)})
     axis.set_title(f"evidence recalled at {budget:,} tokens, by its age", fontsize=11)
     axis.set_xticks(range(len(ages)), [f"≤ {_thousands(age)}" for age in ages])

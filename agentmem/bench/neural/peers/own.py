@@ -89,5 +89,8 @@ class Crystal(Streaming):
 
     def memory_bytes(self, state: CrystalState) -> int:
         caches: list[Any] = [each for each in (*state.lower, *state.upper) if each]
-        windows = sum(each.nbytes for each in caches) // len(state.memory.atoms)
+        windows = sum(each.nbytes for each in caches) // self._streams(state)
         return state.memory.resident_bytes + windows
+
+    def _streams(self, state: CrystalState) -> int:
+        return len(state.memory.atoms)

@@ -5,7 +5,7 @@ Knows segments, states and their bytes. Knows nothing of any package, of tasks o
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import import_module
@@ -68,20 +68,21 @@ class State:
     extra: Tensor
 
 
-class Streaming(nn.Module):
+class Streaming(nn.Module, ABC):
     """What all peers share."""
 
     takes_bfloat16 = True
 
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        raise NotImplementedError
-
-    def remember(self, tokens: Tensor, state: Any) -> Any:
-        return self.step(tokens, state)[1]
-
     def __init__(self, window: int) -> None:
         super().__init__()
         self.window = window
+
+    @abstractmethod
+    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """See `Peer.step`."""
+
+    def remember(self, tokens: Tensor, state: Any) -> Any:
+        return self.step(tokens, state)[1]
 
     def detached(self, state: Any) -> Any:
         return mapped(state, torch.Tensor.detach)
@@ -92,8 +93,9 @@ class Streaming(nn.Module):
     def extra_loss(self, state: Any) -> Tensor:
         return torch.zeros(())
 
+    @abstractmethod
     def _streams(self, state: Any) -> int:
-        raise NotImplementedError
+        """How many streams a state is of."""
 
 
 class Segmented(Streaming):
