@@ -18,6 +18,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
+from agentmem.cli.train import _as_typed
 from agentmem.neural import reference
 from agentmem.neural.files import load
 from agentmem.neural.text_model import TextModel
@@ -189,3 +190,10 @@ def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
 def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path) -> None:
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
     assert (result.exit_code, "pip install 'agentmem-crystal[tensorboard]'" in result.stderr) == (1, True)
+
+
+def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoint_keeps(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", "c.md", "d.md"):
+        (tmp_path / name).touch()
+    paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.md")]
+    assert list(_as_typed(paths)) == [f"{tmp_path}/*.txt", f"{tmp_path}/c.md"]

@@ -173,7 +173,7 @@ def _pressed() -> Iterator[Callable[[], bool]]:
 def _command(what: str, paths: list[str], out: Path, **options: Any) -> Command:
     from agentmem.neural.runs import Command
 
-    words = ["agentmem", "train", "neural", what, *paths, "--out", str(out)]
+    words = ["--out", str(out)]
     for name, value in options.items():
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
@@ -181,7 +181,21 @@ def _command(what: str, paths: list[str], out: Path, **options: Any) -> Command:
             words += [f"--{name}", str(value).removesuffix(".0")]
     places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
     given = {name: value for name, value in options.items() if value is not None}
-    return Command(shlex.join(words), {"what": what, **places, **given})
+    line = " ".join(("agentmem train neural", what, *_as_typed(paths), shlex.join(words)))
+    return Command(line, {"what": what, **places, **given})
+
+
+def _as_typed(paths: list[str]) -> Iterator[str]:
+    """Paths, with `folder/*.txt` for those that are all it stands for: 500 names say less."""
+    left = [Path(each) for each in dict.fromkeys(paths)]
+    while left:
+        folder, suffix = left[0].parent, left[0].suffix
+        all_of_it = set(folder.glob(f"*{suffix}")) if suffix else set()
+        if len(all_of_it) > 1 and all_of_it <= set(left):
+            yield f"{shlex.quote(str(folder))}/*{suffix}"
+            left = [each for each in left if each not in all_of_it]
+        else:
+            yield shlex.quote(str(left.pop(0)))
 
 
 def _trainer(sizes: Any, objective: Any, settings: TrainSettings, device: str, checkpoint_blocks: bool) -> Trainer:
@@ -197,7 +211,8 @@ def _trainer(sizes: Any, objective: Any, settings: TrainSettings, device: str, c
 def _notes(command: Command, trainer: Trainer) -> dict[str, Any]:
     """How a model was trained: what the command asked for, and the numbers that it left as they were."""
     objective, settings = (_numbers(each) for each in (trainer.objective, trainer.settings))
-    return {"training": {"asked": dict(command.asked), "objective": objective, "settings": settings}}
+    asked = {name: each for name, each in command.asked.items() if name != "paths"}  # nobody's folders
+    return {"training": {"asked": asked, "objective": objective, "settings": settings}}
 
 
 def _numbers(settings: Any) -> dict[str, float]:
