@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from agentmem.bench.neural import language, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import quiet
+from agentmem.neural.runs import EVERY
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.text import Vocabulary
 from agentmem.neural.text_model import TextModel
@@ -76,8 +79,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None
     corpus = tuple(np.tile(text.vocabulary.encode(Path(each).read_text()), 4) for each in paths)
     folder = tmp_path / "rivals"
     folder.mkdir()
-    assert rivals.train(rival, corpus, folder, "command") is not None
-    assert rivals.train(rival, corpus, folder, "command") is None
+    rivals.train(rival, corpus, folder, "command")
     results = language.losses(text, paths, folder, (0, 1_024), quiet)
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == ["ours", "ours + pairs", "windowed-3", "windowed-3 + pairs"]
@@ -102,3 +104,27 @@ def test_a_peer_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
     rivals.train(rival, (np.zeros(13_000, np.uint16),), tmp_path, "command")
     with pytest.raises(InvalidInputError, match="was trained with 300 tokens"):
         rivals.trained(tmp_path, text.vocabulary)
+
+
+def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+    corpus = (np.random.default_rng(0).integers(300, size=13_000).astype(np.uint16),)
+    rival = rivals.Rival("windowed", 300, 20_000, 16, 2, seed=0, tokens=4_000 * (EVERY + 2))
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    for folder in (whole, parts):
+        folder.mkdir()
+    rivals.train(rival, corpus, whole, "command")
+
+    def stop(line: dict[str, Any]) -> None:
+        if line["step"] > EVERY:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        rivals.train(rival, corpus, parts, "command", stop)
+    assert [each.suffix for each in parts.iterdir()] == [".training"]
+    steps: list[int] = []
+    rivals.train(rival, corpus, parts, "command", lambda line: steps.append(line["step"]))
+    assert steps == [EVERY + 2]
+    assert [each.name for each in parts.iterdir()] == ["windowed-0.safetensors"]
+    rivals.train(rival, corpus, parts, "command", stop)  # nothing to do
+    with pytest.raises(InvalidInputError, match="tokens 208000, not 1"):
+        rivals.train(replace(rival, tokens=1), corpus, parts, "command")

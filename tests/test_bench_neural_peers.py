@@ -15,12 +15,14 @@ from torch import Tensor
 from agentmem.bench.neural.peers import PEERS, Crystal, build
 from agentmem.bench.neural.peers.peer import package, tensors
 from agentmem.bench.neural.peers.sizes import count, nearest
-from agentmem.bench.neural.recall import RecallSettings, fit_recall, peer_recalled
-from agentmem.bench.neural.text import TextSettings, fit_text, text_loss
+from agentmem.bench.neural.recall import PeerRecallTraining, peer_recalled
+from agentmem.bench.neural.text import PeerTextTraining, text_loss
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.text import Stretches
 from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.train import Trainer, TrainSettings
 
 torch.set_num_threads(1)
 VOCABULARY, WINDOW = 66, 16
@@ -170,48 +172,54 @@ def test_bytes_are_those_of_the_tensors_per_stream() -> None:
 def test_a_small_batch_is_learned_by_heart(name: str) -> None:
     model = peer(name)
     batch = tokens(33)
-    done = fit_text(model, [(batch, True)] * 40, TextSettings(tokens=40 * 64, warmup=5, learning_rate=1e-2))
+    once = Stretches((batch[0].numpy().astype("uint16"),), 32)
+    training = PeerTextTraining(once, streams=2, chunk=32)
+    done = Trainer(model, training, TrainSettings(tokens=40 * 64, warmup=5, learning_rate=1e-2)).train()
     model.eval()
     with torch.no_grad():
-        logits = model.step(batch[:, :-1], model.start(2))[0]
-    assert done.tokens == 40 * 64
-    assert F.cross_entropy(logits.flatten(0, 1), batch[:, 1:].flatten()) < 2  # it starts at 4.2
+        logits = model.step(batch[:1, :-1], model.start(1))[0]
+    assert (done.step, done.tokens) == (40, 40 * 64)
+    assert F.cross_entropy(logits.flatten(0, 1), batch[0, 1:]) < 2  # it starts at 4.2
 
 
 @each_peer
-def test_training_in_bfloat16_goes_on_from_batch_to_batch_or_is_refused(name: str) -> None:
-    model = peer(name)
-    batches = [(tokens(49, seed=i), i == 0) for i in range(3)]
-    settings = TextSettings(tokens=10_000, bfloat16=True)
-    if name == "memorizing":
-        with pytest.raises(InvalidInputError, match="bfloat16"):
-            fit_text(model, batches, settings)
-    else:
-        assert 0 < fit_text(model, batches, settings).nats < 6
+def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name: str) -> None:
+    model, states, held = peer(name), [], []
+    starts, steps = model.start, model.step
+    model.start = lambda streams: states.append(streams) or starts(streams)
+    model.step = lambda tokens, state: held.append(model.memory_bytes(state)) or steps(tokens, state)
+    text = Stretches((tokens(500)[0].numpy().astype("uint16"),), 96)
+    lines: list[dict[str, Any]] = []
+    settings = TrainSettings(tokens=4 * 96, mixed=model.takes_bfloat16, report_every=1)
+    Trainer(model, PeerTextTraining(text, streams=2, chunk=48), settings, lines.append).train()
+    assert states == [2, 2]
+    assert held[0] == held[2] < held[1] == held[3]
+    assert all(0 < line["next_token"] < 6 for line in lines)
 
 
 @each_peer
 def test_recall_is_trained_and_measured(name: str) -> None:
     model, lines = peer(name), []
-    done = fit_recall(
-        model, RecallTask(100, 2), RecallSettings(seconds=0.2, tokens=800, report_every=1), lines.append
-    )  # fmt: skip
+    settings = TrainSettings(seconds=0.2, report_every=1)
+    done = Trainer(model, PeerRecallTraining(RecallTask(100, 2), tokens=800), settings, lines.append).train()
     measured = peer_recalled(model, RecallTask(203, 2), ask=10, seed=1)
     assert done.step == len(lines) > 0
-    assert {"exact", "horizon", "left", "next_token", "everywhere"} <= set(lines[0])
+    assert {"exact", "stage", "left", "next_token", "everywhere"} <= set(lines[0])
     assert (measured.tokens, measured.facts, measured.asked) == (203, 2, 10)
     assert measured.exact < 0.3
     assert measured.bytes_per_token == measured.memory_bytes / 203 > 0
     assert min(measured.write_us_per_token, measured.read_us_per_token) > 0
 
 
-def test_the_horizon_grows_over_equal_shares_of_the_seconds() -> None:
-    lines: list[dict[str, Any]] = []
-    settings = RecallSettings(seconds=1.2, tokens=800, report_every=1)
-    fit_recall(peer("windowed"), RecallTask(600, 6), settings, lines.append)
-    horizons = [line["horizon"] for line in lines]
-    assert sorted(set(horizons)) == [203, 403, 600]
-    assert horizons == sorted(horizons)
+def test_the_horizon_grows_when_enough_is_right_or_its_share_of_the_budget_is_over() -> None:
+    training = PeerRecallTraining(RecallTask(600, 6))
+    assert [(each.horizon, each.facts) for each in training.stages] == [(203, 2), (403, 4), (600, 6)]
+    assert [training.next_stage(0, right, done) for right, done in ((0.6, 0.3), (0.8, 0.1), (0.1, 0.4))] == [0, 1, 1]
+    assert [training.next_stage(1, 0.1, 0.5), training.next_stage(1, 0.1, 0.7), training.next_stage(2, 1, 1)] == [
+        0,
+        1,
+        0,
+    ]
 
 
 def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_another() -> None:

@@ -72,7 +72,7 @@ class Cheap:
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
         return Step({"size": model.bias.square().sum()}, 0.0, 1)
 
-    def next_stage(self, stage: int, right: float) -> bool:
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
 

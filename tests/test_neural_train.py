@@ -116,7 +116,11 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
 
 def test_a_stage_is_left_when_enough_is_right() -> None:
     stages = TaskTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
-    assert [stages.next_stage(0, 0.4), stages.next_stage(0, 0.6), stages.next_stage(1, 1.0)] == [False, True, False]
+    assert [stages.next_stage(0, 0.4, 0.9), stages.next_stage(0, 0.6, 0.1), stages.next_stage(1, 1.0, 0.9)] == [
+        False,
+        True,
+        False,
+    ]
 
 
 def test_recall_is_measured_with_its_bytes_and_costs() -> None:

@@ -21,6 +21,7 @@ from agentmem.cli.options import JsonOption, example, flag
 if TYPE_CHECKING:
     from agentmem.neural.corpus import Corpus
     from agentmem.neural.runs import Command, Run
+    from agentmem.neural.tokens import TokenModel
     from agentmem.neural.train import Trainer, TrainSettings
 
 SECONDS = 1200.0
@@ -198,7 +199,9 @@ def _as_typed(paths: list[str]) -> Iterator[str]:
             yield shlex.quote(str(left.pop(0)))
 
 
-def _trainer(sizes: Any, objective: Any, settings: TrainSettings, device: str, checkpoint_blocks: bool) -> Trainer:
+def _trainer(
+    sizes: Any, objective: Any, settings: TrainSettings, device: str, checkpoint_blocks: bool
+) -> Trainer[TokenModel]:
     from agentmem.neural.reference import seeded
     from agentmem.neural.runs import device_of
     from agentmem.neural.train import Trainer
@@ -208,7 +211,7 @@ def _trainer(sizes: Any, objective: Any, settings: TrainSettings, device: str, c
     return Trainer(model, objective, settings)
 
 
-def _notes(command: Command, trainer: Trainer) -> dict[str, Any]:
+def _notes(command: Command, trainer: Trainer[TokenModel]) -> dict[str, Any]:
     """How a model was trained: what the command asked for, and the numbers that it left as they were."""
     objective, settings = (_numbers(each) for each in (trainer.objective, trainer.settings))
     asked = {name: each for name, each in command.asked.items() if name != "paths"}  # nobody's folders
@@ -220,7 +223,12 @@ def _numbers(settings: Any) -> dict[str, float]:
 
 
 def _go(
-    out: Path, command: Command, trainer: Trainer, save: Callable[[Path], None], tensorboard: bool, json: bool
+    out: Path,
+    command: Command,
+    trainer: Trainer[TokenModel],
+    save: Callable[[Path], None],
+    tensorboard: bool,
+    json: bool,
 ) -> None:
     from agentmem.neural.runs import Run, claim
 

@@ -65,7 +65,7 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, trainer: Trainer, save_model: Callable[[Path], None], tensorboard: bool = False
+        self, folder: Path, trainer: Trainer[Any], save_model: Callable[[Path], None], tensorboard: bool = False
     ) -> None:
         self.folder, self.trainer, self._save_model = folder, trainer, save_model
         self.last: dict[str, Any] = {}

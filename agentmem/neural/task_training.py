@@ -74,8 +74,7 @@ class TaskTraining:
         right = float(exact(output.log_probabilities, told.asked).float().mean())
         return Step(self._losses(model, output, told), right, told.tokens.numel())
 
-    def next_stage(self, stage: int, right: float) -> bool:
-        """Whether to go on, given the running share of exact answers."""
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
         return right > self.curriculum[stage].until and stage + 1 < len(self.curriculum)
 
     def _losses(self, model: TokenModel, output: Output, told: Batch) -> dict[str, Tensor]:

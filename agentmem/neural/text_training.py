@@ -58,7 +58,7 @@ class TextTraining:
         right = float((output.logits[0].detach().argmax(-1) == here[0, 1:]).float().mean())
         return Step(parts, right, here[:, 1:].numel())
 
-    def next_stage(self, stage: int, right: float) -> bool:
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
     def _memory_losses(

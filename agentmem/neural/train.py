@@ -11,17 +11,18 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.mixed import autocast
-from agentmem.neural.tokens import TokenModel
 
 TRAINING = "Training"
+Model = TypeVar("Model", bound=nn.Module)
+Trained = TypeVar("Trained", bound=nn.Module, contravariant=True)
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,15 @@ class Step:
     tokens: int
 
 
-class Objective(Protocol):
+class Objective(Protocol[Trained]):
     """What a model is trained on, stage by stage."""
 
-    def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step: ...
+    def step(self, model: Trained, stage: int, generator: torch.Generator) -> Step: ...
 
-    def next_stage(self, stage: int, right: float) -> bool: ...
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
+        """Whether to leave a stage, given the running share of right answers in it and the share of the budget that is
+        used up.
+        """
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Progress:
         return max(self.seconds / settings.seconds, self.tokens / settings.tokens)
 
 
-class Trainer:
+class Trainer(Generic[Model]):
     """Trains a model towards an objective.
 
     report: takes each line of metrics. `save` and `load` keep everything, so a resumed run takes the same steps,
@@ -86,8 +90,8 @@ class Trainer:
 
     def __init__(
         self,
-        model: TokenModel,
-        objective: Objective,
+        model: Model,
+        objective: Objective[Model],
         settings: TrainSettings,
         report: Callable[[dict[str, Any]], None] = lambda line: None,
     ) -> None:
@@ -132,9 +136,15 @@ class Trainer:
         save(path, TRAINING, self.progress, {**named, "generator": self.generator.get_state()}, None)
 
     def load(self, path: str | Path) -> None:
-        """Go on from what `save` wrote, with the same model, settings and objective."""
+        """Go on from what `save` wrote, with the same settings and objective.
+
+        Raises InvalidInputError for what was saved of a model of other sizes.
+        """
         saved = load(path, TRAINING)
-        self.model.load_state_dict(_under("model.", saved.tensors))
+        try:
+            self.model.load_state_dict(_under("model.", saved.tensors))
+        except RuntimeError as error:
+            raise InvalidInputError(f"{path} is of another model: {error}; train into another folder") from error
         state: dict[int, dict[str, Tensor]] = {}
         for name, each in _under("optimizer.", saved.tensors).items():
             number, key = name.split(".")
@@ -151,7 +161,7 @@ class Trainer:
         now, stage = self.progress, self.progress.stage
         running = 0.95 * now.exact + 0.05 * step.right
         seconds, tokens = now.seconds + spent, now.tokens + step.tokens
-        if self.objective.next_stage(stage, running):
+        if self.objective.next_stage(stage, running, self.progress.done(self.settings)):
             stage, running = stage + 1, running / 2
         self.progress = Progress(now.step + 1, stage, seconds, tokens, running)
         if self.progress.step % self.settings.report_every == 0 or self.done == 1:

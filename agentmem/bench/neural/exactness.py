@@ -6,7 +6,7 @@ Knows the recall task, the model and peers. A stream is of one task and seed; se
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
@@ -20,11 +20,12 @@ from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
 from agentmem.bench.neural.options import DENSE, add_common, amounts, tasks, usual_facts
 from agentmem.bench.neural.peers import PEERS, Peer, build
-from agentmem.bench.neural.recall import RecallSettings, fit_recall, peer_recalled
+from agentmem.bench.neural.recall import PeerRecallTraining, peer_recalled
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import Progress, recalled, written
 from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.train import Trainer, TrainSettings
 
 ABOUT = "Exact answers after long streams, at what bytes and costs."
 NOTES = """\
@@ -76,7 +77,7 @@ def measure(model: Measured, options: argparse.Namespace, progress: Progress) ->
     for each in make.values():
         each()
     runs = [_run(model, each, seed, options.questions, progress) for each in wanted for seed in options.seed]
-    peers = [_raced(name, each, one, options, progress) for one in wanted for name, each in make.items()]
+    peers = list(_raced(make, wanted, options, progress))
     results: dict[str, Any] = {"settings": {**model.settings(), "questions": options.questions, "seeds": options.seed}}
     results |= {"runs": runs, "rows": list(_rows(runs))}
     if peers:
@@ -106,20 +107,40 @@ def _built(model: Measured, name: str) -> Peer:
     return build(name, settings.vocabulary, model.parameters, settings.transformer.window)
 
 
-def _raced(name: str, make: Any, task: RecallTask, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
-    """A peer trained for so long, on streams as dense as the task's, and asked about the task's."""
-    seconds, seed = options.seconds or SECONDS, options.seed[0]
+def _raced(
+    make: Mapping[str, Callable[[], Peer]],
+    wanted: Sequence[RecallTask],
+    options: argparse.Namespace,
+    progress: Progress,
+) -> Iterator[dict[str, Any]]:
+    """Each peer, trained once on streams as dense as tasks are, and asked about every task of that density."""
+    for shorter in dict.fromkeys(map(_shorter, wanted)):
+        for name, fresh in make.items():
+            peer, exact_in_training = _trained(name, fresh(), shorter, options, progress)
+            for task in wanted:
+                if _shorter(task) == shorter:
+                    yield {"peer": name, "exact_in_training": exact_in_training, **_asked(peer, task, options)}
+
+
+def _shorter(task: RecallTask) -> RecallTask:
     horizon = min(TRAINED_AT, task.horizon)
-    shorter = replace(task, horizon=horizon, facts=max(1, ceil(task.facts * horizon / task.horizon)))
-    torch.manual_seed(seed)
-    peer = make()
-    doing = f"{name}, {task.horizon:,} tokens"
-    settings = RecallSettings(seed=seed, seconds=seconds)
-    trained = fit_recall(peer, shorter, settings, lambda line: progress(doing, 1 - max(0.01, line["left"] / seconds)))
+    return replace(task, horizon=horizon, facts=max(1, ceil(task.facts * horizon / task.horizon)))
+
+
+def _trained(
+    name: str, peer: Peer, task: RecallTask, options: argparse.Namespace, progress: Progress
+) -> tuple[Peer, float]:
+    """Also the running share of exact answers when its time was over."""
+    settings = TrainSettings(options.seed[0], options.seconds or SECONDS)
+    trainer = Trainer(peer, PeerRecallTraining(task), settings, lambda line: progress(name, line["done"]))
+    return peer, trainer.train().exact
+
+
+def _asked(peer: Peer, task: RecallTask, options: argparse.Namespace) -> dict[str, Any]:
+    """Means over streams, and each stream."""
     runs = [asdict(peer_recalled(peer, task, options.questions, each)) for each in options.seed]
-    progress(doing, 1.0)
     means = {figure: mean(one[figure] for one in runs) for figure in runs[0]}
-    return {"peer": name, "seconds": seconds, "exact_in_training": trained.exact, **means, "runs": runs}
+    return {"seconds": options.seconds or SECONDS, **means, "runs": runs}
 
 
 # ---- by age

@@ -150,7 +150,7 @@ def _long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Ten
 
 
 def _row(name: str, peer: Peer, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]) -> Row:
-    parameters = sum(each.numel() for each in peer.parameters())  # type: ignore[attr-defined]
+    parameters = sum(each.numel() for each in peer.parameters())
     means, others = ({size: each.nats for size, each in told.items()} for told in (own, other))
     return Row(name, parameters, means, others, own[max(own)].memory_bytes)
 

@@ -1,24 +1,22 @@
 """Peers on the recall task: trained as ours are, on streams that grow longer, and asked long after.
 
-Knows a peer's interface and the recall task. Time is processor time, so a busy machine trains no less.
+Knows a peer's interface and the recall task. Knows nothing of optimizers.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
-from typing import Any, cast
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
-from torch import nn
 
 from agentmem.bench.neural.peers import Peer
 from agentmem.neural.task_training import answering, batch
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tasks.task import exact
-from agentmem.neural.train import Progress
+from agentmem.neural.train import Step
 
 QUESTIONS = 10
 HORIZONS = (203, 403)
@@ -28,79 +26,42 @@ CHUNK = 10_000
 
 
 @dataclass(frozen=True)
-class RecallSettings:
-    """As agentmem.neural.train.TrainSettings. everything: weight of the loss at all tokens beside that at answers."""
+class PeerRecallTraining:
+    """First at 200 tokens, then 400, then at the task's horizon with its density.
 
-    seed: int = 0
-    seconds: float = 300.0
-    tokens: int = 8_000
-    learning_rate: float = 3e-3
-    warmup: int = 50
-    everything: float = 0.1
-    report_every: int = 25
-
-
-def fit_recall(
-    peer: Peer,
-    task: RecallTask,
-    settings: RecallSettings | None = None,
-    report: Callable[[dict[str, Any]], None] = lambda line: None,
-) -> Progress:
-    """Train for so many processor-seconds: first at 200 tokens, then 400, then at the task's horizon with its density.
-
-    A horizon is left when 70 % of the running answers are exact, or its equal share of the seconds is over. The loss is
-    cross entropy at the answers, plus a tenth of that at all tokens, plus the peer's own.
+    A horizon is left when 70 % of the running answers are exact, or when its equal share of the budget is over. The
+    loss is cross entropy at the answers, plus `everything` times that at all tokens, plus the peer's own.
+    tokens: per batch, about.
     """
-    settings = settings or RecallSettings()
-    generator = torch.Generator().manual_seed(settings.seed)
-    model = cast(nn.Module, peer)
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    tasks, progress, entered = _stages(task), Progress(), 0.0
-    while progress.seconds < settings.seconds:
-        began = time.process_time()
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(settings, progress)
-        metrics = _one_step(peer, tasks[progress.stage], settings, generator, optimizer)
-        spent = progress.seconds + time.process_time() - began
-        running = 0.95 * progress.exact + 0.05 * metrics["exact_now"]
-        progress = replace(progress, step=progress.step + 1, seconds=spent, exact=running)
-        if progress.step % settings.report_every == 0:
-            horizon = tasks[progress.stage].horizon
-            report({**asdict(progress), "horizon": horizon, "left": settings.seconds - spent, **metrics})
-        over = spent - entered > settings.seconds / len(tasks)
-        if progress.stage + 1 < len(tasks) and (running > UNTIL or over):
-            progress, entered = replace(progress, stage=progress.stage + 1, exact=running / 2), spent
-    return progress
 
+    task: RecallTask
+    tokens: int = 8_000
+    everything: float = 0.1
 
-def _stages(task: RecallTask) -> list[RecallTask]:
-    shorter = [horizon for horizon in HORIZONS if horizon < task.horizon]
-    return [*(replace(task, horizon=each, facts=max(1, task.facts * each // task.horizon)) for each in shorter), task]
+    @cached_property
+    def stages(self) -> tuple[RecallTask, ...]:
+        task, shorter = self.task, [horizon for horizon in HORIZONS if horizon < self.task.horizon]
+        dense = [max(1, task.facts * horizon // task.horizon) for horizon in shorter]
+        return (*(replace(task, horizon=h, facts=facts) for h, facts in zip(shorter, dense, strict=True)), task)
 
+    def step(self, model: Peer, stage: int, generator: torch.Generator) -> Step:
+        """The losses of one batch, and the share of its questions that are answered exactly."""
+        task = self.stages[stage]
+        streams = max(8, self.tokens // (task.horizon + 100))
+        told = batch(task, streams, QUESTIONS, generator)
+        logits, state = model.step(told.tokens, model.start(streams))
+        answered = F.log_softmax(logits[:, task.horizon :].float(), -1)
+        everywhere = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), told.tokens[:, 1:].flatten())
+        losses = {
+            "next_token": answering(answered, told.asked),
+            "everywhere": self.everything * everywhere,
+            "extra": model.extra_loss(state),
+        }
+        return Step(losses, float(exact(answered, told.asked).float().mean()), told.tokens.numel())
 
-def _learning_rate(settings: RecallSettings, progress: Progress) -> float:
-    warm = min(1.0, (progress.step + 1) / settings.warmup)
-    return settings.learning_rate * warm * max(0.05, 1 - progress.seconds / settings.seconds)
-
-
-def _one_step(
-    peer: Peer, task: RecallTask, settings: RecallSettings, generator: torch.Generator, optimizer: torch.optim.Optimizer
-) -> dict[str, float]:
-    streams = max(8, settings.tokens // (task.horizon + 100))
-    told = batch(task, streams, QUESTIONS, generator)
-    tokens, asked = told.tokens, told.asked
-    logits, state = peer.step(tokens, peer.start(streams))
-    answered = F.log_softmax(logits[:, task.horizon :].float(), -1)
-    loss = answering(answered, asked)
-    everywhere = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), tokens[:, 1:].flatten())
-    total = loss + settings.everything * everywhere + peer.extra_loss(state)
-    optimizer.zero_grad()
-    total.backward()  # type: ignore[no-untyped-call, unused-ignore]
-    torch.nn.utils.clip_grad_norm_(cast(nn.Module, peer).parameters(), 1.0)
-    optimizer.step()
-    right = float(exact(answered, asked).float().mean())
-    return {"exact_now": right, "next_token": float(loss.detach()), "everywhere": float(everywhere.detach())}
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
+        """Whether to go on to the next horizon."""
+        return stage + 1 < len(self.stages) and (right > UNTIL or done > (stage + 1) / len(self.stages))
 
 
 @dataclass(frozen=True)
@@ -122,7 +83,7 @@ class PeerRecalled:
 @torch.no_grad()
 def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -> PeerRecalled:
     """Let it read a fresh stream of the task, then ask `ask` questions, ten at a time, each ten after the stream."""
-    cast(nn.Module, peer).eval()
+    peer.eval()
     generator = torch.Generator().manual_seed(seed)
     stream, facts = task.stream(1, generator)
     began = time.process_time()

@@ -6,23 +6,21 @@ side, chunk by chunk, each begun anew after a stretch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
-
-import torch
-from torch import Tensor, nn
+from typing import Any
 
 from agentmem.bench.neural.peers import Peer, build
-from agentmem.bench.neural.text import TextProgress, TextSettings, fit_text
+from agentmem.bench.neural.text import PeerTextTraining
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.reference import CHUNK, STREAMS, STRETCH
+from agentmem.neural.runs import EVERY
 from agentmem.neural.text import Stretches, Tokens, Vocabulary
+from agentmem.neural.train import Trainer, TrainSettings
 
 KIND = "Rival"
-IN_FLOAT32 = ("mingru",)  # its scan is in logarithms: bfloat16 costs it accuracy
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,7 @@ class Rival:
     tokens: int
 
     def build(self) -> Peer:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return build(self.name, self.vocabulary, self.parameters, self.window, self.depth)
+        return build(self.name, self.vocabulary, self.parameters, self.window, self.depth, self.seed)
 
     def file(self, folder: Path) -> Path:
         return folder / f"{self.name}-{self.seed}.safetensors"
@@ -49,24 +45,32 @@ class Rival:
 def train(
     rival: Rival, tokens: tuple[Tokens, ...], folder: Path, command: str,
     report: Callable[[dict[str, Any]], None] = lambda line: None,
-) -> TextProgress | None:  # fmt: skip
-    """Train a peer and keep it in the folder; nothing is done if it is there already."""
+) -> None:  # fmt: skip
+    """Train a peer and keep it in the folder, and on the way what is needed to go on. Nothing is done if it is there.
+
+    Raises InvalidInputError if another is there: of another size, or trained on more or fewer tokens.
+    """
     if rival.file(folder).is_file():
-        return None
-    peer = rival.build()
-    settings = TextSettings(rival.tokens, bfloat16=peer.takes_bfloat16 and rival.name not in IN_FLOAT32)
-    done = fit_text(peer, batches(Stretches(tokens, STRETCH), rival.seed), settings, report)
-    save(rival.file(folder), KIND, rival, cast(nn.Module, peer).state_dict(), None, command)
-    return done
+        return _check(rival, load(rival.file(folder), KIND).settings, folder)
+    peer, unfinished = rival.build(), folder / f"{rival.name}-{rival.seed}-{rival.tokens}.training"
+    settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=peer.takes_bfloat16)
+    trainer = Trainer(peer, PeerTextTraining(Stretches(tokens, STRETCH), STREAMS, CHUNK), settings, report)
+    if unfinished.is_file():
+        trainer.load(unfinished)
+    while trainer.done < 1:
+        trainer.train(steps=EVERY)
+        trainer.save(unfinished)
+    save(rival.file(folder), KIND, rival, peer.state_dict(), None, command)
+    unfinished.unlink()
+    return None
 
 
-def batches(stretches: Stretches, seed: int) -> Iterator[tuple[Tensor, bool]]:
-    """As our own training on text reads them: tokens [STREAMS, CHUNK + 1], and whether all streams start anew."""
-    generator = torch.Generator().manual_seed(seed)
-    while True:
-        tokens = stretches.draw(STREAMS, generator)
-        for start in range(0, STRETCH, CHUNK):
-            yield tokens[:, start : start + CHUNK + 1], start == 0
+def _check(rival: Rival, there: dict[str, Any], folder: Path) -> None:
+    differing = [f"{name} {there[name]}, not {each}" for name, each in vars(rival).items() if there[name] != each]
+    if differing:
+        raise InvalidInputError(
+            f"{rival.file(folder)} was trained with {'; '.join(differing)}: ask for the same, or name another folder"
+        )
 
 
 def trained(folder: Path, vocabulary: Vocabulary) -> dict[str, Peer]:
@@ -81,5 +85,5 @@ def trained(folder: Path, vocabulary: Vocabulary) -> dict[str, Peer]:
                 "train it on the same corpus"
             )
         peers[file.stem] = rival.build()
-        cast(nn.Module, peers[file.stem]).load_state_dict(saved.weights)
+        peers[file.stem].load_state_dict(saved.weights)
     return peers

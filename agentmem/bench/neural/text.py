@@ -1,21 +1,22 @@
 """Peers on text: trained on streams of tokens, and measured by what a memory of the same text is worth.
 
-Knows a peer's interface and token numbers. Knows nothing of where the text is from.
+Knows a peer's interface and token numbers. Knows nothing of where the text is from, nor of optimizers.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from agentmem.bench.neural.peers import Peer
 from agentmem.errors import InvalidInputError
+from agentmem.neural.text import Stretches
+from agentmem.neural.train import Step
 
 LAST = 1_024
 """Tokens of a document that are judged."""
@@ -24,87 +25,33 @@ WARM = 512
 CHUNK = 1_024
 
 
-@dataclass(frozen=True)
-class TextSettings:
-    """tokens: to train on; the learning rate falls over them. warmup: in batches. bfloat16: under torch.autocast."""
+@dataclass
+class PeerTextTraining:
+    """Streams read side by side, `chunk` tokens at a time, each anew after a stretch, as our own model reads them.
 
-    tokens: int
-    learning_rate: float = 3e-3
-    warmup: int = 50
-    bfloat16: bool = False
-    report_every: int = 25
-
-
-@dataclass(frozen=True)
-class TextProgress:
-    """Where training is. nats: running mean per token."""
-
-    step: int = 0
-    tokens: int = 0
-    seconds: float = 0.0
-    nats: float = 0.0
-
-
-def fit_text(
-    peer: Peer,
-    batches: Iterable[tuple[Tensor, bool]],
-    settings: TextSettings,
-    report: Callable[[dict[str, Any]], None] = lambda line: None,
-) -> TextProgress:
-    """Train on batches until they or settings.tokens run out.
-
-    A batch is tokens int64 [B, T + 1], the last of them the first of the next batch, and whether all streams start
-    anew. Gradients end with the batch; the memory goes on. Raises InvalidInputError where bfloat16 is not possible.
+    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own.
     """
-    if settings.bfloat16 and not peer.takes_bfloat16:
-        raise InvalidInputError(f"{type(peer).__name__} does not run in bfloat16; train it without")
-    model = cast(nn.Module, peer)
-    model.train()
-    optimizer = torch.optim.AdamW(model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    progress, state = TextProgress(), None
-    for tokens, anew in batches:
-        began = time.process_time()
-        state = peer.start(len(tokens)) if anew or state is None else peer.detached(state)
-        for group in optimizer.param_groups:
-            group["lr"] = _learning_rate(settings, progress)
-        nats, state = _one_step(peer, tokens, state, settings.bfloat16, optimizer)
-        progress = _after(progress, nats, tokens, time.process_time() - began)
-        if progress.step % settings.report_every == 0:
-            report(
-                {**vars(progress), "nats_now": nats, "left": settings.tokens - progress.tokens}
-            )  # fmt: skip
-        if progress.tokens >= settings.tokens:
-            break
-    return progress
 
+    stretches: Stretches
+    streams: int
+    chunk: int
+    _tokens: Tensor | None = field(default=None, init=False)  # those to come
+    _state: Any = field(default=None, init=False)
 
-def _one_step(
-    peer: Peer, tokens: Tensor, state: Any, bfloat16: bool, optimizer: torch.optim.Optimizer
-) -> tuple[float, Any]:
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        logits, state = peer.step(tokens[:, :-1], state)
-        loss = F.cross_entropy(logits.flatten(0, 1).float(), tokens[:, 1:].flatten())
-        total = loss + peer.extra_loss(state)
-    optimizer.zero_grad()
-    total.backward()  # type: ignore[no-untyped-call, unused-ignore]
-    torch.nn.utils.clip_grad_norm_(cast(nn.Module, peer).parameters(), 1.0)
-    optimizer.step()
-    return float(loss.detach()), state
+    def step(self, model: Peer, stage: int, generator: torch.Generator) -> Step:
+        """The losses of the next chunk of every stream, and the share of next tokens that were the likeliest."""
+        if self._tokens is None or self._tokens.shape[1] <= self.chunk:
+            self._tokens = self.stretches.draw(self.streams, generator)
+            self._state = model.start(self.streams)
+        here, self._tokens = self._tokens[:, : self.chunk + 1], self._tokens[:, self.chunk :]
+        logits, state = model.step(here[:, :-1], model.detached(self._state))
+        self._state = state
+        said, right = logits.flatten(0, 1).float(), here[:, 1:].flatten()
+        losses = {"next_token": F.cross_entropy(said, right), "extra": model.extra_loss(state)}
+        return Step(losses, float((said.argmax(-1) == right).float().mean()), right.numel())
 
-
-def _learning_rate(settings: TextSettings, progress: TextProgress) -> float:
-    warm = min(1.0, (progress.step + 1) / settings.warmup)
-    return settings.learning_rate * warm * max(0.05, 1 - progress.tokens / settings.tokens)
-
-
-def _after(progress: TextProgress, nats: float, tokens: Tensor, seconds: float) -> TextProgress:
-    weight = max(0.02, 1 / (progress.step + 1))
-    return TextProgress(
-        step=progress.step + 1,
-        tokens=progress.tokens + tokens[:, 1:].numel(),
-        seconds=progress.seconds + seconds,
-        nats=(1 - weight) * progress.nats + weight * nats,
-    )
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
+        return False
 
 
 @dataclass(frozen=True)
@@ -123,9 +70,7 @@ class TextLoss:
 
 
 @torch.no_grad()
-def text_loss(
-    peer: Peer, documents: Sequence[Tensor], memory_tokens: int, shuffled: bool = False, bfloat16: bool = False
-) -> TextLoss:
+def text_loss(peer: Peer, documents: Sequence[Tensor], memory_tokens: int, shuffled: bool = False) -> TextLoss:
     """What the last 1,024 tokens of each document cost after memory_tokens of it, and 512 more right before them.
 
     documents: int64 [n], n > 1,536 + memory_tokens. The stretch is the same whatever came before. shuffled: the memory
@@ -134,15 +79,14 @@ def text_loss(
     stretches = torch.stack([_end(each, WARM + LAST + 1, 0) for each in documents])
     memories = torch.stack([_end(each, memory_tokens, WARM + LAST + 1) for each in documents])
     memories = memories.roll(-1, 0) if shuffled else memories
-    cast(nn.Module, peer).eval()
-    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
-        state = peer.start(len(stretches))
-        for chunk in memories.split(CHUNK, 1) if memory_tokens else ():
-            state = peer.remember(chunk, state)
-        held, nats = peer.memory_bytes(state), []
-        for tokens in stretches.unfold(1, CHUNK // 2 + 1, CHUNK // 2).unbind(1):
-            logits, state = peer.step(tokens[:, :-1], state)
-            nats.append(F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none"))
+    peer.eval()
+    state = peer.start(len(stretches))
+    for chunk in memories.split(CHUNK, 1) if memory_tokens else ():
+        state = peer.remember(chunk, state)
+    held, nats = peer.memory_bytes(state), []
+    for tokens in stretches.unfold(1, CHUNK // 2 + 1, CHUNK // 2).unbind(1):
+        logits, state = peer.step(tokens[:, :-1], state)
+        nats.append(F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none"))
     return TextLoss(torch.cat(nats, 1)[:, WARM:], held)
 
 

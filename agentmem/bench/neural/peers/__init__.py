@@ -20,9 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
-from torch import nn
+import torch
 
 from agentmem.bench.neural.peers.cached import Compressive, TransformerXL
 from agentmem.bench.neural.peers.memorizing import Memorizing
@@ -41,7 +40,7 @@ DEPTH = 3
 class Entry:
     """make: of vocabulary, size, window and depth. module: what must be importable. free: any feed-forward width."""
 
-    make: Callable[[int, Size, int, int], nn.Module]
+    make: Callable[[int, Size, int, int], Peer]
     module: str
     free: bool = True
 
@@ -58,8 +57,10 @@ PEERS: dict[str, Entry] = {
 }
 
 
-def build(name: str, vocabulary: int, parameters: int, window: int, depth: int = DEPTH) -> Peer:
+def build(name: str, vocabulary: int, parameters: int, window: int, depth: int = DEPTH, seed: int = 0) -> Peer:
     """A peer within 3 % of so many parameters, embeddings among them, that reads `window` tokens at once.
+
+    seed: of its weights. torch's own generator stays as it was.
 
     Raises InvalidInputError for an unknown name, or where no width comes near enough; MissingExtraError without its
     package.
@@ -67,5 +68,6 @@ def build(name: str, vocabulary: int, parameters: int, window: int, depth: int =
     if name not in PEERS:
         raise InvalidInputError(f"{name!r} is no peer; give one of {', '.join(PEERS)}")
     entry = PEERS[name]
-    model = fitted(lambda size: entry.make(vocabulary, size, window, depth), parameters, entry.free, name)
-    return cast(Peer, model)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return fitted(lambda size: entry.make(vocabulary, size, window, depth), parameters, entry.free, name)

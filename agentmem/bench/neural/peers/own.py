@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agentmem.bench.neural.peers.peer import Streaming, checked
+from agentmem.bench.neural.peers.peer import Peer, checked
 from agentmem.bench.neural.peers.sizes import Size
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.tokens import TokenModel
@@ -28,7 +28,7 @@ class Windows:
     caches: tuple[Cache | None, ...]
 
 
-class Windowed(Streaming):
+class Windowed(Peer):
     """Each token sees one window of tokens before it in every layer, and nothing else."""
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int, reach: int = 6) -> None:
@@ -56,14 +56,11 @@ class Windowed(Streaming):
         logits = F.linear(self.norm(hidden), self.embedding.weight)
         return logits, Windows(state.streams, convolution, tuple(caches))
 
-    def ask(self, tokens: Tensor, state: Windows) -> Tensor:
-        return self.step(tokens, state)[0]
-
     def _streams(self, state: Windows) -> int:
         return state.streams
 
 
-class Crystal(Streaming):
+class Crystal(Peer):
     """A TokenModel, as it is."""
 
     def __init__(self, model: TokenModel) -> None:

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, is_dataclass, replace
 from importlib import import_module
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,18 +24,23 @@ APART = (
 """For packages that ask for faiss-gpu, and so for CUDA."""
 
 
-class Peer(Protocol):
+class Peer(nn.Module, ABC):
     """A language model with a memory. A state is whatever it carries from one step to the next; treat it as opaque.
 
-    takes_bfloat16: may run under torch.autocast. window: tokens of a segment, or of its attention.
+    takes_bfloat16: learns as well under torch.autocast. window: tokens of a segment, or of its attention.
     """
 
-    takes_bfloat16: bool
-    window: int
+    takes_bfloat16 = True
 
+    def __init__(self, window: int) -> None:
+        super().__init__()
+        self.window = window
+
+    @abstractmethod
     def start(self, streams: int) -> Any:
         """The state before the first token of so many streams."""
 
+    @abstractmethod
     def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
         """The next tokens [B, T] of each stream, T >= 1: logits [B, T, vocabulary] of what follows each of them, and
         the state after them. Any split of a stream into steps gives the same. The state given may not be used again.
@@ -43,18 +48,27 @@ class Peer(Protocol):
 
     def ask(self, tokens: Tensor, state: Any) -> Tensor:
         """The logits of `step`; the state stays as it was and may be used again."""
+        return self.step(tokens, state)[0]
 
     def remember(self, tokens: Tensor, state: Any) -> Any:
         """The state of `step`, where what is said of these tokens does not matter."""
+        return self.step(tokens, state)[1]
 
     def detached(self, state: Any) -> Any:
         """The state without gradients to what came before."""
+        return mapped(state, torch.Tensor.detach)
 
     def memory_bytes(self, state: Any) -> int:
         """Bytes that one stream's state holds."""
+        return sum(each.nbytes // self._streams(state) for each in tensors(state) if each.dim())
 
     def extra_loss(self, state: Any) -> Tensor:
         """What the package wants minimised beside the next token, a scalar: of the step that gave this state."""
+        return torch.zeros(())
+
+    @abstractmethod
+    def _streams(self, state: Any) -> int:
+        """How many streams a state is of."""
 
 
 @dataclass(frozen=True)
@@ -68,37 +82,7 @@ class State:
     extra: Tensor
 
 
-class Streaming(nn.Module, ABC):
-    """What all peers share."""
-
-    takes_bfloat16 = True
-
-    def __init__(self, window: int) -> None:
-        super().__init__()
-        self.window = window
-
-    @abstractmethod
-    def step(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """See `Peer.step`."""
-
-    def remember(self, tokens: Tensor, state: Any) -> Any:
-        return self.step(tokens, state)[1]
-
-    def detached(self, state: Any) -> Any:
-        return mapped(state, torch.Tensor.detach)
-
-    def memory_bytes(self, state: Any) -> int:
-        return sum(each.nbytes // self._streams(state) for each in tensors(state) if each.dim())
-
-    def extra_loss(self, state: Any) -> Tensor:
-        return torch.zeros(())
-
-    @abstractmethod
-    def _streams(self, state: Any) -> int:
-        """How many streams a state is of."""
-
-
-class Segmented(Streaming):
+class Segmented(Peer):
     """Reads segment by segment. Gradients flow from a segment to those before it in the same step, as far as the
     package lets them.
     """
@@ -119,9 +103,6 @@ class Segmented(Streaming):
         if rest.shape[1]:
             said.append(self.peek(rest, kept))
         return torch.cat(said, 1)[:, state.pending.shape[1] :], State(kept, rest, extra)
-
-    def ask(self, tokens: Tensor, state: State) -> Tensor:
-        return self.step(tokens, state)[0]
 
     def extra_loss(self, state: State) -> Tensor:
         return state.extra

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.neural.peers.peer import APART, Segmented, State, Streaming, checked, package, tie
+from agentmem.bench.neural.peers.peer import APART, Peer, Segmented, State, checked, package, tie
 from agentmem.bench.neural.peers.sizes import Size
 
 
@@ -92,9 +92,6 @@ class BlockRecurrent(Segmented):
             kept = after if part.shape[1] % self.window == 0 else self._kept(part, kept)
         return torch.cat(said, 1)[:, state.pending.shape[1] :], State(kept, waiting[:, whole:], state.extra)
 
-    def ask(self, tokens: Tensor, state: State) -> Tensor:
-        return self.step(tokens, state)[0]
-
     def read(self, segment: Tensor, kept: Any) -> tuple[Tensor, Any, Tensor]:
         cached, states = kept or ([], [])
         logits, cached, states = self.model(
@@ -109,13 +106,14 @@ class BlockRecurrent(Segmented):
         return self.read(part[:, :whole], kept)[1] if whole else kept
 
 
-class MinGRU(Streaming):
+class MinGRU(Peer):
     """minGRU-pytorch: minLM, one hidden vector per layer, half as wide again as the model.
 
     Once it has a state the package's model takes one token at a time, so its layers are called here in its order; they
     take any number. Gradients flow through a whole step.
     """
 
+    takes_bfloat16 = False  # the scan is in logarithms: it would cost accuracy
     TOGETHER = 512  # the scan is in logarithms, and loses digits over thousands
 
     def __init__(self, vocabulary: int, size: Size, window: int, depth: int) -> None:
@@ -135,9 +133,6 @@ class MinGRU(Streaming):
             logits, hidden = self._read(part, hidden)
             said.append(logits)
         return torch.cat(said, 1), State(hidden, state.pending, state.extra)
-
-    def ask(self, tokens: Tensor, state: State) -> Tensor:
-        return self.step(tokens, state)[0]
 
     def _read(self, tokens: Tensor, before: list[Tensor | None]) -> tuple[Tensor, list[Tensor | None]]:
         x, after = self.model.token_emb(tokens), []

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -36,10 +37,11 @@ class Size:
         return max(32, round(self.width / 32) * 8)
 
 
+Model = TypeVar("Model", bound=nn.Module)
 Make = Callable[[Size], nn.Module]
 
 
-def fitted(make: Make, parameters: int, free: bool = True, name: str = "it") -> nn.Module:
+def fitted(make: Callable[[Size], Model], parameters: int, free: bool = True, name: str = "it") -> Model:
     """The model that `make` builds nearest to so many parameters, all of them counted once.
 
     free: the feed-forward may have any width, so the width is a multiple of 8. Raises InvalidInputError where none
