@@ -215,11 +215,8 @@ def test_the_horizon_grows_when_enough_is_right_or_its_share_of_the_budget_is_ov
     training = PeerRecallTraining(RecallTask(600, 6))
     assert [(each.horizon, each.facts) for each in training.stages] == [(203, 2), (403, 4), (600, 6)]
     assert [training.next_stage(0, right, done) for right, done in ((0.6, 0.3), (0.8, 0.1), (0.1, 0.4))] == [0, 1, 1]
-    assert [training.next_stage(1, 0.1, 0.5), training.next_stage(1, 0.1, 0.7), training.next_stage(2, 1, 1)] == [
-        0,
-        1,
-        0,
-    ]
+    assert [training.next_stage(1, 0.1, 0.5), training.next_stage(1, 0.1, 0.7)] == [0, 1]
+    assert not training.next_stage(2, 1.0, 1.0)
 
 
 def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_another() -> None:

@@ -116,11 +116,8 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
 
 def test_a_stage_is_left_when_enough_is_right() -> None:
     stages = TaskTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
-    assert [stages.next_stage(0, 0.4, 0.9), stages.next_stage(0, 0.6, 0.1), stages.next_stage(1, 1.0, 0.9)] == [
-        False,
-        True,
-        False,
-    ]
+    assert [stages.next_stage(0, right, 0.9) for right in (0.4, 0.6)] == [False, True]
+    assert not stages.next_stage(1, 1.0, 0.9)
 
 
 def test_recall_is_measured_with_its_bytes_and_costs() -> None:
