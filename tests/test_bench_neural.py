@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -287,8 +287,10 @@ def test_help_fits_eighty_columns(name: str, monkeypatch: pytest.MonkeyPatch) ->
     assert f"agentmem bench neural {name}".strip() in result.stdout
 
 
-@pytest.mark.skipif(find_spec("minGRU_pytorch") is not None, reason="it is installed")
-def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(checkpoint: Path) -> None:
+def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
     result = call("recall", "--tokens", "10m", "--peers", "windowed,mingru", "--checkpoint", checkpoint)
     assert result.exit_code == 1
     assert "pip install 'agentmem-crystal[peers]'" in result.stderr

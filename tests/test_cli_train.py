@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +174,6 @@ def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> N
 # ---- TensorBoard
 
 
-@pytest.mark.skipif(find_spec("tensorboard") is None, reason="tensorboard is not installed")
 def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -186,8 +184,8 @@ def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
     assert [(each.step, each.value) for each in events.Scalars("loss")] == [(1, pytest.approx(line["loss"]))]
 
 
-@pytest.mark.skipif(find_spec("tensorboard") is not None, reason="tensorboard is installed")
-def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path) -> None:
+def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
     assert (result.exit_code, "pip install 'agentmem-crystal[tensorboard]'" in result.stderr) == (1, True)
 
