@@ -20,6 +20,7 @@ from agentmem.cli import app
 from agentmem.cli.train import _as_typed
 from agentmem.neural import reference
 from agentmem.neural.files import load
+from agentmem.neural.tasks.named import NAMES
 from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel
 
@@ -168,6 +169,33 @@ def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> N
     (tmp_path / "short.txt").write_text("A short one. " * 20)
     result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
     assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+# ---- other tasks
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_is_trained_and_its_model_says_which_it_knows(name: str, story: Path, tmp_path: Path) -> None:
+    books, out = [story] if name == "stories" else [], tmp_path / "out"
+    said(train("task", name, *books, "--out", out, "--seconds", 0.1, "--json"))
+    told = measured("--checkpoint", out / "model.safetensors", *(["--text", *books] if books else []))
+    assert told["settings"]["task"] == name
+    assert [row["tokens"] for row in told["rows"]] == [1_003, 2_000]
+    assert all(0 <= row["exact"] <= min(row["by_place"]) and "exact_deviation" in row for row in told["rows"])
+    assert [one["asked"] > 0 for one in told["runs"]] == [True] * 4
+
+
+def measured(*arguments: object) -> dict[str, Any]:
+    few = ("--tokens", "1003,2k", "--questions", "3", "--seed", "0,1", "--json")
+    return said(CliRunner().invoke(app, ["bench", "neural", "task", *map(str, arguments), *few]))
+
+
+def test_a_model_of_something_else_and_an_unknown_task_are_refused(trained: Path, tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ["bench", "neural", "task", "--checkpoint", str(trained / "model.safetensors")])
+    assert "was not made by `agentmem train neural task`" in told.stderr
+    assert "--checkpoint is missing" in CliRunner().invoke(app, ["bench", "neural", "task"]).stderr
+    assert "'juggling' is no task" in train("task", "juggling", "--out", tmp_path / "out").stderr
     assert not (tmp_path / "out").exists()
 
 

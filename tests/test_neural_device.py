@@ -12,7 +12,7 @@ import torch
 from elsewhere import THERE, Elsewhere, a_device
 
 from agentmem.neural.answered import answered
-from agentmem.neural.curriculum import Stage
+from agentmem.neural.curriculum import recall_stage
 from agentmem.neural.measure import recalled
 from agentmem.neural.reference import seeded
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
@@ -43,7 +43,7 @@ def there() -> TokenModel:
 
 
 def recall() -> Objective:
-    return TaskTraining((Stage(403, (UNIT, CLUSTER, ATOM), near=0.5, overwritten=0.3),), tokens=100)
+    return TaskTraining((recall_stage(403, (UNIT, CLUSTER, ATOM), near=0.5, overwritten=0.3),), tokens=100)
 
 
 def text() -> Objective:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
-from agentmem.neural.curriculum import Stage
+from agentmem.neural.curriculum import recall_stage
 from agentmem.neural.files import load
 from agentmem.neural.reference import seeded
 from agentmem.neural.runs import EVERY, TRAINING, Command, Run, check, claim, device_of
@@ -21,7 +21,7 @@ from agentmem.neural.train import Step, Trainer, TrainSettings
 
 torch.set_num_threads(1)
 SIZES = settings_of(66, d_model=16, n_heads=2, lower=2, upper=2, window=16, crystal=CrystalSettings(dimension=16))
-EASY = TaskTraining((Stage(203, (UNIT, CLUSTER, ATOM)),), tokens=100)
+EASY = TaskTraining((recall_stage(203, (UNIT, CLUSTER, ATOM)),), tokens=100)
 TOKENS = 14_000  # 8 steps
 COMMAND = Command("agentmem train it", {"what": "it", "seed": 0})
 

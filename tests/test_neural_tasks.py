@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,8 @@ from hypothesis import strategies as st
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.tasks import Chains, Copying, Counting, Questions, RecallTask, Stories, Task, exact
-from agentmem.neural.tasks.prose import Prose, Words, documents
+from agentmem.neural.tasks.named import NAMES, named
+from agentmem.neural.tasks.prose import Prose, Words
 from agentmem.neural.tasks.task import COUNT, END, FACT, HOP, LINK, MARK, NOW, REPEAT, SAY, right
 from agentmem.neural.tasks.world import KINDS, PEOPLE, PLACES, everything_said
 
@@ -312,11 +312,7 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
     assert torch.equal(right(nothing, questions), questions.answers < 0)
 
 
-def test_prose_is_read_from_a_folder_of_texts_and_from_the_first_again_after_the_last(tmp_path: Path) -> None:
-    for name, text in zip(("b.txt", "a.md"), TEXTS, strict=True):
-        (tmp_path / name).write_text(text)
-    (tmp_path / "c.pdf").write_text("not read")
-    assert list(documents(tmp_path)) == [TEXTS[1], TEXTS[0]]
+def test_prose_is_read_from_the_first_sentence_again_after_the_last() -> None:
     length = len(PROSE.tokens)
     tokens, starts = PROSE.read(3 * length, seeded())
     assert torch.equal(tokens[:length], tokens[length : 2 * length])
@@ -355,9 +351,28 @@ def test_words_that_a_tokenizer_does_not_know_are_one_token() -> None:
         (lambda: Chains(70_000, 3_000, 3).stream(30, seeded()), "30 streams of 12000 keys: there are 262144 keys"),
         (lambda: Words.of(TEXTS, 10, everything_said()), "size=10"),
         (lambda: Prose.of(["\n \n"], WORDS), "no sentence"),
-        (lambda: list(documents("/nowhere/at/all")), "no .txt or .md file"),
+        (lambda: named("juggling"), "'juggling' is no task; give one of chains, counting, copying, stories"),
+        (lambda: named("stories"), "name text files with --text"),
+        (lambda: named("chains", TEXTS), "leave --text out"),
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_fit_are_refused_with_what_would(make: Any, message: str) -> None:
     with pytest.raises(InvalidInputError, match=message):
         make()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_named_task_has_any_size_and_its_vocabulary(name: str) -> None:
+    made = named(name, TEXTS if name == "stories" else ())
+    for horizon, facts in ((203, 8), (403, 4), (1_003, 10), (100_000, 1_000)):
+        task = made.sized(horizon, facts)
+        stream, told = task.stream(1, seeded())
+        assert (stream.shape, task.vocabulary) == ((1, horizon), made.vocabulary)
+        assert task.questions(told, min(3, task.askable), seeded()).tokens.max() < made.vocabulary
+
+
+def test_stories_are_told_in_the_words_that_a_model_knows() -> None:
+    known = named("stories", TEXTS)
+    again = named("stories", ("Other words altogether.",), known.words)
+    assert again.words == known.words
+    assert again.sized(600, 10).stream(1, seeded())[0].max() < known.vocabulary

@@ -10,16 +10,17 @@ import pytest
 import torch
 
 from agentmem.neural import checkpoints, losses
-from agentmem.neural.curriculum import Stage
+from agentmem.neural.curriculum import growing, recall_stage
 from agentmem.neural.measure import recalled
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
 from agentmem.neural.task_training import TaskTraining, answering, batch
 from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.named import named
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
 
 torch.set_num_threads(1)
-EASY = (Stage(200, (UNIT, ATOM)),)
+EASY = (recall_stage(200, (UNIT, ATOM)),)
 
 
 def small(seed: int = 0) -> TokenModel:
@@ -115,9 +116,18 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
 
 
 def test_a_stage_is_left_when_enough_is_right() -> None:
-    stages = TaskTraining((Stage(200, (UNIT,), until=0.5), Stage(200, (ATOM,))))
+    stages = TaskTraining((recall_stage(200, (UNIT,), until=0.5), recall_stage(200, (ATOM,))))
     assert [stages.next_stage(0, right, 0.9) for right in (0.4, 0.6)] == [False, True]
     assert not stages.next_stage(1, 1.0, 0.9)
+
+
+def test_a_stage_of_another_task_is_left_when_its_share_of_the_budget_is_over() -> None:
+    stages = TaskTraining(growing(named("chains").sized))
+    assert [stages.next_stage(0, 0.0, done) for done in (0.2, 0.3)] == [False, True]
+    assert [stages.next_stage(1, 0.0, done) for done in (0.4, 0.6)] == [False, True]
+    assert not stages.next_stage(2, 1.0, 1.0)
+    horizons = [stage.task(layer).horizon for stage in stages.curriculum for layer in stage.layers]
+    assert horizons == [203, 403, 403, 1_003, 1_003, 1_003]
 
 
 def test_recall_is_measured_with_its_bytes_and_costs() -> None:

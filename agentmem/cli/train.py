@@ -49,6 +49,7 @@ def register(app: typer.Typer) -> None:
     neural = typer.Typer(no_args_is_help=True, help="Train the reference models of the neural memory.")
     neural.command(epilog=example("agentmem train neural recall --out runs/recall"))(recall)
     neural.command(epilog=example("agentmem train neural text books/*.txt --out runs/text"))(text)
+    neural.command(epilog=example("agentmem train neural task chains --out runs/chains"))(task)
     train.add_typer(neural, name="neural")
     app.add_typer(train, name="train")
 
@@ -77,7 +78,7 @@ def recall(
 
     if seconds is None and tokens is None:
         seconds = SECONDS
-    command = _command("recall", [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
+    command = _command("recall", [], [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     trainer = _trainer(reference.RECALL, reference.recall_training(), settings, device, checkpoint_blocks)
@@ -114,7 +115,7 @@ def text(
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
-    command = _command("text", paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
+    command = _command("text", [], paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, tokens=tokens, mixed=mixed, report_every=REPORT)
     read = _corpus(out, paths, vocabulary)
@@ -126,7 +127,48 @@ def text(
     _go(out, command, trainer, lambda path: whole.save(path, command.line, notes), tensorboard, json)
 
 
-# ---- what both do
+def task(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="chains, counting, copying or stories.", show_default=False)
+    ],
+    out: OutOption,
+    paths: Annotated[
+        list[str] | None, typer.Argument(metavar="[PATH]...", help="Books that stories are told in: files or folders.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(metavar="S", help="Of processor time.")] = SECONDS,
+    seed: SeedOption = 0,
+    resume: ResumeOption = False,
+    device: DeviceOption = "cpu",
+    threads: ThreadsOption = 1,
+    mixed: MixedOption = False,
+    checkpoint_blocks: BlocksOption = False,
+    tensorboard: BoardOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a small model on another task than recall.
+
+    chains are facts that lead to facts, counting is of keys that are marked again and again, copying of a passage, and
+    stories are told sentence by sentence between those of books.
+
+    Ctrl-C saves and stops; the same command goes on.
+    """
+    from agentmem.neural import reference
+    from agentmem.neural.tasks.named import named
+    from agentmem.neural.text import documents
+    from agentmem.neural.train import TrainSettings
+
+    paths = paths or []
+    command = _command("task", [name], paths, out, seconds=seconds, seed=seed, mixed=mixed)
+    _check(out, command, resume, threads)
+    made = named(name, [each.text for each in documents(paths)])
+    settings = TrainSettings(seed, seconds, mixed=mixed, report_every=REPORT)
+    training = reference.task_training(made.sized)
+    trainer = _trainer(reference.task_settings(made.vocabulary), training, settings, device, checkpoint_blocks)
+    notes = {**_notes(command, trainer), "task": name, "words": made.words}
+    _go(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard, json)
+
+
+# ---- what all do
 
 
 def _end(budget: float | None) -> float:
@@ -171,10 +213,10 @@ def _pressed() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _command(what: str, paths: list[str], out: Path, **options: Any) -> Command:
+def _command(what: str, named: list[str], paths: list[str], out: Path, **options: Any) -> Command:
     from agentmem.neural.runs import Command
 
-    words = ["--out", str(out)]
+    words = ["agentmem train neural", what, *named, *_as_typed(paths), "--out", shlex.quote(str(out))]
     for name, value in options.items():
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no-{name}")
@@ -182,8 +224,7 @@ def _command(what: str, paths: list[str], out: Path, **options: Any) -> Command:
             words += [f"--{name}", str(value).removesuffix(".0")]
     places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
     given = {name: value for name, value in options.items() if value is not None}
-    line = " ".join(("agentmem train neural", what, *_as_typed(paths), shlex.join(words)))
-    return Command(line, {"what": what, **places, **given})
+    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given})
 
 
 def _as_typed(paths: list[str]) -> Iterator[str]:

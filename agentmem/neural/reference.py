@@ -9,9 +9,11 @@ from collections.abc import Sequence
 
 import torch
 
+from agentmem.neural.curriculum import growing
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.task_training import TaskTraining
 from agentmem.neural.tasks.key_value import VOCABULARY
+from agentmem.neural.tasks.named import Sized
 from agentmem.neural.text import Stretches, Tokens
 from agentmem.neural.text_training import TextTraining
 from agentmem.neural.tokens import TokenModel, TokenSettings, settings_of
@@ -33,6 +35,12 @@ def text_settings(vocabulary: int) -> TokenSettings:
     return settings_of(vocabulary, crystal, bound=1, d_model=128, n_heads=4, lower=3, upper=1, window=128, conv=4)
 
 
+def task_settings(vocabulary: int) -> TokenSettings:
+    """Of a model of any other task: a slot says three tokens, and what is read first can be looked up again."""
+    crystal = CrystalSettings(dimension=96)
+    return settings_of(vocabulary, crystal, bound=3, d_model=96, n_heads=4, lower=1, upper=2, window=50)
+
+
 def seeded(settings: TokenSettings, seed: int) -> TokenModel:
     """An untrained model; the same seed gives the same weights. Leaves torch's own generator as it was."""
     with torch.random.fork_rng(devices=[]):
@@ -42,6 +50,10 @@ def seeded(settings: TokenSettings, seed: int) -> TokenModel:
 
 def recall_training() -> TaskTraining:
     return TaskTraining()
+
+
+def task_training(sized: Sized) -> TaskTraining:
+    return TaskTraining(growing(sized))
 
 
 def text_training(tokens: Sequence[Tokens]) -> TextTraining:

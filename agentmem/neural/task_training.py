@@ -75,7 +75,7 @@ class TaskTraining:
         return Step(self._losses(model, output, told), right, told.tokens.numel())
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
-        return right > self.curriculum[stage].until and stage + 1 < len(self.curriculum)
+        return stage + 1 < len(self.curriculum) and self.curriculum[stage].left(right, done)
 
     def _losses(self, model: TokenModel, output: Output, told: Batch) -> dict[str, Tensor]:
         units = output.written.layers[UNIT]
@@ -119,7 +119,7 @@ def _reading(asked: Questions, bound: int) -> tuple[Tensor, Tensor]:
     for i in range(bound):
         place = asked.reads + i
         others = (place.unsqueeze(-1) == asked.reads.unsqueeze(-2)).any(-1)
-        places.append(place.flatten(1))
+        places.append(place.clamp(max=asked.tokens.shape[1] - 1).flatten(1))
         counted.append(((place < ends) & (~others if i else torch.ones_like(others))).flatten(1))
     return torch.cat(places, 1), torch.cat(counted, 1)
 

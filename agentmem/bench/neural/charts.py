@@ -37,6 +37,21 @@ def by_age(told: Mapping[str, Any]) -> Any:
     return figure
 
 
+def by_tokens(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
+    """Exact answers against tokens of a stream."""
+    figure, (axis,) = figure_of(6, 4)
+    axis.set_title(title, fontsize=11)
+    tokens = [row["tokens"] for row in rows]
+    spread = [row.get("exact_deviation", 0.0) for row in rows]
+    axis.errorbar(tokens, [row["exact"] for row in rows], spread, color=BLUE, marker="o", linewidth=2, capsize=3)
+    axis.set_xscale("log")
+    axis.set_xticks(tokens, [_tokens(each) for each in tokens])
+    axis.minorticks_off()
+    axis.set_xlabel("tokens of a stream")
+    _share(axis)
+    return figure
+
+
 def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
     """Exact answers against age: a panel for each decay, a line for each importance."""
     figure, axes = figure_of(13, 4.2, len(decays))

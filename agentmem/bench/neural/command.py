@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from agentmem.bench.arguments import bars, make_folder, parser_of
-from agentmem.bench.neural import exactness, forgetting, growth, language, precision
+from agentmem.bench.neural import any_task, exactness, forgetting, growth, language, precision
 from agentmem.bench.neural.checkpoint import measured
 from agentmem.bench.recall import pictures
 from agentmem.neural.measure import Progress
@@ -48,6 +48,7 @@ MEASUREMENTS = {
     "cost": _of(growth),
     "quantisation": _of(precision),
     "decay": _of(forgetting),
+    "task": replace(_of(any_task), load=any_task.load),
     "lm": replace(_of(language), load=language.load),
 }
 

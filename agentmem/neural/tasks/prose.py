@@ -1,15 +1,14 @@
 """Book text as filler: documents, cut into sentences and turned into tokens by any tokenizer, among them one by words.
 
-Knows text files, sentences and tokens. Knows nothing of what is told between the sentences.
+Knows sentences and tokens. Knows nothing of what is told between the sentences.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -19,14 +18,6 @@ from agentmem.errors import InvalidInputError
 Tokenizer = Callable[[str], list[int]]
 _WORD = re.compile(r"\w+|[^\w\s]")
 _BREAK = re.compile(r"(?<=[.!?])\s+|\n\s*\n")
-
-
-def documents(folder: str | Path) -> Iterator[str]:
-    """The texts of .txt and .md files in a folder, by name. Raises InvalidInputError if it has none."""
-    files = sorted(each for each in Path(folder).rglob("*") if each.suffix in (".txt", ".md"))
-    if not files:
-        raise InvalidInputError(f"{folder} has no .txt or .md file; name a folder of text files")
-    yield from (each.read_text(encoding="utf-8", errors="replace") for each in files)
 
 
 class Words:

@@ -1,0 +1,81 @@
+"""The tasks beside recall, by name and in any size: so many tokens with so many facts among them.
+
+Knows how many things of a task are so many facts. Knows nothing of models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.tasks.chains import Chains
+from agentmem.neural.tasks.copying import Copying
+from agentmem.neural.tasks.counting import Counting
+from agentmem.neural.tasks.prose import Prose, Words
+from agentmem.neural.tasks.stories import Stories
+from agentmem.neural.tasks.task import Task
+from agentmem.neural.tasks.world import everything_said
+
+Sized = Callable[[int, int], Task[Any]]
+"""A task of a horizon with a number of facts."""
+STORIES = "stories"
+WORDS = 2_000  # that stories and the books around them are told in
+SENTENCES = (10, 40)  # of a story, at least and at most
+
+
+def _chains(horizon: int, facts: int) -> Chains:
+    return Chains(horizon, max(1, facts // 2), hops=2)
+
+
+def _counting(horizon: int, facts: int) -> Counting:
+    return Counting(horizon, max(1, facts // 8), most=8)
+
+
+def _copying(horizon: int, facts: int) -> Copying:
+    return Copying(horizon)
+
+
+SYMBOLIC: dict[str, Sized] = {"chains": _chains, "counting": _counting, "copying": _copying}
+NAMES = (*SYMBOLIC, STORIES)
+
+
+@dataclass(frozen=True)
+class NamedTask:
+    """sized: makes it. words: that its tokens are, where they are words; token 0 is any other."""
+
+    name: str
+    sized: Sized
+    words: tuple[str, ...] = ()
+
+    @property
+    def vocabulary(self) -> int:
+        return self.sized(1_000, SENTENCES[0]).vocabulary
+
+
+def named(name: str, texts: Sequence[str] = (), words: Sequence[str] = ()) -> NamedTask:
+    """A task by name. texts: of books, between whose sentences stories are told. words: of a model that knows them
+    already, found in texts by default.
+
+    Raises InvalidInputError for an unknown name, stories without texts, and texts with another task.
+    """
+    if name not in NAMES:
+        raise InvalidInputError(f"{name!r} is no task; give one of {', '.join(NAMES)}")
+    if (name == STORIES) != bool(texts):
+        raise InvalidInputError(
+            f"{STORIES} are told between the sentences of books: name text files with --text"
+            if name == STORIES
+            else f"{name} has no use for text; leave --text out"
+        )
+    return _stories(texts, words) if name == STORIES else NamedTask(name, SYMBOLIC[name])
+
+
+def _stories(texts: Sequence[str], known: Sequence[str]) -> NamedTask:
+    words = Words(known) if known else Words.of(texts, WORDS, everything_said())
+    prose, (least, most) = Prose.of(texts, words), SENTENCES
+
+    def sized(horizon: int, facts: int) -> Stories:
+        return Stories(horizon, prose, words, words.vocabulary, events=max(least, min(most, facts)))
+
+    return NamedTask(STORIES, sized, tuple(words.words[1:]))
