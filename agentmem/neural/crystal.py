@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
-from agentmem.neural.reader import BLOCK, Reader, gather
+from agentmem.neural.reader import Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.shapes import check
 from agentmem.neural.values import Choices, Crystals, Written
-from agentmem.neural.view import View
+from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
 
 
@@ -89,8 +89,7 @@ class MemoryCrystal(nn.Module):
     def load(cls, path: str | Path) -> MemoryCrystal:
         """What `save` wrote. Raises InvalidInputError for a file of something else."""
         saved = load(path, "MemoryCrystal")
-        crystal = cls(**saved.settings)
-        crystal.load_state_dict(saved.weights)
+        crystal = saved.built(lambda settings: cls(**settings))
         crystal.memory = saved.memory(crystal.settings)
         return crystal
 
@@ -107,7 +106,7 @@ class MemoryCrystal(nn.Module):
         view = reading.view
         share = reading.weights.new_zeros(*reading.weights.shape[:3], view.number)
         share = share.scatter(-1, reading.chosen, reading.weights).mean(2)
-        readable = view.readable(positions[:1] // BLOCK * BLOCK)[:, 0].sum(-1).min()
+        readable = view.readable(block_start(positions[:1]))[:, 0].sum(-1).min()
         chosen = share.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
         heads = chosen[:, None].expand(-1, self.settings.heads, -1)
         weighted = share.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)

@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.quantise import Precision, from_int8, pack, quantise, to_int8
 from agentmem.neural.settings import ATOM, CLUSTER, METADATA, UNIT, CrystalSettings
 from agentmem.neural.values import Crystals, Written
-from agentmem.neural.view import Packed, View, joined, view_of
+from agentmem.neural.view import BLOCK, Packed, View, born_at, joined, view_of
 
 READ = 0.01  # share of a reading from which on it counts
 STORED: tuple[Precision, Precision, Precision] = ("int8", "int8", "sign")
 _BYTE = (1, 256, 65536)
+MOST = 2**24  # atoms, 1.6 billion tokens
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Memory:
         """With what was written up to `position`, less what no longer fits."""
         layers = written.layers
         units, clusters, atoms_made = (each.first + each.number for each in layers)
-        recent = self._ring(UNIT, layers[UNIT]), self._ring(CLUSTER, layers[CLUSTER])
+        recent = self._ring(UNIT, layers[UNIT], position), self._ring(CLUSTER, layers[CLUSTER], position)
         atoms = torch.cat((self.atoms, self._packed(layers[ATOM])), 1)
         now = replace(
-            self, position=position, hidden=hidden.detach(), open=(open[0].detached(), open[1].detached()),
+            self, position=position, hidden=hidden.detach().clone(), open=(open[0].kept(), open[1].kept()),
             recent=recent, made=(units, clusters, atoms_made), atoms=atoms,
         )  # fmt: skip
         return now._within_budget()
@@ -106,11 +108,19 @@ class Memory:
         born = self.atoms[..., -METADATA:-1].long()
         return (born * torch.tensor(_BYTE, device=born.device)).sum(-1)
 
-    def _ring(self, layer: int, new: Crystals) -> Tensor:
-        kept = self.settings.recent[layer] // self.settings.spans[layer]
-        return torch.cat((self.recent[layer], to_int8(new.slots)), 1)[:, -kept:]
+    def _ring(self, layer: int, new: Crystals, position: int) -> Tensor:
+        """Those that may still be read at `position`."""
+        crystals = torch.cat((self.recent[layer], to_int8(new.slots)), 1)
+        serial = new.first + new.number - crystals.shape[1] + torch.arange(crystals.shape[1])
+        retired = born_at(self.settings, layer, serial) + self.settings.recent[layer]
+        gone = int((retired <= position // BLOCK * BLOCK).sum())
+        return crystals[:, gone:].clone()  # a slice alone would hold all that was written
 
     def _packed(self, new: Crystals) -> Tensor:
+        if new.first + new.number > MOST:
+            raise InvalidInputError(
+                f"{new.first + new.number} atoms were made and births are numbered up to {MOST}: begin a new memory"
+            )
         codes = pack(new.slots.flatten(2))
         born = new.first + torch.arange(new.number, device=codes.device)
         stamp = torch.stack([born // weight % 256 for weight in _BYTE], -1).expand(len(codes), -1, -1)

@@ -12,30 +12,37 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agentmem.codes import bit_count
 from agentmem.neural.quantise import pack
 from agentmem.neural.settings import CrystalSettings
 
 PER_QUERY = 256  # slots that pass, for each query
+FAR = 2**15  # more bits than a cue has
 
 
-def nearest(codes: Tensor, query: Tensor, settings: CrystalSettings) -> Tensor | None:
-    """Atoms [B, m], ascending, that hold a slot near to a query [B, h, T, cue_bits]; codes: uint8 [B, n, code bytes].
+def nearest(codes: Tensor, born: Tensor, query: Tensor, positions: Tensor, settings: CrystalSettings) -> Tensor | None:
+    """Atoms [B, m], ascending, that hold a slot near to a query [B, h, T, cue_bits] at positions [T].
 
+    codes: uint8 [B, n, code bytes]. born: [B, n], from which position on each may be read; those to come do not pass.
     None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
     """
-    streams, number, queries = len(codes), codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
+    number, queries = codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
     if queries * PER_QUERY * 2 >= number or codes.device.type != "cpu":
         return None
     cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
-    wanted = pack(query.flatten(1, 2))
-    rows = [_atoms(cues[stream], wanted[stream], settings.slots) for stream in range(streams)]
+    wanted, early = pack(query.flatten(1, 2)), born[:, None] > positions[:, None]
+    rows = [_atoms(*each, settings.slots) for each in zip(cues, wanted, early, strict=True)]
     most = max(map(len, rows))
     # a stream with fewer gets more of its own, so that all have as many
     return torch.stack([_filled(row, most, codes.shape[1]) for row in rows])
 
 
-def _atoms(cues: Tensor, wanted: Tensor, slots: int) -> Tensor:
+def _atoms(cues: Tensor, wanted: Tensor, early: Tensor, slots: int) -> Tensor:
+    """cues: [n x slots, bytes]. wanted: [h x T, bytes]. early: bool [T, n], where an atom is not born yet."""
     distance = hamming(cues, wanted)
+    if early.any():
+        every = early.repeat_interleave(slots, 1).repeat(len(wanted) // len(early), 1)
+        distance = distance.masked_fill(every, FAR)
     passed = distance.topk(PER_QUERY, -1, largest=False, sorted=False).indices
     return (passed.flatten() // slots).unique()
 
@@ -45,7 +52,7 @@ def hamming(codes: Tensor, others: Tensor) -> Tensor:
     kind = np.uint64 if codes.shape[1] % 8 == 0 else np.uint8
     left: NDArray[Any] = np.ascontiguousarray(codes.numpy()).view(kind)
     right: NDArray[Any] = np.ascontiguousarray(others.numpy()).view(kind)
-    total = sum(np.bitwise_count(right[:, None, i] ^ left[None, :, i]).astype(np.int32) for i in range(left.shape[1]))
+    total = sum(bit_count(right[:, None, i] ^ left[None, :, i]).astype(np.int32) for i in range(left.shape[1]))
     return torch.from_numpy(np.asarray(total))
 
 

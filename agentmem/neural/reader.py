@@ -15,13 +15,12 @@ from torch import Tensor, nn
 
 from agentmem.decay import TAU
 from agentmem.neural.settings import CrystalSettings
-from agentmem.neural.view import View
+from agentmem.neural.view import View, block_start
 
 FORBIDDEN = -1e9
-BLOCK = 10  # tokens
 SHARPNESS = 20.0
 QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
-RIVALS = 16  # of the best slots, that one may supersede another
+AMPLE = 4  # times the slots that are read: the best, before the newest of equals are taken
 
 
 @dataclass(frozen=True)
@@ -63,9 +62,9 @@ class Reader(nn.Module):
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
         query = self.query(hidden, cue)
-        view = view.near(query)
+        view = view.near(query, positions)
         match = self.match(query, view)
-        scores, chosen = self.scores(match, view, positions).topk(min(self.settings.read, view.number), -1)
+        scores, chosen = self.best(self.scores(match, view, positions), view)
         scores = scores - self.superseded(scores, chosen, view)
         null = self.null[:, None, None].expand(*scores.shape[:-1], 1)
         weights = torch.cat((scores, null), -1).softmax(-1)[..., :-1]
@@ -85,11 +84,11 @@ class Reader(nn.Module):
     def scores(self, match: Tensor, view: View, positions: Tensor) -> Tensor:
         """match [B, h, T, N] with decay and layer bias; far below all others where a slot may not be read.
 
-        Both change at every BLOCK tokens only, which saves most of their cost: ages are counted up to a block's start,
-        and what is written in a block is read from the next one on.
+        Both change with the block only, which saves most of their cost: ages are counted up to a block's start, and
+        what is written in a block is read from the next one on.
         """
-        blocks, place = (positions // BLOCK).unique(return_inverse=True)
-        return match + self._bias(view, blocks * BLOCK)[:, :, place]
+        blocks, place = block_start(positions).unique(return_inverse=True)
+        return match + self._bias(view, blocks)[:, :, place]
 
     def _bias(self, view: View, positions: Tensor) -> Tensor:
         """[B, h, len(positions), N]"""
@@ -100,16 +99,35 @@ class Reader(nn.Module):
             ~view.readable(positions)[:, None], FORBIDDEN
         )
 
+    def best(self, scores: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        """The slots to be read and their scores, [B, h, T, k] each, of scores [B, h, T, N].
+
+        Those of the highest scores. Of a cue that was written so often that not all have room, the newest.
+        """
+        read = min(self.settings.read, view.number)
+        scores, chosen = scores.topk(min(AMPLE * read, view.number), -1)
+        if chosen.shape[-1] == read:
+            return scores, chosen
+        same = (1 - self.same_cue) * self.log_scale.exp()[:, None, None]
+        order = _at(view.order, chosen)
+        equal = scores >= scores[..., :1] - same
+        first = torch.where(equal, order.float(), scores.float() - 1e4)  # below every order
+        places = first.topk(read, -1).indices
+        return scores.gather(-1, places), chosen.gather(-1, places)
+
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
-        """What each of the best slots, chosen [B, h, T, k] with scores, loses to the newest rival of its own cue."""
-        few = min(RIVALS, chosen.shape[-1])
-        rivals = chosen[..., :few]
-        cues = F.normalize(gather(view.cues.detach(), rivals), dim=-1)
+        """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newest of them of its own cue.
+
+        A cluster's and an atom's places are known to their span only: what may be of the same time is not newer.
+        """
+        cues = F.normalize(gather(view.cues.detach(), chosen), dim=-1)
         same = torch.sigmoid(SHARPNESS * (cues @ cues.transpose(-1, -2) - self.same_cue))
-        order = gather(view.order.unsqueeze(-1), rivals).squeeze(-1)
-        newer = (order.unsqueeze(-2) > order.unsqueeze(-1)) & (scores[..., None, :few] > FORBIDDEN / 2)
-        lost = (same * newer).amax(-1) * F.softplus(QUICKLY * self.superseded_by)
-        return F.pad(lost, (0, chosen.shape[-1] - few))
+        start, end, order = (_at(each, chosen) for each in (view.start, view.end, view.order))
+        layer = view.layer[chosen]
+        alike = layer.unsqueeze(-2) == layer.unsqueeze(-1)
+        newer = torch.where(alike, _pairs(order, order), _pairs(start, end - 1))
+        counts = newer & (scores.unsqueeze(-2) > FORBIDDEN / 2)
+        return (same * counts).amax(-1) * F.softplus(QUICKLY * self.superseded_by)
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
@@ -119,6 +137,16 @@ def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
         return torch.einsum("bhtk,bhtkv->bhtv", weights, gather(values, chosen))
     spread = weights.new_zeros(*weights.shape[:3], number).scatter(-1, chosen, weights)
     return torch.einsum("bhtn,bnv->bhtv", spread, values)
+
+
+def _pairs(left: Tensor, right: Tensor) -> Tensor:
+    """[..., i, j] whether left[..., j] > right[..., i]."""
+    return left.unsqueeze(-2) > right.unsqueeze(-1)
+
+
+def _at(numbers: Tensor, chosen: Tensor) -> Tensor:
+    """Numbers [B or 1, N] of the chosen slots [B, h, T, k]."""
+    return gather(numbers.unsqueeze(-1), chosen).squeeze(-1)
 
 
 def gather(values: Tensor, chosen: Tensor) -> Tensor:

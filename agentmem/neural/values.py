@@ -5,7 +5,7 @@ Knows which tokens a crystal stands for. Knows nothing of how it was made, is st
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -38,8 +38,10 @@ class Crystals:
         slots, importance = torch.cat((self.slots, newer.slots), 1), torch.cat((self.importance, newer.importance), 1)
         return Crystals(slots, importance, torch.cat((self.at, newer.at), 1), self.first)
 
-    def detached(self) -> Crystals:
-        return replace(self, slots=self.slots.detach(), importance=self.importance.detach())
+    def kept(self) -> Crystals:
+        """Without gradients, and with storage of their own: a part would hold all that it was cut from."""
+        slots, importance, at = (each.detach().clone() for each in (self.slots, self.importance, self.at))
+        return Crystals(slots, importance, at, self.first)
 
 
 @dataclass(frozen=True)

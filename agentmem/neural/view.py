@@ -15,6 +15,7 @@ from agentmem.neural.quantise import unpack
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
 
 FOREVER = 2**62
+BLOCK = 10  # tokens of a block, in which the same may be read
 _PER_STREAM = ("cues", "values", "start", "end", "born", "retired", "at", "order")
 _PER_SLOT = ("layer", "owner")
 
@@ -27,9 +28,12 @@ class Packed:
     atoms: Tensor
     births: Tensor
 
-    def near(self, query: Tensor) -> View:
-        """The slots of the atoms that a query [B, h, T, cue_bits] might read; of all where that is as quick."""
-        chosen = nearest(self.atoms[..., :-METADATA], query, self.settings)
+    def near(self, query: Tensor, positions: Tensor) -> View:
+        """The slots of the atoms that a query [B, h, T, cue_bits] at positions [T] might read; of all where that is as
+        quick.
+        """
+        born = born_at(self.settings, ATOM, self.births)
+        chosen = nearest(self.atoms[..., :-METADATA], born, query, block_start(positions), self.settings)
         if chosen is None:
             return self.unpacked()
         rows = chosen.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2])
@@ -68,9 +72,9 @@ class View:
         packed = self.packed.atoms.shape[1] * self.packed.settings.slots if self.packed else 0
         return self.cues.shape[1] + packed
 
-    def near(self, query: Tensor) -> View:
-        """With those packed atoms as slots that a query [B, h, T, cue_bits] might read, in front."""
-        return joined([self.packed.near(query), replace(self, packed=None)]) if self.packed else self
+    def near(self, query: Tensor, positions: Tensor) -> View:
+        """With those packed atoms as slots that a query [B, h, T, cue_bits] at positions [T] might read, in front."""
+        return joined([self.packed.near(query, positions), replace(self, packed=None)]) if self.packed else self
 
     def unpacked(self) -> View:
         """With all packed atoms as slots, in front."""
@@ -120,11 +124,21 @@ class View:
         return ((self.owner == readers) | (self.owner < 0))[:, None]
 
 
+def block_start(positions: Tensor) -> Tensor:
+    """Where the block of each position begins."""
+    return positions // BLOCK * BLOCK
+
+
+def born_at(settings: CrystalSettings, layer: int, serial: Tensor) -> Tensor:
+    """From which position on crystals of these serial numbers may be read: all their tokens have been seen."""
+    return (serial + 1) * settings.spans[layer] + settings.lookahead
+
+
 def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor, at: Tensor | None = None) -> View:
     """Slots [B, n, S, slot_bits] of one layer whose serial numbers are [B, n]; at: [B, n, S], where that is known."""
     span = settings.spans[layer]
     start = (serial * span).repeat_interleave(settings.slots, 1)
-    born = start + span + settings.lookahead
+    born = born_at(settings, layer, serial).repeat_interleave(settings.slots, 1)
     kept = settings.recent[layer] if layer < ATOM else FOREVER
     flat = slots.flatten(1, 2)
     cues, values = flat.split((settings.cue_bits, settings.value_bits), -1)

@@ -14,6 +14,7 @@ from agentmem.neural.settings import UNIT, CrystalSettings
 from agentmem.neural.values import Choices, Crystals
 
 SHARPNESS = 4.0  # of the choice of the more important
+NEVER = -1e4  # chosen again
 
 
 class Writer(nn.Module):
@@ -63,7 +64,8 @@ class Writer(nn.Module):
         for _ in range(self.settings.slots):
             soft = left.softmax(-1)
             weights.append(_hardened(soft))
-            left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # in bfloat16 this would be infinite
+            left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # the gradient of what was not chosen
+            left = left.masked_fill(weights[-1] > 0.5, NEVER)
         chosen = _in_order(torch.stack(weights, 2))
         slots = self._normed(torch.einsum("bnsr,bnrd->bnsd", chosen.to(candidates.dtype), candidates))
         importance = torch.einsum("bnsr,bnr->bns", chosen, logits.sigmoid()).clamp(0, 1)
