@@ -10,10 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from agentmem.neural import checkpoints
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.nearest import PER_QUERY, hamming, nearest
 from agentmem.neural.quantise import pack
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
+from agentmem.neural.tasks import layout
+from agentmem.neural.tasks.task import ASK, FACT, SYMBOLS
+from agentmem.neural.tokens import TokenModel
 from agentmem.neural.view import BLOCK, View, joined, view_of
 
 torch.set_num_threads(1)
@@ -157,3 +161,26 @@ def test_a_reading_does_not_change_within_a_block() -> None:
     assert torch.equal(scores[:, :, 0], scores[:, :, 1])
     later = crystal.reader.scores(match, replace(view), torch.tensor([600, 600 + BLOCK]))
     assert not torch.equal(later[:, :, 0], later[:, :, 1])
+
+
+@torch.no_grad()
+def test_the_shipped_model_says_the_last_of_twenty_values_of_a_key_and_the_last_but_one_as_of_then() -> None:
+    model = TokenModel.load(checkpoints.path("recall")).eval()
+    stream, key, values = set_anew(20, every=100)
+    state = model.transformer.start(1)
+    for chunk in stream.split(1_000, 1):
+        state = model.remember(chunk, state)
+    question = torch.cat((layout.filler(1, 50, seeded(9))[0], torch.tensor([ASK]), key))
+    for as_of, value in ((2_200, values[-1]), (1_915, values[-2])):
+        tokens = torch.cat((question, value))[None]
+        said = model.ask(tokens, state, as_of=torch.full((tokens.shape[1],), as_of)).argmax(-1)[0]
+        assert said[-3:-1].tolist() == value.tolist()
+
+
+def set_anew(times: int, every: int) -> tuple[Tensor, Tensor, list[Tensor]]:
+    """A stream in which one key is given so many values, and 200 tokens after the last."""
+    stream, key = layout.filler(1, times * every + 200, seeded(1)), torch.tensor([3, 1, 4])
+    values = [torch.randint(SYMBOLS, (2,), generator=seeded(i)) for i in range(times)]
+    for i, value in enumerate(values):
+        stream[0, i * every + 20 : i * every + 26] = torch.cat((torch.tensor([FACT]), key, value))
+    return stream, key, values
