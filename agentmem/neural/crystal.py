@@ -89,8 +89,7 @@ class MemoryCrystal(nn.Module):
     def load(cls, path: str | Path) -> MemoryCrystal:
         """What `save` wrote. Raises InvalidInputError for a file of something else."""
         saved = load(path, "MemoryCrystal")
-        crystal = cls(**saved.settings)
-        crystal.load_state_dict(saved.weights)
+        crystal = saved.built(lambda settings: cls(**settings))
         crystal.memory = saved.memory(crystal.settings)
         return crystal
 
