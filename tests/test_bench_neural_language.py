@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from agentmem.bench.neural import language, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
 from agentmem.neural.runs import EVERY
 from agentmem.neural.settings import CrystalSettings
@@ -120,11 +121,13 @@ def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(tmp_path: Path)
 
     with pytest.raises(KeyboardInterrupt):
         rivals.train(rival, corpus, parts, "command", stop)
-    assert [each.suffix for each in parts.iterdir()] == [".training"]
+    assert {each.suffix for each in parts.iterdir()} == {".training", ".lock"}
+    with held(parts / "windowed-0.lock"), pytest.raises(SettingsError, match="is in use by another training"):
+        rivals.train(rival, corpus, parts, "command")
     steps: list[int] = []
     rivals.train(rival, corpus, parts, "command", lambda line: steps.append(line["step"]))
     assert steps == [EVERY + 2]
-    assert [each.name for each in parts.iterdir()] == ["windowed-0.safetensors"]
+    assert {each.name for each in parts.iterdir()} == {"windowed-0.safetensors", "windowed-0.lock"}
     rivals.train(rival, corpus, parts, "command", stop)  # nothing to do
     with pytest.raises(InvalidInputError, match="tokens 208000, not 1"):
         rivals.train(replace(rival, tokens=1), corpus, parts, "command")

@@ -85,6 +85,12 @@ def test_a_finished_training_is_told_again_and_not_repeated(trained: Path) -> No
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 
 
+def stepped(folder: Path) -> bool:
+    """Whether a first step was taken in a folder, and told."""
+    metrics = folder / "metrics.jsonl"
+    return metrics.is_file() and metrics.stat().st_size > 0
+
+
 def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "stopped"
     command = [
@@ -102,7 +108,9 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env={**os.environ, "COLUMNS": "300"}) as child:
         assert child.stderr is not None
         assert "Ctrl-C saves and stops" in child.stderr.readline()
-        time.sleep(0.25)  # within the first steps
+        while not stepped(out):
+            assert child.poll() is None
+            time.sleep(0.01)
         child.send_signal(signal.SIGINT)
         told = child.stderr.read()
     assert (child.returncode, told.count("Traceback")) == (130, 0), told
@@ -143,6 +151,13 @@ def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: s
     result = train(*arguments, "--out", out)
     assert (result.exit_code, why in result.stderr) == (1, True), result.output
     assert not out.exists()
+
+
+def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:
+    for seed in (-1, 2**63):
+        result = train("recall", "--out", tmp_path / "new", "--seed", seed)
+        assert (result.exit_code, "--seed" in result.stderr) == (2, True), result.output
+    assert not (tmp_path / "new").exists()
 
 
 # ---- text
@@ -216,6 +231,7 @@ def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path, m
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
     assert (result.exit_code, "pip install 'agentmem-crystal[tensorboard]'" in result.stderr) == (1, True)
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoint_keeps(tmp_path: Path) -> None:

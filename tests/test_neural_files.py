@@ -1,10 +1,14 @@
-"""Files of weights: the same bytes for the same model, older files read, and where the shipped ones are."""
+"""Files of weights: the same bytes for the same model, whole or refused, and where the shipped ones are."""
 
 from __future__ import annotations
 
 import json
+import resource
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +16,7 @@ from safetensors.torch import save_file
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.neural import checkpoints
+from agentmem.neural.corpus import kept
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import load, write
 from agentmem.neural.settings import CrystalSettings
@@ -48,28 +53,94 @@ def test_command_and_notes_come_back(tmp_path: Path) -> None:
     assert (saved.command, saved.notes) == ("made so", {"training": {"seed": 1}})
 
 
-def test_a_file_of_the_first_form_is_still_read(tmp_path: Path) -> None:
-    model = small()
-    metadata = {"kind": "TokenModel", "settings": json.dumps(asdict(model.settings)), "command": "python train.py"}
-    save_file(dict(model.state_dict()), tmp_path / "old", metadata)
-    again = TokenModel.load(tmp_path / "old")
-    assert again.settings == model.settings
-    assert all(torch.equal(each, again.state_dict()[name]) for name, each in model.state_dict().items())
-    assert load(tmp_path / "old", "TokenModel").command == "python train.py"
-
-
 def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "other")
     with pytest.raises(InvalidInputError, match="holds weights of unknown kind; a TokenModel is needed"):
         TokenModel.load(tmp_path / "other")
 
 
-def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+def changed(**entries: Any) -> dict[str, Any]:
+    model = asdict(small().settings)
+    return {"kind": "TokenModel", "settings": model, "command": "", "notes": {}, **entries}
+
+
+def without_bias(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: each for name, each in weights.items() if name != "bias"}
+
+
+@pytest.mark.parametrize(
+    ("header", "weights", "said"),
+    [
+        ("no JSON", dict, "is no safetensors file of a TokenModel that can be read"),
+        ("[]", dict, "is no safetensors file of a TokenModel that can be read"),
+        ('{"kind": "TokenModel"}', dict, "KeyError"),
+        (changed(settings=[]), dict, "is no safetensors file of a TokenModel that can be read"),
+        (changed(settings={"vocabulary": 66}), dict, "is not whole .*'bound'"),
+        (changed(settings={**changed()["settings"], "transformer": {}}), dict, "is not whole .*'crystal'"),
+        (changed(settings={**changed()["settings"], "bound": 9}), dict, "is not whole .bound=9"),
+        (changed(), without_bias, '(?s)is not whole .*"bias"'),
+    ],
+)
+def test_a_file_that_is_not_whole_is_refused(
+    header: Any, weights: Callable[[Any], dict[str, torch.Tensor]], said: str, tmp_path: Path
+) -> None:
+    text = header if isinstance(header, str) else json.dumps(header)
+    save_file(weights(small().state_dict()), tmp_path / "broken", {"agentmem": text})
+    with pytest.raises(InvalidInputError, match=said):
+        TokenModel.load(tmp_path / "broken")
+
+
+def test_weights_that_are_no_numbers_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
+    model = small()
+    with torch.no_grad():
+        model.bias[3] = torch.nan
+    model.save(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="has weights that are no numbers, in bias: load another"):
+        TokenModel.load(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
+        TokenModel.load(tmp_path)
+    with pytest.raises(FileNotFoundError):
+        TokenModel.load(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("content", [b"PKxx", b"PK\x03\x04xx", b""])
+def test_tokens_that_are_not_whole_are_refused_with_what_to_do(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.json").write_text("{}")
+    (tmp_path / "tokens.npz").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="is not whole: remove both, and the same training makes them again"):
+        kept(tmp_path)
+
+
+def test_a_write_that_fails_leaves_the_file_that_was_there_and_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "file", b"before")
-    (tmp_path / "file.part").mkdir()
-    with pytest.raises(IsADirectoryError):
-        write(tmp_path / "file", b"after")
-    assert (tmp_path / "file").read_bytes() == b"before"
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            write(tmp_path / "file", bytes(1_000))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("file", b"before")]
+
+
+def test_two_may_write_a_file_at_once(tmp_path: Path) -> None:
+    failed: list[Exception] = []
+
+    def again_and_again(content: bytes) -> None:
+        try:
+            for _ in range(50):
+                write(tmp_path / "file", content)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [Thread(target=again_and_again, args=(letter * 1_000_000,)) for letter in (b"a", b"b")]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert failed == []
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+    assert len(set((tmp_path / "file").read_bytes())) == 1
 
 
 def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are() -> None:

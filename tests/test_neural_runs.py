@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +17,7 @@ from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.neural.curriculum import recall_stage
 from agentmem.neural.files import load
 from agentmem.neural.reference import seeded
-from agentmem.neural.runs import EVERY, TRAINING, Command, Run, check, claim, device_of
+from agentmem.neural.runs import EVERY, LOCK, MODEL, RUN, TRAINING, Command, Run, check, claim, device_of
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.task_training import TaskTraining
 from agentmem.neural.tokens import TokenModel, settings_of
@@ -27,16 +31,21 @@ COMMAND = Command("agentmem train it", {"what": "it", "seed": 0})
 
 
 def run(folder: Path, tokens: int = TOKENS, report_every: int = 1, checkpoint_blocks: bool = False) -> Run:
-    claim(folder, COMMAND)
     model = seeded(SIZES, 0)
     model.transformer.checkpoint_blocks = checkpoint_blocks
     trainer = Trainer(model, EASY, TrainSettings(tokens=tokens, warmup=1, report_every=report_every))
-    return Run(folder, trainer, lambda path: model.save(path, COMMAND.line))
+    return Run(folder, COMMAND, trainer, lambda path: model.save(path, COMMAND.line))
+
+
+def finished(it: Run) -> bool:
+    with it:
+        return it.go()
 
 
 def after(steps: int, it: Run) -> bool:
     """Stops after so many steps."""
-    return not it.go(stop=lambda: it.progress.step >= steps)
+    with it:
+        return not it.go(stop=lambda: it.progress.step >= steps)
 
 
 def steps_in(folder: Path) -> list[int]:
@@ -45,60 +54,133 @@ def steps_in(folder: Path) -> list[int]:
 
 def test_a_run_that_was_stopped_ends_with_the_same_bytes_as_one_that_was_not(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run(whole).go()
+    assert finished(run(whole))
     assert after(3, run(parts))
     assert after(5, run(parts))
-    assert run(parts).go()
+    assert finished(run(parts))
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert steps_in(parts) == steps_in(whole) == list(range(1, 9))
 
 
 def test_steps_after_the_last_save_are_taken_again_and_told_once(tmp_path: Path) -> None:
     assert after(3, run(tmp_path / "run"))
-    killed = run(tmp_path / "run")
-    killed.trainer.train(steps=2)  # and no save
+    with run(tmp_path / "run") as killed:
+        killed.trainer.train(steps=2)  # and no save
     assert steps_in(tmp_path / "run") == [1, 2, 3, 4, 5]
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
         file.write('{"step": 6, "sta')  # cut off by the kill
     again = run(tmp_path / "run")
     assert (again.progress.step, again.last["step"]) == (3, 3)
-    assert again.go()
+    assert finished(again)
     assert steps_in(tmp_path / "run") == list(range(1, 9))
 
 
 class Cheap:
-    """An objective that costs nothing: every weight is to be small."""
+    """An objective that costs nothing: every weight is to be 1. wrong: from this call on the loss is no number."""
+
+    def __init__(self, wrong: int = 10**9) -> None:
+        self.left = wrong
 
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
-        return Step({"size": model.bias.square().sum()}, 0.0, 1)
+        self.left -= 1
+        size = (model.bias - 1).square().sum()
+        return Step({"size": size if self.left > 0 else size * torch.nan, "other": size}, 0.0, 1)
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
 
-def test_it_saves_every_so_often(tmp_path: Path) -> None:
+def cheap(folder: Path, tokens: int = 10**9, wrong: int = 10**9) -> Run:
     model = seeded(SIZES, 0)
-    made = Run(tmp_path, Trainer(model, Cheap(), TrainSettings(tokens=10**9)), model.save)
+    settings = TrainSettings(tokens=tokens, warmup=1, report_every=10)
+    return Run(folder, COMMAND, Trainer(model, Cheap(wrong), settings), model.save)
+
+
+def test_it_saves_every_so_often(tmp_path: Path) -> None:
+    made = cheap(tmp_path)
     saved: list[int] = []
 
     def watch(run: Run) -> None:
         if (tmp_path / TRAINING).is_file():
             saved.append(load(tmp_path / TRAINING, "Training").settings["step"])
 
-    made.go(watch, stop=lambda: made.progress.step >= 2 * EVERY + 1)
+    with made:
+        made.go(watch, stop=lambda: made.progress.step >= 2 * EVERY + 1)
     assert saved == [EVERY] * EVERY + [2 * EVERY] * 2
     assert load(tmp_path / TRAINING, "Training").settings["step"] == 2 * EVERY + 1
 
 
-def test_the_final_metrics_are_told_whatever_the_report_interval(tmp_path: Path) -> None:
+@pytest.mark.parametrize("written", [True, False])
+def test_a_kill_in_the_last_save_does_not_leave_an_older_model_for_a_trained_one(tmp_path: Path, written: bool) -> None:
+    def killed(run: Run, save: Any, path: Path) -> None:
+        if run.trainer.done < 1 or written:
+            save(path)
+        if run.trainer.done == 1:
+            raise KeyboardInterrupt
+
+    made = cheap(tmp_path, tokens=EVERY + 10)
+    made._save_model = partial(killed, made, made._save_model)
+    with pytest.raises(KeyboardInterrupt):
+        finished(made)
+    again = cheap(tmp_path, tokens=EVERY + 10)
+    assert finished(again)
+    model = load(tmp_path / MODEL, "TokenModel").weights
+    assert all(torch.equal(each, model[name]) for name, each in again.trainer.model.state_dict().items())
+
+
+def test_a_loss_that_is_no_number_ends_training_and_leaves_what_was_saved(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=r"step 66 .*: size nan, gradient nan\. What was last saved"):
+        finished(cheap(tmp_path, wrong=66))
+    assert load(tmp_path / TRAINING, "Training").settings["step"] == EVERY
+    assert load(tmp_path / MODEL, "TokenModel").weights["bias"].mean() > 0
+    assert steps_in(tmp_path) == [1, 10, 20, 30, 40, 50, 60]
+    assert "NaN" not in (tmp_path / "metrics.jsonl").read_text()
+    assert cheap(tmp_path).progress.step == EVERY
+
+
+def hold(folder: Path, pipe: Any) -> None:
+    """What a child does until it is killed."""
+    with cheap(folder):
+        pipe.send("in it")
+        signal.pause()
+
+
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_folder_has_one_training_at_a_time_until_its_end_or_a_kill(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    here, there = context.Pipe(duplex=False)
+    child = context.Process(target=hold, args=(tmp_path, there))
+    child.start()
+    assert here.recv() == "in it"
+    with pytest.raises(SettingsError, match=f"{tmp_path} is in use by another training, .*: wait for it, or name"):
+        cheap(tmp_path)
+    assert child.pid is not None
+    os.kill(child.pid, signal.SIGKILL)
+    child.join()
+    with cheap(tmp_path), pytest.raises(SettingsError, match="in use by another training"):
+        cheap(tmp_path)
+    assert after(1, cheap(tmp_path))
+
+
+def test_a_kill_leaves_a_folder_that_can_be_begun_in_and_no_halves_for_ever(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    assert after(1, cheap(tmp_path))
+    (tmp_path / f"{MODEL}.0123abcd.part").write_bytes(b"half")
+    (tmp_path / "notes.part").write_text("somebody's")
+    assert after(2, cheap(tmp_path))
+    assert sorted(each.name for each in tmp_path.glob("*.part")) == ["notes.part"]
+
+
+def test_the_first_and_the_final_metrics_are_told_whatever_the_report_interval(tmp_path: Path) -> None:
     made = run(tmp_path / "run", report_every=1_000)
-    made.go()
+    assert finished(made)
+    assert steps_in(tmp_path / "run") == [1, 8]
     assert (made.last["step"], made.last["done"]) == (8, 1.0)
 
 
 def test_blocks_worked_out_twice_train_the_same_model(tmp_path: Path) -> None:
     for name, twice in (("kept", False), ("twice", True)):
-        run(tmp_path / name, tokens=5_000, checkpoint_blocks=twice).go()
+        assert finished(run(tmp_path / name, tokens=5_000, checkpoint_blocks=twice))
     assert (tmp_path / "kept" / "model.safetensors").read_bytes() == (
         tmp_path / "twice" / "model.safetensors"
     ).read_bytes()
@@ -129,13 +211,13 @@ def test_blocks_worked_out_twice_have_equal_gradients_and_keep_less() -> None:
 
 
 def test_a_folder_belongs_to_the_command_that_began_it(tmp_path: Path) -> None:
-    claim(tmp_path / "run", COMMAND)
-    check(tmp_path / "run", COMMAND, resume=True)
-    with pytest.raises(
-        SettingsError, match="was begun with seed 0, and this is with 1: go on with `agentmem train it`"
-    ):
-        claim(tmp_path / "run", Command("agentmem train it --seed 1", {"what": "it", "seed": 1}))
-    (tmp_path / "run" / "run.json").write_text("[]")
+    with claim(tmp_path / "run", COMMAND):
+        check(tmp_path / "run", COMMAND, resume=True)
+    said = "was begun with seed 0, and this is with 1: go on with `agentmem train it`"
+    other = claim(tmp_path / "run", Command("agentmem train it --seed 1", {"what": "it", "seed": 1}))
+    with pytest.raises(SettingsError, match=said), other:
+        pass
+    (tmp_path / "run" / RUN).write_text("[]")
     with pytest.raises(SettingsError, match="does not say what began the folder"):
         check(tmp_path / "run", COMMAND)
     with pytest.raises(NotFoundError, match="has nothing to resume"):

@@ -5,6 +5,7 @@ And kept in the file of a memory of text: after a kill, both go on where they we
 
 from __future__ import annotations
 
+import json
 import multiprocessing
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load, save
 from strategies import opened
 from torch import Tensor
 
@@ -130,6 +132,25 @@ def test_a_state_of_another_model_is_refused_with_both_sides_named() -> None:
 def test_bytes_of_something_else_are_refused(content: bytes) -> None:
     with pytest.raises(InvalidInputError, match=f"{len(content)} bytes that are no state"):
         from_bytes(vector_model(), content)
+
+
+def test_states_that_are_not_whole_are_refused(tmp_path: Path) -> None:
+    model = token_model()
+    whole = load(to_bytes(model, model.transformer.start(1)))
+    content = to_bytes(model, model.transformer.start(1))
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["agentmem"]
+    model.save(tmp_path / "model")
+    broken = [
+        (tmp_path / "model").read_bytes(),
+        save(whole, {"agentmem": "no JSON"}),
+        save(whole, {"agentmem": "[]"}),
+        save(whole, {"agentmem": header.replace('"settings": {', '"settings": [], "rest": {')}),
+        save({"position": whole["position"]}, {"agentmem": header}),
+        save({name: each for name, each in whole.items() if name != "position"}, {"agentmem": header}),
+    ]
+    for each in broken:
+        with pytest.raises(InvalidInputError, match=f"{len(each)} bytes that are no state of a neural memory"):
+            from_bytes(model, each)
 
 
 # ---- in the file of a memory of text

@@ -7,15 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
-from agentmem.neural.losses import next_token
+from agentmem.neural.losses import picked
 from agentmem.neural.reader import Reading
 from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.task_training import answering, batch, finding
 from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
 from agentmem.neural.tasks.prose import Prose, Words
+from agentmem.neural.tasks.task import Questions
 from agentmem.neural.tasks.world import everything_said
 from agentmem.neural.tokens import Output, TokenModel, settings_of
 
@@ -72,15 +74,20 @@ def test_every_task_trains_and_is_measured_in_the_same_way(task: Task[Any]) -> N
 def test_the_loss_of_answers_is_that_of_every_token_of_them() -> None:
     asked, output = read(RecallTask(400, 6))
     said = output.log_probabilities
-    each = [next_token(said, asked.at + i, asked.answers[..., i]) for i in range(2)]
-    assert answering(said, asked).item() == pytest.approx(torch.stack(each).mean().item(), rel=1e-5)
+    assert answering(said, asked).item() == pytest.approx(sum(cost(said, asked, i) for i in range(2)) / 2, rel=1e-5)
+
+
+def cost(said: Tensor, asked: Questions, number: int) -> float:
+    """Mean -log p of the tokens of that number in the answers, each at the position before it."""
+    tokens = asked.answers[..., number].unsqueeze(-1)
+    return -picked(said, asked.at + number).gather(-1, tokens).mean().item()
 
 
 def test_what_is_past_an_answers_end_costs_nothing() -> None:
     asked, output = read(RecallTask(400, 6))
     said = output.log_probabilities
     ended = replace(asked, answers=asked.answers.where(torch.tensor([True, False]), -1))
-    assert answering(said, ended).item() == pytest.approx(next_token(said, asked.at, asked.answers[..., 0]).item())
+    assert answering(said, ended).item() == pytest.approx(cost(said, asked, 0))
 
 
 def test_finding_the_evidence_costs_nothing_and_finding_another_crystal_much() -> None:

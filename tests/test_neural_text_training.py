@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
+from agentmem.neural.files import load
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.text import Stretches
 from agentmem.neural.text_training import FAR, Chunk, Streams, TextTraining, contrast_of_layers
@@ -25,7 +28,7 @@ def small() -> TokenModel:
 
 
 def streams_of(tokens: Tensor) -> Streams:
-    return Streams(tokens, small().transformer.start(len(tokens)))
+    return Streams.of(tokens, small().transformer.start(len(tokens)))
 
 
 def random_tokens(number: int, size: int = 6) -> Tensor:
@@ -56,6 +59,15 @@ def test_a_place_is_repeated_where_the_same_three_tokens_stood_before() -> None:
         for place, where in zip((at[row] + 200).tolist(), repeats[row], strict=True):
             same = [p for p in range(1, place) if around(tokens[row], p) == around(tokens[row], place)]
             assert where.nonzero().flatten().tolist() == same
+
+
+def test_where_few_places_are_repeated_no_other_is_given_what_stood_before() -> None:
+    tokens = torch.arange(300).repeat(2, 1)
+    tokens[:, 100:190] = tokens[:, :90]  # before the chunk alone
+    tokens[0, 250:253] = tokens[0, 20:23]
+    at, repeats = chunk_of(tokens, 200).repeated(30, torch.Generator().manual_seed(1))
+    assert at[repeats.any(-1)].tolist() == [51]
+    assert repeats[0][at[0] == 51].nonzero()[:, 1].tolist() == [21, 121]
 
 
 def around(tokens: Tensor, place: int) -> list[int]:
@@ -109,14 +121,41 @@ def test_a_model_learns_a_text_and_every_parameter_with_it() -> None:
 
 
 def test_streams_begin_anew_when_their_stretch_is_read() -> None:
-    training = TextTraining(Stretches((np.arange(2_000, dtype=np.uint16) % SIZE,), 600), streams=2, chunk=200)
-    generator, positions = torch.Generator().manual_seed(0), []
+    training = looped()
+    generator, read = torch.Generator().manual_seed(0), []
     model = small()
     for _ in range(4):
         training.step(model, 0, generator)
         assert training._streams is not None
-        positions.append(training._streams.state.position)
-    assert positions == [200, 400, 600, 200]
+        read.append(training._streams)
+    assert [each.state.position for each in read] == [200, 400, 600, 200]
+    assert [each.again is read[0].again for each in read] == [True, True, True, False]  # it is worked out once
+
+
+def looped() -> TextTraining:
+    return TextTraining(Stretches((np.arange(2_000, dtype=np.uint16) % SIZE,), 600), streams=2, chunk=200)
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_training_that_was_stopped_within_its_streams_goes_on_exactly_as_if_it_had_not_been(
+    mixed: bool, tmp_path: Path
+) -> None:
+    settings = TrainSettings(tokens=10**4, warmup=1, mixed=mixed)
+    whole, first = (Trainer(small(), looped(), settings) for _ in range(2))
+    whole.train(steps=5)
+    first.train(steps=2)
+    first.save(tmp_path / "training")
+    first.train(steps=1)
+    again = Trainer(small(), looped(), settings)
+    again.load(tmp_path / "training")
+    again.train(steps=3)
+    assert again.progress.step == 5
+    whole.save(tmp_path / "whole")
+    again.save(tmp_path / "again")
+    wanted, got = (load(tmp_path / name, "Training").tensors for name in ("whole", "again"))
+    assert {"objective.state", "objective.tokens", "generator", "model.bias", "optimizer.0.exp_avg"} <= set(wanted)
+    assert list(got) == list(wanted)
+    assert [name for name, each in wanted.items() if not torch.equal(each, got[name])] == []
 
 
 def test_a_stretch_longer_than_every_document_is_refused() -> None:

@@ -9,15 +9,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints, losses
 from agentmem.neural.curriculum import growing, recall_stage
+from agentmem.neural.files import save
 from agentmem.neural.measure import recalled
 from agentmem.neural.settings import ATOM, UNIT, CrystalSettings
 from agentmem.neural.task_training import TaskTraining, answering, batch
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tasks.named import named
 from agentmem.neural.tokens import TokenModel, settings_of
-from agentmem.neural.train import Trainer, TrainSettings, to_jsonl
+from agentmem.neural.train import Progress, Trainer, TrainSettings, to_jsonl
 
 torch.set_num_threads(1)
 EASY = (recall_stage(200, (UNIT, ATOM)),)
@@ -48,12 +50,6 @@ def test_a_question_whose_fact_is_in_no_crystal_does_not_count() -> None:
     assert losses.write_read(match, torch.tensor([[1, 2]]), none).item() == 0
 
 
-def test_the_next_token_is_judged_at_the_position_before_it() -> None:
-    said = torch.full((1, 3, 5), -10.0)
-    said[0, 1, 4] = 0
-    assert losses.next_token(said, torch.tensor([[1]]), torch.tensor([[4]])).item() == 0
-
-
 def test_one_batch_is_learned_by_heart() -> None:
     model = small()
     told = batch(RecallTask(103, 4), 4, 4, torch.Generator().manual_seed(1))
@@ -76,6 +72,23 @@ def test_without_its_memory_a_trained_model_knows_nothing_of_what_was_told() -> 
         )
     assert with_memory < 0.1
     assert without > 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"warmup": 0}, "warmup=0 steps: 1 or more are needed"),
+        ({"report_every": 0}, "report_every=0 steps: 1 or more are needed"),
+        ({"learning_rate": math.nan}, "learning_rate=nan: a number above 0 is needed"),
+        ({"learning_rate": 0.0}, "learning_rate=0.0: a number above 0 is needed"),
+        ({"learning_rate": math.inf}, "learning_rate=inf: a number above 0 is needed"),
+        ({"tokens": math.nan}, "tokens=nan: one of them must be an end, above 0"),
+        ({"seconds": math.inf}, "seconds=inf and tokens=inf: one of them must be an end, above 0"),
+    ],
+)
+def test_settings_that_cannot_train_are_refused(wrong: dict[str, float], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        TrainSettings(**{"seconds": 1.0, **wrong})
 
 
 def test_every_parameter_learns() -> None:
@@ -104,6 +117,14 @@ def test_a_run_that_was_cut_off_goes_on_as_if_it_had_not_been(tmp_path: Path) ->
     assert second.progress.step == 4
     for one, other in zip(whole.model.state_dict().values(), second.model.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=0)  # the learning rate follows the clock
+
+
+def test_what_was_saved_of_another_model_or_is_not_whole_is_refused(tmp_path: Path) -> None:
+    save(tmp_path / "part", "Training", Progress(), {f"model.{a}": b for a, b in small().state_dict().items()}, None)
+    save(tmp_path / "other", "Training", Progress(), {"model.bias": torch.zeros(3)}, None)
+    for name, said in (("part", "'generator'"), ("other", "Error.s. in loading state_dict for TokenModel")):
+        with pytest.raises(InvalidInputError, match=f"is not whole, or of another model: {said}"):
+            trainer(small()).load(tmp_path / name)
 
 
 def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None:

@@ -31,7 +31,9 @@ INTERRUPTED = 130
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Where the model goes; what is there is gone on with.")
 ]
-SeedOption = Annotated[int, typer.Option(metavar="N", help="Of the weights and of what is trained on.")]
+SeedOption = Annotated[
+    int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the weights and of what is trained on.")
+]
 ResumeOption = Annotated[bool, flag("--resume", "Only go on: do not begin anew where nothing is.")]
 DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")]
 ThreadsOption = Annotated[int, typer.Option(metavar="N", min=1, help="Of the processor; 1 gives the same bytes again.")]
@@ -74,6 +76,7 @@ def recall(
     Ctrl-C saves and stops; the same command goes on. DIR gets model.safetensors and metrics.jsonl.
     """
     from agentmem.neural import reference
+    from agentmem.neural.runs import Run
     from agentmem.neural.train import TrainSettings
 
     if seconds is None and tokens is None:
@@ -83,7 +86,8 @@ def recall(
     settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     trainer = _trainer(reference.RECALL, reference.recall_training(), settings, device, checkpoint_blocks)
     notes = _notes(command, trainer)
-    _go(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard, json)
+    with Run(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard) as run:
+        _go(run, json)
 
 
 def text(
@@ -111,7 +115,7 @@ def text(
     """
     from agentmem.neural import reference
     from agentmem.neural.corpus import keep
-    from agentmem.neural.runs import claim
+    from agentmem.neural.runs import Run
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
@@ -121,10 +125,10 @@ def text(
     read = _corpus(out, paths, vocabulary)
     sizes = reference.text_settings(read.vocabulary.size)
     trainer = _trainer(sizes, reference.text_training(read.tokens), settings, device, checkpoint_blocks)
-    claim(out, command)
-    keep(out, read)
     whole, notes = TextModel(trainer.model, read.vocabulary), _notes(command, trainer)
-    _go(out, command, trainer, lambda path: whole.save(path, command.line, notes), tensorboard, json)
+    with Run(out, command, trainer, lambda path: whole.save(path, command.line, notes), tensorboard) as run:
+        keep(out, read)
+        _go(run, json)
 
 
 def task(
@@ -153,6 +157,7 @@ def task(
     Ctrl-C saves and stops; the same command goes on.
     """
     from agentmem.neural import reference
+    from agentmem.neural.runs import Run
     from agentmem.neural.tasks.named import named
     from agentmem.neural.text import documents
     from agentmem.neural.train import TrainSettings
@@ -165,7 +170,8 @@ def task(
     training = reference.task_training(made.sized)
     trainer = _trainer(reference.task_settings(made.vocabulary), training, settings, device, checkpoint_blocks)
     notes = {**_notes(command, trainer), "task": name, "words": made.words}
-    _go(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard, json)
+    with Run(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard) as run:
+        _go(run, json)
 
 
 # ---- what all do
@@ -263,25 +269,14 @@ def _numbers(settings: Any) -> dict[str, float]:
     return {name: each for name, each in vars(settings).items() if isinstance(each, int | float) and each != math.inf}
 
 
-def _go(
-    out: Path,
-    command: Command,
-    trainer: Trainer[TokenModel],
-    save: Callable[[Path], None],
-    tensorboard: bool,
-    json: bool,
-) -> None:
-    from agentmem.neural.runs import Run, claim
-
-    claim(out, command)
-    run = Run(out, trainer, save, tensorboard)
+def _go(run: Run, json: bool) -> None:
     began = f"going on from step {run.progress.step}" if run.progress.step else "training"
     with _pressed() as stop, show.Waiting("training") as waiting:
-        show.line(f"{began} in {show.path(out)}; Ctrl-C saves and stops")
+        show.line(f"{began} in {show.path(run.folder)}; Ctrl-C saves and stops")
         finished = run.go(lambda run: _watch(run, waiting), stop)
     _tell(run, finished, json)
     if not finished:
-        show.line(f"stopped by Ctrl-C, and saved; the same command goes on: {command.line}")
+        show.line(f"stopped by Ctrl-C, and saved; the same command goes on: {run.command.line}")
         raise typer.Exit(INTERRUPTED)
 
 

@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -39,12 +40,19 @@ def corpus(
 
 
 def kept(folder: Path) -> Corpus:
-    """What a folder keeps. Raises InvalidInputError for one that keeps nothing."""
+    """What a folder keeps. Raises InvalidInputError for one that keeps nothing, or files that are not whole."""
     if not (folder / TOKENS).is_file():
         raise InvalidInputError(f"{folder} has no {TOKENS}: name the folder of a training on text")
-    with np.load(folder / TOKENS) as arrays:
-        tokens = tuple(arrays[f"arr_{i}"] for i in range(len(arrays.files)))
-    return Corpus(Vocabulary.of((folder / VOCABULARY).read_text("utf-8")), tokens)
+    try:
+        with np.load(folder / TOKENS) as arrays:
+            tokens = tuple(arrays[f"arr_{i}"] for i in range(len(arrays.files)))
+        vocabulary = (folder / VOCABULARY).read_text("utf-8")
+    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+        raise InvalidInputError(
+            f"{folder / TOKENS} or {VOCABULARY} beside it is not whole: remove both, and the same training makes them "
+            "again of its documents"
+        ) from error
+    return Corpus(Vocabulary.of(vocabulary), tokens)
 
 
 def keep(folder: Path, made: Corpus) -> None:

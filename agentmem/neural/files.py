@@ -1,37 +1,44 @@
 """Weights, settings and memory in one safetensors file: never pickle, and the settings travel with the weights.
 
-The same weights, settings and words give the same bytes, and a file is there whole or not at all. Knows tensors by name
-and frozen settings. Knows nothing of the modules they belong to.
+The same weights, settings and words give the same bytes, and a file is there whole or not at all. Knows tensors by
+name, frozen settings and locks. Knows nothing of the modules they belong to.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from secrets import token_hex
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
-from torch import Tensor
+from torch import Tensor, nn
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, LockedError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.values import Crystals
+from agentmem.store.files import FileLock
 
+Module = TypeVar("Module", bound=nn.Module)
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
+PART = ".part"  # of a file that is being written
+BROKEN = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)  # what is raised for what is not as expected
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What a file held. command: what made it. notes: what else was said of it, as JSON has it."""
+    """What the file at `path` held. command: what made it. notes: what else was said of it, as JSON has it."""
 
+    path: Path
     settings: dict[str, Any]
     command: str
     tensors: dict[str, Tensor]
@@ -40,6 +47,17 @@ class Saved:
     @property
     def weights(self) -> dict[str, Tensor]:
         return {name: each for name, each in self.tensors.items() if not name.startswith(MEMORY)}
+
+    def built(self, make: Callable[[dict[str, Any]], Module]) -> Module:
+        """The module that is made of the settings, with the weights. Raises InvalidInputError for those that make none,
+        and for weights that are not its own.
+        """
+        try:
+            module = make(self.settings)
+            module.load_state_dict(self.weights)
+        except BROKEN as error:
+            raise InvalidInputError(f"{self.path} is not whole ({error}): load another, or train it again") from error
+        return module
 
     def memory(self, settings: CrystalSettings) -> Memory | None:
         """The memory that was saved along, if there was one."""
@@ -65,29 +83,60 @@ def save(
 
 def write(path: str | Path, content: bytes) -> None:
     """Put content in the place of a file at once: whoever reads it meanwhile, or a kill, finds the old or the new."""
-    part = Path(f"{path}.part")
-    part.write_bytes(content)
-    os.replace(part, path)
+    part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
+    try:
+        part.write_bytes(content)
+        os.replace(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def held(lock: Path) -> Iterator[None]:
+    """Hold the lock of a training, a file in its folder, until the end or a kill.
+
+    Raises SettingsError while another holds it.
+    """
+    with closing(FileLock(str(lock), seconds=0)) as file, ExitStack() as stack:
+        try:
+            stack.enter_context(file)
+        except LockedError as error:
+            raise SettingsError(
+                f"{lock.parent} is in use by another training, which holds {lock.name}: wait for it, or name another "
+                "folder"
+            ) from error
+        yield
 
 
 def load(path: str | Path, kind: str) -> Saved:
-    """Read a file of `kind`. Raises InvalidInputError for one of another kind, FileNotFoundError for none."""
+    """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
+    are no numbers; FileNotFoundError for none.
+    """
+    saved = _read(Path(path), kind)
+    unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and each.isnan().any()]
+    if unknown:
+        raise InvalidInputError(
+            f"{path} has weights that are no numbers, in {', '.join(unknown[:3])}: load another, or train it again"
+        )
+    return saved
+
+
+def _read(path: Path, kind: str) -> Saved:
     try:
         with safe_open(path, "pt") as file:
-            header = _header(file.metadata() or {})
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    except SafetensorError as error:
-        raise InvalidInputError(f"{path} is no safetensors file ({error}); a {kind} is needed") from error
-    if header.get("kind") != kind:
-        raise InvalidInputError(f"{path} holds {header.get('kind', 'weights of unknown kind')}; a {kind} is needed")
-    return Saved(_frozen(header["settings"]), header["command"], tensors, header["notes"])
-
-
-def _header(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """Of a file of ours; empty for another. The first files had an entry of metadata for each, and no notes."""
-    if "kind" in metadata:
-        return {**metadata, "settings": json.loads(metadata["settings"]), "notes": {}}
-    return dict(json.loads(metadata.get(HEADER, "{}")))
+        there = header.get("kind", "weights of unknown kind")
+        if there == kind:
+            return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, *BROKEN) as error:
+        raise InvalidInputError(
+            f"{path} is no safetensors file of a {kind} that can be read ({error!r}); name another"
+        ) from error
+    raise InvalidInputError(f"{path} holds {there}; a {kind} is needed")
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:

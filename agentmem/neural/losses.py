@@ -1,4 +1,4 @@
-"""The losses: next token, write-read contrast, reconstruction, importance.
+"""The losses of a memory: write-read contrast, reconstruction, importance.
 
 Knows tensors of scores and probabilities. Knows nothing of models or of how they are weighed against each other.
 """
@@ -11,12 +11,6 @@ from torch import Tensor
 
 from agentmem.neural.shapes import check
 from agentmem.neural.values import Choices
-
-
-def next_token(log_probabilities: Tensor, at: Tensor, tokens: Tensor) -> Tensor:
-    """Mean -log p of tokens [B, Q], each the one that follows position at [B, Q], under [B, T, vocabulary]."""
-    check("tokens", tokens, *at.shape)
-    return F.nll_loss(picked(log_probabilities, at).flatten(0, 1), tokens.flatten())
 
 
 def write_read(match: Tensor, at: Tensor, right: Tensor) -> Tensor:

@@ -1,25 +1,26 @@
 """A training in a folder: begun there by a command, saved every so often, gone on with by the same command.
 
-Knows files and a trainer. Knows nothing of what is trained on, nor of terminals.
+Knows files, a lock and a trainer. Knows nothing of what is trained on, nor of terminals.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
-from agentmem.neural.board import to_tensorboard
-from agentmem.neural.files import write
+from agentmem.neural import board
+from agentmem.neural.files import PART, held, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
 
-RUN, METRICS, TRAINING, MODEL, BOARD = (
-    "run.json", "metrics.jsonl", "training.safetensors", "model.safetensors", "tensorboard"
+RUN, METRICS, TRAINING, MODEL, BOARD, LOCK = (
+    "run.json", "metrics.jsonl", "training.safetensors", "model.safetensors", "tensorboard", "training.lock"
 )  # fmt: skip
 EVERY = 50  # steps between saves
 
@@ -42,40 +43,65 @@ def check(folder: Path, command: Command, resume: bool = False) -> None:
     """
     if (folder / RUN).is_file():
         return _check_same(folder, command)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder.exists() and (not folder.is_dir() or any(each.name != LOCK for each in folder.iterdir())):
         raise SettingsError(f"{folder} is there and was not begun by a training: name a new folder, or an empty one")
     if resume:
         raise NotFoundError(f"{folder} has nothing to resume; leave --resume out to begin there")
     return None
 
 
-def claim(folder: Path, command: Command) -> None:
-    """Make a folder this command's own. The last thing before it is used: what is refused earlier leaves no trace."""
+@contextmanager
+def claim(folder: Path, command: Command) -> Iterator[None]:
+    """Make a folder this command's own, and let no other training into it until the end, or a kill.
+
+    Raises SettingsError for the folder of another command, and for one that another training is in.
+    """
     check(folder, command)
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / RUN).is_file():
-        begun = {"command": command.line, "asked": dict(command.asked)}
-        write(folder / RUN, (json.dumps(begun, indent=1) + "\n").encode())
+    with held(folder / LOCK):
+        check(folder, command)  # it may have been begun meanwhile
+        for left in folder.glob(f"*.????????{PART}"):  # by a kill in a save
+            left.unlink()
+        if not (folder / RUN).is_file():
+            begun = {"command": command.line, "asked": dict(command.asked)}
+            write(folder / RUN, (json.dumps(begun, indent=1) + "\n").encode())
+        yield
 
 
 class Run:
-    """A trainer and its folder. What was saved there is loaded, and `last` has its metrics. model: its file.
+    """A trainer and its folder, which is its own until the end: use it by `with`. model: the file of the model.
 
-    save_model: writes the model alone to a path. Raises MissingExtraError for tensorboard that is not installed.
+    What was saved there is loaded, and `last` has its metrics. save_model: writes the model alone to a path. Raises
+    SettingsError as `claim`, and MissingExtraError for tensorboard that is not installed; what is refused leaves no
+    folder.
     """
 
     def __init__(
-        self, folder: Path, trainer: Trainer[Any], save_model: Callable[[Path], None], tensorboard: bool = False
+        self,
+        folder: Path,
+        command: Command,
+        trainer: Trainer[Any],
+        save_model: Callable[[Path], None],
+        tensorboard: bool = False,
     ) -> None:
-        self.folder, self.trainer, self._save_model = folder, trainer, save_model
+        self.folder, self.command, self.trainer, self._save_model = folder, command, trainer, save_model
         self.last: dict[str, Any] = {}
-        if (folder / TRAINING).is_file():
-            trainer.load(folder / TRAINING)
-        self._cut_metrics()
         self._reports: list[Report] = [to_jsonl(folder / METRICS)]
         if tensorboard:
-            self._reports.append(to_tensorboard(folder / BOARD, trainer.progress.step))
+            board.writer()
+        with ExitStack() as stack:
+            stack.enter_context(claim(folder, command))
+            self._take_up()
+            if tensorboard:
+                self._reports.append(board.to_tensorboard(folder / BOARD, trainer.progress.step))
+            self._held = stack.pop_all()
         trainer.report = self._report
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
 
     @property
     def model(self) -> Path:
@@ -101,17 +127,19 @@ class Run:
         return self.trainer.done == 1
 
     def save(self) -> None:
-        """All that is needed to go on, and the model alone. A kill in between leaves the save before."""
-        self.trainer.save(self.folder / TRAINING)
+        """The model alone, and then all that is needed to go on: after a kill in between, both are written again."""
         self._save_model(self.model)
+        self.trainer.save(self.folder / TRAINING)
 
     def _report(self, line: dict[str, Any]) -> None:
         self.last = line
         for report in self._reports:
             report(line)
 
-    def _cut_metrics(self) -> None:
-        """Forget the metrics of steps that were taken after the last save: they will be taken again."""
+    def _take_up(self) -> None:
+        """What was saved. The metrics of steps after the last save are forgotten: they will be taken again."""
+        if (self.folder / TRAINING).is_file():
+            self.trainer.load(self.folder / TRAINING)
         file = self.folder / METRICS
         if not file.is_file():
             return

@@ -21,13 +21,12 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Cache
 from agentmem.neural.crystal import MemoryCrystal
-from agentmem.neural.files import MEMORY, memory_of, tensors_of
+from agentmem.neural.files import BROKEN, HEADER, MEMORY, memory_of, tensors_of
 from agentmem.neural.memory import Memory
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
 Model = MemoryCrystal | InfiniteMemoryTransformer | TokenModel
-HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 HALVES = ("lower", "upper")
 
 
@@ -49,13 +48,18 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
 
     Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
     """
-    (header, loaded), own = _read(content), _header(model)
-    for what in ("model", "settings", "weights"):
-        if header[what] != own[what]:
-            raise InvalidInputError(_refusal(what, header[what], own[what]))
-    device = next(model.parameters()).device
-    tensors = {name: each.to(device) for name, each in loaded.items()}
-    return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors)
+    own, device = _header(model), next(model.parameters()).device
+    try:
+        header, loaded = _read(content)
+        refusal = next((_refusal(what, header[what], own[what]) for what in own if header[what] != own[what]), None)
+        if refusal is None:
+            tensors = {name: each.to(device) for name, each in loaded.items()}
+            return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors)
+    except (SafetensorError, *BROKEN) as error:
+        raise InvalidInputError(
+            f"{len(content)} bytes that are no state of a neural memory ({error!r}); give what to_bytes made"
+        ) from error
+    raise InvalidInputError(refusal)
 
 
 # ---- a state taken apart and put together
@@ -115,14 +119,9 @@ def _fingerprint(model: Model) -> str:
 
 def _read(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Header and tensors. Safetensors begin with eight bytes, how long the JSON after them is, which has metadata."""
-    try:
-        tensors = load(content)
-        size = int.from_bytes(content[:8], "little")
-        return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER]), tensors
-    except (SafetensorError, KeyError) as error:
-        raise InvalidInputError(
-            f"{len(content)} bytes that are no state of a neural memory ({error}); give what to_bytes made"
-        ) from error
+    tensors = load(content)
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(json.loads(content[8 : 8 + size])["__metadata__"][HEADER]), tensors
 
 
 def _fitting(model: Model) -> str:

@@ -6,7 +6,6 @@ Knows which tokens repeat what was said before: those label what a reading shoul
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,6 +13,7 @@ from torch import Tensor
 from agentmem.neural import losses
 from agentmem.neural.reader import FORBIDDEN, Reading
 from agentmem.neural.settings import UNIT
+from agentmem.neural.states import from_bytes, to_bytes
 from agentmem.neural.task_training import following
 from agentmem.neural.text import Stretches
 from agentmem.neural.tokens import Output, TokenModel
@@ -30,8 +30,8 @@ FAR = 256  # tokens from which on a repetition is for the memory to tell, not fo
 class TextTraining:
     """streams: read side by side, `chunk` tokens at a time, each anew after the stretches' length.
 
-    write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The state of the
-    streams is not saved: a resumed run begins new ones.
+    write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The streams are kept
+    with the training.
     """
 
     stretches: Stretches
@@ -47,7 +47,7 @@ class TextTraining:
         now = self._streams
         if now is None or now.state.position + self.chunk >= now.tokens.shape[1]:
             tokens = self.stretches.draw(self.streams, generator).to(next(model.parameters()).device)
-            now = Streams(tokens, model.transformer.start(self.streams))
+            now = Streams.of(tokens, model.transformer.start(self.streams))
         here = now.tokens[:, now.state.position : now.state.position + self.chunk + 1]
         output, after = model.through(here[:, :-1], now.state)
         self._streams = replace(now, state=after)
@@ -60,6 +60,20 @@ class TextTraining:
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
+
+    def kept(self, model: TokenModel) -> dict[str, Tensor]:
+        """The streams: their tokens, and their state as the bytes of `to_bytes`, uint8."""
+        if self._streams is None:
+            return {}
+        state = torch.frombuffer(bytearray(to_bytes(model, self._streams.state)), dtype=torch.uint8)
+        return {"tokens": self._streams.tokens, "state": state}
+
+    def take_up(self, model: TokenModel, kept: dict[str, Tensor]) -> None:
+        """The streams that `kept` gave; new ones where it gave none."""
+        self._streams = None
+        if kept:
+            tokens = kept["tokens"].to(next(model.parameters()).device)
+            self._streams = Streams.of(tokens, from_bytes(model, kept["state"].numpy().tobytes()))
 
     def _memory_losses(
         self, model: TokenModel, output: Output, chunk: Chunk, generator: torch.Generator
@@ -79,30 +93,21 @@ class TextTraining:
 
 @dataclass(frozen=True)
 class Streams:
-    """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read."""
+    """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read.
+
+    triples: a number for each token with the one before and the next, [B, T]; -1, -2 at the ends, which have none.
+    again: which of them are said again far later, bool [B, T].
+    """
 
     tokens: Tensor
+    triples: Tensor
+    again: Tensor
     state: State
 
-    @cached_property
-    def triples(self) -> Tensor:
-        """A number for each token with the one before and the next, [B, T]; -1, -2 at the ends, which have none."""
-        size = int(self.tokens.max()) + 1
-        inner = (self.tokens[:, :-2] * size + self.tokens[:, 1:-1]) * size + self.tokens[:, 2:]
-        first = torch.full_like(inner[:, :1], -1)
-        return torch.cat((first, inner, first - 1), 1)
-
-    @cached_property
-    def again(self) -> Tensor:
-        """Which tokens, with the one before and the next, are said again far later: bool [B, T]."""
-        order = self.triples.sort(dim=1, stable=True)
-        number = order.values.shape[1]
-        ends = torch.ones_like(order.values, dtype=torch.bool)
-        ends[:, :-1] = order.values[:, 1:] != order.values[:, :-1]
-        places = torch.arange(number, device=ends.device).where(ends, number)
-        last = places.flip(1).cummin(1).values.flip(1)  # in sorted order, of the end of each token's equals
-        far = order.indices.gather(1, last) - order.indices > FAR
-        return torch.zeros_like(far).scatter(1, order.indices, far)
+    @classmethod
+    def of(cls, tokens: Tensor, state: State) -> Streams:
+        triples = _triples(tokens)
+        return cls(tokens, triples, _again(triples), state)
 
 
 @dataclass(frozen=True)
@@ -141,7 +146,26 @@ class Chunk:
         at = (luck * self.surprise * again).topk(min(number, again.shape[1] - self.start), 1).indices
         earlier = torch.arange(again.shape[1], device=at.device) < at.unsqueeze(-1)
         same = (self.triples.unsqueeze(1) == self.triples.gather(1, at).unsqueeze(-1)) & earlier
+        same &= (at >= self.start).unsqueeze(-1)  # where few are said again, the rest are of anywhere
         return (at - self.start).clamp(min=0), same
+
+
+def _triples(tokens: Tensor) -> Tensor:
+    size = int(tokens.max()) + 1
+    inner = (tokens[:, :-2] * size + tokens[:, 1:-1]) * size + tokens[:, 2:]
+    first = torch.full_like(inner[:, :1], -1)
+    return torch.cat((first, inner, first - 1), 1)
+
+
+def _again(triples: Tensor) -> Tensor:
+    order = triples.sort(dim=1, stable=True)
+    number = order.values.shape[1]
+    ends = torch.ones_like(order.values, dtype=torch.bool)
+    ends[:, :-1] = order.values[:, 1:] != order.values[:, :-1]
+    places = torch.arange(number, device=ends.device).where(ends, number)
+    last = places.flip(1).cummin(1).values.flip(1)  # in sorted order, of the end of each token's equals
+    far = order.indices.gather(1, last) - order.indices > FAR
+    return torch.zeros_like(far).scatter(1, order.indices, far)
 
 
 def contrast_of_layers(reading: Reading, bound: Tensor, at: Tensor, repeats: Tensor, chunk: Chunk) -> Tensor:

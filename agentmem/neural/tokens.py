@@ -172,12 +172,8 @@ class TokenModel(nn.Module):
 
     @classmethod
     def of(cls, saved: Saved) -> TokenModel:
-        """From what a file held."""
-        model = cls(
-            settings_of(saved.settings["vocabulary"], bound=saved.settings["bound"], **saved.settings["transformer"])
-        )
-        model.load_state_dict(saved.weights)
-        return model
+        """From what a file held. Raises InvalidInputError for what makes no model."""
+        return saved.built(lambda of: cls(settings_of(of["vocabulary"], bound=of["bound"], **of["transformer"])))
 
     def embedded(self, tokens: Tensor) -> Tensor:
         """int64 [B, T] -> [B, T, d_model]. Raises InvalidInputError for another type or shape."""

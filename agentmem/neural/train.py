@@ -7,17 +7,18 @@ per report and checkpoints as safetensors. Time is processor time, so a busy mac
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import load, save
+from agentmem.neural.files import BROKEN, Saved, load, save
 from agentmem.neural.mixed import autocast
 
 TRAINING = "Training"
@@ -45,25 +46,41 @@ class Objective(Protocol[Trained]):
         """
 
 
+@runtime_checkable
+class Streaming(Protocol[Trained]):
+    """An objective that carries something from step to step and keeps it with the training, as tensors by name."""
+
+    def kept(self, model: Trained) -> dict[str, Tensor]: ...
+
+    def take_up(self, model: Trained, kept: dict[str, Tensor]) -> None:
+        """Go on from what `kept` gave of the same model; where that is nothing, from the beginning."""
+
+
 @dataclass(frozen=True)
 class TrainSettings:
     """seconds: of processor time; tokens: read in training; it ends at the first that is reached, and the learning
-    rate falls towards it. mixed: multiply in bfloat16, where that is quicker.
+    rate falls towards it. warmup: steps in which it rises before. mixed: multiply in bfloat16, where that is quicker.
+    report_every: steps from one line of metrics to the next; the first and the last step have one too.
     """
 
     seed: int = 0
-    seconds: float = float("inf")
-    tokens: float = float("inf")
+    seconds: float = math.inf
+    tokens: float = math.inf
     learning_rate: float = 3e-3
     warmup: int = 50
     mixed: bool = False
     report_every: int = 25
 
     def __post_init__(self) -> None:
-        if not 0 < min(self.seconds, self.tokens) < float("inf"):
+        if not (self.seconds > 0 and self.tokens > 0 and min(self.seconds, self.tokens) < math.inf):
             raise InvalidInputError(
                 f"seconds={self.seconds} and tokens={self.tokens}: one of them must be an end, above 0"
             )
+        if not 0 < self.learning_rate < math.inf:
+            raise InvalidInputError(f"learning_rate={self.learning_rate}: a number above 0 is needed, such as 0.003")
+        for name, each in (("warmup", self.warmup), ("report_every", self.report_every)):
+            if each < 1:
+                raise InvalidInputError(f"{name}={each} steps: 1 or more are needed")
 
 
 @dataclass(frozen=True)
@@ -84,8 +101,9 @@ class Progress:
 class Trainer(Generic[Model]):
     """Trains a model towards an objective.
 
-    report: takes each line of metrics. `save` and `load` keep everything, so a resumed run takes the same steps,
-    save that the learning rate follows processor time where that is the budget.
+    report: takes each line of metrics. `save` and `load` keep everything, so a resumed run takes the same steps, save
+    that the learning rate follows processor time where that is the budget, and that an objective which carries
+    something from step to step without being `Streaming` begins anew.
     """
 
     def __init__(
@@ -116,42 +134,63 @@ class Trainer(Generic[Model]):
         return self.progress
 
     def one_step(self) -> Step:
-        """One batch, one update."""
+        """One batch, one update. Raises InvalidInputError, and updates nothing, where they are not finite."""
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate()
         device = next(self.model.parameters()).device
         with autocast(device, enabled=self.settings.mixed):
             step = self.objective.step(self.model, self.progress.stage, self.generator)
         self.optimizer.zero_grad()
-        torch.stack([each.float() for each in step.losses.values()]).sum().backward()  # type: ignore[no-untyped-call, unused-ignore]
-        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        loss = torch.stack([each.float() for each in step.losses.values()]).sum()
+        loss.backward()  # type: ignore[no-untyped-call, unused-ignore]
+        self._check_finite(step, loss, torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
         self.optimizer.step()
         return step
 
     def save(self, path: str | Path) -> None:
-        """Model, optimizer, generator and progress in one safetensors file."""
+        """Model, optimizer, objective, generator and progress in one safetensors file."""
         named = {f"model.{name}": each for name, each in self.model.state_dict().items()}
         for i, kept in self.optimizer.state_dict()["state"].items():
             named |= {f"optimizer.{i}.{name}": each for name, each in kept.items()}
+        if isinstance(self.objective, Streaming):
+            named |= {f"objective.{name}": each for name, each in self.objective.kept(self.model).items()}
         save(path, TRAINING, self.progress, {**named, "generator": self.generator.get_state()}, None)
 
     def load(self, path: str | Path) -> None:
         """Go on from what `save` wrote, with the same settings and objective.
 
-        Raises InvalidInputError for what was saved of a model of other sizes.
+        Raises InvalidInputError for what was saved of a model of other sizes, or is not whole.
         """
         saved = load(path, TRAINING)
         try:
-            self.model.load_state_dict(_under("model.", saved.tensors))
-        except RuntimeError as error:
-            raise InvalidInputError(f"{path} is of another model: {error}; train into another folder") from error
+            self._take_up(saved)
+        except BROKEN as error:
+            raise InvalidInputError(
+                f"{path} is not whole, or of another model: {error}; train into another folder"
+            ) from error
+
+    def _take_up(self, saved: Saved) -> None:
+        self.model.load_state_dict(_under("model.", saved.tensors))
         state: dict[int, dict[str, Tensor]] = {}
         for name, each in _under("optimizer.", saved.tensors).items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = each
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        if isinstance(self.objective, Streaming):
+            self.objective.take_up(self.model, _under("objective.", saved.tensors))
         self.generator.set_state(saved.tensors["generator"])
         self.progress = Progress(**saved.settings)
+
+    def _check_finite(self, step: Step, loss: Tensor, gradient: Tensor) -> None:
+        if (loss + gradient).isfinite():
+            return
+        parts = {**step.losses, "gradient": gradient}
+        said = ", ".join(f"{name} {float(each.detach())}" for name, each in parts.items() if not each.isfinite())
+        raise InvalidInputError(
+            f"step {self.progress.step + 1} would have spoilt the model: {said or 'the sum of losses is too large'}. "
+            "What was last saved is untouched: load it with a lower TrainSettings.learning_rate, or begin elsewhere "
+            "with another seed"
+        )
 
     def _timed_step(self) -> tuple[Step, float]:
         began = time.process_time()
@@ -164,7 +203,7 @@ class Trainer(Generic[Model]):
         if self.objective.next_stage(stage, running, self.progress.done(self.settings)):
             stage, running = stage + 1, running / 2
         self.progress = Progress(now.step + 1, stage, seconds, tokens, running)
-        if self.progress.step % self.settings.report_every == 0 or self.done == 1:
+        if self.progress.step == 1 or self.progress.step % self.settings.report_every == 0 or self.done == 1:
             parts = {name: float(each.detach()) for name, each in step.losses.items()}
             left = seconds * (1 / self.done - 1)
             said = {"done": self.done, "left": left, "right": step.right, "loss": sum(parts.values())}

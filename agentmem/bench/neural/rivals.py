@@ -14,7 +14,7 @@ from typing import Any
 from agentmem.bench.neural.peers import Peer, build
 from agentmem.bench.neural.text import PeerTextTraining
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import load, save
+from agentmem.neural.files import held, load, save
 from agentmem.neural.reference import CHUNK, STREAMS, STRETCH
 from agentmem.neural.runs import EVERY
 from agentmem.neural.text import Stretches, Tokens, Vocabulary
@@ -48,10 +48,19 @@ def train(
 ) -> None:  # fmt: skip
     """Train a peer and keep it in the folder, and on the way what is needed to go on. Nothing is done if it is there.
 
-    Raises InvalidInputError if another is there: of another size, or trained on more or fewer tokens.
+    Raises InvalidInputError if another is there: of another size, or trained on more or fewer tokens. SettingsError
+    while another process trains it there.
     """
-    if rival.file(folder).is_file():
-        return _check(rival, load(rival.file(folder), KIND).settings, folder)
+    with held(rival.file(folder).with_suffix(".lock")):
+        if rival.file(folder).is_file():
+            _check(rival, load(rival.file(folder), KIND).settings, folder)
+        else:
+            _train(rival, tokens, folder, command, report)
+
+
+def _train(
+    rival: Rival, tokens: tuple[Tokens, ...], folder: Path, command: str, report: Callable[[dict[str, Any]], None]
+) -> None:
     peer, unfinished = rival.build(), folder / f"{rival.name}-{rival.seed}-{rival.tokens}.training"
     settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=peer.takes_bfloat16)
     trainer = Trainer(peer, PeerTextTraining(Stretches(tokens, STRETCH), STREAMS, CHUNK), settings, report)
@@ -62,11 +71,11 @@ def train(
         trainer.save(unfinished)
     save(rival.file(folder), KIND, rival, peer.state_dict(), None, command)
     unfinished.unlink()
-    return None
 
 
 def _check(rival: Rival, there: dict[str, Any], folder: Path) -> None:
-    differing = [f"{name} {there[name]}, not {each}" for name, each in vars(rival).items() if there[name] != each]
+    now = vars(rival)
+    differing = [f"{name} {there.get(name)}, not {each}" for name, each in now.items() if there.get(name) != each]
     if differing:
         raise InvalidInputError(
             f"{rival.file(folder)} was trained with {'; '.join(differing)}: ask for the same, or name another folder"
@@ -78,12 +87,10 @@ def trained(folder: Path, vocabulary: Vocabulary) -> dict[str, Peer]:
     peers = {}
     for file in sorted(folder.glob("*.safetensors")):
         saved = load(file, KIND)
-        rival = Rival(**saved.settings)
-        if rival.vocabulary != vocabulary.size:
+        there = saved.settings.get("vocabulary")
+        if there != vocabulary.size:
             raise InvalidInputError(
-                f"{file} was trained with {rival.vocabulary} tokens, the model with {vocabulary.size}: "
-                "train it on the same corpus"
+                f"{file} was trained with {there} tokens, the model with {vocabulary.size}: train it on the same corpus"
             )
-        peers[file.stem] = rival.build()
-        peers[file.stem].load_state_dict(saved.weights)
+        peers[file.stem] = saved.built(lambda settings: Rival(**settings).build())
     return peers

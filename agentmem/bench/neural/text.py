@@ -29,7 +29,8 @@ CHUNK = 1_024
 class PeerTextTraining:
     """Streams read side by side, `chunk` tokens at a time, each anew after a stretch, as our own model reads them.
 
-    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own.
+    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own. A peer's state is
+    not kept with the training, as it is opaque: a resumed one begins new streams.
     """
 
     stretches: Stretches
