@@ -8,6 +8,7 @@ import pytest
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.neural.tokens import TokenSettings
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,21 @@ def test_crystals_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any]
 def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any], said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         TransformerSettings(**sizes)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "bound", "said"),
+    [
+        (0, 2, "vocabulary=0: at least 1 is needed"),
+        (-1, 2, "vocabulary=-1: at least 1 is needed"),
+        (66, 4, "bound=4 tokens in crystals that look 3 tokens ahead"),
+    ],
+)
+def test_a_vocabulary_of_nothing_and_slots_that_say_too_much_are_refused(
+    vocabulary: int, bound: int, said: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        TokenSettings(vocabulary, TransformerSettings(), bound)
 
 
 def test_the_least_sizes_of_all_are_taken() -> None:
