@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from elsewhere import THERE, Elsewhere, a_device
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -168,6 +169,22 @@ def test_a_saved_crystal_recalls_the_same_and_goes_on_the_same(crystal: MemoryCr
         each.crystallize(states(250, seed=5))
     query = states(3, seed=6)
     assert torch.equal(loaded.recall(query), crystal.recall(query))
+
+
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")  # here it is no no-op
+def test_a_memory_moves_with_its_weights(crystal: MemoryCrystal, tmp_path: Path) -> None:
+    crystal.crystallize(states(437))
+    crystal.save(tmp_path / "crystal.safetensors")
+    expected = crystal.recall(states(3, seed=6))
+    with a_device():
+        moved = MemoryCrystal.load(tmp_path / "crystal.safetensors").to(THERE)
+        found = moved.recall(states(3, seed=6).to(THERE))
+        moved.crystallize(states(250, seed=5).to(THERE))
+        assert isinstance(found, Elsewhere)
+        torch.testing.assert_close(found.cpu(), expected)
+        back = moved.to("cpu")
+    crystal.crystallize(states(250, seed=5))
+    assert torch.equal(kept(back).atoms, kept(crystal).atoms)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

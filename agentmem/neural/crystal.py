@@ -5,6 +5,8 @@ Joins writer, memory and reader; saves them in one file. Knows nothing of tokens
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -124,3 +126,21 @@ class MemoryCrystal(nn.Module):
     def _check(self, name: str, tensor: Tensor) -> None:
         streams = "B" if self.memory is None else len(self.memory.atoms)
         check(name, tensor, streams, "T", self.settings.dimension, types=STATES)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MemoryCrystal:
+        """What `.to(device)` and its like do to each weight, done to the memory too."""
+        super()._apply(fn, recurse)
+        if self.memory is not None:
+            self.memory = _moved(self.memory, fn)
+        return self
+
+
+def _moved(memory: Memory, move: Callable[[Tensor], Tensor]) -> Memory:
+    units, clusters = (
+        replace(each, slots=move(each.slots), importance=move(each.importance), at=move(each.at))
+        for each in memory.open
+    )
+    recent = move(memory.recent[UNIT]), move(memory.recent[CLUSTER])
+    return replace(
+        memory, hidden=move(memory.hidden), open=(units, clusters), recent=recent, atoms=move(memory.atoms)
+    )  # fmt: skip
