@@ -1,4 +1,4 @@
-"""MemoryCrystal: ratios, bytes, what may be read when, eviction, gradients, saving."""
+"""MemoryCrystal: ratios, bytes, what may be read when, eviction, gradients, saving, what is refused."""
 
 from __future__ import annotations
 
@@ -8,16 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from elsewhere import THERE, Elsewhere, a_device
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
 from agentmem.neural.quantise import from_int8, pack, quantise, to_int8, unpack
-from agentmem.neural.settings import ATOM, CrystalSettings
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 
 torch.set_num_threads(1)
 D = 24
+TOKENS = 437
 
 
 @pytest.fixture
@@ -52,16 +57,34 @@ def test_the_defaults_are_those_of_the_design() -> None:
     assert (settings.dimension, settings.code_bits, settings.spans) == (768, 768, (10, 50, 100))
 
 
-def test_chunks_of_any_size_give_the_same_memory(crystal: MemoryCrystal) -> None:
-    tokens = states(437)
-    crystal.crystallize(tokens)
-    whole = kept(crystal)
-    crystal.forget()
-    for chunk in tokens.split([1, 7, 50, 3, 99, 200, 77], 1):
-        crystal.crystallize(chunk)
-    assert torch.equal(kept(crystal).atoms, whole.atoms)
-    assert kept(crystal).made == whole.made
-    assert all(torch.equal(*pair) for pair in zip(kept(crystal).recent, whole.recent, strict=True))
+def ends() -> st.SearchStrategy[list[int]]:
+    """Where the chunks of a stream of TOKENS end, the last of them at its end."""
+    return st.sets(st.integers(1, TOKENS - 1), max_size=12).map(lambda inner: [*sorted(inner), TOKENS])
+
+
+@settings(max_examples=20)
+@given(ends(), st.integers(1, 5))
+@torch.no_grad()
+def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(at: list[int], room: int) -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D, code_bits=64, cue_bits=16, budget=room * 12, recent=(60, 150)).double()  # exact enough
+    tokens = states(TOKENS).double()
+    whole, memory = crystal.write(tokens, crystal.start(2))[1], crystal.start(2)
+    for start, end in zip([0, *at], at, strict=False):
+        memory = crystal.write(tokens[:, start:end], memory)[1]
+        units, clusters, atoms = memory.made
+        assert memory.position == end == units * 10 + memory.hidden.shape[1]
+        assert (units, clusters) == (clusters * 5 + memory.open[0].number, atoms * 2 + memory.open[1].number)
+        assert memory.atom_bytes == min(room, atoms) * 12
+        readable = [
+            sum((i + 1) * span + 3 + late > end // 10 * 10 for i in range(made))
+            for span, late, made in ((10, 60, units), (50, 150, clusters))
+        ]
+        assert [each.shape[1] for each in memory.recent] == readable
+        assert (memory.births().diff() > 0).all()
+    assert memory.made == whole.made == (43, 8, 4)
+    assert torch.equal(memory.atoms, whole.atoms)
+    assert all(torch.equal(memory.recent[layer], whole.recent[layer]) for layer in (UNIT, CLUSTER))
 
 
 def test_a_crystal_is_readable_from_the_token_after_those_it_was_made_of(crystal: MemoryCrystal) -> None:
@@ -152,6 +175,22 @@ def test_a_saved_crystal_recalls_the_same_and_goes_on_the_same(crystal: MemoryCr
     assert torch.equal(loaded.recall(query), crystal.recall(query))
 
 
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")  # here it is no no-op
+def test_a_memory_moves_with_its_weights(crystal: MemoryCrystal, tmp_path: Path) -> None:
+    crystal.crystallize(states(437))
+    crystal.save(tmp_path / "crystal.safetensors")
+    expected = crystal.recall(states(3, seed=6))
+    with a_device():
+        moved = MemoryCrystal.load(tmp_path / "crystal.safetensors").to(THERE)
+        found = moved.recall(states(3, seed=6).to(THERE))
+        moved.crystallize(states(250, seed=5).to(THERE))
+        assert isinstance(found, Elsewhere)
+        torch.testing.assert_close(found.cpu(), expected)
+        back = moved.to("cpu")
+    crystal.crystallize(states(250, seed=5))
+    assert torch.equal(kept(back).atoms, kept(crystal).atoms)
+
+
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "note.txt").write_text("not tensors")
     with pytest.raises(InvalidInputError, match="no safetensors file"):
@@ -164,9 +203,17 @@ def test_signs_survive_packing_as_numpy_packs_them() -> None:
     assert np.array_equal(pack(numbers).numpy(), np.packbits(numbers.numpy() >= 0, axis=-1))
 
 
-def test_int8_is_within_half_a_step() -> None:
-    numbers = torch.randn(1_000).clamp(-3.9, 3.9)
-    assert (from_int8(to_int8(numbers)) - numbers).abs().max() <= 0.5 / 32 + 1e-6
+@given(arrays(np.uint8, st.tuples(st.integers(0, 3), st.integers(1, 9))))
+def test_any_bytes_survive_unpacking(packed: np.ndarray) -> None:
+    assert np.array_equal(pack(unpack(torch.from_numpy(packed))).numpy(), packed)
+
+
+@given(arrays(np.float32, st.integers(0, 9), elements=st.floats(width=32, allow_nan=False)))
+def test_int8_is_within_half_a_step_of_the_nearest_number_it_has(numbers: np.ndarray) -> None:
+    reached = torch.from_numpy(numbers).clamp(-127 / 32, 127 / 32)
+    read = from_int8(to_int8(torch.from_numpy(numbers)))
+    assert ((read - reached).abs() <= 0.5 / 32).all()
+    assert torch.equal(from_int8(to_int8(read)), read)
 
 
 def test_signs_are_trained_through_where_they_are_not_clipped() -> None:
@@ -177,17 +224,50 @@ def test_signs_are_trained_through_where_they_are_not_clipped() -> None:
 
 
 def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> None:
-    with pytest.raises(InvalidInputError, match=r"context_embeddings is \[2, 5, 7\]; \[B, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"context_embeddings is .*32 \[2, 5, 7\]; .*16 \[B, T, 24\] is needed"):
         crystal.crystallize(torch.zeros(2, 5, 7))
     crystal.crystallize(states(5))
-    with pytest.raises(InvalidInputError, match=r"query is \[3, 1, 24\]; \[2, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"query is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
         crystal.recall(torch.zeros(3, 1, D))
+    with pytest.raises(InvalidInputError, match=r"query is .*32 \[2, 0, 24\]; .* \[2, T, 24\], without a size of 0"):
+        crystal.recall(states(0))
+    with pytest.raises(InvalidInputError, match="streams=-1: at least 1 is needed"):
+        crystal.start(-1)
+
+
+@pytest.mark.parametrize("type", [torch.float64, torch.int64])
+def test_a_wrong_type_is_named_beside_the_right_ones(crystal: MemoryCrystal, type: torch.dtype) -> None:
+    said = rf"is {type} \[2, 5, 24\]; torch.float32 or torch.bfloat16 or torch.float16 \[B, T, 24\] is needed"
+    for refused in (crystal.crystallize, crystal.recall):
+        with pytest.raises(InvalidInputError, match=said):
+            refused(torch.zeros(2, 5, D, dtype=type))
+
+
+def test_what_float32_holds_exactly_is_taken(crystal: MemoryCrystal) -> None:
+    tokens = states(203).bfloat16()
+    crystal.crystallize(tokens)
+    narrow, atoms = crystal.recall(tokens[:, :3]), kept(crystal).atoms
+    crystal.forget()
+    crystal.crystallize(tokens.float())
+    assert torch.equal(crystal.recall(tokens[:, :3].float()), narrow)
+    assert torch.equal(kept(crystal).atoms, atoms)
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_not_finite_is_refused_and_the_memory_stays(crystal: MemoryCrystal, number: float) -> None:
+    crystal.crystallize(states(137))
+    before = kept(crystal)
+    wrong = states(60)
+    wrong[1, 50, 7] = number
+    with pytest.raises(InvalidInputError, match=rf"hidden state \[1, 50, 7\] is {number}; finite numbers are needed"):
+        crystal.crystallize(wrong)
+    assert crystal.memory is before
+    with pytest.raises(InvalidInputError, match=rf"query \[1, 50, 7\] is {number}; finite numbers are needed"):
+        crystal.recall(wrong)
 
 
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="cue_bits=400"):
         MemoryCrystal(D, cue_bits=400)
-    with pytest.raises(InvalidInputError, match="holds no atom of 100"):
-        MemoryCrystal(D, budget=99)
     with pytest.raises(InvalidInputError, match="depth=4"):
         MemoryCrystal(D).recall(states(1), depth=4)

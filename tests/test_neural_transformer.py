@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
-from agentmem.neural.transformer import InfiniteMemoryTransformer
+from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
 torch.set_num_threads(1)
 D = 24
@@ -26,9 +29,17 @@ def model() -> InfiniteMemoryTransformer:
 
 @pytest.fixture
 def words() -> TokenModel:
+    return token_model()
+
+
+def token_model() -> TokenModel:
     torch.manual_seed(0)
     sizes = {"d_model": D, "n_heads": 2, "lower": 1, "upper": 1, "window": 16}
     return TokenModel(settings_of(66, crystal=CrystalSettings(dimension=D), **sizes))
+
+
+def some(tokens: int, streams: int = 1) -> Tensor:
+    return torch.randint(66, (streams, tokens), generator=torch.Generator().manual_seed(1))
 
 
 def vectors(tokens: int, streams: int = 2) -> Tensor:
@@ -72,6 +83,17 @@ def test_without_memory_what_left_the_windows_is_gone_and_with_it_not(model: Inf
 
 
 @torch.no_grad()
+def test_what_is_not_finite_is_refused_whether_of_input_or_of_weights(model: InfiniteMemoryTransformer) -> None:
+    x = vectors(30)
+    x[1, 20, 7] = torch.nan
+    with pytest.raises(InvalidInputError, match=r"x \[1, 20, 7\] is nan; finite numbers are needed"):
+        model(x)
+    model.convolution.convolution.bias[3] = torch.inf
+    with pytest.raises(InvalidInputError, match=r"hidden state \[0, 0, 0\] is nan; finite numbers are needed"):
+        model(vectors(30))
+
+
+@torch.no_grad()
 def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMemoryTransformer) -> None:
     state, sizes = model.start(1), []
     for _ in range(3):
@@ -86,8 +108,8 @@ def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransf
         model(torch.zeros(2, 3, 7))
     with pytest.raises(InvalidInputError, match=r"x is \[3, 1, 24\]; \[2, T, 24\] is needed"):
         model.step(vectors(1, streams=3), model.start(2))
-    with pytest.raises(InvalidInputError, match="crystals of dimension 24 in a transformer of d_model=48"):
-        InfiniteMemoryTransformer(48, 2, CrystalSettings(dimension=D))
+    with pytest.raises(InvalidInputError, match=r"x is \[2, 0, 24\]; \[2, T, 24\], without a size of 0, is needed"):
+        model.step(vectors(0), model.start(2))
 
 
 def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
@@ -113,9 +135,58 @@ def test_asking_leaves_the_stream_where_it_was(words: TokenModel) -> None:
     assert torch.equal(words.ask(tokens[:, :20], state), words.ask(tokens[:, :20], state))
 
 
-def test_tokens_of_another_type_are_refused(words: TokenModel) -> None:
-    with pytest.raises(InvalidInputError, match=r"torch.float32 \[2, 3\]; torch.int64 \[B, T\] is needed"):
-        words(torch.zeros(2, 3))
+@settings(max_examples=15)
+@given(st.sets(st.integers(1, 229), max_size=10))
+@torch.no_grad()
+def test_what_is_remembered_in_any_chunks_is_what_the_whole_leaves(inner: set[int]) -> None:
+    words, tokens, at = token_model(), some(230), [*sorted(inner), 230]
+    whole, state = words.remember(tokens, words.transformer.start(1)), words.transformer.start(1)
+    for start, end in zip([0, *at], at, strict=False):
+        state = words.remember(tokens[:, start:end], state)
+        assert state.position == state.memory.position == end
+    assert state.memory.made == whole.memory.made
+    assert torch.equal(state.memory.births(), whole.memory.births())
+    # a choice between two that are all but equal may fall the other way: of 44 slots one, of 4 in atoms one
+    assert (state.memory.recent[0] - whole.memory.recent[0]).abs().le(1).float().mean() > 0.95
+    assert (state.memory.atoms == whole.memory.atoms).float().mean() > 0.7
+
+
+def test_tokens_of_another_type_or_shape_are_refused(words: TokenModel) -> None:
+    for wrong, came in ((torch.zeros(2, 3), r"float32 \[2, 3\]"), (some(5)[0], r"int64 \[5\]")):
+        with pytest.raises(InvalidInputError, match=rf"{came}; torch.int64 \[B, T\] is needed"):
+            words(wrong)
+    with pytest.raises(InvalidInputError, match=r"int64 \[1, 0\]; torch.int64 \[B, T\], without a size of 0"):
+        words(some(0))
+
+
+@pytest.mark.parametrize("token", [66, -1])
+def test_a_token_that_no_vocabulary_has_is_refused(words: TokenModel, token: int) -> None:
+    tokens = some(30)
+    tokens[0, 20] = token
+    with pytest.raises(InvalidInputError, match=f"token {token}: 0 to 65 are known"):
+        words(tokens)
+
+
+@pytest.mark.parametrize("tail", [-3, 5, 10])
+def test_a_tail_that_leaves_nothing_to_write_is_refused(words: TokenModel, tail: int) -> None:
+    with pytest.raises(InvalidInputError, match=f"tail={tail} of 5 tokens: 0 to 4 is needed"):
+        words(some(5), tail=tail)
+
+
+@pytest.mark.parametrize("verb", ["step", "through", "remember", "ask"])
+def test_tokens_of_more_or_fewer_streams_than_the_state_are_refused(words: TokenModel, verb: str) -> None:
+    refused: Callable[[Tensor, State], object] = getattr(words, verb)
+    for own, others in ((1, 2), (2, 1)):
+        said = rf"tokens is torch.int64 \[{others}, 5\]; torch.int64 \[{own}, T\] is needed"
+        with pytest.raises(InvalidInputError, match=said):
+            refused(some(5, others), words.transformer.start(own))
+    with pytest.raises(InvalidInputError, match=r"int64 \[1, 0\]; torch.int64 \[1, T\], without a size of 0"):
+        refused(some(0), words.transformer.start(1))
+
+
+def test_times_of_more_or_fewer_tokens_than_are_asked_are_refused(words: TokenModel) -> None:
+    with pytest.raises(InvalidInputError, match=r"as_of is \[3\]; \[5\] is needed"):
+        words.ask(some(5), words.remember(some(150), words.transformer.start(1)), as_of=torch.zeros(3).long())
 
 
 @torch.no_grad()

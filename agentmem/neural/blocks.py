@@ -37,7 +37,7 @@ class WindowedAttention(nn.Module):
         self.out = nn.Linear(width, width, bias=False)
 
     def forward(self, x: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
-        """x: [B, T, width], the tokens after the cache's."""
+        """x [B, T, width], the tokens after the cache's -> [B, T, width], and the cache after them."""
         query, key, value = self.project(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         seen = cache.keys.shape[2] if cache else 0
         keys = torch.cat((cache.keys, key), 2) if cache else key
@@ -89,6 +89,7 @@ class Block(nn.Module):
         self.feed_forward = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width))
 
     def forward(self, x: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
+        """x [B, T, width], the tokens after the cache's -> [B, T, width], and the cache after them."""
         attended, cache = self.attention(self.attention_norm(x), cache)
         x = x + attended
         return x + self.feed_forward(self.forward_norm(x)), cache
@@ -104,7 +105,9 @@ class ShortConvolution(nn.Module):
         nn.init.normal_(self.convolution.weight, std=0.3)
 
     def forward(self, x: Tensor, before: Tensor | None) -> tuple[Tensor, Tensor]:
-        """x: [B, T, width]. before: the reach - 1 tokens before them; None: zeros."""
+        """x [B, T, width], and the tokens before them [B, reach - 1, width] (None: zeros) -> [B, T, width], and the
+        last reach - 1 tokens.
+        """
         before = x.new_zeros(len(x), self.reach - 1, x.shape[2]) if before is None else before
         padded = torch.cat((before, x), 1)
         mixed = self.convolution(padded.transpose(1, 2)).transpose(1, 2)
@@ -112,7 +115,7 @@ class ShortConvolution(nn.Module):
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
-    """Rotary positions [T] for x [..., T, even]."""
+    """x [..., T, even] turned by its positions [T]; the same shape."""
     frequencies = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2, device=x.device) / x.shape[-1])
     angles = positions[:, None].float() * frequencies
     even, odd = x[..., 0::2], x[..., 1::2]

@@ -5,6 +5,8 @@ Joins writer, memory and reader; saves them in one file. Knows nothing of tokens
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -14,8 +16,8 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
-from agentmem.neural.shapes import check
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least
+from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
@@ -39,10 +41,11 @@ class MemoryCrystal(nn.Module):
         self.memory: Memory | None = None
 
     def crystallize(self, context_embeddings: Tensor) -> Written:
-        """Write context_embeddings [B, T, dimension], the continuation of what was written before; T is any number.
+        """Write context_embeddings [B, T, dimension], the continuation of what was written before; T >= 1, of any size.
 
         Returns the crystals that this completed, with gradients: slots [B, n, S, slot_bits] of units, clusters, atoms.
-        Raises InvalidInputError for another shape, or another B than before.
+        Raises InvalidInputError for another shape, another B than before, numbers that are not finite, and any type but
+        float32, bfloat16 and float16.
         """
         self._check("context_embeddings", context_embeddings)
         memory = self.memory or self.start(len(context_embeddings))
@@ -53,17 +56,20 @@ class MemoryCrystal(nn.Module):
         """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first, k <= settings.read.
 
         depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals made
-        just now, read with gradients in place of the memory. Each row is weighted by its share of the reading.
+        just now, read with gradients in place of the memory. Each row is weighted by its share of the reading. Raises
+        InvalidInputError for another depth, and for a query that `crystallize` would refuse.
         """
         self._check("query", query)
+        check_finite("query", query)
         if not 1 <= depth <= len(self.settings.ratios):
             raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
         view = (self.start(len(query)) if written else memory).view(written=written)
-        return self._best(query, view.only((ATOM, CLUSTER, UNIT)[:depth]), memory.position)
+        return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), memory.position)
 
     def start(self, streams: int) -> Memory:
-        """An empty memory of so many streams."""
+        """An empty memory of so many streams. Raises InvalidInputError for none."""
+        at_least(1, streams=streams)
         return Memory.empty(self.settings, streams, self.writer.cue_projection.weight.device)
 
     def forget(self) -> None:
@@ -71,7 +77,11 @@ class MemoryCrystal(nn.Module):
         self.memory = None
 
     def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
-        """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing."""
+        """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing.
+
+        Raises InvalidInputError for numbers that are not finite.
+        """
+        check_finite("hidden state", hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
         units, of_units = self.writer.units(hidden, memory.made[UNIT])
@@ -114,4 +124,22 @@ class MemoryCrystal(nn.Module):
 
     def _check(self, name: str, tensor: Tensor) -> None:
         streams = "B" if self.memory is None else len(self.memory.atoms)
-        check(name, tensor, streams, "T", self.settings.dimension)
+        check(name, tensor, streams, "T", self.settings.dimension, types=STATES)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MemoryCrystal:
+        """What `.to(device)` and its like do to each weight, done to the memory too."""
+        super()._apply(fn, recurse)
+        if self.memory is not None:
+            self.memory = _moved(self.memory, fn)
+        return self
+
+
+def _moved(memory: Memory, move: Callable[[Tensor], Tensor]) -> Memory:
+    units, clusters = (
+        replace(each, slots=move(each.slots), importance=move(each.importance), at=move(each.at))
+        for each in memory.open
+    )
+    recent = move(memory.recent[UNIT]), move(memory.recent[CLUSTER])
+    return replace(
+        memory, hidden=move(memory.hidden), open=(units, clusters), recent=recent, atoms=move(memory.atoms)
+    )  # fmt: skip

@@ -18,7 +18,7 @@ INT8_SCALE = 32.0  # layer-normed numbers lie within 127 / 32
 
 
 def quantise(numbers: Tensor, precision: Precision) -> Tensor:
-    """The numbers as they will be read back, same shape; the gradient passes as if nothing had been rounded."""
+    """Numbers [...] as they will be read back, [...]; the gradient passes as if nothing had been rounded."""
     if precision == "float":
         return numbers
     if precision == "sign":
@@ -28,15 +28,20 @@ def quantise(numbers: Tensor, precision: Precision) -> Tensor:
 
 
 def to_int8(numbers: Tensor) -> Tensor:
+    """Numbers [...] as int8 [...] of 32 steps to 1; those beyond 127 / 32 become that."""
     return (numbers.detach() * INT8_SCALE).round().clamp(-127, 127).to(torch.int8)
 
 
 def from_int8(whole: Tensor) -> Tensor:
+    """int8 [...] as float32 [...]."""
     return whole.float() / INT8_SCALE
 
 
 def pack(numbers: Tensor) -> Tensor:
-    """Signs of numbers [..., bits] as uint8 [..., bits / 8], the first bit highest (as numpy.packbits)."""
+    """Signs of numbers [..., bits] as uint8 [..., bits / 8], the first bit highest (as numpy.packbits).
+
+    bits: a multiple of 8; CrystalSettings has no other.
+    """
     bits = (numbers.detach() >= 0).unflatten(-1, (-1, 8)).to(torch.uint8)
     return (bits << _shifts(numbers)).sum(-1, dtype=torch.uint8)
 

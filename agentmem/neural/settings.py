@@ -14,13 +14,21 @@ UNIT, CLUSTER, ATOM = 0, 1, 2
 METADATA = 4  # bytes of an atom that are not its code: birth (3) and importance (1)
 
 
+def at_least(least: float, **values: float) -> None:
+    """Raise InvalidInputError for a value below `least`, or NaN."""
+    for name, value in values.items():
+        if not value >= least:
+            raise InvalidInputError(f"{name}={value}: at least {least} is needed")
+
+
 @dataclass(frozen=True)
 class CrystalSettings:
     """dimension: of the hidden states written and read. A crystal is `slots` of (cue, consequence), code_bits in all.
 
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
-    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable.
-    budget: bytes of atoms, at most, per stream. read: slots recalled at once. tau, exponent: of the decay in eviction.
+    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
+    own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. tau, exponent: of the decay
+    in eviction; exponent 0 is none. Raises InvalidInputError for sizes that are too small or do not fit together.
     """
 
     dimension: int = 768
@@ -37,12 +45,28 @@ class CrystalSettings:
     exponent: float = LAMBDA
 
     def __post_init__(self) -> None:
-        if self.code_bits % (8 * self.slots) or not 0 < self.cue_bits < self.slot_bits:
+        for name, number in (("ratios", 3), ("recent", 2)):
+            if len(getattr(self, name)) != number:
+                raise InvalidInputError(f"{name}={getattr(self, name)}: {number} numbers are needed")
+        at_least(1, dimension=self.dimension, slots=self.slots, offsets=self.offsets, heads=self.heads, read=self.read)
+        at_least(1, tau=self.tau, **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)})
+        at_least(0, exponent=self.exponent)
+        for layer in (UNIT, CLUSTER):
+            at_least(self.spans[layer], **{f"recent[{layer}]": self.recent[layer]})
+        if self.slots > self.ratios[UNIT]:
+            raise InvalidInputError(
+                f"slots={self.slots} in a unit of ratios[0]={self.ratios[UNIT]} tokens: one token each"
+            )
+        self._check_bytes()
+
+    def _check_bytes(self) -> None:
+        whole = self.code_bits % (8 * self.slots) == 0 and self.cue_bits % 8 == 0
+        if not whole or not 0 < self.cue_bits < self.slot_bits:
             raise InvalidInputError(
                 f"code_bits={self.code_bits} in {self.slots} slots leave {self.slot_bits} bits each, "
-                f"cue_bits={self.cue_bits} of them: whole bytes per slot and room for a consequence are needed"
+                f"cue_bits={self.cue_bits} of them: whole bytes for each and room for a consequence are needed"
             )
-        if self.budget < self.atom_bytes:
+        if not self.budget >= self.atom_bytes:
             raise InvalidInputError(f"a budget of {self.budget} bytes holds no atom of {self.atom_bytes}")
 
     @property
@@ -73,7 +97,8 @@ class CrystalSettings:
 class TransformerSettings:
     """lower: blocks below the memory, whose states are written. upper: blocks above, each after a reader.
 
-    window: tokens that a block's attention reaches back. conv: width of the short convolution under all blocks.
+    window: tokens that a block's attention reaches back. conv: width of the short convolution under all blocks. Raises
+    InvalidInputError for sizes that are too small or do not fit together.
     """
 
     d_model: int = 768
@@ -85,6 +110,8 @@ class TransformerSettings:
     crystal: CrystalSettings = field(default_factory=CrystalSettings)
 
     def __post_init__(self) -> None:
+        at_least(1, d_model=self.d_model, n_heads=self.n_heads, upper=self.upper, window=self.window, conv=self.conv)
+        at_least(0, lower=self.lower)
         if self.d_model % self.n_heads or self.d_model // self.n_heads % 2:
             raise InvalidInputError(f"d_model={self.d_model} over n_heads={self.n_heads}: an even width each is needed")
         if self.crystal.dimension != self.d_model:

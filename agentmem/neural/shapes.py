@@ -1,17 +1,37 @@
-"""Checks of tensor shapes, with messages that name both: what came, and what is needed."""
+"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 
+TOKENS = (torch.int64,)
+STATES = (torch.float32, torch.bfloat16, torch.float16)  # float32 holds all of them as they are
 
-def check(name: str, tensor: Tensor, *needed: int | str) -> None:
-    """Raise InvalidInputError unless tensor's sizes equal `needed`; a word stands for any size."""
+
+def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
+    """Raise InvalidInputError unless tensor's sizes equal `needed`, and its type is one of `types`, if there are any.
+
+    A word stands for any size from 1 on.
+    """
     shape = list(tensor.shape)
     fits = len(shape) == len(needed) and all(
-        isinstance(size, str) or size == real for size, real in zip(needed, shape, strict=True)
+        real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)
     )
-    if not fits:
-        raise InvalidInputError(f"{name} is {shape}; [{', '.join(map(str, needed))}] is needed")
+    if not fits or (types and tensor.dtype not in types):
+        came, wanted = f"{shape}", f"[{', '.join(map(str, needed))}]" + ", without a size of 0," * (0 in shape)
+        if types:
+            came, wanted = f"{tensor.dtype} {came}", f"{' or '.join(map(str, types))} {wanted}"
+        raise InvalidInputError(f"{name} is {came}; {wanted} is needed")
+
+
+def check_finite(name: str, tensor: Tensor) -> None:
+    """Raise InvalidInputError for NaN or infinity, and name the first."""
+    if tensor.detach().sum().isfinite():  # NaN and infinity outlast any sum, which is quicker than to look at each
+        return
+    finite = tensor.isfinite()
+    if not finite.all():
+        place = (~finite).nonzero()[0].tolist()
+        raise InvalidInputError(f"{name} {place} is {tensor[tuple(place)].item()}; finite numbers are needed")

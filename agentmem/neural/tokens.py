@@ -18,8 +18,8 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import Saved, load, save
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import CrystalSettings, TransformerSettings
-from agentmem.neural.shapes import check
+from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least
+from agentmem.neural.shapes import TOKENS, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
@@ -37,6 +37,7 @@ class TokenSettings:
     bound: int = 2
 
     def __post_init__(self) -> None:
+        at_least(1, vocabulary=self.vocabulary)
         if not 1 <= self.bound < self.transformer.crystal.offsets:
             raise InvalidInputError(
                 f"bound={self.bound} tokens in crystals that look {self.transformer.crystal.offsets - 1} tokens ahead: "
@@ -80,7 +81,11 @@ class Output:
 
 
 class TokenModel(nn.Module):
-    """A transformer with memory over tokens, whose pointer says again what slots of the memory say."""
+    """A transformer with memory over tokens, whose pointer says again what slots of the memory say.
+
+    Tokens are int64 [B, T], B and T >= 1, from 0 to vocabulary - 1, and B is that of the state they go with; any others
+    raise InvalidInputError.
+    """
 
     def __init__(self, settings: TokenSettings) -> None:
         super().__init__()
@@ -107,18 +112,21 @@ class TokenModel(nn.Module):
         precision: Precision | None = None,
         shared: bool = False,
     ) -> Output:
-        """tokens: int64 [B, T], from the start of a stream. tail: only this many last tokens are read
+        """tokens: int64 [B, T], from the start of a stream. tail: only this many last tokens, less than T, are read
         for, and what they read was written before them; without it every token reads what was written before it.
 
         layers: those that may be read, all of them by default. precision: see `Memory.view`. shared: every stream reads
         what all of the batch have written, so others' crystals are negatives.
         """
+        check("tokens", tokens, "B", "T", types=TOKENS)
+        if not 0 <= (tail or 0) < tokens.shape[1]:
+            raise InvalidInputError(f"tail={tail} of {tokens.shape[1]} tokens: 0 to {tokens.shape[1] - 1} is needed")
         model = self.transformer
         start = model.start(len(tokens))
         first = tokens.shape[1] - (tail or 0)
-        hidden, written, state = model.write(self.embedded(tokens[:, :first]), start)
+        hidden, written, state = self._write(tokens[:, :first], start)
         if tail:
-            hidden = model.write(self.embedded(tokens[:, first:]), state)[0]
+            hidden = self._write(tokens[:, first:], state)[0]
         view = start.memory.view(written, precision)
         view = view if layers is None else view.only(layers)
         view = view.shared() if shared else view
@@ -129,7 +137,7 @@ class TokenModel(nn.Module):
 
     def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
         """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
-        hidden, written, after = self.transformer.write(self.embedded(tokens), state)
+        hidden, written, after = self._write(tokens, state)
         view = state.memory.view(written, precision)
         hidden, readings, upper = self.transformer.read(hidden, view, positions(state, tokens), state.upper)
         memory = self.transformer.reinforced(after, readings)
@@ -142,7 +150,7 @@ class TokenModel(nn.Module):
 
     def remember(self, tokens: Tensor, state: State) -> State:
         """The state after tokens [B, T], with nothing read on the way: half the work of `step`."""
-        return self.transformer.write(self.embedded(tokens), state)[2]
+        return self._write(tokens, state)[2]
 
     def ask(self, tokens: Tensor, state: State, view: View | None = None, as_of: Tensor | None = None) -> Tensor:
         """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was.
@@ -150,7 +158,9 @@ class TokenModel(nn.Module):
         view: what may be read, all of the state's memory by default. as_of: [T], read as if these were the positions,
         so what was written later is not seen; to within an atom's tokens, as units and clusters of then are gone.
         """
-        hidden, written, _ = self.transformer.write(self.embedded(tokens), state)
+        hidden, written, _ = self._write(tokens, state)
+        if as_of is not None:
+            check("as_of", as_of, tokens.shape[1])
         view = view or state.memory.view()
         at = positions(state, tokens)
         hidden, readings, _ = self.transformer.read(hidden, view, at if as_of is None else at.minimum(as_of))
@@ -175,11 +185,17 @@ class TokenModel(nn.Module):
         """From what a file held. Raises InvalidInputError for what makes no model."""
         return saved.built(lambda of: cls(settings_of(of["vocabulary"], bound=of["bound"], **of["transformer"])))
 
-    def embedded(self, tokens: Tensor) -> Tensor:
-        """int64 [B, T] -> [B, T, d_model]. Raises InvalidInputError for another type or shape."""
-        if tokens.dim() != 2 or tokens.dtype != torch.int64:
-            raise InvalidInputError(f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [B, T] is needed")
+    def embedded(self, tokens: Tensor, streams: int | None = None) -> Tensor:
+        """int64 [B, T] -> [B, T, d_model]. streams: what B must be."""
+        check("tokens", tokens, streams or "B", "T", types=TOKENS)
+        least, greatest = (int(each) for each in tokens.aminmax())
+        if least < 0 or greatest >= self.settings.vocabulary:
+            wrong = least if least < 0 else greatest
+            raise InvalidInputError(f"token {wrong}: 0 to {self.settings.vocabulary - 1} are known")
         return self.embedding(tokens) * self.embedding.embedding_dim**0.5
+
+    def _write(self, tokens: Tensor, state: State) -> tuple[Tensor, Written, State]:
+        return self.transformer.write(self.embedded(tokens, len(state.memory.atoms)), state)
 
     def _output(self, hidden: Tensor, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)

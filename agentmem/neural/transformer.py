@@ -17,7 +17,7 @@ from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
-from agentmem.neural.shapes import check
+from agentmem.neural.shapes import check, check_finite
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -67,7 +67,7 @@ class InfiniteMemoryTransformer(nn.Module):
     def forward(self, x: Tensor, use_infinite_memory: bool = True) -> Tensor:
         """x: [B, T, d_model], from the start of a stream -> [B, T, d_model]. Without memory: windows alone.
 
-        Raises InvalidInputError for another shape.
+        Raises InvalidInputError for another shape and numbers that are not finite, in x or in what it leads to.
         """
         check("x", x, "B", "T", self.settings.d_model)
         return self.step(x, self.start(len(x)), use_infinite_memory)[0]
@@ -80,8 +80,9 @@ class InfiniteMemoryTransformer(nn.Module):
         """The next T tokens of a stream, T >= 1: the same as `forward` of all of them at once, at a constant cost.
 
         x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces the atoms that were read.
+        Raises InvalidInputError as `forward`, and for another B than the state's.
         """
-        check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
+        check_finite("x", x)
         hidden, written, after = self.write(x, state)
         view = state.memory.view(written) if use_infinite_memory else None
         out, readings, upper = self.read(hidden, view, positions(state, x), state.upper)
@@ -89,7 +90,10 @@ class InfiniteMemoryTransformer(nn.Module):
         return out, replace(after, memory=memory, upper=upper)
 
     def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
-        """The half below the memory: states [B, T, d_model], the crystals they complete, and the state after it."""
+        """The half below the memory: x [B, T, d_model] -> states of the same shape, the crystals they complete, and the
+        state after it. Raises InvalidInputError for another shape and states that are not finite.
+        """
+        check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
         hidden, convolution = self.convolution(x, state.convolution)
         caches = []
         for block, cache in zip(self.lower, state.lower, strict=True):
@@ -104,7 +108,10 @@ class InfiniteMemoryTransformer(nn.Module):
     def read(
         self, hidden: Tensor, view: View | None, positions: Tensor, caches: tuple[Cache | None, ...] = ()
     ) -> tuple[Tensor, list[Reading], tuple[Cache | None, ...]]:
-        """The half above: hidden [B, T, d_model] read, at positions [T], what a view holds (None: nothing)."""
+        """The half above: hidden [B, T, d_model] read, at positions [T], what a view holds (None: nothing).
+
+        Returns states [B, T, d_model], what was read before each block, and the blocks' caches.
+        """
         readings, after = [], []
         before = caches or (None,) * len(self.upper)
         for reader, gate, block, cache in zip(self.readers, self.gates, self.upper, before, strict=True):

@@ -38,7 +38,7 @@ class Writer(nn.Module):
         return self.cue_projection(self.norm(hidden))
 
     def units(self, hidden: Tensor, first: int) -> tuple[Crystals, Choices]:
-        """As many units as hidden [B, T, dimension] allows; first: how many there are already."""
+        """As many units [B, n, S, slot_bits] as hidden [B, T, dimension] allows; first: how many there are already."""
         ratio = self.settings.ratios[UNIT]
         tokens = max(0, hidden.shape[1] - self.settings.lookahead) // ratio * ratio
         normed = self.norm(hidden)
@@ -47,12 +47,13 @@ class Writer(nn.Module):
         return self._chosen(UNIT, self._normed(pairs).unflatten(1, (-1, ratio)), at.unflatten(1, (-1, ratio)), first)
 
     def merge(self, layer: int, below: Crystals) -> tuple[Crystals, Choices]:
-        """Crystals of `layer` from all of the layer below, whose number is a multiple of the ratio."""
+        """Crystals of `layer`, [B, n / ratio, S, slot_bits], from all n of the layer below, a multiple of the ratio."""
         ratio = self.settings.ratios[layer]
         candidates, at = (each.unflatten(1, (-1, ratio)).flatten(2, 3) for each in (below.slots, below.at))
         return self._chosen(layer, candidates, at, below.first // ratio)
 
     def _consequences(self, normed: Tensor, tokens: int) -> Tensor:
+        """What each of the first `tokens` of normed [B, T, dimension] looks ahead to: [B, tokens, value_bits]."""
         values = self.value_projection(normed)
         weights = self.offset_logits.softmax(0)
         return torch.stack([weight * values[:, i : i + tokens] for i, weight in enumerate(weights)]).sum(0)

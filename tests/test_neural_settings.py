@@ -1,0 +1,87 @@
+"""Sizes of the neural memory: those that could not work are refused by name, before any tensor is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.neural.tokens import TokenSettings
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"dimension": -1}, "dimension=-1: at least 1 is needed"),
+        ({"slots": 0}, "slots=0: at least 1 is needed"),
+        ({"ratios": (0, 5, 2)}, r"ratios\[0\]=0: at least 1 is needed"),
+        ({"ratios": (10, 5, -2)}, r"ratios\[2\]=-2: at least 1 is needed"),
+        ({"ratios": (10, 5)}, r"ratios=\(10, 5\): 3 numbers are needed"),
+        ({"recent": (1_000,)}, r"recent=\(1000,\): 2 numbers are needed"),
+        ({"recent": (-10, 5_000)}, r"recent\[0\]=-10: at least 10 is needed"),
+        ({"recent": (9, 5_000)}, r"recent\[0\]=9: at least 10 is needed"),
+        ({"recent": (1_000, 49)}, r"recent\[1\]=49: at least 50 is needed"),
+        ({"recent": (7, 20), "ratios": (8, 2, 2)}, r"recent\[0\]=7: at least 8 is needed"),
+        ({"offsets": 0}, "offsets=0: at least 1 is needed"),
+        ({"heads": 0}, "heads=0: at least 1 is needed"),
+        ({"read": 0}, "read=0: at least 1 is needed"),
+        ({"tau": 0.0}, "tau=0.0: at least 1 is needed"),
+        ({"tau": float("nan")}, "tau=nan: at least 1 is needed"),
+        ({"exponent": -1.0}, "exponent=-1.0: at least 0 is needed"),
+        ({"exponent": float("nan")}, "exponent=nan: at least 0 is needed"),
+        ({"slots": 12, "cue_bits": 32}, r"slots=12 in a unit of ratios\[0\]=10 tokens: one token each"),
+        ({"cue_bits": 100}, "cue_bits=100 of them: whole bytes"),
+        ({"cue_bits": 0}, "cue_bits=0 of them"),
+        ({"cue_bits": 384}, "384 bits each, cue_bits=384 of them: .* room for a consequence"),
+        ({"code_bits": 100}, "code_bits=100 in 2 slots"),
+        ({"budget": 99}, "a budget of 99 bytes holds no atom of 100"),
+        ({"budget": float("nan")}, "a budget of nan bytes holds no atom of 100"),
+    ],
+)
+def test_crystals_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        CrystalSettings(**sizes)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"d_model": 0}, "d_model=0: at least 1 is needed"),
+        ({"n_heads": 0}, "n_heads=0: at least 1 is needed"),
+        ({"lower": -1}, "lower=-1: at least 0 is needed"),
+        ({"upper": 0}, "upper=0: at least 1 is needed"),
+        ({"window": 0}, "window=0: at least 1 is needed"),
+        ({"conv": 0}, "conv=0: at least 1 is needed"),
+        ({"n_heads": 7}, "d_model=768 over n_heads=7: an even width each is needed"),
+        ({"d_model": 96}, "crystals of dimension 768 in a transformer of d_model=96"),
+    ],
+)
+def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        TransformerSettings(**sizes)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "bound", "said"),
+    [
+        (0, 2, "vocabulary=0: at least 1 is needed"),
+        (-1, 2, "vocabulary=-1: at least 1 is needed"),
+        (66, 4, "bound=4 tokens in crystals that look 3 tokens ahead"),
+    ],
+)
+def test_a_vocabulary_of_nothing_and_slots_that_say_too_much_are_refused(
+    vocabulary: int, bound: int, said: str
+) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        TokenSettings(vocabulary, TransformerSettings(), bound)
+
+
+def test_the_least_sizes_of_all_are_taken() -> None:
+    least = CrystalSettings(
+        dimension=2, code_bits=16, slots=1, cue_bits=8, ratios=(1, 1, 1), offsets=1, recent=(1, 1), budget=6, heads=1,
+        read=1, tau=1, exponent=0,
+    )  # fmt: skip
+    assert least.spans == (1, 1, 1)
+    TransformerSettings(2, 1, lower=0, upper=1, window=1, conv=1, crystal=least)
