@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from agentmem.bench.neural.peers.peer import tensors
 from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
@@ -196,3 +197,11 @@ def test_a_saved_token_model_says_the_same(words: TokenModel, tmp_path: Path) ->
     tokens = torch.randint(66, (1, 130))
     assert loaded.settings == words.settings
     assert torch.equal(loaded(tokens).log_probabilities, words(tokens).log_probabilities)
+
+
+@torch.no_grad()
+def test_a_state_holds_no_more_bytes_than_its_tensors_have(words: TokenModel) -> None:
+    state = words.step(torch.randint(66, (2, 2_000)), words.transformer.start(2))[1]
+    held = [(each.untyped_storage().nbytes(), each.nbytes) for each in tensors(state)]
+    assert len(held) > 10
+    assert [storage for storage, size in held if storage != size] == []

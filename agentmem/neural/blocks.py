@@ -43,8 +43,7 @@ class WindowedAttention(nn.Module):
         keys = torch.cat((cache.keys, key), 2) if cache else key
         values = torch.cat((cache.values, value), 2) if cache else value
         mixed = self._attend(query, keys, values, seen).transpose(1, 2).flatten(2)
-        kept = Cache(keys[:, :, -self.window :].detach(), values[:, :, -self.window :].detach())
-        return self.out(mixed), kept
+        return self.out(mixed), Cache(*(own(each[:, :, -self.window :]) for each in (keys, values)))
 
     def _attend(self, query: Tensor, keys: Tensor, values: Tensor, seen: int) -> Tensor:
         """Blocks of queries, each against itself and the window before it; [B, h, T, d / h]."""
@@ -111,7 +110,12 @@ class ShortConvolution(nn.Module):
         before = x.new_zeros(len(x), self.reach - 1, x.shape[2]) if before is None else before
         padded = torch.cat((before, x), 1)
         mixed = self.convolution(padded.transpose(1, 2)).transpose(1, 2)
-        return x + mixed, padded[:, padded.shape[1] - self.reach + 1 :].detach()
+        return x + mixed, own(padded[:, padded.shape[1] - self.reach + 1 :])
+
+
+def own(part: Tensor) -> Tensor:
+    """A part of any shape to keep: without gradients, and with storage of its own, or it would hold the whole."""
+    return part.detach().clone()
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
