@@ -145,8 +145,8 @@ def test_states_that_are_not_whole_are_refused(tmp_path: Path) -> None:
         save(whole, {"agentmem": "no JSON"}),
         save(whole, {"agentmem": "[]"}),
         save(whole, {"agentmem": header.replace('"settings": {', '"settings": [], "rest": {')}),
-        save({"position": whole["position"]}, {"agentmem": header}),
-        save({name: each for name, each in whole.items() if name != "position"}, {"agentmem": header}),
+        save({"memory.counts": whole["memory.counts"]}, {"agentmem": header}),
+        save({name: each for name, each in whole.items() if name != "memory.counts"}, {"agentmem": header}),
     ]
     for each in broken:
         with pytest.raises(InvalidInputError, match=f"{len(each)} bytes that are no state of a neural memory"):

@@ -68,7 +68,7 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
 def _parts(state: State | Memory) -> dict[str, Tensor]:
     if isinstance(state, Memory):
         return {MEMORY + name: each for name, each in tensors_of(state).items()}
-    tensors = _parts(state.memory) | {"position": torch.tensor(state.position)}
+    tensors = _parts(state.memory)
     if state.convolution is not None:
         tensors["convolution"] = state.convolution
     for half in HALVES:
@@ -90,7 +90,7 @@ def _state(model: InfiniteMemoryTransformer | TokenModel, tensors: Mapping[str, 
         for half in HALVES
     )
     memory = _memory(transformer.crystal, tensors)
-    return State(int(tensors["position"]), memory, tensors.get("convolution"), lower, upper)
+    return State(memory, tensors.get("convolution"), lower, upper)
 
 
 def _cache(tensors: Mapping[str, Tensor], name: str) -> Cache | None:

@@ -26,13 +26,17 @@ GATE = 0.1  # more would drown what the lower blocks say, before a reader has le
 
 @dataclass(frozen=True)
 class State:
-    """What a stream carries from one chunk to the next. position: tokens seen."""
+    """What a stream carries from one chunk to the next."""
 
-    position: int
     memory: Memory
     convolution: Tensor | None
     lower: tuple[Cache | None, ...]
     upper: tuple[Cache | None, ...]
+
+    @property
+    def position(self) -> int:
+        """Tokens seen."""
+        return self.memory.position
 
 
 class InfiniteMemoryTransformer(nn.Module):
@@ -74,12 +78,13 @@ class InfiniteMemoryTransformer(nn.Module):
 
     def start(self, streams: int) -> State:
         """The state before the first token of so many streams."""
-        return State(0, self.crystal.start(streams), None, (None,) * len(self.lower), (None,) * len(self.upper))
+        return State(self.crystal.start(streams), None, (None,) * len(self.lower), (None,) * len(self.upper))
 
     def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
-        """The next T tokens of a stream, T >= 1: the same as `forward` of all of them at once, at a constant cost.
+        """The next T tokens of a stream, T >= 1, at a constant cost: up to rounding as `forward` of all at once.
 
-        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces the atoms that were read.
+        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces atoms, once in a call; what a
+        full budget evicts can be read until its end. So there the steps of a stream matter a little.
         Raises InvalidInputError as `forward`, and for another B than the state's.
         """
         check_finite("x", x)
@@ -100,9 +105,8 @@ class InfiniteMemoryTransformer(nn.Module):
             hidden, cache = self._through(block, hidden, cache)
             caches.append(cache)
         written, memory = self.crystal.write(hidden, state.memory)
-        position = state.position + x.shape[1]
         return hidden, written, replace(
-            state, position=position, memory=memory, convolution=convolution, lower=tuple(caches)
+            state, memory=memory, convolution=convolution, lower=tuple(caches)
         )  # fmt: skip
 
     def read(
