@@ -13,9 +13,9 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, growth
+from agentmem.bench.neural import ages, cost
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
-from agentmem.bench.neural.forgetting import DECAYS
+from agentmem.bench.neural.decay import DECAYS
 from agentmem.bench.neural.histories import IMPORTANCES, READ, History, after, history
 from agentmem.bench.neural.options import KEYS
 from agentmem.bench.neural.peers import PEERS
@@ -136,7 +136,7 @@ def test_cost_is_told_of_every_size_with_ratios_to_the_smallest(checkpoint: Path
     sizes = ("--sizes", "400,200", "--repeats", 2, "--chunk", 100)
     found = results("cost", *sizes, "--checkpoint", checkpoint, "--out", tmp_path)["sizes"]
     assert [one["tokens"] for one in found] == [200, 400]
-    for kind in growth.KINDS:
+    for kind in cost.KINDS:
         assert found[0][f"{kind}_ratio"] == 1
         assert found[1][f"{kind}_ratio"] == pytest.approx(found[1][f"{kind}_us"] / found[0][f"{kind}_us"])
         assert found[1][f"{kind}_us"] > 0

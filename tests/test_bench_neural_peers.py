@@ -12,11 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
+from agentmem.bench.neural.peer_text import PeerTextTraining, text_loss
 from agentmem.bench.neural.peers import PEERS, Crystal, build
 from agentmem.bench.neural.peers.peer import package, tensors
 from agentmem.bench.neural.peers.sizes import count, nearest
-from agentmem.bench.neural.recall import PeerRecallTraining, peer_recalled
-from agentmem.bench.neural.text import PeerTextTraining, text_loss
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from agentmem.bench.arguments import bars, make_folder, parser_of
-from agentmem.bench.neural import any_task, exactness, forgetting, growth, language, precision
+from agentmem.bench.neural import cost, decay, lm, quantisation, recall, task
 from agentmem.bench.neural.checkpoint import measured
 from agentmem.bench.recall import pictures
 from agentmem.neural.measure import Progress
@@ -44,12 +44,12 @@ def _of(module: Any) -> Measurement:
 
 
 MEASUREMENTS = {
-    "recall": _of(exactness),
-    "cost": _of(growth),
-    "quantisation": _of(precision),
-    "decay": _of(forgetting),
-    "task": replace(_of(any_task), load=any_task.load),
-    "lm": replace(_of(language), load=language.load),
+    "recall": _of(recall),
+    "cost": _of(cost),
+    "quantisation": _of(quantisation),
+    "decay": _of(decay),
+    "task": replace(_of(task), load=task.load),
+    "lm": replace(_of(lm), load=lm.load),
 }
 
 

@@ -19,8 +19,8 @@ from agentmem.bench.arguments import some_of
 from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
+from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
 from agentmem.bench.neural.peers import PEERS, Crystal, Peer
-from agentmem.bench.neural.text import LAST, WARM, TextLoss, text_loss
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
