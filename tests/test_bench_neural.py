@@ -13,10 +13,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, cost
+from agentmem.bench.neural import ages, cost, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
 from agentmem.bench.neural.decay import DECAYS
-from agentmem.bench.neural.histories import IMPORTANCES, READ, History, after, history
+from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.options import KEYS
 from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
@@ -94,7 +94,17 @@ def test_several_streams_give_means_and_spread_over_seeds(checkpoint: Path) -> N
     assert [(one["tokens"], one["facts"], one["streams"]) for one in found["rows"]] == [(300, 3, 2), (600, 6, 2)]
     of_one = [one["exact"] for one in found["runs"][:2]]
     assert found["rows"][0]["exact"] == sum(of_one) / 2
+    assert found["rows"][0]["asked"] == 6
     assert found["rows"][0]["exact_deviation"] == pytest.approx(abs(of_one[0] - of_one[1]) / 2**0.5)
+
+
+def test_means_leave_out_streams_without_the_figure() -> None:
+    runs = [{"latest": 1.0, "exact": 0.0}, {"latest": None, "exact": 0.5}, {"latest": 0.5, "exact": 1.0}]
+    row = spread.with_deviations(runs, ["latest", "exact"])
+    assert (row["latest"], row["exact"], row["exact_deviation"]) == (0.75, 0.5, 0.5)
+    assert spread.spread(row, "exact") == ".500 ±.500"
+    nothing = spread.with_deviations(runs[1:2], ["latest", "exact"])
+    assert [spread.spread(nothing, name) for name in ("latest", "exact")] == ["-", ".500"]
 
 
 def test_a_peer_stands_beside_with_its_bytes_per_token(checkpoint: Path) -> None:
@@ -197,7 +207,7 @@ def test_facts_asked_half_way_are_of_the_first_half_and_make_their_atoms_more_im
     assert (int(one.asked.sum()), int(one.unasked.sum())) == (5, 5)
     assert int((early & (one.asked | one.unasked)).sum()) == 10
     with torch.no_grad():
-        read = after(untrained(), one, READ, Rule(1_900, 5_000.0, 0.0)).memory.atoms[0, :, -1].long()
+        read = after(untrained(), one, BY_READING, Rule(1_900, 5_000.0, 0.0)).memory.atoms[0, :, -1].long()
     grown = read - one.importances["learned"]
     assert int(grown.min()) == 0
     assert int(grown[:9].max()) > 0

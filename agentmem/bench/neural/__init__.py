@@ -7,7 +7,7 @@
     decay histories replays          what is evicted by which importance and which decay, at equal bytes
     task                             chains, counting, copying and stories
     lm rivals                        loss on text by tokens of memory, and the peers trained for it
-    ages charts                      recall by the age of a fact; PNG
+    ages spread charts               recall by the age of a fact; means and deviations; PNG
 
 Other memories for transformers, each trained and asked in the same way:
 

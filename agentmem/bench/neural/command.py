@@ -19,7 +19,7 @@ from agentmem.bench.arguments import bars, make_folder, parser_of
 from agentmem.bench.neural import cost, decay, lm, quantisation, recall, task
 from agentmem.bench.neural.checkpoint import measured
 from agentmem.bench.recall import pictures
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measurement:
     notes: str
     add: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
-    measure: Callable[[Any, argparse.Namespace, Progress], dict[str, Any]]
+    measure: Callable[[Any, argparse.Namespace, Watch], dict[str, Any]]
     markdown: Callable[[Mapping[str, Any]], str]
     draw: Callable[[Mapping[str, Any]], dict[str, Any]]
     load: Callable[[Path | None], Any] = measured
@@ -86,7 +86,7 @@ def _named(words: Sequence[str]) -> str:
     return str(parser.parse_args(words[:1]).name)
 
 
-def _shown(bar: Any) -> Progress:
+def _shown(bar: Any) -> Watch:
     """A line for each thing that is done."""
     tasks: dict[str, Any] = {}
 

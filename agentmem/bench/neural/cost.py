@@ -20,7 +20,7 @@ from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
 from agentmem.bench.neural.options import DENSE, add_files, amounts, seeds, task, usual_facts
 from agentmem.bench.recall.tables import table, wrapped
-from agentmem.neural.measure import CHUNK, TOGETHER, Progress
+from agentmem.neural.measure import CHUNK, TOGETHER, Watch
 from agentmem.neural.tasks.key_value import Facts, RecallTask
 from agentmem.neural.tasks.task import Questions
 from agentmem.neural.tokens import TokenModel
@@ -73,7 +73,7 @@ def _task(options: argparse.Namespace) -> RecallTask:
 
 
 @torch.no_grad()
-def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     roomy = with_room(model.model, _task(options).horizon)
     stages = _stages(roomy, options, progress)
     taken: dict[tuple[int, str], list[float]] = {(each.size, kind): [] for each in stages for kind in KINDS}
@@ -87,7 +87,7 @@ def measure(model: Measured, options: argparse.Namespace, progress: Progress) ->
     return {"settings": {**model.settings(), **settings}, "sizes": _rows(stages, taken)}
 
 
-def _stages(model: TokenModel, options: argparse.Namespace, progress: Progress) -> list[Stage]:
+def _stages(model: TokenModel, options: argparse.Namespace, progress: Watch) -> list[Stage]:
     """States are values: what is written after one leaves it as it is."""
     generator = torch.Generator().manual_seed(options.seed[0])
     stream, facts = _task(options).stream(1, generator)

@@ -24,7 +24,7 @@ from agentmem.bench.neural.peers import PEERS, Crystal, Peer
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
 
@@ -87,7 +87,7 @@ def load(given: Path | None) -> TextModel:
     return TextModel.load(given or checkpoints.path(SHIPPED))
 
 
-def measure(text: TextModel, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(text: TextModel, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     """Train what is to be trained, then measure."""
     if options.train:
         corpus = kept(options.train)
@@ -103,7 +103,7 @@ def _rivals(text: TextModel, options: argparse.Namespace) -> list[rivals.Rival]:
     return [rivals.Rival(name, *of, seed, options.tokens) for name in options.peers for seed in options.seed]
 
 
-def _report(rival: rivals.Rival, progress: Progress) -> Callable[[dict[str, Any]], None]:
+def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], None]:
     return lambda line: progress(f"training {rival.name}, seed {rival.seed}", line["tokens"] / rival.tokens)
 
 
@@ -119,7 +119,7 @@ class Row:
 
 
 def losses(
-    text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Progress
+    text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Watch
 ) -> dict[str, Any]:
     """Rows of ours and every peer in the folder, each alone and with a cache of pairs of a byte a token beside it."""
     tokens = _long_enough(text, paths, max(sizes))

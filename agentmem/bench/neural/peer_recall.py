@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 
 from agentmem.bench.neural.peers import Peer
+from agentmem.neural.measure import CHUNK, TOGETHER
 from agentmem.neural.task_training import answering, batch
-from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.key_value import RecallTask, questions
 from agentmem.neural.tasks.task import exact
 from agentmem.neural.train import Step
 
@@ -22,7 +23,6 @@ QUESTIONS = 10
 HORIZONS = (203, 403)
 """Before the task's own."""
 UNTIL = 0.7
-CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,9 @@ class PeerRecalled:
 
 @torch.no_grad()
 def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -> PeerRecalled:
-    """Let it read a fresh stream of the task, then ask `ask` questions, ten at a time, each ten after the stream."""
+    """Let it read a fresh stream of the task, then ask `ask` questions, or as many as there are facts to ask for: those
+    that `recalled` asks of the same task and seed. Ten at a time, each ten after the stream.
+    """
     peer.eval()
     generator = torch.Generator().manual_seed(seed)
     stream, facts = task.stream(1, generator)
@@ -90,11 +92,11 @@ def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -
     state = peer.start(1)
     for chunk in stream.split(CHUNK, 1):
         state = peer.step(chunk, state)[1]
-    middle = time.process_time()
-    each = min(QUESTIONS, task.askable)
-    asked = [task.questions(facts, each, generator) for _ in range(-(-ask // each))]
-    right = torch.cat([exact(peer.ask(each.tokens, state), each).flatten() for each in asked])
-    spent = time.process_time() - middle
+    writing = time.process_time() - began
+    asked = questions(facts, min(ask, int(facts.latest.sum())), generator)
+    began = time.process_time()
+    right = torch.cat([exact(peer.ask(each.tokens, state), each).flatten() for each in asked.split(TOGETHER)])
+    reading = time.process_time() - began
     held = peer.memory_bytes(state)
     return PeerRecalled(
         tokens=task.horizon,
@@ -103,6 +105,6 @@ def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -
         exact=float(right.float().mean()),
         memory_bytes=held,
         bytes_per_token=held / task.horizon,
-        write_us_per_token=(middle - began) / task.horizon * 1e6,
-        read_us_per_token=spent / sum(each.tokens.shape[1] for each in asked) * 1e6,
+        write_us_per_token=writing / task.horizon * 1e6,
+        read_us_per_token=reading / asked.tokens.shape[1] * 1e6,
     )

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from math import ceil
-from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -21,9 +20,11 @@ from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
 from agentmem.bench.neural.options import DENSE, add_common, amounts, tasks, usual_facts
 from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
 from agentmem.bench.neural.peers import PEERS, Peer, build
+from agentmem.bench.neural.spread import means, spread, with_deviations
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
-from agentmem.neural.measure import Progress, recalled, written
+from agentmem.neural.measure import Watch, written
+from agentmem.neural.recalled import recalled
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.train import Trainer, TrainSettings
 
@@ -36,7 +37,11 @@ is printed as JSON:
   exact_int8, _fp32    the same, with atoms of 8 and 32 bits a number
   latest               of keys set anew, in a second stream
   earlier              the value before, asked as of then
-  atom_bytes           of the atoms; resident_bytes: and of all else remembered
+  asked, asked_latest, questions: no fact is asked for twice, so they are fewer
+  asked_earlier        where there are not so many
+  atom_bytes           of the atoms; resident_bytes: and of all else remembered;
+                       memory_bytes: and of the transformer's windows
+  bytes_per_token      memory_bytes by tokens
   budget               bytes of atoms at most: 100 for every 100 tokens
   write_us_per_token,  microseconds of processor time on one thread
   read_us_per_token
@@ -46,7 +51,8 @@ over seeds. Peers are built with as many parameters, and trained on streams of
 up to 1,003 tokens as dense as those asked.
 """
 FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
-COSTS = ("atom_bytes", "resident_bytes", "write_us_per_token", "read_us_per_token")
+ASKED = ("asked", "asked_latest", "asked_earlier")
+COSTS = ("atom_bytes", "resident_bytes", "memory_bytes", "write_us_per_token", "read_us_per_token")
 TRAINED_AT = 1_003
 """Tokens of the longest streams that peers are trained on, as ours are."""
 SECONDS = 300
@@ -70,7 +76,7 @@ def check(options: argparse.Namespace) -> None:
     _tasks(options)
 
 
-def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     """Peers are built before anything is run, so that one that is missing is told at once."""
     wanted = _tasks(options)
     make = {name: partial(_built, model, name) for name in options.peers}
@@ -91,11 +97,11 @@ def _tasks(options: argparse.Namespace) -> list[RecallTask]:
     return tasks(options.tokens, options.facts or [usual_facts(each, DENSE) for each in options.tokens])
 
 
-def _run(model: Measured, task: RecallTask, seed: int, questions: int, progress: Progress) -> dict[str, Any]:
+def _run(model: Measured, task: RecallTask, seed: int, questions: int, progress: Watch) -> dict[str, Any]:
     name = f"{task.horizon:,} tokens, {task.facts:,} facts, seed {seed}"
     roomy = with_room(model.model, task.horizon)
     found = recalled(roomy, task, questions, seed, lambda _, done: progress(name, done))
-    per_token = found.resident_bytes / task.horizon
+    per_token = found.memory_bytes / task.horizon
     return {**asdict(found), "seed": seed, "bytes_per_token": per_token, "budget": budget_of(roomy)}
 
 
@@ -111,7 +117,7 @@ def _raced(
     make: Mapping[str, Callable[[], Peer]],
     wanted: Sequence[RecallTask],
     options: argparse.Namespace,
-    progress: Progress,
+    progress: Watch,
 ) -> Iterator[dict[str, Any]]:
     """Each peer, trained once on streams as dense as tasks are, and asked about every task of that density."""
     for shorter in dict.fromkeys(map(_shorter, wanted)):
@@ -128,7 +134,7 @@ def _shorter(task: RecallTask) -> RecallTask:
 
 
 def _trained(
-    name: str, peer: Peer, task: RecallTask, options: argparse.Namespace, progress: Progress
+    name: str, peer: Peer, task: RecallTask, options: argparse.Namespace, progress: Watch
 ) -> tuple[Peer, float]:
     """Also the running share of exact answers when its time was over."""
     settings = TrainSettings(options.seed[0], options.seconds or SECONDS)
@@ -139,14 +145,13 @@ def _trained(
 def _asked(peer: Peer, task: RecallTask, options: argparse.Namespace) -> dict[str, Any]:
     """Means over streams, and each stream."""
     runs = [asdict(peer_recalled(peer, task, options.questions, each)) for each in options.seed]
-    means = {figure: mean(one[figure] for one in runs) for figure in runs[0]}
-    return {"seconds": options.seconds or SECONDS, **means, "runs": runs}
+    return {"seconds": options.seconds or SECONDS, **means(runs, list(runs[0])), "runs": runs}
 
 
 # ---- by age
 
 
-def _aged(model: Measured, wanted: Sequence[RecallTask], seeds: Sequence[int], progress: Progress) -> dict[str, Any]:
+def _aged(model: Measured, wanted: Sequence[RecallTask], seeds: Sequence[int], progress: Watch) -> dict[str, Any]:
     """Of the longest stream, of every seed."""
     task = max(wanted, key=lambda each: each.horizon)
     roomy, runs = with_room(model.model, task.horizon), []
@@ -163,15 +168,12 @@ def _aged(model: Measured, wanted: Sequence[RecallTask], seeds: Sequence[int], p
 
 
 def _rows(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Means over seeds, with the standard deviation of figures where there are several."""
+    """Means over seeds, with the standard deviation of figures where there are several; all that were asked."""
     for pair in dict.fromkeys((one["tokens"], one["facts"]) for one in runs):
         same = [one for one in runs if (one["tokens"], one["facts"]) == pair]
         row: dict[str, Any] = {"tokens": pair[0], "facts": pair[1], "streams": len(same)}
-        for name in (*FIGURES, *COSTS, "bytes_per_token", "budget"):
-            row[name] = mean(one[name] for one in same)
-            if name in FIGURES and len(same) > 1:
-                row[f"{name}_deviation"] = stdev(one[name] for one in same)
-        yield row
+        row |= {name: sum(one[name] for one in same) for name in ASKED}
+        yield row | with_deviations(same, FIGURES) | means(same, (*COSTS, "bytes_per_token", "budget"))
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -183,8 +185,9 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Recall by the neural memory", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters, made by `{settings['made_by']}`. "
-        f"{settings['questions']} questions of each kind to each of {streams} {'stream' if streams == 1 else 'streams'}"
-        f" of every size{', ± standard deviation between streams' if streams > 1 else ''}. Chance is .000."
+        f"{settings['questions']} questions of each kind, or as many as there are facts, to each of {streams} "
+        f"{'stream' if streams == 1 else 'streams'} of every size"
+        f"{', ± standard deviation between streams' if streams > 1 else ''}. Chance is .000."
     )
 
 
@@ -192,14 +195,15 @@ def _answers(results: Mapping[str, Any]) -> Iterator[str]:
     titles = ("exact", "int8", "fp32", "latest", "earlier")
     yield from ("", "## Exact answers", "")
     yield from table(
-        ["tokens", "facts", *titles],
-        [[f"{row['tokens']:,}", f"{row['facts']:,}", *(_spread(row, name) for name in FIGURES)]
-         for row in results["rows"]],
+        ["tokens", "facts", "asked", *titles],
+        [[f"{row['tokens']:,}", f"{row['facts']:,}", " + ".join(f"{row[name]:,}" for name in ASKED),
+          *(spread(row, name) for name in FIGURES)] for row in results["rows"]],
     )  # fmt: skip
     yield ""
     yield from wrapped(
         "exact: of 1-bit atoms, as they are kept; int8, fp32: of the same atoms with 8 and 32 bits a number. latest: "
-        "the newest value of keys set anew, in a second stream; earlier: the value before, asked as of then."
+        "the newest value of keys set anew, in a second stream; earlier: the value before, asked as of then. asked: "
+        "questions of exact, of latest and of earlier; no fact is asked for twice."
     )
 
 
@@ -213,8 +217,8 @@ def _costs(results: Mapping[str, Any]) -> Iterator[str]:
     ])  # fmt: skip
     yield ""
     yield from wrapped(
-        "Processor time on one thread. resident: atoms, recent crystals and open states. read: a token of a question, "
-        "read with all of the memory in reach."
+        "Processor time on one thread. resident: atoms, recent crystals and open states; bytes a token: these and "
+        "the transformer's windows. read: a token of a question, read with all of the memory in reach."
     )
 
 
@@ -247,11 +251,6 @@ def _ages(results: Mapping[str, Any]) -> Iterator[str]:
         ["tokens before", "exact", "asked"],
         [[f"{one['above']:,} - {one['upto']:,}", short(one["exact"]), str(one["asked"])] for one in told["groups"]],
     )
-
-
-def _spread(row: Mapping[str, Any], name: str) -> str:
-    deviation = row.get(f"{name}_deviation")
-    return short(row[name]) + (f" ±{short(deviation)}" if deviation is not None else "")
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:
