@@ -247,6 +247,9 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
         (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),
+        (("lm", __file__, "--seed", 1), "--seed is for peers to train; name what they are to read with --train"),
+        (("lm", __file__, "--tokens", "1k"), "--tokens is for peers"),
+        (("lm", __file__, "--peers", "rmt"), "--peers is for peers"),
         (("recall", "--checkpoint", "/nowhere.safetensors"), "/nowhere.safetensors is no file"),
         (("quantisation", "--tokens", 500), "1600 or more"),
         (("decay", "--tokens", 500), "800 or more"),
@@ -267,7 +270,10 @@ def test_what_does_not_fit_is_refused_with_the_limit(arguments: tuple[object, ..
         (("recall", "--peers", "nonsense"), "give some of windowed"),
         (("nonsense",), "'recall', 'cost', 'quantisation', 'decay'"),
         (("cost", "--sizes", "many"), "write 100k, 1m or 2500"),
-        (("decay", "--seed", "-1"), "write whole numbers"),
+        (("decay", "--seed", "-1"), "write a whole number"),
+        (("decay", "--fit-on", "-1"), "write a whole number"),
+        (("cost", "--seed", "0,1"), "'0,1' is no seed"),
+        (("cost", "--chunk", "1k,2k"), "'1k,2k' is no number"),
     ],
 )
 def test_wrong_words_are_exit_code_2_with_those_there_are(arguments: tuple[object, ...], said: str) -> None:

@@ -15,7 +15,7 @@ from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.ages import Age
 from agentmem.bench.neural.checkpoint import Measured, with_room
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
-from agentmem.bench.neural.options import add_common, amount, task, usual_facts
+from agentmem.bench.neural.options import add_common, amount, one_seed, task, usual_facts
 from agentmem.bench.neural.replays import Rule
 from agentmem.bench.neural.spread import means
 from agentmem.bench.recall.tables import short, table, wrapped
@@ -57,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
     of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
     of("--facts", type=amount, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
-    of("--fit-on", type=int, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
+    of("--fit-on", type=one_seed, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
     add_common(parser, 100, "asked of each group of ages, and half way")
 
 
@@ -65,8 +65,6 @@ def check(options: argparse.Namespace) -> None:
     """Raises InvalidInputError for facts that do not fit, too short streams, and a seed for two things."""
     if options.fit_on in options.seed:
         raise InvalidInputError(f"--fit-on {options.fit_on} is among the seeds that are told; give another")
-    if options.fit_on < 0:
-        raise InvalidInputError(f"--fit-on {options.fit_on}: a seed of 0 or more is needed")
     least = 2 * PART * CrystalSettings().spans[ATOM]
     if options.tokens < least:
         raise InvalidInputError(f"--tokens {options.tokens}: a quarter of the atoms of {least} or more are needed")
