@@ -23,6 +23,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural import TokenModel, checkpoints
 from agentmem.neural.tasks import RecallTask, exact
 from agentmem.neural.tasks.key_value import Facts
@@ -38,14 +39,14 @@ def waiting(parts: Sequence[Any], doing: str) -> Iterable[Any]:
     return track(parts, doing, console=remarks, transient=True, disable=not remarks.is_terminal)
 
 
-def read(model: TokenModel, stream: torch.Tensor) -> tuple[State, list[float]]:
-    """The state after a stream, and the seconds of processor time that each chunk of it took."""
-    state, seconds = model.transformer.start(1), []
+def read(model: TokenModel, stream: torch.Tensor) -> tuple[State, list[tuple[int, float]]]:
+    """The state after a stream, and of each chunk of it the tokens and the seconds of processor time they took."""
+    state, took = model.transformer.start(1), []
     for chunk in waiting(stream.split(CHUNK, 1), "reading"):
         began = time.process_time()
         state = model.remember(chunk, state)
-        seconds.append(time.process_time() - began)
-    return state, seconds
+        took.append((chunk.shape[1], time.process_time() - began))
+    return state, took
 
 
 def recalled(model: TokenModel, state: State, task: RecallTask, facts: Facts, asking: str) -> str:
@@ -62,23 +63,31 @@ parser.add_argument("--tokens", type=int, default=1_000_000)
 parser.add_argument("--facts", type=int, default=10_000)
 parser.add_argument("--seed", type=int, default=0)
 options = parser.parse_args()
+beginning = min(CHUNK, options.tokens)
+if options.facts * CHUNK < options.tokens:
+    parser.error(
+        f"--facts {options.facts}: give {-(-options.tokens // CHUNK):,} or more, one in every {CHUNK:,} tokens"
+    )
+try:
+    task = RecallTask(options.tokens, options.facts)
+except InvalidInputError as error:
+    parser.error(str(error))
 
 torch.set_num_threads(1)  # a model this small is no quicker with more
 with torch.inference_mode():
     model = TokenModel.load(checkpoints.path("recall")).eval()
-    task = RecallTask(options.tokens, options.facts)
     stream, facts = task.stream(1, torch.Generator().manual_seed(options.seed))
-    state, seconds = read(model, stream)
+    state, took = read(model, stream)
 
-    early = int((facts.at < CHUNK).sum())
+    early = int((facts.at < beginning).sum())
     first = Facts(**{each.name: getattr(facts, each.name)[:, :early] for each in fields(Facts)})
-    print(f"Read {options.tokens:,} tokens, {options.facts:,} facts among them, {early} in the first {CHUNK:,} tokens.")
+    print(f"Read {options.tokens:,} tokens, {options.facts:,} facts among them,", end=" ")
+    print(f"{early} in the first {beginning:,} tokens.")
     print(f"Kept {state.memory.atom_bytes:,} bytes of atoms, {state.memory.resident_bytes:,} bytes in all.")
-    print("Recalled from the first 10,000 tokens:", recalled(model, state, task, first, "asking for the first"))
+    print(f"Recalled from the first {beginning:,} tokens:", recalled(model, state, task, first, "asking for the first"))
     print("Recalled from all over:", recalled(model, state, task, facts, "asking for any"))
 
-part = max(1, min(10, len(seconds) // 10))  # 100,000 tokens, or a tenth
-for name, chunks in (("first", seconds[:part]), ("last", seconds[-part:])):
-    remarks.print(
-        f"The {name} {part * CHUNK:,} tokens took {sum(chunks) / part / CHUNK * 1e6:.1f} us of processor time each."
-    )
+part = max(1, min(10, len(took) // 10))  # 100,000 tokens, or a tenth
+for name, chunks in (("first", took[:part]), ("last", took[-part:])):
+    tokens, seconds = map(sum, zip(*chunks, strict=True))
+    remarks.print(f"The {name} {tokens:,} tokens took {seconds / tokens * 1e6:.1f} us of processor time each.")

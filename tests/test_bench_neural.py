@@ -13,10 +13,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, growth
+from agentmem.bench.neural import ages, cost, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
-from agentmem.bench.neural.forgetting import DECAYS
-from agentmem.bench.neural.histories import IMPORTANCES, READ, History, after, history
+from agentmem.bench.neural.decay import DECAYS
+from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.options import KEYS
 from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
@@ -94,7 +94,17 @@ def test_several_streams_give_means_and_spread_over_seeds(checkpoint: Path) -> N
     assert [(one["tokens"], one["facts"], one["streams"]) for one in found["rows"]] == [(300, 3, 2), (600, 6, 2)]
     of_one = [one["exact"] for one in found["runs"][:2]]
     assert found["rows"][0]["exact"] == sum(of_one) / 2
+    assert found["rows"][0]["asked"] == 6
     assert found["rows"][0]["exact_deviation"] == pytest.approx(abs(of_one[0] - of_one[1]) / 2**0.5)
+
+
+def test_means_leave_out_streams_without_the_figure() -> None:
+    runs = [{"latest": 1.0, "exact": 0.0}, {"latest": None, "exact": 0.5}, {"latest": 0.5, "exact": 1.0}]
+    row = spread.with_deviations(runs, ["latest", "exact"])
+    assert (row["latest"], row["exact"], row["exact_deviation"]) == (0.75, 0.5, 0.5)
+    assert spread.spread(row, "exact") == ".500 ±.500"
+    nothing = spread.with_deviations(runs[1:2], ["latest", "exact"])
+    assert [spread.spread(nothing, name) for name in ("latest", "exact")] == ["-", ".500"]
 
 
 def test_a_peer_stands_beside_with_its_bytes_per_token(checkpoint: Path) -> None:
@@ -136,7 +146,7 @@ def test_cost_is_told_of_every_size_with_ratios_to_the_smallest(checkpoint: Path
     sizes = ("--sizes", "400,200", "--repeats", 2, "--chunk", 100)
     found = results("cost", *sizes, "--checkpoint", checkpoint, "--out", tmp_path)["sizes"]
     assert [one["tokens"] for one in found] == [200, 400]
-    for kind in growth.KINDS:
+    for kind in cost.KINDS:
         assert found[0][f"{kind}_ratio"] == 1
         assert found[1][f"{kind}_ratio"] == pytest.approx(found[1][f"{kind}_us"] / found[0][f"{kind}_us"])
         assert found[1][f"{kind}_us"] > 0
@@ -197,7 +207,7 @@ def test_facts_asked_half_way_are_of_the_first_half_and_make_their_atoms_more_im
     assert (int(one.asked.sum()), int(one.unasked.sum())) == (5, 5)
     assert int((early & (one.asked | one.unasked)).sum()) == 10
     with torch.no_grad():
-        read = after(untrained(), one, READ, Rule(1_900, 5_000.0, 0.0)).memory.atoms[0, :, -1].long()
+        read = after(untrained(), one, BY_READING, Rule(1_900, 5_000.0, 0.0)).memory.atoms[0, :, -1].long()
     grown = read - one.importances["learned"]
     assert int(grown.min()) == 0
     assert int(grown[:9].max()) > 0
@@ -237,6 +247,9 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
         (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),
+        (("lm", __file__, "--seed", 1), "--seed is for peers to train; name what they are to read with --train"),
+        (("lm", __file__, "--tokens", "1k"), "--tokens is for peers"),
+        (("lm", __file__, "--peers", "rmt"), "--peers is for peers"),
         (("recall", "--checkpoint", "/nowhere.safetensors"), "/nowhere.safetensors is no file"),
         (("quantisation", "--tokens", 500), "1600 or more"),
         (("decay", "--tokens", 500), "800 or more"),
@@ -257,7 +270,10 @@ def test_what_does_not_fit_is_refused_with_the_limit(arguments: tuple[object, ..
         (("recall", "--peers", "nonsense"), "give some of windowed"),
         (("nonsense",), "'recall', 'cost', 'quantisation', 'decay'"),
         (("cost", "--sizes", "many"), "write 100k, 1m or 2500"),
-        (("decay", "--seed", "-1"), "write whole numbers"),
+        (("decay", "--seed", "-1"), "write a whole number"),
+        (("decay", "--fit-on", "-1"), "write a whole number"),
+        (("cost", "--seed", "0,1"), "'0,1' is no seed"),
+        (("cost", "--chunk", "1k,2k"), "'1k,2k' is no number"),
     ],
 )
 def test_wrong_words_are_exit_code_2_with_those_there_are(arguments: tuple[object, ...], said: str) -> None:

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentmem.bench.neural import language, rivals
+from agentmem.bench.neural import lm, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.neural.files import held
@@ -81,7 +81,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None
     folder = tmp_path / "rivals"
     folder.mkdir()
     rivals.train(rival, corpus, folder, "command")
-    results = language.losses(text, paths, folder, (0, 1_024), quiet)
+    results = lm.losses(text, paths, folder, (0, 1_024), quiet)
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == ["ours", "ours + pairs", "windowed-3", "windowed-3 + pairs"]
     assert all(
@@ -90,13 +90,13 @@ def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None
     assert rows["windowed-3"]["own"][0] == pytest.approx(rows["windowed-3"]["own"][1_024], abs=1e-4)
     assert rows["ours + pairs"]["own"][1_024] < rows["ours"]["own"][1_024]
     assert rows["ours + pairs"]["bytes"] > rows["ours"]["bytes"]
-    assert language.markdown(results).count("\n") == 2 + 2 * len(rows)
+    assert lm.markdown(results).count("\n") == 2 + 2 * len(rows)
 
 
 def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     paths = texts(tmp_path, words=50)
     with pytest.raises(InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(the longest has "):
-        language.losses(model_of(paths), paths, None, language.SIZES, quiet)
+        lm.losses(model_of(paths), paths, None, lm.SIZES, quiet)
 
 
 def test_a_peer_of_another_vocabulary_is_refused(tmp_path: Path) -> None:

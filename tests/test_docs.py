@@ -37,10 +37,14 @@ def blocks(page: Path) -> Iterator[tuple[re.Match[str], str]]:
         yield match, printed.getvalue()
 
 
-def printed_by(example: Path, folder: Path, *arguments: str) -> str:
+def run(example: Path, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(example), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, check=False)
+
+
+def printed_by(example: Path, folder: Path, *arguments: str) -> str:
+    done = run(example, folder, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -72,6 +76,16 @@ def test_the_large_example_prints_in_small_what_its_docstring_says_but_for_the_n
     recalled = re.findall(r": (\d+) of (\d+)\n", printed)
     assert [number for _, number in recalled] == ["100", "500"]
     assert all(int(right) >= 0.9 * int(number) for right, number in recalled)
+
+
+def test_the_large_example_tells_what_a_token_cost_and_how_many_facts_it_needs(tmp_path: Path) -> None:
+    short = run(LARGE, tmp_path, "--tokens", "1003", "--facts", "5")
+    assert "5 in the first 1,003 tokens" in short.stdout
+    assert "The first 1,003 tokens took" in short.stderr
+    assert "The last 1,003 tokens took" in short.stderr
+    few = run(LARGE, tmp_path, "--tokens", "20003", "--facts", "1")
+    assert (few.returncode, few.stdout) == (2, "")
+    assert "--facts 1: give 3 or more, one in every 10,000 tokens" in few.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -13,7 +13,7 @@ from elsewhere import THERE, Elsewhere, a_device
 
 from agentmem.neural.answered import answered
 from agentmem.neural.curriculum import recall_stage
-from agentmem.neural.measure import recalled
+from agentmem.neural.recalled import recalled
 from agentmem.neural.reference import seeded
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.states import from_bytes, to_bytes

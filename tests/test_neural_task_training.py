@@ -13,6 +13,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
 from agentmem.neural.losses import picked
 from agentmem.neural.reader import Reading
+from agentmem.neural.recalled import recalled
 from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.task_training import answering, batch, finding
 from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
@@ -132,6 +133,20 @@ def test_questions_as_of_then_are_answered_without_what_was_written_later() -> N
     torch.testing.assert_close(then, model.ask(asked.tokens, early, early.memory.view().only((ATOM,)), as_of))
     assert not torch.allclose(then, model.ask(asked.tokens, late, view))
     assert answered(model, task, ask=2).asked == 2
+
+
+def test_no_fact_is_asked_for_twice_however_many_questions_are_wanted() -> None:
+    measured = recalled(small(66), RecallTask(1_003, 10), ask=200)
+    assert measured.asked == 10
+    assert 0 < measured.asked_latest < 5
+    assert 0 < measured.asked_earlier < 5
+    few = recalled(small(66), RecallTask(1_003, 40), ask=1)
+    assert (few.asked, few.asked_latest, few.asked_earlier) == (1, 1, 1)
+
+
+def test_where_nothing_was_set_anew_there_is_no_share_of_it() -> None:
+    measured = recalled(small(66), RecallTask(203, 1))
+    assert (measured.latest, measured.asked_latest) == (measured.earlier, measured.asked_earlier) == (None, 0)
 
 
 def test_no_question_at_all_is_refused() -> None:

@@ -15,7 +15,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.tasks import Chains, Copying, Counting, Questions, RecallTask, Stories, Task, exact
 from agentmem.neural.tasks.named import NAMES, named
 from agentmem.neural.tasks.prose import Prose, Words
-from agentmem.neural.tasks.task import COUNT, END, FACT, HOP, LINK, MARK, NOW, REPEAT, SAY, right
+from agentmem.neural.tasks.task import ASK, COUNT, END, FACT, HOP, LINK, MARK, NOW, REPEAT, SAY, right
 from agentmem.neural.tasks.world import KINDS, PEOPLE, PLACES, everything_said
 
 TEXTS = (
@@ -103,6 +103,16 @@ def test_every_answer_stands_after_its_question_and_is_judged_there(task: Task[A
     assert not wrong.any()
 
 
+def test_an_answer_is_exact_only_if_every_symbol_is_right() -> None:
+    _, _, questions = asked(RecallTask(1_000, 10), number=4, streams=1)
+    said = torch.zeros(1, questions.tokens.shape[1], 66)
+    said.scatter_(2, questions.tokens.roll(-1, 1)[..., None], 1.0)
+    for question, symbol in ((1, 0), (2, 1), (3, 0), (3, 1)):
+        said[0, questions.places[0, question, symbol]] *= -1  # any other symbol is likelier
+    assert right(said, questions)[0].tolist() == [[True, True], [False, True], [True, False], [False, False]]
+    assert exact(said, questions)[0].tolist() == [True, False, False, False]
+
+
 @each_task
 def test_no_question_is_asked_twice_if_there_are_enough(task: Task[Any]) -> None:
     _, _, questions = asked(task, number=min(3, task.askable))
@@ -149,10 +159,23 @@ def test_the_evidence_of_a_key_is_its_latest_fact_and_the_stale_ones_are_all_the
     stream, _, questions = asked(RecallTask(1_000, facts, overwritten=overwritten), seed)
     for tokens, said, one in each_question(stream, questions):
         same = [(at, *symbols) for at, *symbols in spans(tokens, FACT, 6) if symbols[:3] == said[-3:]]
+        assert said[-4] == ASK
+        assert ASK not in tokens
         assert same[-1][4:] == tuple(one.answers[0, 0].tolist())
         assert one.evidence.item() == same[-1][0] + 3
         assert sorted(each for each in one.stale.flatten().tolist() if each >= 0) == [at + 3 for at, *_ in same[:-1]]
         assert one.as_of.item() == NOW
+
+
+@given(st.integers(2, 60), st.sampled_from((0.1, 0.5, 0.9)), SEEDS)
+@settings(max_examples=30, deadline=None)
+def test_a_key_was_set_anew_if_its_latest_fact_is_not_its_first(facts: int, overwritten: float, seed: int) -> None:
+    _, told, _ = asked(RecallTask(1_000, facts, overwritten=overwritten), seed, streams=2)
+    for row, keys in enumerate(told.keys.tolist()):
+        assert told.anew[row].tolist() == [key in keys[:i] and key not in keys[i + 1 :] for i, key in enumerate(keys)]
+        again = [keys.index(key, i + 1) if key in keys[i + 1 :] else None for i, key in enumerate(keys)]
+        ample = [later is not None and told.at[row, later] - told.at[row, i] >= 206 for i, later in enumerate(again)]
+        assert told.past[row].tolist() == (ample if any(ample) else [later is not None for later in again])
 
 
 @given(SEEDS)
@@ -233,11 +256,21 @@ def test_a_passage_is_said_early_and_each_symbol_is_found_by_the_one_before(leng
 
 
 def test_distinct_tasks_share_no_key_in_a_batch() -> None:
-    for task in (Chains(500, 4, 2, near=1.0), Counting(600, 6, near=1.0)):
+    for task in (RecallTask(1_000, 20), Chains(500, 4, 2, near=1.0), Counting(600, 6, near=1.0)):
         _, facts, _ = asked(task, streams=6)
         keys = facts.keys.reshape(-1, 3)
         assert task.distinct
         assert len(keys.unique(dim=0)) == len(keys)
+
+
+def test_near_keys_mostly_have_a_neighbour_that_differs_in_one_symbol() -> None:
+    def neighboured(near: float) -> float:
+        _, facts, _ = asked(RecallTask(1_000, 20, near=near), streams=8)
+        keys = facts.keys.flatten(0, 1)
+        return float(((keys[:, None] == keys[None]).sum(-1) == 2).any(1).float().mean())
+
+    assert neighboured(1.0) > 0.9
+    assert neighboured(0.0) < 0.5
 
 
 TOLD = (
@@ -310,26 +343,6 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
     assert (questions.answers < 0).any()
     nothing = torch.zeros(*questions.tokens.shape, 256)
     assert torch.equal(right(nothing, questions), questions.answers < 0)
-
-
-def test_prose_is_read_from_the_first_sentence_again_after_the_last() -> None:
-    length = len(PROSE.tokens)
-    tokens, starts = PROSE.read(3 * length, seeded())
-    assert torch.equal(tokens[:length], tokens[length : 2 * length])
-    assert starts.tolist() == sorted(set(starts.tolist()))
-    assert len(starts) == 3 * len(PROSE.starts)
-
-
-def test_prose_of_a_limited_length_ends_with_a_whole_sentence() -> None:
-    short = Prose.of(TEXTS, WORDS, limit=16)
-    assert WORDS.text(short.tokens.tolist()) == "it was a dark night . the wind blew over the hills !"
-    assert short.starts.tolist() == [0, 6]
-
-
-def test_words_that_a_tokenizer_does_not_know_are_one_token() -> None:
-    few = Words.of(["red red red blue"], 3)
-    assert few("Red, blue") == [1, 0, 2]
-    assert few("green") == [0]
 
 
 @pytest.mark.parametrize(

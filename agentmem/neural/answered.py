@@ -1,6 +1,6 @@
 """Any task over long streams: how many of its questions are answered, and which tokens of the answers are right.
 
-Knows a token model and the form of tasks. Writes in chunks, then asks; questions change neither stream nor memory.
+Knows a token model and the form of tasks. Knows nothing of any one task.
 """
 
 from __future__ import annotations
@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.measure import TOGETHER, written
-from agentmem.neural.tasks.task import Questions, Task, right
+from agentmem.neural.measure import answers, written
+from agentmem.neural.tasks.task import Task
 from agentmem.neural.tokens import TokenModel
-from agentmem.neural.transformer import State
-from agentmem.neural.view import View
 
 
 @dataclass(frozen=True)
@@ -56,14 +53,8 @@ def answered(
         state, _ = written(model, stream)
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
-        told += [_right(model, state, view, each) for each in asked.split(TOGETHER)]
-    answers = torch.cat(told)
-    by_place = tuple(answers.float().mean(0).tolist())
-    exact = float(answers.all(-1).float().mean())
-    return Answered(task.horizon, len(answers), exact, by_place, state.memory.atom_bytes)
-
-
-def _right(model: TokenModel, state: State, view: View, asked: Questions) -> Tensor:
-    """Which tokens of the answers are right: bool [Q, n]."""
-    asked = asked.to(next(model.parameters()).device)
-    return right(model.ask(asked.tokens, state, view, asked.times), asked).flatten(0, 1)
+        told.append(answers(model, state, view, asked))
+    right = torch.cat(told)
+    by_place = tuple(right.float().mean(0).tolist())
+    exact = float(right.all(-1).float().mean())
+    return Answered(task.horizon, len(right), exact, by_place, state.memory.atom_bytes)

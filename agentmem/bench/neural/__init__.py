@@ -1,18 +1,18 @@
 """`agentmem bench neural NAME`: what the neural memory recalls, costs, keeps and forgets.
 
     command options checkpoint       what all share: arguments, progress, files, and the model that is measured
-    exactness                        recall: exact answers after long streams, beside peers of equal size
-    growth                           cost: of a token written, read and stepped, as the memory grows
-    precision                        quantisation: recall by bits of a number, and by bytes of atoms
-    forgetting replays               decay: what is evicted by which importance and which decay, at equal bytes
-    any_task                         task: chains, counting, copying and stories
-    language rivals                  lm: loss on text by tokens of memory, and the peers trained for it
-    ages charts                      recall by the age of a fact; PNG
+    recall                           exact answers after long streams, beside peers of equal size
+    cost                             of a token written, read and stepped, as the memory grows
+    quantisation                     recall by bits of a number, and by bytes of atoms
+    decay histories replays          what is evicted by which importance and which decay, at equal bytes
+    task                             chains, counting, copying and stories
+    lm rivals                        loss on text by tokens of memory, and the peers trained for it
+    ages spread charts               recall by the age of a fact; means and deviations; PNG
 
 Other memories for transformers, each trained and asked in the same way:
 
     peers                            other packages, each behind one interface, at equal numbers of parameters
-    recall text pairs                what they are trained on, and what is measured of them
+    peer_recall peer_text pairs      what they are trained on, and what is measured of them
 
 Needs torch; each peer needs its own package.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.neural.measure import TOGETHER, answers
+from agentmem.neural.measure import answers
 from agentmem.neural.tasks.key_value import Facts, questions
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
@@ -49,13 +49,13 @@ def chosen(facts: Facts, which: Tensor) -> Facts:
 
 
 @torch.no_grad()
-def right(
+def remembered(
     model: TokenModel, state: State, facts: Facts, number: int, generator: torch.Generator, view: View | None = None
 ) -> Tensor:
     """Whether each of `number` of the facts, or of all if they are fewer, is recalled exactly: bool [Q]."""
     view = view or state.memory.view()
     asked = questions(facts, min(number, facts.at.shape[1]), generator)
-    return torch.cat([answers(model, state, view, each) for each in asked.split(TOGETHER)])
+    return answers(model, state, view, asked).all(-1)
 
 
 def by_age(model: TokenModel, state: State, facts: Facts, number: int, generator: torch.Generator) -> list[Age]:
@@ -65,7 +65,7 @@ def by_age(model: TokenModel, state: State, facts: Facts, number: int, generator
     for above, upto in groups(state.position):
         which = (age > above) & (age <= upto)
         if which.any():
-            told = right(model, state, chosen(facts, which), number, generator, view)
+            told = remembered(model, state, chosen(facts, which), number, generator, view)
             found.append(Age(above, upto, int(which.sum()), len(told), float(told.float().mean())))
     return found
 

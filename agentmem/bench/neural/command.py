@@ -16,10 +16,10 @@ from typing import Any
 import torch
 
 from agentmem.bench.arguments import bars, make_folder, parser_of
-from agentmem.bench.neural import any_task, exactness, forgetting, growth, language, precision
+from agentmem.bench.neural import cost, decay, lm, quantisation, recall, task
 from agentmem.bench.neural.checkpoint import measured
 from agentmem.bench.recall import pictures
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Measurement:
     notes: str
     add: Callable[[argparse.ArgumentParser], None]
     check: Callable[[argparse.Namespace], None]
-    measure: Callable[[Any, argparse.Namespace, Progress], dict[str, Any]]
+    measure: Callable[[Any, argparse.Namespace, Watch], dict[str, Any]]
     markdown: Callable[[Mapping[str, Any]], str]
     draw: Callable[[Mapping[str, Any]], dict[str, Any]]
     load: Callable[[Path | None], Any] = measured
@@ -44,12 +44,12 @@ def _of(module: Any) -> Measurement:
 
 
 MEASUREMENTS = {
-    "recall": _of(exactness),
-    "cost": _of(growth),
-    "quantisation": _of(precision),
-    "decay": _of(forgetting),
-    "task": replace(_of(any_task), load=any_task.load),
-    "lm": replace(_of(language), load=language.load),
+    "recall": _of(recall),
+    "cost": _of(cost),
+    "quantisation": _of(quantisation),
+    "decay": _of(decay),
+    "task": replace(_of(task), load=task.load),
+    "lm": replace(_of(lm), load=lm.load),
 }
 
 
@@ -86,7 +86,7 @@ def _named(words: Sequence[str]) -> str:
     return str(parser.parse_args(words[:1]).name)
 
 
-def _shown(bar: Any) -> Progress:
+def _shown(bar: Any) -> Watch:
     """A line for each thing that is done."""
     tasks: dict[str, Any] = {}
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from agentmem.bench.neural.ages import chosen
 from agentmem.bench.neural.replays import Rule, evicted, importance_of, ranked, then, with_importance
-from agentmem.neural.measure import CHUNK, TOGETHER, Progress
+from agentmem.neural.measure import CHUNK, TOGETHER, Watch
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import ATOM
 from agentmem.neural.tasks.key_value import LENGTH, Facts, RecallTask, questions
@@ -20,8 +20,8 @@ from agentmem.neural.tasks.task import Questions
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State, positions
 
-READ = "read"
-IMPORTANCES = ("random", "surprise, mean", "surprise, most", "learned", READ)
+BY_READING = "read"
+IMPORTANCES = ("random", "surprise, mean", "surprise, most", "learned", BY_READING)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class History:
     questions: Questions
 
 
-def history(model: TokenModel, task: RecallTask, seed: int, ask: int, progress: Progress) -> History:
+def history(model: TokenModel, task: RecallTask, seed: int, ask: int, progress: Watch) -> History:
     """Write a stream of the task; `ask` facts of its first half, or half of them if those are fewer, are asked for."""
     generator = torch.Generator().manual_seed(seed)
     stream, facts = task.stream(1, generator)
@@ -57,7 +57,7 @@ def history(model: TokenModel, task: RecallTask, seed: int, ask: int, progress: 
         "surprise, mean": ranked(of_atoms.mean(1)),
         "surprise, most": ranked(of_atoms.amax(1)),
         "learned": importance_of(state.memory),
-        READ: importance_of(state.memory),
+        BY_READING: importance_of(state.memory),
     }
     return History(seed, facts, state, half, importances, asked, early & ~asked, told)
 
@@ -65,7 +65,7 @@ def history(model: TokenModel, task: RecallTask, seed: int, ask: int, progress: 
 def after(model: TokenModel, one: History, importance: str, rule: Rule) -> State:
     """The state at the end, had atoms been evicted by this importance and rule as the stream went on."""
     whole = with_importance(one.state.memory, one.importances[importance])
-    if importance != READ:
+    if importance != BY_READING:
         return replace(one.state, memory=evicted(whole, rule))
     made = one.half.memory.atoms.shape[1]
     half = replace(one.half, memory=evicted(one.half.memory, rule))
@@ -82,7 +82,7 @@ def _read(model: TokenModel, state: State, asked: Questions) -> Memory:
     return state.memory
 
 
-def _written(model: TokenModel, stream: Tensor, progress: Progress) -> tuple[State, State, Tensor]:
+def _written(model: TokenModel, stream: Tensor, progress: Watch) -> tuple[State, State, Tensor]:
     """The states at the end and half way, and each token's -log p after those before it in its chunk [T]."""
     state = half = model.transformer.start(1)
     middle, surprise = stream.shape[1] // 2, []

@@ -36,12 +36,16 @@ def amounts(text: str) -> list[int]:
     return [amount(part) for part in text.split(",")]
 
 
+def one_seed(text: str) -> int:
+    """A whole number."""
+    if not text.isdecimal() or len(text) > 9:
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number of 0 or more")
+    return int(text)
+
+
 def seeds(text: str) -> list[int]:
     """Whole numbers with commas between, each once."""
-    parts = text.split(",")
-    if not all(part.isdecimal() and len(part) <= 9 for part in parts):
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write whole numbers of 0 or more: 0 or 0,1,2")
-    return list(dict.fromkeys(map(int, parts)))
+    return list(dict.fromkeys(map(one_seed, text.split(","))))
 
 
 def add_common(parser: argparse.ArgumentParser, questions: int, what: str) -> None:

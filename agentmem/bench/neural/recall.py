@@ -1,108 +1,257 @@
-"""Peers on the recall task: trained as ours are, on streams that grow longer, and asked long after.
+"""`agentmem bench neural recall`: exact answers after long streams, at what bytes and cost, beside peers.
 
-Knows a peer's interface and the recall task. Knows nothing of optimizers.
+Knows the recall task, the model and peers. A stream is of one task and seed; several are told as means and spread.
 """
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
-from functools import cached_property
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from math import ceil
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 
-from agentmem.bench.neural.peers import Peer
-from agentmem.neural.task_training import answering, batch
+from agentmem.bench.arguments import positive, some_of
+from agentmem.bench.neural import ages, charts
+from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
+from agentmem.bench.neural.options import DENSE, add_common, amounts, tasks, usual_facts
+from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
+from agentmem.bench.neural.peers import PEERS, Peer, build
+from agentmem.bench.neural.spread import means, spread, with_deviations
+from agentmem.bench.recall.tables import short, table, wrapped
+from agentmem.errors import InvalidInputError
+from agentmem.neural.measure import Watch, written
+from agentmem.neural.recalled import recalled
 from agentmem.neural.tasks.key_value import RecallTask
-from agentmem.neural.tasks.task import exact
-from agentmem.neural.train import Step
+from agentmem.neural.train import Trainer, TrainSettings
 
-QUESTIONS = 10
-HORIZONS = (203, 403)
-"""Before the task's own."""
-UNTIL = 0.7
-CHUNK = 10_000
+ABOUT = "Exact answers after long streams, at what bytes and costs."
+NOTES = """\
+A fact is 6 tokens among filler of the same symbols; chance is 1 in 4,096. What
+is printed as JSON:
 
+  exact                share of questions whose two symbols are both right
+  exact_int8, _fp32    the same, with atoms of 8 and 32 bits a number
+  latest               of keys set anew, in a second stream
+  earlier              the value before, asked as of then
+  asked, asked_latest, questions: no fact is asked for twice, so they are fewer
+  asked_earlier        where there are not so many
+  atom_bytes           of the atoms; resident_bytes: and of all else remembered;
+                       memory_bytes: and of the transformer's windows
+  bytes_per_token      memory_bytes by tokens
+  budget               bytes of atoms at most: 100 for every 100 tokens
+  write_us_per_token,  microseconds of processor time on one thread
+  read_us_per_token
 
-@dataclass(frozen=True)
-class PeerRecallTraining:
-    """First at 200 tokens, then 400, then at the task's horizon with its density.
-
-    A horizon is left when 70 % of the running answers are exact, or when its equal share of the budget is over. The
-    loss is cross entropy at the answers, plus `everything` times that at all tokens, plus the peer's own.
-    tokens: per batch, about.
-    """
-
-    task: RecallTask
-    tokens: int = 8_000
-    everything: float = 0.1
-
-    @cached_property
-    def stages(self) -> tuple[RecallTask, ...]:
-        task, shorter = self.task, [horizon for horizon in HORIZONS if horizon < self.task.horizon]
-        dense = [max(1, task.facts * horizon // task.horizon) for horizon in shorter]
-        return (*(replace(task, horizon=h, facts=facts) for h, facts in zip(shorter, dense, strict=True)), task)
-
-    def step(self, model: Peer, stage: int, generator: torch.Generator) -> Step:
-        """The losses of one batch, and the share of its questions that are answered exactly."""
-        task = self.stages[stage]
-        streams = max(8, self.tokens // (task.horizon + 100))
-        told = batch(task, streams, QUESTIONS, generator)
-        logits, state = model.step(told.tokens, model.start(streams))
-        answered = F.log_softmax(logits[:, task.horizon :].float(), -1)
-        everywhere = F.cross_entropy(logits[:, :-1].flatten(0, 1).float(), told.tokens[:, 1:].flatten())
-        losses = {
-            "next_token": answering(answered, told.asked),
-            "everywhere": self.everything * everywhere,
-            "extra": model.extra_loss(state),
-        }
-        return Step(losses, float(exact(answered, told.asked).float().mean()), told.tokens.numel())
-
-    def next_stage(self, stage: int, right: float, done: float) -> bool:
-        """Whether to go on to the next horizon."""
-        return stage + 1 < len(self.stages) and (right > UNTIL or done > (stage + 1) / len(self.stages))
+One stream gives these at the top; "runs" has those of each stream, "rows" means
+over seeds. Peers are built with as many parameters, and trained on streams of
+up to 1,003 tokens as dense as those asked.
+"""
+FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
+ASKED = ("asked", "asked_latest", "asked_earlier")
+COSTS = ("atom_bytes", "resident_bytes", "memory_bytes", "write_us_per_token", "read_us_per_token")
+TRAINED_AT = 1_003
+"""Tokens of the longest streams that peers are trained on, as ours are."""
+SECONDS = 300
+OF_AN_AGE = 100
+"""Questions to each group of ages."""
 
 
-@dataclass(frozen=True)
-class PeerRecalled:
-    """exact: share of `asked` questions whose two symbols are both right. memory_bytes: of the whole state after the
-    stream. Costs are of processor time in microseconds: of reading the stream, and of the tokens of questions.
-    """
-
-    tokens: int
-    facts: int
-    asked: int
-    exact: float
-    memory_bytes: int
-    bytes_per_token: float
-    write_us_per_token: float
-    read_us_per_token: float
+def add(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amounts, default=[1_000_000], metavar="N,N", help="of a stream: 100k,1m,10m; 1m")
+    of("--facts", type=amounts, metavar="M,M", help="in a stream, one number for each of tokens; one in 100 tokens")
+    add_common(parser, 200, "asked of each kind")
+    of("--peers", type=some_of(tuple(PEERS)), default=[], metavar="NAME,NAME", help=", ".join(PEERS))
+    of("--seconds", type=positive, metavar="S", help=f"of processor time that each peer trains; {SECONDS}")
 
 
-@torch.no_grad()
-def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -> PeerRecalled:
-    """Let it read a fresh stream of the task, then ask `ask` questions, ten at a time, each ten after the stream."""
-    peer.eval()
-    generator = torch.Generator().manual_seed(seed)
-    stream, facts = task.stream(1, generator)
-    began = time.process_time()
-    state = peer.start(1)
-    for chunk in stream.split(CHUNK, 1):
-        state = peer.step(chunk, state)[1]
-    middle = time.process_time()
-    each = min(QUESTIONS, task.askable)
-    asked = [task.questions(facts, each, generator) for _ in range(-(-ask // each))]
-    right = torch.cat([exact(peer.ask(each.tokens, state), each).flatten() for each in asked])
-    spent = time.process_time() - middle
-    held = peer.memory_bytes(state)
-    return PeerRecalled(
-        tokens=task.horizon,
-        facts=task.facts,
-        asked=len(right),
-        exact=float(right.float().mean()),
-        memory_bytes=held,
-        bytes_per_token=held / task.horizon,
-        write_us_per_token=(middle - began) / task.horizon * 1e6,
-        read_us_per_token=spent / sum(each.tokens.shape[1] for each in asked) * 1e6,
+def check(options: argparse.Namespace) -> None:
+    """Raises InvalidInputError for facts that do not fit, and for what belongs to peers without any."""
+    if options.seconds and not options.peers:
+        raise InvalidInputError(f"--seconds {options.seconds} is for peers to train; name some with --peers")
+    _tasks(options)
+
+
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
+    """Peers are built before anything is run, so that one that is missing is told at once."""
+    wanted = _tasks(options)
+    make = {name: partial(_built, model, name) for name in options.peers}
+    for each in make.values():
+        each()
+    runs = [_run(model, each, seed, options.questions, progress) for each in wanted for seed in options.seed]
+    peers = list(_raced(make, wanted, options, progress))
+    results: dict[str, Any] = {"settings": {**model.settings(), "questions": options.questions, "seeds": options.seed}}
+    results |= {"runs": runs, "rows": list(_rows(runs))}
+    if peers:
+        results["peers"] = peers
+    if options.out:
+        results["ages"] = _aged(model, wanted, options.seed, progress)
+    return {**model.settings(), **runs[0], **results} if len(runs) == 1 else results
+
+
+def _tasks(options: argparse.Namespace) -> list[RecallTask]:
+    return tasks(options.tokens, options.facts or [usual_facts(each, DENSE) for each in options.tokens])
+
+
+def _run(model: Measured, task: RecallTask, seed: int, questions: int, progress: Watch) -> dict[str, Any]:
+    name = f"{task.horizon:,} tokens, {task.facts:,} facts, seed {seed}"
+    roomy = with_room(model.model, task.horizon)
+    found = recalled(roomy, task, questions, seed, lambda _, done: progress(name, done))
+    per_token = found.memory_bytes / task.horizon
+    return {**asdict(found), "seed": seed, "bytes_per_token": per_token, "budget": budget_of(roomy)}
+
+
+# ---- peers
+
+
+def _built(model: Measured, name: str) -> Peer:
+    settings = model.model.settings
+    return build(name, settings.vocabulary, model.parameters, settings.transformer.window)
+
+
+def _raced(
+    make: Mapping[str, Callable[[], Peer]],
+    wanted: Sequence[RecallTask],
+    options: argparse.Namespace,
+    progress: Watch,
+) -> Iterator[dict[str, Any]]:
+    """Each peer, trained once on streams as dense as tasks are, and asked about every task of that density."""
+    for shorter in dict.fromkeys(map(_shorter, wanted)):
+        for name, fresh in make.items():
+            peer, exact_in_training = _trained(name, fresh(), shorter, options, progress)
+            for task in wanted:
+                if _shorter(task) == shorter:
+                    yield {"peer": name, "exact_in_training": exact_in_training, **_asked(peer, task, options)}
+
+
+def _shorter(task: RecallTask) -> RecallTask:
+    horizon = min(TRAINED_AT, task.horizon)
+    return replace(task, horizon=horizon, facts=max(1, ceil(task.facts * horizon / task.horizon)))
+
+
+def _trained(
+    name: str, peer: Peer, task: RecallTask, options: argparse.Namespace, progress: Watch
+) -> tuple[Peer, float]:
+    """Also the running share of exact answers when its time was over."""
+    settings = TrainSettings(options.seed[0], options.seconds or SECONDS)
+    trainer = Trainer(peer, PeerRecallTraining(task), settings, lambda line: progress(name, line["done"]))
+    return peer, trainer.train().exact
+
+
+def _asked(peer: Peer, task: RecallTask, options: argparse.Namespace) -> dict[str, Any]:
+    """Means over streams, and each stream."""
+    runs = [asdict(peer_recalled(peer, task, options.questions, each)) for each in options.seed]
+    return {"seconds": options.seconds or SECONDS, **means(runs, list(runs[0])), "runs": runs}
+
+
+# ---- by age
+
+
+def _aged(model: Measured, wanted: Sequence[RecallTask], seeds: Sequence[int], progress: Watch) -> dict[str, Any]:
+    """Of the longest stream, of every seed."""
+    task = max(wanted, key=lambda each: each.horizon)
+    roomy, runs = with_room(model.model, task.horizon), []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        stream, facts = task.stream(1, generator)
+        doing = f"by age, seed {seed}"
+        state, _ = written(roomy, stream, lambda _, done, doing=doing: progress(doing, done))  # type: ignore[misc]
+        runs.append(ages.by_age(roomy, state, facts, OF_AN_AGE, generator))
+    return {"tokens": task.horizon, "facts": task.facts, "groups": ages.as_json(ages.pooled(runs))}
+
+
+# ---- told
+
+
+def _rows(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Means over seeds, with the standard deviation of figures where there are several; all that were asked."""
+    for pair in dict.fromkeys((one["tokens"], one["facts"]) for one in runs):
+        same = [one for one in runs if (one["tokens"], one["facts"]) == pair]
+        row: dict[str, Any] = {"tokens": pair[0], "facts": pair[1], "streams": len(same)}
+        row |= {name: sum(one[name] for one in same) for name in ASKED}
+        yield row | with_deviations(same, FIGURES) | means(same, (*COSTS, "bytes_per_token", "budget"))
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    return "\n".join([*_head(results), *_answers(results), *_costs(results), *_peers(results), *_ages(results)]) + "\n"
+
+
+def _head(results: Mapping[str, Any]) -> Iterator[str]:
+    settings, streams = results["settings"], len(results["settings"]["seeds"])
+    yield from ("# Recall by the neural memory", "")
+    yield from wrapped(
+        f"{settings['checkpoint']}, {settings['parameters']:,} parameters, made by `{settings['made_by']}`. "
+        f"{settings['questions']} questions of each kind, or as many as there are facts, to each of {streams} "
+        f"{'stream' if streams == 1 else 'streams'} of every size"
+        f"{', ± standard deviation between streams' if streams > 1 else ''}. Chance is .000."
     )
+
+
+def _answers(results: Mapping[str, Any]) -> Iterator[str]:
+    titles = ("exact", "int8", "fp32", "latest", "earlier")
+    yield from ("", "## Exact answers", "")
+    yield from table(
+        ["tokens", "facts", "asked", *titles],
+        [[f"{row['tokens']:,}", f"{row['facts']:,}", " + ".join(f"{row[name]:,}" for name in ASKED),
+          *(spread(row, name) for name in FIGURES)] for row in results["rows"]],
+    )  # fmt: skip
+    yield ""
+    yield from wrapped(
+        "exact: of 1-bit atoms, as they are kept; int8, fp32: of the same atoms with 8 and 32 bits a number. latest: "
+        "the newest value of keys set anew, in a second stream; earlier: the value before, asked as of then. asked: "
+        "questions of exact, of latest and of earlier; no fact is asked for twice."
+    )
+
+
+def _costs(results: Mapping[str, Any]) -> Iterator[str]:
+    yield from ("", "## What it costs", "")
+    columns = ["tokens", "atoms, bytes", "budget", "resident", "bytes a token", "write µs a token", "read µs"]
+    yield from table(columns, [
+        [*(f"{row[name]:,.0f}" for name in ("tokens", "atom_bytes", "budget", "resident_bytes")),
+         f"{row['bytes_per_token']:.2f}", f"{row['write_us_per_token']:.1f}", f"{row['read_us_per_token']:,.0f}"]
+        for row in results["rows"]
+    ])  # fmt: skip
+    yield ""
+    yield from wrapped(
+        "Processor time on one thread. resident: atoms, recent crystals and open states; bytes a token: these and "
+        "the transformer's windows. read: a token of a question, read with all of the memory in reach."
+    )
+
+
+def _peers(results: Mapping[str, Any]) -> Iterator[str]:
+    if "peers" not in results:
+        return
+    seconds = results["peers"][0]["seconds"]
+    yield from ("", f"## Beside peers, each trained for {seconds} processor-seconds", "")
+    ours = [{"peer": "agentmem", **row} for row in results["rows"]]
+    columns = ["", "tokens", "facts", "exact", "in training", "bytes a token", "write µs a token", "read µs"]
+    yield from table(columns, [
+        [one["peer"], f"{one['tokens']:,.0f}", f"{one['facts']:,.0f}", short(one["exact"]),
+         short(one["exact_in_training"]) if "exact_in_training" in one else "-", f"{one['bytes_per_token']:.2f}",
+         f"{one['write_us_per_token']:.1f}", f"{one['read_us_per_token']:,.0f}"]
+        for one in [*ours, *results["peers"]]
+    ])  # fmt: skip
+    yield ""
+    yield from wrapped(
+        f"As many parameters and as long a window each. in training: the running share of exact answers when it ended, "
+        f"on streams of {TRAINED_AT:,} tokens or fewer. agentmem is the checkpoint, trained by its own command."
+    )
+
+
+def _ages(results: Mapping[str, Any]) -> Iterator[str]:
+    if "ages" not in results:
+        return
+    told = results["ages"]
+    yield from ("", f"## By age of the fact, after {told['tokens']:,} tokens with {told['facts']:,} facts", "")
+    yield from table(
+        ["tokens before", "exact", "asked"],
+        [[f"{one['above']:,} - {one['upto']:,}", short(one["exact"]), str(one["asked"])] for one in told["groups"]],
+    )
+
+
+def draw(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {"recall-age.png": charts.by_age(results["ages"])}

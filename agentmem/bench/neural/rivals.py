@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agentmem.bench.neural.peer_text import PeerTextTraining
 from agentmem.bench.neural.peers import Peer, build
-from agentmem.bench.neural.text import PeerTextTraining
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import held, load, save
 from agentmem.neural.reference import CHUNK, STREAMS, STRETCH

@@ -14,9 +14,7 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.tasks import layout
 from agentmem.neural.tasks.layout import KEY
-from agentmem.neural.tasks.task import ASK as ASK
-from agentmem.neural.tasks.task import FACT, NOW, SYMBOLS, Questions
-from agentmem.neural.tasks.task import exact as exact
+from agentmem.neural.tasks.task import ASK, FACT, NOW, SYMBOLS, Questions
 
 VOCABULARY = ASK + 1
 VALUE = 2
@@ -41,6 +39,21 @@ class Facts:
     def latest(self) -> Tensor:
         """bool [B, n], no later fact has the same key."""
         return self.until == NOW
+
+    @property
+    def anew(self) -> Tensor:
+        """bool [B, n], no later fact has the same key and an earlier one has."""
+        following = torch.searchsorted(self.at, self.until.minimum(self.at[:, -1:]))
+        again = torch.zeros_like(self.at).scatter_reduce(1, following, (~self.latest).long(), "amax")
+        return again.bool() & self.latest
+
+    @property
+    def past(self) -> Tensor:
+        """bool [B, n], facts to ask for as of a time when their key had not yet been set anew: with 200 tokens or more
+        between, if the stream has such.
+        """
+        ample = ~self.latest & (self.until - self.at >= LENGTH + AMPLE)
+        return torch.where(ample.any(1, True), ample, ~self.latest)
 
 
 @dataclass(frozen=True)
@@ -111,33 +124,21 @@ class RecallTask:
         return Facts(keys, values, at, _until(keys, at))
 
 
-def questions(facts: Facts, number: int, generator: torch.Generator) -> FactQuestions:
-    """`number` questions per stream, 10 tokens apart in filler, about latest facts; no fact twice if enough."""
-    return _about(facts, layout.drawn(facts.latest, number, generator), generator)
+def questions(facts: Facts, number: int, generator: torch.Generator, allowed: Tensor | None = None) -> FactQuestions:
+    """`number` questions per stream, 10 tokens apart in filler, about latest facts; no fact twice if enough.
 
-
-def overwritten_questions(facts: Facts, number: int, generator: torch.Generator) -> FactQuestions:
-    """`number` questions per stream about the latest value of keys that were set anew.
-
-    A stream that has set nothing anew is asked for what is latest.
+    allowed: bool [B, n], one or more in every stream; which of the latest facts, all by default.
     """
-    place = torch.searchsorted(facts.at, facts.until.clamp(max=int(facts.at.max())))
-    again = torch.zeros_like(facts.at).scatter_reduce(1, place, (~facts.latest).long(), "amax").bool() & facts.latest
-    return _about(
-        facts, layout.drawn(torch.where(again.any(1, True), again, facts.latest), number, generator), generator
-    )
+    return _about(facts, layout.drawn(facts.latest if allowed is None else allowed, number, generator), generator)
 
 
 def earlier_questions(facts: Facts, number: int, generator: torch.Generator) -> FactQuestions:
-    """`number` questions per stream about facts that were set anew, as of a time when they had not yet been.
+    """`number` questions per stream about past facts, as of then; no fact twice if enough.
 
     That time is at least 200 tokens after the fact, if the stream has such facts. A stream that has set nothing anew is
     asked for what is latest.
     """
-    old = ~facts.latest
-    ample = old & (facts.until - facts.at >= LENGTH + AMPLE)
-    allowed = torch.where(ample.any(1, True), ample, torch.where(old.any(1, True), old, facts.latest))
-    fact = layout.drawn(allowed, number, generator)
+    fact = layout.drawn(torch.where(facts.past.any(1, True), facts.past, facts.latest), number, generator)
     until = facts.until.gather(1, fact)
     least = (facts.at.gather(1, fact) + LENGTH + AMPLE).minimum(until)
     later = torch.rand(fact.shape, generator=generator, dtype=torch.float64)

@@ -6,7 +6,6 @@ Knows agentmem.neural. The windowed one is a TokenModel less its memory: the sam
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from agentmem.bench.neural.peers.peer import Peer, checked
 from agentmem.bench.neural.peers.sizes import Size
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
+from agentmem.neural.measure import bytes_of
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State as CrystalState
 
@@ -85,9 +85,7 @@ class Crystal(Peer):
         return state  # its memory and caches have no gradients
 
     def memory_bytes(self, state: CrystalState) -> int:
-        caches: list[Any] = [each for each in (*state.lower, *state.upper) if each]
-        windows = sum(each.nbytes for each in caches) // self._streams(state)
-        return state.memory.resident_bytes + windows
+        return bytes_of(state)
 
     def _streams(self, state: CrystalState) -> int:
         return len(state.memory.atoms)

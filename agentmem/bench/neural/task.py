@@ -10,17 +10,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from typing import Any
 
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, with_room
 from agentmem.bench.neural.options import DENSE, add_common, amounts
+from agentmem.bench.neural.spread import means, spread, with_deviations
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
 from agentmem.neural.files import load as read
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 from agentmem.neural.tasks.named import NamedTask, named
 from agentmem.neural.text import documents
 from agentmem.neural.tokens import KIND, TokenModel
@@ -72,7 +73,7 @@ def load(file: Path | None) -> Trained:
     return Trained(model, file, saved.command, saved.notes["task"], tuple(saved.notes["words"]))
 
 
-def measure(model: Trained, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Trained, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     named, runs = model.named(options), []
     for tokens in options.tokens:
         task, roomy = named.sized(tokens, max(1, tokens // DENSE)), with_room(model.model, tokens)
@@ -90,11 +91,9 @@ def _rows(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Means over seeds, with the standard deviation where there are several."""
     for tokens in dict.fromkeys(one["tokens"] for one in runs):
         same = [one for one in runs if one["tokens"] == tokens]
-        exact = [one["exact"] for one in same]
-        row = {"tokens": tokens, "exact": mean(exact), "asked": sum(one["asked"] for one in same)}
+        row: dict[str, Any] = {"tokens": tokens, "asked": sum(one["asked"] for one in same)}
         row["by_place"] = [mean(places) for places in zip(*(one["by_place"] for one in same), strict=False)]
-        row["atom_bytes"] = mean(one["atom_bytes"] for one in same)
-        yield row | ({"exact_deviation": stdev(exact)} if len(same) > 1 else {})
+        yield row | with_deviations(same, ["exact"]) | means(same, ["atom_bytes"])
 
 
 def markdown(results: Mapping[str, Any]) -> str:
@@ -110,15 +109,10 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     )
     yield ""
     yield from table(["tokens", "questions", "exact", "token by token", "atoms, bytes"], [
-        [f"{row['tokens']:,}", f"{row['asked']:,}", _spread(row), " ".join(map(short, row["by_place"])),
+        [f"{row['tokens']:,}", f"{row['asked']:,}", spread(row, "exact"), " ".join(map(short, row["by_place"])),
          f"{row['atom_bytes']:,.0f}"]
         for row in results["rows"]
     ])  # fmt: skip
-
-
-def _spread(row: Mapping[str, Any]) -> str:
-    deviation = row.get("exact_deviation")
-    return short(row["exact"]) + (f" ±{short(deviation)}" if deviation is not None else "")
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:

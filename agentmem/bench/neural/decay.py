@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import mean
 from typing import Any
 
 import torch
@@ -15,12 +14,13 @@ import torch
 from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.ages import Age
 from agentmem.bench.neural.checkpoint import Measured, with_room
-from agentmem.bench.neural.histories import IMPORTANCES, READ, History, after, history
-from agentmem.bench.neural.options import add_common, amount, task, usual_facts
+from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
+from agentmem.bench.neural.options import add_common, amount, one_seed, task, usual_facts
 from agentmem.bench.neural.replays import Rule
+from agentmem.bench.neural.spread import means
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tokens import TokenModel
@@ -57,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
     of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
     of("--facts", type=amount, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
-    of("--fit-on", type=int, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
+    of("--fit-on", type=one_seed, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
     add_common(parser, 100, "asked of each group of ages, and half way")
 
 
@@ -65,8 +65,6 @@ def check(options: argparse.Namespace) -> None:
     """Raises InvalidInputError for facts that do not fit, too short streams, and a seed for two things."""
     if options.fit_on in options.seed:
         raise InvalidInputError(f"--fit-on {options.fit_on} is among the seeds that are told; give another")
-    if options.fit_on < 0:
-        raise InvalidInputError(f"--fit-on {options.fit_on}: a seed of 0 or more is needed")
     least = 2 * PART * CrystalSettings().spans[ATOM]
     if options.tokens < least:
         raise InvalidInputError(f"--tokens {options.tokens}: a quarter of the atoms of {least} or more are needed")
@@ -79,7 +77,7 @@ def _task(options: argparse.Namespace) -> RecallTask:
 
 
 @torch.no_grad()
-def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     roomy = with_room(model.model, options.tokens)
     fitted = _fitted(roomy, options, progress)
     told = []
@@ -96,7 +94,7 @@ def measure(model: Measured, options: argparse.Namespace, progress: Progress) ->
     return {"settings": {**model.settings(), **settings}, "rows": list(_means(told)), "runs": told}
 
 
-def _fitted(model: TokenModel, options: argparse.Namespace, progress: Progress) -> dict[str, Rule]:
+def _fitted(model: TokenModel, options: argparse.Namespace, progress: Watch) -> dict[str, Rule]:
     """For each importance the rule of the grid that recalls most, of late, on a stream that is not told of."""
     one = history(model, _task(options), options.fit_on, options.questions, lambda _, d: progress("fitting", d / 4))
     grid = [Rule(_budget(one), tau, exponent) for tau in TAUS for exponent in EXPONENTS]
@@ -135,7 +133,7 @@ def _row(model: TokenModel, one: History, importance: str, decay: str, rule: Rul
     row |= {"tau": rule.tau, "exponent": rule.exponent, "atom_bytes": state.memory.atom_bytes}
     row |= {"all": ages.of_all(found), "late": ages.of_late(found)}
     for name, which in (("asked", one.asked), ("unasked", one.unasked)):
-        told = ages.right(model, state, ages.chosen(one.facts, which), questions, generator)
+        told = ages.remembered(model, state, ages.chosen(one.facts, which), questions, generator)
         row[name] = float(told.float().mean())
     return {**row, "ages": ages.as_json(found)}
 
@@ -145,7 +143,7 @@ def _means(told: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     for key in dict.fromkeys((one["importance"], one["decay"]) for one in told):
         same = [one for one in told if (one["importance"], one["decay"]) == key]
         row = {name: same[0][name] for name in ("importance", "decay", "tau", "exponent")}
-        row |= {name: mean(one[name] for one in same) for name in ("atom_bytes", "all", "late", "asked", "unasked")}
+        row |= means(same, ("atom_bytes", "all", "late", "asked", "unasked"))
         pooled = ages.pooled([[Age(**each) for each in one["ages"]] for one in same])
         yield {**row, "streams": len(same), "ages": ages.as_json(pooled)}
 
@@ -188,7 +186,7 @@ def _by_age(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _reading(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("", "## Facts of the first half: those that were asked for half way, and the others", "")
-    rows = [one for one in results["rows"] if one["importance"] in ("learned", READ)]
+    rows = [one for one in results["rows"] if one["importance"] in ("learned", BY_READING)]
     yield from table(["importance", "decay", "asked", "others"], [
         [one["importance"], one["decay"], short(one["asked"]), short(one["unasked"])] for one in rows
     ])  # fmt: skip

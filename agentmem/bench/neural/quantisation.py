@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from statistics import mean
 from typing import Any
 
 import torch
@@ -18,9 +17,10 @@ from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
 from agentmem.bench.neural.options import DENSE, SPARSE, add_common, amount, amounts, tasks, usual_facts
 from agentmem.bench.neural.replays import Rule, evicted
+from agentmem.bench.neural.spread import means
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
-from agentmem.neural.measure import Progress, Wide, written
+from agentmem.neural.measure import Watch, Wide, written
 from agentmem.neural.quantise import Precision
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
 from agentmem.neural.tasks.key_value import Facts, RecallTask
@@ -58,7 +58,7 @@ def _tasks(options: argparse.Namespace) -> list[RecallTask]:
     return tasks([options.tokens], options.facts or list(usual))
 
 
-def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     roomy = with_room(model.model, options.tokens)
     runs = [
         row
@@ -76,9 +76,7 @@ def measure(model: Measured, options: argparse.Namespace, progress: Progress) ->
 
 
 @torch.no_grad()
-def _run(
-    model: TokenModel, task: RecallTask, seed: int, questions: int, progress: Progress
-) -> Iterator[dict[str, Any]]:
+def _run(model: TokenModel, task: RecallTask, seed: int, questions: int, progress: Watch) -> Iterator[dict[str, Any]]:
     """The same questions to the same stream, at every precision and budget."""
     stream, facts = task.stream(1, torch.Generator().manual_seed(seed))
     doing = f"{task.facts:,} facts, seed {seed}"
@@ -90,7 +88,7 @@ def _run(
         yield {**about, "kind": "precision", "name": NAMES[precision], "atom_bytes": size, "exact": _share(told)}
     for number, part in enumerate(PARTS):
         smaller = _cut(state, part)
-        told = ages.right(model, smaller, facts, questions, torch.Generator().manual_seed(seed))
+        told = ages.remembered(model, smaller, facts, questions, torch.Generator().manual_seed(seed))
         row = {"kind": "budget", "name": f"1/{part}" if part > 1 else "all"}
         progress(doing, 0.7 + 0.3 * (number + 1) / len(PARTS))
         yield {**about, **row, "atom_bytes": smaller.memory.atom_bytes, "exact": _share(told)}
@@ -100,7 +98,7 @@ def _precise(
     model: TokenModel, state: State, wide: Wide, precision: Precision, facts: Facts, questions: int, seed: int
 ) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
-    return ages.right(model, state, facts, questions, generator, wide.view(state, precision))
+    return ages.remembered(model, state, facts, questions, generator, wide.view(state, precision))
 
 
 def _cut(state: State, part: int) -> State:
@@ -122,7 +120,7 @@ def _means(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """Over seeds."""
     for key in dict.fromkeys((one["facts"], one["kind"], one["name"]) for one in runs):
         same = [one for one in runs if (one["facts"], one["kind"], one["name"]) == key]
-        figures = {name: mean(one[name] for one in same) for name in ("atom_bytes", "exact")}
+        figures = means(same, ("atom_bytes", "exact"))
         yield dict(zip(("facts", "kind", "name"), key, strict=True)) | figures | {"streams": len(same)}
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from agentmem.bench.arguments import positive
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
-from agentmem.bench.neural.options import DENSE, add_files, amounts, seeds, task, usual_facts
+from agentmem.bench.neural.options import DENSE, add_files, amount, amounts, one_seed, task, usual_facts
 from agentmem.bench.recall.tables import table, wrapped
-from agentmem.neural.measure import CHUNK, TOGETHER, Progress
+from agentmem.neural.measure import CHUNK, TOGETHER, Watch
 from agentmem.neural.tasks.key_value import Facts, RecallTask
 from agentmem.neural.tasks.task import Questions
 from agentmem.neural.tokens import TokenModel
@@ -42,10 +42,10 @@ STEPS = 10
 
 
 @dataclass(frozen=True)
-class Stage:
+class Reached:
     """A stream after so many tokens, and what comes next."""
 
-    size: int
+    tokens: int
     state: State
     following: Tensor
     asked: Questions
@@ -56,8 +56,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     usual = [1_000, 10_000, 100_000, 1_000_000]
     of("--sizes", type=amounts, default=usual, metavar="N,N", help="tokens before: 1k,10k,100k,1m; 10m too")
     of("--repeats", type=positive, default=15, metavar="N", help="turns; 15")
-    of("--chunk", type=amounts, default=[1_000], metavar="N", help="tokens written at once; 1000")
-    of("--seed", type=seeds, default=[0], metavar="S", help="of the stream; 0")
+    of("--chunk", type=amount, default=1_000, metavar="N", help="tokens written at once; 1000")
+    of("--seed", type=one_seed, default=0, metavar="S", help="of the stream; 0")
     add_files(parser)
 
 
@@ -68,37 +68,37 @@ def check(options: argparse.Namespace) -> None:
 
 def _task(options: argparse.Namespace) -> RecallTask:
     """A stream for the greatest size and what comes next, dense with facts."""
-    tokens = max(options.sizes) + max(options.chunk[0], STEPS)
+    tokens = max(options.sizes) + max(options.chunk, STEPS)
     return task(tokens, usual_facts(tokens, DENSE))
 
 
 @torch.no_grad()
-def measure(model: Measured, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(model: Measured, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     roomy = with_room(model.model, _task(options).horizon)
-    stages = _stages(roomy, options, progress)
-    taken: dict[tuple[int, str], list[float]] = {(each.size, kind): [] for each in stages for kind in KINDS}
+    reached = _written(roomy, options, progress)
+    taken: dict[tuple[int, str], list[float]] = {(each.tokens, kind): [] for each in reached for kind in KINDS}
     for turn in range(options.repeats + 1):
-        for stage in stages:
-            for kind, times in _turn(roomy, stage, options.chunk[0]).items():
-                taken[stage.size, kind] += times if turn else []  # the first warms up
+        for one in reached:
+            for kind, times in _turn(roomy, one, options.chunk).items():
+                taken[one.tokens, kind] += times if turn else []  # the first warms up
         progress("measuring", (turn + 1) / (options.repeats + 1))
-    settings = {"repeats": options.repeats, "seed": options.seed[0], "chunk": options.chunk[0]}
+    settings = {"repeats": options.repeats, "seed": options.seed, "chunk": options.chunk}
     settings["budget"] = budget_of(roomy)
-    return {"settings": {**model.settings(), **settings}, "sizes": _rows(stages, taken)}
+    return {"settings": {**model.settings(), **settings}, "sizes": _rows(reached, taken)}
 
 
-def _stages(model: TokenModel, options: argparse.Namespace, progress: Progress) -> list[Stage]:
+def _written(model: TokenModel, options: argparse.Namespace, progress: Watch) -> list[Reached]:
     """States are values: what is written after one leaves it as it is."""
-    generator = torch.Generator().manual_seed(options.seed[0])
+    generator = torch.Generator().manual_seed(options.seed)
     stream, facts = _task(options).stream(1, generator)
-    sizes, state, stages = sorted(set(options.sizes)), model.transformer.start(1), []
-    ahead = max(options.chunk[0], STEPS)
+    sizes, state, reached = sorted(set(options.sizes)), model.transformer.start(1), []
+    ahead = max(options.chunk, STEPS)
     for size in sizes:
         for chunk in stream[:, state.position : size].split(CHUNK, 1):
             state = model.remember(chunk, state)
             progress("writing", state.position / sizes[-1])
-        stages.append(Stage(size, state, stream[:, size : size + ahead], _asked(options, facts, generator)))
-    return stages
+        reached.append(Reached(size, state, stream[:, size : size + ahead], _asked(options, facts, generator)))
+    return reached
 
 
 def _asked(options: argparse.Namespace, facts: Facts, generator: torch.Generator) -> Questions:
@@ -106,17 +106,17 @@ def _asked(options: argparse.Namespace, facts: Facts, generator: torch.Generator
     return wanted.questions(facts, min(TOGETHER, wanted.askable), generator)
 
 
-def _turn(model: TokenModel, stage: Stage, chunk: int) -> dict[str, list[float]]:
+def _turn(model: TokenModel, one: Reached, chunk: int) -> dict[str, list[float]]:
     """Microseconds of each kind, once; of every step."""
-    written, tokens = stage.following[:, :chunk], stage.asked.tokens
-    steps, state = [], stage.state
-    for token in stage.following[:, :STEPS].split(1, 1):
+    written, tokens = one.following[:, :chunk], one.asked.tokens
+    steps, state = [], one.state
+    for token in one.following[:, :STEPS].split(1, 1):
         begun = time.process_time()
         state = model.step(token, state)[1]
         steps.append((time.process_time() - begun) * 1e6)
     return {
-        "write": [_took(lambda: model.remember(written, stage.state)) / written.shape[1]],
-        "read": [_took(lambda: model.ask(tokens, stage.state)) / tokens.shape[1]],
+        "write": [_took(lambda: model.remember(written, one.state)) / written.shape[1]],
+        "read": [_took(lambda: model.ask(tokens, one.state)) / tokens.shape[1]],
         "step": steps,
     }
 
@@ -127,12 +127,12 @@ def _took(action: Callable[[], object]) -> float:
     return (time.process_time() - begun) * 1e6
 
 
-def _rows(stages: Sequence[Stage], taken: Mapping[tuple[int, str], list[float]]) -> list[dict[str, Any]]:
-    first, rows = stages[0].size, []
-    for stage in stages:
-        row: dict[str, Any] = {"tokens": stage.size, "atom_bytes": stage.state.memory.atom_bytes}
+def _rows(reached: Sequence[Reached], taken: Mapping[tuple[int, str], list[float]]) -> list[dict[str, Any]]:
+    first, rows = reached[0].tokens, []
+    for one in reached:
+        row: dict[str, Any] = {"tokens": one.tokens, "atom_bytes": one.state.memory.atom_bytes}
         for kind in KINDS:
-            row[f"{kind}_us"] = median(taken[stage.size, kind])
+            row[f"{kind}_us"] = median(taken[one.tokens, kind])
             row[f"{kind}_ratio"] = row[f"{kind}_us"] / median(taken[first, kind])
         rows.append(row)
     return rows

@@ -19,12 +19,12 @@ from agentmem.bench.arguments import some_of
 from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
+from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
 from agentmem.bench.neural.peers import PEERS, Crystal, Peer
-from agentmem.bench.neural.text import LAST, WARM, TextLoss, text_loss
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
-from agentmem.neural.measure import Progress
+from agentmem.neural.measure import Watch
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
 
@@ -34,6 +34,8 @@ SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 STEP = 128  # tokens after which the cache of pairs takes them up
 WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
+TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": [0]}
+"""What is trained by default."""
 NOTES = """\
 FILE is a text file, or a folder of .txt and .md files that is one document. Two
 at least are needed, each longer than the longest memory. Judged are the last
@@ -60,9 +62,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     of("--models", type=Path, metavar="DIR", help="of trained peers; without, ours alone")
     of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
-    of("--peers", type=some_of(list(PEERS)), default=["windowed"], metavar="A,B", help=", ".join(PEERS))
-    of("--tokens", type=amount, default=3_000_000, metavar="N", help="to train on; 3m")
-    of("--seed", type=seeds, default=[0], metavar="S,S", help="of peers that are trained; 0")
+    of("--peers", type=some_of(list(PEERS)), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
+    of("--tokens", type=amount, metavar="N", help="to train on; 3m")
+    of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
     add_files(parser)
 
 
@@ -72,10 +74,13 @@ def sizes_of(text: str) -> list[int]:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises InvalidInputError for files or folders that are not there."""
+    """Raises InvalidInputError for files or folders that are not there, and what belongs to training without it."""
     for given in (*map(Path, options.files), options.train):
         if given is not None and not given.exists():
             raise InvalidInputError(f"{given} is not there; name a text file or a folder")
+    for name in TRAINING:
+        if getattr(options, name) is not None and not options.train:
+            raise InvalidInputError(f"--{name} is for peers to train; name what they are to read with --train")
     if options.train and not options.models:
         raise InvalidInputError("--train without --models: name the folder that trained peers are kept in")
     if options.models and not options.train and not options.models.is_dir():
@@ -87,7 +92,7 @@ def load(given: Path | None) -> TextModel:
     return TextModel.load(given or checkpoints.path(SHIPPED))
 
 
-def measure(text: TextModel, options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+def measure(text: TextModel, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     """Train what is to be trained, then measure."""
     if options.train:
         corpus = kept(options.train)
@@ -100,10 +105,11 @@ def measure(text: TextModel, options: argparse.Namespace, progress: Progress) ->
 def _rivals(text: TextModel, options: argparse.Namespace) -> list[rivals.Rival]:
     parameters = sum(each.numel() for each in text.model.parameters())
     of = text.vocabulary.size, parameters, WINDOW, DEPTH
-    return [rivals.Rival(name, *of, seed, options.tokens) for name in options.peers for seed in options.seed]
+    given = {name: getattr(options, name) or usual for name, usual in TRAINING.items()}
+    return [rivals.Rival(name, *of, seed, given["tokens"]) for name in given["peers"] for seed in given["seed"]]
 
 
-def _report(rival: rivals.Rival, progress: Progress) -> Callable[[dict[str, Any]], None]:
+def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], None]:
     return lambda line: progress(f"training {rival.name}, seed {rival.seed}", line["tokens"] / rival.tokens)
 
 
@@ -119,7 +125,7 @@ class Row:
 
 
 def losses(
-    text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Progress
+    text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Watch
 ) -> dict[str, Any]:
     """Rows of ours and every peer in the folder, each alone and with a cache of pairs of a byte a token beside it."""
     tokens = _long_enough(text, paths, max(sizes))
