@@ -106,28 +106,35 @@ class Reader(nn.Module):
         """
         read = min(self.settings.read, view.number)
         scores, chosen = scores.topk(min(AMPLE * read, view.number), -1)
-        if chosen.shape[-1] == read:
-            return scores, chosen
+        if chosen.shape[-1] > read:
+            places = self._first(scores.detach().float(), _at(view.order, chosen)).topk(read, -1).indices
+            scores, chosen = scores.gather(-1, places), chosen.gather(-1, places)
+        return scores, chosen
+
+    @torch.no_grad()
+    def _first(self, scores: Tensor, order: Tensor) -> Tensor:
+        """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, k]."""
         same = (1 - self.same_cue) * self.log_scale.exp()[:, None, None]
-        order = _at(view.order, chosen)
-        equal = scores >= scores[..., :1] - same
-        first = torch.where(equal, order.float(), scores.float() - 1e4)  # below every order
-        places = first.topk(read, -1).indices
-        return scores.gather(-1, places), chosen.gather(-1, places)
+        return torch.where(scores >= scores[..., :1] - same, order.float(), scores - 1e4)  # below every order
 
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
         """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newest of them of its own cue.
 
         A cluster's and an atom's places are known to their span only: what may be of the same time is not newer.
         """
-        cues = F.normalize(gather(view.cues.detach(), chosen), dim=-1)
-        same = torch.sigmoid(SHARPNESS * (cues @ cues.transpose(-1, -2) - self.same_cue))
+        nearest = self._nearest_newer(scores, chosen, view)
+        return torch.sigmoid(SHARPNESS * (nearest - self.same_cue)) * F.softplus(QUICKLY * self.superseded_by)
+
+    @torch.no_grad()
+    def _nearest_newer(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
+        """The cosine to the cue of the newer slot that is most alike, -2 where none is newer: [B, h, T, k]."""
+        cues = F.normalize(gather(view.cues, chosen), dim=-1)
         start, end, order = (_at(each, chosen) for each in (view.start, view.end, view.order))
         layer = view.layer[chosen]
         alike = layer.unsqueeze(-2) == layer.unsqueeze(-1)
         newer = torch.where(alike, _pairs(order, order), _pairs(start, end - 1))
         counts = newer & (scores.unsqueeze(-2) > FORBIDDEN / 2)
-        return (same * counts).amax(-1) * F.softplus(QUICKLY * self.superseded_by)
+        return (cues @ cues.transpose(-1, -2)).masked_fill(~counts, -2.0).amax(-1)
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
