@@ -14,12 +14,11 @@ import torch.nn.functional as F
 
 from agentmem.bench.neural.peers import Peer
 from agentmem.neural.measure import CHUNK, TOGETHER
-from agentmem.neural.task_training import answering, batch
+from agentmem.neural.task_training import QUESTIONS, answering, batch
 from agentmem.neural.tasks.key_value import RecallTask, questions
 from agentmem.neural.tasks.task import exact
 from agentmem.neural.train import Step
 
-QUESTIONS = 10
 HORIZONS = (203, 403)
 """Before the task's own."""
 UNTIL = 0.7
