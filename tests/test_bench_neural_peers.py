@@ -5,13 +5,16 @@ from __future__ import annotations
 from copy import deepcopy
 from functools import cache
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.bench.neural import rivals
 from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
 from agentmem.bench.neural.peer_text import PeerTextTraining, text_loss
 from agentmem.bench.neural.peers import PEERS, Crystal, build
@@ -21,7 +24,7 @@ from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.recalled import recalled
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask
-from agentmem.neural.text import Stretches
+from agentmem.neural.text import Stretches, Vocabulary
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings
 
@@ -196,6 +199,18 @@ def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name
     assert states == [2, 2]
     assert held[0] == held[2] < held[1] == held[3]
     assert all(0 < line["next_token"] < 6 for line in lines)
+
+
+@each_peer
+def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
+    vocabulary = Vocabulary.learned(["so it goes on and on, and nobody knows why"], 270)
+    rival = rivals.Rival(name, vocabulary.size, 100_000, WINDOW, 3, seed=0, tokens=1)
+    rivals.train(rival, (np.arange(13_000, dtype=np.uint16) % vocabulary.size,), tmp_path, "a test")
+    back, again = (rivals.trained(tmp_path, vocabulary)[f"{name}-0"].eval() for _ in range(2))
+    said = [each.step(tokens(40), each.start(2))[0] for each in (back, again)]
+    torch.testing.assert_close(said[0], said[1])
+    untrained = rival.build().eval()
+    assert not torch.allclose(said[0], untrained.step(tokens(40), untrained.start(2))[0], atol=1e-3)
 
 
 @each_peer

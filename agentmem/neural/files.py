@@ -77,7 +77,8 @@ def save(
     """Write a file of `kind`. settings: a frozen dataclass. command: what made the weights. notes: as JSON has them."""
     tensors = {**weights, **({MEMORY + name: each for name, each in tensors_of(memory).items()} if memory else {})}
     header = {"kind": kind, "settings": asdict(settings), "command": command, "notes": dict(notes or {})}
-    plain = {name: each.detach().cpu().contiguous() for name, each in tensors.items()}
+    whole = torch.contiguous_format  # and copies, for tied weights share storage, which the format does not know
+    plain = {name: each.detach().cpu().clone(memory_format=whole) for name, each in tensors.items()}
     write(path, to_bytes(plain, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
