@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,9 @@ from hypothesis import strategies as st
 
 from agentmem.bench.neural import lm, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
+from agentmem.bench.neural.peers import Crystal
 from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.neural.corpus import Corpus
 from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
 from agentmem.neural.runs import EVERY
@@ -73,42 +77,75 @@ def model_of(paths: list[str]) -> TextModel:
     return TextModel(TokenModel(sizes), vocabulary)
 
 
-def test_a_row_for_each_model_alone_and_beside_the_cache(tmp_path: Path) -> None:
+def corpus_of(text: TextModel, paths: list[str]) -> Corpus:
+    """The texts, each long enough to train on."""
+    tokens = tuple(np.tile(text.vocabulary.encode(Path(each).read_text()), 4) for each in paths)
+    return Corpus(text.vocabulary, tokens)
+
+
+def entrant(text: TextModel) -> rivals.Entrant:
+    return rivals.Entrant("ours", 0, 0, Crystal(text.model))
+
+
+def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
     paths = texts(tmp_path)
     text = model_of(paths)
-    rival = rivals.Rival("windowed", text.vocabulary.size, 20_000, 16, 2, seed=3, tokens=4_000)
-    corpus = tuple(np.tile(text.vocabulary.encode(Path(each).read_text()), 4) for each in paths)
     folder = tmp_path / "rivals"
     folder.mkdir()
-    rivals.train(rival, corpus, folder, "command")
-    results = lm.losses(text, paths, folder, (0, 1_024), quiet)
-    rows = {row["name"]: row for row in results["rows"]}
-    assert list(rows) == ["ours", "ours + pairs", "windowed-3", "windowed-3 + pairs"]
-    assert all(
-        3 < row["own"][0] < 8 and set(row["shuffled"]) == {1_024} for row in rows.values() if "pairs" not in row["name"]
-    )
-    assert rows["windowed-3"]["own"][0] == pytest.approx(rows["windowed-3"]["own"][1_024], abs=1e-4)
-    assert rows["ours + pairs"]["own"][1_024] < rows["ours"]["own"][1_024]
-    assert rows["ours + pairs"]["bytes"] > rows["ours"]["bytes"]
-    assert lm.markdown(results).count("\n") == 2 + 2 * len(rows)
+    for seed in (3, 4):
+        rival = rivals.Rival("windowed", text.vocabulary.size, 20_000, 16, 2, seed=seed, tokens=4_000)
+        rivals.train(rival, corpus_of(text, paths), folder, "command")
+    text.save(folder / "more.safetensors", notes={"training": {"asked": {"tokens": 5, "seed": 1}}})
+    results = lm.losses(entrant(text), text, paths, folder, (0, 1_024), quiet)
+    rows = {(row["name"], row["trained_on"], row["seed"]): row for row in results["rows"]}
+    names = ("ours", 0, 0), ("ours", 5, 1), ("windowed", 4_000, 3), ("windowed", 4_000, 4)
+    assert list(rows) == [(f"{name}{pairs}", *rest) for name, *rest in names for pairs in ("", " + pairs")]
+    own, paired = rows["ours", 0, 0], rows["ours + pairs", 0, 0]
+    windowed = rows["windowed", 4_000, 3]
+    assert 3 < own["own"][0] < 8
+    assert set(own["shuffled"]) == {1_024}
+    assert own["own"] == rows["ours", 5, 1]["own"]
+    assert windowed["own"][0] == pytest.approx(windowed["own"][1_024], abs=1e-4)
+    assert paired["own"][1_024] < own["own"][1_024]
+    assert paired["bytes"] > own["bytes"]
+    both = next(each for each in results["means"] if each["name"] == "windowed")
+    two = [rows["windowed", 4_000, seed]["own"][0] for seed in (3, 4)]
+    assert (both["seeds"], both["own"][0]) == (2, (pytest.approx(mean(two)), pytest.approx(stdev(two))))
+    assert lm.markdown(results).count("\n") == 2 + 2 * len(results["means"])
+
+
+def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    rival = rivals.Rival("mingru", text.vocabulary.size, 20_000, 16, 2, seed=0, tokens=1)
+    rivals.train(rival, corpus_of(text, paths), tmp_path, "command")
+    monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
+    found, missing = rivals.trained(tmp_path, text.vocabulary)
+    assert found == []
+    assert [line.startswith("mingru-0: ") and "pip install" in line for line in missing] == [True]
 
 
 def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     paths = texts(tmp_path, words=50)
     with pytest.raises(InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(the longest has "):
-        lm.losses(model_of(paths), paths, None, lm.SIZES, quiet)
+        lm.losses(entrant(model_of(paths)), model_of(paths), paths, None, lm.SIZES, quiet)
 
 
-def test_a_peer_of_another_vocabulary_is_refused(tmp_path: Path) -> None:
-    text = model_of(texts(tmp_path))
-    rival = rivals.Rival("windowed", 300, 20_000, 16, 2, seed=0, tokens=1)
-    rivals.train(rival, (np.zeros(13_000, np.uint16),), tmp_path, "command")
-    with pytest.raises(InvalidInputError, match="was trained with 300 tokens"):
+def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text, other = model_of(paths), Vocabulary.learned(["quite other words, zebras and xylophones"], 261)
+    assert other.size == text.vocabulary.size
+    rival = rivals.Rival("windowed", other.size, 20_000, 16, 2, seed=0, tokens=1)
+    rivals.train(rival, Corpus(other, (np.zeros(13_000, np.uint16),)), tmp_path, "command")
+    with pytest.raises(InvalidInputError, match=f"was trained with vocabulary {other.digest}"):
         rivals.trained(tmp_path, text.vocabulary)
 
 
 def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
-    corpus = (np.random.default_rng(0).integers(300, size=13_000).astype(np.uint16),)
+    tokens = (np.random.default_rng(0).integers(300, size=13_000).astype(np.uint16),)
+    corpus = Corpus(Vocabulary.learned(["any words"], 260), tokens)
     rival = rivals.Rival("windowed", 300, 20_000, 16, 2, seed=0, tokens=4_000 * (EVERY + 2))
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):

@@ -21,6 +21,7 @@ from agentmem.bench.neural.peers import PEERS, Crystal, build
 from agentmem.bench.neural.peers.peer import package, tensors
 from agentmem.bench.neural.peers.sizes import count, nearest
 from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.neural.corpus import Corpus
 from agentmem.neural.recalled import recalled
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask
@@ -205,8 +206,9 @@ def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name
 def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     vocabulary = Vocabulary.learned(["so it goes on and on, and nobody knows why"], 270)
     rival = rivals.Rival(name, vocabulary.size, 100_000, WINDOW, 3, seed=0, tokens=1)
-    rivals.train(rival, (np.arange(13_000, dtype=np.uint16) % vocabulary.size,), tmp_path, "a test")
-    back, again = (rivals.trained(tmp_path, vocabulary)[f"{name}-0"].eval() for _ in range(2))
+    corpus = Corpus(vocabulary, (np.arange(13_000, dtype=np.uint16) % vocabulary.size,))
+    rivals.train(rival, corpus, tmp_path, "a test")
+    back, again = (rivals.trained(tmp_path, vocabulary)[0][0].peer.eval() for _ in range(2))
     said = [each.step(tokens(40), each.start(2))[0] for each in (back, again)]
     torch.testing.assert_close(said[0], said[1])
     untrained = rival.build().eval()

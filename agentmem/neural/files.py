@@ -110,6 +110,15 @@ def held(lock: Path) -> Iterator[None]:
         yield
 
 
+def kind_of(path: str | Path) -> str:
+    """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors."""
+    try:
+        with safe_open(path, "pt") as file:
+            return str(json.loads((file.metadata() or {}).get(HEADER, "{}")).get("kind", ""))
+    except (SafetensorError, OSError, *BROKEN) as error:
+        raise InvalidInputError(f"{path} is no safetensors file that can be read ({error!r}); name another") from error
+
+
 def load(path: str | Path, kind: str) -> Saved:
     """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
     are no numbers; FileNotFoundError for none.

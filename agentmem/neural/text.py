@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,11 @@ class Vocabulary:
     @property
     def size(self) -> int:
         return int(self._tokenizer.get_vocab_size())
+
+    @property
+    def digest(self) -> str:
+        """The same for the same pieces alone."""
+        return sha256(self.json.encode()).hexdigest()[:16]
 
     def encode(self, text: str) -> Tokens:
         """uint16 [number of pieces]. Raises InvalidInputError for half a character (a lone surrogate)."""

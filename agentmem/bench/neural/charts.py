@@ -130,17 +130,15 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def by_memory(results: Mapping[str, Any]) -> Any:
-    """Loss on text against tokens of memory: own text's drawn through, another's dashed."""
+    """Loss on text against tokens of memory: own text's drawn through, another's dotted."""
     figure, (axis,) = figure_of(8, 4.5)
-    places = range(len(results["sizes"]))
-    for row, colour in zip(results["rows"], (f"C{i}" for i in range(len(results["rows"]))), strict=True):
-        for losses, line in ((row["own"], "-"), (row["shuffled"], ":")):
-            known = [
-                (place, losses[size]) for place, size in zip(places, results["sizes"], strict=True) if size in losses
-            ]
-            label = row["name"] if line == "-" else None
-            axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=colour, label=label)
-    axis.set_xticks(list(places), [f"{size // 1_024}K" if size else "0" for size in results["sizes"]])
+    sizes = results["sizes"]
+    for number, row in enumerate(results["means"]):
+        for kind, line in (("own", "-"), ("shuffled", ":")):
+            known = [(place, row[kind][size][0]) for place, size in enumerate(sizes) if size in row[kind]]
+            label = f"{row['name']}, {row['trained_on'] / 1e6:g}M" if kind == "own" else None
+            axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=f"C{number}", label=label)
+    axis.set_xticks(range(len(sizes)), [f"{size // 1_024}K" if size else "0" for size in sizes])
     axis.set_xlabel("tokens of memory (dotted: of another document)")
     axis.set_ylabel("nats a token")
     _beside(figure, axis)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 import torch
@@ -20,7 +21,8 @@ from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
-from agentmem.bench.neural.peers import PEERS, Crystal, Peer
+from agentmem.bench.neural.peers import PEERS
+from agentmem.bench.neural.rivals import Entrant
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
@@ -30,6 +32,8 @@ from agentmem.neural.text_model import TextModel
 
 ABOUT = "Loss on unseen text by tokens of memory, beside peers."
 SHIPPED = "text"
+OWN = checkpoints.HERE / "rivals"
+"""Peers of that model; they are kept with the source and are not installed."""
 SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 STEP = 128  # tokens after which the cache of pairs takes them up
@@ -42,9 +46,10 @@ at least are needed, each longer than the longest memory. Judged are the last
 1,024 tokens of each, after a memory of its own text and after one of another;
 all models have read the 512 tokens right before them.
 
-Peers are those in --models. With --train they are trained into it first, where
-they are not yet: on the documents of a folder that `agentmem train neural text`
-made, with as many parameters as our model.
+Peers are those in --models, by default those of our own checkpoint. With
+--train they are trained into it first, where they are not yet: on the documents
+of a folder that `agentmem train neural text` made, with as many parameters as
+our model. Text models in --models are measured too, as further rows of ours.
 
   agentmem bench neural lm a.txt b.txt --models rivals --train runs/text
 """
@@ -60,7 +65,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         metavar="N,N",
         help="of memory, in tokens; 0,1024,...,65536",
     )
-    of("--models", type=Path, metavar="DIR", help="of trained peers; without, ours alone")
+    of("--models", type=Path, metavar="DIR", help="of trained peers; those that come with the package")
     of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
     of("--peers", type=some_of(list(PEERS)), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
     of("--tokens", type=amount, metavar="N", help="to train on; 3m")
@@ -87,19 +92,25 @@ def check(options: argparse.Namespace) -> None:
         raise InvalidInputError(f"--models {options.models} is no folder; name one that --train has filled")
 
 
-def load(given: Path | None) -> TextModel:
+def load(given: Path | None) -> tuple[Entrant, TextModel]:
     """The package's own text model for None."""
-    return TextModel.load(given or checkpoints.path(SHIPPED))
+    return rivals.ours(given or checkpoints.path(SHIPPED))
 
 
-def measure(text: TextModel, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
+def measure(model: tuple[Entrant, TextModel], options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     """Train what is to be trained, then measure."""
+    text = model[1]
     if options.train:
         corpus = kept(options.train)
         for rival in _rivals(text, options):
             options.models.mkdir(parents=True, exist_ok=True)
-            rivals.train(rival, corpus.tokens, options.models, " ".join(sys.argv), _report(rival, progress))
-    return losses(text, options.files, options.models, options.sizes, progress)
+            rivals.train(rival, corpus, options.models, " ".join(sys.argv), _report(rival, progress))
+    return losses(*model, options.files, options.models or _own(options), options.sizes, progress)
+
+
+def _own(options: argparse.Namespace) -> Path | None:
+    """The peers of the package's own model."""
+    return OWN if OWN.is_dir() and options.checkpoint is None else None
 
 
 def _rivals(text: TextModel, options: argparse.Namespace) -> list[rivals.Rival]:
@@ -115,9 +126,13 @@ def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], 
 
 @dataclass(frozen=True)
 class Row:
-    """A model's mean loss by tokens of memory, of its own text and of another's. bytes: of the longest memory."""
+    """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
+    its training. bytes: of the longest memory.
+    """
 
     name: str
+    trained_on: int
+    seed: int
     parameters: int
     own: dict[int, float]
     shuffled: dict[int, float]
@@ -125,21 +140,37 @@ class Row:
 
 
 def losses(
-    text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Watch
+    own: Entrant, text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Watch
 ) -> dict[str, Any]:
-    """Rows of ours and every peer in the folder, each alone and with a cache of pairs of a byte a token beside it."""
+    """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them."""
     tokens = _long_enough(text, paths, max(sizes))
-    peers: dict[str, Peer] = {"ours": Crystal(text.model)}
-    peers |= rivals.trained(models, text.vocabulary) if models else {}
+    others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
     rows: list[Row] = []
-    for number, (name, peer) in enumerate(peers.items()):
-        progress(name, number / len(peers))
-        own = {size: text_loss(peer, tokens, size) for size in sizes}
-        other = {size: text_loss(peer, tokens, size, shuffled=True) for size in sizes if size}
-        rows.append(_row(name, peer, own, other))
-        if name.startswith(CACHED):
-            rows.append(_with_pairs(name, peer, tokens, text.vocabulary.size, own, other))
-    return {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "rows": [vars(row) for row in rows]}
+    for number, each in enumerate([own, *others]):
+        progress(f"{each.name}, {each.tokens:,} tokens, seed {each.seed}", number / (1 + len(others)))
+        told = {size: text_loss(each.peer, tokens, size) for size in sizes}
+        shuffled = {size: text_loss(each.peer, tokens, size, shuffled=True) for size in sizes if size}
+        rows.append(_row(each, told, shuffled))
+        if each.name in CACHED:
+            rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
+    about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
+    return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
+
+
+def _means(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
+    """Over seeds: of each model and amount of training, losses as means, with standard deviations where there are
+    several.
+    """
+    for name, trained_on in dict.fromkeys((row.name, row.trained_on) for row in rows):
+        same = [row for row in rows if (row.name, row.trained_on) == (name, trained_on)]
+        about = {"name": name, "trained_on": trained_on, "seeds": len(same), "bytes": same[0].bytes}
+        yield about | {kind: _pooled([getattr(row, kind) for row in same]) for kind in ("own", "shuffled")}
+
+
+def _pooled(told: Sequence[Mapping[int, float]]) -> dict[int, tuple[float, float]]:
+    """Mean and deviation by tokens of memory."""
+    by_size = {size: [each[size] for each in told] for size in told[0]}
+    return {size: (mean(each), stdev(each) if len(each) > 1 else 0.0) for size, each in by_size.items()}
 
 
 def _long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tensor]:
@@ -155,24 +186,22 @@ def _long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Ten
     return kept
 
 
-def _row(name: str, peer: Peer, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]) -> Row:
-    parameters = sum(each.numel() for each in peer.parameters())
+def _row(of: Entrant, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]) -> Row:
     means, others = ({size: each.nats for size, each in told.items()} for told in (own, other))
-    return Row(name, parameters, means, others, own[max(own)].memory_bytes)
+    parameters = sum(each.numel() for each in of.peer.parameters())
+    return Row(of.name, of.tokens, of.seed, parameters, means, others, own[max(own)].memory_bytes)
 
 
 def _with_pairs(
-    name: str, peer: Peer, tokens: list[Tensor], vocabulary: int,
-    own: Mapping[int, TextLoss], other: Mapping[int, TextLoss],
-) -> Row:  # fmt: skip
+    row: Row, tokens: list[Tensor], vocabulary: int, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]
+) -> Row:
     """A model with the cache beside it. Its weights for a document are those that serve the other documents best."""
     shifted = [*tokens[1:], tokens[0]]
     ours = {size: _cached(each, tokens, tokens, size, vocabulary) for size, each in own.items()}
     others = {size: _cached(each, tokens, shifted, size, vocabulary) for size, each in other.items()}
-    row = _row(f"{name} + pairs", peer, own, other)
     held = Pairs(vocabulary)
     held.remember(tokens[0][: max(own)])
-    return Row(row.name, row.parameters, ours, others, row.bytes + held.bytes)
+    return replace(row, name=f"{row.name} + pairs", own=ours, shuffled=others, bytes=row.bytes + held.bytes)
 
 
 def _cached(loss: TextLoss, tokens: list[Tensor], memories: list[Tensor], size: int, vocabulary: int) -> float:
@@ -204,14 +233,20 @@ def _chances(tokens: Tensor, memory: Tensor, size: int, vocabulary: int) -> tupl
 def markdown(results: Mapping[str, Any]) -> str:
     """A table: a row for each model and memory, a column for each size."""
     sizes = results["sizes"]
-    head = ["model", "memory of", *(f"{size // 1024}K" if size else "0" for size in sizes), "falls by", "bytes"]
-    lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    for row in results["rows"]:
+    head = ["model", "trained on", "memory of", *(f"{size // 1024}K" if size else "0" for size in sizes), "falls by"]
+    lines = [f"| {' | '.join([*head, 'bytes'])} |", f"|{'---|' * (len(head) + 1)}"]
+    for row in results["means"]:
+        named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
         for kind, told in (("own text", row["own"]), ("another", row["shuffled"])):
-            cells = [f"{told[size]:.3f}" if size in told else "" for size in sizes]
-            falls = f"{told[sizes[0]] - told[sizes[-1]]:+.3f}" if sizes[0] in told else ""
-            lines.append(f"| {row['name']} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
+            cells = [_spread(*told[size]) if size in told else "" for size in sizes]
+            falls = f"{told[sizes[0]][0] - told[sizes[-1]][0]:+.3f}" if sizes[0] in told else ""
+            lines.append(f"| {named} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
+    lines += ["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else []
     return "\n".join(lines) + "\n"
+
+
+def _spread(nats: float, deviation: float) -> str:
+    return f"{nats:.3f} ±{deviation:.3f}" if deviation else f"{nats:.3f}"
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
-"""`agentmem bench neural rivals PATH... --out DIR`: peers trained on the text of our own model.
+"""Peers trained on the text of our own model, and where they and others of our own are kept.
 
-Knows peers, a corpus and where trained peers are kept. Each sees the same tokens in the same order: streams side by
+Knows peers, a corpus and files. Each sees the same tokens in the same order: streams side by
 side, chunk by chunk, each begun anew after a stretch.
 """
 
@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench.neural.peer_text import PeerTextTraining
-from agentmem.bench.neural.peers import Peer, build
-from agentmem.errors import InvalidInputError
-from agentmem.neural.files import held, load, save
+from agentmem.bench.neural.peers import Crystal, Peer, build
+from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.neural.corpus import Corpus
+from agentmem.neural.files import held, kind_of, load, save
 from agentmem.neural.reference import CHUNK, STREAMS, STRETCH
 from agentmem.neural.runs import EVERY
-from agentmem.neural.text import Stretches, Tokens, Vocabulary
+from agentmem.neural.text import Stretches, Vocabulary
+from agentmem.neural.text_model import TextModel
+from agentmem.neural.tokens import KIND as TEXT
 from agentmem.neural.train import Trainer, TrainSettings
 
 KIND = "Rival"
@@ -43,7 +46,7 @@ class Rival:
 
 
 def train(
-    rival: Rival, tokens: tuple[Tokens, ...], folder: Path, command: str,
+    rival: Rival, corpus: Corpus, folder: Path, command: str,
     report: Callable[[dict[str, Any]], None] = lambda line: None,
 ) -> None:  # fmt: skip
     """Train a peer and keep it in the folder, and on the way what is needed to go on. Nothing is done if it is there.
@@ -55,21 +58,19 @@ def train(
         if rival.file(folder).is_file():
             _check(rival, load(rival.file(folder), KIND).settings, folder)
         else:
-            _train(rival, tokens, folder, command, report)
+            _train(rival, corpus, folder, command, report)
 
 
-def _train(
-    rival: Rival, tokens: tuple[Tokens, ...], folder: Path, command: str, report: Callable[[dict[str, Any]], None]
-) -> None:
+def _train(rival: Rival, corpus: Corpus, folder: Path, command: str, report: Callable[[dict[str, Any]], None]) -> None:
     peer, unfinished = rival.build(), folder / f"{rival.name}-{rival.seed}-{rival.tokens}.training"
     settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=peer.takes_bfloat16)
-    trainer = Trainer(peer, PeerTextTraining(Stretches(tokens, STRETCH), STREAMS, CHUNK), settings, report)
+    trainer = Trainer(peer, PeerTextTraining(Stretches(corpus.tokens, STRETCH), STREAMS, CHUNK), settings, report)
     if unfinished.is_file():
         trainer.load(unfinished)
     while trainer.done < 1:
         trainer.train(steps=EVERY)
         trainer.save(unfinished)
-    save(rival.file(folder), KIND, rival, peer.state_dict(), None, command)
+    save(rival.file(folder), KIND, rival, peer.state_dict(), None, command, {"vocabulary": corpus.vocabulary.digest})
     unfinished.unlink()
 
 
@@ -82,15 +83,50 @@ def _check(rival: Rival, there: dict[str, Any], folder: Path) -> None:
         )
 
 
-def trained(folder: Path, vocabulary: Vocabulary) -> dict[str, Peer]:
-    """The peers that a folder keeps, by name and seed. Raises InvalidInputError for one of another vocabulary."""
-    peers = {}
+@dataclass(frozen=True)
+class Entrant:
+    """A trained model that is measured. tokens, seed: of its training."""
+
+    name: str
+    tokens: int
+    seed: int
+    peer: Peer
+
+
+def ours(path: Path) -> tuple[Entrant, TextModel]:
+    """A text model as an entrant. Raises InvalidInputError for a file of something else."""
+    text, asked = TextModel.load(path), load(path, TEXT).notes.get("training", {}).get("asked", {})
+    return Entrant("ours", asked.get("tokens", 0), asked.get("seed", 0), Crystal(text.model)), text
+
+
+def trained(folder: Path, vocabulary: Vocabulary) -> tuple[list[Entrant], list[str]]:
+    """The models that a folder keeps, peers and text models, and those left out, whose packages are not installed.
+
+    Raises InvalidInputError for one of another vocabulary.
+    """
+    found: list[Entrant] = []
+    missing: list[str] = []
     for file in sorted(folder.glob("*.safetensors")):
+        try:
+            found.append(_entrant(file, vocabulary))
+        except MissingExtraError as error:
+            missing.append(f"{file.stem}: {error}")
+    return found, missing
+
+
+def _entrant(file: Path, vocabulary: Vocabulary) -> Entrant:
+    if kind_of(file) == TEXT:
+        entrant, text = ours(file)
+        there = text.vocabulary.digest
+    else:
         saved = load(file, KIND)
-        there = saved.settings.get("vocabulary")
-        if there != vocabulary.size:
-            raise InvalidInputError(
-                f"{file} was trained with {there} tokens, the model with {vocabulary.size}: train it on the same corpus"
-            )
-        peers[file.stem] = saved.built(lambda settings: Rival(**settings).build())
-    return peers
+        peer = saved.built(lambda settings: Rival(**settings).build())
+        rival = Rival(**saved.settings)
+        entrant = Entrant(rival.name, rival.tokens, rival.seed, peer)
+        there = str(saved.notes.get("vocabulary"))
+    if there != vocabulary.digest:
+        raise InvalidInputError(
+            f"{file} was trained with vocabulary {there}, and the model has {vocabulary.digest}: train it on the same "
+            "corpus"
+        )
+    return entrant
