@@ -6,13 +6,9 @@ import unicodedata
 from gymnasium.spaces import Text
 
 CHARSET = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n")
-_TYPED = {
-    **dict.fromkeys("‘’‚′", "'"),
-    **dict.fromkeys("“”„″«»", '"'),
-    **dict.fromkeys("‐‑‒–—−", "-"),
-    **{"€": "EUR", "£": "GBP", "ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"},
-    **{"×": "x", "•": "*", "→": "->", "\t": " ", "\r\n": "\n", "\r": "\n"},
-}
+_TYPED = dict.fromkeys("‘’‚′", "'") | dict.fromkeys("“”„″«»", '"') | dict.fromkeys("‐‑‒–—−", "-")
+_TYPED |= {"€": "EUR", "£": "GBP", "ß": "ss", "æ": "ae", "Æ": "AE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d"}
+_TYPED |= {"×": "x", "•": "*", "→": "->", "\t": " ", "\r\n": "\n", "\r": "\n"}
 
 
 def text_space(limit: int) -> Text:
@@ -22,7 +18,7 @@ def text_space(limit: int) -> Text:
 
 def plain(text: str) -> str:
     """The text in CHARSET: typographic marks as they are typed, accents dropped, what has no equal as `?`."""
-    if text.isascii() and text.isprintable():
+    if CHARSET.issuperset(text):
         return text
     for mark, typed in _TYPED.items():
         text = text.replace(mark, typed)
