@@ -1,9 +1,86 @@
-"""The package of environments: what `gymnasium.make` knows, and the text that observations are made of."""
+"""What holds for every environment of the package, and the text that observations are made of."""
 
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentmem_envs import ENVIRONMENTS
 from agentmem_envs.text import CHARSET, plain, text_space
+
+ROOT = Path(__file__).parent.parent
+ARGUMENTS: dict[str, dict[str, Any]] = {}
+"""By id: what it cannot be made without."""
+MADE = """
+import gymnasium
+print(gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=7).unwrapped.length)
+"""
+PLAYED = """
+import hashlib, json, sys
+import gymnasium, agentmem_envs
+env = gymnasium.make(sys.argv[1], disable_env_checker=True, **json.loads(sys.argv[2]))
+env.action_space.seed(5)
+digest = hashlib.sha256(repr(env.reset(seed=5)).encode())
+for _ in range(200):
+    step = env.step(env.action_space.sample())
+    digest.update(repr(step).encode())
+    if step[2] or step[3]:
+        digest.update(repr(env.reset()).encode())
+print(digest.hexdigest())
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_environment_passes_the_checker_without_a_warning(name: str) -> None:
+    for mode in ("ansi", "rgb_array"):
+        env = gymnasium.make(name, render_mode=mode, **ARGUMENTS.get(name, {})).unwrapped
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check_env(env)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_specification_survives_json(name: str) -> None:
+    spec = gymnasium.make(name, **ARGUMENTS.get(name, {})).spec
+    assert spec is not None
+    again = EnvSpec.from_json(spec.to_json())
+    assert gymnasium.make(again).reset(seed=3)[0] == pytest.approx(gymnasium.make(spec).reset(seed=3)[0])
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_seed_gives_the_same_bytes_in_processes_of_different_hash_seeds(name: str) -> None:
+    arguments = json.dumps(ARGUMENTS.get(name, {}))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "environments")])
+    digests = {python(PLAYED, name, arguments, PYTHONHASHSEED=seed, PYTHONPATH=path) for seed in ("1", "2")}
+    assert len(digests) == 1
+
+
+def test_an_id_that_names_the_package_needs_no_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # as installed
+    assert python(MADE) == "7\n"
+
+
+def test_importing_the_package_loads_no_environment() -> None:
+    loaded = python("import sys, agentmem_envs; print([name for name in sys.modules if name.startswith('agentmem')])")
+    assert loaded == "['agentmem_envs']\n"
 
 
 def test_text_is_written_in_printable_ascii() -> None:

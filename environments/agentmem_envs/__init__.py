@@ -8,7 +8,9 @@ from typing import Any
 
 from gymnasium.envs.registration import register, registry
 
-ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {}
+ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "agentmem/TMaze-v0": ("agentmem_envs.tmaze:TMaze", {}),
+}
 """id: (module and class, keyword arguments); strings and JSON alone, so that a spec survives `to_json`."""
 
 for _id, (_entry_point, _arguments) in ENVIRONMENTS.items():
