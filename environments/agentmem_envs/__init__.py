@@ -10,6 +10,7 @@ from gymnasium.envs.registration import register, registry
 
 ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "agentmem/TMaze-v0": ("agentmem_envs.tmaze:TMaze", {}),
+    "agentmem/Workflow-v0": ("agentmem_envs.workflow.env:WorkflowEnv", {}),
 }
 """id: (module and class, keyword arguments); strings and JSON alone, so that a spec survives `to_json`."""
 

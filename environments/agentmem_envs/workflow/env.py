@@ -1,0 +1,155 @@
+"""A workflow as a Gymnasium environment: many cases at once, one event of one case a step, one call in answer."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Dict
+
+from agentmem.errors import InvalidInputError
+from agentmem_envs.calls import LIMIT, Call, Refused, parse
+from agentmem_envs.text import plain, text_space
+from agentmem_envs.workflow.cases import Case, Desk, answer, choose
+from agentmem_envs.workflow.checks import ROOM
+from agentmem_envs.workflow.definition import Definition, fill, load, names
+from agentmem_envs.workflow.tools import do
+
+Observation = dict[str, Any]
+
+
+class WorkflowEnv(gymnasium.Env[Observation, str]):
+    """
+    ## Description
+
+    Cases of one process are handled side by side: at each step one event of one case is read, and one tool call is the
+    answer to it. What a customer says is said once; a state that needs it comes at least `delay` steps after it was
+    last shown. Which case is next, and where it goes, depends on the seed alone: what the agent does shows in the
+    cases' records, which the grader reads.
+
+    The process is a definition: see `agentmem_envs.workflow.definition`, and examples/loan_application.yaml.
+
+    ## Action Space
+
+    `Text`: a tool call as JSON, `{"tool": NAME, "args": {...}}`. Any text may be given: what is no call, or is refused
+    by the tool, changes no record, and the case in hand counts as not solved.
+
+    ## Observation Space
+
+    `Dict`: `text`, what the last call was answered and then `[case state]` and the event, in printable ASCII; `step`,
+    how many calls were made, int64 [1].
+
+    ## Rewards
+
+    1 at the step at which a case ends as the grader says, with no call refused on its way; else 0.
+
+    ## Info
+
+    - `needs`: the facts that the next call turns on and the text does not show: for each `id`, `kind` (its name in the
+      definition) and `step`, that of the observation which last showed it.
+    - `results`: the cases that ended with the last call: for each `id`, `kind` (its last state), `solved`, `hidden`
+      (whether a decision of it had needs) and `failed` (the fields that the grader found to differ, as they stand).
+    - `right`: whether the last call was the one that the definition wants; None at reset.
+    - at reset `goal` and `tools`, for a chat model.
+
+    ## Termination
+
+    Never terminated; truncated after the definition's `steps`. Cases still open then have no result.
+
+    ## Arguments
+
+    `definition`: a path to a YAML file, a dict, or a Definition. `render_mode`: "ansi".
+    InvalidInputError: a definition that cannot be played, with every place in it; another render mode; a step after
+    the end.
+
+    ## Registered Configurations
+
+    - `agentmem/Workflow-v0`
+
+    """
+
+    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
+
+    def __init__(self, definition: Definition | Mapping[str, Any] | str | Path, render_mode: str | None = None) -> None:
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi" or None')
+        self.definition, self.render_mode = load(definition), render_mode
+        self.action_space = text_space(LIMIT)
+        step = Box(0, self.definition.steps, (1,), np.int64)
+        self.observation_space = Dict({"text": text_space(LIMIT), "step": step})
+        self._at = self.definition.steps
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        self._desk = Desk(self.definition, self.np_random)
+        self._records: dict[str, dict[str, Any]] = {}
+        self._take("")
+        told = {"goal": self.definition.goal, "tools": self.definition.schemas()}
+        return self._observation(), self._info(None, []) | told
+
+    def step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self._at >= self.definition.steps:
+            raise InvalidInputError(f"the episode ended after {self.definition.steps:,} steps; call reset")
+        case, wanted = self._case, self._wanted
+        right, said = self._do(action, wanted)
+        self._at += 1
+        results = self._move(case)
+        self._take(said + "\n")
+        reward = float(sum(result["solved"] for result in results))
+        return self._observation(), reward, False, self._at >= self.definition.steps, self._info(right, results)
+
+    def right_call(self) -> str:
+        """The call that the definition wants now: the oracle, which knows every fact."""
+        return self._wanted.text
+
+    def _do(self, action: str, wanted: Call) -> tuple[bool, str]:
+        """Whether it is the wanted call, and what the agent reads of it."""
+        try:
+            call = parse(action)
+            do(self.definition.tools, call, self._records)
+        except Refused as refusal:
+            self._case.clean = False
+            return False, plain(f"Refused: {refusal}")[: ROOM // 2]
+        return call == wanted, "Done."
+
+    def _take(self, said: str) -> None:
+        """The next case in hand, what is read of it and what is right."""
+        self._case, text = self._desk.next(self._at)
+        self._records.setdefault(self._case.id, {})
+        self._text = said + text
+        state = self.definition.states[self._case.state]
+        self._wanted, turned_on = answer(self.definition, self._case.state, self._case.values, self._at)
+        self._needs = [name for name in turned_on if name not in names(state.text)]
+        self._case.hidden |= bool(self._needs)
+
+    def _move(self, case: Case) -> list[dict[str, Any]]:
+        """The case after its call was made: in its next state, or graded."""
+        case.state = choose(self.definition.states[case.state], case.values, self._at - 1)[0].next
+        if case.state in self.definition.states:
+            self._desk.back(case, self._at)
+            return []
+        record = self._records.pop(case.id)
+        holds = {field: fill(value, case.values) for field, value in self.definition.grader[case.state].items()}
+        failed = {field: record.get(field) for field, value in holds.items() if record.get(field) != value}
+        solved = case.clean and not failed
+        result = {"id": case.id, "kind": case.state, "solved": solved, "hidden": case.hidden, "failed": failed}
+        return [result]
+
+    def _observation(self) -> Observation:
+        return {"text": self._text, "step": np.array([self._at], np.int64)}
+
+    def _info(self, right: bool | None, results: list[dict[str, Any]]) -> dict[str, Any]:
+        case = self._case
+        needs = [{"id": f"{case.id}.{name}", "kind": name, "step": case.shown[name]} for name in self._needs]
+        return {"needs": needs, "results": results, "right": right}
+
+    def render(self) -> str | None:
+        """Everything that is read at this step, under a line with the step and the open cases."""
+        if self.render_mode is None:
+            return None
+        away = ", ".join(case.id for case in self._desk) or "none"
+        return f"step {self._at:,} of {self.definition.steps:,}; other open cases: {away}\n{self._text}"
