@@ -50,7 +50,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
       definition) and `step`, that of the observation which last showed it.
     - `results`: the cases that ended with the last call: for each `id`, `kind` (its last state), `solved`, `hidden`
       (whether a decision of it had needs) and `failed` (the fields that the grader found to differ, as they stand).
-    - `right`: whether the last call was the one that the definition wants; None at reset.
+    - `right`: whether the last call was the one that the definition wants, refused after a wrong one before it or not;
+      None at reset.
     - at reset `goal` and `tools`, for a chat model.
 
     ## Termination
@@ -108,13 +109,15 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     def _do(self, action: str, wanted: Call) -> tuple[bool, str]:
         """Whether it is the wanted call, and what the agent reads of it."""
+        right = False
         try:
             call = parse(action)
+            right = call == wanted
             do(self.definition.tools, call, self._records)
         except Refused as refusal:
             self._case.clean = False
-            return False, plain(f"Refused: {refusal}")[: ROOM // 2]
-        return call == wanted, "Done."
+            return right, plain(f"Refused: {refusal}")[: ROOM // 2]
+        return right, "Done."
 
     def _take(self, said: str) -> None:
         """The next case in hand, what is read of it and what is right."""
