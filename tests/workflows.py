@@ -19,8 +19,7 @@ def read(definition: Definition, texts: list[str], case: str) -> dict[str, Any]:
     """What the texts say about a case."""
     found: dict[str, Any] = {"case": case}
     for text in texts:
-        head = HEADER.search(text)
-        if head and head[1] == case:
+        if f"[{case} " in text and (head := HEADER.search(text)):
             pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(definition.states[head[2]].text))
             match = re.search(pattern, text[head.end() :])
             assert match, text
@@ -35,7 +34,7 @@ def typed(definition: Definition, name: str, value: str) -> Any:
 
 
 def guess(definition: Definition, at: int, random: Random) -> dict[str, Any]:
-    drawn: dict[str, Any] = {name: random.choice(list(fact.options)) for name, fact in definition.facts.items()}
+    drawn: dict[str, Any] = {name: random.choice(fact.options) for name, fact in definition.facts.items()}
     for name, deadline in definition.deadlines.items():
         drawn[name] = at + random.choice((-deadline.steps, deadline.steps))
     return drawn
