@@ -9,9 +9,9 @@ Prints:
     [case-1 submitted] A_SUBMITTED: Hanna Bos applies for a loan of 32000 euros. Register it.
       one of 10 tools is the answer: {"args": {"amount": 32000, "case": "case-1"}, "tool": "A_PARTLYSUBMITTED"}
 
-    every event            solved 56 of 56 cases, 14,726 tokens read to decide
-    the newest 98 events   solved  2 of 56 cases,  3,528 tokens read to decide
-    recalled, 250 tokens   solved 56 of 56 cases,    203 tokens read to decide
+    every event            solved 56 of 56 cases, 14,726 tokens read at once
+    the newest 98 events   solved  2 of 56 cases,  3,528 tokens read at once
+    recalled, 250 tokens   solved 56 of 56 cases,    203 tokens read at once
 """
 
 import random
@@ -66,7 +66,7 @@ def play(name: str, remember: Callable[[str, str], None], look_up: Callable[[str
         observation, _, _, done, info = env.step(act(known, step, case, state))
         results += [each["solved"] for each in info["results"] if each["hidden"]]
     print(
-        f"{name:22} solved {sum(results):2} of {len(results)} cases, {sum(read) / len(read):6,.0f} tokens read to decide"
+        f"{name:22} solved {sum(results):2} of {len(results)} cases, {sum(read) / len(read):6,.0f} tokens read at once"
     )
 
 

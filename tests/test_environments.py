@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmem_envs import ENVIRONMENTS
+from agentmem_envs.picture import INK, page
 from agentmem_envs.text import CHARSET, plain, text_space
 
 ROOT = Path(__file__).parent.parent
@@ -85,6 +86,18 @@ def test_an_id_that_names_the_package_needs_no_import(tmp_path: Path, monkeypatc
 def test_importing_the_package_loads_no_environment() -> None:
     loaded = python("import sys, agentmem_envs; print([name for name in sys.modules if name.startswith('agentmem')])")
     assert loaded == "['agentmem_envs']\n"
+
+
+def test_a_page_shows_its_text_letter_by_letter_and_is_always_of_one_size() -> None:
+    def ink(text: str) -> Any:
+        return (page(text) == INK).all(2)
+
+    assert page("").shape == page("word " * 9_000).shape == (216, 576, 3)
+    assert not ink("").any()
+    assert ink("\nL")[9:18, 6:12].astype(int).tolist()[1:8] == [[1, 0, 0, 0, 0, 0]] * 6 + [[1, 1, 1, 1, 1, 0]]
+    letters = {ink(letter).tobytes() for letter in CHARSET}
+    assert len(letters) == 95  # a newline shows nothing, as a space
+    assert (ink("word " * 9_000)[-9:] == ink("\n" * 23 + "...")[-9:]).all()
 
 
 def test_text_is_written_in_printable_ascii() -> None:

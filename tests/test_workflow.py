@@ -192,7 +192,7 @@ def test_it_ends_truncated_after_its_steps_and_takes_no_more() -> None:
     env = WorkflowEnv(definition, render_mode="ansi")
     env.reset(seed=0)
     assert [env.step(env.right_call())[3] for _ in range(2)] == [False, True]
-    assert str(env.render()).startswith("step 2 of 2; other open cases: case-")
+    assert env.render().startswith("step 2 of 2, 2 open cases\nDone.\n[case-")
     with pytest.raises(InvalidInputError, match="the episode ended after 2 steps; call reset"):
         env.step("")
     with pytest.raises(InvalidInputError, match="render_mode='human': give"):

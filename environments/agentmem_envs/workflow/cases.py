@@ -1,6 +1,6 @@
 """Cases on their way through a workflow: what is so for one, what it has shown, and what is right for it now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -105,7 +105,3 @@ class Desk:
         least, most = self._definition.delay
         last = max(case.shown[name] for name in needed)
         self._away.append((max(at, last + int(self._random.integers(least, most + 1))), case))
-
-    def __iter__(self) -> Iterator[Case]:
-        yield from self._hand
-        yield from (case for _, case in self._away)

@@ -10,6 +10,7 @@ from gymnasium.spaces import Box, Dict
 
 from agentmem.errors import InvalidInputError
 from agentmem_envs.calls import LIMIT, Call, Refused, parse
+from agentmem_envs.picture import page
 from agentmem_envs.text import plain, text_space
 from agentmem_envs.workflow.cases import Case, Desk, answer, choose
 from agentmem_envs.workflow.checks import ROOM
@@ -60,7 +61,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     ## Arguments
 
-    `definition`: a path to a YAML file, a dict, or a Definition. `render_mode`: "ansi".
+    `definition`: a path to a YAML file, a dict, or a Definition. `render_mode`: "ansi" or
+    "rgb_array".
     InvalidInputError: a definition that cannot be played, with every place in it; another render mode; a step after
     the end.
 
@@ -70,11 +72,11 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     """
 
-    metadata: dict[str, Any] = {"render_modes": ["ansi"], "render_fps": 1}
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
 
     def __init__(self, definition: Definition | Mapping[str, Any] | str | Path, render_mode: str | None = None) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi" or None')
+            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
         self.definition, self.render_mode = load(definition), render_mode
         self.action_space = text_space(LIMIT)
         step = Box(0, self.definition.steps, (1,), np.int64)
@@ -150,9 +152,9 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         needs = [{"id": f"{case.id}.{name}", "kind": name, "step": case.shown[name]} for name in self._needs]
         return {"needs": needs, "results": results, "right": right}
 
-    def render(self) -> str | None:
-        """Everything that is read at this step, under a line with the step and the open cases."""
+    def render(self) -> Any:
+        """What is read, under the step and how many cases are open: as text, as a page (see `picture`), or None."""
         if self.render_mode is None:
             return None
-        away = ", ".join(case.id for case in self._desk) or "none"
-        return f"step {self._at:,} of {self.definition.steps:,}; other open cases: {away}\n{self._text}"
+        text = f"step {self._at:,} of {self.definition.steps:,}, {len(self._records)} open cases\n{self._text}"
+        return text if self.render_mode == "ansi" else page(text)
