@@ -92,6 +92,8 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["tools"]["note"].update(requires={"nted": [1]}), "requires: 'nted': no such field set by a tool;"),
         (lambda d: d["grader"].update(late={}), "grader.late: nothing is asserted; give at least one field"),
         (lambda d: d["grader"].update(late={"dor": 1}), "grader.late: 'dor': no such field set by a tool; did you mea"),
+        (lambda d: d["facts"].update(x={"values": [1]}) or d["grader"].update(late={"noted": "{x}"}), "{x} was not"),
+        (lambda d: d["deadlines"]["pickup"].update(starts="there"), "{pickup} begins only in 'there'; show it there"),
         (lambda d: d["grader"].update(lost={"noted": True}), "grader.lost: 'lost': no way leads here from 'told'"),
         (lambda d: d["grader"].update(told={"noted": True}), "grader.told: 'told': is a state with choices"),
         (lambda d: there(d).update(next="told"), "states.told: told -> there -> told: a case would never end"),

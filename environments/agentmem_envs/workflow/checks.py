@@ -185,6 +185,10 @@ def _unshown(definition: Definition) -> Iterator[str]:
             for each in dict.fromkeys(needed):
                 if each not in told:
                     yield f"{place}: {{{each}}} is needed and was not shown; put it into the text of an earlier state"
+    for name, holds in definition.grader.items():
+        for field, value in holds.items():
+            for each in set(names(value)) - shown[name] - {"case"}:
+                yield f"grader.{name}.{field}: {{{each}}} was not shown on every way here; show it, or assert less"
     for name, deadline in definition.deadlines.items():
         for state_name, state in definition.states.items():
             if name in names(state.text) and deadline.starts not in _before(definition, state_name) | {state_name}:
