@@ -54,7 +54,7 @@ def play(name: str, remember: Callable[[str, str], None], look_up: Callable[[str
     """One episode of 600 events. Where the rules turn on more than the event says, the clerk looks it up."""
     random.seed(0)
     (observation, info), done = env.reset(seed=7), False
-    results, read = [], []
+    read = []
     while not done:
         event, step = observation["text"].splitlines()[-1], int(observation["step"][0])
         case, state = re.match(r"\[(\S+) (\S+)\]", event).groups()
@@ -64,10 +64,8 @@ def play(name: str, remember: Callable[[str, str], None], look_up: Callable[[str
             read.append(count(known))
         remember(case, event)
         observation, _, _, done, info = env.step(act(known, step, case, state))
-        results += [each["solved"] for each in info["results"] if each["hidden"]]
-    print(
-        f"{name:22} solved {sum(results):2} of {len(results)} cases, {sum(read) / len(read):6,.0f} tokens read at once"
-    )
+    solved = [case["solved"] for case in info["results"] if case["hidden"]]
+    print(f"{name:22} solved {sum(solved):2} of {len(solved)} cases, {sum(read) / len(read):6,.0f} tokens read at once")
 
 
 observation, info = env.reset(seed=7)

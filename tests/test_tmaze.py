@@ -70,10 +70,13 @@ def test_the_cue_is_not_shown_again_on_coming_back() -> None:
     assert seen[1:] == [[0, 0]] * 4
 
 
-def test_the_choice_says_which_fact_it_needs_and_where_it_was_shown() -> None:
+def test_the_choice_says_which_fact_it_needs_and_where_it_was_shown_and_the_end_whether_it_was_right() -> None:
     env = TMaze(3)
-    needs = [env.reset(seed=0)[1]["needs"], *(env.step(action)[4]["needs"] for action in (RIGHT, RIGHT, RIGHT, UP))]
-    assert needs == [[], [], [], [{"id": "goal", "kind": "oracle", "step": 0}], []]
+    infos = [env.reset(seed=0)[1], *(env.step(action)[4] for action in (RIGHT, RIGHT, RIGHT, ARM[goal(TMaze(3), 0)]))]
+    need = {"id": "goal", "kind": "oracle", "shown": 0, "stale": None}
+    assert [info["needs"] for info in infos] == [[], [], [], [need], []]
+    result = {"id": "goal", "kind": "oracle", "hidden": True, "solved": True}
+    assert [info["results"] for info in infos] == [[], [], [], [], [result]]
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def env() -> WorkflowEnv:
 def test_the_oracle_solves_every_case_and_none_of_its_calls_is_refused(env: WorkflowEnv) -> None:
     for seed in SEEDS:
         steps = list(play(env, seed, lambda _: env.right_call()))
-        results = [result for _, after, _ in steps for result in after["results"]]
+        results = steps[-1][1]["results"]
         assert all(after["right"] for _, after, _ in steps)
         assert len(results) > 60
         assert sum(reward for *_, reward in steps) == len(results) == sum(each["solved"] for each in results)
@@ -46,7 +46,7 @@ def test_the_oracle_solves_every_case_and_none_of_its_calls_is_refused(env: Work
 def test_who_follows_the_definition_on_all_that_was_shown_scores_one(env: WorkflowEnv) -> None:
     found = scores(env, range(2), follower(env.definition, None))
     assert set(found.values()) == {1.0}
-    assert set(found) == {"solved", "visible", "term", "offer", "offer income", "account"}
+    assert set(found) == {"solved", "visible", "term", "offer", "offer+income", "account"}
 
 
 def test_the_newest_observations_short_of_the_delay_leave_every_hidden_fact_to_chance(env: WorkflowEnv) -> None:
@@ -57,7 +57,7 @@ def test_the_newest_observations_short_of_the_delay_leave_every_hidden_fact_to_c
     assert abs(found["term"] - 1 / 8) < 0.05  # of eight terms
     assert found["account"] < 0.05  # of 1,429 accounts
     assert abs(found["offer"] - 1 / 2) < 0.05  # in time or not
-    assert abs(found["offer income"] - 1 / 4) < 0.05  # in time, and enough or not
+    assert abs(found["offer+income"] - 1 / 4) < 0.05  # in time, and enough or not
     assert all(abs(found[kind] - blind[kind]) < 0.05 for kind in found)
 
 
@@ -69,9 +69,9 @@ def test_a_need_names_the_observation_that_last_showed_it_a_delay_ago_or_more(en
         for need in info["needs"]:
             case = need["id"].split(".")[0]
             assert f"[{case} " in observation["text"]
-            assert at - need["step"] >= env.definition.delay[0]
+            assert at - need["shown"] >= env.definition.delay[0]
             if need["kind"] in wanted:
-                assert str(wanted[need["kind"]]) in texts[need["step"]]
+                assert str(wanted[need["kind"]]) in texts[need["shown"]]
                 lately = [text.split("] ", 1)[1] for text in texts[-99:] if f"[{case} " in text]
                 assert not any(str(wanted[need["kind"]]) in text for text in lately)
         observation, _, _, _, info = env.step(env.right_call())
@@ -89,13 +89,13 @@ def test_which_case_is_next_does_not_depend_on_what_the_agent_does(env: Workflow
 def test_a_refused_call_changes_nothing_and_costs_the_case_in_hand(env: WorkflowEnv) -> None:
     env.reset(seed=0)
     case = json.loads(env.right_call())["args"]["case"]
-    solved: list[bool] = []
     observation, reward, *_ = env.step("Please decline it.")
     assert observation["text"].startswith('Refused: an action is JSON: {"tool": NAME, "args": {...}}\n[case-')
     assert reward == 0
     for _ in range(env.definition.steps - 1):
-        solved += [each["solved"] for each in env.step(env.right_call())[4]["results"] if each["id"] == case]
-    assert solved == [False]
+        results = env.step(env.right_call())[4]["results"]
+    assert [each["solved"] for each in results if each["id"] == case] == [False]
+    assert all(each["solved"] for each in results if each["id"] != case)
 
 
 @pytest.mark.parametrize(
@@ -127,16 +127,14 @@ def test_a_tool_out_of_its_turn_is_refused_by_what_the_record_says(env: Workflow
 
 
 def test_a_valid_call_with_a_wrong_value_fails_the_case_by_the_field(env: WorkflowEnv) -> None:
-    failed: list[dict[str, Any]] = []
-
     def act(_: list[str]) -> str:
         call = json.loads(env.right_call())
         if "term" in call["args"]:
             call["args"]["term"] = 12 if call["args"]["term"] != 12 else 24
         return json.dumps(call)
 
-    for _, after, _ in play(env, 0, act):
-        failed += [each for each in after["results"] if each["kind"] != "refused"]
+    results = list(play(env, 0, act))[-1][1]["results"]
+    failed = [each for each in results if each["kind"] != "refused"]
     assert failed
     assert all(not each["solved"] and each["hidden"] and set(each["failed"]) == {"term"} for each in failed)
 
@@ -161,6 +159,16 @@ def test_any_text_is_a_graded_action(action: str) -> None:
 def test_what_is_no_text_is_a_graded_action_too(env: WorkflowEnv, action: Any) -> None:
     env.reset(seed=0)
     assert env.step(action)[0]["text"].startswith("Refused: an action is a text of at most 4096 characters")
+
+
+def test_only_the_privileged_are_told_the_right_call() -> None:
+    env = WorkflowEnv(DEFINITION, privileged=True)
+    info = env.reset(seed=0)[1]
+    for _ in range(9):
+        assert info["gold"] == env.right_call()
+        info = env.step(info["gold"])[4]
+        assert info["right"]
+    assert "gold" not in WorkflowEnv(DEFINITION).reset(seed=0)[1]
 
 
 def test_a_path_or_a_dict_makes_it_by_its_id() -> None:

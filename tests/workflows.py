@@ -71,6 +71,7 @@ def scores(env: WorkflowEnv, seeds: range, act: Callable[[list[str]], str]) -> d
     right: dict[str, list[bool]] = defaultdict(list)
     for seed in seeds:
         for info, after, _ in play(env, seed, act):
-            right[" ".join(need["kind"] for need in info["needs"]) or "visible"].append(after["right"])
-            right["solved"] += [result["solved"] for result in after["results"]]
+            assert after["kind"] == "+".join(need["kind"] for need in info["needs"])
+            right[after["kind"] or "visible"].append(after["right"])
+        right["solved"] += [result["solved"] for result in after["results"]]
     return {kind: sum(each) / len(each) for kind, each in right.items()}

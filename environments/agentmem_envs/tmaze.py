@@ -62,8 +62,9 @@ class TMaze(gymnasium.Env[Observation, Any]):
 
     ## Info
 
-    `needs`: at the junction, `[{"id": "goal", "kind": "oracle", "step": 0}]`: the fact that the choice needs and the
-    step that showed it; elsewhere `[]`.
+    `needs`: at the junction the fact that the choice needs and the step that showed it, `[{"id": "goal", "kind":
+    "oracle", "shown": 0, "stale": None}]`; elsewhere `[]`. `results`: at the end `[{"id": "goal", "kind": "oracle",
+    "hidden": True, "solved": ...}]`; until then `[]`.
 
     ## Termination
 
@@ -99,7 +100,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
         super().reset(seed=seed)
         self._at = self._x = self._y = 0
         self._goal = 1 if self.np_random.random() < 0.5 else -1
-        return np.array((0, self._goal), np.float32), {"needs": []}
+        return np.array((0, self._goal), np.float32), {"needs": [], "results": []}
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if not self.action_space.contains(action):
@@ -112,8 +113,15 @@ class TMaze(gymnasium.Env[Observation, Any]):
         late = self._penalty if self._x < self._at else 0.0
         reward = float(self._y == self._goal) if done else late
         junction = self._x == self.length
-        needs = [{"id": "goal", "kind": "oracle", "step": 0}] if junction and not done else []
-        return np.array((junction, self._y), np.float32), reward, done, False, {"needs": needs}
+        observation = np.array((junction, self._y), np.float32)
+        return observation, reward, done, False, self._info(junction, done, reward)
+
+    def _info(self, junction: bool, done: bool, reward: float) -> dict[str, Any]:
+        if done:
+            result = {"id": "goal", "kind": "oracle", "hidden": True, "solved": reward == 1.0}
+            return {"needs": [], "results": [result]}
+        needs = [{"id": "goal", "kind": "oracle", "shown": 0, "stale": None}] if junction else []
+        return {"needs": needs, "results": []}
 
     def _move(self, right: int, up: int) -> None:
         """One cell, unless a wall is there: the corridor is at y = 0, the arms are at its end."""

@@ -47,13 +47,15 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     ## Info
 
+    As in the Shift family.
+
     - `needs`: the facts that the next call turns on and the text does not show: for each `id`, `kind` (its name in the
-      definition) and `step`, that of the observation which last showed it.
-    - `results`: the cases that ended with the last call: for each `id`, `kind` (its last state), `solved`, `hidden`
-      (whether a decision of it had needs) and `failed` (the fields that the grader found to differ, as they stand).
-    - `right`: whether the last call was the one that the definition wants, refused after a wrong one before it or not;
-      None at reset.
-    - at reset `goal` and `tools`, for a chat model.
+      definition), `shown`, the step whose observation last showed it, and `stale`, None: no value is superseded here.
+    - `right`, `hidden`, `kind`, `stale` of the last call: whether it is the one that the definition wants (even if
+      refused for an earlier mistake), whether it had needs, their kinds joined by `+`, and False.
+    - `results`: the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a decision of it
+      had needs), `solved`, and `failed`, the fields that the grader found to differ, as they stand.
+    - at reset `goal` and `tools`, for a chat model; with `privileged=True` always `gold`, the call that is wanted.
 
     ## Termination
 
@@ -61,7 +63,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     ## Arguments
 
-    `definition`: a path to a YAML file, a dict, or a Definition. `render_mode`: "ansi" or
+    `definition`: a path to a YAML file, a dict, or a Definition. `privileged`: see Info. `render_mode`: "ansi" or
     "rgb_array".
     InvalidInputError: a definition that cannot be played, with every place in it; another render mode; a step after
     the end.
@@ -74,10 +76,15 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 1}
 
-    def __init__(self, definition: Definition | Mapping[str, Any] | str | Path, render_mode: str | None = None) -> None:
+    def __init__(
+        self,
+        definition: Definition | Mapping[str, Any] | str | Path,
+        privileged: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
-        self.definition, self.render_mode = load(definition), render_mode
+        self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
         self.action_space = text_space(LIMIT)
         step = Box(0, self.definition.steps, (1,), np.int64)
         self.observation_space = Dict({"text": text_space(LIMIT), "step": step})
@@ -90,20 +97,21 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         self._at = 0
         self._desk = Desk(self.definition, self.np_random)
         self._records: dict[str, dict[str, Any]] = {}
+        self._results: list[dict[str, Any]] = []
         self._take("")
         told = {"goal": self.definition.goal, "tools": self.definition.schemas()}
-        return self._observation(), self._info(None, []) | told
+        return self._observation(), self._info(False, []) | told
 
     def step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         if self._at >= self.definition.steps:
             raise InvalidInputError(f"the episode ended after {self.definition.steps:,} steps; call reset")
-        case, wanted = self._case, self._wanted
-        right, said = self._do(action, wanted)
+        case, needed = self._case, self._needs
+        right, said = self._do(action, self._wanted)
         self._at += 1
-        results = self._move(case)
+        solved = self._move(case)
         self._take(said + "\n")
-        reward = float(sum(result["solved"] for result in results))
-        return self._observation(), reward, False, self._at >= self.definition.steps, self._info(right, results)
+        over = self._at >= self.definition.steps
+        return self._observation(), float(solved), False, over, self._info(right, needed)
 
     def right_call(self) -> str:
         """The call that the definition wants now: the oracle, which knows every fact."""
@@ -131,26 +139,37 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         self._needs = [name for name in turned_on if name not in names(state.text)]
         self._case.hidden |= bool(self._needs)
 
-    def _move(self, case: Case) -> list[dict[str, Any]]:
-        """The case after its call was made: in its next state, or graded."""
+    def _move(self, case: Case) -> bool:
+        """The case after its call was made: in its next state, or graded; True if that finds it solved."""
         case.state = choose(self.definition.states[case.state], case.values, self._at - 1)[0].next
         if case.state in self.definition.states:
             self._desk.back(case, self._at)
-            return []
+            return False
         record = self._records.pop(case.id)
         holds = {field: fill(value, case.values) for field, value in self.definition.grader[case.state].items()}
         failed = {field: record.get(field) for field, value in holds.items() if record.get(field) != value}
         solved = case.clean and not failed
-        result = {"id": case.id, "kind": case.state, "solved": solved, "hidden": case.hidden, "failed": failed}
-        return [result]
+        result = {"id": case.id, "kind": case.state, "hidden": case.hidden, "solved": solved, "failed": failed}
+        self._results.append(result)
+        return solved
 
     def _observation(self) -> Observation:
         return {"text": self._text, "step": np.array([self._at], np.int64)}
 
-    def _info(self, right: bool | None, results: list[dict[str, Any]]) -> dict[str, Any]:
-        case = self._case
-        needs = [{"id": f"{case.id}.{name}", "kind": name, "step": case.shown[name]} for name in self._needs]
-        return {"needs": needs, "results": results, "right": right}
+    def _info(self, right: bool, needed: list[str]) -> dict[str, Any]:
+        """What the coming call needs, and how the last one went."""
+        info: dict[str, Any] = {
+            "needs": [self._need(name) for name in self._needs],
+            "right": right,
+            "hidden": bool(needed),
+            "kind": "+".join(needed),
+            "stale": False,
+            "results": [result | {"failed": dict(result["failed"])} for result in self._results],
+        }
+        return info | ({"gold": self.right_call()} if self.privileged else {})
+
+    def _need(self, name: str) -> dict[str, Any]:
+        return {"id": f"{self._case.id}.{name}", "kind": name, "shown": self._case.shown[name], "stale": None}
 
     def render(self) -> Any:
         """What is read, under the step and how many cases are open: as text, as a page (see `picture`), or None."""
