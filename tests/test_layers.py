@@ -1,11 +1,13 @@
 """Reads every import and keeps the rows: a module imports only from rows above its own; files stay short."""
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "agentmem"
 FILES = sorted(PACKAGE.rglob("*.py"))
+ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob("*.py"))
 ROWS = [
     ["types", "errors", "remembered"],
     ["tokens", "words", "encode", "codes", "decay", "redact", "segment"],
@@ -27,13 +29,15 @@ ONLY_IN = {
     "langgraph": {"langchain", "bench", "testing"},
     "networkx": {"graph", "bench", "testing"},
     "gymnasium": {"rollout", "bench", "testing"},
+    "agentmem_envs": {"rollout", "bench", "testing", "cli"},
     "starlette": {"server", "viewer"},
     "uvicorn": {"server", "viewer"},
     "matplotlib": {"viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},
 }
-"""Third-party packages that are imported in one place."""
+"""Packages that are imported in one place."""
+FOR_ENVIRONMENTS = {"agentmem", "agentmem_envs", "gymnasium", "numpy", "pydantic", "yaml", *sys.stdlib_module_names}
 
 
 def part(module: str) -> str:
@@ -74,7 +78,7 @@ def edges() -> dict[str, set[str]]:
 
 
 def test_files_have_fewer_than_400_lines() -> None:
-    files = [*FILES, *PACKAGE.parent.glob("tests/**/*.py"), *PACKAGE.parent.glob("examples/*.py")]
+    files = [*FILES, *ENVIRONMENTS, *PACKAGE.parent.glob("tests/**/*.py"), *PACKAGE.parent.glob("examples/*.py")]
     lengths = {str(file.relative_to(PACKAGE.parent)): len(file.read_text().splitlines()) for file in files}
     assert {file: length for file, length in lengths.items() if length >= 400} == {}
 
@@ -120,3 +124,9 @@ def test_heavy_packages_are_imported_in_one_place() -> None:
         if (top := name.split(".")[0]) in ONLY_IN and part(name_of(file)) not in ONLY_IN[top]
     ]
     assert misplaced == []
+
+
+def test_environments_know_of_agentmem_only_its_errors() -> None:
+    names = {(file.name, name) for file in ENVIRONMENTS for name in imports(file)}
+    assert [each for each in names if each[1].split(".")[0] not in FOR_ENVIRONMENTS] == []
+    assert {name for _, name in names if name.startswith("agentmem.")} <= {"agentmem.errors"}

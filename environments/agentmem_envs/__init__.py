@@ -1,0 +1,19 @@
+"""Gymnasium environments in which memory is what makes an agent succeed, with ids `agentmem/Name-v0`.
+
+Importing this module registers them all and loads none of their classes. Gymnasium has loaded no plugins since 1.0, so
+import it, or let the id name it: `gymnasium.make("agentmem_envs:agentmem/TMaze-v0")`.
+"""
+
+from typing import Any
+
+from gymnasium.envs.registration import register, registry
+
+ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "agentmem/TMaze-v0": ("agentmem_envs.tmaze:TMaze", {}),
+    "agentmem/Workflow-v0": ("agentmem_envs.workflow.env:WorkflowEnv", {}),
+}
+"""id: (module and class, keyword arguments); strings and JSON alone, so that a spec survives `to_json`."""
+
+for _id, (_entry_point, _arguments) in ENVIRONMENTS.items():
+    if _id not in registry:
+        register(_id, entry_point=_entry_point, kwargs=_arguments)

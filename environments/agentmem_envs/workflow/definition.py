@@ -1,0 +1,241 @@
+"""What a workflow is: frozen models of its facts, tools, states, deadlines and grader, read from YAML or a dict.
+
+    name, goal, source   what it is called, what the agent is told to do, where the process comes from
+    steps, open, delay   an episode's length; cases in hand at a time; least and most steps from the last showing of a
+                         fact to a state that needs it
+    facts                name: the values that a case's own is drawn from
+    deadlines            name: it passes so many steps after the case was shown in a state
+    tools                name: typed arguments, the fields of a case's record that a call sets, those that it requires
+    first, states        name: what the agent reads, and which call is right then, by conditions on the facts
+    grader               last state: what the record of a case that came there must hold
+
+In texts and values `{name}` stands for a fact, a deadline (the last step in time) or `{case}`; in what a tool sets, for
+one of its arguments. Here single values are checked; what they say about each other is in `checks`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem_envs.calls import LIMIT
+from agentmem_envs.text import plain
+
+Plain = Annotated[str, AfterValidator(plain)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Value = bool | int | float | Plain
+Number = int | float
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Fact(_Model):
+    """What is so for a case: one of `values`, or a whole number from `least` to `most` in steps of `by`."""
+
+    values: tuple[Value, ...] = ()
+    least: int | None = None
+    most: int | None = None
+    by: int = Field(1, ge=1)
+
+    @model_validator(mode="after")
+    def _either(self) -> Self:
+        if self.values and self.least is None and self.most is None:
+            return self
+        if self.values or self.least is None or self.most is None or self.least > self.most:
+            raise ValueError("give either values, or least and most with least <= most")
+        return self
+
+    @property
+    def options(self) -> Sequence[Value]:
+        return self.values or range(self.least or 0, (self.most or 0) + 1, self.by)
+
+
+class Deadline(_Model):
+    """Passed when more than `steps` steps have gone by since the case was shown in the state `starts`."""
+
+    starts: str
+    steps: int = Field(ge=1)
+
+
+class Argument(_Model):
+    """What an argument may be; `case` is the id of an open case."""
+
+    type: Literal["case", "integer", "number", "text", "boolean"]
+    one_of: tuple[Value, ...] = ()
+    least: Number | None = None
+    most: Number | None = None
+    description: Plain = ""
+
+
+class Tool(_Model):
+    """A call names one case; it sets fields of that case's record if the record is as required."""
+
+    description: Plain = ""
+    args: dict[Name, Argument]
+    sets: dict[Name, Value] = {}
+    requires: dict[Name, tuple[Value, ...]] = {}
+
+
+class Test(_Model):
+    """One condition on a fact (`equals`, `at_least`, `below`) or a deadline (`passed`)."""
+
+    __test__ = False  # for pytest
+
+    equals: Value | None = None
+    at_least: Number | None = None
+    below: Number | None = None
+    passed: bool | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if len(self.model_fields_set) != 1:
+            raise ValueError("give exactly one of equals, at_least, below, passed")
+        return self
+
+    def holds(self, value: Any, at: int) -> bool:
+        """Whether it does for a fact's value, or for a deadline's last step in time, at a step."""
+        if self.passed is not None:
+            return (at > int(value)) == self.passed
+        if self.equals is not None:
+            return bool(value == self.equals)
+        return bool(value >= self.at_least) if self.at_least is not None else bool(value < self.below)
+
+
+class Wanted(_Model):
+    tool: str
+    args: dict[str, Value]
+
+
+class Choice(_Model):
+    """The right call if all the conditions hold, and where the case goes then, whatever the agent calls."""
+
+    when: dict[str, Test] = {}
+    call: Wanted
+    next: str
+
+
+class State(_Model):
+    """What the agent reads; of the choices the first whose conditions hold is right."""
+
+    text: Annotated[Plain, Field(min_length=1, max_length=LIMIT)]
+    choices: tuple[Choice, ...] = Field(min_length=1)
+
+
+class Definition(_Model):
+    """A workflow; `load` reads one and checks it."""
+
+    name: Plain
+    goal: Plain
+    source: Plain = ""
+    steps: int = Field(1000, ge=1, le=1_000_000)
+    open: int = Field(3, ge=1, le=100)
+    delay: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (100, 300)
+    facts: dict[Name, Fact]
+    deadlines: dict[Name, Deadline] = {}
+    tools: dict[Name, Tool] = Field(min_length=1)
+    first: str
+    states: dict[Name, State] = Field(min_length=1)
+    grader: dict[Name, dict[Name, Value]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.delay[0] > self.delay[1]:
+            raise ValueError(f"delay {list(self.delay)}: give the least number of steps first")
+        return self
+
+    def schemas(self) -> list[dict[str, Any]]:
+        """The tools as chat models take them: name, description, parameters as a JSON schema."""
+        return [
+            {
+                "name": name,
+                "description": tool.description,
+                "parameters": {
+                    "type": "object",
+                    "properties": {each: _schema(argument) for each, argument in tool.args.items()},
+                    "required": list(tool.args),
+                    "additionalProperties": False,
+                },
+            }
+            for name, tool in self.tools.items()
+        ]
+
+
+def _schema(argument: Argument) -> dict[str, Any]:
+    kind = "string" if argument.type in ("case", "text") else argument.type
+    limits = {"enum": list(argument.one_of), "minimum": argument.least, "maximum": argument.most}
+    given = {name: limit for name, limit in limits.items() if limit not in (None, [])}
+    return {"type": kind, "description": argument.description} | given
+
+
+def names(template: object) -> list[str]:
+    """The names in braces. Raises ValueError if the braces do not match or hold more than a name."""
+    if not isinstance(template, str):
+        return []
+    found = [(name, form, change) for _, name, form, change in Formatter().parse(template) if name is not None]
+    if wrong := [name for name, form, change in found if not name.isidentifier() or form or change]:
+        raise ValueError(f"{{{wrong[0]}}}: give a name alone in braces; write {{{{ and }}}} for braces")
+    return [name for name, _, _ in found]
+
+
+def fill(template: Value, values: Mapping[str, Any]) -> Any:
+    """The template with values for names; a lone `{name}` is the value itself, of its own type."""
+    if not isinstance(template, str):
+        return template
+    inside = names(template)
+    if len(inside) == 1 and template == f"{{{inside[0]}}}":
+        return values[inside[0]]
+    return template.format_map(values)
+
+
+def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
+    """The definition that a dict or a YAML file holds.
+
+    Raises InvalidInputError that names each place in it, the value there and what to give instead.
+    """
+    from agentmem_envs.workflow.checks import problems
+
+    if not isinstance(source, Definition):
+        written = source if isinstance(source, Mapping) else _read(Path(source))
+        try:
+            source = Definition.model_validate(written)
+        except ValidationError as error:
+            raise InvalidInputError(_told([_problem(each) for each in error.errors()])) from None
+    if found := list(problems(source)):
+        raise InvalidInputError(_told(found))
+    return source
+
+
+def _read(path: Path) -> Any:
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("reading a workflow needs PyYAML: pip install pyyaml") from None
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InvalidInputError(f"definition={str(path)!r}: {error.strerror}; give a YAML file or a dict") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidInputError(f"definition={str(path)!r}: not YAML: {' '.join(str(error).split())}") from None
+
+
+def _problem(error: Any) -> str:
+    """place: the value: what to do, of one of pydantic's errors."""
+    where = ".".join(str(part) for part in error["loc"]) or "the definition"
+    value = "" if error["type"] == "missing" else f"{_short(error['input'])}: "
+    return f"{where}: {value}{error['msg'].removeprefix('Value error, ')}"
+
+
+def _short(value: object) -> str:
+    written = json.dumps(value, default=repr)
+    return written if len(written) <= 80 else written[:77] + "..."
+
+
+def _told(found: Sequence[str]) -> str:
+    more = [f"and {len(found) - 10} more"] if len(found) > 10 else []
+    return "\n".join(["the workflow's definition cannot be used:", *(f"  {each}" for each in [*found[:10], *more])])

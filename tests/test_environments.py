@@ -1,0 +1,112 @@
+"""What holds for every environment of the package, and the text that observations are made of."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.utils.env_checker import check_env, data_equivalence
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmem_envs import ENVIRONMENTS
+from agentmem_envs.picture import INK, page
+from agentmem_envs.text import CHARSET, plain, text_space
+
+ROOT = Path(__file__).parent.parent
+LOAN = str(ROOT / "examples" / "loan_application.yaml")
+ARGUMENTS: dict[str, dict[str, Any]] = {"agentmem/Workflow-v0": {"definition": LOAN}}
+"""By id: what it cannot be made without."""
+MADE = """
+import gymnasium
+print(gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=7).unwrapped.length)
+"""
+PLAYED = """
+import hashlib, json, sys
+import gymnasium, agentmem_envs
+env = gymnasium.make(sys.argv[1], disable_env_checker=True, **json.loads(sys.argv[2]))
+env.action_space.seed(5)
+digest = hashlib.sha256(repr(env.reset(seed=5)).encode())
+for _ in range(200):
+    step = env.step(env.action_space.sample())
+    digest.update(repr(step).encode())
+    if step[2] or step[3]:
+        digest.update(repr(env.reset()).encode())
+print(digest.hexdigest())
+"""
+
+
+def python(code: str, *arguments: str, **environment: str) -> str:
+    command = [sys.executable, "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, **environment})
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_every_environment_passes_the_checker_without_a_warning(name: str) -> None:
+    module, entry = ENVIRONMENTS[name][0].split(":")
+    for mode in getattr(importlib.import_module(module), entry).metadata["render_modes"]:
+        env = gymnasium.make(name, render_mode=mode, **ARGUMENTS.get(name, {})).unwrapped
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            check_env(env)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_specification_survives_json(name: str) -> None:
+    spec = gymnasium.make(name, **ARGUMENTS.get(name, {})).spec
+    assert spec is not None
+    again = EnvSpec.from_json(spec.to_json())
+    first, second = (gymnasium.make(each).reset(seed=3)[0] for each in (spec, again))
+    assert data_equivalence(first, second)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_a_seed_gives_the_same_bytes_in_processes_of_different_hash_seeds(name: str) -> None:
+    arguments = json.dumps(ARGUMENTS.get(name, {}))
+    path = os.pathsep.join([str(ROOT), str(ROOT / "environments")])
+    digests = {python(PLAYED, name, arguments, PYTHONHASHSEED=seed, PYTHONPATH=path) for seed in ("1", "2")}
+    assert len(digests) == 1
+
+
+def test_an_id_that_names_the_package_needs_no_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PYTHONPATH", raising=False)  # as installed
+    assert python(MADE) == "7\n"
+
+
+def test_importing_the_package_loads_no_environment() -> None:
+    loaded = python("import sys, agentmem_envs; print([name for name in sys.modules if name.startswith('agentmem')])")
+    assert loaded == "['agentmem_envs']\n"
+
+
+def test_a_page_shows_its_text_letter_by_letter_and_is_always_of_one_size() -> None:
+    def ink(text: str) -> Any:
+        return (page(text) == INK).all(2)
+
+    assert page("").shape == page("word " * 9_000).shape == (216, 576, 3)
+    assert not ink("").any()
+    assert ink("\nL")[9:18, 6:12].astype(int).tolist()[1:8] == [[1, 0, 0, 0, 0, 0]] * 6 + [[1, 1, 1, 1, 1, 0]]
+    letters = {ink(letter).tobytes() for letter in CHARSET}
+    assert len(letters) == 95  # a newline shows nothing, as a space
+    assert (ink("word " * 9_000)[-9:] == ink("\n" * 23 + "...")[-9:]).all()
+
+
+def test_text_is_written_in_printable_ascii() -> None:
+    assert plain("“Zoë” pays 12 € – at\r\nŁódź\t★") == '"Zoe" pays 12 EUR - at\nLodz ?'
+
+
+@given(st.text())
+def test_any_text_made_plain_is_in_the_space_and_stays_as_it_is(text: str) -> None:
+    once = plain(text)
+    assert set(once) <= CHARSET
+    assert once in text_space(len(once) + 1)
+    assert plain(once) == once

@@ -1,0 +1,77 @@
+"""Playing a workflow: what a policy believes that read some of the observations, and what comes of it."""
+
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from agentmem_envs.workflow.cases import answer
+from agentmem_envs.workflow.definition import Definition
+from agentmem_envs.workflow.env import WorkflowEnv
+
+LOAN = Path(__file__).parent.parent / "examples" / "loan_application.yaml"
+HEADER = re.compile(r"\[(case-\d+) (\w+)\] ")
+
+
+def read(definition: Definition, texts: list[str], case: str) -> dict[str, Any]:
+    """What the texts say about a case."""
+    found: dict[str, Any] = {"case": case}
+    for text in texts:
+        if f"[{case} " in text and (head := HEADER.search(text)):
+            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(definition.states[head[2]].text))
+            match = re.search(pattern, text[head.end() :])
+            assert match, text
+            found |= {name: typed(definition, name, value) for name, value in match.groupdict().items()}
+    return found
+
+
+def typed(definition: Definition, name: str, value: str) -> Any:
+    if name in definition.deadlines:
+        return int(value)
+    return next(option for option in definition.facts[name].options if str(option) == value)
+
+
+def guess(definition: Definition, at: int, random: Random) -> dict[str, Any]:
+    drawn: dict[str, Any] = {name: random.choice(fact.options) for name, fact in definition.facts.items()}
+    for name, deadline in definition.deadlines.items():
+        drawn[name] = at + random.choice((-deadline.steps, deadline.steps))
+    return drawn
+
+
+def follower(definition: Definition, window: int | None, seed: int = 0) -> Callable[[list[str]], str]:
+    """A policy that follows the definition, knows the newest `window` texts (None: all), and guesses the rest."""
+    random = Random(seed)
+
+    def act(texts: list[str]) -> str:
+        head = HEADER.search(texts[-1])
+        assert head
+        known = read(definition, texts if window is None else texts[-window:], head[1])
+        at = len(texts) - 1
+        return answer(definition, head[2], guess(definition, at, random) | known, at)[0].text
+
+    return act
+
+
+def play(env: WorkflowEnv, seed: int, act: Callable[[list[str]], str]) -> Iterator[tuple[dict[str, Any], Any, float]]:
+    """The info before each call, the info after it, and the reward."""
+    observation, info = env.reset(seed=seed)
+    texts, done = [observation["text"]], False
+    while not done:
+        observation, reward, terminated, done, after = env.step(act(texts))
+        assert not terminated
+        texts.append(observation["text"])
+        yield info, after, reward
+        info = after
+
+
+def scores(env: WorkflowEnv, seeds: range, act: Callable[[list[str]], str]) -> dict[str, float]:
+    """`solved` of all cases that ended, and per kinds of needs the part of decisions that were right."""
+    right: dict[str, list[bool]] = defaultdict(list)
+    for seed in seeds:
+        for info, after, _ in play(env, seed, act):
+            assert after["kind"] == "+".join(need["kind"] for need in info["needs"])
+            right[after["kind"] or "visible"].append(after["right"])
+        right["solved"] += [result["solved"] for result in after["results"]]
+    return {kind: sum(each) / len(each) for kind, each in right.items()}
