@@ -99,7 +99,10 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     results = lm.losses(entrant(text), text, paths, folder, (0, 1_024), quiet)
     rows = {(row["name"], row["trained_on"], row["seed"]): row for row in results["rows"]}
     names = ("ours", 0, 0), ("ours", 5, 1), ("windowed", 4_000, 3), ("windowed", 4_000, 4)
-    assert list(rows) == [(f"{name}{pairs}", *rest) for name, *rest in names for pairs in ("", " + pairs")]
+    paired_too = [(f"{name}{pairs}", *rest) for name, *rest in names for pairs in ("", " + pairs")]
+    assert list(rows) == [*paired_too, (lm.BLIND, 0, 0)]
+    assert set(rows[lm.BLIND, 0, 0]["own"]) == {0}
+    assert rows[lm.BLIND, 0, 0]["own"][0] != rows["ours", 0, 0]["own"][0]
     own, paired = rows["ours", 0, 0], rows["ours + pairs", 0, 0]
     windowed = rows["windowed", 4_000, 3]
     assert 3 < own["own"][0] < 8
@@ -111,7 +114,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     both = next(each for each in results["means"] if each["name"] == "windowed")
     two = [rows["windowed", 4_000, seed]["own"][0] for seed in (3, 4)]
     assert (both["seeds"], both["own"][0]) == (2, (pytest.approx(mean(two)), pytest.approx(stdev(two))))
-    assert lm.markdown(results).count("\n") == 2 + 2 * len(results["means"])
+    assert lm.markdown(results).count("\n") == 2 + 2 * len(results["means"]) - 1
 
 
 def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(

@@ -135,10 +135,16 @@ class TokenModel(nn.Module):
         )
         return self._output(hidden, readings, written)
 
-    def through(self, tokens: Tensor, state: State, precision: Precision | None = None) -> tuple[Output, State]:
-        """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after."""
+    def through(
+        self, tokens: Tensor, state: State, precision: Precision | None = None, layers: tuple[int, ...] | None = None
+    ) -> tuple[Output, State]:
+        """Read and write the next tokens [B, T] of a stream: what is said of each next one, and the state after.
+
+        precision, layers: as in `forward`.
+        """
         hidden, written, after = self._write(tokens, state)
         view = state.memory.view(written, precision)
+        view = view if layers is None else view.only(layers)
         hidden, readings, upper = self.transformer.read(hidden, view, positions(state, tokens), state.upper)
         memory = self.transformer.reinforced(after, readings)
         return self._output(hidden, readings, written), replace(after, memory=memory, upper=upper)

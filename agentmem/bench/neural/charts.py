@@ -136,6 +136,8 @@ def by_memory(results: Mapping[str, Any]) -> Any:
     for number, row in enumerate(results["means"]):
         for kind, line in (("own", "-"), ("shuffled", ":")):
             known = [(place, row[kind][size][0]) for place, size in enumerate(sizes) if size in row[kind]]
+            if not known:
+                continue
             label = f"{row['name']}, {row['trained_on'] / 1e6:g}M" if kind == "own" else None
             axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=f"C{number}", label=label)
     axis.set_xticks(range(len(sizes)), [f"{size // 1_024}K" if size else "0" for size in sizes])

@@ -21,7 +21,7 @@ from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
-from agentmem.bench.neural.peers import PEERS
+from agentmem.bench.neural.peers import PEERS, Crystal
 from agentmem.bench.neural.rivals import Entrant
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
@@ -36,6 +36,7 @@ OWN = checkpoints.HERE / "rivals"
 """Peers of that model; they are kept with the source and are not installed."""
 SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
+BLIND = "ours, reading nothing"
 STEP = 128  # tokens after which the cache of pairs takes them up
 WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
 TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": [0]}
@@ -44,7 +45,8 @@ NOTES = """\
 FILE is a text file, or a folder of .txt and .md files that is one document. Two
 at least are needed, each longer than the longest memory. Judged are the last
 1,024 tokens of each, after a memory of its own text and after one of another;
-all models have read the 512 tokens right before them.
+all models have read the 512 tokens right before them, and ours remembers these
+and the stretch itself at 0 too: "reading nothing" is ours without any memory.
 
 Peers are those in --models, by default those of our own checkpoint. With
 --train they are trained into it first, where they are not yet: on the documents
@@ -153,6 +155,7 @@ def losses(
         rows.append(_row(each, told, shuffled))
         if each.name in CACHED:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
+    rows.append(_row(replace(own, name=BLIND), {0: text_loss(Crystal(text.model, layers=()), tokens, 0)}, {}))
     about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
     return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
 
@@ -238,8 +241,10 @@ def markdown(results: Mapping[str, Any]) -> str:
     for row in results["means"]:
         named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
         for kind, told in (("own text", row["own"]), ("another", row["shuffled"])):
+            if not told:
+                continue
             cells = [_spread(*told[size]) if size in told else "" for size in sizes]
-            falls = f"{told[sizes[0]][0] - told[sizes[-1]][0]:+.3f}" if sizes[0] in told else ""
+            falls = f"{told[sizes[0]][0] - told[sizes[-1]][0]:+.3f}" if {sizes[0], sizes[-1]} <= set(told) else ""
             lines.append(f"| {named} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
     lines += ["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else []
     return "\n".join(lines) + "\n"

@@ -61,17 +61,18 @@ class Windowed(Peer):
 
 
 class Crystal(Peer):
-    """A TokenModel, as it is."""
+    """A TokenModel, as it is. layers: those that it reads, all by default."""
 
-    def __init__(self, model: TokenModel) -> None:
+    def __init__(self, model: TokenModel, layers: tuple[int, ...] | None = None) -> None:
         super().__init__(model.settings.transformer.window)
-        self.model = model
+        self.model, self.layers = model, layers
 
     def start(self, streams: int) -> CrystalState:
         return self.model.transformer.start(streams)
 
     def step(self, tokens: Tensor, state: CrystalState) -> tuple[Tensor, CrystalState]:
-        return self.model.step(tokens, state)
+        output, after = self.model.through(tokens, state, layers=self.layers)
+        return output.log_probabilities, after
 
     @torch.no_grad()
     def remember(self, tokens: Tensor, state: CrystalState) -> CrystalState:
