@@ -1,0 +1,42 @@
+"""What a shift draws from and uses up: customers, their orders, addresses where nobody lives yet."""
+
+from collections.abc import Sequence
+from zlib import crc32
+
+from numpy.random import Generator
+
+from agentmem_envs.shift.domain import some
+
+RESERVED = 12
+"""Customers who never come: their values stand beside the right ones."""
+
+
+class Stock:
+    """Draws without putting back, all by one generator. Customers and addresses are those of a split."""
+
+    def __init__(self, customers: Sequence[str], addresses: Sequence[str], rng: Generator) -> None:
+        shuffled = some(rng, customers, len(customers))
+        self.customers: list[str] = shuffled[RESERVED:]
+        self.reserved: list[str] = shuffled[:RESERVED]
+        addresses = some(rng, addresses, len(addresses))
+        self.spare_addresses: list[str] = addresses[:16]
+        self._addresses = addresses[16:]
+        self._used: dict[str, None] = {}
+
+    def use(self, keys: Sequence[str]) -> str | None:
+        """The first of these that is not used yet; used from now on."""
+        key = next((key for key in keys if key not in self._used), None)
+        if key is not None:
+            self._used[key] = None
+        return key
+
+    def used(self, key: str) -> bool:
+        return key in self._used
+
+    def address(self) -> str | None:
+        return self._addresses.pop() if self._addresses else None
+
+
+def in_split(key: str, split: str) -> bool:
+    """A fixed hash: 65 in 100 are for training."""
+    return (crc32(key.encode()) % 100 < 65) == (split == "train")
