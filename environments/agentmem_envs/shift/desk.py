@@ -73,7 +73,7 @@ class Desk:
         """The policy of every desk: a ticket changes its own customer's rows, nobody else's."""
         if given.tool not in self.domain.writes:
             return
-        for place in self.domain.places(given):
+        for place in self.domain.places(self.live.side, given):
             owner = self.domain.owner(self.live.side, place)
             if owner is not None and owner != ticket.owner:
                 raise Refused(f"{place[1]} is not of the customer of this ticket")
@@ -92,7 +92,7 @@ class Desk:
         return call.tool in TOOLS or call.tool in self.domain.writes
 
     def _places(self, call: Call, ticket: Ticket) -> Sequence[Place]:
-        return [("desk", ticket.id)] if call.tool in TOOLS else self.domain.places(call)
+        return [("desk", ticket.id)] if call.tool in TOOLS else self.domain.places(self.live.side, call)
 
 
 def _unsaid(message: str, given: Call | None) -> str:

@@ -85,8 +85,8 @@ class Domain(Protocol):
     def side(self) -> Side:
         """The tools over a fresh copy of the database."""
 
-    def places(self, call: Call) -> Sequence[Place]:
-        """The rows that a call names."""
+    def places(self, side: Side, call: Call) -> Sequence[Place]:
+        """The rows that a call may change."""
 
     def owner(self, side: Side, place: Place) -> str | None:
         """Whose row it is; None for nobody's."""

@@ -281,7 +281,7 @@ class Shop:
     def side(self) -> ShopSide:
         return ShopSide()
 
-    def places(self, given: Call) -> list[Place]:
+    def places(self, side: Side, given: Call) -> list[Place]:
         tables = (("orders", "order_id"), ("customers", "customer_id"))
         return [(table, given.args[name]) for table, name in tables if name in given.args]
 

@@ -1,0 +1,360 @@
+"""tau2's retail: its own tools over its own database, its customers, and what they promise."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any
+
+from numpy.random import Generator
+
+from agentmem_envs.shift import retail_tickets, tau2
+from agentmem_envs.shift.calls import Call, Refused, Schema, call, forms
+from agentmem_envs.shift.domain import Promise, Side, Visit, some
+from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.rows import Rows
+from agentmem_envs.shift.stock import Stock, in_split
+from agentmem_envs.shift.tickets import Decision, Place, Ticket
+
+TOOLS = tuple(
+    "find_user_id_by_name_zip find_user_id_by_email get_user_details get_order_details get_product_details "
+    "list_all_product_types cancel_pending_order exchange_delivered_order_items modify_pending_order_address "
+    "modify_pending_order_items modify_pending_order_payment modify_user_address return_delivered_order_items".split()
+)
+LOOKUPS = ("find", "get", "list")
+
+
+@cache
+def base() -> Any:
+    """tau2's database, shared by every shift: copy what changes."""
+    kind = tau2.module("retail.data_model").RetailDB
+    return kind.model_validate(tau2.data("retail", "db.json"))
+
+
+class RetailSide:
+    """tau2's own tools over a copy of the database."""
+
+    def __init__(self) -> None:
+        kept = base()
+        self.tools = tau2.module("retail.RetailAgentTools").RetailAgentTools(initialized=True)
+        self.users, self.orders = Rows(kept.users), Rows(kept.orders)
+        self.tools.db = type(kept).model_construct(products=kept.products, users=self.users, orders=self.orders)
+
+    def do(self, given: Call) -> str:
+        try:
+            return str(getattr(self.tools, given.tool)(**given.args))
+        except tau2.ToolError as refusal:
+            raise Refused(str(refusal)) from None
+
+    def row(self, place: Place) -> Any:
+        table, key = place
+        return self.users.peek(key) if table == "users" else self.orders.peek(key)
+
+
+@cache
+def strangers() -> frozenset[str]:
+    """The customers of tau2's tasks: only its own tickets are about them."""
+    text = json.dumps(tau2.data("retail", "tasks.json"))
+    named = {user for user in base().users if user in text}
+    return frozenset(named | {order.user_id for id, order in base().orders.items() if id in text})
+
+
+@cache
+def people(split: str) -> tuple[list[str], list[str]]:
+    """The customers of a split who ordered something, and those who did not; no two share a name."""
+    known = dict.fromkeys(_name(base().users[user]) for user in sorted(strangers()))
+    chosen: list[str] = []
+    for id in sorted(base().users):
+        if id not in strangers() and in_split(id, split) and _name(base().users[id]) not in known:
+            known[_name(base().users[id])] = None
+            chosen.append(id)
+    return [id for id in chosen if base().users[id].orders], [id for id in chosen if not base().users[id].orders]
+
+
+@cache
+def unshown(split: str) -> tuple[list[str], dict[str, Any]]:
+    """Variants, and addresses by their first line, that no ticket of tau2's shows. No line is within another."""
+    read = retail_tickets.answers(split, RetailSide)
+    variants = [id for product in base().products.values() for id in product.variants if id not in read]
+    lines = Counter(user.address.address1 for user in base().users.values())
+    addresses = {
+        user.address.address1: user.address
+        for id, user in base().users.items()
+        if in_split(id, split) and id not in strangers() and user.address.address1 not in read
+    }
+    alone = [line for line in addresses if sum(number for each, number in lines.items() if line in each) == 1]
+    return variants, {line: addresses[line] for line in alone}
+
+
+def _name(user: Any) -> str:
+    return f"{user.name.first_name} {user.name.last_name}"
+
+
+def _brand(payment: str) -> str:
+    return f"payment:{payment.rsplit('_', 1)[0]}"
+
+
+class RetailMaterial:
+    """What one shift takes from tau2's retail. An order is what one ticket is about, and is shown by no other."""
+
+    kinds = ("order", "item", "address", "payment", "return", "identity")
+
+    def __init__(self, split: str, rng: Generator) -> None:
+        self.base, self.split, self.rng = base(), split, rng
+        self.topics = sorted(product.name for product in self.base.products.values())
+        variants, self.addresses = unshown(split)
+        shoppers, others = people(split)
+        self.stock = Stock(shoppers, [*self.addresses], rng)
+        self.customers: Sequence[str] = self.stock.customers
+        self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
+        mixed = some(rng, variants, len(variants))
+        self._spare_items, self._variants = mixed[:16], dict.fromkeys(mixed[16:])
+        self._own = some(rng, retail_tickets.tasks(split), len(retail_tickets.tasks(split)))
+
+    def visit(self, customer: str) -> Visit:
+        user = self.base.users[customer]
+        name, zip_code = _name(user), user.address.zip
+        find = Decision(
+            f"Hello, I am {name}, zip {zip_code}.",
+            _find(user),
+            self._others(_find),
+            lambda id: f"User id {id}.",
+        )
+        profile = Decision(
+            "Open the profile.",
+            call("get_user_details", user_id=customer),
+            self._others(lambda each: call("get_user_details", user_id=each.user_id)),
+            lambda result: f"This is the profile of {name}.",
+            shows=[("identity", customer)],
+        )
+        return Visit(name, [find, profile, self._question(user)])
+
+    def promise(self, customer: str, kind: str) -> Promise | None:
+        make: Callable[[Any], Promise | None] = getattr(self, f"_{kind}")
+        return make(self.base.users[customer])
+
+    def verbatim(self) -> Ticket | None:
+        """One of tau2's own; of one customer one ticket, as they are often alternatives."""
+        while self._own:
+            task = self._own.pop()
+            owner = retail_tickets.owner(task, self.base)
+            if self.stock.use([owner]):
+                return retail_tickets.ticket(task, _name(self.base.users[owner]), owner, self.split)
+        return None
+
+    def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
+        return lambda rng: [make(self.base.users[id]) for id in some(rng, self.customers, 8)]
+
+    def _question(self, user: Any) -> Decision:
+        """About an order that nothing can be promised of, else about a product."""
+        kept = [id for id in user.orders if self.base.orders[id].status in ("processed", "cancelled")]
+        if kept:
+            return Decision(
+                f"{_name(user)}: where does my order {kept[0]} stand?",
+                call("get_order_details", order_id=kept[0]),
+                self._others(lambda each: call("get_order_details", order_id=each.orders[0])),
+                lambda result: f"Order {kept[0]} is {json.loads(result)['status']}.",
+                shows=[("order", kept[0])],
+            )
+        products = list(self.base.products.values())
+        product = products[int(self.rng.integers(len(products)))]
+        return Decision(
+            f"{_name(user)}: do you have the {product.name}, product {product.product_id}?",
+            call("get_product_details", product_id=product.product_id),
+            lambda rng: [call("get_product_details", product_id=each.product_id) for each in some(rng, products, 8)],
+            lambda result: f"There are {len(json.loads(result)['variants'])} of the {product.name}.",
+        )
+
+    # Promises, one method for each kind.
+
+    def _free(self, user: Any, status: str) -> Any:
+        """An order of this state that nothing else in the shift is about and that no gift card paid; None if none."""
+        keys = [id for id in user.orders if self.base.orders[id].status == status and _paid(self.base.orders[id])]
+        key = self.stock.use(keys)
+        return self.base.orders[key] if key else None
+
+    def _charge(self, order: Any) -> str | None:
+        """The method that paid an order, to be shown; None where it is promised to somebody."""
+        paid: str = order.payment_history[0].payment_method_id
+        self.stock.use([f"shown {paid}"])
+        return None if self.stock.used(paid) else paid
+
+    def _order(self, user: Any) -> Promise | None:
+        order = self._free(user, "pending")
+        if order is None:
+            return None
+        return Promise(
+            "order",
+            "order",
+            order.order_id,
+            f"I may drop order {order.order_id}, keep it in mind.",
+            "I no longer need the order that I said I might drop. Cancel it.",
+            lambda value: call("cancel_pending_order", order_id=value, reason="no longer needed"),
+            lambda row, value: row(("orders", value)).status == "cancelled",
+            [each.orders[0] for each in self._reserved if each.orders],
+        )
+
+    def _item(self, user: Any) -> Promise | None:
+        order = self._free(user, "pending") or self._free(user, "delivered")
+        if order is None or (paid := self._charge(order)) is None:
+            return None
+        old, product = order.items[0], self.base.products[order.items[0].product_id]
+        self._variants.pop(old.item_id, None)
+        free = [id for id, each in product.variants.items() if each.available and id in self._variants]
+        if len(free) < 2:
+            return None
+        value, other, *spare = some(self.rng, free, len(free))
+        for taken in (value, other):
+            del self._variants[taken]
+        tool = "modify_pending_order_items" if order.status == "pending" else "exchange_delivered_order_items"
+        return Promise(
+            "item",
+            "item",
+            value,
+            f"For order {order.order_id} I would rather have the {old.name} {value}; let me sleep on it.",
+            f"About order {order.order_id}: swap the {old.name} {old.item_id} for the one that I wanted, by {paid}.",
+            lambda value: call(
+                tool, order_id=order.order_id, item_ids=[old.item_id], new_item_ids=[value], payment_method_id=paid
+            ),
+            lambda row, value: _swapped(row(("orders", order.order_id)), value),
+            [*spare, *self._spare_items],
+            other=other,
+            sells=True,
+            shows=(("order", order.order_id), ("item", old.item_id), (_brand(paid), paid)),
+        )
+
+    def _address(self, user: Any) -> Promise | None:
+        if (value := self.stock.address()) is None or (order := self._free(user, "pending")) is None:
+            return None
+        return Promise(
+            "address",
+            "address",
+            value,
+            f"I am moving to {self._place(value)}; I will say when.",
+            f"Send order {order.order_id} to the new place that I told you about.",
+            lambda value: call("modify_pending_order_address", order_id=order.order_id, **self._lines(value)),
+            lambda row, value: row(("orders", order.order_id)).address.address1 == value,
+            self.stock.spare_addresses,
+            other=self.stock.address(),
+            words=self._place,
+            shows=(("order", order.order_id),),
+        )
+
+    def _payment(self, user: Any) -> Promise | None:
+        methods = [
+            id for id in user.payment_methods if not id.startswith("gift") and not self.stock.used(f"shown {id}")
+        ]
+        pending = [self.base.orders[id] for id in user.orders if not self.stock.used(id)]
+        pairs = [
+            (order, method)
+            for order in pending
+            for method in methods
+            if order.status == "pending" and len(order.payment_history) == 1 and _paid(order) not in ("", method)
+        ]
+        if not pairs or self.stock.use([pairs[0][1]]) is None:
+            return None
+        order, value = pairs[0]
+        self.stock.use([order.order_id])
+        form = _brand(value)
+        return Promise(
+            "payment",
+            form,
+            value,
+            f"For changes to come, charge {value}.",
+            f"Charge order {order.order_id} as I chose.",
+            lambda value: call("modify_pending_order_payment", order_id=order.order_id, payment_method_id=value),
+            lambda row, value: row(("orders", order.order_id)).payment_history[-2].payment_method_id == value,
+            [id for each in self._reserved for id in each.payment_methods if _brand(id) == form],
+            shows=(("order", order.order_id),),
+        )
+
+    def _return(self, user: Any) -> Promise | None:
+        order = self._free(user, "delivered")
+        if order is None or (paid := self._charge(order)) is None:
+            return None
+        item = order.items[0]
+        self._variants.pop(item.item_id, None)
+        return Promise(
+            "return",
+            "order",
+            order.order_id,
+            f"I may send back the {item.name} of order {order.order_id}, keep it in mind.",
+            f"I want to send back the {item.name} {item.item_id} of the order that I told you about, refund {paid}.",
+            lambda value: call(
+                "return_delivered_order_items", order_id=value, item_ids=[item.item_id], payment_method_id=paid
+            ),
+            lambda row, value: row(("orders", value)).return_items == [item.item_id],
+            [each.orders[0] for each in self._reserved if each.orders],
+            shows=(("item", item.item_id), (_brand(paid), paid)),
+        )
+
+    def _identity(self, user: Any) -> Promise | None:
+        if (line := self.stock.address()) is None:
+            return None
+        return Promise(
+            "identity",
+            "identity",
+            user.user_id,
+            "I will give you my new home address later.",
+            f"My new home is {self._place(line)}. You know me from before.",
+            lambda value: call("modify_user_address", user_id=value, **self._lines(line)),
+            lambda row, value: row(("users", value)).address.address1 == line,
+            [each.user_id for each in self._reserved],
+        )
+
+    def _lines(self, line: str) -> dict[str, str]:
+        return dict(self.addresses[line])
+
+    def _place(self, line: str) -> str:
+        there = self.addresses[line]
+        return f"{line}, {there.address2}, {there.city}, {there.state} {there.zip}, {there.country}"
+
+
+def _find(user: Any) -> Call:
+    name = user.name
+    zip_code = user.address.zip
+    return call("find_user_id_by_name_zip", first_name=name.first_name, last_name=name.last_name, zip=zip_code)
+
+
+def _paid(order: Any) -> str:
+    """What paid an order; nothing where a gift card did."""
+    paid: str = order.payment_history[0].payment_method_id
+    return "" if paid.startswith("gift") else paid
+
+
+def _swapped(order: Any, value: str) -> bool:
+    return order.exchange_new_items == [value] or any(item.item_id == value for item in order.items)
+
+
+class Retail:
+    """The domain of `agentmem/ShiftRetail-v0`. Raises MissingExtraError where tau2's material is not installed."""
+
+    writes = frozenset(tool for tool in TOOLS if not tool.startswith(LOOKUPS))
+
+    def __init__(self) -> None:
+        tools = tau2.module("retail.RetailAgentTools").RetailAgentTools
+        self.schema: Schema = {tool: forms(getattr(tools, tool)) for tool in TOOLS}
+
+    def side(self) -> RetailSide:
+        return RetailSide()
+
+    def places(self, side: Side, given: Call) -> list[Place]:
+        """The order and the user that a call names, and the user of that order, whose gift cards it may use."""
+        order, user = given.args.get("order_id"), given.args.get("user_id")
+        found = side.row(("orders", order)) if order else None
+        places = [("orders", order)] if order else []
+        return places + [("users", each) for each in (user, found and found.user_id) if each]
+
+    def owner(self, side: Side, place: Place) -> str | None:
+        row = side.row(place)
+        return None if row is None else str(row.user_id)
+
+    def open(self, split: str, rng: Generator) -> RetailMaterial:
+        return RetailMaterial(split, rng)
+
+
+class ShiftRetail(Shift):
+    """A shift at tau2's retail desk; see the package's docstring for all of it."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(Retail(), **settings)
