@@ -91,7 +91,8 @@ class Domain(Protocol):
     def owner(self, side: Side, place: Place) -> str | None:
         """Whose row it is; None for nobody's."""
 
-    def open(self, split: str, rng: Generator) -> Material: ...
+    def open(self, split: str, rng: Generator, drift: bool) -> Material:
+        """The material of one shift, in which promises may change or not."""
 
 
 def some(rng: Generator, values: Sequence[Any], number: int) -> list[Any]:

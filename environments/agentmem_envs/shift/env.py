@@ -68,7 +68,7 @@ class Shift(gymnasium.Env[Observation, str]):
         super().reset(seed=seed)
         self._told = Told(delay)
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
-        material = self.domain.open(self.split, self.np_random)
+        material = self.domain.open(self.split, self.np_random, self.drift)
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
         self._desk = Desk(self.domain)
         self._open: list[Ticket] = []

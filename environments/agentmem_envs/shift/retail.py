@@ -99,8 +99,8 @@ class RetailMaterial:
 
     kinds = ("order", "item", "address", "payment", "return", "identity")
 
-    def __init__(self, split: str, rng: Generator) -> None:
-        self.base, self.split, self.rng = base(), split, rng
+    def __init__(self, split: str, rng: Generator, drift: bool) -> None:
+        self.base, self.split, self.rng, self.drift = base(), split, rng, drift
         self.topics = sorted(product.name for product in self.base.products.values())
         variants, self.addresses = unshown(split)
         shoppers, others = people(split)
@@ -109,15 +109,17 @@ class RetailMaterial:
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
         mixed = some(rng, variants, len(variants))
         self._spare_items, self._variants = mixed[:16], dict.fromkeys(mixed[16:])
+        self._promised: dict[str, None] = {}
         self._own = some(rng, retail_tickets.tasks(split), len(retail_tickets.tasks(split)))
 
     def visit(self, customer: str) -> Visit:
         user = self.base.users[customer]
-        name, zip_code = _name(user), user.address.zip
+        name = _name(user)
+        moves = self.stock.used(f"home {customer}")
         find = Decision(
-            f"Hello, I am {name}, zip {zip_code}.",
-            _find(user),
-            self._others(_find),
+            f"Hello, I am {name}, {f'email {user.email}' if moves else f'zip {user.address.zip}'}.",
+            (_by_email if moves else _by_zip)(user),
+            self._others(_by_email if moves else _by_zip),
             lambda id: f"User id {id}.",
         )
         profile = Decision(
@@ -143,7 +145,7 @@ class RetailMaterial:
         return None
 
     def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(self.base.users[id]) for id in some(rng, self.customers, 8)]
+        return lambda rng: [make(self.base.users[id]) for id in some(rng, self.stock.bystanders, 7)]
 
     def _question(self, user: Any) -> Decision:
         """About an order that nothing can be promised of, else about a product."""
@@ -179,6 +181,11 @@ class RetailMaterial:
         self.stock.use([f"shown {paid}"])
         return None if self.stock.used(paid) else paid
 
+    def _show(self, item: str) -> bool:
+        """Keeps an item that is shown from being promised; False where it was."""
+        self._variants.pop(item, None)
+        return item not in self._promised
+
     def _order(self, user: Any) -> Promise | None:
         order = self._free(user, "pending")
         if order is None:
@@ -199,13 +206,15 @@ class RetailMaterial:
         if order is None or (paid := self._charge(order)) is None:
             return None
         old, product = order.items[0], self.base.products[order.items[0].product_id]
-        self._variants.pop(old.item_id, None)
+        if not self._show(old.item_id):
+            return None
         free = [id for id, each in product.variants.items() if each.available and id in self._variants]
         if len(free) < 2:
             return None
         value, other, *spare = some(self.rng, free, len(free))
         for taken in (value, other):
             del self._variants[taken]
+            self._promised[taken] = None
         tool = "modify_pending_order_items" if order.status == "pending" else "exchange_delivered_order_items"
         return Promise(
             "item",
@@ -235,7 +244,7 @@ class RetailMaterial:
             lambda value: call("modify_pending_order_address", order_id=order.order_id, **self._lines(value)),
             lambda row, value: row(("orders", order.order_id)).address.address1 == value,
             self.stock.spare_addresses,
-            other=self.stock.address(),
+            other=self.stock.address() if self.drift else None,
             words=self._place,
             shows=(("order", order.order_id),),
         )
@@ -273,7 +282,8 @@ class RetailMaterial:
         if order is None or (paid := self._charge(order)) is None:
             return None
         item = order.items[0]
-        self._variants.pop(item.item_id, None)
+        if not self._show(item.item_id):
+            return None
         return Promise(
             "return",
             "order",
@@ -288,9 +298,9 @@ class RetailMaterial:
             shows=(("item", item.item_id), (_brand(paid), paid)),
         )
 
-    def _identity(self, user: Any) -> Promise | None:
-        if (line := self.stock.address()) is None:
-            return None
+    def _identity(self, user: Any) -> Promise:
+        line = self.stock.home()
+        self.stock.use([f"home {user.user_id}"])
         return Promise(
             "identity",
             "identity",
@@ -310,10 +320,13 @@ class RetailMaterial:
         return f"{line}, {there.address2}, {there.city}, {there.state} {there.zip}, {there.country}"
 
 
-def _find(user: Any) -> Call:
-    name = user.name
-    zip_code = user.address.zip
-    return call("find_user_id_by_name_zip", first_name=name.first_name, last_name=name.last_name, zip=zip_code)
+def _by_zip(user: Any) -> Call:
+    return call("find_user_id_by_name_zip", **dict(user.name), zip=user.address.zip)
+
+
+def _by_email(user: Any) -> Call:
+    """For who has moved since: whether his new zip is known depends on the agent."""
+    return call("find_user_id_by_email", email=user.email)
 
 
 def _paid(order: Any) -> str:
@@ -349,8 +362,8 @@ class Retail:
         row = side.row(place)
         return None if row is None else str(row.user_id)
 
-    def open(self, split: str, rng: Generator) -> RetailMaterial:
-        return RetailMaterial(split, rng)
+    def open(self, split: str, rng: Generator, drift: bool) -> RetailMaterial:
+        return RetailMaterial(split, rng, drift)
 
 
 class ShiftRetail(Shift):

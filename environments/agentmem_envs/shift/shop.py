@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import cache
 from typing import Any
 
 from numpy.random import Generator
@@ -107,48 +108,45 @@ TOOLS = tuple(
 SCHEMA: Schema = {tool: forms(getattr(ShopSide, tool)) for tool in TOOLS}
 
 
+@cache
+def people(split: str) -> tuple[list[str], list[str]]:
+    """The customers of a split, and its addresses where nobody lives."""
+    base = shop_data.base()
+    return [id for id in base.customers if in_split(id, split)], [
+        each for each in base.addresses if in_split(each, split)
+    ]
+
+
 class ShopMaterial:
     """What one shift takes from the shop. A customer's order is promised once and then never shown again."""
 
     kinds = ("order", "item", "address", "payment", "refund", "identity")
     topics = shop_data.PRODUCTS
 
-    def __init__(self, split: str, rng: Generator) -> None:
-        self.base, self.rng = shop_data.base(), rng
-        customers = [id for id in self.base.customers if in_split(id, split)]
-        addresses = [address for address in self.base.addresses if in_split(address, split)]
-        self.stock = Stock(customers, addresses, rng)
+    def __init__(self, split: str, rng: Generator, drift: bool) -> None:
+        self.base, self.rng, self.drift = shop_data.base(), rng, drift
+        self.stock = Stock(*people(split), rng)
         self.customers: Sequence[str] = self.stock.customers
         self._reserved = [self.base.customers[id] for id in self.stock.reserved]
         self._accounts = [f"A{account(rng)}" for _ in range(16)]
 
     def visit(self, customer: str) -> Visit:
         row = self.base.customers[customer]
-        asked = [order for order in row.orders if not self.stock.used(order)] or row.orders
-        order = self.base.orders[asked[-1]]
-        self.stock.use(asked[-1:])
-        name, look = row.name, self._others(lambda each: call("find_customer", name=each.name, postcode=each.postcode))
+        name = row.name
         find = Decision(
-            f"Hello, I am {name}, postcode {row.postcode}. I have a question about order {order.id}.",
+            f"Hello, I am {name}, postcode {row.postcode}.",
             call("find_customer", name=name, postcode=row.postcode),
-            look,
+            self._others(lambda each: call("find_customer", name=each.name, postcode=each.postcode)),
             lambda id: f"Customer {id}.",
         )
-        open_profile = Decision(
+        profile = Decision(
             "Open the profile.",
             call("get_customer", customer_id=customer),
             self._others(lambda each: call("get_customer", customer_id=each.id)),
             lambda result: f"This is the profile of {name}.",
             shows=[("identity", customer)],
         )
-        ask = Decision(
-            f"{name}: where does my order {order.id} stand?",
-            call("get_order", order_id=order.id),
-            self._others(lambda each: call("get_order", order_id=each.orders[0])),
-            lambda result: f"Order {order.id} is {json.loads(result)['status']}.",
-            shows=[("order", order.id)],
-        )
-        return Visit(name, [find, open_profile, ask])
+        return Visit(name, [find, profile, self._question(row)])
 
     def promise(self, customer: str, kind: str) -> Promise | None:
         make: Callable[[Customer], Promise | None] = getattr(self, f"_{kind}")
@@ -158,13 +156,33 @@ class ShopMaterial:
         return None
 
     def _others(self, make: Callable[[Customer], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(self.base.customers[id]) for id in some(rng, self.customers, 8)]
+        return lambda rng: [make(self.base.customers[id]) for id in some(rng, self.stock.bystanders, 7)]
 
     def _free(self, row: Customer, status: str) -> Order | None:
         """An order of the customer's in this state that nothing else in the shift is about."""
-        orders = [order for order in row.orders if self.base.orders[order].status == status]
+        orders = [order for order in row.orders[:-1] if self.base.orders[order].status == status]
         key = self.stock.use(orders)
         return self.base.orders[key] if key else None
+
+    def _question(self, row: Customer) -> Decision:
+        """About the customer's last order, of which nothing is ever promised, or about a product."""
+        if self.rng.random() < 0.5:
+            order = row.orders[-1]
+            return Decision(
+                f"{row.name}: where does my order {order} stand?",
+                call("get_order", order_id=order),
+                self._others(lambda each: call("get_order", order_id=each.orders[0])),
+                lambda result: f"Order {order} is {json.loads(result)['status']}.",
+                shows=[("order", order)],
+            )
+        products = list(self.base.products.values())
+        product = products[int(self.rng.integers(len(products)))]
+        return Decision(
+            f"{row.name}: do you have the {product.name}, product {product.id}?",
+            call("get_product", product_id=product.id),
+            lambda rng: [call("get_product", product_id=each.id) for each in some(rng, products, 8)],
+            lambda result: f"There are {len(json.loads(result)['variants'])} of the {product.name}.",
+        )
 
     # Promises, one method for each kind.
 
@@ -218,7 +236,7 @@ class ShopMaterial:
             lambda value: call("change_address", order_id=order.id, address=value),
             lambda row, value: row(("orders", order.id)).address == value,
             self.stock.spare_addresses,
-            other=self.stock.address(),
+            other=self.stock.address() if self.drift else None,
             shows=(("order", order.id),),
         )
 
@@ -256,10 +274,8 @@ class ShopMaterial:
             shows=(("order", order.id),),
         )
 
-    def _identity(self, row: Customer) -> Promise | None:
-        address = self.stock.address()
-        if address is None:
-            return None
+    def _identity(self, row: Customer) -> Promise:
+        address = self.stock.home()
         return Promise(
             "identity",
             "identity",
@@ -291,8 +307,8 @@ class Shop:
             return None
         return str(row.id if place[0] == "customers" else row.customer)
 
-    def open(self, split: str, rng: Generator) -> ShopMaterial:
-        return ShopMaterial(split, rng)
+    def open(self, split: str, rng: Generator, drift: bool) -> ShopMaterial:
+        return ShopMaterial(split, rng, drift)
 
 
 class ShiftShop(Shift):

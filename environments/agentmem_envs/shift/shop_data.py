@@ -1,4 +1,4 @@
-"""The database of a small shop of our own: 200 customers, 600 orders, 40 products. The same rows on every machine."""
+"""The database of a small shop of our own: 200 customers, 800 orders, 40 products. The same rows on every machine."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-CUSTOMERS, ORDERS, VARIANTS, SPARE_ADDRESSES = 200, 600, 10, 2000
+CUSTOMERS, ORDERS, VARIANTS, SPARE_ADDRESSES = 200, 800, 10, 6000
 PRODUCTS = (
     "Desk Lamp|Tea Kettle|Wool Blanket|Rain Jacket|Camp Stove|Wall Clock|Oak Stool|Bread Knife|Floor Rug|Coat Rack|"
     "Bike Pump|Yoga Mat|Hand Drill|Garden Hose|Bird Feeder|Photo Frame|Salad Bowl|Coffee Mill|Pasta Maker|Ice Bucket|"

@@ -1,14 +1,16 @@
 """What a shift draws from and uses up: customers, their orders, addresses where nobody lives yet."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
 from zlib import crc32
 
 from numpy.random import Generator
 
 from agentmem_envs.shift.domain import some
 
-RESERVED = 12
-"""Customers who never come: their values stand beside the right ones."""
+RESERVED, BYSTANDERS, SPARE = 12, 8, 16
+"""Customers who never come, whose values stand beside those to be remembered; others, whom a wrong look-up finds; and
+addresses that are never said."""
 
 
 class Stock:
@@ -16,11 +18,13 @@ class Stock:
 
     def __init__(self, customers: Sequence[str], addresses: Sequence[str], rng: Generator) -> None:
         shuffled = some(rng, customers, len(customers))
-        self.customers: list[str] = shuffled[RESERVED:]
         self.reserved: list[str] = shuffled[:RESERVED]
+        self.bystanders: list[str] = shuffled[RESERVED : RESERVED + BYSTANDERS]
+        self.customers: list[str] = shuffled[RESERVED + BYSTANDERS :]
         addresses = some(rng, addresses, len(addresses))
-        self.spare_addresses: list[str] = addresses[:16]
-        self._addresses = addresses[16:]
+        self.spare_addresses: list[str] = addresses[:SPARE]
+        self._homes: Iterator[str] = cycle(addresses[SPARE : 2 * SPARE])
+        self._addresses = addresses[2 * SPARE :]
         self._used: dict[str, None] = {}
 
     def use(self, keys: Sequence[str]) -> str | None:
@@ -33,7 +37,12 @@ class Stock:
     def used(self, key: str) -> bool:
         return key in self._used
 
+    def home(self) -> str:
+        """An address to be said openly, of a few that nothing turns on."""
+        return next(self._homes)
+
     def address(self) -> str | None:
+        """An address to be remembered, each once; None where none is left."""
         return self._addresses.pop() if self._addresses else None
 
 
