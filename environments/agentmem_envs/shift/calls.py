@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, get_type_hints
 
 LIMIT = 4096
@@ -19,6 +20,9 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
 }
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True)
+
+
 class Refused(Exception):
     """A call that is no call, that no tool takes, or that a tool declines. The agent reads the message."""
 
@@ -30,9 +34,9 @@ class Call:
     tool: str
     args: Mapping[str, Any]
 
-    @property
+    @cached_property
     def text(self) -> str:
-        return json.dumps({"tool": self.tool, "args": self.args}, sort_keys=True)
+        return _ENCODER.encode({"args": self.args, "tool": self.tool})
 
 
 def call(tool: str, **args: Any) -> Call:

@@ -26,7 +26,7 @@ class Promise:
 
     `form` names the values that can stand in for this one, `spare` some that are never shown, `words` how a value is
     said. `other` is a second valid value, which the customer takes if the first sells out (`sells`), or may come to
-    prefer. `shows` are values that `back` names. `check` looks at rows after the right
+    prefer. `shows` are values that `said` and `back` may name. `check` looks at rows after the right
     call; None where the desk's own row tells.
     """
 

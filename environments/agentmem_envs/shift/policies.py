@@ -31,15 +31,24 @@ class Rule:
         self._texts: deque[tuple[str, frozenset[str]]] = deque(maxlen=window)
         self._random = Random(seed)
 
+    def see(self, text: str) -> None:
+        """Remembers an observation."""
+        self._texts.append((text, frozenset(_WORD.findall(text))))
+
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
-        text = observation["text"]
-        now, name = frozenset(_WORD.findall(text)), text.partition("]")[0].partition(" ")[2]
-        self._texts.append((text, now))
-        candidates = [[*_values(json.loads(line)["args"])] for line in observation["candidates"].split("\n")]
+        """Remembers the observation and chooses one of its candidates."""
+        self.see(observation["text"])
+        best = self.best(observation["candidates"])
+        return best[int(self._random.random() * len(best))]
+
+    def best(self, offered: str) -> list[int]:
+        """The places of the best of these calls, a line each; the newest observation asks for one."""
+        text, now = self._texts[-1]
+        name = text.partition("]")[0].partition(" ")[2]
+        candidates = [[*_values(json.loads(line)["args"])] for line in offered.split("\n")]
         counts = Counter(value for values in candidates for value in dict.fromkeys(values))
         scores = [self._score(values, counts, len(candidates), now, name) for values in candidates]
-        best = [place for place, score in enumerate(scores) if score == max(scores)]
-        return best[int(self._random.random() * len(best))]
+        return [place for place, score in enumerate(scores) if score == max(scores)]
 
     def _score(
         self, values: list[str], counts: Mapping[str, int], number: int, now: frozenset[str], name: str

@@ -13,7 +13,7 @@ from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.rules import Rules, announcement, reference
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 
-CHANGED = 0.5
+CHANGED = 0.6
 """The share of promises that change, under drift, where they can."""
 LONGEST = 2000
 """Most steps beyond the delay before a customer may come back."""
@@ -70,7 +70,8 @@ class Promises:
         second = f" If that is sold out, {promise.words(choice)}." if choice else ""
         says = f"{name}: {promise.said}{second}"
         decision.say = f"{decision.say} {says}"
-        decision.shows += [(promise.form, value) for value in (promise.value, choice) if value and value in says]
+        named = [(promise.form, promise.value), (promise.form, choice or ""), *promise.shows]
+        decision.shows += [(form, value) for form, value in named if value and value in says]
         decision.then.append(lambda step: self._said(Owed(customer, name, promise, ()), step))
 
     def due(self, step: int) -> list[Owed]:
@@ -139,7 +140,7 @@ class Promises:
         changed = self._fact(promise, other, stale=(first.value,))
         now = replace(owed, facts=(changed,), beside=(first.value,), stale=first.value)
         ticket = self._sold_out(now) if promise.sells else self._corrected(now)
-        self.changes.append((step + 1 + int(self.rng.integers(self.told.delay)), ticket))
+        self.changes.append((step + 1 + int(self.rng.integers(1 + self.told.delay // 4)), ticket))
 
     def _sold_out(self, owed: Owed) -> Ticket:
         promise, first = owed.promise, owed.promise.value

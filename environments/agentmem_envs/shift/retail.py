@@ -107,6 +107,7 @@ class RetailMaterial:
         self.stock = Stock(shoppers, [*self.addresses], rng)
         self.customers: Sequence[str] = self.stock.customers
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
+        self._unshown = frozenset(variants)
         mixed = some(rng, variants, len(variants))
         self._spare_items, self._variants = mixed[:16], dict.fromkeys(mixed[16:])
         self._promised: dict[str, None] = {}
@@ -155,7 +156,7 @@ class RetailMaterial:
                 f"{_name(user)}: where does my order {kept[0]} stand?",
                 call("get_order_details", order_id=kept[0]),
                 self._others(lambda each: call("get_order_details", order_id=each.orders[0])),
-                lambda result: f"Order {kept[0]} is {json.loads(result)['status']}.",
+                lambda result: f"It is {json.loads(result)['status']}.",
                 shows=[("order", kept[0])],
             )
         products = list(self.base.products.values())
@@ -185,6 +186,10 @@ class RetailMaterial:
         """Keeps an item that is shown from being promised; False where it was."""
         self._variants.pop(item, None)
         return item not in self._promised
+
+    def _item_shown(self, item: str) -> list[tuple[str, str]]:
+        """As a value that may stand beside others, unless tickets of tau2's show it too."""
+        return [("item", item)] if item in self._unshown else []
 
     def _order(self, user: Any) -> Promise | None:
         order = self._free(user, "pending")
@@ -229,7 +234,7 @@ class RetailMaterial:
             [*spare, *self._spare_items],
             other=other,
             sells=True,
-            shows=(("order", order.order_id), ("item", old.item_id), (_brand(paid), paid)),
+            shows=(("order", order.order_id), *self._item_shown(old.item_id), (_brand(paid), paid)),
         )
 
     def _address(self, user: Any) -> Promise | None:
@@ -295,7 +300,7 @@ class RetailMaterial:
             ),
             lambda row, value: row(("orders", value)).return_items == [item.item_id],
             [each.orders[0] for each in self._reserved if each.orders],
-            shows=(("item", item.item_id), (_brand(paid), paid)),
+            shows=(*self._item_shown(item.item_id), (_brand(paid), paid)),
         )
 
     def _identity(self, user: Any) -> Promise:

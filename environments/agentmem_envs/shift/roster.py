@@ -19,7 +19,7 @@ HIDDEN = 0.6
 """The share of tickets that turn on a hidden fact."""
 RULED, RULED_BACK = 0.2, 0.2
 """The shares of hidden tickets that turn on a rule alone, and of returning customers' that also do."""
-EARLY, ANNOUNCED, SUPERSEDED, VERBATIM = 0.3, 0.06, 0.1, 0.15
+EARLY, ANNOUNCED, SUPERSEDED, VERBATIM = 0.3, 0.06, 0.2, 0.15
 """The shares of visible tickets that announce a rule before the first can be needed and after, that change one (under
 drift), and that are the material's own."""
 
@@ -73,7 +73,7 @@ class Roster:
         early = step < self.told.delay
         makers = (
             (EARLY if early else ANNOUNCED, self.rules.announce),
-            (SUPERSEDED if self.drift and not early else 0.0, lambda: self.rules.supersede(step, busy)),
+            (SUPERSEDED if self.drift else 0.0, lambda: self.rules.supersede(step, busy)),
             (VERBATIM, self.material.verbatim),
         )
         chance = self.rng.random()

@@ -172,7 +172,7 @@ class ShopMaterial:
                 f"{row.name}: where does my order {order} stand?",
                 call("get_order", order_id=order),
                 self._others(lambda each: call("get_order", order_id=each.orders[0])),
-                lambda result: f"Order {order} is {json.loads(result)['status']}.",
+                lambda result: f"It is {json.loads(result)['status']}.",
                 shows=[("order", order)],
             )
         products = list(self.base.products.values())
@@ -252,7 +252,7 @@ class ShopMaterial:
             f"Charge order {order.id} as I chose.",
             lambda value: call("change_payment", order_id=order.id, payment=value),
             lambda row, value: row(("orders", order.id)).payment == value,
-            [each.payments[1] for each in self._reserved],
+            [card for each in self._reserved for card in each.payments],
             shows=(("order", order.id),),
         )
 

@@ -5,6 +5,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.utils import RecordConstructorArgs
 
 from agentmem.errors import InvalidInputError
 from agentmem_envs.shift.calls import LIMIT
@@ -13,7 +14,7 @@ from agentmem_envs.shift.env import Observation, Shift
 from agentmem_envs.text import text_space
 
 
-class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str]):
+class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordConstructorArgs):
     """Discrete(8) over calls filled from the schema, the text and values shown in this shift.
 
     Adds to the observation `candidates`, one call a line, and `action_mask` [8]. The wrong ones are of the same tool
@@ -23,6 +24,7 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str]):
     """
 
     def __init__(self, env: gymnasium.Env[Observation, str]) -> None:
+        RecordConstructorArgs.__init__(self)
         super().__init__(env)
         if not isinstance(env.unwrapped, Shift):
             raise InvalidInputError(f"{env} is no Shift environment, so it has no candidates")

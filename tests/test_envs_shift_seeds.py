@@ -1,0 +1,89 @@
+"""The same seed shows the same bytes in every process; and the long proofs, over many seeds."""
+
+import os
+import subprocess
+import sys
+from statistics import fmean
+
+import pytest
+from shifts import DOMAINS, WINDOW, by_oracle, far_from_chance, offered, played, ruled
+
+from agentmem_envs.shift.policies import Oracle, Rule
+
+SHOWS = """
+import hashlib, sys
+from agentmem_envs.shift.{domain} import {name}
+from agentmem_envs.shift.policies import Oracle
+from agentmem_envs.shift.wrapper import Candidates
+digest = hashlib.sha256()
+env = Candidates({name}(steps=250, drift=True, privileged=True))
+observation, info = env.reset(seed=11)
+over = False
+while not over:
+    digest.update(repr((observation["text"], observation["candidates"], sorted(info.items()))).encode())
+    observation, _, _, over, info = env.step(Oracle().act(observation, info))
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_two_processes_with_two_hash_seeds_show_the_same_bytes(domain: str) -> None:
+    code = SHOWS.format(domain=domain, name=f"Shift{domain.capitalize()}")
+    shown = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert shown[0] == shown[1]
+    assert len(shown[0]) == 65
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_seed_gives_the_same_shift_again_and_another_gives_another(domain: str) -> None:
+    env = offered(domain, steps=150)
+    first, again, other = (played(env, seed, Oracle()) for seed in (1, 1, 2))
+    assert first == again
+    assert first.texts != other.texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_two_hundred_seeds_are_solved_by_the_oracle_and_none_leaks(domain: str, split: str, drift: bool) -> None:
+    taken: list[tuple[str, float]] = []
+    for seed in range(200):
+        shift = played(offered(domain, steps=300, split=split, drift=drift), seed, Oracle())
+        assert all(shift.taken)
+        assert all(shift.accepted)
+        assert 0.55 <= fmean(result["hidden"] for result in shift.results) <= 0.65
+        for step in shift.hidden:
+            window = "\n".join(shift.window(step))
+            assert not any(value in window for value in shift.values[step])
+        taken += ruled(shift, WINDOW)
+    assert far_from_chance(taken, 100) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_window_that_plays_a_long_shift_itself_is_at_chance(domain: str, drift: bool) -> None:
+    env = offered(domain, steps=1000, drift=drift)
+    shifts = [played(env, seed, Rule(WINDOW, seed)) for seed in range(20)]
+    taken = [(shift.kinds[step], float(shift.taken[step])) for shift in shifts for step in shift.hidden]
+    assert abs(fmean(right for _, right in taken) - 1 / 8) < 0.02
+    assert all(all(each) for each in (shift.taken for shift in by_oracle(domain, 20, 1000, drift=drift)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_weeks_are_solved_by_the_oracle(domain: str, split: str) -> None:
+    for drift in (False, True):
+        week = played(offered(domain, days=5, split=split, drift=drift), 0, Oracle())
+        assert all(result["solved"] for result in week.results)
