@@ -110,7 +110,7 @@ def ruled(shift: Played, window: int | None) -> list[tuple[str, float]]:
 
 
 def far_from_chance(taken: Iterable[tuple[str, float]], fewest: int) -> dict[str, tuple[float, int]]:
-    """The kinds whose share is not within BOUND of chance. Each was met at least `fewest` times, or an error."""
-    found = shares(taken)
-    assert min(number for _, number in found.values()) >= fewest, found
+    """The kinds met at least `fewest` times whose share is not within BOUND of chance."""
+    found = {kind: each for kind, each in shares(taken).items() if each[1] >= fewest}
+    assert found
     return {kind: each for kind, each in found.items() if abs(each[0] - CHANCE) > BOUND}

@@ -4,9 +4,23 @@ import json
 from statistics import fmean
 
 import pytest
-from shifts import BOUND, CHANCE, DELAY, DOMAINS, WINDOW, Played, by_oracle, far_from_chance, offered, played, ruled
+from shifts import (
+    BOUND,
+    CHANCE,
+    DELAY,
+    DOMAINS,
+    NEEDS_TAU2,
+    WINDOW,
+    Played,
+    by_oracle,
+    far_from_chance,
+    offered,
+    played,
+    ruled,
+)
 
 from agentmem_envs.shift.policies import Oracle, Rule
+from agentmem_envs.shift.retail import base
 
 DRIFTS = pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
 ALL = pytest.mark.parametrize("domain", DOMAINS)
@@ -14,7 +28,7 @@ ALL = pytest.mark.parametrize("domain", DOMAINS)
 
 def short(domain: str, drift: bool) -> list[Played]:
     """Shifts of 300 steps, as the oracle played them."""
-    return by_oracle(domain, 10 if drift else 20, drift=drift)
+    return by_oracle(domain, 8 if drift else 20, drift=drift)
 
 
 @DRIFTS
@@ -63,7 +77,7 @@ def test_the_step_that_a_need_names_is_the_last_that_showed_its_value(domain: st
 @DRIFTS
 @ALL
 def test_there_are_eight_candidates_and_no_wrong_one_stands_in_the_window_either(domain: str, drift: bool) -> None:
-    for shift in short(domain, drift):
+    for shift in short(domain, drift)[:6]:
         for step in shift.hidden:
             window = "\n".join(shift.window(step))
             lines = [values(line) for line in shift.candidates[step].split("\n")]
@@ -76,14 +90,14 @@ def test_there_are_eight_candidates_and_no_wrong_one_stands_in_the_window_either
 @ALL
 def test_a_rule_that_sees_the_newest_delay_less_one_observations_is_at_chance(domain: str, drift: bool) -> None:
     taken = [each for shift in short(domain, drift) for each in ruled(shift, WINDOW)]
-    assert far_from_chance(taken, 10) == {}
+    assert far_from_chance(taken, 60) == {}
 
 
 @ALL
 def test_the_same_rule_solves_most_hidden_decisions_when_it_sees_the_whole_history(domain: str) -> None:
-    plain = [each for shift in short(domain, False)[:2] for each in ruled(shift, None)]
+    plain = [each for shift in short(domain, False)[:1] for each in ruled(shift, None)]
     assert fmean(right for _, right in plain) > 0.85
-    drift = [each for shift in short(domain, True)[:2] for each in ruled(shift, None)]
+    drift = [each for shift in short(domain, True)[:1] for each in ruled(shift, None)]
     assert 0.5 < fmean(right for _, right in drift) < fmean(right for _, right in plain)
 
 
@@ -110,6 +124,18 @@ def values(line: str) -> set[str]:
     """The arguments of a call, as text."""
     given = json.loads(line)["args"].values()
     return {each for value in given for each in (value if isinstance(value, list) else [value])}
+
+
+@NEEDS_TAU2
+def test_candidates_of_a_hidden_decision_share_what_a_name_or_a_product_would_tell() -> None:
+    for shift in short("retail", False):
+        for step in shift.hidden:
+            calls = [json.loads(line)["args"] for line in shift.candidates[step].split("\n")]
+            if shift.kinds[step] == "identity":
+                assert len({call["user_id"].rpartition("_")[0] for call in calls}) == 1
+            if shift.kinds[step] == "item":
+                products = [set(product.variants) for product in base().products.values()]
+                assert sum(all(call["new_item_ids"][0] in product for call in calls) for product in products) == 1
 
 
 @ALL

@@ -6,7 +6,7 @@ import sys
 from statistics import fmean
 
 import pytest
-from shifts import DOMAINS, WINDOW, by_oracle, far_from_chance, offered, played, ruled
+from shifts import DOMAINS, WINDOW, by_oracle, far_from_chance, offered, played, ruled, shares
 
 from agentmem_envs.shift.policies import Oracle, Rule
 
@@ -66,6 +66,7 @@ def test_two_hundred_seeds_are_solved_by_the_oracle_and_none_leaks(domain: str, 
             window = "\n".join(shift.window(step))
             assert not any(value in window for value in shift.values[step])
         taken += ruled(shift, WINDOW)
+    assert min(number for _, number in shares(taken).values()) > 100
     assert far_from_chance(taken, 100) == {}
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 LIMIT = 4096
 """Most characters of an action."""
 
 Schema = Mapping[str, Mapping[str, str]]
-"""tool: argument: one of the forms below; a form that ends in ? may be left out."""
+"""tool: argument: one of the forms below, or its texts, as in a|b; one that ends in ? may be left out."""
 
 _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
@@ -67,7 +67,7 @@ def check(call: Call, schema: Schema) -> None:
         raise Refused(f"{call.tool} takes {', '.join(forms)}; missing {missing}, unknown {unknown}")
     for name, value in call.args.items():
         form = forms[name].rstrip("?")
-        if not _FORMS[form](value):
+        if not (_FORMS[form](value) if form in _FORMS else value in form.split("|")):
             raise Refused(f"{call.tool}: {name} is of the form {form}")
 
 
@@ -78,6 +78,8 @@ def forms(method: Callable[..., Any]) -> dict[str, str]:
 
 
 def _form(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return "|".join(get_args(hint))
     if hint == list[str]:
         return "strings"
     if str(hint).startswith("list["):

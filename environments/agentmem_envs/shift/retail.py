@@ -1,6 +1,7 @@
 """tau2's retail: its own tools over its own database, its customers, and what they promise."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -13,7 +14,7 @@ from agentmem_envs.shift.calls import Call, Refused, Schema, call, forms
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.rows import Rows
-from agentmem_envs.shift.stock import Stock, in_split
+from agentmem_envs.shift.stock import Stock, in_split, namesakes
 from agentmem_envs.shift.tickets import Decision, Place, Ticket
 
 TOOLS = tuple(
@@ -72,10 +73,9 @@ def people(split: str) -> tuple[list[str], list[str]]:
 
 
 @cache
-def unshown(split: str) -> tuple[list[str], dict[str, Any]]:
-    """Variants, and addresses by their first line, that no ticket of tau2's shows. No line is within another."""
-    read = retail_tickets.answers(split, RetailSide)
-    variants = [id for product in base().products.values() for id in product.variants if id not in read]
+def places(split: str) -> dict[str, Any]:
+    """Addresses by their first line, which no ticket of tau2's shows and which is not within another."""
+    read = "\n".join(retail_tickets.answer(task, RetailSide) for task in retail_tickets.tasks(split))
     lines = Counter(user.address.address1 for user in base().users.values())
     addresses = {
         user.address.address1: user.address
@@ -83,7 +83,14 @@ def unshown(split: str) -> tuple[list[str], dict[str, Any]]:
         if in_split(id, split) and id not in strangers() and user.address.address1 not in read
     }
     alone = [line for line in addresses if sum(number for each, number in lines.items() if line in each) == 1]
-    return variants, {line: addresses[line] for line in alone}
+    return {line: addresses[line] for line in alone}
+
+
+@cache
+def shown_items(split: str, task: str) -> frozenset[str]:
+    """The items that a ticket of tau2's shows."""
+    (found,) = (each for each in retail_tickets.tasks(split) if each["id"] == task)
+    return frozenset(re.findall(r"\d{10}", retail_tickets.answer(found, RetailSide)))
 
 
 def _name(user: Any) -> str:
@@ -102,16 +109,16 @@ class RetailMaterial:
     def __init__(self, split: str, rng: Generator, drift: bool) -> None:
         self.base, self.split, self.rng, self.drift = base(), split, rng, drift
         self.topics = sorted(product.name for product in self.base.products.values())
-        variants, self.addresses = unshown(split)
+        self.addresses = places(split)
         shoppers, others = people(split)
         self.stock = Stock(shoppers, [*self.addresses], rng)
         self.customers: Sequence[str] = self.stock.customers
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
-        self._unshown = frozenset(variants)
-        mixed = some(rng, variants, len(variants))
-        self._spare_items, self._variants = mixed[:16], dict.fromkeys(mixed[16:])
+        self._drawn = retail_tickets.drawn(split, self.base, rng)
+        self._own = list(self._drawn)
+        self._shown = dict.fromkeys(id for task in self._own for id in sorted(shown_items(split, task["id"])))
         self._promised: dict[str, None] = {}
-        self._own = some(rng, retail_tickets.tasks(split), len(retail_tickets.tasks(split)))
+        self._offered: dict[str, None] = {}
 
     def visit(self, customer: str) -> Visit:
         user = self.base.users[customer]
@@ -128,7 +135,7 @@ class RetailMaterial:
             call("get_user_details", user_id=customer),
             self._others(lambda each: call("get_user_details", user_id=each.user_id)),
             lambda result: f"This is the profile of {name}.",
-            shows=[("identity", customer)],
+            shows=[(namesakes(customer), customer)],
         )
         return Visit(name, [find, profile, self._question(user)])
 
@@ -137,13 +144,11 @@ class RetailMaterial:
         return make(self.base.users[customer])
 
     def verbatim(self) -> Ticket | None:
-        """One of tau2's own; of one customer one ticket, as they are often alternatives."""
-        while self._own:
-            task = self._own.pop()
-            owner = retail_tickets.owner(task, self.base)
-            if self.stock.use([owner]):
-                return retail_tickets.ticket(task, _name(self.base.users[owner]), owner, self.split)
-        return None
+        if not self._own:
+            return None
+        task = self._own.pop()
+        owner = retail_tickets.owner(task, self.base)
+        return retail_tickets.ticket(task, _name(self.base.users[owner]), owner, self._drawn)
 
     def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
         return lambda rng: [make(self.base.users[id]) for id in some(rng, self.stock.bystanders, 7)]
@@ -183,13 +188,16 @@ class RetailMaterial:
         return None if self.stock.used(paid) else paid
 
     def _show(self, item: str) -> bool:
-        """Keeps an item that is shown from being promised; False where it was."""
-        self._variants.pop(item, None)
-        return item not in self._promised
+        """Keeps an item that is shown from standing beside others; False where it may."""
+        if item in self._promised or item in self._offered:
+            return False
+        self._shown[item] = None
+        return True
 
-    def _item_shown(self, item: str) -> list[tuple[str, str]]:
-        """As a value that may stand beside others, unless tickets of tau2's show it too."""
-        return [("item", item)] if item in self._unshown else []
+    def _variants_for(self, item: Any) -> list[str]:
+        """The variants of an item's product that are never shown and that nobody was promised."""
+        variants = self.base.products[item.product_id].variants
+        return [id for id in variants if id != item.item_id and id not in self._shown and id not in self._promised]
 
     def _order(self, user: Any) -> Promise | None:
         order = self._free(user, "pending")
@@ -207,23 +215,21 @@ class RetailMaterial:
         )
 
     def _item(self, user: Any) -> Promise | None:
+        """Of a product with enough variants that nothing shows, so that all candidates are of that product."""
         order = self._free(user, "pending") or self._free(user, "delivered")
         if order is None or (paid := self._charge(order)) is None:
             return None
-        old, product = order.items[0], self.base.products[order.items[0].product_id]
-        if not self._show(old.item_id):
+        old, free = max(((item, self._variants_for(item)) for item in order.items), key=lambda each: len(each[1]))
+        ready = [id for id in free if self.base.products[old.product_id].variants[id].available]
+        if len(free) < 10 or len(ready) < 6 or not self._show(old.item_id):
             return None
-        free = [id for id, each in product.variants.items() if each.available and id in self._variants]
-        if len(free) < 2:
-            return None
-        value, other, *spare = some(self.rng, free, len(free))
-        for taken in (value, other):
-            del self._variants[taken]
-            self._promised[taken] = None
+        value, other = some(self.rng, ready, 2)
+        self._promised |= dict.fromkeys((value, other))
+        self._offered |= dict.fromkeys(free)
         tool = "modify_pending_order_items" if order.status == "pending" else "exchange_delivered_order_items"
         return Promise(
             "item",
-            "item",
+            f"item:{old.product_id}",
             value,
             f"For order {order.order_id} I would rather have the {old.name} {value}; let me sleep on it.",
             f"About order {order.order_id}: swap the {old.name} {old.item_id} for the one that I wanted, by {paid}.",
@@ -231,10 +237,10 @@ class RetailMaterial:
                 tool, order_id=order.order_id, item_ids=[old.item_id], new_item_ids=[value], payment_method_id=paid
             ),
             lambda row, value: _swapped(row(("orders", order.order_id)), value),
-            [*spare, *self._spare_items],
+            free,
             other=other,
             sells=True,
-            shows=(("order", order.order_id), *self._item_shown(old.item_id), (_brand(paid), paid)),
+            shows=(("order", order.order_id), (_brand(paid), paid)),
         )
 
     def _address(self, user: Any) -> Promise | None:
@@ -300,7 +306,7 @@ class RetailMaterial:
             ),
             lambda row, value: row(("orders", value)).return_items == [item.item_id],
             [each.orders[0] for each in self._reserved if each.orders],
-            shows=(*self._item_shown(item.item_id), (_brand(paid), paid)),
+            shows=((_brand(paid), paid),),
         )
 
     def _identity(self, user: Any) -> Promise:
@@ -308,13 +314,13 @@ class RetailMaterial:
         self.stock.use([f"home {user.user_id}"])
         return Promise(
             "identity",
-            "identity",
+            namesakes(user.user_id),
             user.user_id,
             "I will give you my new home address later.",
             f"My new home is {self._place(line)}. You know me from before.",
             lambda value: call("modify_user_address", user_id=value, **self._lines(line)),
             lambda row, value: row(("users", value)).address.address1 == line,
-            [each.user_id for each in self._reserved],
+            self.stock.ids_like(user.user_id, self.base.users),
         )
 
     def _lines(self, line: str) -> dict[str, str]:

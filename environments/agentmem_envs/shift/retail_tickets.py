@@ -23,8 +23,8 @@ FROZEN = {
     "test": "40 74 79 90 108".split(),
 }
 SKIPPED = ("calculate", "transfer_to_human_agents")
-SHOWN = 1500
-"""Most characters of a tool's answer that the agent reads."""
+SHOWN, DRAWN = 3500, 10
+"""Most characters of a tool's answer that the agent reads, and most tickets of a shift."""
 
 
 @cache
@@ -55,28 +55,27 @@ def shown(result: str) -> str:
     return result[:SHOWN]
 
 
-def ticket(task: dict[str, Any], name: str, owner: str, split: str) -> Ticket:
-    """The task, word for word; beside each right call stand calls of the same tool from other tasks."""
-    first, *rest = calls(task)
-    says = [text(task), *("Go on." for _ in rest)]
-    decisions = [
-        Decision(say, right, _others(right, split), shown) for say, right in zip(says, (first, *rest), strict=True)
-    ]
+def drawn(split: str, base: Any, rng: Generator) -> list[dict[str, Any]]:
+    """The tasks of one shift: of each customer one, as they are often alternatives, and at most DRAWN."""
+    by_owner = {owner(task, base): task for task in some(rng, tasks(split), len(tasks(split)))}
+    return list(by_owner.values())[:DRAWN]
+
+
+def ticket(task: dict[str, Any], name: str, owner: str, shift: Sequence[dict[str, Any]]) -> Ticket:
+    """The task, word for word; beside each right call stand calls of the same tool from other tasks of the shift."""
+    known = [each for task in shift for each in calls(task)]
+    rights = calls(task)
+    says = [text(task), *("Go on." for _ in rights[1:])]
+    decisions = [Decision(say, right, _others(right, known), shown) for say, right in zip(says, rights, strict=True)]
     return Ticket("tau2", name, decisions, owner=owner, source="tau2")
 
 
-def _others(right: Call, split: str) -> Callable[[Generator], Sequence[Call]]:
-    def others(rng: Generator) -> list[Call]:
-        same = [each for task in tasks(split) for each in calls(task) if each.tool == right.tool]
-        return some(rng, same, 12)
-
-    return others
+def _others(right: Call, known: Sequence[Call]) -> Callable[[Generator], Sequence[Call]]:
+    same = [each for each in known if each.tool == right.tool]
+    return lambda rng: some(rng, same, len(same))
 
 
-def answers(split: str, side: Callable[[], Side]) -> str:
-    """All that the right calls of a split's tickets can show, each ticket on a fresh database."""
-    read = []
-    for task in tasks(split):
-        fresh = side()
-        read += [text(task), *(shown(fresh.do(each)) for each in calls(task))]
-    return "\n".join(read)
+def answer(task: dict[str, Any], side: Callable[[], Side]) -> str:
+    """All that a task's text and the answers to its right calls show, on a fresh database."""
+    fresh = side()
+    return "\n".join([text(task), *(shown(fresh.do(each)) for each in calls(task))])

@@ -206,20 +206,22 @@ class ShopMaterial:
         if order is None:
             return None
         product = self.base.products[order.product]
-        variants = some(self.rng, [each for each in product.variants if each != order.variant], 9)
-        variants.sort(key=self.stock.used)
-        if self.stock.use(variants[:1]) is None or self.stock.use(variants[1:2]) is None:
+        known = some(self.rng, [each for each in product.variants if each != order.variant], len(product.variants))
+        value, other, *spare = sorted(known, key=self.stock.used)
+        if self.stock.used(other):
             return None
+        self.stock.use([value])
+        self.stock.use([other])
         return Promise(
             "item",
-            "item",
-            variants[0],
-            f"For order {order.id} I would rather have the {product.name} {variants[0]}; let me sleep on it.",
+            f"item:{product.id}",
+            value,
+            f"For order {order.id} I would rather have the {product.name} {value}; let me sleep on it.",
             f"About order {order.id}: change it to the {product.name} that I wanted.",
             lambda value: call("change_item", order_id=order.id, variant=value),
             lambda row, value: row(("orders", order.id)).variant == value,
-            variants[2:],
-            other=variants[1],
+            spare,
+            other=other,
             sells=True,
             shows=(("order", order.id),),
         )

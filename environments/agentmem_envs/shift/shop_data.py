@@ -8,7 +8,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-CUSTOMERS, ORDERS, VARIANTS, SPARE_ADDRESSES = 200, 800, 10, 6000
+CUSTOMERS, ORDERS, VARIANTS, SPARE_ADDRESSES = 200, 800, 16, 6000
 PRODUCTS = (
     "Desk Lamp|Tea Kettle|Wool Blanket|Rain Jacket|Camp Stove|Wall Clock|Oak Stool|Bread Knife|Floor Rug|Coat Rack|"
     "Bike Pump|Yoga Mat|Hand Drill|Garden Hose|Bird Feeder|Photo Frame|Salad Bowl|Coffee Mill|Pasta Maker|Ice Bucket|"

@@ -1,6 +1,6 @@
 """What a shift draws from and uses up: customers, their orders, addresses where nobody lives yet."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from itertools import cycle
 from zlib import crc32
 
@@ -26,6 +26,8 @@ class Stock:
         self._homes: Iterator[str] = cycle(addresses[SPARE : 2 * SPARE])
         self._addresses = addresses[2 * SPARE :]
         self._used: dict[str, None] = {}
+        self._alike: dict[str, list[str]] = {}
+        self._rng = rng
 
     def use(self, keys: Sequence[str]) -> str | None:
         """The first of these that is not used yet; used from now on."""
@@ -37,6 +39,14 @@ class Stock:
     def used(self, key: str) -> bool:
         return key in self._used
 
+    def ids_like(self, id: str, taken: Container[str]) -> list[str]:
+        """Ids that somebody of the same name could have and nobody has, the same ones each time: a name is no hint."""
+        if id not in self._alike:
+            numbers = some(self._rng, range(1000, 10_000), 12)
+            names = [f"{id.rpartition('_')[0]}_{number}" for number in numbers]
+            self._alike[id] = [name for name in names if name not in taken]
+        return self._alike[id]
+
     def home(self) -> str:
         """An address to be said openly, of a few that nothing turns on."""
         return next(self._homes)
@@ -44,6 +54,11 @@ class Stock:
     def address(self) -> str | None:
         """An address to be remembered, each once; None where none is left."""
         return self._addresses.pop() if self._addresses else None
+
+
+def namesakes(id: str) -> str:
+    """The form of ids that begin with the same name, such as mia_li_3668."""
+    return f"identity:{id.rpartition('_')[0]}"
 
 
 def in_split(key: str, split: str) -> bool:
