@@ -20,7 +20,7 @@ from shifts import (
 )
 
 from agentmem_envs.shift.policies import Oracle, Rule
-from agentmem_envs.shift.retail import base
+from agentmem_envs.shift.retail_data import base
 
 DRIFTS = pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
 ALL = pytest.mark.parametrize("domain", DOMAINS)

@@ -1,100 +1,30 @@
 """tau2's retail: its own tools over its own database, its customers, and what they promise."""
 
 import json
-import re
-from collections import Counter
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any
 
 from numpy.random import Generator
 
-from agentmem_envs.shift import retail_tickets, tau2
-from agentmem_envs.shift.calls import Call, Refused, Schema, call, forms
+from agentmem_envs.shift import tau2, tau2_tickets
+from agentmem_envs.shift.calls import Call, Schema, call, forms
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
-from agentmem_envs.shift.rows import Rows
-from agentmem_envs.shift.stock import Stock, in_split, namesakes
-from agentmem_envs.shift.tickets import Decision, Place, Ticket
-
-TOOLS = tuple(
-    "find_user_id_by_name_zip find_user_id_by_email get_user_details get_order_details get_product_details "
-    "list_all_product_types cancel_pending_order exchange_delivered_order_items modify_pending_order_address "
-    "modify_pending_order_items modify_pending_order_payment modify_user_address return_delivered_order_items".split()
+from agentmem_envs.shift.retail_data import (
+    LOOKUPS,
+    TOLD,
+    TOOLS,
+    RetailSide,
+    base,
+    full_name,
+    named,
+    people,
+    places,
+    shown_items,
+    tickets,
 )
-LOOKUPS = ("find", "get", "list")
-
-
-@cache
-def base() -> Any:
-    """tau2's database, shared by every shift: copy what changes."""
-    kind = tau2.module("retail.data_model").RetailDB
-    return kind.model_validate(tau2.data("retail", "db.json"))
-
-
-class RetailSide:
-    """tau2's own tools over a copy of the database."""
-
-    def __init__(self) -> None:
-        kept = base()
-        self.tools = tau2.module("retail.RetailAgentTools").RetailAgentTools(initialized=True)
-        self.users, self.orders = Rows(kept.users), Rows(kept.orders)
-        self.tools.db = type(kept).model_construct(products=kept.products, users=self.users, orders=self.orders)
-
-    def do(self, given: Call) -> str:
-        try:
-            return str(getattr(self.tools, given.tool)(**given.args))
-        except tau2.ToolError as refusal:
-            raise Refused(str(refusal)) from None
-
-    def row(self, place: Place) -> Any:
-        table, key = place
-        return self.users.peek(key) if table == "users" else self.orders.peek(key)
-
-
-@cache
-def strangers() -> frozenset[str]:
-    """The customers of tau2's tasks: only its own tickets are about them."""
-    text = json.dumps(tau2.data("retail", "tasks.json"))
-    named = {user for user in base().users if user in text}
-    return frozenset(named | {order.user_id for id, order in base().orders.items() if id in text})
-
-
-@cache
-def people(split: str) -> tuple[list[str], list[str]]:
-    """The customers of a split who ordered something, and those who did not; no two share a name."""
-    known = dict.fromkeys(_name(base().users[user]) for user in sorted(strangers()))
-    chosen: list[str] = []
-    for id in sorted(base().users):
-        if id not in strangers() and in_split(id, split) and _name(base().users[id]) not in known:
-            known[_name(base().users[id])] = None
-            chosen.append(id)
-    return [id for id in chosen if base().users[id].orders], [id for id in chosen if not base().users[id].orders]
-
-
-@cache
-def places(split: str) -> dict[str, Any]:
-    """Addresses by their first line, which no ticket of tau2's shows and which is not within another."""
-    read = "\n".join(retail_tickets.answer(task, RetailSide) for task in retail_tickets.tasks(split))
-    lines = Counter(user.address.address1 for user in base().users.values())
-    addresses = {
-        user.address.address1: user.address
-        for id, user in base().users.items()
-        if in_split(id, split) and id not in strangers() and user.address.address1 not in read
-    }
-    alone = [line for line in addresses if sum(number for each, number in lines.items() if line in each) == 1]
-    return {line: addresses[line] for line in alone}
-
-
-@cache
-def shown_items(split: str, task: str) -> frozenset[str]:
-    """The items that a ticket of tau2's shows."""
-    (found,) = (each for each in retail_tickets.tasks(split) if each["id"] == task)
-    return frozenset(re.findall(r"\d{10}", retail_tickets.answer(found, RetailSide)))
-
-
-def _name(user: Any) -> str:
-    return f"{user.name.first_name} {user.name.last_name}"
+from agentmem_envs.shift.stock import Stock, namesakes
+from agentmem_envs.shift.tickets import Decision, Place, Ticket
 
 
 def _brand(payment: str) -> str:
@@ -114,15 +44,15 @@ class RetailMaterial:
         self.stock = Stock(shoppers, [*self.addresses], rng)
         self.customers: Sequence[str] = self.stock.customers
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
-        self._drawn = retail_tickets.drawn(split, self.base, rng)
+        self._drawn = tau2_tickets.drawn(tickets(split), named, rng)
         self._own = list(self._drawn)
-        self._shown = dict.fromkeys(id for task in self._own for id in sorted(shown_items(split, task["id"])))
+        self._shown = dict.fromkeys(id for task in self._own for id in shown_items(split)[task["id"]])
         self._promised: dict[str, None] = {}
         self._offered: dict[str, None] = {}
 
     def visit(self, customer: str) -> Visit:
         user = self.base.users[customer]
-        name = _name(user)
+        name = full_name(user)
         moves = self.stock.used(f"home {customer}")
         find = Decision(
             f"Hello, I am {name}, {f'email {user.email}' if moves else f'zip {user.address.zip}'}.",
@@ -147,8 +77,8 @@ class RetailMaterial:
         if not self._own:
             return None
         task = self._own.pop()
-        owner = retail_tickets.owner(task, self.base)
-        return retail_tickets.ticket(task, _name(self.base.users[owner]), owner, self._drawn)
+        owner = tau2_tickets.owner(task, named)
+        return tau2_tickets.ticket(task, TOLD, full_name(self.base.users[owner]), owner, self._drawn)
 
     def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
         return lambda rng: [make(self.base.users[id]) for id in some(rng, self.stock.bystanders, 7)]
@@ -158,7 +88,7 @@ class RetailMaterial:
         kept = [id for id in user.orders if self.base.orders[id].status in ("processed", "cancelled")]
         if kept:
             return Decision(
-                f"{_name(user)}: where does my order {kept[0]} stand?",
+                f"{full_name(user)}: where does my order {kept[0]} stand?",
                 call("get_order_details", order_id=kept[0]),
                 self._others(lambda each: call("get_order_details", order_id=each.orders[0])),
                 lambda result: f"It is {json.loads(result)['status']}.",
@@ -167,7 +97,7 @@ class RetailMaterial:
         products = list(self.base.products.values())
         product = products[int(self.rng.integers(len(products)))]
         return Decision(
-            f"{_name(user)}: do you have the {product.name}, product {product.product_id}?",
+            f"{full_name(user)}: do you have the {product.name}, product {product.product_id}?",
             call("get_product_details", product_id=product.product_id),
             lambda rng: [call("get_product_details", product_id=each.product_id) for each in some(rng, products, 8)],
             lambda result: f"There are {len(json.loads(result)['variants'])} of the {product.name}.",
