@@ -9,13 +9,14 @@ from typing import Any, Protocol
 
 import pytest
 
+from agentmem_envs.shift.airline import ShiftAirline
 from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.retail import ShiftRetail
 from agentmem_envs.shift.shop import ShiftShop
 from agentmem_envs.shift.tau2 import PACKAGE, VERSION
 from agentmem_envs.shift.wrapper import Candidates
 
-SHIFTS = {"shop": ShiftShop, "retail": ShiftRetail}
+SHIFTS = {"shop": ShiftShop, "retail": ShiftRetail, "airline": ShiftAirline}
 DELAY, CHANCE, BOUND = 100, 1 / 8, 0.05
 WINDOW = DELAY - 1
 
@@ -28,7 +29,7 @@ def _installed() -> str:
 
 
 NEEDS_TAU2 = pytest.mark.skipif(_installed() != VERSION, reason=f"{PACKAGE} {VERSION} is not installed")
-DOMAINS = ("shop", pytest.param("retail", marks=NEEDS_TAU2))
+DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline")))
 
 
 class Plays(Protocol):

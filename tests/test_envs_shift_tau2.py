@@ -10,7 +10,7 @@ import pytest
 from shifts import NEEDS_TAU2, VERSION
 
 from agentmem.errors import MissingExtraError
-from agentmem_envs.shift import retail_data, tau2
+from agentmem_envs.shift import airline_data, retail_data, tau2
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.shop import ShiftShop
 from agentmem_envs.shift.tau2_tickets import calls, owner
@@ -61,7 +61,7 @@ def test_the_shop_needs_none_of_it() -> None:
 
 
 @NEEDS_TAU2
-@pytest.mark.parametrize("domain", [retail_data], ids=["retail"])
+@pytest.mark.parametrize("domain", [retail_data, airline_data], ids=["retail", "airline"])
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_every_right_call_of_a_frozen_ticket_succeeds_and_changes_something(domain: ModuleType, split: str) -> None:
     assert [task["id"] for task in domain.tickets(split)] == list(domain.FROZEN[split])
@@ -73,7 +73,7 @@ def test_every_right_call_of_a_frozen_ticket_succeeds_and_changes_something(doma
 
 
 @NEEDS_TAU2
-@pytest.mark.parametrize("domain", [retail_data], ids=["retail"])
+@pytest.mark.parametrize("domain", [retail_data, airline_data], ids=["retail", "airline"])
 def test_frozen_tickets_keep_tau2s_split_and_no_customer_is_in_both(domain: ModuleType) -> None:
     split = tau2.data(domain.DOMAIN, "split_tasks.json")
     owners = {name: {owner(task, domain.named) for task in domain.tickets(name)} for name in domain.FROZEN}

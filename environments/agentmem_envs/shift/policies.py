@@ -45,7 +45,7 @@ class Rule:
         """The places of the best of these calls, a line each; the newest observation asks for one."""
         text, now = self._texts[-1]
         name = text.partition("]")[0].partition(" ")[2]
-        candidates = [[*_values(json.loads(line)["args"])] for line in offered.split("\n")]
+        candidates = [[*leaves(json.loads(line)["args"])] for line in offered.split("\n")]
         counts = Counter(value for values in candidates for value in dict.fromkeys(values))
         scores = [self._score(values, counts, len(candidates), now, name) for values in candidates]
         return [place for place, score in enumerate(scores) if score == max(scores)]
@@ -64,9 +64,10 @@ class Rule:
         return max(found, default=(-1, -1))
 
 
-def _values(given: Any) -> Iterator[str]:
+def leaves(given: Any) -> Iterator[str]:
+    """All values of a call's arguments, as text."""
     if isinstance(given, dict | list):
         for each in given.values() if isinstance(given, dict) else given:
-            yield from _values(each)
+            yield from leaves(each)
     else:
         yield str(given)

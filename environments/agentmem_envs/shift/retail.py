@@ -174,7 +174,7 @@ class RetailMaterial:
         )
 
     def _address(self, user: Any) -> Promise | None:
-        if (value := self.stock.address()) is None or (order := self._free(user, "pending")) is None:
+        if (value := self.stock.secret()) is None or (order := self._free(user, "pending")) is None:
             return None
         return Promise(
             "address",
@@ -184,8 +184,8 @@ class RetailMaterial:
             f"Send order {order.order_id} to the new place that I told you about.",
             lambda value: call("modify_pending_order_address", order_id=order.order_id, **self._lines(value)),
             lambda row, value: row(("orders", order.order_id)).address.address1 == value,
-            self.stock.spare_addresses,
-            other=self.stock.address() if self.drift else None,
+            self.stock.spare,
+            other=self.stock.secret() if self.drift else None,
             words=self._place,
             shows=(("order", order.order_id),),
         )
@@ -240,7 +240,7 @@ class RetailMaterial:
         )
 
     def _identity(self, user: Any) -> Promise:
-        line = self.stock.home()
+        line = self.stock.said()
         self.stock.use([f"home {user.user_id}"])
         return Promise(
             "identity",
@@ -293,13 +293,13 @@ class Retail:
         return RetailSide()
 
     def places(self, side: Side, given: Call) -> list[Place]:
-        """The order and the user that a call names, and the user of that order, whose gift cards it may use."""
-        order, user = given.args.get("order_id"), given.args.get("user_id")
-        found = side.row(("orders", order)) if order else None
-        places = [("orders", order)] if order else []
-        return places + [("users", each) for each in (user, found and found.user_id) if each]
+        named = [("orders", given.args.get("order_id", "")), ("users", given.args.get("user_id", ""))]
+        found = side.row(named[0])
+        return [(table, key) for table, key in (*named, ("wallets", found.user_id if found else "")) if key]
 
     def owner(self, side: Side, place: Place) -> str | None:
+        if place[0] == "wallets":
+            return place[1]
         row = side.row(place)
         return None if row is None else str(row.user_id)
 

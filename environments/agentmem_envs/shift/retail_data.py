@@ -9,7 +9,7 @@ from typing import Any
 from agentmem_envs.shift import tau2, tau2_tickets
 from agentmem_envs.shift.calls import Call, Refused
 from agentmem_envs.shift.rows import Rows
-from agentmem_envs.shift.stock import in_split
+from agentmem_envs.shift.stock import apart, in_split
 from agentmem_envs.shift.tickets import Place
 
 TOOLS = tuple(
@@ -51,8 +51,12 @@ class RetailSide:
             raise Refused(str(refusal)) from None
 
     def row(self, place: Place) -> Any:
+        """A user, an order and so on; in `wallets` a user's gift cards, which alone a change to an order may touch."""
         table, key = place
-        return self.tables[table].peek(key)
+        if table != "wallets":
+            return self.tables[table].peek(key)
+        owned = self.tables["users"].peek(key).payment_methods.values()
+        return [each for each in owned if each.source == "gift_card"]
 
 
 @cache
@@ -66,12 +70,7 @@ def strangers() -> frozenset[str]:
 @cache
 def people(split: str) -> tuple[list[str], list[str]]:
     """The customers of a split who ordered something, and those who did not; no two share a name."""
-    known = dict.fromkeys(full_name(base().users[user]) for user in sorted(strangers()))
-    chosen: list[str] = []
-    for id in sorted(base().users):
-        if id not in strangers() and in_split(id, split) and full_name(base().users[id]) not in known:
-            known[full_name(base().users[id])] = None
-            chosen.append(id)
+    chosen = apart(base().users, strangers(), full_name, split)
     return [id for id in chosen if base().users[id].orders], [id for id in chosen if not base().users[id].orders]
 
 

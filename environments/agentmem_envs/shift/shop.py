@@ -227,7 +227,7 @@ class ShopMaterial:
         )
 
     def _address(self, row: Customer) -> Promise | None:
-        if (value := self.stock.address()) is None or (order := self._free(row, "pending")) is None:
+        if (value := self.stock.secret()) is None or (order := self._free(row, "pending")) is None:
             return None
         return Promise(
             "address",
@@ -237,8 +237,8 @@ class ShopMaterial:
             f"Send order {order.id} to the new place that I told you about.",
             lambda value: call("change_address", order_id=order.id, address=value),
             lambda row, value: row(("orders", order.id)).address == value,
-            self.stock.spare_addresses,
-            other=self.stock.address() if self.drift else None,
+            self.stock.spare,
+            other=self.stock.secret() if self.drift else None,
             shows=(("order", order.id),),
         )
 
@@ -277,7 +277,7 @@ class ShopMaterial:
         )
 
     def _identity(self, row: Customer) -> Promise:
-        address = self.stock.home()
+        address = self.stock.said()
         return Promise(
             "identity",
             "identity",
