@@ -28,7 +28,8 @@ def _installed() -> str:
         return ""
 
 
-NEEDS_TAU2 = pytest.mark.skipif(_installed() != VERSION, reason=f"{PACKAGE} {VERSION} is not installed")
+INSTALLED = _installed() == VERSION
+NEEDS_TAU2 = pytest.mark.skipif(not INSTALLED, reason=f"{PACKAGE} {VERSION} is not installed")
 DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline")))
 
 

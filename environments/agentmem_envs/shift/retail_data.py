@@ -55,8 +55,8 @@ class RetailSide:
         table, key = place
         if table != "wallets":
             return self.tables[table].peek(key)
-        owned = self.tables["users"].peek(key).payment_methods.values()
-        return [each for each in owned if each.source == "gift_card"]
+        user: Any = self.tables["users"].peek(key)
+        return [each for each in user.payment_methods.values() if each.source == "gift_card"]
 
 
 @cache
