@@ -31,10 +31,12 @@ An episode is truncated after `steps` steps a day.
 
 ## Registered Configurations
 - `agentmem/ShiftShop-v0`: 1,000 steps, on a small database of our own
-- `agentmem/ShiftShop-Short-v0`: 300 steps
-- `agentmem/ShiftShop-Week-v0`: five days of 1,000 steps on one database
-- `agentmem/ShiftShop-Drift-v0`: 1,000 steps in which what was told changes
+- `agentmem/ShiftRetail-v0`, `agentmem/ShiftAirline-v0`: 1,000 steps, on tau2's databases and with tau2's tools, which
+  `pip install --no-deps inspect-evals==0.26.0` brings; some tickets are tau2's own, word for word (`source` in results)
+- `-Short`, as in `agentmem/ShiftShop-Short-v0`: 300 steps
+- `-Week`: five days of 1,000 steps on one database
+- `-Drift`: 1,000 steps in which what was told changes
 
-Keywords: `split` ("train", "test": other customers), `steps` a day, `delay` (also as a reset option), `drift`,
-`privileged`, `render_mode` ("ansi", "rgb_array").
+Keywords: `split` ("train", "test": other customers; tau2's by its tasks, all others by a fixed hash), `steps` a day,
+`days`, `delay` (also as a reset option), `drift`, `privileged`, `render_mode` ("ansi", "rgb_array").
 """
