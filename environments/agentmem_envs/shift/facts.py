@@ -1,6 +1,7 @@
 """What was told in a shift and when it last was, and values that stand beside the right one without giving it away."""
 
-from collections import defaultdict, deque
+from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,7 +25,7 @@ class Told:
     def __init__(self, delay: int) -> None:
         self.delay = delay
         self._last: dict[str, dict[str, int]] = defaultdict(dict)
-        self._listed: dict[str, deque[int]] = defaultdict(deque)
+        self._listed: dict[tuple[str, str], list[int]] = defaultdict(list)
 
     def tell(self, form: str, value: str, step: int) -> None:
         self._last[form][value] = step
@@ -42,26 +43,26 @@ class Told:
         """`number` values of the form to stand beside the right one, fewer where there are no more.
 
         None was shown in the last `delay` steps, like the right one. Those that stood among candidates as often as it
-        in that time come first, so that counting does not tell; then those that were themselves told in this shift.
+        in that time, and then in the whole shift, come first, so that counting does not tell; of equals those that were
+        themselves told in this shift.
         """
         told = self._last[form]
         known = [value for value in told if value not in taken and self.ripe(form, value, step)]
         fresh = [value for value in spare if value not in told and value not in taken]
         pool = [*dict.fromkeys(known + fresh)]
-        count = self._recent(form, right, step)
-        order = sorted(
-            (abs(self._recent(form, pool[i], step) - count), pool[i] not in told, place, pool[i])
-            for place, i in enumerate(rng.permutation(len(pool)))
-        )
-        return [value for *_, value in order[:number]]
+        recent, ever = self._counts(form, right, step)
+        order = []
+        for place, i in enumerate(rng.permutation(len(pool))):
+            now, always = self._counts(form, pool[i], step)
+            order.append((abs(now - recent), abs(always - ever), pool[i] not in told, place, pool[i]))
+        return [value for *_, value in sorted(order)[:number]]
 
     def list(self, form: str, values: Sequence[str], step: int) -> None:
         """Notes that these stood among candidates."""
         for value in values:
-            self._listed[f"{form}\0{value}"].append(step)
+            self._listed[form, value].append(step)
 
-    def _recent(self, form: str, value: str, step: int) -> int:
-        steps = self._listed[f"{form}\0{value}"]
-        while steps and steps[0] <= step - self.delay:
-            steps.popleft()
-        return len(steps)
+    def _counts(self, form: str, value: str, step: int) -> tuple[int, int]:
+        """How often a value stood among candidates in the last `delay` steps, and in the whole shift."""
+        steps = self._listed[form, value]
+        return len(steps) - bisect_right(steps, step - self.delay), len(steps)

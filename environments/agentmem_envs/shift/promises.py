@@ -41,14 +41,8 @@ class Promises:
     """All that is owed in a shift, and the announcements that change it."""
 
     def __init__(self, material: Material, told: Told, rules: Rules, steps: int, drift: bool, rng: Generator) -> None:
-        self.material, self.told, self.rules, self.steps, self.drift, self.rng = (
-            material,
-            told,
-            rules,
-            steps,
-            drift,
-            rng,
-        )
+        self.material, self.told, self.rules = material, told, rules
+        self.steps, self.drift, self.rng = steps, drift, rng
         self.owed: list[Owed] = []
         self.changes: list[tuple[int, Ticket]] = []
         """Announcements, each with the step from which it is made."""
