@@ -15,7 +15,7 @@ SHOWS = """
 import hashlib
 from shifts import Oracle, SHIFTS, offered, played
 for domain in DOMAINS:
-    shift = played(offered(domain, steps=200, drift=True), 11, Oracle())
+    shift = played(offered(domain, steps=150, drift=True), 11, Oracle())
     print(domain, hashlib.sha256(repr(shift).encode()).hexdigest())
 """
 
