@@ -14,6 +14,13 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """id: (module and class, keyword arguments); strings and JSON alone, so that a spec survives `to_json`."""
 
+for _domain in ("Shop", "Retail", "Airline"):
+    _class = f"agentmem_envs.shift.{_domain.lower()}:Shift{_domain}"
+    ENVIRONMENTS[f"agentmem/Shift{_domain}-v0"] = (_class, {})
+    ENVIRONMENTS[f"agentmem/Shift{_domain}-Short-v0"] = (_class, {"steps": 300})
+    ENVIRONMENTS[f"agentmem/Shift{_domain}-Week-v0"] = (_class, {"days": 5})
+    ENVIRONMENTS[f"agentmem/Shift{_domain}-Drift-v0"] = (_class, {"drift": True})
+
 for _id, (_entry_point, _arguments) in ENVIRONMENTS.items():
     if _id not in registry:
         register(_id, entry_point=_entry_point, kwargs=_arguments)

@@ -1,0 +1,104 @@
+"""Plays each call on the live database and the right one on its twin, and says whether the call was right.
+
+A call that changes something is right when every row that it or the right call names is then the same on both sides,
+whichever way it took, and the ticket's own check of the live database holds. A look-up is right when it answers the
+same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentmem_envs.shift.calls import Call, Refused, Schema, check, parse
+from agentmem_envs.shift.domain import Domain, Side
+from agentmem_envs.shift.tickets import Place, Ticket
+
+TOOLS: Schema = {
+    "acknowledge": {"subject": "string"},
+    "book_goodwill": {"account": "string"},
+    "close_ticket": {"code": "string", "desk": "string?"},
+}
+"""The desk's own tools; they write in the row of the ticket at hand."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a call: the call, None where the text was none; what the agent reads; was it right."""
+
+    given: Call | None
+    accepted: bool
+    reply: str
+    right: bool
+
+
+class Counter:
+    """One side of the desk: a domain's tools and the desk's own rows, one for each ticket."""
+
+    def __init__(self, side: Side) -> None:
+        self.side = side
+        self.tickets: dict[str, dict[str, Any]] = {}
+
+    def do(self, call: Call, ticket: str) -> str:
+        if call.tool not in TOOLS:
+            return self.side.do(call)
+        self.tickets.setdefault(ticket, {})[call.tool] = dict(call.args)
+        return "Noted."
+
+    def row(self, place: Place) -> Any:
+        return self.tickets.get(place[1]) if place[0] == "desk" else self.side.row(place)
+
+
+class Desk:
+    """The live database and its twin, on which only right calls run."""
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+        self.schema: Schema = {**domain.schema, **TOOLS}
+        self.live, self.twin = Counter(domain.side()), Counter(domain.side())
+
+    def play(self, text: object, ticket: Ticket) -> Outcome:
+        """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing."""
+        expected = self.twin.do(ticket.decision.call, ticket.id)
+        given = None
+        try:
+            given = parse(text)
+            check(given, self.schema)
+            self._allow(given, ticket)
+            reply = self.live.do(given, ticket.id)
+        except Refused as refusal:
+            return Outcome(given, False, f"Error: {_unsaid(str(refusal), given)}", False)
+        return Outcome(given, True, reply, self._right(given, ticket, reply == expected))
+
+    def _allow(self, given: Call, ticket: Ticket) -> None:
+        """The policy of every desk: a ticket changes its own customer's rows, nobody else's."""
+        if given.tool not in self.domain.writes:
+            return
+        for place in self.domain.places(self.live.side, given):
+            owner = self.domain.owner(self.live.side, place)
+            if owner is not None and owner != ticket.owner:
+                raise Refused(f"{place[1]} is not of the customer of this ticket")
+
+    def _right(self, given: Call, ticket: Ticket, same: bool) -> bool:
+        decision = ticket.decision
+        if self._writes(decision.call) != self._writes(given):
+            return False
+        if not self._writes(given):
+            return same
+        places = [*self._places(given, ticket), *self._places(decision.call, ticket)]
+        equal = all(self.live.row(place) == self.twin.row(place) for place in places)
+        return equal and (decision.check is None or decision.check(self.live.row))
+
+    def _writes(self, call: Call) -> bool:
+        return call.tool in TOOLS or call.tool in self.domain.writes
+
+    def _places(self, call: Call, ticket: Ticket) -> Sequence[Place]:
+        return [("desk", ticket.id)] if call.tool in TOOLS else self.domain.places(self.live.side, call)
+
+
+def _unsaid(message: str, given: Call | None) -> str:
+    """A refusal without the values of the call: a wrong one may be what another ticket turns on."""
+    for value in given.args.values() if given else ():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and text:
+                message = message.replace(text, "that")
+    return message

@@ -1,0 +1,168 @@
+"""One working shift over one live database, as a Gymnasium environment. Knows no domain: see `shop` and `retail`."""
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from agentmem.errors import InvalidInputError
+from agentmem_envs.shift.board import board
+from agentmem_envs.shift.calls import LIMIT
+from agentmem_envs.shift.candidates import choices
+from agentmem_envs.shift.desk import Desk, Outcome
+from agentmem_envs.shift.domain import Domain
+from agentmem_envs.shift.facts import Fact, Told
+from agentmem_envs.shift.roster import Roster
+from agentmem_envs.shift.tickets import Hidden, Ticket
+from agentmem_envs.text import plain, text_space
+
+OPEN = 3
+"""Tickets open at a time."""
+OVER = "The shift is over."
+Observation = dict[str, Any]
+METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+
+class Shift(gymnasium.Env[Observation, str]):
+    """Description, tickets, spaces, rewards and ids are in the package's docstring.
+
+    Raises InvalidInputError on settings that make no shift, MissingExtraError where the domain's material is missing.
+    """
+
+    metadata = METADATA
+
+    def __init__(
+        self,
+        domain: Domain,
+        *,
+        split: str = "train",
+        steps: int = 1000,
+        days: int = 1,
+        delay: int = 100,
+        drift: bool = False,
+        privileged: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        _one_of("split", split, ("train", "test"))
+        _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
+        if not 1 <= days <= 10 or steps < 1:
+            raise InvalidInputError(f"steps={steps}, days={days}: a shift has at least 1 step, a week 1 to 10 days")
+        self.domain, self.split, self.steps, self.days = domain, split, steps * days, days
+        self.delay, self.drift, self.privileged, self.render_mode = self._delay(delay), drift, privileged, render_mode
+        self.observation_space = spaces.Dict(
+            {
+                "text": text_space(LIMIT),
+                "step": spaces.Box(0, self.steps, (1,), np.int64),
+                "accepted": spaces.Discrete(2),
+            }
+        )
+        self.action_space = text_space(LIMIT)
+        self._over = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """A new shift. `options={"delay": n}` sets the delay of this shift alone."""
+        delay = self._delay((options or {}).get("delay", self.delay))
+        super().reset(seed=seed)
+        self._told = Told(delay)
+        self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
+        material = self.domain.open(self.split, self.np_random, self.drift)
+        self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
+        self._desk = Desk(self.domain)
+        self._open: list[Ticket] = []
+        self._results: list[dict[str, Any]] = []
+        self._candidates: list[str] | None = None
+        self._at, self._over = 0, False
+        self._turn()
+        return self._observation(True), self._info(None, None)
+
+    def step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        if self._over:
+            raise InvalidInputError("the shift is over or has not begun: call reset()")
+        ticket, needed = self._ticket, self._ticket.decision.hidden
+        outcome = self._desk.play(action, ticket)
+        solved = self._advance(ticket, outcome)
+        self._at += 1
+        self._over = self._at >= self.steps
+        if not self._over:
+            self._turn()
+        return self._observation(outcome.accepted), float(solved), False, self._over, self._info(outcome, needed)
+
+    def candidates(self) -> list[str]:
+        """The calls to choose from at this step, at most `candidates.CHOICES`, in random order; none when over."""
+        if self._over:
+            return []
+        if self._candidates is None:
+            calls = choices(self._ticket.decision, self._told, self._at, self._draw)
+            self._candidates = [call.text for call in calls]
+        return self._candidates
+
+    def render(self) -> Any:
+        if self.render_mode == "rgb_array":
+            return board(self._results, self._at, self.steps)
+        return self._text() if self.render_mode == "ansi" else None
+
+    def _turn(self) -> None:
+        """Shows the next decision of one of the open tickets; what its text tells counts from now."""
+        while len(self._open) < OPEN:
+            busy = [topic for ticket in self._open for topic in ticket.topics]
+            self._open.append(self._roster.arrive(self._at, busy))
+        first = self.np_random.random() < 0.6
+        self._ticket = self._open.pop(0 if first else int(self.np_random.integers(OPEN)))
+        self._open.append(self._ticket)
+        decision = self._ticket.decision
+        for form, value in decision.shows:
+            self._told.tell(form, value, self._at)
+        for follow in decision.then:
+            follow(self._at)
+        self._candidates = None
+
+    def _advance(self, ticket: Ticket, outcome: Outcome) -> bool:
+        """Moves a ticket on whatever the call was; True when that closes it with all its decisions right."""
+        ticket.right &= outcome.right
+        ticket.outcome = ticket.decision.reply(outcome.reply) if outcome.accepted else outcome.reply
+        ticket.at += 1
+        if ticket.at < len(ticket.decisions):
+            return False
+        self._open.remove(ticket)
+        result = {"id": ticket.id, "kind": ticket.kind, "source": ticket.source}
+        self._results.append({**result, "hidden": ticket.hidden, "solved": ticket.right})
+        return ticket.right
+
+    def _text(self) -> str:
+        return OVER if self._over else plain(self._ticket.text)[:LIMIT]
+
+    def _observation(self, accepted: bool) -> Observation:
+        return {"text": self._text(), "step": np.array([self._at], np.int64), "accepted": np.int64(accepted)}
+
+    def _info(self, outcome: Outcome | None, needed: Hidden | None) -> dict[str, Any]:
+        """What the coming decision needs, and how the last one went."""
+        coming = None if self._over else self._ticket.decision
+        hidden = coming.hidden if coming else None
+        info: dict[str, Any] = {
+            "needs": [self._need(fact) for fact in hidden.facts] if hidden else [],
+            "right": outcome is not None and outcome.right,
+            "hidden": needed is not None,
+            "kind": needed.kind if needed else "",
+            "stale": bool(outcome and needed and needed.stale and outcome.given == needed.make(needed.stale)),
+            "results": list(self._results),
+        }
+        if self.privileged:
+            info["gold"] = coming.call.text if coming else ""
+        return info
+
+    def _need(self, fact: Fact) -> dict[str, Any]:
+        stale = fact.stale[-1] if fact.stale else None
+        return {"id": fact.id, "kind": fact.kind, "shown": self._told.shown(fact), "stale": stale}
+
+    def _delay(self, delay: Any) -> int:
+        if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:
+            raise InvalidInputError(f"delay={delay!r}: between 1 and {self.steps - 1}, one less than the steps")
+        return delay
+
+
+def _one_of(name: str, value: str | None, known: tuple[str | None, ...]) -> None:
+    if value not in known:
+        raise InvalidInputError(f"{name}={value!r}: one of {', '.join(map(repr, known))}")

@@ -1,0 +1,73 @@
+"""Two policies without training: the oracle of a privileged shift, and a rule that reads remembered texts.
+
+The rule bounds what a window can do, and shows that a shift can be solved from its own history.
+"""
+
+import json
+import re
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from random import Random
+from typing import Any
+
+_WORD = re.compile(r"[#\w.@-]+")
+
+
+class Oracle:
+    """Chooses the right candidate. Needs `privileged=True`."""
+
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
+        return int(info["gold_index"])
+
+
+class Rule:
+    """Chooses the candidate whose own value stands in the remembered text most like the present one.
+
+    Remembers the last `window` observations, the present one among them; all of them where that is None. Of equals the
+    newest, and of none at all a random one, by `seed`.
+    """
+
+    def __init__(self, window: int | None = None, seed: int = 0) -> None:
+        self._texts: deque[tuple[str, frozenset[str]]] = deque(maxlen=window)
+        self._random = Random(seed)
+
+    def see(self, text: str) -> None:
+        """Remembers an observation."""
+        self._texts.append((text, frozenset(_WORD.findall(text))))
+
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
+        """Remembers the observation and chooses one of its candidates."""
+        self.see(observation["text"])
+        best = self.best(observation["candidates"])
+        return best[int(self._random.random() * len(best))]
+
+    def best(self, offered: str) -> list[int]:
+        """The places of the best of these calls, a line each; the newest observation asks for one."""
+        text, now = self._texts[-1]
+        name = text.partition("]")[0].partition(" ")[2]
+        candidates = [[*leaves(json.loads(line)["args"])] for line in offered.split("\n")]
+        counts = Counter(value for values in candidates for value in dict.fromkeys(values))
+        scores = [self._score(values, counts, len(candidates), now, name) for values in candidates]
+        return [place for place, score in enumerate(scores) if score == max(scores)]
+
+    def _score(
+        self, values: list[str], counts: Mapping[str, int], number: int, now: frozenset[str], name: str
+    ) -> tuple[int, int]:
+        own = [value for value in values if counts[value] < number] or values
+        if all(value in self._texts[-1][0] for value in own):
+            return (10**6, sum(map(len, own)))
+        found = [
+            (len(now & words) + 20 * (name in text), place)
+            for place, (text, words) in enumerate(self._texts)
+            if any(value in text for value in own)
+        ]
+        return max(found, default=(-1, -1))
+
+
+def leaves(given: Any) -> Iterator[str]:
+    """All values of a call's arguments, as text."""
+    if isinstance(given, dict | list):
+        for each in given.values() if isinstance(given, dict) else given:
+            yield from leaves(each)
+    else:
+        yield str(given)

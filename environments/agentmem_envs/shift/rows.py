@@ -1,0 +1,29 @@
+"""A table whose rows are copied when they are first asked for, so that a database is reset in milliseconds."""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from typing import TypeVar
+
+Row = TypeVar("Row")
+
+
+class Rows(dict[str, Row]):
+    """Copies a row the first time a tool asks for it by its key; the shared base never changes.
+
+    `items` and `values` give rows to read: one that nobody asked for by key is the base's own.
+    """
+
+    def __init__(self, base: Mapping[str, Row]) -> None:
+        super().__init__(base)
+        self._base = base
+
+    def __getitem__(self, key: str) -> Row:
+        row = super().__getitem__(key)
+        if row is self._base.get(key):
+            row = deepcopy(row)
+            super().__setitem__(key, row)
+        return row
+
+    def peek(self, key: str) -> Row | None:
+        """The row as it stands, to read; None where there is none."""
+        return super().get(key)

@@ -1,0 +1,68 @@
+"""Print how fast the Shift environments are, and what the oracle and the rule solve of them.
+
+    python scripts/shift_speed.py [--seeds 5] [--steps 1000] [--split test]
+
+Seconds are CPU seconds of this process, with candidates filled at every step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+from statistics import fmean
+from typing import Any
+
+import gymnasium
+
+import agentmem_envs  # noqa: F401
+from agentmem_envs.shift.policies import Oracle, Rule
+from agentmem_envs.shift.wrapper import Candidates
+
+DOMAINS = ("Shop", "Retail", "Airline")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--split", default="test", choices=("train", "test"))
+    asked = parser.parse_args()
+    print(f"{'':24}{'policy':>12}{'solved':>8}{'hidden':>8}{'stale':>8}{'share':>8}{'steps/s':>9}{'reset ms':>10}")
+    for domain in DOMAINS:
+        for drift in (False, True):
+            made = gymnasium.make(
+                f"agentmem/Shift{domain}-v0", split=asked.split, steps=asked.steps, drift=drift, privileged=True
+            )
+            policies: dict[str, Callable[[], Any]] = {"oracle": Oracle, "rule 99": lambda: Rule(99), "rule all": Rule}
+            for name, policy in policies.items():
+                row = measured(Candidates(made), policy, asked.seeds)
+                print(f"{domain + (' drift' if drift else ''):24}{name:>12}{row}", flush=True)
+
+
+def measured(env: Candidates, policy: Callable[[], Any], seeds: int) -> str:
+    """One row, pooled over shifts: tickets solved, hidden decisions right and stale, hidden tickets' share, speeds."""
+    results: list[dict[str, Any]] = []
+    right: list[bool] = []
+    stale = steps = 0
+    reset = used = 0.0
+    env.reset(seed=0)
+    for seed in range(seeds):
+        start = time.process_time()
+        observation, info = env.reset(seed=seed)
+        begun, over, acts = time.process_time(), False, policy()
+        while not over:
+            observation, _, _, over, info = env.step(acts.act(observation, info))
+            right += [info["right"]] if info["hidden"] else []
+            stale, steps = stale + info["stale"], steps + 1
+        reset, used = reset + begun - start, used + time.process_time() - begun
+        results += info["results"]
+    solved, share = (fmean(result[key] for result in results) for key in ("solved", "hidden"))
+    return (
+        f"{solved:8.3f}{fmean(right):8.3f}{stale / len(right):8.3f}{share:8.3f}{steps / used:9.0f}"
+        f"{1000 * reset / seeds:10.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""What an agent may send to a shift, what comes back, and what a shift refuses to be."""
+
+import json
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
+
+from agentmem.errors import InvalidInputError
+from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.policies import Oracle
+from agentmem_envs.shift.wrapper import Candidates
+
+ALL = pytest.mark.parametrize("domain", DOMAINS)
+CANCELS = {"shop": "cancel_order", "retail": "cancel_pending_order", "airline": "cancel_reservation"}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def begun(domain: str, **options: Any) -> tuple[Shift, str]:
+    """A shift that has just begun, and its right call."""
+    shift = SHIFTS[domain](privileged=True, **options)
+    _, info = shift.reset(seed=3)
+    return shift, info["gold"]
+
+
+def named(shift: Shift) -> st.SearchStrategy[str]:
+    """Calls of the shift's own tools, with arguments of any form."""
+    arguments = sorted({name for forms in shift._desk.schema.values() for name in forms})
+    args = st.dictionaries(st.sampled_from(arguments), JSON, max_size=7)
+    return st.builds(
+        lambda tool, args: json.dumps({"tool": tool, "args": args}), st.sampled_from(sorted(shift._desk.schema)), args
+    )
+
+
+@ALL
+def test_any_text_is_a_graded_failure_and_never_a_crash(domain: str) -> None:
+    shift, _ = begun(domain, steps=5000)
+    space = shift.observation_space
+
+    @settings(max_examples=80)
+    @given(st.text() | JSON.map(json.dumps) | named(shift))
+    def law(text: str) -> None:
+        observation, reward, _, _, info = shift.step(text)
+        assert observation in space
+        assert (reward, info["right"]) == (0.0, False)
+
+    law()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null",
+        "[" * 100_000,
+        "[" * 4_000,
+        "1" * 5_000,
+        "1" * 4_096,
+        "[]",
+        '{"tool": "close_ticket"}',
+        '{"tool": 3, "args": {}}',
+        '{"tool": "close_ticket", "args": []}',
+        '{"tool": "close_ticket", "args": {}}',
+        '{"tool": "close_ticket", "args": {"code": 7}}',
+        '{"tool": "close_ticket", "args": {"code": "A", "more": "B"}}',
+        '{"tool": "close_ticket", "args": {"code": "\\ud800"}}',
+        '{"tool": "drop_tables", "args": {}}',
+        None,
+        7,
+    ],
+)
+def test_malformed_calls_are_graded_failures(text: Any) -> None:
+    shift, _ = begun("shop")
+    observation, reward, _, _, info = shift.step(text)
+    assert observation in shift.observation_space
+    assert (reward, info["right"]) == (0.0, False)
+
+
+@ALL
+def test_a_right_call_is_right_however_it_is_written(domain: str) -> None:
+    shift, right = begun(domain)
+    call = json.loads(right)
+    _, _, _, _, info = shift.step(json.dumps(dict(reversed(call.items())), indent=3))
+    assert info["right"]
+
+
+@NEEDS_TAU2
+def test_a_look_up_that_answers_the_same_is_right() -> None:
+    shift, right = begun("retail")
+    assert json.loads(right)["tool"] == "find_user_id_by_name_zip"
+    user = shift._desk.live.row(("users", shift._ticket.owner or ""))
+    _, _, _, _, info = shift.step(json.dumps({"tool": "find_user_id_by_email", "args": {"email": user.email}}))
+    assert info["right"]
+
+
+@ALL
+def test_a_ticket_changes_its_own_customers_rows_and_nobody_elses(domain: str) -> None:
+    shift, _ = begun(domain)
+    side = shift._desk.live.side
+    table = side.reservations if domain == "airline" else side.orders
+    foreign = next(id for id, row in table.items() if row.status in ("pending", None))
+    args = {"reservation_id" if domain == "airline" else "order_id": foreign}
+    args |= {"reason": "no longer needed"} if domain == "retail" else {}
+    before = table.peek(foreign).status
+    observation, _, _, _, info = shift.step(json.dumps({"tool": CANCELS[domain], "args": args}))
+    assert not info["right"]
+    assert not observation["accepted"]
+    assert table.peek(foreign).status == before
+    assert foreign not in shift._text()
+
+
+@pytest.mark.slow
+@ALL
+def test_a_wrong_call_anywhere_costs_its_own_ticket_and_no_other(domain: str) -> None:
+    for wrong in by_oracle(domain, 20)[1].hidden:
+        seen = played(offered(domain, steps=300), 1, OnceWrong(wrong))
+        assert sum(not result["solved"] for result in seen.results) <= 1
+
+
+@ALL
+def test_a_wrong_call_costs_its_own_ticket_and_no_other(domain: str) -> None:
+    for wrong in by_oracle(domain, 20)[0].hidden[:40:20]:
+        seen = played(offered(domain, steps=300), 0, OnceWrong(wrong))
+        assert not seen.taken[wrong]
+        assert sum(not result["solved"] for result in seen.results) == 1
+
+
+class OnceWrong(Oracle):
+    """The oracle, which errs at one step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def act(self, observation: Any, info: Any) -> int:
+        right = super().act(observation, info)
+        return (right + 1) % 8 if observation["step"] == self.step else right
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"split": "dev"}, "'train', 'test'"),
+        ({"render_mode": "human"}, "'ansi', 'rgb_array'"),
+        ({"delay": 0}, "between 1 and 999"),
+        ({"delay": 1000}, "between 1 and 999"),
+        ({"delay": "100"}, "between 1 and 999"),
+        ({"steps": 0}, "at least 1 step"),
+        ({"days": 11}, "1 to 10 days"),
+    ],
+)
+def test_settings_that_make_no_shift_are_refused_with_the_limit(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        SHIFTS["shop"](**options)
+
+
+def test_a_step_outside_of_a_shift_is_refused() -> None:
+    shift = SHIFTS["shop"](steps=2, delay=1)
+    with pytest.raises(InvalidInputError, match="call reset"):
+        shift.step("")
+    shift.reset(seed=0)
+    shift.step("")
+    observation, _, terminated, truncated, _ = shift.step("")
+    assert (observation["text"], terminated, truncated) == ("The shift is over.", False, True)
+    with pytest.raises(InvalidInputError, match="call reset"):
+        shift.step("")
+
+
+def test_the_delay_of_one_shift_can_be_set_on_reset() -> None:
+    env = offered("shop", steps=300)
+    with pytest.raises(InvalidInputError, match="between 1 and 299"):
+        env.reset(options={"delay": 300})
+    _, info = env.reset(seed=0, options={"delay": 30})
+    found = []
+    for _ in range(200):
+        observation, _, _, _, info = env.step(info["gold_index"])
+        found += [int(observation["step"][0]) - need["shown"] for need in info["needs"]]
+    assert 30 <= min(found) < 100
+
+
+@ALL
+def test_the_right_call_is_told_to_privileged_shifts_alone(domain: str) -> None:
+    plain = Candidates(SHIFTS[domain]())
+    assert {"gold", "gold_index"} & plain.reset(seed=0)[1].keys() == set()
+    info = offered(domain).reset(seed=0)[1]
+    assert json.loads(info["gold"]).keys() == {"tool", "args"}
+    assert info["gold_index"] in range(8)
+
+
+def test_candidates_are_of_shifts_only_and_a_choice_beyond_them_is_a_failure() -> None:
+    with pytest.raises(InvalidInputError, match="no Shift"):
+        Candidates(gymnasium.make("CartPole-v1"))
+    env = offered("shop", steps=300)
+    env.reset(seed=0)
+    assert env.step(np.int64(99))[4]["right"] is False
+
+
+@ALL
+def test_environments_keep_gymnasiums_rules(domain: str, recwarn: pytest.WarningsRecorder) -> None:
+    env = gymnasium.make(f"agentmem_envs:agentmem/Shift{domain.capitalize()}-Short-v0", render_mode="ansi")
+    check_env(env.unwrapped)
+    assert [str(each.message) for each in recwarn if "gym" in each.filename] == []
+    check_env(Candidates(env.unwrapped), skip_render_check=True)
+
+
+def test_a_shift_is_drawn_as_text_and_as_a_picture_of_its_tickets() -> None:
+    shift, _ = begun("shop", render_mode="ansi")
+    assert shift.render() == shift._text()
+    picture = SHIFTS["shop"](render_mode="rgb_array", privileged=True)
+    _, info = picture.reset(seed=3)
+    blank = picture.render()
+    for _ in range(30):
+        _, _, _, _, info = picture.step(info["gold"])
+    assert blank.shape == picture.render().shape == (256, 256, 3)
+    assert (blank != picture.render()).any()
+
+
+@pytest.mark.parametrize(
+    "name", ["ShiftShop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("ShiftRetail", "ShiftAirline"))]
+)
+def test_ids_are_registered_and_survive_as_json(name: str) -> None:
+    import agentmem_envs  # noqa: F401
+
+    expected = {"": (1000, 1, False), "-Short": (300, 1, False), "-Week": (5000, 5, False), "-Drift": (1000, 1, True)}
+    for variant, (steps, days, drift) in expected.items():
+        env = gymnasium.make(f"agentmem/{name}{variant}-v0", split="test")
+        shift = env.unwrapped
+        assert isinstance(shift, Shift)
+        assert (shift.steps, shift.days, shift.drift, shift.split) == (steps, days, drift, "test")
+        assert env.spec is not None
+        assert gymnasium.envs.registration.EnvSpec.from_json(env.spec.to_json()) == env.spec

@@ -1,0 +1,85 @@
+"""The same seed shows the same bytes in every process; and the long proofs, over many seeds."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pytest
+from shifts import DOMAINS, INSTALLED, WINDOW, by_oracle, far_from_chance, offered, played, ruled, shares
+
+from agentmem_envs.shift.policies import Oracle, Rule
+
+SHOWS = """
+import hashlib
+from shifts import Oracle, SHIFTS, offered, played
+for domain in DOMAINS:
+    shift = played(offered(domain, steps=150, drift=True), 11, Oracle())
+    print(domain, hashlib.sha256(repr(shift).encode()).hexdigest())
+"""
+
+
+def test_two_processes_with_two_hash_seeds_show_the_same_bytes() -> None:
+    known = ["shop", *(["retail", "airline"] if INSTALLED else [])]
+    command = [sys.executable, "-c", SHOWS.replace("DOMAINS", repr(known))]
+    places = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    shown = [
+        subprocess.run(
+            command,
+            env={**os.environ, "PYTHONPATH": places, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    ]
+    assert shown[0] == shown[1]
+    assert len(shown[0].splitlines()) == len(known)
+
+
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_seed_gives_the_same_shift_again_and_another_gives_another(domain: str) -> None:
+    env = offered(domain, steps=150)
+    first, again, other = (played(env, seed, Oracle()) for seed in (1, 1, 2))
+    assert first == again
+    assert first.texts != other.texts
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_two_hundred_seeds_are_solved_by_the_oracle_and_none_leaks(domain: str, split: str, drift: bool) -> None:
+    taken: list[tuple[str, float]] = []
+    for seed in range(200):
+        shift = played(offered(domain, steps=300, split=split, drift=drift), seed, Oracle())
+        assert all(shift.taken)
+        assert all(shift.accepted)
+        assert 0.55 <= fmean(result["hidden"] for result in shift.results) <= 0.65
+        for step in shift.hidden:
+            window = "\n".join(shift.window(step))
+            assert not any(value in window for value in shift.values[step])
+        taken += ruled(shift, WINDOW)
+    assert min(number for _, number in shares(taken).values()) > 100
+    assert far_from_chance(taken, 100) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_window_that_plays_a_long_shift_itself_is_at_chance(domain: str, drift: bool) -> None:
+    env = offered(domain, steps=1000, drift=drift)
+    shifts = [played(env, seed, Rule(WINDOW, seed)) for seed in range(20)]
+    taken = [(shift.kinds[step], float(shift.taken[step])) for shift in shifts for step in shift.hidden]
+    assert abs(fmean(right for _, right in taken) - 1 / 8) < 0.02
+    assert all(all(each) for each in (shift.taken for shift in by_oracle(domain, 20, 1000, drift=drift)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_weeks_are_solved_by_the_oracle(domain: str, split: str) -> None:
+    for drift in (False, True):
+        week = played(offered(domain, days=5, split=split, drift=drift), 0, Oracle())
+        assert all(result["solved"] for result in week.results)
