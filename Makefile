@@ -11,7 +11,7 @@ BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
 PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # Data read in place from published wheels; their code and dependencies are not wanted.
-DATA    = bfcl-eval==2026.3.23 litellm==1.59.12
+DATA    = bfcl-eval==2026.3.23 inspect-evals==0.26.0 litellm==1.59.12
 # Peers of the benchmarks, which ask for a build of faiss with CUDA; what they need is in the extra `rivals`.
 PEERS   = memorizing-transformers-pytorch==0.4.1 block-recurrent-transformer-pytorch==0.4.4
 

@@ -3,10 +3,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 LIMIT = 4096
 """Most characters of an action."""
+_ENCODER = json.JSONEncoder(sort_keys=True)
 
 
 class Refused(Exception):
@@ -20,9 +22,13 @@ class Call:
     tool: str
     args: Mapping[str, Any]
 
-    @property
+    @cached_property
     def text(self) -> str:
-        return json.dumps({"tool": self.tool, "args": dict(self.args)}, sort_keys=True)
+        return _ENCODER.encode({"args": self.args, "tool": self.tool})
+
+
+def call(tool: str, **args: Any) -> Call:
+    return Call(tool, args)
 
 
 def parse(action: object) -> Call:

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.random import Generator
 
+from agentmem_envs.calls import Call, call
 from agentmem_envs.shift import tau2, tau2_tickets
 from agentmem_envs.shift.airline_data import (
     LOOKUPS,
@@ -19,9 +20,9 @@ from agentmem_envs.shift.airline_data import (
     shown_flights,
     tickets,
 )
-from agentmem_envs.shift.calls import Call, Schema, call, forms
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Stock, namesakes
 from agentmem_envs.shift.tickets import Decision, Place, Ticket
 

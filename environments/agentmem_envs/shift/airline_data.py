@@ -5,8 +5,8 @@ import re
 from functools import cache
 from typing import Any
 
+from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import tau2, tau2_tickets
-from agentmem_envs.shift.calls import Call, Refused
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.stock import apart, in_split
 from agentmem_envs.shift.tickets import Place

@@ -2,7 +2,7 @@
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import Call
+from agentmem_envs.calls import Call
 from agentmem_envs.shift.facts import Told
 from agentmem_envs.shift.tickets import Decision
 

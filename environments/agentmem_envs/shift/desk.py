@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentmem_envs.shift.calls import Call, Refused, Schema, check, parse
+from agentmem_envs.calls import Call, Refused, parse
 from agentmem_envs.shift.domain import Domain, Side
+from agentmem_envs.shift.schema import Schema, check
 from agentmem_envs.shift.tickets import Place, Ticket
 
 TOOLS: Schema = {

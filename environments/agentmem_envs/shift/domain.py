@@ -6,7 +6,8 @@ from typing import Any, Protocol
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import Call, Schema
+from agentmem_envs.calls import Call
+from agentmem_envs.shift.schema import Schema
 from agentmem_envs.shift.tickets import Decision, Place, Rows, Ticket
 
 

@@ -7,8 +7,8 @@ import numpy as np
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
+from agentmem_envs.calls import LIMIT
 from agentmem_envs.shift.board import board
-from agentmem_envs.shift.calls import LIMIT
 from agentmem_envs.shift.candidates import choices
 from agentmem_envs.shift.desk import Desk, Outcome
 from agentmem_envs.shift.domain import Domain

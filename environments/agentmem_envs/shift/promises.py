@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import call
+from agentmem_envs.calls import call
 from agentmem_envs.shift.domain import Material, Promise
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.rules import Rules, announcement, reference

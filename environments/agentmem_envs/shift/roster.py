@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import call
+from agentmem_envs.calls import call
 from agentmem_envs.shift.domain import Material, some
 from agentmem_envs.shift.facts import Told
 from agentmem_envs.shift.promises import Promises

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import Call, call
+from agentmem_envs.calls import Call, call
 from agentmem_envs.shift.domain import some
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket

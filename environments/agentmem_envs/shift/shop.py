@@ -8,12 +8,13 @@ from typing import Any
 
 from numpy.random import Generator
 
+from agentmem_envs.calls import Call, Refused, call
 from agentmem_envs.shift import shop_data
-from agentmem_envs.shift.calls import Call, Refused, Schema, call, forms
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.rules import account
+from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.shop_data import Customer, Order
 from agentmem_envs.shift.stock import Stock, in_split
 from agentmem_envs.shift.tickets import Decision, Place, Ticket

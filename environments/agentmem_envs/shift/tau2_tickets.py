@@ -13,7 +13,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import Call
+from agentmem_envs.calls import Call
 from agentmem_envs.shift.domain import Side, some
 from agentmem_envs.shift.tau2 import data
 from agentmem_envs.shift.tickets import Decision, Ticket

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from numpy.random import Generator
 
-from agentmem_envs.shift.calls import Call
+from agentmem_envs.calls import Call
 from agentmem_envs.shift.facts import Fact
 
 Place = tuple[str, str]

@@ -8,7 +8,7 @@ from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
 
 from agentmem.errors import InvalidInputError
-from agentmem_envs.shift.calls import LIMIT
+from agentmem_envs.calls import LIMIT
 from agentmem_envs.shift.candidates import CHOICES
 from agentmem_envs.shift.env import Observation, Shift
 from agentmem_envs.text import text_space

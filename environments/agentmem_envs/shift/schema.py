@@ -1,13 +1,9 @@
-"""A tool call as text: `{"args": {...}, "tool": "..."}`. Knows the form of calls, not what they do."""
+"""Which arguments a tool takes, and whether a call has them. Knows forms of values, not what tools do."""
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-LIMIT = 4096
-"""Most characters of an action."""
+from agentmem_envs.calls import Call, Refused
 
 Schema = Mapping[str, Mapping[str, str]]
 """tool: argument: one of the forms below, or its texts, as in a|b; one that ends in ? may be left out."""
@@ -18,42 +14,6 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "objects": lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
 }
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True)
-
-
-class Refused(Exception):
-    """A call that is no call, that no tool takes, or that a tool declines. The agent reads the message."""
-
-
-@dataclass(frozen=True)
-class Call:
-    """One use of a tool."""
-
-    tool: str
-    args: Mapping[str, Any]
-
-    @cached_property
-    def text(self) -> str:
-        return _ENCODER.encode({"args": self.args, "tool": self.tool})
-
-
-def call(tool: str, **args: Any) -> Call:
-    return Call(tool, args)
-
-
-def parse(text: object) -> Call:
-    """The call that a text writes. Raises Refused on any other text, of any length."""
-    if not isinstance(text, str) or len(text) > LIMIT:
-        raise Refused(f"an action is a text of at most {LIMIT} characters")
-    try:
-        read = json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused('an action is JSON: {"tool": NAME, "args": {...}}') from None
-    if not isinstance(read, dict) or not isinstance(read.get("tool"), str) or not isinstance(read.get("args"), dict):
-        raise Refused('an action has a "tool", a text, and "args", an object')
-    return Call(read["tool"], read["args"])
 
 
 def check(call: Call, schema: Schema) -> None:
