@@ -140,11 +140,16 @@ def by_memory(results: Mapping[str, Any]) -> Any:
                 continue
             label = f"{row['name']}, {row['trained_on'] / 1e6:g}M" if kind == "own" else None
             axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=f"C{number}", label=label)
-    axis.set_xticks(range(len(sizes)), [f"{size // 1_024}K" if size else "0" for size in sizes])
+    axis.set_xticks(range(len(sizes)), [memory_size(size) for size in sizes])
     axis.set_xlabel("tokens of memory (dotted: of another document)")
     axis.set_ylabel("nats a token")
     _beside(figure, axis)
     return figure
+
+
+def memory_size(tokens: int) -> str:
+    """4K for 4,096 tokens."""
+    return f"{tokens // 1_024}K" if tokens and tokens % 1_024 == 0 else f"{tokens:,}"
 
 
 def _ages(axis: Any, groups: Sequence[Mapping[str, Any]], colour: str, marker: str, width: float, label: str) -> None:

@@ -236,7 +236,7 @@ def _chances(tokens: Tensor, memory: Tensor, size: int, vocabulary: int) -> tupl
 def markdown(results: Mapping[str, Any]) -> str:
     """A table: a row for each model and memory, a column for each size."""
     sizes = results["sizes"]
-    head = ["model", "trained on", "memory of", *(f"{size // 1024}K" if size else "0" for size in sizes), "falls by"]
+    head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), "falls by"]
     lines = [f"| {' | '.join([*head, 'bytes'])} |", f"|{'---|' * (len(head) + 1)}"]
     for row in results["means"]:
         named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
