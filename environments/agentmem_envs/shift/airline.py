@@ -20,11 +20,11 @@ from agentmem_envs.shift.airline_data import (
     shown_flights,
     tickets,
 )
-from agentmem_envs.shift.domain import Promise, Side, Visit, some
+from agentmem_envs.shift.domain import Promise, Visit, some
 from agentmem_envs.shift.env import Shift
-from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Stock, namesakes
-from agentmem_envs.shift.tickets import Decision, Place, Ticket
+from agentmem_envs.shift.tau2_desk import Desk
+from agentmem_envs.shift.tickets import Decision, Ticket
 
 CITIES = (
     "San Francisco|New York|Los Angeles|Chicago|Dallas|Denver|Seattle|Atlanta|Miami|Boston|Phoenix|Houston|Las Vegas|"
@@ -259,28 +259,15 @@ def _certificate(user: Any, amount: int) -> bool:
     return amount in [each.amount for each in user.payment_methods.values() if each.source == "certificate"]
 
 
-class Airline:
+class Airline(Desk):
     """The domain of `agentmem/ShiftAirline-v0`. Raises MissingExtraError where tau2's material is not installed."""
-
-    writes = frozenset(tool for tool in TOOLS if not tool.startswith(LOOKUPS))
 
     def __init__(self) -> None:
         tools = tau2.module("airline.AirlineAgentTools").AirlineAgentTools
-        self.schema: Schema = {tool: forms(getattr(tools, tool)) for tool in TOOLS}
+        super().__init__(tools, TOOLS, LOOKUPS, "reservations", "reservation_id")
 
     def side(self) -> AirlineSide:
         return AirlineSide()
-
-    def places(self, side: Side, given: Call) -> list[Place]:
-        named = [("reservations", given.args.get("reservation_id", "")), ("users", given.args.get("user_id", ""))]
-        found = side.row(named[0])
-        return [(table, key) for table, key in (*named, ("wallets", found.user_id if found else "")) if key]
-
-    def owner(self, side: Side, place: Place) -> str | None:
-        if place[0] == "wallets":
-            return place[1]
-        row = side.row(place)
-        return None if row is None else str(row.user_id)
 
     def open(self, split: str, rng: Generator, drift: bool) -> AirlineMaterial:
         return AirlineMaterial(split, rng, drift)

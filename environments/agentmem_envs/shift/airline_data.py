@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from agentmem_envs.calls import Call, Refused
-from agentmem_envs.shift import tau2, tau2_tickets
+from agentmem_envs.shift import tau2, tau2_desk, tau2_tickets
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.stock import apart, in_split
 from agentmem_envs.shift.tickets import Place
@@ -49,12 +49,7 @@ class AirlineSide:
             raise Refused(str(refusal)) from None
 
     def row(self, place: Place) -> Any:
-        """A user, a reservation and so on; in `wallets` a user's gift cards, which a change to a booking may touch."""
-        table, key = place
-        if table != "wallets":
-            return self.tables[table].peek(key)
-        user: Any = self.tables["users"].peek(key)
-        return [each for each in user.payment_methods.values() if each.source == "gift_card"]
+        return tau2_desk.row(self.tables, place)
 
 
 def side() -> AirlineSide:

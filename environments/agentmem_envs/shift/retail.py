@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call, call
 from agentmem_envs.shift import tau2, tau2_tickets
-from agentmem_envs.shift.domain import Promise, Side, Visit, some
+from agentmem_envs.shift.domain import Promise, Visit, some
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.retail_data import (
     LOOKUPS,
@@ -23,9 +23,9 @@ from agentmem_envs.shift.retail_data import (
     shown_items,
     tickets,
 )
-from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Stock, namesakes
-from agentmem_envs.shift.tickets import Decision, Place, Ticket
+from agentmem_envs.shift.tau2_desk import Desk
+from agentmem_envs.shift.tickets import Decision, Ticket
 
 
 def _brand(payment: str) -> str:
@@ -281,28 +281,15 @@ def _swapped(order: Any, value: str) -> bool:
     return order.exchange_new_items == [value] or any(item.item_id == value for item in order.items)
 
 
-class Retail:
+class Retail(Desk):
     """The domain of `agentmem/ShiftRetail-v0`. Raises MissingExtraError where tau2's material is not installed."""
-
-    writes = frozenset(tool for tool in TOOLS if not tool.startswith(LOOKUPS))
 
     def __init__(self) -> None:
         tools = tau2.module("retail.RetailAgentTools").RetailAgentTools
-        self.schema: Schema = {tool: forms(getattr(tools, tool)) for tool in TOOLS}
+        super().__init__(tools, TOOLS, LOOKUPS, "orders", "order_id")
 
     def side(self) -> RetailSide:
         return RetailSide()
-
-    def places(self, side: Side, given: Call) -> list[Place]:
-        named = [("orders", given.args.get("order_id", "")), ("users", given.args.get("user_id", ""))]
-        found = side.row(named[0])
-        return [(table, key) for table, key in (*named, ("wallets", found.user_id if found else "")) if key]
-
-    def owner(self, side: Side, place: Place) -> str | None:
-        if place[0] == "wallets":
-            return place[1]
-        row = side.row(place)
-        return None if row is None else str(row.user_id)
 
     def open(self, split: str, rng: Generator, drift: bool) -> RetailMaterial:
         return RetailMaterial(split, rng, drift)
