@@ -45,6 +45,12 @@ def test_a_hundred_tokens_become_ten_units_two_clusters_and_one_atom(crystal: Me
     assert [tuple(each.slots.shape) for each in layers] == [(2, 100, 2, 384), (2, 20, 2, 384), (2, 10, 2, 384)]
 
 
+def test_a_unit_of_many_slots_has_one_for_each_of_its_tokens_and_an_atom_has_them_all() -> None:
+    layers = MemoryCrystal(D, slots=24, cue_bits=16).crystallize(states(1_003)).layers
+    assert [tuple(each.slots.shape) for each in layers] == [(2, 100, 10, 32), (2, 20, 24, 32), (2, 10, 24, 32)]
+    assert layers[UNIT].at[0].flatten().tolist() == list(range(1_000))
+
+
 def test_an_atom_is_96_bytes_and_4_of_metadata(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(1_003))
     assert kept(crystal).atoms.dtype == torch.uint8
@@ -63,11 +69,15 @@ def ends() -> st.SearchStrategy[list[int]]:
 
 
 @settings(max_examples=20)
-@given(ends(), st.integers(1, 5))
+@given(ends(), st.integers(1, 5), st.sampled_from([2, 16]))
 @torch.no_grad()
-def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(at: list[int], room: int) -> None:
+def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
+    at: list[int], room: int, slots: int
+) -> None:
     torch.manual_seed(0)
-    crystal = MemoryCrystal(D, code_bits=64, cue_bits=16, budget=room * 12, recent=(60, 150)).double()  # exact enough
+    sizes = {"slots": slots, "code_bits": 32 * slots, "cue_bits": 16}
+    atom = 4 * slots + 4
+    crystal = MemoryCrystal(D, **sizes, budget=room * atom, recent=(60, 150)).double()  # exact enough
     tokens = states(TOKENS).double()
     whole, memory = crystal.write(tokens, crystal.start(2))[1], crystal.start(2)
     for start, end in zip([0, *at], at, strict=False):
@@ -75,7 +85,7 @@ def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
         units, clusters, atoms = memory.made
         assert memory.position == end == units * 10 + memory.hidden.shape[1]
         assert (units, clusters) == (clusters * 5 + memory.open[0].number, atoms * 2 + memory.open[1].number)
-        assert memory.atom_bytes == min(room, atoms) * 12
+        assert memory.atom_bytes == min(room, atoms) * atom
         readable = [
             sum((i + 1) * span + 3 + late > end // 10 * 10 for i in range(made))
             for span, late, made in ((10, 60, units), (50, 150, clusters))

@@ -31,7 +31,7 @@ from agentmem.neural.tokens import TokenSettings
         ({"tau": float("nan")}, "tau=nan: at least 1 is needed"),
         ({"exponent": -1.0}, "exponent=-1.0: at least 0 is needed"),
         ({"exponent": float("nan")}, "exponent=nan: at least 0 is needed"),
-        ({"slots": 12, "cue_bits": 32}, r"slots=12 in a unit of ratios\[0\]=10 tokens: one token each"),
+        ({"slots": 101}, "slots=101 in an atom of 100 tokens: one token each"),
         ({"cue_bits": 100}, "cue_bits=100 of them: whole bytes"),
         ({"cue_bits": 0}, "cue_bits=0 of them"),
         ({"cue_bits": 384}, "384 bits each, cue_bits=384 of them: .* room for a consequence"),

@@ -41,12 +41,15 @@ class Memory:
 
     @classmethod
     def empty(cls, settings: CrystalSettings, streams: int, device: torch.device | None = None) -> Memory:
-        slots = torch.zeros(streams, 0, settings.slots, settings.slot_bits, device=device)
-        none = Crystals(slots, slots[..., 0], slots[..., 0].long(), 0)
+        none = [
+            torch.zeros(streams, 0, settings.slots_of[layer], settings.slot_bits, device=device)
+            for layer in (UNIT, CLUSTER)
+        ]
+        units, clusters = (Crystals(each, each[..., 0], each[..., 0].long(), 0) for each in none)
         hidden = torch.zeros(streams, 0, settings.dimension, device=device)
         atoms = torch.zeros(streams, 0, settings.atom_bytes, dtype=torch.uint8, device=device)
-        ring = slots.to(torch.int8)
-        return cls(settings, 0, hidden, (none, none), (ring, ring), (0, 0, 0), atoms)
+        recent = none[UNIT].to(torch.int8), none[CLUSTER].to(torch.int8)
+        return cls(settings, 0, hidden, (units, clusters), recent, (0, 0, 0), atoms)
 
     @property
     def atom_bytes(self) -> int:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from agentmem.decay import TAU
 from agentmem.neural.settings import CrystalSettings
-from agentmem.neural.view import View, block_start
+from agentmem.neural.view import BLOCK, View, block_start
 
 FORBIDDEN = -1e9
 SHARPNESS = 20.0
@@ -59,6 +59,14 @@ class Reader(nn.Module):
         self.same_cue = nn.Parameter(torch.tensor(0.9))  # cosine from which on two cues are the same
         self.superseded_by = nn.Parameter(torch.tensor(-0.3))  # hardly, until cues differ
 
+    @property
+    def scale(self) -> Tensor:
+        """Of a match [h], `sharpest` at most: trained long, the contrast alone would make a reading of the best slot.
+
+        Source of the limit: Radford et al. 2021 (arXiv:2103.00020).
+        """
+        return self.log_scale.exp().clamp(max=self.settings.sharpest)
+
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
         query = self.query(hidden, cue)
@@ -79,7 +87,7 @@ class Reader(nn.Module):
     def match(self, query: Tensor, view: View) -> Tensor:
         """How well each slot's cue fits each query [B, h, T, cue_bits]: [B, h, T, N], at most scale."""
         cosine = torch.einsum("bhtc,bnc->bhtn", query, F.normalize(view.cues, dim=-1))
-        return cosine * self.log_scale.exp()[:, None, None]
+        return cosine * self.scale[:, None, None]
 
     def scores(self, match: Tensor, view: View, positions: Tensor) -> Tensor:
         """match [B, h, T, N] with decay and layer bias; far below all others where a slot may not be read.
@@ -88,7 +96,10 @@ class Reader(nn.Module):
         what is written in a block is read from the next one on.
         """
         blocks, place = block_start(positions).unique(return_inverse=True)
-        return match + self._bias(view, blocks)[:, :, place]
+        bias = self._bias(view, blocks)
+        if len(positions) == BLOCK * len(blocks):  # quicker than to repeat the rows
+            return (match.unflatten(2, (-1, BLOCK)) + bias.unsqueeze(3)).flatten(2, 3)
+        return match + bias[:, :, place]
 
     def _bias(self, view: View, positions: Tensor) -> Tensor:
         """[B, h, len(positions), N]"""
@@ -114,7 +125,7 @@ class Reader(nn.Module):
     @torch.no_grad()
     def _first(self, scores: Tensor, order: Tensor) -> Tensor:
         """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, k]."""
-        same = (1 - self.same_cue) * self.log_scale.exp()[:, None, None]
+        same = (1 - self.same_cue) * self.scale[:, None, None]
         return torch.where(scores >= scores[..., :1] - same, order.float(), scores - 1e4)  # below every order
 
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
@@ -139,11 +150,13 @@ class Reader(nn.Module):
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums [B, h, T, bits] of the chosen of values [B or 1, N, bits]; chosen, weights: [B, h, T, k]."""
-    number, read = values.shape[1], chosen.shape[2] * chosen.shape[3]
-    if read < number:
-        return torch.einsum("bhtk,bhtkv->bhtv", weights, gather(values, chosen))
-    spread = weights.new_zeros(*weights.shape[:3], number).scatter(-1, chosen, weights)
-    return torch.einsum("bhtn,bnv->bhtv", spread, values)
+    values = values.expand(len(chosen), -1, -1)
+    first = torch.arange(len(values), device=values.device) * values.shape[1]
+    rows = (chosen + first[:, None, None, None]).flatten(0, 2)
+    shares = weights.flatten(0, 2).to(values.dtype)
+    return F.embedding_bag(rows, values.flatten(0, 1), per_sample_weights=shares, mode="sum").unflatten(
+        0, chosen.shape[:3]
+    )
 
 
 def _pairs(left: Tensor, right: Tensor) -> Tensor:

@@ -23,12 +23,14 @@ def at_least(least: float, **values: float) -> None:
 
 @dataclass(frozen=True)
 class CrystalSettings:
-    """dimension: of the hidden states written and read. A crystal is `slots` of (cue, consequence), code_bits in all.
+    """dimension: of the hidden states written and read. An atom is `slots` of (cue, consequence), code_bits in all; units
+    and clusters have as many, or one for each of their tokens.
 
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
     over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
-    own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. tau, exponent: of the decay
-    in eviction; exponent 0 is none. Raises InvalidInputError for sizes that are too small or do not fit together.
+    own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. sharpest: the greatest scale
+    of a match of cues. tau, exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError for sizes
+    that are too small or do not fit together.
     """
 
     dimension: int = 768
@@ -41,6 +43,7 @@ class CrystalSettings:
     budget: int = 1_000_000
     heads: int = 2
     read: int = 32
+    sharpest: float = 100.0
     tau: float = TAU
     exponent: float = LAMBDA
 
@@ -49,14 +52,17 @@ class CrystalSettings:
             if len(getattr(self, name)) != number:
                 raise InvalidInputError(f"{name}={getattr(self, name)}: {number} numbers are needed")
         at_least(1, dimension=self.dimension, slots=self.slots, offsets=self.offsets, heads=self.heads, read=self.read)
-        at_least(1, tau=self.tau, **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)})
+        at_least(
+            1,
+            tau=self.tau,
+            sharpest=self.sharpest,
+            **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)},
+        )
         at_least(0, exponent=self.exponent)
         for layer in (UNIT, CLUSTER):
             at_least(self.spans[layer], **{f"recent[{layer}]": self.recent[layer]})
-        if self.slots > self.ratios[UNIT]:
-            raise InvalidInputError(
-                f"slots={self.slots} in a unit of ratios[0]={self.ratios[UNIT]} tokens: one token each"
-            )
+        if self.slots > self.spans[ATOM]:
+            raise InvalidInputError(f"slots={self.slots} in an atom of {self.spans[ATOM]} tokens: one token each")
         self._check_bytes()
 
     def _check_bytes(self) -> None:
@@ -76,6 +82,12 @@ class CrystalSettings:
     @property
     def value_bits(self) -> int:
         return self.slot_bits - self.cue_bits
+
+    @property
+    def slots_of(self) -> tuple[int, int, int]:
+        """Of a unit, a cluster and an atom: `slots`, or fewer where they cover fewer tokens."""
+        unit, cluster, atom = (min(self.slots, span) for span in self.spans)
+        return unit, cluster, atom
 
     @property
     def atom_bytes(self) -> int:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import Saved, load, save
+from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least
@@ -26,6 +27,7 @@ from agentmem.neural.view import View
 
 KIND = "TokenModel"  # of its files
 TINY = 1e-9
+PART = 256
 
 
 @dataclass(frozen=True)
@@ -212,13 +214,25 @@ class TokenModel(nn.Module):
 
     def _copies(self, normed: Tensor, reading: Reading) -> tuple[Tensor, Tensor, Tensor]:
         """Tokens that the slots read say, [B, T, heads x k x bound], how much each counts, and what all slots say."""
-        with torch.no_grad():
-            bound = self.says(reading.view.values).unflatten(-1, (self.settings.bound, -1)).argmax(-1)
+        bound = self._said(reading.view.values)
         copied = gather(bound, reading.chosen).permute(0, 2, 1, 3, 4).flatten(2)
         offset = self.copy_offset(normed).softmax(-1)[:, :, None, None]
         weights = reading.weights.transpose(1, 2) / reading.weights.shape[1]
         gate = torch.sigmoid(self.copy_gate(normed))
         return copied, gate * (weights.unsqueeze(-1) * offset).flatten(2), bound
+
+    @torch.no_grad()
+    def _said(self, values: Tensor) -> Tensor:
+        """The likeliest tokens of slots' values [B, N, value_bits]: [B, N, bound]. In parts that the caches hold."""
+        with autocast(values.device, enabled=False):
+            parts = [self.says(part) for part in values.float().flatten(0, 1).split(PART)]
+            bound = torch.cat([_greatest(part.unflatten(-1, (self.settings.bound, -1))) for part in parts])
+        return bound.unflatten(0, values.shape[:2])
+
+
+def _greatest(rows: Tensor) -> Tensor:
+    """Where the greatest of each row [..., n] is: [...]. On the processor numpy finds it in a fifth of torch's time."""
+    return torch.from_numpy(rows.numpy().argmax(-1)) if rows.device.type == "cpu" else rows.argmax(-1)
 
 
 def settings_of(

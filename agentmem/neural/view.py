@@ -40,7 +40,7 @@ class Packed:
         return Packed(self.settings, self.atoms.gather(1, rows), self.births.gather(1, chosen)).unpacked()
 
     def unpacked(self) -> View:
-        slots = unpack(self.atoms[..., :-METADATA]).unflatten(-1, (self.settings.slots, -1))
+        slots = unpack(self.atoms[..., :-METADATA]).unflatten(-1, (self.settings.slots_of[ATOM], -1))
         return view_of(self.settings, ATOM, slots, self.births)
 
 
@@ -69,7 +69,7 @@ class View:
     @property
     def number(self) -> int:
         """Slots, those of packed atoms among them."""
-        packed = self.packed.atoms.shape[1] * self.packed.settings.slots if self.packed else 0
+        packed = self.packed.atoms.shape[1] * self.packed.settings.slots_of[ATOM] if self.packed else 0
         return self.cues.shape[1] + packed
 
     def near(self, query: Tensor, positions: Tensor) -> View:
@@ -136,14 +136,14 @@ def born_at(settings: CrystalSettings, layer: int, serial: Tensor) -> Tensor:
 
 def view_of(settings: CrystalSettings, layer: int, slots: Tensor, serial: Tensor, at: Tensor | None = None) -> View:
     """Slots [B, n, S, slot_bits] of one layer whose serial numbers are [B, n]; at: [B, n, S], where that is known."""
-    span = settings.spans[layer]
-    start = (serial * span).repeat_interleave(settings.slots, 1)
-    born = born_at(settings, layer, serial).repeat_interleave(settings.slots, 1)
+    span, number = settings.spans[layer], settings.slots_of[layer]
+    start = (serial * span).repeat_interleave(number, 1)
+    born = born_at(settings, layer, serial).repeat_interleave(number, 1)
     kept = settings.recent[layer] if layer < ATOM else FOREVER
     flat = slots.flatten(1, 2)
     cues, values = flat.split((settings.cue_bits, settings.value_bits), -1)
     layers = torch.full((flat.shape[1],), layer, device=flat.device)
-    inside = (2 * torch.arange(settings.slots, device=flat.device) + 1) * span // (2 * settings.slots)
+    inside = (2 * torch.arange(number, device=flat.device) + 1) * span // (2 * number)
     order = start + inside.repeat(serial.shape[1])
     taken = torch.full_like(start, -1) if at is None else at.flatten(1)
     return View(cues, values, layers, torch.full_like(layers, -1), start, start + span, born, born + kept, taken, order)

@@ -62,7 +62,7 @@ class Writer(nn.Module):
         """The S most important of candidates [B, n, r, bits], taken from tokens at [B, n, r], none twice, in order."""
         logits = self.importance[layer](candidates).squeeze(-1).float() * SHARPNESS
         left, weights = logits, []
-        for _ in range(self.settings.slots):
+        for _ in range(self.settings.slots_of[layer]):
             soft = left.softmax(-1)
             weights.append(_hardened(soft))
             left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # the gradient of what was not chosen
