@@ -23,8 +23,8 @@ def at_least(least: float, **values: float) -> None:
 
 @dataclass(frozen=True)
 class CrystalSettings:
-    """dimension: of the hidden states written and read. An atom is `slots` of (cue, consequence), code_bits in all; units
-    and clusters have as many, or one for each of their tokens.
+    """dimension: of the hidden states written and read. slots: of (cue, consequence) in a crystal, code_bits in all; in
+    a unit one for each of its tokens at most.
 
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
     over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
