@@ -13,7 +13,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.text import Stretches
-from agentmem.neural.text_training import FAR, Chunk, Streams, TextTraining, contrast_of_layers
+from agentmem.neural.text_training import Chunk, Streams, TextTraining, contrast_of_layers
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.train import Trainer, TrainSettings
 
@@ -35,50 +35,53 @@ def random_tokens(number: int, size: int = 6) -> Tensor:
     return torch.randint(size, (2, number), generator=torch.Generator().manual_seed(3))
 
 
-def chunk_of(tokens: Tensor, start: int, surprise: Tensor | None = None) -> Chunk:
-    surprise = torch.ones(tokens.shape) if surprise is None else surprise
-    surprise[:, :start] = 0
-    return Chunk(tokens, streams_of(tokens).triples, start, surprise, surprise)
+def chunk_of(tokens: Tensor, start: int, needed: Tensor | None = None) -> Chunk:
+    needed = torch.ones(tokens.shape) if needed is None else needed
+    needed[:, :start] = 0
+    return Chunk(tokens, streams_of(tokens).pairs, start, needed)
 
 
-def test_again_is_what_is_said_far_later_with_its_neighbours() -> None:
-    tokens = random_tokens(700)
-    triples = tokens.unfold(1, 3, 1).tolist()
-    for row, found in enumerate(streams_of(tokens).again.tolist()):
-        wanted = [any(triples[row][later] == triples[row][i] for later in range(i + FAR + 1, 698)) for i in range(698)]
-        assert found == [False, *wanted, False]
-        assert 0 < sum(wanted) < 698
+def test_a_token_is_reliable_as_often_as_the_same_one_follows_it_elsewhere() -> None:
+    tokens = random_tokens(200)
+    for row, found in zip(tokens.tolist(), streams_of(tokens).reliable.tolist(), strict=True):
+        for place in range(199):
+            others = [row[i + 1] if i < 199 else None for i in range(200) if i != place and row[i] == row[place]]
+            assert found[place] == pytest.approx(others.count(row[place + 1]) / len(others))
 
 
-def test_a_place_is_repeated_where_the_same_three_tokens_stood_before() -> None:
+def test_a_token_that_stands_nowhere_else_is_not_reliable() -> None:
+    assert streams_of(torch.arange(30)[None]).reliable.tolist() == [[0.0] * 30]
+
+
+def test_a_place_is_repeated_where_the_same_two_tokens_stood_before() -> None:
     tokens = random_tokens(300)
     at, repeats = chunk_of(tokens, 200).repeated(30, torch.Generator().manual_seed(1))
     assert at.shape == (2, 30)
     assert repeats.shape == (2, 30, 300)
     for row in range(2):
         for place, where in zip((at[row] + 200).tolist(), repeats[row], strict=True):
-            same = [p for p in range(1, place) if around(tokens[row], p) == around(tokens[row], place)]
-            assert where.nonzero().flatten().tolist() == same
+            same = [p for p in range(place) if pair(tokens[row], p) == pair(tokens[row], place)]
+            assert where.nonzero().flatten().tolist() == (same if place < 299 else [])
 
 
 def test_where_few_places_are_repeated_no_other_is_given_what_stood_before() -> None:
     tokens = torch.arange(300).repeat(2, 1)
     tokens[:, 100:190] = tokens[:, :90]  # before the chunk alone
-    tokens[0, 250:253] = tokens[0, 20:23]
+    tokens[0, 250:252] = tokens[0, 20:22]
     at, repeats = chunk_of(tokens, 200).repeated(30, torch.Generator().manual_seed(1))
-    assert at[repeats.any(-1)].tolist() == [51]
-    assert repeats[0][at[0] == 51].nonzero()[:, 1].tolist() == [21, 121]
+    assert at[repeats.any(-1)].tolist() == [50]
+    assert repeats[0][at[0] == 50].nonzero()[:, 1].tolist() == [20, 120]
 
 
-def around(tokens: Tensor, place: int) -> list[int]:
-    return tokens[place - 1 : place + 2].tolist()
+def pair(tokens: Tensor, place: int) -> list[int]:
+    return tokens[place : place + 2].tolist()
 
 
-def test_what_surprises_is_trained_before_what_does_not() -> None:
+def test_what_is_needed_is_trained_before_what_is_not() -> None:
     tokens = random_tokens(300)
-    surprise = torch.zeros(tokens.shape)
-    surprise[:, 240:260] = 1
-    at, repeats = chunk_of(tokens, 200, surprise).repeated(10, torch.Generator().manual_seed(1))
+    needed = torch.zeros(tokens.shape)
+    needed[:, 240:260] = 1
+    at, repeats = chunk_of(tokens, 200, needed).repeated(10, torch.Generator().manual_seed(1))
     counted = at[repeats.any(-1)]
     assert ((counted >= 40) & (counted < 60)).all()
 
@@ -129,7 +132,7 @@ def test_streams_begin_anew_when_their_stretch_is_read() -> None:
         assert training._streams is not None
         read.append(training._streams)
     assert [each.state.position for each in read] == [200, 400, 600, 200]
-    assert [each.again is read[0].again for each in read] == [True, True, True, False]  # it is worked out once
+    assert [each.reliable is read[0].reliable for each in read] == [True, True, True, False]  # it is worked out once
 
 
 def looped() -> TextTraining:

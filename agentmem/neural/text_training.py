@@ -23,7 +23,6 @@ from agentmem.neural.view import View
 
 SPARSE = 4  # every so manieth unit is reconstructed
 REPEATS = 128  # repeated tokens of a chunk whose readings are trained
-FAR = 256  # tokens from which on a repetition is for the memory to tell, not for the window
 
 
 @dataclass
@@ -95,33 +94,33 @@ class TextTraining:
 class Streams:
     """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read.
 
-    triples: a number for each token with the one before and the next, [B, T]; -1, -2 at the ends, which have none.
-    again: which of them are said again far later, bool [B, T].
+    pairs: a number for each token with the next, [B, T]; -1 at the end, which has none. reliable: [B, T] in [0, 1], how
+    often the next one is the same wherever else in the stretch that token stands.
     """
 
     tokens: Tensor
-    triples: Tensor
-    again: Tensor
+    pairs: Tensor
+    reliable: Tensor
     state: State
 
     @classmethod
     def of(cls, tokens: Tensor, state: State) -> Streams:
-        triples = _triples(tokens)
-        return cls(tokens, triples, _again(triples), state)
+        pairs = tokens * (int(tokens.max()) + 1) + tokens.roll(-1, 1)
+        pairs[:, -1] = -1
+        return cls(tokens, pairs, _others(pairs) / _others(tokens).clamp(min=1), state)
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """tokens, triples: of the streams [B, T] up to the end of the chunk, which starts at `start`.
+    """tokens, pairs: of the streams [B, T] up to the end of the chunk, which starts at `start`.
 
-    surprise: [B, T], 1 - p(next token) without the memory, 0 before the chunk. needed: [B, T] in [0, 1], how much a
-    later reading gains from what was said here: the surprise of what is said again.
+    needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
+    without the memory, times how reliably the next one follows.
     """
 
     tokens: Tensor
-    triples: Tensor
+    pairs: Tensor
     start: int
-    surprise: Tensor
     needed: Tensor
 
     @classmethod
@@ -132,40 +131,32 @@ class Chunk:
             following = streams.tokens[:, start + 1 : end + 1].unsqueeze(-1)
             surprise = 1 - output.logits.float().softmax(-1).gather(-1, following).squeeze(-1)
         surprise = torch.nn.functional.pad(surprise, (start, 0))
-        tokens, triples, again = (each[:, :end] for each in (streams.tokens, streams.triples, streams.again))
-        return cls(tokens, triples, start, surprise, surprise * again)
+        tokens, pairs, reliable = (each[:, :end] for each in (streams.tokens, streams.pairs, streams.reliable))
+        return cls(tokens, pairs, start, surprise * reliable)
 
     def repeated(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Up to `number` places per stream that were said before: int64 [B, number], in the chunk, and where: bool
-        [B, number, T]. The surprising ones more often; a place that was not said before is nowhere.
+        [B, number, T]. Those that are needed more often; a place that was not said before is nowhere.
         """
-        order = self.triples.sort(dim=1, stable=True)
-        again = torch.zeros_like(self.triples, dtype=torch.bool)
+        order = self.pairs.sort(dim=1, stable=True)
+        again = torch.zeros_like(self.pairs, dtype=torch.bool)
         again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
         luck = torch.rand(again.shape, generator=generator).to(again.device)
-        at = (luck * self.surprise * again).topk(min(number, again.shape[1] - self.start), 1).indices
+        at = (luck * self.needed * again).topk(min(number, again.shape[1] - self.start), 1).indices
         earlier = torch.arange(again.shape[1], device=at.device) < at.unsqueeze(-1)
-        same = (self.triples.unsqueeze(1) == self.triples.gather(1, at).unsqueeze(-1)) & earlier
+        same = (self.pairs.unsqueeze(1) == self.pairs.gather(1, at).unsqueeze(-1)) & earlier
         same &= (at >= self.start).unsqueeze(-1)  # where few are said again, the rest are of anywhere
         return (at - self.start).clamp(min=0), same
 
 
-def _triples(tokens: Tensor) -> Tensor:
-    size = int(tokens.max()) + 1
-    inner = (tokens[:, :-2] * size + tokens[:, 1:-1]) * size + tokens[:, 2:]
-    first = torch.full_like(inner[:, :1], -1)
-    return torch.cat((first, inner, first - 1), 1)
-
-
-def _again(triples: Tensor) -> Tensor:
-    order = triples.sort(dim=1, stable=True)
-    number = order.values.shape[1]
-    ends = torch.ones_like(order.values, dtype=torch.bool)
-    ends[:, :-1] = order.values[:, 1:] != order.values[:, :-1]
-    places = torch.arange(number, device=ends.device).where(ends, number)
-    last = places.flip(1).cummin(1).values.flip(1)  # in sorted order, of the end of each token's equals
-    far = order.indices.gather(1, last) - order.indices > FAR
-    return torch.zeros_like(far).scatter(1, order.indices, far)
+def _others(numbers: Tensor) -> Tensor:
+    """How many others in a row have the same number: [B, T]."""
+    order = numbers.sort(dim=1, stable=True)
+    starts = torch.ones_like(order.values, dtype=torch.bool)
+    starts[:, 1:] = order.values[:, 1:] != order.values[:, :-1]
+    group = starts.cumsum(1) - 1
+    sizes = torch.zeros_like(numbers).scatter_add(1, group, torch.ones_like(numbers))
+    return torch.zeros_like(numbers).scatter(1, order.indices, sizes.gather(1, group) - 1)
 
 
 def contrast_of_layers(reading: Reading, bound: Tensor, at: Tensor, repeats: Tensor, chunk: Chunk) -> Tensor:

@@ -27,7 +27,8 @@ from agentmem.neural.view import View
 
 KIND = "TokenModel"  # of its files
 TINY = 1e-9
-PART = 256
+PART = 256  # slots
+SAYS = 2  # times the width, of what is between a slot's bits and what they say
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,9 @@ class TokenModel(nn.Module):
         )  # fmt: skip
         self.norm = nn.LayerNorm(width)
         self.bias = nn.Parameter(torch.zeros(settings.vocabulary))
-        self.says = nn.Linear(crystal.value_bits, settings.bound * settings.vocabulary)
+        self.says = nn.Sequential(
+            nn.Linear(crystal.value_bits, SAYS * width), nn.GELU(), nn.Linear(SAYS * width, settings.bound * width)
+        )  # of few bits a linear map tells few tokens apart
         self.copy_offset = nn.Linear(width, settings.bound)
         self.copy_gate = nn.Linear(width, 1)
         nn.init.constant_(self.copy_gate.bias, -2.0)
@@ -177,7 +180,7 @@ class TokenModel(nn.Module):
     def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:
         """What slots [..., slot_bits] say of the tokens after their cue: [..., bound, vocabulary]."""
         values = quantise(slots[..., self.settings.transformer.crystal.cue_bits :], precision)
-        return F.log_softmax(self.says(values).unflatten(-1, (self.settings.bound, -1)), -1)
+        return F.log_softmax(self._said_logits(values), -1)
 
     def save(self, path: str | Path, command: str = "", notes: Mapping[str, Any] | None = None) -> None:
         """Weights and settings as safetensors, with the command that made them, and notes on them as JSON has them."""
@@ -221,12 +224,15 @@ class TokenModel(nn.Module):
         gate = torch.sigmoid(self.copy_gate(normed))
         return copied, gate * (weights.unsqueeze(-1) * offset).flatten(2), bound
 
+    def _said_logits(self, values: Tensor) -> Tensor:
+        """Of the tokens that values [..., value_bits] say: [..., bound, vocabulary]."""
+        return self.says(values).unflatten(-1, (self.settings.bound, -1)) @ self.embedding.weight.T
+
     @torch.no_grad()
     def _said(self, values: Tensor) -> Tensor:
         """The likeliest tokens of slots' values [B, N, value_bits]: [B, N, bound]. In parts that the caches hold."""
         with autocast(values.device, enabled=False):
-            parts = [self.says(part) for part in values.float().flatten(0, 1).split(PART)]
-            bound = torch.cat([_greatest(part.unflatten(-1, (self.settings.bound, -1))) for part in parts])
+            bound = torch.cat([_greatest(self._said_logits(part)) for part in values.float().flatten(0, 1).split(PART)])
         return bound.unflatten(0, values.shape[:2])
 
 
