@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
 from agentmem.neural.quantise import from_int8, pack, quantise, to_int8, unpack
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
+from agentmem.neural.writer import SHARPNESS
 
 torch.set_num_threads(1)
 D = 24
@@ -51,6 +53,24 @@ def test_a_unit_of_many_slots_has_one_for_each_of_its_tokens_and_an_atom_has_the
     assert layers[UNIT].at[0].flatten().tolist() == list(range(1_000))
 
 
+@torch.no_grad()
+def test_by_chance_what_is_kept_is_in_proportion_to_its_importance() -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D, slots=1, cue_bits=64, chance=1.0)
+    for each in crystal.writer.importance:
+        torch.nn.init.zeros_(each.weight)
+        torch.nn.init.zeros_(each.bias)
+    kept = crystal.crystallize(torch.randn(1, 20_003, D)).layers[UNIT].at[0].flatten() % 10
+    assert (torch.bincount(kept, minlength=10) > 150).all()  # 200 on average, of 2,000
+    odds = 2.0
+    candidates = torch.zeros(1, 2_000, 2, 768)
+    candidates[..., 1, 0] = 1.0
+    crystal.writer.importance[UNIT].weight[0, 0] = math.log(odds) / SHARPNESS
+    crystals, _ = crystal.writer._chosen(UNIT, candidates, torch.arange(4_000).view(1, 2_000, 2), 0)
+    share = (crystals.at[0].flatten() % 2).float().mean().item()
+    assert share == pytest.approx(odds / (1 + odds), abs=0.03)
+
+
 def test_an_atom_is_96_bytes_and_4_of_metadata(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(1_003))
     assert kept(crystal).atoms.dtype == torch.uint8
@@ -69,13 +89,13 @@ def ends() -> st.SearchStrategy[list[int]]:
 
 
 @settings(max_examples=20)
-@given(ends(), st.integers(1, 5), st.sampled_from([2, 16]))
+@given(ends(), st.integers(1, 5), st.sampled_from([2, 16]), st.sampled_from([0.0, 1.0]))
 @torch.no_grad()
 def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
-    at: list[int], room: int, slots: int
+    at: list[int], room: int, slots: int, chance: float
 ) -> None:
     torch.manual_seed(0)
-    sizes = {"slots": slots, "code_bits": 32 * slots, "cue_bits": 16}
+    sizes = {"slots": slots, "code_bits": 32 * slots, "cue_bits": 16, "chance": chance}
     atom = 4 * slots + 4
     crystal = MemoryCrystal(D, **sizes, budget=room * atom, recent=(60, 150)).double()  # exact enough
     tokens = states(TOKENS).double()

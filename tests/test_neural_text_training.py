@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -41,16 +42,17 @@ def chunk_of(tokens: Tensor, start: int, needed: Tensor | None = None) -> Chunk:
     return Chunk(tokens, streams_of(tokens).pairs, start, needed)
 
 
-def test_a_token_is_reliable_as_often_as_the_same_one_follows_it_elsewhere() -> None:
+def test_a_pair_that_is_said_again_is_telling_as_its_token_is_rare() -> None:
     tokens = random_tokens(200)
-    for row, found in zip(tokens.tolist(), streams_of(tokens).reliable.tolist(), strict=True):
-        for place in range(199):
-            others = [row[i + 1] if i < 199 else None for i in range(200) if i != place and row[i] == row[place]]
-            assert found[place] == pytest.approx(others.count(row[place + 1]) / len(others))
+    for row, found in zip(tokens.tolist(), streams_of(tokens).telling.tolist(), strict=True):
+        pairs = list(pairwise(row))
+        wanted = [row.count(first) ** -0.5 * (pairs.count((first, second)) > 1) for first, second in pairs]
+        assert found == pytest.approx([*wanted, 0])
+        assert sum(wanted) > 0
 
 
-def test_a_token_that_stands_nowhere_else_is_not_reliable() -> None:
-    assert streams_of(torch.arange(30)[None]).reliable.tolist() == [[0.0] * 30]
+def test_a_pair_that_stands_nowhere_else_is_not_telling() -> None:
+    assert streams_of(torch.arange(30)[None]).telling.tolist() == [[0.0] * 30]
 
 
 def test_a_place_is_repeated_where_the_same_two_tokens_stood_before() -> None:
@@ -132,7 +134,7 @@ def test_streams_begin_anew_when_their_stretch_is_read() -> None:
         assert training._streams is not None
         read.append(training._streams)
     assert [each.state.position for each in read] == [200, 400, 600, 200]
-    assert [each.reliable is read[0].reliable for each in read] == [True, True, True, False]  # it is worked out once
+    assert [each.telling is read[0].telling for each in read] == [True, True, True, False]  # it is worked out once
 
 
 def looped() -> TextTraining:

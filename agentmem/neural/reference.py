@@ -30,7 +30,7 @@ STRETCH, STREAMS, CHUNK = 12_000, 4, 1_000
 def text_settings(vocabulary: int) -> TokenSettings:
     """Of a language model of so many tokens: 1.15 million numbers with 2,048 of them."""
     crystal = CrystalSettings(
-        dimension=128, slots=16, cue_bits=32, recent=(300, 1500), heads=1, offsets=2, sharpest=32.0
+        dimension=128, slots=16, cue_bits=32, recent=(300, 1500), heads=1, offsets=2, sharpest=32.0, chance=1.0
     )  # fmt: skip
     return settings_of(vocabulary, crystal, bound=1, d_model=128, n_heads=4, lower=3, upper=1, window=128, conv=4)
 

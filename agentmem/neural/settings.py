@@ -29,8 +29,9 @@ class CrystalSettings:
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
     over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
     own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. sharpest: the greatest scale
-    of a match of cues. tau, exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError for sizes
-    that are too small or do not fit together.
+    of a match of cues. chance: 0, and the most important are kept; 1, and each in proportion to its importance. tau,
+    exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError for sizes that are too small or do
+    not fit together.
     """
 
     dimension: int = 768
@@ -44,6 +45,7 @@ class CrystalSettings:
     heads: int = 2
     read: int = 32
     sharpest: float = 100.0
+    chance: float = 0.0
     tau: float = TAU
     exponent: float = LAMBDA
 
@@ -58,7 +60,7 @@ class CrystalSettings:
             sharpest=self.sharpest,
             **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)},
         )
-        at_least(0, exponent=self.exponent)
+        at_least(0, exponent=self.exponent, chance=self.chance)
         for layer in (UNIT, CLUSTER):
             at_least(self.spans[layer], **{f"recent[{layer}]": self.recent[layer]})
         if self.slots > self.spans[ATOM]:

@@ -94,20 +94,21 @@ class TextTraining:
 class Streams:
     """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read.
 
-    pairs: a number for each token with the next, [B, T]; -1 at the end, which has none. reliable: [B, T] in [0, 1], how
-    often the next one is the same wherever else in the stretch that token stands.
+    pairs: a number for each token with the next, [B, T]; -1 at the end, which has none. telling: [B, T] in [0, 1], 0
+    for a pair that stands nowhere else in the stretch; of others the more, the rarer the token.
     """
 
     tokens: Tensor
     pairs: Tensor
-    reliable: Tensor
+    telling: Tensor
     state: State
 
     @classmethod
     def of(cls, tokens: Tensor, state: State) -> Streams:
         pairs = tokens * (int(tokens.max()) + 1) + tokens.roll(-1, 1)
         pairs[:, -1] = -1
-        return cls(tokens, pairs, _others(pairs) / _others(tokens).clamp(min=1), state)
+        again = _others(pairs) > 0
+        return cls(tokens, pairs, again / (1 + _others(tokens)).sqrt(), state)
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ class Chunk:
     """tokens, pairs: of the streams [B, T] up to the end of the chunk, which starts at `start`.
 
     needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
-    without the memory, times how reliably the next one follows.
+    without the memory, times how telling the pair is.
     """
 
     tokens: Tensor
@@ -131,8 +132,8 @@ class Chunk:
             following = streams.tokens[:, start + 1 : end + 1].unsqueeze(-1)
             surprise = 1 - output.logits.float().softmax(-1).gather(-1, following).squeeze(-1)
         surprise = torch.nn.functional.pad(surprise, (start, 0))
-        tokens, pairs, reliable = (each[:, :end] for each in (streams.tokens, streams.pairs, streams.reliable))
-        return cls(tokens, pairs, start, surprise * reliable)
+        tokens, pairs, telling = (each[:, :end] for each in (streams.tokens, streams.pairs, streams.telling))
+        return cls(tokens, pairs, start, surprise * telling)
 
     def repeated(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Up to `number` places per stream that were said before: int64 [B, number], in the chunk, and where: bool

@@ -61,7 +61,7 @@ class Writer(nn.Module):
     def _chosen(self, layer: int, candidates: Tensor, at: Tensor, first: int) -> tuple[Crystals, Choices]:
         """The S most important of candidates [B, n, r, bits], taken from tokens at [B, n, r], none twice, in order."""
         logits = self.importance[layer](candidates).squeeze(-1).float() * SHARPNESS
-        left, weights = logits, []
+        left, weights = logits + self.settings.chance * gumbel(at), []
         for _ in range(self.settings.slots_of[layer]):
             soft = left.softmax(-1)
             weights.append(_hardened(soft))
@@ -76,6 +76,19 @@ class Writer(nn.Module):
     def _normed(self, slots: Tensor) -> Tensor:
         cue, value = slots.split((self.settings.cue_bits, self.settings.value_bits), -1)
         return torch.cat((F.layer_norm(cue, cue.shape[-1:]), F.layer_norm(value, value.shape[-1:])), -1)
+
+
+def gumbel(positions: Tensor) -> Tensor:
+    """Noise of the standard Gumbel distribution for each position, the same wherever a stream is cut.
+
+    The greatest of logarithms with it are a draw in proportion, without replacement. Source: Kool et al. 2019
+    (arXiv:1903.06059); the hash is Murmur3's finaliser.
+    """
+    mixed = positions + 1
+    for factor, shift in ((0x9E3779B1, 16), (0x85EBCA6B, 13), (0xC2B2AE35, 16)):
+        mixed = mixed * factor & 0xFFFFFFFF
+        mixed = mixed ^ mixed >> shift
+    return -torch.log(-torch.log((mixed.double() + 0.5) / 2**32)).float()
 
 
 def _hardened(soft: Tensor) -> Tensor:
