@@ -163,6 +163,23 @@ def test_a_reading_does_not_change_within_a_block() -> None:
     assert not torch.equal(later[:, :, 0], later[:, :, 1])
 
 
+@given(st.lists(st.integers(0, 700), min_size=1, max_size=3), st.booleans(), st.integers(0, 9))
+@settings(max_examples=25, deadline=None)
+@torch.no_grad()
+def test_positions_in_any_order_are_each_read_as_if_alone(firsts: list[int], whole: bool, seed: int) -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D, recent=(60, 150))
+    crystal.crystallize(torch.randn(1, 703, D, generator=seeded(8)))
+    assert crystal.memory is not None
+    view = crystal.memory.view().unpacked()
+    starts = torch.tensor(firsts) // (BLOCK if whole else 1) * (BLOCK if whole else 1)
+    positions = (starts[:, None] + torch.arange(BLOCK)).flatten()
+    match = torch.randn(1, 2, len(positions), view.number, generator=seeded(seed))
+    scores = crystal.reader.scores(match, view, positions)
+    alone = [crystal.reader.scores(match[:, :, [i]], view, positions[[i]]) for i in range(len(positions))]
+    assert torch.equal(scores, torch.cat(alone, 2))
+
+
 @torch.no_grad()
 def test_the_shipped_model_says_the_last_of_twenty_values_of_a_key_and_the_last_but_one_as_of_then() -> None:
     model = TokenModel.load(checkpoints.path("recall")).eval()

