@@ -112,7 +112,7 @@ def test_a_log_of_short_steps_that_change_a_state_each_stays_within_the_allowanc
     rooms = "kitchen attic cellar hall garden".split()
     with opened(tmp_path / "agent.mem", retain="crystals", horizon=1_000) as memory:
         episode = memory.episode(id="game")
-        for _ in range(6):
+        for _ in range(3):
             episode.log_many([f"You are in the {rng.choice(rooms)}. score: {rng.randrange(999)}" for _ in range(2_000)])
             memory.crystallize()
         stats = memory.stats()
@@ -161,7 +161,7 @@ def test_the_allowance_is_of_the_file_whatever_the_namespace(tmp_path: Path, mon
         views = [memory.scoped(name) for name in ("ann", "bo", "cy")]
         for number in range(6):
             with views[number % 3].episode() as episode:
-                episode.log_many(chat(220, number))
+                episode.log_many(chat(150, number))
             assert on_disk(file) <= retention.FIXED + retention.RATE * sum(s.tokens for v in views for s in v.steps())
         assert [bool(lost(view)) for view in views] == [True, True, True]
         assert not any(step.lost for step in list(views[2].steps())[-50:])
