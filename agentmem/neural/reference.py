@@ -21,14 +21,14 @@ from agentmem.neural.tokens import TokenModel, TokenSettings, settings_of
 RECALL = settings_of(
     VOCABULARY, CrystalSettings(dimension=96), d_model=96, n_heads=4, lower=1, upper=1, window=50
 )  # fmt: skip
-"""Facts among filler: 0.37 million numbers."""
+"""Facts among filler: 0.43 million numbers."""
 
 STRETCH, STREAMS, CHUNK = 12_000, 4, 1_000
 """Tokens that a text stream goes on for; streams side by side; tokens of each between two updates."""
 
 
 def text_settings(vocabulary: int) -> TokenSettings:
-    """Of a language model of so many tokens: 1.15 million numbers with 2,048 of them."""
+    """Of a language model of so many tokens: 1.11 million numbers with 2,048 of them."""
     crystal = CrystalSettings(
         dimension=128, slots=16, cue_bits=32, recent=(300, 1500), heads=1, offsets=2, sharpest=32.0, chance=1.0
     )  # fmt: skip
