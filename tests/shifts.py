@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import pytest
 
 from agentmem_envs.shift.airline import ShiftAirline
+from agentmem_envs.shift.banking import ShiftBanking
 from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.retail import ShiftRetail
 from agentmem_envs.shift.shop import ShiftShop
@@ -17,7 +18,13 @@ from agentmem_envs.shift.tau2 import PACKAGE, VERSION
 from agentmem_envs.shift.telecom import ShiftTelecom
 from agentmem_envs.shift.wrapper import Candidates
 
-SHIFTS = {"shop": ShiftShop, "retail": ShiftRetail, "airline": ShiftAirline, "telecom": ShiftTelecom}
+SHIFTS = {
+    "shop": ShiftShop,
+    "retail": ShiftRetail,
+    "airline": ShiftAirline,
+    "telecom": ShiftTelecom,
+    "banking": ShiftBanking,
+}
 DELAY, CHANCE, BOUND = 100, 1 / 8, 0.05
 WINDOW = DELAY - 1
 
@@ -31,7 +38,7 @@ def _installed() -> str:
 
 INSTALLED = _installed() == VERSION
 NEEDS_TAU2 = pytest.mark.skipif(not INSTALLED, reason=f"{PACKAGE} {VERSION} is not installed")
-DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline", "telecom")))
+DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline", "telecom", "banking")))
 
 
 class Plays(Protocol):

@@ -24,7 +24,7 @@ from agentmem_envs.shift.retail_data import base
 
 DRIFTS = pytest.mark.parametrize("drift", [False, True], ids=["", "drift"])
 ALL = pytest.mark.parametrize("domain", DOMAINS)
-JOINED = tuple([kind, "stock"] for kind in ("item", "flight", "refuel"))
+JOINED = tuple([kind, "stock"] for kind in ("item", "flight", "refuel", "credit"))
 
 
 def short(domain: str, drift: bool) -> list[Played]:

@@ -120,6 +120,9 @@ def test_a_ticket_changes_its_own_customers_rows_and_nobody_elses(domain: str) -
 def of(domain: str, shift: Shift, customer: str) -> tuple[dict[str, Any], tuple[str, str]]:
     """A call that would change a row of this customer, and the row."""
     side: Any = shift._desk.live.side
+    if domain == "banking":
+        args = {"user_id": customer, "new_email": "somebody@example.org"}
+        return {"tool": "change_user_email", "args": args}, ("users", customer)
     if domain == "telecom":
         phone = callers()[customer].phone
         return {"tool": "toggle_airplane_mode", "args": {"phone_number": phone}}, ("handsets", phone)
@@ -239,7 +242,13 @@ def test_a_shift_is_drawn_as_text_and_as_a_picture_of_its_tickets() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["ShiftShop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("ShiftRetail", "ShiftAirline", "ShiftTelecom"))],
+    [
+        "ShiftShop",
+        *(
+            pytest.param(each, marks=NEEDS_TAU2)
+            for each in ("ShiftRetail", "ShiftAirline", "ShiftTelecom", "ShiftBanking")
+        ),
+    ],
 )
 def test_ids_are_registered_and_survive_as_json(name: str) -> None:
     import agentmem_envs  # noqa: F401

@@ -5,7 +5,7 @@ whichever way it took, and the ticket's own check of the live database holds. A 
 same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,14 @@ class Desk:
 
 def _unsaid(message: str, given: Call | None) -> str:
     """A refusal without the values of the call: a wrong one may be what another ticket turns on."""
-    for value in given.args.values() if given else ():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and text:
-                message = message.replace(text, "that")
+    for text in _texts(given.args) if given else ():
+        message = message.replace(text, "that")
     return message
+
+
+def _texts(given: Any) -> Iterator[str]:
+    if isinstance(given, Mapping | list):
+        for each in given.values() if isinstance(given, Mapping) else given:
+            yield from _texts(each)
+    elif isinstance(given, str) and given:
+        yield given

@@ -14,6 +14,7 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "strings": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
     "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9,
+    "object": lambda value: isinstance(value, dict),
     "objects": lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
 }
 
