@@ -107,8 +107,7 @@ def test_a_look_up_that_answers_the_same_is_right() -> None:
 @ALL
 def test_a_ticket_changes_its_own_customers_rows_and_nobody_elses(domain: str) -> None:
     shift, _ = begun(domain)
-    foreign = next(id for id in shift._roster.material.customers if id != shift._ticket.owner)
-    call, place = of(domain, shift, foreign)
+    call, place = foreign(domain, shift)
     before = deepcopy(shift._desk.live.row(place))
     observation, _, _, _, info = shift.step(json.dumps(call))
     assert not info["right"]
@@ -117,20 +116,18 @@ def test_a_ticket_changes_its_own_customers_rows_and_nobody_elses(domain: str) -
     assert not any(value in shift._text() for value in call["args"].values())
 
 
-def of(domain: str, shift: Shift, customer: str) -> tuple[dict[str, Any], tuple[str, str]]:
-    """A call that would change a row of this customer, and the row."""
+def foreign(domain: str, shift: Shift) -> tuple[dict[str, Any], tuple[str, str]]:
+    """A call that would change a row of a customer who comes last, and the row."""
     side: Any = shift._desk.live.side
+    last = shift._roster.material.customers[-1]
     if domain == "banking":
-        args = {"user_id": customer, "new_email": "somebody@example.org"}
-        return {"tool": "change_user_email", "args": args}, ("users", customer)
+        args = {"user_id": last, "new_email": "somebody@example.org"}
+        return {"tool": "change_user_email", "args": args}, ("users", last)
     if domain == "telecom":
-        phone = callers()[customer].phone
+        phone = callers()[last].phone
         return {"tool": "toggle_airplane_mode", "args": {"phone_number": phone}}, ("handsets", phone)
     table, argument = ("reservations", "reservation_id") if domain == "airline" else ("orders", "order_id")
-    rows = getattr(side, table)
-    owner = "customer" if domain == "shop" else "user_id"
-    mine = (id for id, row in rows.items() if getattr(row, owner) == customer and row.status in ("pending", None))
-    key = next(mine)
+    key = next(id for id, row in getattr(side, table).items() if row.status in ("pending", None))
     more = {"reason": "no longer needed"} if domain == "retail" else {}
     return {"tool": CANCELS[domain], "args": {argument: key, **more}}, (table, key)
 
