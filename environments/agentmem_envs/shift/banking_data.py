@@ -157,9 +157,9 @@ class BankingSide:
         account = self.account(next(_named(args), ""))
         if account is None:
             return _nobody(given.tool, args)
-        if given.tool in (UNLOCK, USE):
-            args = self._discover(args)
         try:
+            if given.tool in (UNLOCK, USE):
+                args = self._discover(args)
             answer = str(getattr(account.tools, given.tool)(**args)).strip()
         except _FAILURES as refusal:
             raise Refused(f"{given.tool}: {refusal}") from None

@@ -103,9 +103,12 @@ def _unsaid(message: str, given: Call | None) -> str:
     return message
 
 
-def _texts(given: Any) -> Iterator[str]:
-    if isinstance(given, Mapping | list):
-        for each in given.values() if isinstance(given, Mapping) else given:
-            yield from _texts(each)
-    elif isinstance(given, str) and given:
-        yield given
+def _texts(given: Mapping[str, Any]) -> Iterator[str]:
+    """All texts within, in their order; without recursion, as what is given may be nested as deep as JSON allows."""
+    left: list[Any] = [given]
+    while left:
+        each = left.pop(0)
+        if isinstance(each, Mapping | list):
+            left[:0] = each.values() if isinstance(each, Mapping) else each
+        elif isinstance(each, str) and each:
+            yield each
