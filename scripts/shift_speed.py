@@ -19,7 +19,7 @@ import agentmem_envs  # noqa: F401
 from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.wrapper import Candidates
 
-DOMAINS = ("Shop", "Retail", "Airline")
+DOMAINS = ("Shop", "Retail", "Airline", "Telecom", "Banking")
 
 
 def main() -> None:

@@ -10,13 +10,21 @@ from typing import Any, Protocol
 import pytest
 
 from agentmem_envs.shift.airline import ShiftAirline
+from agentmem_envs.shift.banking import ShiftBanking
 from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.retail import ShiftRetail
 from agentmem_envs.shift.shop import ShiftShop
 from agentmem_envs.shift.tau2 import PACKAGE, VERSION
+from agentmem_envs.shift.telecom import ShiftTelecom
 from agentmem_envs.shift.wrapper import Candidates
 
-SHIFTS = {"shop": ShiftShop, "retail": ShiftRetail, "airline": ShiftAirline}
+SHIFTS = {
+    "shop": ShiftShop,
+    "retail": ShiftRetail,
+    "airline": ShiftAirline,
+    "telecom": ShiftTelecom,
+    "banking": ShiftBanking,
+}
 DELAY, CHANCE, BOUND = 100, 1 / 8, 0.05
 WINDOW = DELAY - 1
 
@@ -30,7 +38,7 @@ def _installed() -> str:
 
 INSTALLED = _installed() == VERSION
 NEEDS_TAU2 = pytest.mark.skipif(not INSTALLED, reason=f"{PACKAGE} {VERSION} is not installed")
-DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline")))
+DOMAINS = ("shop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("retail", "airline", "telecom", "banking")))
 
 
 class Plays(Protocol):
@@ -86,8 +94,13 @@ def played(env: Candidates, seed: int, policy: Plays) -> Played:
     return seen
 
 
-@cache
 def by_oracle(domain: str, seeds: int, steps: int = 300, split: str = "train", drift: bool = False) -> list[Played]:
+    """Shifts that the oracle played, each set of them once; not to be changed."""
+    return _by_oracle(domain, seeds, steps, split, drift)  # the cache tells apart how arguments are given
+
+
+@cache
+def _by_oracle(domain: str, seeds: int, steps: int, split: str, drift: bool) -> list[Played]:
     env = offered(domain, steps=steps, split=split, drift=drift)
     return [played(env, seed, Oracle()) for seed in range(seeds)]
 

@@ -1,6 +1,7 @@
 """What an agent may send to a shift, what comes back, and what a shift refuses to be."""
 
 import json
+from copy import deepcopy
 from typing import Any
 
 import gymnasium
@@ -14,6 +15,7 @@ from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 from agentmem.errors import InvalidInputError
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
+from agentmem_envs.shift.telecom_callers import callers
 from agentmem_envs.shift.wrapper import Candidates
 
 ALL = pytest.mark.parametrize("domain", DOMAINS)
@@ -105,17 +107,29 @@ def test_a_look_up_that_answers_the_same_is_right() -> None:
 @ALL
 def test_a_ticket_changes_its_own_customers_rows_and_nobody_elses(domain: str) -> None:
     shift, _ = begun(domain)
-    side = shift._desk.live.side
-    table = side.reservations if domain == "airline" else side.orders
-    foreign = next(id for id, row in table.items() if row.status in ("pending", None))
-    args = {"reservation_id" if domain == "airline" else "order_id": foreign}
-    args |= {"reason": "no longer needed"} if domain == "retail" else {}
-    before = table.peek(foreign).status
-    observation, _, _, _, info = shift.step(json.dumps({"tool": CANCELS[domain], "args": args}))
+    call, place = foreign(domain, shift)
+    before = deepcopy(shift._desk.live.row(place))
+    observation, _, _, _, info = shift.step(json.dumps(call))
     assert not info["right"]
     assert not observation["accepted"]
-    assert table.peek(foreign).status == before
-    assert foreign not in shift._text()
+    assert shift._desk.live.row(place) == before
+    assert not any(value in shift._text() for value in call["args"].values())
+
+
+def foreign(domain: str, shift: Shift) -> tuple[dict[str, Any], tuple[str, str]]:
+    """A call that would change a row of a customer who comes last, and the row."""
+    side: Any = shift._desk.live.side
+    last = shift._roster.material.customers[-1]
+    if domain == "banking":
+        args = {"user_id": last, "new_email": "somebody@example.org"}
+        return {"tool": "change_user_email", "args": args}, ("users", last)
+    if domain == "telecom":
+        phone = callers()[last].phone
+        return {"tool": "toggle_airplane_mode", "args": {"phone_number": phone}}, ("handsets", phone)
+    table, argument = ("reservations", "reservation_id") if domain == "airline" else ("orders", "order_id")
+    key = next(id for id, row in getattr(side, table).items() if row.status in ("pending", None))
+    more = {"reason": "no longer needed"} if domain == "retail" else {}
+    return {"tool": CANCELS[domain], "args": {argument: key, **more}}, (table, key)
 
 
 @pytest.mark.slow
@@ -224,7 +238,14 @@ def test_a_shift_is_drawn_as_text_and_as_a_picture_of_its_tickets() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["ShiftShop", *(pytest.param(each, marks=NEEDS_TAU2) for each in ("ShiftRetail", "ShiftAirline"))]
+    "name",
+    [
+        "ShiftShop",
+        *(
+            pytest.param(each, marks=NEEDS_TAU2)
+            for each in ("ShiftRetail", "ShiftAirline", "ShiftTelecom", "ShiftBanking")
+        ),
+    ],
 )
 def test_ids_are_registered_and_survive_as_json(name: str) -> None:
     import agentmem_envs  # noqa: F401

@@ -21,7 +21,7 @@ for domain in DOMAINS:
 
 
 def test_two_processes_with_two_hash_seeds_show_the_same_bytes() -> None:
-    known = ["shop", *(["retail", "airline"] if INSTALLED else [])]
+    known = ["shop", *(["retail", "airline", "telecom", "banking"] if INSTALLED else [])]
     command = [sys.executable, "-c", SHOWS.replace("DOMAINS", repr(known))]
     places = os.pathsep.join([str(Path(__file__).parent), *sys.path])
     shown = [

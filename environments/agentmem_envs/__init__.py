@@ -14,7 +14,7 @@ ENVIRONMENTS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 """id: (module and class, keyword arguments); strings and JSON alone, so that a spec survives `to_json`."""
 
-for _domain in ("Shop", "Retail", "Airline"):
+for _domain in ("Shop", "Retail", "Airline", "Telecom", "Banking"):
     _class = f"agentmem_envs.shift.{_domain.lower()}:Shift{_domain}"
     ENVIRONMENTS[f"agentmem/Shift{_domain}-v0"] = (_class, {})
     ENVIRONMENTS[f"agentmem/Shift{_domain}-Short-v0"] = (_class, {"steps": 300})

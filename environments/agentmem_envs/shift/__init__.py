@@ -31,8 +31,9 @@ An episode is truncated after `steps` steps a day.
 
 ## Registered Configurations
 - `agentmem/ShiftShop-v0`: 1,000 steps, on a small database of our own
-- `agentmem/ShiftRetail-v0`, `agentmem/ShiftAirline-v0`: 1,000 steps, on tau2's databases and with tau2's tools, which
-  `pip install --no-deps inspect-evals==0.26.0` brings; some tickets are tau2's own, word for word (`source` in results)
+- `agentmem/ShiftRetail-v0`, `agentmem/ShiftAirline-v0`, `agentmem/ShiftTelecom-v0`, `agentmem/ShiftBanking-v0`: 1,000
+  steps, on tau2's databases and with tau2's tools, which `pip install --no-deps inspect-evals==0.26.0` brings; but in
+  banking some tickets are tau2's own, word for word (`source` in results)
 - `-Short`, as in `agentmem/ShiftShop-Short-v0`: 300 steps
 - `-Week`: five days of 1,000 steps on one database
 - `-Drift`: 1,000 steps in which what was told changes

@@ -5,7 +5,7 @@ whichever way it took, and the ticket's own check of the live database holds. A 
 same.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,8 +98,17 @@ class Desk:
 
 def _unsaid(message: str, given: Call | None) -> str:
     """A refusal without the values of the call: a wrong one may be what another ticket turns on."""
-    for value in given.args.values() if given else ():
-        for text in value if isinstance(value, list) else [value]:
-            if isinstance(text, str) and text:
-                message = message.replace(text, "that")
+    for text in _texts(given.args) if given else ():
+        message = message.replace(text, "that")
     return message
+
+
+def _texts(given: Mapping[str, Any]) -> Iterator[str]:
+    """All texts within, in their order; without recursion, as what is given may be nested as deep as JSON allows."""
+    left: list[Any] = [given]
+    while left:
+        each = left.pop(0)
+        if isinstance(each, Mapping | list):
+            left[:0] = each.values() if isinstance(each, Mapping) else each
+        elif isinstance(each, str) and each:
+            yield each

@@ -139,7 +139,7 @@ class Promises:
     def _sold_out(self, owed: Owed) -> Ticket:
         promise, first = owed.promise, owed.promise.value
         notice = Fact(f"stock:{first}", "stock", promise.form, first)
-        ticket = announcement("Warehouse", f"{first} is sold out for good.", "stock", SUBJECTS)
+        ticket = announcement("Warehouse", f"{promise.words(first)} is sold out for good.", "stock", SUBJECTS)
         ticket.decision.shows.append((promise.form, first))
         joined = replace(owed, facts=(*owed.facts, notice))
         ticket.decision.then.append(lambda step: self._owe(joined, step))

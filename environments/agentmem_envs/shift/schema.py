@@ -1,6 +1,7 @@
 """Which arguments a tool takes, and whether a call has them. Knows forms of values, not what tools do."""
 
 from collections.abc import Callable, Mapping
+from inspect import Parameter, signature
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 from agentmem_envs.calls import Call, Refused
@@ -12,6 +13,8 @@ _FORMS: Mapping[str, Callable[[Any], bool]] = {
     "string": lambda value: isinstance(value, str),
     "strings": lambda value: isinstance(value, list) and all(isinstance(each, str) for each in value),
     "integer": lambda value: isinstance(value, int) and not isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9,
+    "object": lambda value: isinstance(value, dict),
     "objects": lambda value: isinstance(value, list) and all(isinstance(each, dict) for each in value),
 }
 
@@ -34,7 +37,8 @@ def check(call: Call, schema: Schema) -> None:
 def forms(method: Callable[..., Any]) -> dict[str, str]:
     """The arguments of a method and their forms, read from its annotations."""
     hints = {name: hint for name, hint in get_type_hints(method).items() if name != "return"}
-    return {name: _form(hint) for name, hint in hints.items()}
+    given = signature(method).parameters
+    return {name: _form(hint) + "?" * (given[name].default is not Parameter.empty) for name, hint in hints.items()}
 
 
 def _form(hint: Any) -> str:
@@ -44,4 +48,4 @@ def _form(hint: Any) -> str:
         return "strings"
     if str(hint).startswith("list["):
         return "objects"
-    return "integer" if hint is int else "string"
+    return {int: "integer", float: "number"}.get(hint, "string")

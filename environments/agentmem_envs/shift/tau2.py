@@ -121,7 +121,8 @@ def module(name: str) -> ModuleType:
 
 
 def data(domain: str, name: str) -> Any:
-    """A JSON file of a domain, parsed; compressed ones are read without a temporary file."""
+    """A JSON or TOML file of a domain, parsed; compressed ones are read without a temporary file."""
     file = root() / "data" / "domains" / domain / name
     packed = file.with_name(name + ".gz")
-    return json.loads(gzip.decompress(packed.read_bytes()) if packed.exists() else file.read_bytes())
+    read = gzip.decompress(packed.read_bytes()) if packed.exists() else file.read_bytes()
+    return tomllib.loads(read.decode()) if file.suffix == ".toml" else json.loads(read)
