@@ -1,0 +1,15 @@
+"""Rollouts: a policy plays episodes of a Gymnasium environment, and a memory logs them and is recalled from.
+
+reading           what of an observation is text, which episode it is of, what memory is asked
+lanes values      copies of an environment stepped together; raw values as JSON and back
+contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
+policies report   policies without a model; what came of it
+run               the rollout
+"""
+
+from agentmem.rollout.policies import RandomPolicy, ScriptedPolicy, load_policy
+from agentmem.rollout.reading import Reading
+from agentmem.rollout.report import EpisodeReport, RolloutReport
+from agentmem.rollout.run import rollout
+
+__all__ = ["EpisodeReport", "RandomPolicy", "Reading", "RolloutReport", "ScriptedPolicy", "load_policy", "rollout"]
