@@ -6,6 +6,7 @@ comes about; one that has nothing left to play stands still.
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -148,7 +149,8 @@ class Lanes:
     def begin(self, seeds: Sequence[int | None]) -> dict[int, Took]:
         """Begin an episode in each lane that has a seed here; [count] seeds."""
         chosen = np.array([seed is not None for seed in seeds])
-        observations, infos = self._vector.reset(seed=list(seeds), options={"reset_mask": chosen})
+        given: Any = list(seeds)  # Gymnasium's base class knows one seed alone, its environments take several
+        observations, infos = self._vector.reset(seed=given, options={"reset_mask": chosen})
         return {
             lane: Took(one, None, False, False, info) for lane, one, info in self._parts(observations, infos, chosen)
         }
@@ -156,7 +158,7 @@ class Lanes:
     def stand(self, lanes: Sequence[int]) -> None:
         """Have these lanes stand still from now on."""
         chosen = np.isin(np.arange(self.count), lanes)
-        self._vector.reset(seed=[None] * self.count, options={"reset_mask": chosen, STAND: True})
+        self._vector.reset(options={"reset_mask": chosen, STAND: True})
 
     def step(self, actions: Mapping[int, Any]) -> dict[int, Took]:
         """Step each lane that has an action here; the others must stand still."""
@@ -194,3 +196,22 @@ def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
         if terminated or truncated:
             env.reset()
     return (time.perf_counter() - began) / TRIED
+
+
+class About(NamedTuple):
+    """What an environment says of itself: its actions, what it is for, and its tools, as JSON, if it has some."""
+
+    action_space: spaces.Space[Any]
+    goal: str
+    tools: str
+
+
+def about(make: Make) -> About:
+    """Of an environment, after a reset."""
+    env = make()
+    try:
+        _, info = env.reset(seed=0)
+        goal, tools = info.get("goal") or "", info.get("tools") or getattr(env.unwrapped, "schema", None)
+        return About(env.action_space, str(goal), json.dumps(tools, default=str) if tools else "")
+    finally:
+        env.close()

@@ -75,12 +75,13 @@ def load_policy(name: str, action_space: Any) -> Policy:
 
     Checkpoints of trained policies are to be named here as well. Raises InvalidInputError for an unknown name.
     """
-    known = {"random": lambda: RandomPolicy(action_space), **{each: lambda each=each: _shift(each) for each in SHIFTS}}
-    if name in known:
-        return known[name]()  # type: ignore[no-any-return, operator]
+    if name in ("random", *SHIFTS):
+        return RandomPolicy(action_space) if name == "random" else _shift(name)
     module, found, attribute = name.partition(":")
     if not found:
-        raise InvalidInputError(f"policy {name!r} is unknown; give {', '.join(known)}, chat:MODEL or your.module:name")
+        raise InvalidInputError(
+            f"policy {name!r} is unknown; give random, {', '.join(SHIFTS)}, chat:MODEL or your.module:name"
+        )
     try:
         made = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
@@ -93,7 +94,8 @@ def load_policy(name: str, action_space: Any) -> Policy:
 SHIFTS = ("oracle", "reader", "rule")
 
 
-def _shift(name: str) -> Any:
+def _shift(name: str) -> Policy:
     from agentmem_envs.shift import policies
 
-    return getattr(policies, name.capitalize())()
+    made: Policy = getattr(policies, name.capitalize())()
+    return made

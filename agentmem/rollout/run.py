@@ -84,6 +84,7 @@ def rollout(
     _note(place, note)
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, episodes, workers, apart)
+    place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
     return _report(note, reports, memory)
 
 
