@@ -43,9 +43,9 @@ class Counting(gymnasium.Env[Any, Any]):
     def __init__(self, words: bool = False) -> None:
         self.words = words
         self.observation_space = (
-            spaces.Dict({"text": spaces.Text(40), "at": spaces.Box(0, 99, (2,), np.float32)})
+            spaces.Dict({"text": spaces.Text(40), "at": spaces.Box(0, 1e9, (2,), np.float32)})
             if words
-            else spaces.Box(0, 99, (2,), np.float32)
+            else spaces.Box(0, 1e9, (2,), np.float32)
         )
         self.action_space = spaces.Discrete(5)
 

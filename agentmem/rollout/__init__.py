@@ -7,9 +7,22 @@ policies report   policies without a model; what came of it
 run               the rollout
 """
 
+from agentmem.rollout.minari import export_minari, import_minari
 from agentmem.rollout.policies import RandomPolicy, ScriptedPolicy, load_policy
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.report import EpisodeReport, RolloutReport
 from agentmem.rollout.run import rollout
+from agentmem.rollout.wrapper import PlanningContexts
 
-__all__ = ["EpisodeReport", "RandomPolicy", "Reading", "RolloutReport", "ScriptedPolicy", "load_policy", "rollout"]
+__all__ = [
+    "EpisodeReport",
+    "PlanningContexts",
+    "RandomPolicy",
+    "Reading",
+    "RolloutReport",
+    "ScriptedPolicy",
+    "export_minari",
+    "import_minari",
+    "load_policy",
+    "rollout",
+]
