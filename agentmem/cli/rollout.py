@@ -63,6 +63,10 @@ def rollout(
         Path | None,
         typer.Option(metavar="MEMORY", help="The memory's file: kept, and gone on with where a run was interrupted."),
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Play on a Ray cluster: auto, host:port, or local; one actor a worker."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Play episodes of an environment, with a memory that logs every step and shows the policy a planning context."""
@@ -70,17 +74,28 @@ def rollout(
 
     options = _options(env, policy, split, given or [])
     acting = _policy(policy, env, options)
-    with _memory(out) as opened, show.Waiting("episodes") as waiting:
-        report = play(
-            env, acting, opened, kind=memory, budget=budget, episodes=episodes, workers=workers, seed=seed,
-            recall=recall, options=options, name=policy, progress=waiting,
-        )  # fmt: skip
+    settings: dict[str, Any] = {
+        "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
+        "name": policy,
+    }  # fmt: skip
+    if ray is not None:
+        if out is None:
+            raise InvalidInputError(
+                "--ray needs --out FOLDER, which every node sees: the memories of the actors go there"
+            )
+        from agentmem.rollout.ray import rollout_on_ray
+
+        with show.Waiting("episodes") as waiting:
+            report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
+    else:
+        with _memory(out) as opened, show.Waiting("episodes") as waiting:
+            report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
     if json:
         show.as_json(report.model_dump(mode="json"))
         return
     show.say(env, f"{policy}, {memory}" + (f" of {budget:,} tokens" if memory in ("crystals", "window") else ""))
     show.out().print(_table(report))
-    if out is not None:
+    if out is not None and ray is None:
         show.line(f"the log is in {show.path(out)}: agentmem stats {shlex.quote(str(out))}")
 
 

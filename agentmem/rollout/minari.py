@@ -1,4 +1,7 @@
-"""Rollouts as Minari datasets, and back. The one place that imports minari, which comes with the extra `envs`."""
+"""Rollouts as Minari datasets, and back, with minari, which comes with the extra `envs`.
+
+What agentmem.ingest reads of a dataset is for remembering; here its values come back as they were.
+"""
 
 from __future__ import annotations
 

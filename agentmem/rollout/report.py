@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from agentmem.records import digest
 from agentmem.rollout.trail import RESULTS, Trail
 from agentmem.types import Frozen
 
@@ -91,5 +92,24 @@ def _stale(infos: Sequence[dict[str, Any]]) -> tuple[int, int]:
 
 def share(pairs: Iterable[tuple[int, int]]) -> float | None:
     """Of pairs (some, all); None of nothing."""
-    some, every = (sum(each) for each in zip(*pairs, strict=True))
+    pairs = list(pairs)
+    some, every = sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)
     return some / every if every else None
+
+
+def summed(note: Mapping[str, Any], reports: Sequence[EpisodeReport], size: int) -> RolloutReport:
+    """The report of these episodes; note: environment, policy, memory, budget and seed; size: in bytes."""
+    said = "".join(each.digest for each in reports)
+    return RolloutReport(
+        **{key: note[key] for key in ("environment", "policy", "memory", "budget", "seed")},
+        solved=share(each.tickets for each in reports),
+        solved_hidden=share(each.hidden_tickets for each in reports),
+        stale=share(each.stale for each in reports),
+        return_mean=sum(each.reward for each in reports) / len(reports) if reports else 0.0,
+        steps=sum(each.steps for each in reports),
+        needed_fact_recall=share(each.needed for each in reports),
+        context_tokens_mean=share(each.context_tokens for each in reports),
+        bytes=size,
+        digest=digest(said.encode()),
+        episodes=tuple(reports),
+    )

@@ -18,7 +18,7 @@ from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Lanes, Make, Took, maker
 from agentmem.rollout.policies import acts, begun, check_policy
 from agentmem.rollout.reading import Reading, reading_of
-from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, share
+from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import pack, unpack
 from agentmem.types import PlanningContext
@@ -60,6 +60,7 @@ def rollout(
     apart: bool | None = None,
     name: str | None = None,
     progress: Progress | None = None,
+    numbers: Sequence[int] | None = None,
 ) -> RolloutReport:
     """Play episodes of an environment with a policy and a memory, and say what came of them.
 
@@ -67,7 +68,8 @@ def rollout(
     "window" (the newest steps), both within `budget` tokens, "none", or "full". recall: at "every" step, before a step
     that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
     process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
-    asked. name: of the policy, in the report. progress: called with (episodes done, episodes).
+    asked. name: of the policy, in the report. progress: called with (episodes done, episodes). numbers: play these
+    episodes alone, in place of 0 to `episodes`.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was. Raises InvalidInputError for arguments that are out of bounds, SettingsError
     where the memory holds another rollout.
@@ -83,9 +85,9 @@ def rollout(
     }  # fmt: skip
     _note(place, note)
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
-    reports = run.play(make, episodes, workers, apart)
+    reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
-    return _report(note, reports, memory)
+    return summed(note, reports, memory.stats().bytes["total"])
 
 
 def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recall: Any) -> None:
@@ -132,22 +134,22 @@ class _Run:
         self.informed, self.stateful = getattr(policy, "informed", False), hasattr(policy, "begin")
         self.reports: dict[int, EpisodeReport] = {}
 
-    def play(self, make: Make, episodes: int, workers: int, apart: bool | None) -> list[EpisodeReport]:
+    def play(self, make: Make, numbers: Sequence[int], workers: int, apart: bool | None) -> list[EpisodeReport]:
         left = []
-        for number in range(episodes):
+        for number in numbers:
             space = self._space(number)
             if NOTE in space.attachments():
                 self.reports[number] = EpisodeReport.model_validate_json(space.attachment(NOTE))
             else:
                 left.append(number)
-        self.total = episodes
+        self.total = len(numbers)
         if left:
             lanes = Lanes(make, min(workers, len(left)), apart, self.seed)
             try:
                 self._play(lanes, iter(left))
             finally:
                 lanes.close()
-        return [self.reports[number] for number in range(episodes)]
+        return [self.reports[number] for number in numbers]
 
     def _space(self, number: int) -> Memory:
         return self.place.scoped(*self.place.namespace, str(number))
@@ -256,21 +258,3 @@ class _Run:
 
 def _same(packed: tuple[Any, Mapping[str, bytes]], value: Any, blobs: Mapping[str, str]) -> bool:
     return packed[0] == value and {name: digest(content) for name, content in packed[1].items()} == dict(blobs)
-
-
-def _report(note: Mapping[str, Any], reports: Sequence[EpisodeReport], memory: Memory) -> RolloutReport:
-    tokens = share(each.context_tokens for each in reports)
-    said = "".join(each.digest for each in reports)
-    return RolloutReport(
-        **{key: note[key] for key in ("environment", "policy", "memory", "budget", "seed")},
-        solved=share(each.tickets for each in reports),
-        solved_hidden=share(each.hidden_tickets for each in reports),
-        stale=share(each.stale for each in reports),
-        return_mean=sum(each.reward for each in reports) / len(reports),
-        steps=sum(each.steps for each in reports),
-        needed_fact_recall=share(each.needed for each in reports),
-        context_tokens_mean=tokens,
-        bytes=memory.stats().bytes["total"],
-        digest=digest(said.encode()),
-        episodes=tuple(reports),
-    )
