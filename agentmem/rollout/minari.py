@@ -135,12 +135,11 @@ def _log(trail: Trail, episode: Any, spec: Any) -> None:
     rows = len(episode.rewards)
     for turn in range(rows + 1):
         value = _row(spec.observation_space, episode.observations, turn)
-        ended = (
-            float(episode.rewards[turn - 1]),
-            bool(episode.terminations[turn - 1]),
-            bool(episode.truncations[turn - 1]),
-        )
-        took = Took(value, *(ended if turn else (None, False, False)), {})
+        took = Took(value, None, False, False, {})
+        if turn:
+            last = turn - 1
+            ended = bool(episode.terminations[last]), bool(episode.truncations[last])
+            took = Took(value, float(episode.rewards[last]), *ended, {})
         if turn >= len(trail.logged) and turn < rows:
             trail.act(took, _row(spec.action_space, episode.actions, turn), None, "none")
         elif turn == rows and not trail.over:
