@@ -32,7 +32,7 @@ def test_a_cluster_that_loses_a_node_comes_to_what_one_machine_does(tmp_path: Pa
 
     with memory_at() as memory:
         local = shop(memory, kind="window", episodes=6, options=OPTIONS)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
     lost = cluster.add_node(num_cpus=2)
     cluster.wait_for_nodes()
     killed: list[int] = []
