@@ -88,7 +88,7 @@ def _answered(answer: BaseMessage, observation: Any) -> Any:
 def chat_model(name: str) -> BaseChatModel:
     """A model by its name, such as openai:gpt-4o. MissingExtraError without LangChain or the provider's package."""
     try:
-        from langchain.chat_models import init_chat_model
+        from langchain.chat_models import init_chat_model  # type: ignore[import-not-found, unused-ignore]
     except ImportError as error:
         raise MissingExtraError("models by name need LangChain: pip install 'agentmem-crystal[langchain]'") from error
     try:
