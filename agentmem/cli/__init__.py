@@ -7,12 +7,12 @@ stopped by Ctrl-C.
 
 from __future__ import annotations
 
-from agentmem.cli import bench, demo, move, read, remove, train, write
+from agentmem.cli import bench, demo, move, read, remove, rollout, train, write
 from agentmem.cli.app import app
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, remove, move, train, bench):
+for _group in (demo, write, read, remove, move, rollout, train, bench):
     _group.register(app)
 
 

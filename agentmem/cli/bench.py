@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli.options import example
 
-Name = Literal["fit", "log", "neural", "recall", "speed"]
+Name = Literal["fit", "log", "neural", "recall", "rollout", "speed"]
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench recall histories.jsonl --out results",
             "agentmem bench fit histories.jsonl --by type --out fitted",
             "agentmem bench speed --sizes 100k,1m --out results",
+            "agentmem bench rollout --ms 0,1,5",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
         ),
     )(bench)

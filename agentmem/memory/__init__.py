@@ -1,6 +1,6 @@
 """What users hold: a Memory, and the EpisodeWriter that logs into it."""
 
-from agentmem.memory.episode import EpisodeWriter
+from agentmem.memory.episode import EpisodeWriter, Recalled, log_together
 from agentmem.memory.memory import Memory
 
-__all__ = ["EpisodeWriter", "Memory"]
+__all__ = ["EpisodeWriter", "Memory", "Recalled", "log_together"]

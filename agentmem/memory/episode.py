@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_position
@@ -90,15 +90,20 @@ class EpisodeWriter:
         for number, step in enumerate(checks.check_several("steps", steps, "texts or mappings")):
             if not isinstance(step, str | Mapping):
                 raise InvalidInputError(f"step {number} is {brief(step)}; give a text, or a mapping of log's keywords")
-            fields: dict[str, Any] = {"text": step} if isinstance(step, str) else dict(step)
-            if unknown := fields.keys() - _FIELDS:
-                raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
-            if "text" not in fields:
-                raise InvalidInputError(f"step {number} has no text; describe it, '' if there is nothing to say")
-            own = fields.pop("blobs", None)
-            records.append(self._record(fields.pop("text"), fields.pop("kind", "observation"), own, fields))
-            blobs |= _contents(own)
+            record, own = self._described(number, {"text": step} if isinstance(step, str) else step)
+            records.append(record)
+            blobs |= own
         return [step_of(record) for record in self._append(records, blobs)] if records else []
+
+    def _described(self, number: int, step: Mapping[str, Any]) -> tuple[Record, dict[str, bytes]]:
+        """The n-th of several steps as a record, and the contents of its blobs."""
+        fields = dict(step)
+        if unknown := fields.keys() - _FIELDS:
+            raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
+        if "text" not in fields:
+            raise InvalidInputError(f"step {number} has no text; describe it, '' if there is nothing to say")
+        own = fields.pop("blobs", None)
+        return self._record(fields.pop("text"), fields.pop("kind", "observation"), own, fields), _contents(own)
 
     def transition(
         self,
@@ -117,8 +122,8 @@ class EpisodeWriter:
             raise InvalidInputError(f"info {brief(info)} is a {type(info).__name__}; give a mapping, as Gymnasium does")
         info = dict(info or {})
         described = info.pop("text", None)
-        act = _described(action, None) | {"kind": "action"}
-        seen = _described(observation, described) | {"kind": "observation"}
+        act = _told(action, None) | {"kind": "action"}
+        seen = _told(observation, described) | {"kind": "observation"}
         if info:
             seen["data"] = {"info": info} if seen.get("data") is None else {"observation": seen["data"], "info": info}
         seen |= {"reward": reward, "terminated": terminated, "truncated": truncated}
@@ -185,9 +190,14 @@ class EpisodeWriter:
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
         context = recalling.run(self._core, self._memory.namespaces, query, as_of)
-        self._core.store.append([self._recall_record(cue, context, as_of)])
-        self._guard.remember((hit.position, hit.text) for hit in context.hits)
+        self._core.store.append([self.recalled(cue, context, as_of)])
         return context
+
+    def recalled(self, cue: str, context: PlanningContext, as_of: recalling.AsOf = None) -> Record:
+        """The record of a recall, for the log; what the agent then repeats of it is marked."""
+        self._check_open()
+        self._guard.remember((hit.position, hit.text) for hit in context.hits)
+        return self._recall_record(cue, context, as_of)
 
     def _recall_record(self, cue: str, context: PlanningContext, as_of: recalling.AsOf) -> Record:
         body = {
@@ -242,11 +252,37 @@ class EpisodeWriter:
         return await asyncio.to_thread(self.recall, cue, **options)
 
 
+class Recalled(NamedTuple):
+    """A recall that an episode made with `Memory.recall`, to be logged among its steps."""
+
+    cue: str
+    context: PlanningContext
+
+
+def log_together(entries: Sequence[tuple[EpisodeWriter, Mapping[str, Any] | Recalled]]) -> list[Step | None]:
+    """Append steps and recall records of several episodes of one memory in one transaction, all or none.
+
+    Returns the step of each entry, None for a recall. Raises what `log_many` raises, before anything is written.
+    """
+    records, blobs = [], dict[str, bytes]()
+    for number, (writer, entry) in enumerate(entries):
+        if isinstance(entry, Recalled):
+            records.append(writer.recalled(*entry))
+            continue
+        record, own = writer._described(number, entry)
+        records.append(record)
+        blobs |= own
+    if not records:
+        return []
+    logged = entries[0][0]._append(records, blobs)
+    return [step_of(record) if record.type == "step" else None for record in logged]
+
+
 def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:
     return {digest(content): bytes(content) for content in (blobs or {}).values()}
 
 
-def _described(value: Any, text: str | None) -> dict[str, Any]:
+def _told(value: Any, text: str | None) -> dict[str, Any]:
     """A raw action or observation as text with its value beside it."""
     if isinstance(value, str) and text is None:
         return {"text": value}

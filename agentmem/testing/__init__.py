@@ -1,7 +1,7 @@
-"""For tests: fakes, and the contracts that a store or an encoder of your own must pass.
+"""For tests: fakes, and the contracts that a store, an encoder or a policy of your own must pass.
 
-Subclass `StoreContract` or `EncoderContract` in a test file, say how to make yours, and pytest runs the rest.
-The contracts need pytest and are loaded when first named.
+Subclass `StoreContract`, `EncoderContract` or `PolicyContract` in a test file, say how to make yours, and pytest runs
+the rest. The contracts need pytest and are loaded when first named.
 """
 
 from typing import TYPE_CHECKING
@@ -11,11 +11,12 @@ from agentmem.testing.encoder_fake import HashEncoder
 
 if TYPE_CHECKING:
     from agentmem.testing.encoder import EncoderContract as EncoderContract
+    from agentmem.testing.policy import PolicyContract as PolicyContract
     from agentmem.testing.store import StoreContract as StoreContract
 
-__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "StoreContract"]
+__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "PolicyContract", "StoreContract"]
 
-_HOME = {"EncoderContract": "encoder", "StoreContract": "store"}
+_HOME = {"EncoderContract": "encoder", "PolicyContract": "policy", "StoreContract": "store"}
 
 
 def __getattr__(name: str) -> object:

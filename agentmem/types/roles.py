@@ -21,7 +21,9 @@ class Encoder(Protocol):
 
 
 class Policy(Protocol):
-    """Chooses the next action."""
+    """Chooses the next action. What else it may have is said in `agentmem.rollout.policies`; the contract is
+    `agentmem.testing.PolicyContract`.
+    """
 
     def act(self, observation: Any, context: PlanningContext | None) -> Any: ...
 

@@ -1,6 +1,7 @@
-"""Two policies without training: the oracle of a privileged shift, and a rule that reads remembered texts.
+"""Policies without training: the oracle of a privileged shift, and a rule that reads remembered texts.
 
-The rule bounds what a window can do, and shows that a shift can be solved from its own history.
+The rule bounds what a window can do, and shows that a shift can be solved from its own history. As a reader it
+remembers nothing itself: what it reads is the planning context.
 """
 
 import json
@@ -16,6 +17,9 @@ _WORD = re.compile(r"[#\w.@-]+")
 class Oracle:
     """Chooses the right candidate. Needs `privileged=True`."""
 
+    informed = True
+    """Acts on info: see `agentmem.rollout.policies`."""
+
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
         return int(info["gold_index"])
 
@@ -28,14 +32,19 @@ class Rule:
     """
 
     def __init__(self, window: int | None = None, seed: int = 0) -> None:
+        self.window = window
         self._texts: deque[tuple[str, frozenset[str]]] = deque(maxlen=window)
         self._random = Random(seed)
+
+    def begin(self, seed: int) -> "Rule":
+        """The rule of one episode, which remembers nothing yet."""
+        return Rule(self.window, seed)
 
     def see(self, text: str) -> None:
         """Remembers an observation."""
         self._texts.append((text, frozenset(_WORD.findall(text))))
 
-    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
+    def act(self, observation: Mapping[str, Any], context: Any = None) -> int:
         """Remembers the observation and chooses one of its candidates."""
         self.see(observation["text"])
         best = self.best(observation["candidates"])
@@ -62,6 +71,18 @@ class Rule:
             if any(value in text for value in own)
         ]
         return max(found, default=(-1, -1))
+
+
+class Reader:
+    """The rule over what a planning context shows, each line with its head. Of equals the first."""
+
+    def act(self, observation: Mapping[str, Any], context: Any) -> int:
+        rule, head = Rule(), ""
+        for line in context.text.split("\n") if context is not None else ():
+            head = line if line.startswith("[") else head
+            rule.see(f"{head} {line}")
+        rule.see(observation["text"])
+        return rule.best(observation["candidates"])[0]
 
 
 def leaves(given: Any) -> Iterator[str]:

@@ -20,7 +20,7 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
     Adds to the observation `candidates`, one call a line, and `action_mask` [8]. The wrong ones are of the same tool
     and form as the right one; where that turns on a hidden fact, none was shown within the delay, and those that stood
     among candidates as often come first. A privileged shift's info has `gold_index`. A choice beyond the lines is a
-    graded failure. Raises InvalidInputError on an environment that is not a shift.
+    graded failure; a text is passed on as it is. Raises InvalidInputError on an environment that is not a shift.
     """
 
     def __init__(self, env: gymnasium.Env[Observation, str]) -> None:
@@ -42,9 +42,9 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
         observation, info = self.env.reset(seed=seed, options=options)
         return self._offer(observation), self._told(info)
 
-    def step(self, action: np.int64) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+    def step(self, action: np.int64 | str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         calls = self.shift.candidates()
-        chosen = calls[action] if 0 <= action < len(calls) else ""
+        chosen = action if isinstance(action, str) else calls[action] if 0 <= action < len(calls) else ""
         observation, reward, terminated, truncated, info = self.env.step(chosen)
         return self._offer(observation), float(reward), terminated, truncated, self._told(info)
 

@@ -1,0 +1,152 @@
+"""`agentmem rollout ENV`: play an environment with a policy and a memory, and print what came of it. Knows options."""
+
+from __future__ import annotations
+
+import json as jsons
+import shlex
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from agentmem.cli import show
+from agentmem.cli.options import BudgetOption, JsonOption, example
+from agentmem.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from agentmem.memory import Memory
+    from agentmem.rollout import RolloutReport
+
+CHAT = "chat:"
+SHIFT = "agentmem/Shift"
+PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
+
+Kind = Literal["crystals", "window", "none", "full"]
+Split = Literal["train", "test"]
+When = Literal["every", "write"]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(
+        epilog=example(
+            "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --budget 512",
+            "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --memory window --budget 512",
+            "agentmem rollout agentmem/TMaze-v0 --policy random --set length=100 --episodes 20 --workers 4",
+        )
+    )(rollout)
+
+
+def rollout(
+    env: Annotated[str, typer.Argument(metavar="ENV", help="The environment's id, or module:id.")],
+    policy: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="reader, rule, oracle (of shifts), random, chat:MODEL or your.module:name."),
+    ],
+    memory: Annotated[
+        Kind, typer.Option(metavar="KIND", help="What the policy is shown: crystals, window, none or full.")
+    ] = "crystals",
+    budget: Annotated[int, BudgetOption] = 1024,
+    split: Annotated[
+        Split | None, typer.Option(metavar="train|test", help="Of the customers of a shift; test.", show_default=False)
+    ] = None,
+    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Episode n has the seed S + n.")] = 1,
+    workers: Annotated[int, typer.Option(metavar="N", min=1, help="Episodes that are played at a time.")] = 1,
+    seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything that is drawn.")] = 0,
+    recall: Annotated[When, typer.Option(metavar="WHEN", help="every step, or before one that may write.")] = "every",
+    given: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; repeatable.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="MEMORY", help="The memory's file: kept, and gone on with where a run was interrupted."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Play on a Ray cluster: auto, host:port, or local; one actor a worker."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Play episodes of an environment, with a memory that logs every step and shows the policy a planning context."""
+    from agentmem.rollout import rollout as play
+
+    options = _options(env, policy, split, given or [])
+    acting = _policy(policy, env, options)
+    settings: dict[str, Any] = {
+        "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
+        "name": policy,
+    }  # fmt: skip
+    if ray is not None:
+        if out is None:
+            raise InvalidInputError(
+                "--ray needs --out FOLDER, which every node sees: the memories of the actors go there"
+            )
+        from agentmem.rollout.ray import rollout_on_ray
+
+        with show.Waiting("episodes") as waiting:
+            report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
+    else:
+        with _memory(out) as opened, show.Waiting("episodes") as waiting:
+            report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
+    if json:
+        show.as_json(report.model_dump(mode="json"))
+        return
+    show.say(env, f"{policy}, {memory}" + (f" of {budget:,} tokens" if memory in ("crystals", "window") else ""))
+    show.out().print(_table(report))
+    if out is not None and ray is None:
+        show.line(f"the log is in {show.path(out)}: agentmem stats {shlex.quote(str(out))}")
+
+
+def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict[str, Any]:
+    """Keywords of the environment."""
+    shift = env.rpartition(":")[2].startswith(SHIFT)
+    options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
+    if shift and policy == "oracle":
+        options["privileged"] = True
+    for one in given:
+        name, found, value = one.partition("=")
+        if not found or not name.isidentifier():
+            raise InvalidInputError(
+                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100"
+            )
+        try:
+            options[name] = jsons.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
+
+
+def _policy(name: str, env: str, options: dict[str, Any]) -> Any:
+    from agentmem.rollout import load_policy
+    from agentmem.rollout.lanes import about, maker
+
+    said = about(maker(env, options))
+    if name.startswith(CHAT):
+        from agentmem.langchain import ChatModelPolicy, chat_model
+
+        return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
+    return load_policy(name, said.action_space)
+
+
+@contextmanager
+def _memory(out: Path | None) -> Iterator[Memory]:
+    """The memory at a path, or one that is gone afterwards."""
+    from agentmem.memory import Memory
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        Memory.open(out or Path(scratch) / "rollout.mem", durability="process") as memory,
+    ):
+        yield memory
+
+
+def _table(report: RolloutReport) -> Any:
+    made = show.table("", "value", right=("value",))
+    for name in (*PERCENT, "return_mean", "steps", "context_tokens_mean"):
+        value = getattr(report, name)
+        said = "-" if value is None else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
+        made.add_row(name.replace("_", " "), said.removesuffix(".0"))
+    made.add_row("bytes", show.size(report.bytes))
+    return made

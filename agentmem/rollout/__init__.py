@@ -1,0 +1,28 @@
+"""Rollouts: a policy plays episodes of a Gymnasium environment, and a memory logs them and is recalled from.
+
+reading           what of an observation is text, which episode it is of, what memory is asked
+lanes values      copies of an environment stepped together; raw values as JSON and back
+contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
+policies report   policies without a model; what came of it
+run               the rollout
+"""
+
+from agentmem.rollout.minari import export_minari, import_minari
+from agentmem.rollout.policies import RandomPolicy, ScriptedPolicy, load_policy
+from agentmem.rollout.reading import Reading
+from agentmem.rollout.report import EpisodeReport, RolloutReport
+from agentmem.rollout.run import rollout
+from agentmem.rollout.wrapper import PlanningContexts
+
+__all__ = [
+    "EpisodeReport",
+    "PlanningContexts",
+    "RandomPolicy",
+    "Reading",
+    "RolloutReport",
+    "ScriptedPolicy",
+    "export_minari",
+    "import_minari",
+    "load_policy",
+    "rollout",
+]

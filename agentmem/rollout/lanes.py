@@ -1,0 +1,217 @@
+"""Several copies of an environment, stepped together: each lane plays one episode after another, with seeds of ours.
+
+Knows Gymnasium's vector environments; knows no memory and no policy. A lane is never reset by itself, so no dummy step
+comes about; one that has nothing left to play stands still.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector.utils import iterate
+
+from agentmem.errors import InvalidInputError
+from agentmem.records import brief
+
+Make = Callable[[], "gymnasium.Env[Any, Any]"]
+STAND = "agentmem: stand still"
+SLOW = 0.001
+"""Seconds a step from which on each lane has a process of its own."""
+TRIED = 20
+BOX = "boxed"
+
+
+class Took(NamedTuple):
+    """What a step of one lane gave; a reset gives no reward."""
+
+    observation: Any
+    reward: float | None
+    terminated: bool
+    truncated: bool
+    info: dict[str, Any]
+
+
+def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
+    """What makes the environment: of an id with these keywords. Shifts offer candidates.
+
+    Raises InvalidInputError for an id that is not registered and keywords that it does not take.
+    """
+    if callable(env):
+        if options:
+            raise InvalidInputError(f"options {brief(dict(options))} go with an id; give them to your function itself")
+        return env
+    if not isinstance(env, str):
+        raise InvalidInputError(f"env {brief(env)} is neither an id nor a function; give one that makes an environment")
+    made = _Named(env, dict(options or {}))
+    try:
+        made().close()
+    except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
+        raise InvalidInputError(
+            f"environment {env!r} cannot be made with {made.options}: {error}; name one that is registered, such as "
+            "agentmem/ShiftShop-Short-v0, or your.module:Name-v0, with keywords that it takes"
+        ) from error
+    return made
+
+
+class _Named:
+    """Makes an environment by its id, in whatever process."""
+
+    def __init__(self, id: str, options: dict[str, Any]) -> None:
+        self.id, self.options = id, dict(options)
+        self.offers = self.options.pop("candidates", True)
+
+    def __call__(self) -> gymnasium.Env[Any, Any]:
+        if self.id.startswith("agentmem/"):
+            import agentmem_envs  # noqa: F401
+        env = gymnasium.make(self.id, **self.options)
+        if self.offers and self.id.rpartition(":")[2].startswith("agentmem/Shift"):
+            from agentmem_envs.shift.wrapper import Candidates
+
+            return Candidates(env)
+        return env
+
+
+class _Anything(spaces.Space[Any]):
+    """Passes on every action as it is, one that is in no space too: the environment is to judge it."""
+
+    def sample(self, mask: Any = None, probability: Any = None) -> Any:
+        return None
+
+    def contains(self, x: Any) -> bool:
+        return True
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Anything)
+
+
+class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Keeps info whole, for a vector environment would spread it over arrays, and stands still when told to."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.action_space = _Anything()
+        self._last: Any = None
+        self._stands = False
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        self._stands = bool(options and options.get(STAND)) and self._last is not None
+        if self._stands:
+            return self._last, {BOX: ({},)}
+        self._last, info = self.env.reset(seed=seed)
+        return self._last, {BOX: (info,)}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        if self._stands:
+            return self._last, 0.0, False, False, {BOX: ({},)}
+        self._last, reward, terminated, truncated, info = self.env.step(action)
+        return self._last, float(reward), terminated, truncated, {BOX: (info,)}
+
+
+def has_text(space: spaces.Space[Any]) -> bool:
+    """Whether values of a space hold text: Gymnasium's shared memory would garble it."""
+    if isinstance(space, spaces.Dict):
+        return any(map(has_text, space.values()))
+    if isinstance(space, spaces.Tuple):
+        return any(map(has_text, space.spaces))
+    return not isinstance(space, spaces.Box | spaces.Discrete | spaces.MultiBinary | spaces.MultiDiscrete)
+
+
+class Lanes:
+    """`count` copies of an environment. `apart`: each in a process of its own; None: if a step takes over 1 ms."""
+
+    def __init__(self, make: Make, count: int, apart: bool | None = None, seed: int = 0) -> None:
+        probe = make()
+        if not isinstance(probe, gymnasium.Env):
+            raise InvalidInputError(f"{brief(probe)} is no gymnasium.Env; give a function that makes one")
+        self.observation_space, self.action_space = probe.observation_space, probe.action_space
+        self.steps = _most_steps(probe)
+        if apart is None:
+            apart = count > 1 and seconds_a_step(probe, seed) > SLOW
+        probe.close()
+        self.count, self.apart = count, apart
+        self._vector = self._joined(lambda: _Lane(make()))
+        self._space = self._vector.observation_space
+
+    def _joined(self, make: Make) -> VectorEnv[Any, Any, Any]:
+        each = [make] * self.count
+        if not self.apart:
+            return SyncVectorEnv(each, autoreset_mode=AutoresetMode.DISABLED)
+        shared = not has_text(self.observation_space)
+        return AsyncVectorEnv(each, shared_memory=shared, autoreset_mode=AutoresetMode.DISABLED)
+
+    def begin(self, seeds: Sequence[int | None]) -> dict[int, Took]:
+        """Begin an episode in each lane that has a seed here; [count] seeds."""
+        chosen = np.array([seed is not None for seed in seeds])
+        given: Any = list(seeds)  # Gymnasium's base class knows one seed alone, its environments take several
+        observations, infos = self._vector.reset(seed=given, options={"reset_mask": chosen})
+        return {
+            lane: Took(one, None, False, False, info) for lane, one, info in self._parts(observations, infos, chosen)
+        }
+
+    def stand(self, lanes: Sequence[int]) -> None:
+        """Have these lanes stand still from now on."""
+        chosen = np.isin(np.arange(self.count), lanes)
+        self._vector.reset(options={"reset_mask": chosen, STAND: True})
+
+    def step(self, actions: Mapping[int, Any]) -> dict[int, Took]:
+        """Step each lane that has an action here; the others must stand still."""
+        given = tuple(actions.get(lane) for lane in range(self.count))
+        observations, rewards, ended, cut, infos = self._vector.step(given)
+        chosen = np.array([lane in actions for lane in range(self.count)])
+        return {
+            lane: Took(one, float(rewards[lane]), bool(ended[lane]), bool(cut[lane]), info)
+            for lane, one, info in self._parts(observations, infos, chosen)
+        }
+
+    def _parts(self, observations: Any, infos: dict[str, Any], chosen: np.ndarray) -> Any:
+        for lane, one in enumerate(iterate(self._space, observations)):
+            if chosen[lane]:
+                yield lane, one, infos[BOX][lane][0]
+
+    def close(self) -> None:
+        self._vector.close()
+
+
+def _most_steps(env: gymnasium.Env[Any, Any]) -> int | None:
+    """The steps of an episode, at most, where the environment says so."""
+    limit = env.spec.max_episode_steps if env.spec else None
+    steps = limit or getattr(env.unwrapped, "steps", None)
+    return steps if isinstance(steps, int) else None
+
+
+def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
+    """Of the first steps of an episode with random actions."""
+    env.reset(seed=seed)
+    env.action_space.seed(seed)
+    began = time.perf_counter()
+    for _ in range(TRIED):
+        *_, terminated, truncated, _ = env.step(env.action_space.sample())
+        if terminated or truncated:
+            env.reset()
+    return (time.perf_counter() - began) / TRIED
+
+
+class About(NamedTuple):
+    """What an environment says of itself: its actions, what it is for, and its tools, as JSON, if it has some."""
+
+    action_space: spaces.Space[Any]
+    goal: str
+    tools: str
+
+
+def about(make: Make) -> About:
+    """Of an environment, after a reset."""
+    env = make()
+    try:
+        _, info = env.reset(seed=0)
+        goal, tools = info.get("goal") or "", info.get("tools") or getattr(env.unwrapped, "schema", None)
+        return About(env.action_space, str(goal), json.dumps(tools, default=str) if tools else "")
+    finally:
+        env.close()

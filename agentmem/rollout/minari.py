@@ -1,0 +1,159 @@
+"""Rollouts as Minari datasets, and back, with minari, which comes with the extra `envs`.
+
+What agentmem.ingest reads of a dataset is for remembering; here its values come back as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
+from agentmem.memory import Memory
+from agentmem.rollout.lanes import Make, Took, maker
+from agentmem.rollout.reading import Reading, reading_of
+from agentmem.rollout.report import episode_report
+from agentmem.rollout.run import NOTE
+from agentmem.rollout.trail import Trail, flush
+from agentmem.rollout.values import unpack
+from agentmem.types import Step
+
+INSTALL = "datasets of Minari need it: pip install 'agentmem-crystal[envs]' 'minari[hdf5]'"
+
+
+def _minari() -> Any:
+    try:
+        import h5py  # type: ignore[import-not-found, import-untyped, unused-ignore]  # noqa: F401
+        import minari  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise MissingExtraError(INSTALL) from error
+    return minari
+
+
+def export_minari(
+    memory: Memory, env: str | Make, dataset_id: str, options: Mapping[str, Any] | None = None, **about: Any
+) -> Any:
+    """Write the episodes of a rollout that are over as a dataset, `name-v0`, and return it.
+
+    env, options: as the rollout had them. about: what else minari.create_dataset_from_buffers takes, such as author.
+    Raises NotFoundError where the memory has no such episode, MissingExtraError without minari.
+    """
+    minari = _minari()
+    from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    made = maker(env, options)()
+    called = env if isinstance(env, str) else getattr(env, "__qualname__", "")
+    episodes = list(_episodes(memory, called))
+    if not episodes:
+        raise NotFoundError(f"this memory has no whole episode of {called!r}; play some with rollout() first")
+    buffers = [EpisodeBuffer(**_columns(memory, number, steps, made)) for number, steps in episodes]
+    try:
+        return minari.create_dataset_from_buffers(
+            dataset_id=dataset_id, buffer=buffers, env=made if made.spec else None, jpeg_encoding=False,
+            observation_space=made.observation_space, action_space=made.action_space, **about,
+        )  # fmt: skip
+    except ValueError as error:
+        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made ({error}); name it as name-v0") from error
+    finally:
+        made.close()
+
+
+def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
+    """Number and steps of every episode that is over, by number."""
+    base = (*memory.namespace, called)
+    spaces_ = [space for space in memory._core.store.namespaces() if space[:-1] == base and space[-1].isdecimal()]
+    for space in sorted(spaces_, key=lambda space: int(space[-1])):
+        steps = list(memory.scoped(*space).steps())
+        if steps[-1].kind == "observation" and any(step.terminated or step.truncated for step in steps):
+            yield int(space[-1]), steps
+
+
+def _columns(memory: Memory, number: int, steps: Sequence[Step], env: Any) -> dict[str, Any]:
+    """An episode as Minari's buffer has it: one more observation than actions."""
+    seen = [step for step in steps if step.kind == "observation" and "observation" in step.data]
+    acts = [step for step in steps if step.kind == "action"]
+    values = [unpack(env.observation_space, step.data["observation"], _blobs(memory, step)) for step in seen]
+    actions = [unpack(env.action_space, step.data["action"], _blobs(memory, step)) for step in acts]
+    for step, action in zip(acts, actions, strict=True):
+        if not env.action_space.contains(action):
+            raise InvalidInputError(
+                f"action {action!r} of episode {number}, turn {step.data['n']}, is none of {env.action_space}: Minari "
+                "keeps no such action; export rollouts of a policy that stays within the space"
+            )
+    return {
+        "id": number,
+        "observations": _stacked(env.observation_space, values),
+        "actions": _stacked(env.action_space, actions),
+        "rewards": [step.reward or 0.0 for step in seen[1:]],
+        "terminations": [step.terminated for step in seen[1:]],
+        "truncations": [step.truncated for step in seen[1:]],
+    }
+
+
+def _blobs(memory: Memory, step: Step) -> dict[str, bytes]:
+    return {name: memory.blob(digest) for name, digest in step.blobs.items()}
+
+
+def _stacked(space: Any, values: Sequence[Any]) -> Any:
+    """Values row by row as columns."""
+    if isinstance(space, spaces.Dict):
+        return {key: _stacked(inner, [value[key] for value in values]) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_stacked(inner, [value[n] for value in values]) for n, inner in enumerate(space.spaces))
+    return list(values) if isinstance(space, spaces.Text) else np.asarray(values, space.dtype)
+
+
+def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading: Reading | None = None) -> int:
+    """Log the episodes of a Minari dataset, given or named, as those of a rollout; returns how many are new.
+
+    name: what the episodes' namespaces are called; the environment's id, or the dataset's without one. Episodes that
+    are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine.
+    """
+    minari = _minari()
+    if isinstance(dataset, str):
+        try:
+            dataset = minari.load_dataset(dataset)
+        except (FileNotFoundError, ValueError) as error:
+            raise NotFoundError(
+                f"there is no dataset {dataset!r} here ({error}); list them: minari list local"
+            ) from error
+    called = name or (dataset.spec.env_spec.id if dataset.spec.env_spec else dataset.spec.dataset_id)
+    reading, known = reading or reading_of(called), 0
+    for episode in dataset.iterate_episodes():
+        space = memory.scoped(*memory.namespace, called, str(int(episode.id)))
+        if NOTE not in space.attachments():
+            _log(Trail(space, int(episode.id), 0, reading), episode, dataset.spec)
+            known += 1
+    return known
+
+
+def _log(trail: Trail, episode: Any, spec: Any) -> None:
+    """Log one episode, behind what an import that was interrupted left of it."""
+    rows = len(episode.rewards)
+    for turn in range(rows + 1):
+        value = _row(spec.observation_space, episode.observations, turn)
+        took = Took(value, None, False, False, {})
+        if turn:
+            last = turn - 1
+            ended = bool(episode.terminations[last]), bool(episode.truncations[last])
+            took = Took(value, float(episode.rewards[last]), *ended, {})
+        if turn >= len(trail.logged) and turn < rows:
+            trail.act(took, _row(spec.action_space, episode.actions, turn), None, "none")
+        elif turn == rows and not trail.over:
+            trail.observe(took)
+        trail.turn += 1
+    flush([trail])
+    trail.end()
+    trail.memory.crystallize()
+    trail.memory.attach(NOTE, episode_report(trail).model_dump_json().encode())
+
+
+def _row(space: Any, column: Any, place: int) -> Any:
+    if isinstance(space, spaces.Dict):
+        return {key: _row(inner, column[key], place) for key, inner in space.spaces.items()}
+    if isinstance(space, spaces.Tuple):
+        return tuple(_row(inner, column[n], place) for n, inner in enumerate(space.spaces))
+    return column[place]

@@ -1,0 +1,101 @@
+"""Policies without a model, and what a rollout asks of any: to begin an episode, and to act, alone or many at once.
+
+A policy is any object with `act(observation, context)`. It may also have
+    begin(seed)   the policy of one episode, with a state of its own; without it the policy has none
+    act_many(policies, observations, contexts)   one action each for several episodes, as a torch policy batches them
+    informed = True   an oracle: it is given info in place of the context
+One that has `begin` acts the same when it sees the same: a resumed rollout has it act again up to where that stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.records import brief
+from agentmem.types import PlanningContext, Policy
+
+
+class ScriptedPolicy:
+    """A function of observation and planning context."""
+
+    def __init__(self, function: Callable[[Any, PlanningContext | None], Any]) -> None:
+        if not callable(function):
+            raise InvalidInputError(f"{brief(function)} is no function of observation and context; give one")
+        self.function = function
+
+    def act(self, observation: Any, context: PlanningContext | None) -> Any:
+        return self.function(observation, context)
+
+
+class RandomPolicy:
+    """Any action of a space, by the episode's seed."""
+
+    def __init__(self, space: Any, seed: int | None = None) -> None:
+        self.space, self.seed = space, seed
+        if seed is not None:
+            from copy import deepcopy
+
+            self.space = deepcopy(space)
+            self.space.seed(seed)
+
+    def begin(self, seed: int) -> RandomPolicy:
+        return RandomPolicy(self.space, seed)
+
+    def act(self, observation: Any, context: PlanningContext | None) -> Any:
+        mask = observation.get("action_mask") if isinstance(observation, dict) else None
+        return self.space.sample() if mask is None else self.space.sample(mask=mask)
+
+
+def check_policy(policy: Any) -> Any:
+    """InvalidInputError for what does not act."""
+    if not callable(getattr(policy, "act", None)):
+        raise InvalidInputError(
+            f"policy {brief(policy)} has no act(observation, context); a function becomes one by ScriptedPolicy"
+        )
+    return policy
+
+
+def begun(policy: Any, seed: int) -> Any:
+    """The policy of one episode."""
+    return policy.begin(seed) if hasattr(policy, "begin") else policy
+
+
+def acts(policy: Any, policies: Sequence[Any], observations: Sequence[Any], shown: Sequence[Any]) -> list[Any]:
+    """An action for each; shown: contexts, or infos for one that is informed."""
+    if hasattr(policy, "act_many"):
+        return list(policy.act_many(policies, observations, shown))
+    return [one.act(seen, told) for one, seen, told in zip(policies, observations, shown, strict=True)]
+
+
+def load_policy(name: str, action_space: Any) -> Policy:
+    """A policy by name: oracle, reader, rule, random, or module:attribute of your own, a policy or what makes one.
+
+    Checkpoints of trained policies are to be named here as well. Raises InvalidInputError for an unknown name.
+    """
+    if name in ("random", *SHIFTS):
+        return RandomPolicy(action_space) if name == "random" else _shift(name)
+    module, found, attribute = name.partition(":")
+    if not found:
+        raise InvalidInputError(
+            f"policy {name!r} is unknown; give random, {', '.join(SHIFTS)}, chat:MODEL or your.module:name"
+        )
+    try:
+        made = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInputError(
+            f"policy {name!r} is not there ({error}); give the module and the name in it"
+        ) from error
+    return check_policy(made() if isinstance(made, type) or not hasattr(made, "act") else made)  # type: ignore[no-any-return]
+
+
+SHIFTS = ("oracle", "reader", "rule")
+
+
+def _shift(name: str) -> Policy:
+    from agentmem_envs.shift import policies
+
+    made: Policy = getattr(policies, name.capitalize())()
+    return made

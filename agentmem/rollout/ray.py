@@ -1,0 +1,89 @@
+"""A rollout on a Ray cluster: actors own shards of the episodes, and what they know is in their memories' files.
+
+The one place that imports ray, an extra. An actor whose node is lost begins again on another and goes on where its
+memory stands; where that file is not to be seen, it plays its episodes anew, to the same end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.rollout.lanes import Make
+from agentmem.rollout.policies import check_policy
+from agentmem.rollout.report import RolloutReport, summed
+
+INSTALL = "rollouts on a cluster need Ray: pip install 'agentmem-crystal[ray]'"
+POLL_S = 1.0
+
+
+def rollout_on_ray(
+    address: str,
+    env: str | Make,
+    policy: Any,
+    folder: str | Path,
+    *,
+    actors: int = 2,
+    episodes: int = 1,
+    opening: dict[str, Any] | None = None,
+    progress: Callable[[float, float], None] | None = None,
+    **settings: Any,
+) -> RolloutReport:
+    """`rollout`, with its episodes dealt out to actors; the report is that of one machine, but for the bytes.
+
+    address: "auto", "host:port", or "local" for this machine. folder: a path that every node sees; actor k keeps
+    shard-k.mem in it. opening: keywords of Memory.open. Raises MissingExtraError without ray, InvalidInputError for an
+    address where no cluster is, and what `rollout` raises.
+    """
+    check_policy(policy)
+    if actors < 1 or episodes < 1:
+        raise InvalidInputError(f"actors {actors} and episodes {episodes} must be whole numbers, 1 or more")
+    ray = _joined(address)
+    place = Path(folder).resolve()
+    place.mkdir(parents=True, exist_ok=True)
+    shard = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1)(_Shard)
+    dealt = [list(range(first, episodes, actors)) for first in range(min(actors, episodes))]
+    owners = [shard.remote(str(place / f"shard-{n}.mem"), opening or {}) for n in range(len(dealt))]
+    asked = {"episodes": episodes, **settings}
+    waiting = {owner.play.remote(env, policy, mine, asked): mine for owner, mine in zip(owners, dealt, strict=True)}
+    left, done = list(waiting), 0
+    while left:
+        ready, left = ray.wait(left, timeout=POLL_S)
+        done += sum(len(waiting[each]) for each in ready)
+        if progress is not None:
+            progress(done, episodes)
+    parts = [RolloutReport.model_validate_json(said) for said in ray.get(list(waiting))]
+    reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
+    return summed(parts[0].model_dump(), reports, sum(part.bytes for part in parts))
+
+
+class _Shard:
+    """Plays some episodes; all that it knows is in the memory at a path."""
+
+    def __init__(self, path: str, opening: dict[str, Any]) -> None:
+        self.path, self.opening = path, {"durability": "process", **opening}
+
+    def play(self, env: str | Make, policy: Any, numbers: list[int], settings: dict[str, Any]) -> str:
+        from agentmem.memory import Memory
+        from agentmem.rollout.run import rollout
+
+        with Memory.open(self.path, **self.opening) as memory:
+            return rollout(env, policy, memory, numbers=numbers, apart=False, **settings).model_dump_json()
+
+
+def _joined(address: str) -> Any:
+    """Ray, with this process in the cluster."""
+    try:
+        import ray  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise MissingExtraError(INSTALL) from error
+    if not ray.is_initialized():
+        try:
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise InvalidInputError(
+                f"no Ray cluster is at {address!r} ({error}); start one: ray start --head"
+            ) from error
+    return ray

@@ -1,0 +1,113 @@
+"""How a rollout reads an environment: which texts are logged of an observation, under which episode, and what is asked.
+
+Knows observations and actions as values; knows no memory. A reading of your own is a `Reading` with other functions.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from agentmem.ingest.values import described
+
+LOOKS = ("find", "get", "list", "search", "calculate", "show")
+"""How the tools begin that change nothing."""
+CALLS = "calls"
+_HEAD = re.compile(r"\[(?P<id>\S+) (?P<name>[^\]]+)\] ?")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+
+
+def text_of(observation: Any) -> str:
+    """Its `text` where it has one, else its values in words."""
+    said = observation.get("text") if isinstance(observation, Mapping) else None
+    return said if isinstance(said, str) else described(observation)
+
+
+def act_of(observation: Any, action: Any) -> str:
+    """The action in words; of one that chooses among candidates the chosen line."""
+    if isinstance(action, str):
+        return action
+    lines = candidates_of(observation)
+    if lines and not isinstance(action, bool) and hasattr(action, "__index__") and 0 <= int(action) < len(lines):
+        return lines[int(action)]
+    return described(action)
+
+
+def candidates_of(observation: Any) -> list[str]:
+    """The calls to choose from, if the observation has some."""
+    lines = observation.get("candidates") if isinstance(observation, Mapping) else None
+    return lines.split("\n") if isinstance(lines, str) and lines else []
+
+
+def may_write(observation: Any) -> bool:
+    """Whether a candidate is of a tool that changes something; True where there are none to tell by."""
+    tools = [tool_of(line) for line in candidates_of(observation)]
+    return not tools or any(not tool.startswith(LOOKS) for tool in tools)
+
+
+def tool_of(call: str) -> str:
+    """The tool of a call in JSON; "" for what is none."""
+    try:
+        return str(json.loads(call)["tool"])
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What of an environment is logged, and what memory is asked before an action.
+
+    texts: an observation's, each logged as a step of its own. thread: the episode they are logged to; "" is the run's
+    own. act: an action's text, given what it answers. acts: the episode of actions, None for the observation's.
+    cue: what is asked of memory. writes: whether the coming action may change something.
+    """
+
+    texts: Callable[[Any], Sequence[str]] = lambda observation: (text_of(observation),)
+    thread: Callable[[Any], str] = lambda observation: ""
+    act: Callable[[Any, Any], str] = act_of
+    acts: str | None = None
+    cue: Callable[[Any], str] = text_of
+    writes: Callable[[Any], bool] = may_write
+
+
+def _parted(observation: Any) -> tuple[str, list[str]]:
+    """Who a shift's text is about, and its sentences."""
+    text = text_of(observation)
+    head = _HEAD.match(text)
+    body = text[head.end() :] if head else text
+    return (head["name"] if head else ""), [part for part in _SENTENCE.split(body) if part]
+
+
+def _asked(observation: Any) -> str:
+    """Who, and what is asked: not what he says beside it."""
+    name, parts = _parted(observation)
+    own = [part for part in parts if not part.startswith(f"{name}:")] or parts
+    return f"{name}: {' '.join(own)}" if name else " ".join(own)
+
+
+def _compact(observation: Any, action: Any) -> str:
+    """A call as its tool and values."""
+    text = act_of(observation, action)
+    try:
+        call = json.loads(text)
+        return " ".join(map(str, (call["tool"], *call["args"].values())))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return text
+
+
+SHIFT = Reading(
+    texts=lambda observation: _parted(observation)[1],
+    thread=lambda observation: _parted(observation)[0],
+    act=_compact,
+    acts=CALLS,
+    cue=_asked,
+)
+"""Of a shift: each sentence is a step, in an episode of whom it is about. See docs/decisions/0011-rollouts.md."""
+
+
+def reading_of(env_id: str) -> Reading:
+    """The reading that suits an environment."""
+    return SHIFT if env_id.rpartition(":")[2].startswith("agentmem/Shift") else Reading()

@@ -1,0 +1,260 @@
+"""The rollout itself: lanes of an environment, a policy, and a memory that logs every step and is recalled from.
+
+Everything is a function of the seed: episode n has the seed `seed` + n, whichever lane plays it, and a run that was
+killed goes on behind the last turn that it logged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.memory import Memory
+from agentmem.records import brief, digest
+from agentmem.rollout.contexts import KINDS, Kind
+from agentmem.rollout.lanes import Lanes, Make, Took, maker
+from agentmem.rollout.policies import acts, begun, check_policy
+from agentmem.rollout.reading import Reading, reading_of
+from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
+from agentmem.rollout.trail import Trail, flush
+from agentmem.rollout.values import pack, unpack
+from agentmem.types import PlanningContext
+
+When = Literal["every", "write"]
+Trigger = Callable[[Any, Mapping[str, Any]], bool]
+Progress = Callable[[float, float], None]
+NOTE = "rollout"
+"""The attachment that says what a rollout is of, and, in the namespace of an episode, what came of it."""
+TOGETHER = 64
+"""Turns of a lane that are logged together where nothing is recalled in between."""
+CRYSTALLIZED = 2_000
+"""Turns after which the log is crystallized, before the episode's end."""
+
+
+@dataclass
+class _Seat:
+    """A lane with the episode that it plays."""
+
+    trail: Trail
+    policy: Any
+    took: Took
+    shown: PlanningContext | None = None
+
+
+def rollout(
+    env: str | Make,
+    policy: Any,
+    memory: Memory,
+    *,
+    kind: Kind = "crystals",
+    budget: int = 1024,
+    episodes: int = 1,
+    workers: int = 1,
+    seed: int = 0,
+    recall: When | Trigger = "every",
+    options: Mapping[str, Any] | None = None,
+    reading: Reading | None = None,
+    apart: bool | None = None,
+    name: str | None = None,
+    progress: Progress | None = None,
+    numbers: Sequence[int] | None = None,
+) -> RolloutReport:
+    """Play episodes of an environment with a policy and a memory, and say what came of them.
+
+    env: an id, made with `options`, or a function that makes one. kind: what the policy is shown: "crystals" (recall),
+    "window" (the newest steps), both within `budget` tokens, "none", or "full". recall: at "every" step, before a step
+    that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
+    process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
+    asked. name: of the policy, in the report. progress: called with (episodes done, episodes). numbers: play these
+    episodes alone, in place of 0 to `episodes`.
+    Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
+    arguments, it goes on where it was. Raises InvalidInputError for arguments that are out of bounds, SettingsError
+    where the memory holds another rollout.
+    """
+    check_policy(policy)
+    _check(kind, budget, episodes, workers, seed, recall)
+    make = maker(env, options)
+    called = env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
+    place = memory.scoped(*memory.namespace, called)
+    note = {
+        "environment": called, "options": pack(dict(options or {}))[0], "policy": name or type(policy).__name__,
+        "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
+    }  # fmt: skip
+    _note(place, note)
+    run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
+    reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
+    place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
+    return summed(note, reports, memory.stats().bytes["total"])
+
+
+def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recall: Any) -> None:
+    if kind not in KINDS:
+        raise InvalidInputError(f"memory kind {brief(kind)} is unknown; give one of {', '.join(KINDS)}")
+    if recall not in get_args(When) and not callable(recall):
+        raise InvalidInputError(f"recall {brief(recall)} is unknown; give 'every', 'write' or a function")
+    whole = (("budget", budget, 0), ("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
+    for what, value, least in whole:
+        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+            raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+
+
+def _note(place: Memory, note: dict[str, Any]) -> None:
+    """Says what the rollout is of; SettingsError where it is of something else."""
+    if NOTE not in place.attachments():
+        place.attach(NOTE, json.dumps(note, sort_keys=True).encode())
+        return
+    before = json.loads(place.attachment(NOTE))
+    for what, value in note.items():
+        if before.get(what) != value:
+            raise SettingsError(
+                f"this memory holds a rollout with {what} {before.get(what)!r}, not {value!r}: "
+                "give the same to go on with it, or another memory"
+            )
+
+
+class _Run:
+    """One rollout under way."""
+
+    def __init__(
+        self,
+        policy: Any,
+        place: Memory,
+        kind: Kind,
+        budget: int,
+        recall: When | Trigger,
+        reading: Reading,
+        seed: int,
+        progress: Progress,
+    ) -> None:
+        self.policy, self.place, self.kind, self.budget = policy, place, kind, budget
+        self.recall, self.reading, self.seed, self.progress = recall, reading, seed, progress
+        self.informed, self.stateful = getattr(policy, "informed", False), hasattr(policy, "begin")
+        self.reports: dict[int, EpisodeReport] = {}
+
+    def play(self, make: Make, numbers: Sequence[int], workers: int, apart: bool | None) -> list[EpisodeReport]:
+        left = []
+        for number in numbers:
+            space = self._space(number)
+            if NOTE in space.attachments():
+                self.reports[number] = EpisodeReport.model_validate_json(space.attachment(NOTE))
+            else:
+                left.append(number)
+        self.total = len(numbers)
+        if left:
+            lanes = Lanes(make, min(workers, len(left)), apart, self.seed)
+            try:
+                self._play(lanes, iter(left))
+            finally:
+                lanes.close()
+        return [self.reports[number] for number in numbers]
+
+    def _space(self, number: int) -> Memory:
+        return self.place.scoped(*self.place.namespace, str(number))
+
+    def _play(self, lanes: Lanes, left: Iterator[int]) -> None:
+        seats = self._seated(lanes, {lane: next(left) for lane in range(lanes.count)})
+        try:
+            while seats:
+                actions = self._actions(seats, lanes)
+                for lane, took in lanes.step(actions).items():
+                    seats[lane].took = took
+                    seats[lane].trail.turn += 1
+                self._tell(seats, lanes)
+                over = [lane for lane, seat in seats.items() if seat.took.terminated or seat.took.truncated]
+                if over:
+                    self._finish([seats.pop(lane) for lane in over])
+                    new = dict(zip(over, left, strict=False))
+                    seats |= self._seated(lanes, new)
+                    if idle := [lane for lane in over if lane not in new]:
+                        lanes.stand(idle)
+        finally:
+            flush([seat.trail for seat in seats.values()])
+
+    def _seated(self, lanes: Lanes, numbers: Mapping[int, int]) -> dict[int, _Seat]:
+        if not numbers:
+            return {}
+        seeds = [self.seed + numbers[lane] if lane in numbers else None for lane in range(lanes.count)]
+        seats = {}
+        for lane, took in lanes.begin(seeds).items():
+            seed = self.seed + numbers[lane]
+            trail = Trail(self._space(numbers[lane]), numbers[lane], seed, self.reading)
+            seats[lane] = _Seat(trail, begun(self.policy, seed), took)
+        return seats
+
+    def _tell(self, seats: Mapping[int, _Seat], lanes: Lanes) -> None:
+        under_way = sum(seat.trail.turn for seat in seats.values()) / lanes.steps if lanes.steps else 0.0
+        self.progress(len(self.reports) + under_way, self.total)
+
+    # ---- deciding ------------------------------------------------------------------------------------------------
+
+    def _actions(self, seats: Mapping[int, _Seat], lanes: Lanes) -> dict[int, Any]:
+        """An action for each lane: as it was logged, or as the policy decides now, which is then logged."""
+        new = {lane: seat for lane, seat in seats.items() if seat.trail.turn >= len(seat.trail.logged)}
+        again = {lane: seat for lane, seat in seats.items() if lane not in new}
+        deciding = {**new, **(again if self.stateful else {})}
+        self._show(deciding, new)
+        told = [seat.took.info if self.informed else seat.shown for seat in deciding.values()]
+        policies = [seat.policy for seat in deciding.values()]
+        observations = [seat.took.observation for seat in deciding.values()]
+        decided = acts(self.policy, policies, observations, told) if deciding else []
+        actions = dict(zip(deciding, decided, strict=True))
+        for lane, seat in new.items():
+            seat.trail.act(seat.took, actions[lane], seat.shown, self.kind)
+        for lane, seat in again.items():
+            actions[lane] = self._as_logged(seat, lanes, actions.get(lane))
+        return actions
+
+    def _show(self, deciding: Mapping[int, _Seat], new: Mapping[int, _Seat]) -> None:
+        """Recalls what each is shown, from a log that has all that came before."""
+        asking = [seat for seat in deciding.values() if self._asks(seat.took)]
+        long = [seat for seat in new.values() if len(seat.trail.waiting) >= 2 * TOGETHER]
+        stops = [seat for seat in new.values() if seat.trail.turn and seat.trail.turn % CRYSTALLIZED == 0]
+        if asking or long or stops:
+            flush([seat.trail for seat in new.values()])
+        for seat in stops if self.kind == "crystals" else ():
+            seat.trail.memory.crystallize()
+        for seat in deciding.values():
+            seat.shown = None
+        for seat in asking:
+            seat.shown = seat.trail.context(self.kind, seat.took.observation, self.budget)
+
+    def _asks(self, took: Took) -> bool:
+        if self.kind == "none":
+            return False
+        if callable(self.recall):
+            return bool(self.recall(took.observation, took.info))
+        return self.recall == "every" or self.reading.writes(took.observation)
+
+    def _as_logged(self, seat: _Seat, lanes: Lanes, decided: Any) -> Any:
+        """The action of a turn that was logged before; a policy with a state must have come to the same."""
+        before = seat.trail.logged[seat.trail.turn]
+        if self.stateful and not _same(pack(decided, "action"), before.action, before.blobs):
+            raise InvalidInputError(
+                f"at turn {seat.trail.turn} of episode {seat.trail.number} the policy chose {brief(decided)}, before "
+                f"the run was interrupted {brief(before.action)}: use the policy that began, or another memory"
+            )
+        blobs = {name: seat.trail.memory.blob(digest) for name, digest in before.blobs.items()}
+        return unpack(lanes.action_space, before.action, blobs)
+
+    # ---- ending --------------------------------------------------------------------------------------------------
+
+    def _finish(self, seats: Sequence[_Seat]) -> None:
+        """Log the last observation of each, which nothing answers, and note what came of the episode."""
+        for seat in seats:
+            if not seat.trail.over:
+                seat.trail.observe(seat.took)
+        flush([seat.trail for seat in seats])
+        for seat in seats:
+            trail = seat.trail
+            trail.end()
+            if self.kind == "crystals":
+                trail.memory.crystallize()
+            self.reports[trail.number] = report = episode_report(trail)
+            trail.memory.attach(NOTE, report.model_dump_json().encode())
+
+
+def _same(packed: tuple[Any, Mapping[str, bytes]], value: Any, blobs: Mapping[str, str]) -> bool:
+    return packed[0] == value and {name: digest(content) for name, content in packed[1].items()} == dict(blobs)

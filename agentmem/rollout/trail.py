@@ -1,0 +1,141 @@
+"""One environment episode in a memory: what is logged of it, what waits to be, and what was before a crash.
+
+A turn is an observation, the recall before its answer, and the action: they are logged together or not at all, so what
+a killed run leaves is a number of whole turns. Each episode has a namespace of its own, so memories never mix.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from agentmem.index import step_id
+from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
+from agentmem.rollout.contexts import EMPTY, Kind, context_of
+from agentmem.rollout.lanes import Took
+from agentmem.rollout.reading import Reading
+from agentmem.rollout.values import pack
+from agentmem.types import PlanningContext, Step
+
+RUN = "run"
+"""The episode of an environment that has no threads."""
+RESULTS = "results"
+"""What info tells of the whole episode: it grows, so it is kept of the last step alone."""
+Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
+
+
+class Logged(NamedTuple):
+    """An action that was logged before: as JSON, with its blobs by name, and where its turn begins."""
+
+    action: Any
+    blobs: Mapping[str, str]
+    begins: int
+
+
+class Trail:
+    """What is known of one episode; `steps` are those logged, oldest first."""
+
+    def __init__(self, memory: Memory, number: int, seed: int, reading: Reading) -> None:
+        self.memory, self.number, self.seed, self.reading = memory, number, seed, reading
+        self.turn = 0
+        self.steps: list[Step] = []
+        self.waiting: list[Entry] = []
+        self.shown: dict[int, set[int]] = {}
+        self.logged: list[Logged] = []
+        self.over = False
+        self._writers: dict[str, EpisodeWriter] = {}
+        if memory.namespace in memory._core.store.namespaces():
+            self._take(list(memory.steps()))
+
+    def _take(self, steps: Sequence[Step]) -> None:
+        """Notes what was logged: now, or before a crash."""
+        for step in steps:
+            turn = int(step.data["n"])
+            self.steps.append(step)
+            if step.kind == "action":
+                first = min(self.shown[turn])
+                self.logged.append(Logged(step.data["action"], step.blobs, first))
+            else:
+                self.shown.setdefault(turn, set()).add(step.position)
+                self.over |= step.terminated or step.truncated
+
+    def writer(self, thread: str) -> EpisodeWriter:
+        name = thread or RUN
+        if name not in self._writers:
+            self._writers[name] = self.memory.episode(id=name)
+        return self._writers[name]
+
+    def context(self, kind: Kind, observation: Any, budget: int) -> PlanningContext:
+        """What the policy is shown at this turn; at one that was logged before, what it was shown then."""
+        cue = self.reading.cue(observation) if kind == "crystals" else ""
+        if self.turn >= len(self.logged):
+            return context_of(kind, self.memory, self.steps, cue, budget)
+        begins = self.logged[self.turn].begins
+        if kind == "crystals":
+            return self.memory.recall(cue, budget=budget, as_of=step_id(begins - 1)) if self.turn else EMPTY
+        return context_of(kind, self.memory, [step for step in self.steps if step.position < begins], cue, budget)
+
+    def observe(self, took: Took) -> None:
+        """Have an observation logged."""
+        value, blobs = pack(took.observation, "observation")
+        over = took.terminated or took.truncated
+        info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
+        fields: dict[str, Any] = {"reward": took.reward, "terminated": took.terminated, "truncated": took.truncated}
+        writer = self.writer(self.reading.thread(took.observation))
+        texts = list(self.reading.texts(took.observation)) or [""]
+        first = {"n": self.turn, "observation": value, "info": info}
+        self.waiting.append((writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}))
+        self.waiting += [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
+
+    def act(self, took: Took, action: Any, context: PlanningContext | None, kind: Kind) -> None:
+        """Have the turn logged: the observation, the recall, if there was one, and the action."""
+        self.observe(took)
+        thread = self.reading.thread(took.observation)
+        if context is not None and kind == "crystals" and context.hits:
+            self.waiting.append((self.writer(thread), Recalled(self.reading.cue(took.observation), context)))
+        value, blobs = pack(action, "action")
+        data = {"n": self.turn, "action": value, **self._asked(took.info, context)}
+        writer = self.writer(thread if self.reading.acts is None else self.reading.acts)
+        text = self.reading.act(took.observation, action)
+        self.waiting.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
+
+    def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
+        """What the context was, and how many of the needed facts it shows, for the log."""
+        held = {hit.position for hit in context.hits} if context is not None else set()
+        needs = [need for need in info.get("needs") or () if isinstance(need, Mapping)]
+        found = sum(bool(self.shown.get(need.get("shown", -1), set()) & held) for need in needs)
+        said = {} if context is None else {"tokens": context.tokens, "sha256": _sha(context.text)}
+        counts = {"needed": len(needs), "found": found} if needs else {}
+        return {"context": said | counts} if said or counts else {}
+
+    def end(self) -> None:
+        """End its episodes; crystallizing is left to the caller."""
+        for episode in self.memory.episodes():
+            if episode.ended is None:
+                self.writer(episode.id).end()
+
+    def digest(self) -> str:
+        """Of all that was logged, wherever in the log it stands."""
+        made = hashlib.sha256()
+        for step in self.steps:
+            said = [step.episode, step.kind, step.text, step.data, step.blobs, step.reward]
+            made.update(json.dumps([*said, step.terminated, step.truncated], sort_keys=True).encode())
+        return made.hexdigest()
+
+
+def flush(trails: Sequence[Trail]) -> None:
+    """Log what waits, of all these episodes, in one transaction."""
+    entries = [entry for trail in trails for entry in trail.waiting]
+    steps = log_together(entries)
+    start = 0
+    for trail in trails:
+        end = start + len(trail.waiting)
+        trail._take([step for step in steps[start:end] if step is not None])
+        trail.waiting.clear()
+        start = end
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,70 @@
+"""What the tests of rollouts share: short environments, memories that differ in nothing but the run, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from agentmem import Memory
+from agentmem.rollout import RolloutReport, load_policy, rollout
+
+SHOP = "agentmem/ShiftShop-Short-v0"
+SHORT: dict[str, Any] = {"split": "test", "steps": 40, "delay": 10, "privileged": True}
+
+
+class Clock:
+    """Every moment is the same, so that runs differ in nothing but what happened."""
+
+    def __call__(self) -> float:
+        return 1_000_000.0
+
+
+def memory_at(path: str | Path = ":memory:") -> Memory:
+    return Memory.open(path, encoder=None, durability="process", clock=Clock())
+
+
+def shop(memory: Memory, policy: Any = None, **settings: Any) -> RolloutReport:
+    """A short shift at the small shop, played by the oracle."""
+    options = {**SHORT, **settings.pop("options", {})}
+    defaults: dict[str, Any] = {"budget": 200, "episodes": 2, "workers": 2, "apart": False}
+    return rollout(SHOP, policy or load_policy("oracle", None), memory, options=options, **{**defaults, **settings})
+
+
+class Counting(gymnasium.Env[Any, Any]):
+    """Says how many steps it has made, and ends after `seed % 3 + 2` of them; counts every step of every episode."""
+
+    made = 0
+
+    def __init__(self, words: bool = False) -> None:
+        self.words = words
+        self.observation_space = (
+            spaces.Dict({"text": spaces.Text(40), "at": spaces.Box(0, 1e9, (2,), np.float32)})
+            if words
+            else spaces.Box(0, 1e9, (2,), np.float32)
+        )
+        self.action_space = spaces.Discrete(5)
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._seed, self._at = seed or 0, 0
+        return self._seen(), {"seed": self._seed}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        Counting.made += 1
+        self._at += 1
+        return self._seen(), float(action), self._at > self._seed % 3 + 1, False, {"at": self._at, "mixed": 0.5}
+
+    def _seen(self) -> Any:
+        at = np.array([self._seed, self._at], np.float32)
+        return {"text": f"run {self._seed} step {self._at}", "at": at} if self.words else at
+
+
+def logged(memory: Memory, *namespace: str) -> list[tuple[str, str, str, float | None, bool]]:
+    """What a rollout logged of one episode, without where it stands."""
+    steps = memory.scoped(*namespace).steps()
+    return [(step.episode, step.kind, step.text, step.reward, step.terminated) for step in steps]

@@ -1,0 +1,67 @@
+"""`agentmem rollout`: what it prints, what it keeps, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from rolls import SHOP
+from typer.testing import CliRunner, Result
+
+from agentmem.cli import app
+
+SHORT = ("--set", "steps=30", "--set", "delay=8", "--budget", "150")
+
+
+def call(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["rollout", *map(str, arguments)])
+
+
+def test_it_prints_one_document_of_all_that_was_measured() -> None:
+    done = call(SHOP, "--policy", "oracle", "--memory", "window", *SHORT, "--json")
+    assert done.exit_code == 0, done.output
+    said = json.loads(done.stdout)
+    wanted = "solved solved_hidden stale return_mean steps needed_fact_recall context_tokens_mean bytes".split()
+    assert set(wanted) <= set(said)
+    assert (said["solved"], said["steps"], said["memory"], said["policy"]) == (1.0, 30, "window", "oracle")
+    again = call(SHOP, "--policy", "oracle", "--memory", "window", *SHORT, "--json", "--seed", 0, "--split", "test")
+    assert json.loads(again.stdout)["digest"] == said["digest"]
+
+
+def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path: Path) -> None:
+    out = tmp_path / "run.mem"
+    maze = ("agentmem/TMaze-v0", "--policy", "random", "--set", "length=5", "--out", out, "--memory", "none")
+    first = call(*maze, "--episodes", 3)
+    assert first.exit_code == 0, first.output
+    assert "needed fact recall" in first.stdout
+    again = [json.loads(call(*maze, "--episodes", 3, "--json").stdout) for _ in range(2)]
+    assert again[0] == again[1]
+    assert [each["steps"] for each in again[0]["episodes"]] == [6, 6, 6]
+    other = call(*maze, "--seed", 1)
+    assert other.exit_code == 1
+    assert "holds a rollout with seed 0, not 1" in other.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("agentmem/Nowhere-v0", "--policy", "random"), "'agentmem/Nowhere-v0' cannot be made"),
+        (("CartPole-v1", "--policy", "random", "--split", "train"), "cannot be made with {'split': 'train'}"),
+        (
+            ("CartPole-v1", "--policy", "best"),
+            "policy 'best' is unknown; give random, oracle, reader, rule, chat:MODEL",
+        ),
+        (("CartPole-v1", "--policy", "random", "--set", "length"), "--set 'length' is no keyword with a value"),
+        ((SHOP, "--policy", "chat:nobody:nothing", *SHORT), "pip install|provider"),
+    ],
+)
+def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], said: str) -> None:
+    done = call(*arguments)
+    assert done.exit_code == 1
+    assert any(part in done.output for part in said.split("|")), done.output
+
+
+@pytest.mark.parametrize("option", [("--memory", "some"), ("--episodes", "0"), ("--budget", "-4"), ("--split", "both")])
+def test_a_value_that_an_option_does_not_take_is_wrong_usage(option: tuple[str, str]) -> None:
+    assert call("CartPole-v1", "--policy", "random", *option).exit_code == 2

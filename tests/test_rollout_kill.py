@@ -1,0 +1,167 @@
+"""A rollout that is killed at any moment loses nothing, doubles nothing, and ends as one that was never interrupted."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rolls import logged, memory_at, shop
+
+from agentmem.errors import InvalidInputError
+from agentmem.rollout import RandomPolicy, RolloutReport, ScriptedPolicy, load_policy
+
+ROOT = Path(__file__).parent.parent
+CHILD = """
+import sys
+from rolls import memory_at, shop
+from agentmem.rollout import load_policy
+policy = load_policy(sys.argv[2], None)
+with memory_at(sys.argv[1]) as memory:
+    shop(memory, policy, kind=sys.argv[3], episodes=3, progress=lambda done, of: print(done, flush=True))
+"""
+NAMESPACE = ("agentmem/ShiftShop-Short-v0",)
+
+
+class Stopped(Exception):
+    """Stands for whatever may end a run."""
+
+
+def stop_after(turns: int) -> Any:
+    """A progress that ends the run after so many turns."""
+    left = [turns]
+
+    def told(done: float, of: float) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+
+    return told
+
+
+def whole(policy: Any, **settings: Any) -> tuple[RolloutReport, list[Any]]:
+    with memory_at() as memory:
+        report = shop(memory, policy, **settings)
+        return report, [logged(memory, *NAMESPACE, str(number)) for number in range(settings.get("episodes", 2))]
+
+
+@pytest.mark.parametrize("name", ["oracle", "reader", "rule"])
+def test_an_interrupted_rollout_goes_on_to_the_same_end(tmp_path: Path, name: str) -> None:
+    report, steps = whole(load_policy(name, None), kind="window")
+    for turns in (1, 13, 39):
+        with memory_at(tmp_path / f"{turns}.mem") as memory, pytest.raises(Stopped):
+            shop(memory, load_policy(name, None), kind="window", progress=stop_after(turns))
+        with memory_at(tmp_path / f"{turns}.mem") as memory:
+            again = shop(memory, load_policy(name, None), kind="window")
+            assert again.model_dump(exclude={"bytes"}) == report.model_dump(exclude={"bytes"})
+            assert [logged(memory, *NAMESPACE, str(number)) for number in range(2)] == steps
+
+
+def test_what_was_recalled_before_and_after_an_interruption_is_the_same(tmp_path: Path) -> None:
+    report, _ = whole(load_policy("reader", None), episodes=1)
+    with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):
+        shop(memory, load_policy("reader", None), episodes=1, progress=stop_after(20))
+    with memory_at(tmp_path / "a.mem") as memory:
+        assert shop(memory, load_policy("reader", None), episodes=1).digest == report.digest
+
+
+def test_a_policy_without_a_state_is_not_asked_again_for_what_is_logged(tmp_path: Path) -> None:
+    asked: list[int] = []
+    policy = ScriptedPolicy(lambda observation, context: asked.append(int(observation["step"][0])) or 0)
+    with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):
+        shop(memory, policy, episodes=1, progress=stop_after(10))
+    with memory_at(tmp_path / "a.mem") as memory:
+        shop(memory, policy, episodes=1)
+    assert asked == list(range(40))
+
+
+def test_a_policy_that_comes_to_something_else_is_refused(tmp_path: Path) -> None:
+    class Fickle(RandomPolicy):
+        def begin(self, seed: int) -> RandomPolicy:
+            return RandomPolicy(self.space, random.randrange(10**6))
+
+    from gymnasium.spaces import Discrete
+
+    with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):
+        shop(memory, Fickle(Discrete(8)), kind="none", progress=stop_after(30))
+    with memory_at(tmp_path / "a.mem") as memory, pytest.raises(InvalidInputError, match="use the policy that began"):
+        shop(memory, Fickle(Discrete(8)), kind="none")
+
+
+def test_a_finished_episode_is_not_played_again_and_more_may_follow(tmp_path: Path) -> None:
+    asked: list[int] = []
+    policy = ScriptedPolicy(lambda observation, context: asked.append(1) or 0)
+    with memory_at(tmp_path / "a.mem") as memory:
+        first = shop(memory, policy, kind="none", episodes=1)
+        head = memory.head()
+        assert shop(memory, policy, kind="none", episodes=1) == first
+        assert (memory.head(), len(asked)) == (head, 40)
+        assert shop(memory, policy, kind="none", episodes=2).episodes[0] == first.episodes[0]
+        assert len(asked) == 80
+
+
+def test_a_run_that_died_between_its_last_step_and_its_report_ends_properly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report, _ = whole(load_policy("oracle", None), episodes=1)
+
+    def die(*_: Any) -> None:
+        raise Stopped
+
+    with monkeypatch.context() as patched, memory_at(tmp_path / "a.mem") as memory:
+        patched.setattr("agentmem.rollout.run.episode_report", die)
+        with pytest.raises(Stopped):
+            shop(memory, load_policy("oracle", None), episodes=1)
+    with memory_at(tmp_path / "a.mem") as memory:
+        assert shop(memory, load_policy("oracle", None), episodes=1).digest == report.digest
+
+
+def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:
+    """Kill a rollout in a process of its own some time after it told of its first turn; False if it ended before."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
+    command = [sys.executable, "-c", CHILD, str(file), policy, kind]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
+    assert child.stdout is not None
+    assert child.stdout.readline(), "it told of nothing"
+    time.sleep(seconds)
+    killed = child.poll() is None
+    if killed:
+        os.kill(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    child.wait()
+    return killed
+
+
+def kill_until_done(file: Path, policy: str, kind: str, kills: int, seed: int) -> None:
+    rng = random.Random(seed)
+    report, steps = whole(load_policy(policy, None), kind=kind, episodes=3)
+    for _ in range(kills):
+        if not start_and_kill(file, policy, kind, rng.uniform(0.0, 1.5)):
+            break
+        with memory_at(file) as memory:
+            verified = memory.verify()
+            assert verified.ok, verified.problems
+            for number in range(3):  # what is there is the beginning of the whole
+                there = logged(memory, *NAMESPACE, str(number))
+                assert there == steps[number][: len(there)]
+    with memory_at(file) as memory:
+        again = shop(memory, load_policy(policy, None), kind=kind, episodes=3)
+        assert again.model_dump(exclude={"bytes"}) == report.model_dump(exclude={"bytes"})
+        assert [logged(memory, *NAMESPACE, str(number)) for number in range(3)] == steps
+
+
+def test_a_killed_rollout_loses_nothing_and_doubles_nothing(tmp_path: Path) -> None:
+    kill_until_done(tmp_path / "a.mem", "oracle", "window", kills=2, seed=0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["crystals", "window", "none"])
+@pytest.mark.parametrize("policy", ["oracle", "reader", "rule"])
+def test_rollouts_killed_again_and_again_end_the_same(tmp_path: Path, policy: str, kind: str) -> None:
+    kill_until_done(tmp_path / "a.mem", policy, kind, kills=8, seed=len(policy + kind))

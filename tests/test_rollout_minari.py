@@ -1,0 +1,83 @@
+"""Rollouts as Minari datasets and back: the values are those that were seen and done."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
+
+from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
+from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollout
+
+
+@pytest.fixture(autouse=True)
+def _datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("minari")
+    pytest.importorskip("h5py")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+
+
+def test_a_dataset_has_what_was_seen_and_done_and_its_environment(tmp_path: Path) -> None:
+    with memory_at() as memory:
+        report = shop(memory, kind="none")
+        dataset = export_minari(memory, SHOP, "shop-v0", SHORT)
+        assert (dataset.total_episodes, dataset.total_steps) == (2, 80)
+        for episode, each in zip(dataset.iterate_episodes(), report.episodes, strict=True):
+            assert sum(episode.rewards) == each.reward
+            assert episode.truncations.tolist() == [False] * 39 + [True]
+            env = dataset.recover_environment()
+            seen, info = env.reset(seed=each.seed)
+            for turn, action in enumerate(episode.actions):
+                assert episode.observations["text"][turn] == seen["text"]
+                assert episode.observations["candidates"][turn] == seen["candidates"]
+                assert episode.observations["action_mask"][turn].tolist() == seen["action_mask"].tolist()
+                assert int(action) == info["gold_index"]
+                seen, _, _, _, info = env.step(action)
+
+
+def test_what_is_imported_is_logged_as_it_was_and_once(tmp_path: Path) -> None:
+    with memory_at() as memory, memory_at() as other:
+        shop(memory, kind="none")
+        export_minari(memory, SHOP, "shop-v0", SHORT)
+        assert import_minari(other, "shop-v0") == 2
+        for number in ("0", "1"):
+            assert logged(other, SHOP, number) == logged(memory, SHOP, number)
+        assert import_minari(other, "shop-v0") == 0
+        again = export_minari(other, SHOP, "again-v0", SHORT)
+        assert again.total_steps == 80
+
+
+def test_plain_arrays_come_back_exactly(tmp_path: Path) -> None:
+    with memory_at() as memory, memory_at() as other:
+        rollout(Counting, ScriptedPolicy(lambda seen, context: 3), memory, kind="none", episodes=2)
+        dataset = export_minari(memory, Counting, "counting-v0")
+        first = next(iter(dataset.iterate_episodes()))
+        assert first.observations.dtype == np.float32
+        assert first.observations.tolist() == [[0, 0], [0, 1], [0, 2]]
+        assert import_minari(other, dataset, name="Counting") == 2
+        assert logged(other, "Counting", "1") == logged(memory, "Counting", "1")
+
+
+def test_what_cannot_be_exported_or_imported_is_said(tmp_path: Path) -> None:
+    with memory_at() as memory:
+        with pytest.raises(NotFoundError, match="no whole episode of 'Counting'; play some"):
+            export_minari(memory, Counting, "counting-v0")
+        with pytest.raises(NotFoundError, match="no dataset 'nothing-v0' here"):
+            import_minari(memory, "nothing-v0")
+        policy: Any = ScriptedPolicy(lambda seen, context: "no")
+        rollout(SHOP, policy, memory, kind="none", options={"steps": 8, "delay": 2})
+        with pytest.raises(InvalidInputError, match="action 'no' of episode 0, turn 0, is none of Discrete"):
+            export_minari(memory, SHOP, "shop-v0", {"steps": 8, "delay": 2})
+
+
+def test_without_minari_the_line_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "minari", None)
+    with memory_at() as memory:
+        with pytest.raises(MissingExtraError, match=r"pip install 'agentmem-crystal\[envs\]'"):
+            export_minari(memory, Counting, "counting-v0")
+        with pytest.raises(MissingExtraError, match="pip install"):
+            import_minari(memory, "counting-v0")

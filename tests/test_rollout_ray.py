@@ -1,0 +1,72 @@
+"""Rollouts on a Ray cluster: two nodes, one of which is killed on the way."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rolls import SHOP, SHORT, memory_at, shop
+
+from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.rollout import RolloutReport, load_policy
+from agentmem.rollout.ray import _Shard, rollout_on_ray
+from agentmem.rollout.report import summed
+
+OPTIONS = {"split": "test", "steps": 150, "delay": 30, "privileged": True}
+
+
+def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'agentmem-crystal\[ray\]'"):
+        rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path)
+    with pytest.raises(InvalidInputError, match="actors 0 and episodes 1 must be"):
+        rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, actors=0)
+
+
+def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:
+    with memory_at() as memory:
+        local = shop(memory, kind="none", episodes=3)
+    settings = {"kind": "none", "budget": 200, "episodes": 3, "options": SHORT}
+    parts = []
+    for number, mine in enumerate(([0, 2], [1])):
+        shard = _Shard(str(tmp_path / f"shard-{number}.mem"), {"encoder": None})
+        said = shard.play(SHOP, load_policy("oracle", None), mine, settings)
+        assert shard.play(SHOP, load_policy("oracle", None), mine, settings) == said
+        parts.append(RolloutReport.model_validate_json(said))
+    reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
+    assert summed(parts[0].model_dump(), reports, 0).digest == local.digest
+
+
+@pytest.mark.slow
+def test_a_cluster_that_loses_a_node_comes_to_what_one_machine_does(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with memory_at() as memory:
+        local = shop(memory, kind="window", episodes=6, options=OPTIONS)
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    lost = cluster.add_node(num_cpus=2)
+    cluster.wait_for_nodes()
+    killed: list[int] = []
+
+    def watch(done: float, of: float) -> None:
+        begun = [file for file in tmp_path.glob("shard-*.mem*") if file.stat().st_size > 200_000]
+        if not killed and begun:
+            cluster.remove_node(lost, allow_graceful=False)
+            killed.append(len(begun))
+
+    settings: dict[str, Any] = {"kind": "window", "budget": 200, "episodes": 6, "options": OPTIONS}
+    try:
+        report = rollout_on_ray(
+            cluster.address, SHOP, load_policy("oracle", None), tmp_path, actors=3, opening={"encoder": None},
+            progress=watch, **settings,
+        )  # fmt: skip
+    finally:
+        ray.shutdown()
+        cluster.shutdown()
+    assert killed
+    assert report.digest == local.digest
+    assert report.model_dump(exclude={"bytes"}) == local.model_dump(exclude={"bytes"})

@@ -1,0 +1,98 @@
+"""The wrapper that shows planning contexts to any agent, beside Gymnasium's own wrappers."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
+from rolls import SHOP, Counting, logged, memory_at
+
+import agentmem_envs  # noqa: F401
+from agentmem.errors import InvalidInputError
+from agentmem.memory import Memory
+from agentmem.rollout import PlanningContexts
+from agentmem_envs.shift.policies import Oracle
+from agentmem_envs.shift.wrapper import Candidates
+
+
+def shift(memory: Memory, **settings: Any) -> PlanningContexts:
+    env = Candidates(gymnasium.make(SHOP, steps=30, delay=8, privileged=True, render_mode="rgb_array"))
+    return PlanningContexts(env, memory, **{"budget": 150, **settings})
+
+
+def play(env: gymnasium.Env[Any, Any], seed: int) -> tuple[list[Any], dict[str, Any]]:
+    observation, info = env.reset(seed=seed)
+    seen, over = [observation], False
+    while not over:
+        observation, _, terminated, truncated, info = env.step(Oracle().act(observation, info))
+        over = terminated or truncated
+        seen.append(observation)
+    return seen, info
+
+
+def test_observations_have_a_context_of_what_came_before_within_the_budget() -> None:
+    with memory_at() as memory:
+        seen, info = play(shift(memory), 0)
+        assert seen[0]["context"] == ""
+        assert sum(bool(one["context"]) for one in seen) > 25
+        assert info["planning_context"].tokens <= 150
+        assert set(seen[0]) == {"text", "step", "accepted", "candidates", "action_mask", "context"}
+        steps = logged(memory, SHOP, "0")
+        assert sum(kind == "action" for _, kind, *_ in steps) == 30
+
+
+def test_it_passes_the_check_of_environments() -> None:
+    with memory_at() as memory:
+        check_env(PlanningContexts(Counting(), memory, budget=50), skip_render_check=True)
+
+
+def test_each_episode_has_a_memory_of_its_own_also_one_that_was_left() -> None:
+    with memory_at() as memory:
+        env = PlanningContexts(Counting(words=True), memory, kind="window", budget=60)
+        env.reset(seed=1)
+        env.step(0)
+        observation, _ = env.reset(seed=2)
+        assert observation["context"] == ""
+        observation, *_ = env.step(0)
+        assert "run 2 step 0" in observation["context"]
+        assert "run 1" not in observation["context"]
+        env.close()
+        assert [len(logged(memory, "Counting", number)) for number in ("0", "1")] == [3, 3]
+
+
+def test_it_composes_with_the_statistics_of_episodes() -> None:
+    with memory_at() as memory:
+        outside = RecordEpisodeStatistics(shift(memory))
+        _, info = play(outside, 1)
+        assert info["episode"]["l"] == 30
+        inside = PlanningContexts(RecordEpisodeStatistics(Counting()), memory, budget=40)
+        inside.reset(seed=0)
+        *_, info = [inside.step(1), inside.step(1)][-1]
+        assert info["episode"]["r"] == 2.0
+
+
+@pytest.mark.skipif(find_spec("moviepy") is None, reason="RecordVideo needs moviepy")
+def test_it_composes_with_recorded_videos(tmp_path: Path) -> None:
+    with memory_at() as memory:
+        env = RecordVideo(shift(memory), str(tmp_path), episode_trigger=lambda number: True)
+        play(env, 0)
+        env.close()
+    assert [file.suffix for file in tmp_path.iterdir()] == [".mp4"]
+
+
+def test_a_step_after_the_end_and_settings_out_of_bounds_are_refused() -> None:
+    with memory_at() as memory:
+        env = PlanningContexts(Counting(), memory, budget=40)
+        with pytest.raises(InvalidInputError, match=r"call reset\(\)"):
+            env.step(0)
+        with pytest.raises(InvalidInputError, match="kind 'full' has no budget"):
+            PlanningContexts(Counting(), memory, kind="full")
+        with pytest.raises(InvalidInputError, match="budget 0 must be"):
+            PlanningContexts(Counting(), memory, budget=0)
+        with pytest.raises(InvalidInputError, match="have a 'context' already: wrap it once"):
+            PlanningContexts(env, memory)
