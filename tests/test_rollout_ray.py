@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rolls import SHOP, memory_at, shop
+from rolls import SHOP, SHORT, memory_at, shop
 
 from agentmem.errors import InvalidInputError, MissingExtraError
-from agentmem.rollout import load_policy
-from agentmem.rollout.ray import rollout_on_ray
+from agentmem.rollout import RolloutReport, load_policy
+from agentmem.rollout.ray import _Shard, rollout_on_ray
+from agentmem.rollout.report import summed
 
 OPTIONS = {"split": "test", "steps": 150, "delay": 30, "privileged": True}
 
@@ -22,6 +23,21 @@ def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypat
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path)
     with pytest.raises(InvalidInputError, match="actors 0 and episodes 1 must be"):
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, actors=0)
+
+
+def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:
+    with memory_at() as memory:
+        local = shop(memory, kind="none", episodes=3)
+    settings = {"kind": "none", "budget": 200, "episodes": 3, "options": SHORT}
+    parts = []
+    for number, mine in enumerate(([0, 2], [1])):
+        shard = _Shard(str(tmp_path / f"shard-{number}.mem"), {"encoder": None})
+        said = shard.play(SHOP, load_policy("oracle", None), mine, settings)
+        again = shard.play(SHOP, load_policy("oracle", None), mine, settings)
+        parts.append(RolloutReport.model_validate_json(said))
+        assert RolloutReport.model_validate_json(again).episodes == parts[-1].episodes
+    reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
+    assert summed(parts[0].model_dump(), reports, 0).digest == local.digest
 
 
 @pytest.mark.slow
