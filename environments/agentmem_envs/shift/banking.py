@@ -325,9 +325,9 @@ class ShiftBanking(Shift):
     """A shift at tau2's bank; see the package's docstring for all of it.
 
     Hidden are the name of a tool that a document told (`tool`), when a customer was verified (`verification`), his new
-    address (`email`), a promised credit (`credit`), a debit card to be frozen (`card`) and a transaction to be put
-    right (`rewards`). `unlock_discoverable_agent_tool` and `call_discoverable_agent_tool` take the customer's `user_id`
-    too, and the latter its `arguments` as an object; `open_document` is ours.
+    address (`email`), a promised credit (`credit`), a debit card to freeze (`card`) and a transaction to put right
+    (`rewards`). `unlock_discoverable_agent_tool` and `call_discoverable_agent_tool` take the customer's `user_id` too,
+    and the latter its `arguments` as an object; `open_document` is ours.
     """
 
     def __init__(self, **settings: Any) -> None:

@@ -236,8 +236,8 @@ class ShiftTelecom(Shift):
     """A shift at tau2's telecom desk; see the package's docstring for all of it.
 
     Hidden are a line to be suspended or resumed (`line`), the line that a look-up found without roaming (`roaming`),
-    how many gigabytes to refuel (`refuel`), the phone of which the SIM card was reseated already (`phone`) and a bill
-    to be paid (`bill`). The tools of a handset take its `phone_number` too.
+    how many gigabytes to refuel (`refuel`), the phone whose SIM card was reseated already (`phone`) and a bill to
+    be paid (`bill`). The tools of a handset take its `phone_number` too.
     """
 
     def __init__(self, **settings: Any) -> None:
