@@ -37,10 +37,12 @@ def play(env: gymnasium.Env[Any, Any], seed: int) -> tuple[list[Any], dict[str, 
 
 def test_observations_have_a_context_of_what_came_before_within_the_budget() -> None:
     with memory_at() as memory:
-        seen, info = play(shift(memory), 0)
+        env = shift(memory)
+        seen, _ = play(env, 0)
         assert seen[0]["context"] == ""
         assert sum(bool(one["context"]) for one in seen) > 25
-        assert info["planning_context"].tokens <= 150
+        assert env.planning_context is not None
+        assert env.planning_context.tokens <= 150
         assert set(seen[0]) == {"text", "step", "accepted", "candidates", "action_mask", "context"}
         steps = logged(memory, SHOP, "0")
         assert sum(kind == "action" for _, kind, *_ in steps) == 30
