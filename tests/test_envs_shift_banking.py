@@ -194,3 +194,15 @@ def test_arguments_nested_as_deep_as_json_allows_are_a_graded_failure(depth: int
     text = json.dumps({"tool": USE, "args": {**args, "arguments": {"card_id": None}}})
     observation, _, _, _, info = shift.step(text.replace("null", "[" * depth + "]" * depth))
     assert (observation["accepted"], info["right"]) == (0, False)
+
+
+def test_a_wrong_credit_spoils_no_other_ticket_of_its_customer() -> None:
+    shift, wrong = ShiftBanking(steps=300, privileged=True), 0
+    _, info = shift.reset(seed=1)
+    for _ in range(300):
+        gold = json.loads(info["gold"])
+        amount = gold["args"].get("arguments", {}).get("amount") if gold["tool"] == USE else None
+        if amount and not wrong:
+            gold["args"]["arguments"]["amount"], wrong = amount + 0.5, wrong + 1
+        _, _, _, _, info = shift.step(json.dumps(gold))
+    assert [result["solved"] for result in info["results"]].count(False) == wrong == 1

@@ -306,10 +306,10 @@ class Banking:
         if given.tool == UNLOCK:
             return [(f"{UNLOCK} {named}", user)]
         if given.tool == USE:
-            found = [
-                (ROWS[name], id) for name, id in given.args["arguments"].items() if name in ROWS and isinstance(id, str)
-            ]
-            return [("added", user), *found]
+            adds = isinstance(side, BankingSide) and side.tool.get(named) in (CHECKING, STATEMENT)
+            found = [(table, given.args["arguments"].get(name)) for name, table in ROWS.items()]
+            rows = [(table, id) for table, id in found if isinstance(id, str)]
+            return [("added" if adds else "callers", user), *rows]
         return [("users" if given.tool == "change_user_email" else "verification_history", user)]
 
     def owner(self, side: Side, place: Place) -> str | None:

@@ -179,11 +179,11 @@ class BankingSide:
         return None if id is None else self.accounts[id]
 
     def row(self, place: Place) -> Any:
-        """A row of a table; all that was added to a customer's histories; or is a tool unlocked for him."""
+        """A row of a table; all that was added to a customer's histories; is a tool unlocked for him; or who he is."""
         table, key = place
         account = self.account(key)
-        if account is None:
-            return None
+        if account is None or table == "callers":
+            return owners().get(key)
         if table == "added":
             kept = customers()[owners()[key]].tables
             return [
