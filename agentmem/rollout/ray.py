@@ -47,14 +47,14 @@ def rollout_on_ray(
     dealt = [list(range(first, episodes, actors)) for first in range(min(actors, episodes))]
     owners = [shard.remote(str(place / f"shard-{n}.mem"), opening or {}) for n in range(len(dealt))]
     asked = {"episodes": episodes, **settings}
-    waiting = {owner.play.remote(env, policy, mine, asked): mine for owner, mine in zip(owners, dealt, strict=True)}
-    left, done = list(waiting), 0
-    while left:
-        ready, left = ray.wait(left, timeout=POLL_S)
-        done += sum(len(waiting[each]) for each in ready)
+    waiting = {owner.play.remote(env, policy, mine, asked): owner for owner, mine in zip(owners, dealt, strict=True)}
+    parts: list[RolloutReport] = []
+    while waiting:
+        for each in ray.wait(list(waiting), timeout=POLL_S)[0]:
+            parts.append(RolloutReport.model_validate_json(ray.get(each)))
+            ray.kill(waiting.pop(each))  # one that is done must not keep a lost one from its place
         if progress is not None:
-            progress(done, episodes)
-    parts = [RolloutReport.model_validate_json(said) for said in ray.get(list(waiting))]
+            progress(sum(len(part.episodes) for part in parts), episodes)
     reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
     return summed(parts[0].model_dump(), reports, sum(part.bytes for part in parts))
 
