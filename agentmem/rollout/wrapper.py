@@ -28,8 +28,9 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Adds `context` to the observation: the text of what is recalled for it, within `budget` tokens.
 
     A Dict observation gets one more entry, any other becomes Dict(observation, context). Each episode is logged in a
-    namespace of its own below the memory's, `(id, number)`. info has the whole `planning_context`. Raises
-    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already.
+    namespace of its own below the memory's, `(id, number)`. `planning_context` is the whole of what was recalled last,
+    None when the episode is over. Raises InvalidInputError for a kind or budget that there is not, and an observation
+    that has a `context` already.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.observation_space = spaces.Dict({**own, CONTEXT: text})
         self._trail: Trail | None = None
         self._took: Took | None = None
-        self._shown: PlanningContext | None = None
+        self.planning_context: PlanningContext | None = None
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.finish()
@@ -69,7 +70,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         if self._trail is None or self._took is None:
             raise InvalidInputError("the episode is over or has not begun: call reset()")
         observation, reward, terminated, truncated, info = self.env.step(action)
-        self._trail.act(self._took, action, self._shown, self.kind)
+        self._trail.act(self._took, action, self.planning_context, self.kind)
         self._trail.turn += 1
         seen, told = self._show(Took(observation, float(reward), terminated, truncated, info))
         if terminated or truncated:
@@ -85,7 +86,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._trail.end()
         if self.kind == "crystals":
             self._trail.memory.crystallize()
-        self._trail = self._took = None
+        self._trail = self._took = self.planning_context = None
 
     def close(self) -> None:
         self.finish()
@@ -105,7 +106,9 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         if self.kind != "none" or len(self._trail.waiting) >= 2 * TOGETHER:
             flush([self._trail])
         self._took = took
-        self._shown = self._trail.context(self.kind, took.observation, self.budget)
-        text = "".join(letter if letter in LETTERS else "?" for letter in self._shown.text)[: LONGEST * self.budget]
+        self.planning_context = self._trail.context(self.kind, took.observation, self.budget)
+        text = "".join(letter if letter in LETTERS else "?" for letter in self.planning_context.text)[
+            : LONGEST * self.budget
+        ]
         own = dict(took.observation) if self._joins else {"observation": took.observation}
-        return {**own, CONTEXT: text}, {**took.info, "planning_context": self._shown}
+        return {**own, CONTEXT: text}, took.info
