@@ -28,9 +28,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Adds `context` to the observation: the text of what is recalled for it, within `budget` tokens.
 
     A Dict observation gets one more entry, any other becomes Dict(observation, context). Each episode is logged in a
-    namespace of its own below the memory's, `(id, number)`. `planning_context` is the whole of what was recalled last,
-    None when the episode is over. Raises InvalidInputError for a kind or budget that there is not, and an observation
-    that has a `context` already.
+    namespace of its own below the memory's, `(id, number)`. `planning_context` is the whole of the last one. Raises
+    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._trail.end()
         if self.kind == "crystals":
             self._trail.memory.crystallize()
-        self._trail = self._took = self.planning_context = None
+        self._trail = self._took = None
 
     def close(self) -> None:
         self.finish()
