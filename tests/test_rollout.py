@@ -12,6 +12,7 @@ from rolls import SHOP, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
+from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
 from agentmem.rollout.reading import SHIFT, may_write
 from agentmem.rollout.values import pack, unpack
@@ -100,6 +101,18 @@ def test_each_kind_of_memory_shows_what_it_says_within_the_budget() -> None:
     assert newest is not None
     assert whole.hits[-1].id == newest.hits[-1].id
     assert whole.text.endswith(newest.text.removeprefix("recent:\n").partition("\n")[2])
+
+
+@pytest.mark.parametrize("budget", [2, 3, 90, 300, 2_000])
+def test_a_window_is_the_newest_steps_that_fit_however_many_there_are(budget: int) -> None:
+    with memory_at() as memory:
+        steps = memory.episode(id="e").log_many([f"{n} is done." for n in range(200)])
+        for number in (0, 1, 20, 60, 110, 150, 200):
+            made, of = newest(memory, steps[:number], budget), newest(memory, steps[:number], None)
+            assert [hit.id for hit in made.hits] == [step.id for step in steps[number - len(made.hits) : number]]
+            assert made.tokens <= budget
+            more = newest(memory, steps[number - len(made.hits) - 1 : number], None)
+            assert len(made.hits) == len(of.hits) or more.tokens > budget
 
 
 def test_the_reader_of_recalled_facts_solves_what_the_reader_of_a_window_cannot() -> None:

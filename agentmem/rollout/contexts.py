@@ -33,7 +33,7 @@ def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budg
 
 def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> PlanningContext:
     """As many of the newest steps as fit into a budget; all of them where it is None."""
-    lines = _lines(steps if budget is None else steps[len(steps) - budget // LEAST :] if budget >= LEAST else ())
+    lines = _lines(steps if budget is None else steps[max(0, len(steps) - budget // LEAST) :])
     if budget is not None:
         fit = bisect_right(range(1, len(lines) + 1), budget, key=lambda kept: count(render(lines[-kept:])))
         lines = lines[len(lines) - fit :]
