@@ -15,7 +15,7 @@ from agentmem.errors import (
     KeyConflictError,
     TooLargeError,
 )
-from agentmem.memory import EpisodeWriter
+from agentmem.memory import EpisodeWriter, Recalled, log_together
 
 # ---- logging -----------------------------------------------------------------------------------------------------
 
@@ -250,3 +250,25 @@ def test_there_is_no_step_where_there_is_an_event(memory: Memory, episode: Episo
             with pytest.raises(NotFoundError, match="no step"):
                 use(id)
     assert memory.head().position == step.position
+
+
+# ---- several episodes at once ------------------------------------------------------------------------------------
+
+
+def test_steps_and_recalls_of_several_episodes_are_logged_together_in_their_order(memory: Memory) -> None:
+    ann, bo = memory.episode(id="ann"), memory.scoped("other").episode(id="bo")
+    ann.log("The red door is locked.")
+    told = memory.recall("Is the red door locked?", 60)
+    logged = log_together([(bo, {"text": "It rains."}), (ann, Recalled("door", told)), (ann, {"text": "I knock."})])
+    assert [step and (step.episode, step.text) for step in logged] == [("bo", "It rains."), None, ("ann", "I knock.")]
+    assert [step.text for step in memory.steps()] == ["The red door is locked.", "I knock."]
+    assert log_together([]) == []
+
+
+def test_of_steps_logged_together_none_is_written_if_one_is_refused(memory: Memory, tmp_path: Path) -> None:
+    ann = memory.episode(id="ann")
+    with pytest.raises(InvalidInputError, match="step 1 has no text"):
+        log_together([(ann, {"text": "One."}), (ann, {"kind": "action"})])
+    with opened(tmp_path / "second.mem") as second, pytest.raises(InvalidInputError, match="of several memories"):
+        log_together([(ann, {"text": "One."}), (second.episode(), {"text": "Two."})])
+    assert list(memory.steps()) == []

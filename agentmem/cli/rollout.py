@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from agentmem.rollout import RolloutReport
 
 CHAT = "chat:"
-SHIFT = "agentmem/Shift"
 PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
 
 Kind = Literal["crystals", "window", "none", "full"]
@@ -101,7 +100,9 @@ def rollout(
 
 def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict[str, Any]:
     """Keywords of the environment."""
-    shift = env.rpartition(":")[2].startswith(SHIFT)
+    from agentmem.rollout.reading import is_shift
+
+    shift = is_shift(env)
     options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
     if shift and policy == "oracle":
         options["privileged"] = True

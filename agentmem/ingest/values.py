@@ -31,6 +31,18 @@ def described(value: Any) -> str:
     return _several(value)
 
 
+def text_of(observation: Any) -> str:
+    """Its `text` where it has one, else its values in words."""
+    said = observation.get("text") if isinstance(observation, Mapping) else None
+    return said if isinstance(said, str) else described(observation)
+
+
+def candidates_of(observation: Any) -> list[str]:
+    """The calls to choose from, if the observation has some."""
+    lines = observation.get("candidates") if isinstance(observation, Mapping) else None
+    return lines.split("\n") if isinstance(lines, str) and lines else []
+
+
 def _several(value: Any) -> str:
     array = None if _is_mixed(value) else np.asarray(value)
     if array is None or array.dtype.kind not in "biuf":

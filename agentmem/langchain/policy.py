@@ -14,7 +14,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
 from agentmem.errors import InvalidInputError, MissingExtraError
-from agentmem.ingest.values import described
+from agentmem.ingest.values import candidates_of, text_of
 from agentmem.records import brief
 from agentmem.types import PlanningContext
 
@@ -50,29 +50,19 @@ class ChatModelPolicy:
 
     def messages(self, observation: Any, context: PlanningContext | None) -> list[BaseMessage]:
         """What the model is asked."""
-        lines = _candidates(observation)
+        lines = candidates_of(observation)
         how = CHOOSE if lines else WRITE if self.tools else ACT
         tools = self.tools if not lines else ""
         remembered = context.text if context is not None else ""
         numbered = "\n".join(f"{number}: {line}" for number, line in enumerate(lines))
         system = _joined({"Goal: ": self.goal, "Tools: ": tools, "": how})
-        human = _joined({"Memory:\n": remembered, "Observation:\n": _text(observation), "Candidates:\n": numbered})
+        human = _joined({"Memory:\n": remembered, "Observation:\n": text_of(observation), "Candidates:\n": numbered})
         return [SystemMessage(system), HumanMessage(human)]
 
 
 def _joined(parts: Mapping[str, str]) -> str:
     """Each part under its heading; those that say nothing left out."""
     return "\n\n".join(heading + text for heading, text in parts.items() if text)
-
-
-def _text(observation: Any) -> str:
-    said = observation.get("text") if isinstance(observation, Mapping) else None
-    return said if isinstance(said, str) else described(observation)
-
-
-def _candidates(observation: Any) -> list[str]:
-    lines = observation.get("candidates") if isinstance(observation, Mapping) else None
-    return lines.split("\n") if isinstance(lines, str) and lines else []
 
 
 def _answered(answer: BaseMessage, observation: Any) -> Any:
@@ -82,7 +72,7 @@ def _answered(answer: BaseMessage, observation: Any) -> Any:
         return json.dumps({"tool": call["name"], "args": call["args"]})
     text = str(answer.text).strip()
     number = int(text) if re.fullmatch(r"\d{1,4}", text) else -1
-    return number if 0 <= number < len(_candidates(observation)) else text
+    return number if 0 <= number < len(candidates_of(observation)) else text
 
 
 def chat_model(name: str) -> BaseChatModel:

@@ -190,14 +190,15 @@ class EpisodeWriter:
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
         context = recalling.run(self._core, self._memory.namespaces, query, as_of)
-        self._core.store.append([self.recalled(cue, context, as_of)])
+        self._core.store.append([self._recall_record(cue, context, as_of)])
+        self._guard.remember((hit.position, hit.text) for hit in context.hits)
         return context
 
-    def recalled(self, cue: str, context: PlanningContext, as_of: recalling.AsOf = None) -> Record:
-        """The record of a recall, for the log; what the agent then repeats of it is marked."""
+    def _recalled(self, cue: str, context: PlanningContext) -> Record:
+        """The record of a recall that is logged with the steps after it, in which what it told is marked."""
         self._check_open()
         self._guard.remember((hit.position, hit.text) for hit in context.hits)
-        return self._recall_record(cue, context, as_of)
+        return self._recall_record(cue, context, None)
 
     def _recall_record(self, cue: str, context: PlanningContext, as_of: recalling.AsOf) -> Record:
         body = {
@@ -262,12 +263,15 @@ class Recalled(NamedTuple):
 def log_together(entries: Sequence[tuple[EpisodeWriter, Mapping[str, Any] | Recalled]]) -> list[Step | None]:
     """Append steps and recall records of several episodes of one memory in one transaction, all or none.
 
-    Returns the step of each entry, None for a recall. Raises what `log_many` raises, before anything is written.
+    Returns the step of each entry, None for a recall. Raises what `log_many` raises, and InvalidInputError for episodes
+    of several memories, before anything is written.
     """
+    if len({id(writer._core) for writer, _ in entries}) > 1:
+        raise InvalidInputError("these episodes are of several memories; log together what is of one")
     records, blobs = [], dict[str, bytes]()
     for number, (writer, entry) in enumerate(entries):
         if isinstance(entry, Recalled):
-            records.append(writer.recalled(*entry))
+            records.append(writer._recalled(*entry))
             continue
         record, own = writer._described(number, entry)
         records.append(record)

@@ -61,7 +61,9 @@ class Writer(nn.Module):
     def _chosen(self, layer: int, candidates: Tensor, at: Tensor, first: int) -> tuple[Crystals, Choices]:
         """The S most important of candidates [B, n, r, bits], taken from tokens at [B, n, r], none twice, in order."""
         logits = self.importance[layer](candidates).squeeze(-1).float() * SHARPNESS
-        left, weights = logits + self.settings.chance * gumbel(at), []
+        left, weights = logits, []
+        if self.settings.chance:
+            left = left + self.settings.chance * gumbel(at)
         for _ in range(self.settings.slots_of[layer]):
             soft = left.softmax(-1)
             weights.append(_hardened(soft))

@@ -19,6 +19,7 @@ from gymnasium.vector.utils import iterate
 
 from agentmem.errors import InvalidInputError
 from agentmem.records import brief
+from agentmem.rollout.reading import is_shift
 
 Make = Callable[[], "gymnasium.Env[Any, Any]"]
 STAND = "agentmem: stand still"
@@ -36,6 +37,11 @@ class Took(NamedTuple):
     terminated: bool
     truncated: bool
     info: dict[str, Any]
+
+
+def name_of(env: str | Make) -> str:
+    """What an environment is called in namespaces: its id, or the name of what makes it."""
+    return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
 
 
 def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
@@ -71,7 +77,7 @@ class _Named:
         if self.id.startswith("agentmem/"):
             import agentmem_envs  # noqa: F401
         env = gymnasium.make(self.id, **self.options)
-        if self.offers and self.id.rpartition(":")[2].startswith("agentmem/Shift"):
+        if self.offers and is_shift(self.id):
             from agentmem_envs.shift.wrapper import Candidates
 
             return Candidates(env)

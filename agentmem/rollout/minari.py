@@ -13,7 +13,7 @@ from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory
-from agentmem.rollout.lanes import Make, Took, maker
+from agentmem.rollout.lanes import Make, Took, maker, name_of
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
 from agentmem.rollout.run import NOTE
@@ -45,7 +45,7 @@ def export_minari(
     from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
     made = maker(env, options)()
-    called = env if isinstance(env, str) else getattr(env, "__qualname__", "")
+    called = name_of(env)
     episodes = list(_episodes(memory, called))
     if not episodes:
         raise NotFoundError(f"this memory has no whole episode of {called!r}; play some with rollout() first")

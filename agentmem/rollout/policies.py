@@ -10,6 +10,7 @@ One that has `begin` acts the same when it sees the same: a resumed rollout has 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from importlib import import_module
 from typing import Any
 
@@ -36,8 +37,6 @@ class RandomPolicy:
     def __init__(self, space: Any, seed: int | None = None) -> None:
         self.space, self.seed = space, seed
         if seed is not None:
-            from copy import deepcopy
-
             self.space = deepcopy(space)
             self.space.seed(seed)
 

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentmem.ingest.values import described
+from agentmem.ingest.values import candidates_of, described, text_of
 
 LOOKS = ("find", "get", "list", "search", "calculate", "show")
 """How the tools begin that change nothing."""
 CALLS = "calls"
 _HEAD = re.compile(r"\[(?P<id>\S+) (?P<name>[^\]]+)\] ?")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
-
-
-def text_of(observation: Any) -> str:
-    """Its `text` where it has one, else its values in words."""
-    said = observation.get("text") if isinstance(observation, Mapping) else None
-    return said if isinstance(said, str) else described(observation)
 
 
 def act_of(observation: Any, action: Any) -> str:
@@ -34,12 +28,6 @@ def act_of(observation: Any, action: Any) -> str:
     if lines and not isinstance(action, bool) and hasattr(action, "__index__") and 0 <= int(action) < len(lines):
         return lines[int(action)]
     return described(action)
-
-
-def candidates_of(observation: Any) -> list[str]:
-    """The calls to choose from, if the observation has some."""
-    lines = observation.get("candidates") if isinstance(observation, Mapping) else None
-    return lines.split("\n") if isinstance(lines, str) and lines else []
 
 
 def may_write(observation: Any) -> bool:
@@ -108,6 +96,11 @@ SHIFT = Reading(
 """Of a shift: each sentence is a step, in an episode of whom it is about. See docs/decisions/0011-rollouts.md."""
 
 
+def is_shift(env_id: str) -> bool:
+    """Of an id, or module:id."""
+    return env_id.rpartition(":")[2].startswith("agentmem/Shift")
+
+
 def reading_of(env_id: str) -> Reading:
     """The reading that suits an environment."""
-    return SHIFT if env_id.rpartition(":")[2].startswith("agentmem/Shift") else Reading()
+    return SHIFT if is_shift(env_id) else Reading()

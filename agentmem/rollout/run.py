@@ -15,7 +15,7 @@ from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind
-from agentmem.rollout.lanes import Lanes, Make, Took, maker
+from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
 from agentmem.rollout.policies import acts, begun, check_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
@@ -77,7 +77,7 @@ def rollout(
     check_policy(policy)
     _check(kind, budget, episodes, workers, seed, recall)
     make = maker(env, options)
-    called = env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
+    called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
     note = {
         "environment": called, "options": pack(dict(options or {}))[0], "policy": name or type(policy).__name__,
@@ -133,6 +133,7 @@ class _Run:
         self.recall, self.reading, self.seed, self.progress = recall, reading, seed, progress
         self.informed, self.stateful = getattr(policy, "informed", False), hasattr(policy, "begin")
         self.reports: dict[int, EpisodeReport] = {}
+        self.total = 0
 
     def play(self, make: Make, numbers: Sequence[int], workers: int, apart: bool | None) -> list[EpisodeReport]:
         left = []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
+from agentmem.records import digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading
@@ -106,7 +107,7 @@ class Trail:
         held = {hit.position for hit in context.hits} if context is not None else set()
         needs = [need for need in info.get("needs") or () if isinstance(need, Mapping)]
         found = sum(bool(self.shown.get(need.get("shown", -1), set()) & held) for need in needs)
-        said = {} if context is None else {"tokens": context.tokens, "sha256": _sha(context.text)}
+        said = {} if context is None else {"tokens": context.tokens, "sha256": digest(context.text.encode())}
         counts = {"needed": len(needs), "found": found} if needs else {}
         return {"context": said | counts} if said or counts else {}
 
@@ -135,7 +136,3 @@ def flush(trails: Sequence[Trail]) -> None:
         trail._take([step for step in steps[start:end] if step is not None])
         trail.waiting.clear()
         start = end
-
-
-def _sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
