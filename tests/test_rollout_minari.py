@@ -16,8 +16,6 @@ from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollo
 
 @pytest.fixture(autouse=True)
 def _datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("minari")
-    pytest.importorskip("h5py")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
 
 

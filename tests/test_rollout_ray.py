@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import ray
+from ray.cluster_utils import Cluster
 from rolls import SHOP, SHORT, memory_at, shop
 
 from agentmem.errors import InvalidInputError, MissingExtraError
@@ -42,10 +44,6 @@ def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_cluster_that_loses_a_node_comes_to_what_one_machine_does(tmp_path: Path) -> None:
-    pytest.importorskip("ray")
-    import ray
-    from ray.cluster_utils import Cluster
-
     with memory_at() as memory:
         local = shop(memory, kind="window", episodes=6, options=OPTIONS)
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})

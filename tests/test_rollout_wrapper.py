@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +77,6 @@ def test_it_composes_with_the_statistics_of_episodes() -> None:
         assert info["episode"]["r"] == 2.0
 
 
-@pytest.mark.skipif(find_spec("moviepy") is None, reason="RecordVideo needs moviepy")
 def test_it_composes_with_recorded_videos(tmp_path: Path) -> None:
     with memory_at() as memory:
         env = RecordVideo(shift(memory), str(tmp_path), episode_trigger=lambda number: True)

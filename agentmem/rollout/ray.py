@@ -6,6 +6,7 @@ memory stands; where that file is not to be seen, it plays its episodes anew, to
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,7 @@ def _joined(address: str) -> Any:
         raise MissingExtraError(INSTALL) from error
     if not ray.is_initialized():
         try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level="error")
+            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise InvalidInputError(
                 f"no Ray cluster is at {address!r} ({error}); start one: ray start --head"
