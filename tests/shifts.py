@@ -11,6 +11,8 @@ import pytest
 
 from agentmem_envs.shift.airline import ShiftAirline
 from agentmem_envs.shift.banking import ShiftBanking
+from agentmem_envs.shift.desk import TOOLS
+from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.retail import ShiftRetail
 from agentmem_envs.shift.shop import ShiftShop
@@ -129,3 +131,20 @@ def far_from_chance(taken: Iterable[tuple[str, float]], fewest: int) -> dict[str
     found = {kind: each for kind, each in shares(taken).items() if each[1] >= fewest}
     assert found
     return {kind: each for kind, each in found.items() if abs(each[0] - CHANCE) > BOUND}
+
+
+def checked(shift: Shift, logs: tuple[str, ...] = ()) -> set[str]:
+    """The kinds of hidden decisions in a shift by the oracle; each one's own check fails before its call and holds
+    after. logs: tools that add a row, which is not there to be looked at before.
+    """
+    _, info = shift.reset(seed=5)
+    met = set()
+    for _ in range(shift.steps):
+        decision, live = shift._ticket.decision, shift._desk.live
+        check = decision.check if decision.hidden and decision.call.tool not in TOOLS else None
+        before = check is not None and decision.call.tool not in logs and check(live.row)
+        *_, info = shift.step(info["gold"])
+        if check is not None:
+            assert (before, check(live.row)) == (False, True)
+            met.add(info["kind"])
+    return met

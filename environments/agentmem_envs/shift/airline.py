@@ -264,13 +264,7 @@ class Airline(Desk):
 
     def __init__(self) -> None:
         tools = tau2.module("airline.AirlineAgentTools").AirlineAgentTools
-        super().__init__(tools, TOOLS, LOOKUPS, "reservations", "reservation_id")
-
-    def side(self) -> AirlineSide:
-        return AirlineSide()
-
-    def open(self, split: str, rng: Generator, drift: bool) -> AirlineMaterial:
-        return AirlineMaterial(split, rng, drift)
+        super().__init__(tools, TOOLS, LOOKUPS, "reservations", "reservation_id", AirlineSide, AirlineMaterial)
 
 
 class ShiftAirline(Shift):

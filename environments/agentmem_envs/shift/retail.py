@@ -286,13 +286,7 @@ class Retail(Desk):
 
     def __init__(self) -> None:
         tools = tau2.module("retail.RetailAgentTools").RetailAgentTools
-        super().__init__(tools, TOOLS, LOOKUPS, "orders", "order_id")
-
-    def side(self) -> RetailSide:
-        return RetailSide()
-
-    def open(self, split: str, rng: Generator, drift: bool) -> RetailMaterial:
-        return RetailMaterial(split, rng, drift)
+        super().__init__(tools, TOOLS, LOOKUPS, "orders", "order_id", RetailSide, RetailMaterial)
 
 
 class ShiftRetail(Shift):

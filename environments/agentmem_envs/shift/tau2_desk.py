@@ -3,11 +3,13 @@
 A desk has one table of what customers booked or ordered; `wallets` are the gift cards that a change to it may touch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from numpy.random import Generator
+
 from agentmem_envs.calls import Call
-from agentmem_envs.shift.domain import Side
+from agentmem_envs.shift.domain import Material, Side
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.tickets import Place
@@ -24,13 +26,23 @@ def row(tables: Mapping[str, Rows[Any]], place: Place) -> Any:
 
 class Desk:
     """tools: tau2's class of them; names: those that are used, lookups: how those begin that change nothing. table,
-    argument: of what customers have, and how calls name a row of it.
+    argument: of what customers have, and how calls name a row of it. side, material: what makes those of a shift.
     """
 
-    def __init__(self, tools: Any, names: Sequence[str], lookups: tuple[str, ...], table: str, argument: str) -> None:
+    def __init__(
+        self,
+        tools: Any,
+        names: Sequence[str],
+        lookups: tuple[str, ...],
+        table: str,
+        argument: str,
+        side: Callable[[], Side],
+        material: Callable[[str, Generator, bool], Material],
+    ) -> None:
         self.schema: Schema = {name: forms(getattr(tools, name)) for name in names}
         self.writes = frozenset(name for name in names if not name.startswith(lookups))
         self._table, self._argument = table, argument
+        self.side, self.open = side, material
 
     def places(self, side: Side, given: Call) -> list[Place]:
         named = [(self._table, given.args.get(self._argument, "")), ("users", given.args.get("user_id", ""))]
