@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -166,3 +167,13 @@ def test_a_training_that_was_stopped_within_its_streams_goes_on_exactly_as_if_it
 def test_a_stretch_longer_than_every_document_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="no document has 601 tokens; the longest of 1 has 500"):
         Stretches((np.zeros(500, np.uint16),), 600)
+
+
+def test_copies_whose_shares_round_to_more_than_all_leave_a_token_that_none_says_its_least_probability() -> None:
+    output = small()(random_tokens(200))
+    over = replace(output, copied=torch.zeros_like(output.copied), shares=torch.full_like(output.shares, 1.00001))
+    over = replace(over, shares=over.shares / output.shares.shape[-1])
+    other = torch.ones(output.logits.shape[:2], dtype=torch.long)
+    assert (over.shares.sum(-1) > 1).all()
+    assert over.of(other).exp().allclose(torch.tensor(1e-9), rtol=1e-3)
+    assert over.log_probabilities.isfinite().all()

@@ -66,8 +66,8 @@ class Output:
 
     @property
     def gate(self) -> Tensor:
-        """[B, T], the sum of shares."""
-        return self.shares.sum(-1)
+        """[B, T], the sum of shares, which rounding may put above 1."""
+        return self.shares.sum(-1).clamp(max=1)
 
     @property
     def log_probabilities(self) -> Tensor:
