@@ -6,7 +6,8 @@ Knows JSON values and numpy arrays; knows no environment. Same value, same text.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,30 @@ def candidates_of(observation: Any) -> list[str]:
     """The calls to choose from, if the observation has some."""
     lines = observation.get("candidates") if isinstance(observation, Mapping) else None
     return lines.split("\n") if isinstance(lines, str) and lines else []
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """All single values in nested JSON, as text."""
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield str(value)
+
+
+def own_values(calls: Sequence[str]) -> list[list[str]]:
+    """Of each call in JSON the values that tell it from the others: not those that all have."""
+    values = [list(dict.fromkeys(_arguments(call))) for call in calls]
+    counts = Counter(each for mine in values for each in mine)
+    return [[each for each in mine if counts[each] < len(calls)] for mine in values]
+
+
+def _arguments(call: str) -> Iterator[str]:
+    try:
+        given = json.loads(call)
+    except ValueError:
+        return iter(())
+    return _leaves(given.get("args", {})) if isinstance(given, dict) else iter(())
 
 
 def _several(value: Any) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from agentmem.ingest.values import candidates_of, described, text_of
+from agentmem.ingest.values import candidates_of, described, own_values, text_of
 
 LOOKS = ("find", "get", "list", "search", "calculate", "show")
 """How the tools begin that change nothing."""
@@ -70,10 +70,11 @@ def _parted(observation: Any) -> tuple[str, list[str]]:
 
 
 def _asked(observation: Any) -> str:
-    """Who, and what is asked: not what he says beside it."""
+    """Who, and what is asked, not what he says beside it; and between which values the choice is."""
     name, parts = _parted(observation)
     own = [part for part in parts if not part.startswith(f"{name}:")] or parts
-    return f"{name}: {' '.join(own)}" if name else " ".join(own)
+    offered = dict.fromkeys(value for values in own_values(candidates_of(observation)) for value in values)
+    return " ".join([f"{name}:", *own, *offered] if name else [*own, *offered])
 
 
 def _compact(observation: Any, action: Any) -> str:
