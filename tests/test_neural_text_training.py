@@ -40,7 +40,8 @@ def random_tokens(number: int, size: int = 6) -> Tensor:
 def chunk_of(tokens: Tensor, start: int, needed: Tensor | None = None) -> Chunk:
     needed = torch.ones(tokens.shape) if needed is None else needed
     needed[:, :start] = 0
-    return Chunk(tokens, streams_of(tokens).pairs, start, needed)
+    after = tokens[:, -1:]
+    return Chunk(torch.cat((tokens, after), 1), streams_of(tokens).pairs, start, needed)
 
 
 def test_a_pair_that_is_said_again_is_telling_as_its_token_is_rare() -> None:
@@ -107,6 +108,14 @@ def test_finding_what_was_said_before_costs_little_and_missing_it_much() -> None
         for match in (30 * right, torch.zeros_like(right), 30 * (1 - right))
     ]
     assert losses[0] < losses[1] < losses[2]
+
+
+def test_a_chunk_knows_the_token_after_each_of_its_places() -> None:
+    tokens, model = random_tokens(300), small()
+    streams = streams_of(tokens)
+    chunk = Chunk.of(streams, model.through(tokens[:, :200], streams.state)[0], 200)
+    pairs = chunk.tokens[:, :-1] * (int(tokens.max()) + 1) + chunk.tokens[:, 1:]
+    assert pairs.equal(chunk.pairs)
 
 
 def replaced(reading: object, match: Tensor) -> object:

@@ -113,7 +113,7 @@ class Streams:
 
 @dataclass(frozen=True)
 class Chunk:
-    """tokens, pairs: of the streams [B, T] up to the end of the chunk, which starts at `start`.
+    """tokens: of the streams [B, T + 1] up to the one after the chunk, which starts at `start`; pairs: [B, T].
 
     needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
     without the memory, times how telling the pair is.
@@ -132,8 +132,8 @@ class Chunk:
             following = streams.tokens[:, start + 1 : end + 1].unsqueeze(-1)
             surprise = 1 - output.logits.float().softmax(-1).gather(-1, following).squeeze(-1)
         surprise = torch.nn.functional.pad(surprise, (start, 0))
-        tokens, pairs, telling = (each[:, :end] for each in (streams.tokens, streams.pairs, streams.telling))
-        return cls(tokens, pairs, start, surprise * telling)
+        telling = streams.telling[:, :end]
+        return cls(streams.tokens[:, : end + 1], streams.pairs[:, :end], start, surprise * telling)
 
     def repeated(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Up to `number` places per stream that were said before: int64 [B, number], in the chunk, and where: bool
@@ -168,7 +168,7 @@ def contrast_of_layers(reading: Reading, bound: Tensor, at: Tensor, repeats: Ten
     Where a layer has none, those of it that cover it.
     """
     view = reading.view
-    following = chunk.tokens.gather(1, (at + chunk.start + 1).clamp(max=chunk.tokens.shape[1] - 1))
+    following = chunk.tokens.gather(1, at + chunk.start + 1)
     covering = _covering(view, repeats)
     exact = repeats.gather(2, view.at.clamp(min=0).unsqueeze(1).expand_as(covering)) & (view.at >= 0).unsqueeze(1)
     says = covering & (view.at < 0).unsqueeze(1) & (bound[..., 0].unsqueeze(1) == following.unsqueeze(-1))
