@@ -17,18 +17,19 @@ ROWS = [
     ["memory"],
     ["rollout", "replay", "graph", "ingest"],
     ["langchain", "neural", "mcp", "server", "viewer"],
+    ["policy"],
     ["bench", "testing"],
     ["cli"],
 ]
 ROW = {part: number for number, row in enumerate(ROWS) for part in row}
 INDEPENDENT = {"rollout", "replay", "graph", "langchain", "neural", "mcp", "server", "viewer"}
 ONLY_IN = {
-    "torch": {"neural", "bench", "testing"},
+    "torch": {"neural", "policy", "bench", "testing"},
     "langchain": {"langchain", "bench", "testing"},
     "langchain_core": {"langchain", "bench", "testing"},
     "langgraph": {"langchain", "bench", "testing"},
     "networkx": {"graph", "bench", "testing"},
-    "gymnasium": {"rollout", "bench", "testing"},
+    "gymnasium": {"rollout", "policy", "bench", "testing"},
     "agentmem_envs": {"rollout", "bench", "testing", "cli"},
     "starlette": {"server", "viewer"},
     "uvicorn": {"server", "viewer"},

@@ -70,16 +70,21 @@ def acts(policy: Any, policies: Sequence[Any], observations: Sequence[Any], show
 
 
 def load_policy(name: str, action_space: Any) -> Policy:
-    """A policy by name: oracle, reader, rule, random, or module:attribute of your own, a policy or what makes one.
+    """A policy by name: oracle, reader, rule, random; a trained one that comes with the package, shift, or a file of
+    one, .safetensors; or module:attribute of your own, a policy or what makes one.
 
-    Checkpoints of trained policies are to be named here as well. Raises InvalidInputError for an unknown name.
+    Raises InvalidInputError for an unknown name, NotFoundError for a file that is not there.
     """
     if name in ("random", *SHIFTS):
         return RandomPolicy(action_space) if name == "random" else _shift(name)
+    if name in TRAINED or name.endswith(".safetensors"):
+        policy: Policy = import_module("agentmem.policy").load_trained(name)  # above this layer, and it needs torch
+        return policy
     module, found, attribute = name.partition(":")
     if not found:
         raise InvalidInputError(
-            f"policy {name!r} is unknown; give random, {', '.join(SHIFTS)}, chat:MODEL or your.module:name"
+            f"policy {name!r} is unknown; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
+            "trained policy, chat:MODEL or your.module:name"
         )
     try:
         made = getattr(import_module(module), attribute)
@@ -91,6 +96,7 @@ def load_policy(name: str, action_space: Any) -> Policy:
 
 
 SHIFTS = ("oracle", "reader", "rule")
+TRAINED = ("shift",)
 
 
 def _shift(name: str) -> Policy:

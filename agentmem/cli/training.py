@@ -1,0 +1,135 @@
+"""What all trainings on the command line have in common: options, a progress bar, Ctrl-C, and what they say."""
+
+from __future__ import annotations
+
+import math
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from agentmem.cli import show
+from agentmem.cli.options import flag
+
+if TYPE_CHECKING:
+    from agentmem.neural.runs import Command, Run
+    from agentmem.neural.train import Trainer
+
+REPORT = 10  # steps from one line of metrics to the next
+INTERRUPTED = 130
+
+OutOption = Annotated[
+    Path, typer.Option("--out", metavar="DIR", help="Where the model goes; what is there is gone on with.")
+]
+SeedOption = Annotated[
+    int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the weights and of what is trained on.")
+]
+ResumeOption = Annotated[bool, flag("--resume", "Only go on: do not begin anew where nothing is.")]
+DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")]
+ThreadsOption = Annotated[int, typer.Option(metavar="N", min=1, help="Of the processor; 1 gives the same bytes again.")]
+MixedOption = Annotated[bool, typer.Option("--mixed/--no-mixed", help="Multiply in bfloat16.")]
+BlocksOption = Annotated[
+    bool, flag("--checkpoint-blocks", "Work out blocks twice instead of keeping them: less memory, more time.")
+]
+BoardOption = Annotated[
+    bool, flag("--tensorboard", "Also write metrics as TensorBoard event files, to DIR/tensorboard.")
+]
+
+Train = Callable[[Callable[["Run"], None], Callable[[], bool], show.Waiting], bool]
+"""Trains, given what watches each step, what tells whether to stop, and a progress bar."""
+
+
+def go(run: Run, json: bool, train: Train | None = None) -> None:
+    """Train to the end, or to Ctrl-C, and say what came of it. train: how; by default step after step."""
+    began = f"going on from step {run.progress.step}" if run.progress.step else "training"
+    with _pressed() as stop, show.Waiting("training") as waiting:
+        show.line(f"{began} in {show.path(run.folder)}; Ctrl-C saves and stops")
+        watching = partial(_watch, waiting=waiting)
+        finished = run.go(watching, stop) if train is None else train(watching, stop, waiting)
+    _tell(run, finished, json)
+    if not finished:
+        show.line(f"stopped by Ctrl-C, and saved; the same command goes on: {run.command.line}")
+        raise typer.Exit(INTERRUPTED)
+
+
+@contextmanager
+def _pressed() -> Iterator[Callable[[], bool]]:
+    """Gives what tells whether Ctrl-C was pressed, to be looked at between steps; pressed again, it stops at once."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    except KeyboardInterrupt:
+        show.line("stopped at once; the same command goes on from the last save")
+        raise typer.Exit(INTERRUPTED) from None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def command_of(what: str, named: list[str], paths: list[str], out: Path, **options: Any) -> Command:
+    from agentmem.neural.runs import Command
+
+    words = ["agentmem train", what, *named, *_as_typed(paths), "--out", shlex.quote(str(out))]
+    for name, value in options.items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        elif value is not None:
+            words += [f"--{name}", str(value).removesuffix(".0")]
+    places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
+    given = {name: value for name, value in options.items() if value is not None}
+    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given})
+
+
+def _as_typed(paths: list[str]) -> Iterator[str]:
+    """Paths, with `folder/*.txt` for those that are all it stands for: 500 names say less."""
+    left = [Path(each) for each in dict.fromkeys(paths)]
+    while left:
+        folder, suffix = left[0].parent, left[0].suffix
+        all_of_it = set(folder.glob(f"*{suffix}")) if suffix else set()
+        if len(all_of_it) > 1 and all_of_it <= set(left):
+            yield f"{shlex.quote(str(folder))}/*{suffix}"
+            left = [each for each in left if each not in all_of_it]
+        else:
+            yield shlex.quote(str(left.pop(0)))
+
+
+def notes_of(command: Command, trainer: Trainer[Any]) -> dict[str, Any]:
+    """How a model was trained: what the command asked for, and the numbers that it left as they were."""
+    objective, settings = (_numbers(each) for each in (trainer.objective, trainer.settings))
+    asked = {name: each for name, each in command.asked.items() if name != "paths"}  # nobody's folders
+    return {"training": {"asked": asked, "objective": objective, "settings": settings}}
+
+
+def _numbers(settings: Any) -> dict[str, float]:
+    return {name: each for name, each in vars(settings).items() if isinstance(each, int | float) and each != math.inf}
+
+
+def _tell(run: Run, finished: bool, json: bool) -> None:
+    said = {**run.last, **vars(run.progress), "done": run.trainer.done, "finished": finished, "model": str(run.model)}
+    if json:
+        show.as_json(said)
+    else:
+        what = f"{run.trainer.done:.0%} at step {show.number(run.progress.step)}  {_measured(run)}"
+        show.say("trained" if finished else "stopped", what, show.path(run.model))
+
+
+def _watch(run: Run, waiting: show.Waiting) -> None:
+    waiting(run.trainer.done, 1.0, f"step {run.progress.step}  {_measured(run)}")
+    if run.progress.step % 50 == 0 and not waiting.shown:
+        show.line(f"step {run.progress.step}  {run.trainer.done:.1%}  {_measured(run)}")
+
+
+def _measured(run: Run) -> str:
+    loss = f"loss {run.last['loss']:.3f}  " if run.last else ""
+    return f"{loss}{run.progress.exact:.1%} right"

@@ -1,0 +1,25 @@
+"""Trained policies by name or file: those that come with the package, and your own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.neural.files import kind_of, load
+from agentmem.policy.choosing import KIND, ChoicePolicy
+
+HERE = Path(__file__).parent / "checkpoints"
+SUFFIX = ".safetensors"
+
+
+def load_trained(name: str) -> ChoicePolicy:
+    """The policy of a checkpoint that comes with the package, or of a file. Raises NotFoundError where there is none,
+    InvalidInputError for a file of something else.
+    """
+    file = Path(name) if name.endswith(SUFFIX) else HERE / f"{name}{SUFFIX}"
+    if not file.is_file():
+        there = ", ".join(sorted(each.stem for each in HERE.glob(f"*{SUFFIX}"))) or "none"
+        raise NotFoundError(f"no policy {name!r} at {file}; there come with the package: {there}")
+    if kind_of(file) != KIND:
+        raise InvalidInputError(f"{file} holds {kind_of(file) or 'something else'}, not a policy; name another")
+    return ChoicePolicy.of(load(file, KIND))

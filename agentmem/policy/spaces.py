@@ -1,0 +1,122 @@
+"""Observations of any Gymnasium space as numbers: ids into one table, and plain numbers.
+
+Knows spaces and their values; knows no network. What a space becomes is told by `Features`, which travels with weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+
+from agentmem.errors import InvalidInputError
+from agentmem.policy.words import numbers
+
+LEVELS = 16
+"""Of a whole number of a small range: greater ones count as the greatest."""
+WORDS, TEXT = 512, 32
+"""Rows for the words of texts, and words of one text, at most."""
+MOST = 4_096
+"""Ids or numbers of one observation, at most."""
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """One part of an observation: `path` into it, and what it is: ids, words or floats. number: of values. levels: of
+    each, for ids; least: the value that is level 0. start: the first row in the table, of ids and words.
+    """
+
+    path: tuple[str | int, ...]
+    kind: str
+    number: int
+    levels: int = 0
+    least: int = 0
+    start: int = 0
+
+    @property
+    def rows(self) -> int:
+        return {"ids": self.number * self.levels, "words": WORDS, "floats": 0}[self.kind]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a space becomes: `ids` and `floats` of an observation, and rows of the table they point into."""
+
+    leaves: tuple[Leaf, ...]
+
+    @classmethod
+    def of(cls, space: spaces.Space[Any]) -> Features:
+        """Raises InvalidInputError for a space with a part that is not known, and for a large one, as pictures are."""
+        found, start = [], 0
+        for leaf in _leaves(space, ()):
+            found.append(Leaf(**{**vars(leaf), "start": start}))
+            start += found[-1].rows
+        numbers_of = sum(leaf.number for leaf in found)
+        if not 0 < numbers_of <= MOST:
+            raise InvalidInputError(
+                f"observations of {space} have {numbers_of} numbers: 1 to {MOST} are taken; make them smaller by a "
+                "wrapper, such as gymnasium.wrappers.ResizeObservation"
+            )
+        return cls(tuple(found))
+
+    @property
+    def rows(self) -> int:
+        return 1 + sum(leaf.rows for leaf in self.leaves)
+
+    @property
+    def floats(self) -> int:
+        return sum(leaf.number for leaf in self.leaves if leaf.kind == "floats")
+
+    def __call__(self, observation: Any) -> tuple[np.ndarray, np.ndarray]:
+        """ids int64 [number of ids], 0 for none; floats float32."""
+        ids: list[np.ndarray] = [np.zeros(0, np.int64)]
+        floats: list[np.ndarray] = [np.zeros(0, np.float32)]
+        for leaf in self.leaves:
+            value = observation
+            for part in leaf.path:
+                value = value[part]
+            (floats if leaf.kind == "floats" else ids).append(_taken(leaf, value))
+        return np.concatenate(ids), np.concatenate(floats)
+
+
+def _taken(leaf: Leaf, value: Any) -> np.ndarray:
+    if leaf.kind == "floats":
+        return np.nan_to_num(np.asarray(value, np.float32).reshape(-1))
+    if leaf.kind == "words":
+        words = numbers(str(value), TEXT).astype(np.int64)
+        return np.where(words > 0, words % WORDS + 1 + leaf.start, 0)
+    levels = np.clip(np.asarray(value, np.int64).reshape(-1) - leaf.least, 0, leaf.levels - 1)
+    return levels + np.arange(leaf.number) * leaf.levels + 1 + leaf.start
+
+
+def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[Leaf]:
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces.items() if isinstance(space.spaces, Mapping) else enumerate(space.spaces)
+        for name, part in inner:
+            yield from _leaves(part, (*path, name))
+    elif isinstance(space, spaces.Discrete):
+        yield Leaf(path, "ids", 1, int(space.n), int(space.start))
+    elif isinstance(space, spaces.MultiDiscrete):
+        yield Leaf(path, "ids", int(space.nvec.size), int(space.nvec.max()))
+    elif isinstance(space, spaces.MultiBinary):
+        yield Leaf(path, "ids", int(np.prod(space.shape)), 2)
+    elif isinstance(space, spaces.Box):
+        yield _box(space, path)
+    elif isinstance(space, spaces.Text) or hasattr(space, "ordered_placeholders"):  # Minigrid's missions
+        yield Leaf(path, "words", TEXT)
+    else:
+        raise InvalidInputError(
+            f"observations with a part {space} are not known: Dict, Tuple, Discrete, MultiDiscrete, MultiBinary, Box "
+            "and Text are; make it one of these by a wrapper"
+        )
+
+
+def _box(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
+    number, whole = int(np.prod(space.shape)), np.issubdtype(space.dtype, np.integer)
+    if whole and space.low.min() >= -1_000 and space.high.max() <= 1_000:
+        least = int(space.low.min())
+        return Leaf(path, "ids", number, min(LEVELS, int(space.high.max()) - least + 1), least)
+    return Leaf(path, "floats", number)
