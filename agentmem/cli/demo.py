@@ -1,8 +1,8 @@
-"""`agentmem demo`: the main job on public data, told in four parts."""
+"""`agentmem demo`: a working shift with memory, with a window, and with none; or conversations, recalled."""
 
 from __future__ import annotations
 
-import tempfile
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,103 +11,115 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from agentmem.cli import show
-from agentmem.cli.options import BudgetOption, JsonOption, example
-from agentmem.cli.read import context_json, hits_list, layers_table
-from agentmem.errors import SettingsError
-from agentmem.types import Stats
+from agentmem.cli import conversations, show
+from agentmem.cli.options import BudgetOption, JsonOption, example, flag, written
+from agentmem.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
-    from agentmem.bench.demo import DemoReport, Sample
+    from agentmem.bench.demo import Moment, ShiftReport
+
+ENV, OWN = "agentmem/ShiftRetail-v0", "agentmem/ShiftShop-v0"
+KEPT = Path("demo.mem")
+ROWS = {
+    "tickets solved": "solved", "of those that need memory": "solved_hidden",
+    "needed facts in the context": "needed_fact_recall", "context tokens a decision": "context_tokens_mean",
+    "bytes kept": "bytes",
+}  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem demo --keep demo.mem"))(demo)
+    app.command(epilog=example("agentmem demo", "agentmem demo --conversations"))(demo)
 
 
 def demo(
     budget: Annotated[int, BudgetOption] = 512,
-    question: Annotated[str | None, typer.Option(metavar="ID", help="The question to show whole.")] = None,
+    env: Annotated[
+        str | None, typer.Option(metavar="ID", help=f"The shift; {ENV}, or {OWN} where tau2's material is not.")
+    ] = None,
+    policy: Annotated[str, typer.Option(metavar="NAME", help="As in agentmem rollout.")] = "shift",
+    steps: Annotated[int | None, typer.Option(metavar="N", min=2, help="Of the shift; its own 1,000.")] = None,
+    told: Annotated[bool, flag("--conversations", "Recall from five people's conversations instead.")] = False,
+    question: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of the conversations: the one to show whole.")
+    ] = None,
     keep: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="Keep the memory here; nothing may stand there.")
+        Path | None,
+        typer.Option(metavar="PATH", help=f"The memory's file; {KEPT}, of the conversations none.", show_default=False),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Log five people's conversations, crystallize, and recall for 155 labelled questions."""
-    if keep and keep.exists():
-        raise SettingsError(f"{keep} is there already: name a path where nothing is yet")
-    with tempfile.TemporaryDirectory() as folder:
-        report = _run(keep or Path(folder) / "demo.mem", budget, question)
+    """Play one working shift with a memory, with a window of as many tokens, and with none."""
+    if told:
+        conversations.demo(budget, question, keep, json)
+        return
+    if question is not None:
+        raise InvalidInputError(f"--question {question!r} is of the conversations: add --conversations")
+    kept = keep or KEPT
+    report = _run(kept, env or _env(), policy, budget, steps)
     if json:
-        sample = report.sample.model_dump(mode="json", exclude={"context"})
-        sample["context"] = context_json(report.sample.context)
-        show.as_json(report.model_dump(mode="json", exclude={"sample"}) | {"sample": sample})
-    else:
-        _tell(report)
-        if keep:
-            asked = f'agentmem recall {keep} -n {report.sample.person} "{report.sample.question}"'
-            show.line(f"Ask it yourself: {asked}")
+        show.as_json(report.model_dump(mode="json") | {"memory": str(kept)})
+        return
+    _tell(report)
+    place = shlex.quote(str(kept))
+    show.line(f"the memory is in {show.path(kept)}; open it: agentmem stats {place}")
+    if report.moment is not None:
+        space = shlex.quote(written((report.rollouts[0].environment, "0")))
+        show.line(f"or ask it: agentmem recall {place} -n {space} {shlex.quote(report.moment.asked)}")
 
 
-def _run(path: Path, budget: int, question: str | None) -> DemoReport:
-    from agentmem.bench.demo import SHOWN, run
+def _env() -> str:
+    """The shift over real material, if that is here."""
+    from agentmem.rollout.lanes import maker
 
-    with show.Waiting("recalling") as waiting:
-        return run(path, budget=budget, shown=question or SHOWN, progress=waiting)
+    try:
+        maker(ENV)
+    except MissingExtraError as error:
+        show.line(f"{OWN} instead of {ENV}: {error}")
+        return OWN
+    return ENV
 
 
-def _tell(report: DemoReport) -> None:
+def _run(kept: Path, env: str, policy: str, budget: int, steps: int | None) -> ShiftReport:
+    from agentmem.bench.demo import run
+
+    with show.Waiting("playing") as waiting:
+        return run(kept, env, policy, budget, steps, lambda done, total, kind: waiting(done, total, f"with {kind}"))
+
+
+def _tell(report: ShiftReport) -> None:
+    first = report.rollouts[0]
+    show.say(first.environment, f"{first.policy}, {first.steps:,} steps, {first.budget:,} tokens of context at most")
+    show.out().print(_table(report))
+    if report.moment is not None:
+        _show_moment(report.moment)
+
+
+def _table(report: ShiftReport) -> Table:
+    kinds = [each.memory for each in report.rollouts]
+    made = show.table("", *kinds, right=kinds)
+    for words, name in ROWS.items():
+        made.add_row(words, *(_said(name, getattr(each, name)) for each in report.rollouts))
+    return made
+
+
+def _said(name: str, value: float | None) -> str:
+    if value is None:
+        return "-"
+    if name == "bytes":
+        return show.size(int(value))
+    return f"{value:,.0f}" if name == "context_tokens_mean" else f"{value:.1%}"
+
+
+def _show_moment(moment: Moment) -> None:
     console = show.out()
-    console.print()
-    _part(1, "Log", f"{report.stats.steps} steps of {report.stats.episodes} conversations", report.seconds["log"])
-    _part(2, "Crystallize", "each layer condenses the one above it", report.seconds["crystallize"])
-    console.print(_layers(report.stats))
-    said = f"{report.questions} questions, at most {report.budget} tokens each: is the evidence there?"
-    _part(3, "Recall", said, report.seconds["recall"])
-    console.print(_bars(report), _people(report))
-    _part(4, "One question", report.sample.id)
-    _show_sample(report.sample)
-
-
-def _part(number: int, name: str, said: str, seconds: float | None = None) -> None:
-    took = f"  {seconds:.2f} s" if seconds is not None else ""
-    show.out().print(Text.assemble((f"{number} ", show.ACCENT), (name, "bold"), f"  {said}", (took, show.QUIET)))
-
-
-def _layers(stats: Stats) -> Table:
-    made = layers_table(stats.steps, stats.tokens, stats.layers)
-    made.caption = Text(f"  {show.size(stats.bytes['total'])} in all files, indexes included", style=show.QUIET)
-    made.caption_justify = "left"
-    return made
-
-
-def _bars(report: DemoReport) -> Table:
-    made = Table.grid(padding=(0, 2))
-    for system, share in report.evidence.items():
-        style = "bold" if system == "agentmem" else ""
-        made.add_row("", Text(system, style=style), show.bar(share), Text(f"{share:.1%}", style=style))
-    return made
-
-
-def _people(report: DemoReport) -> Table:
-    made = show.table("", *report.evidence, right=report.evidence)
-    for person in next(iter(report.by_person.values())):
-        made.add_row(person, *(f"{shares[person]:.0%}" for shares in report.by_person.values()))
-    return made
-
-
-def _show_sample(sample: Sample) -> None:
-    console = show.out()
-    answer = " or ".join(sample.answers)
-    console.print(Text.assemble(("\n  asked    ", show.QUIET), sample.question))
-    console.print(Text.assemble(("  answer   ", show.QUIET), (answer, show.GOOD if sample.recalled else show.BAD)))
-    title = f"planning context, {sample.context.tokens} of {sample.context.budget} tokens"
-    console.print(Panel(_marked(sample), title=title, title_align="left", border_style=show.QUIET))
-    console.print(Text("  where each line came from\n", style="bold"), hits_list(sample.context.hits))
-
-
-def _marked(sample: Sample) -> Text:
-    """The context's text with the labelled answer lit up."""
-    text = Text(sample.context.text)
-    text.highlight_words(sample.answers, f"bold {show.GOOD}", case_sensitive=False)
-    return text
+    told = {moment.step - moment.ago: moment.said, moment.step: moment.asked}
+    for name, said in (*((f"step {step}", text) for step, text in told.items()), ("done", moment.chosen)):
+        console.print(Text.assemble((f"  {name:<9}", show.QUIET), said))
+    words = [word for word in moment.chosen.split() if any(map(str.isdigit, word))]
+    lines = moment.context.text.split("\n")
+    held = [number for number, line in enumerate(lines) if any(word in line for word in words)]
+    heads = {max((head for head in range(number) if lines[head].startswith("[")), default=number) for number in held}
+    text = Text("\n".join(lines[number] for number in sorted({*held, *heads})))
+    text.highlight_words(words, f"bold {show.GOOD}")
+    title = f"{len(held)} of {len(lines)} lines that memory gave at step {moment.step}, {moment.context.tokens} tokens"
+    console.print(Panel(text, title=title, title_align="left", border_style=show.QUIET))

@@ -11,14 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
+from agentmem.neural import losses
+from agentmem.neural.quantise import Precision
+from agentmem.neural.reader import FORBIDDEN, Reading
 from agentmem.neural.runs import Run
+from agentmem.neural.task_training import marked
 from agentmem.neural.train import Step, Trainer
+from agentmem.neural.view import block_start
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.demonstrations import Choices, Shift, kept
+from agentmem.policy.policy_lm import Decided, PolicyLM
+from agentmem.policy.shown import Batch, Episode, batch_of, episode
 
 BATCH = 32
 WITHOUT = 0.15
@@ -28,6 +37,11 @@ HIDDEN = 4.0
 ACTING = 0.5
 """Share of the decisions of a later round that are the pupil's."""
 DEMONSTRATIONS = "demonstrations"
+EASY = 0.02
+"""The least weight of a step; of others the more, the less likely the right action still is (Lin et al. 2017,
+arXiv:1708.02002): most steps of a corridor are easy."""
+WRITE_READ, IMPORTANCE = 0.5, 0.1
+"""Weights of losses; that of actions is 1."""
 
 
 @dataclass
@@ -51,6 +65,64 @@ class ChoiceImitation:
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
+
+
+@dataclass
+class StepImitation:
+    """make: the environment of each batch, given a generator. luck: share of actions that are drawn. binary: share of
+    batches that read signs. episodes: of a batch, fewer where they are long: `tokens` steps in all, about.
+    """
+
+    make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
+    luck: float = 0.1
+    binary: float = 0.65
+    episodes: int = 32
+    tokens: int = 4_000
+
+    def step(self, model: PolicyLM, stage: int, generator: torch.Generator) -> Step:
+        batch = batch_of(list(self._episodes(model, generator)))
+        precision: Precision = "sign" if torch.rand((), generator=generator) < self.binary else "float"
+        decided, _ = model(batch.steps, precision=precision)
+        real = batch.right >= 0
+        each = F.cross_entropy(decided.logits.flatten(0, 1), batch.right.clamp(min=0).flatten(), reduction="none")
+        weights = (1 - (-each.detach()).exp() + EASY) * real.flatten()
+        hits = float((decided.logits.detach().argmax(-1) == batch.right)[real].float().mean())
+        parts = {"action": (each * weights).sum() / weights.sum(), **_remembered(decided, batch)}
+        return Step(parts, hits, int(real.sum()))
+
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
+        return False
+
+    def _episodes(self, model: PolicyLM, generator: torch.Generator) -> Iterator[Episode]:
+        env, shown = self.make(generator), 0
+        for _ in range(self.episodes):
+            seed = int(torch.randint(2**31, (), generator=generator))
+            one = episode(env, model.settings.features, seed, self.luck)
+            yield one
+            shown += len(one.right)
+            if shown >= self.tokens:
+                return
+
+
+def _remembered(decided: Decided, batch: Batch) -> dict[str, Tensor]:
+    """What is needed later is to be kept, and found when it is: of environments that tell what a step needs."""
+    if not (batch.at >= 0).any() or not decided.readings:
+        return {}
+    at, shown = batch.at.clamp(min=0), batch.shown
+    needed = marked(shown, batch.right.shape[1])
+    kept = torch.stack([losses.importance(each, needed) for each in decided.written.choices]).mean()
+    found = torch.stack([_found(each, at, shown) for each in decided.readings]).mean()
+    return {"write_read": WRITE_READ * found, "importance": IMPORTANCE * kept}
+
+
+def _found(reading: Reading, at: Tensor, shown: Tensor) -> Tensor:
+    """The write-read contrast of the slots that hold what a step needs, among those it may read."""
+    view, now = reading.view, block_start(at).unsqueeze(-1)
+    readable = (view.born.unsqueeze(1) <= now) & (now < view.retired.unsqueeze(1))
+    right = view.holds(shown.unsqueeze(-1)) & readable
+    match = losses.picked(reading.match.transpose(1, 2), at).masked_fill(~readable.unsqueeze(2), FORBIDDEN)
+    places = torch.arange(at.shape[1]).expand_as(at)
+    return losses.write_read(match.transpose(1, 2), places, right)
 
 
 def rounds_of(

@@ -1,0 +1,232 @@
+"""A trained choice among offered calls: its words, its network, its policy, and what it is learned from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.ingest.values import own_values
+from agentmem.neural.runs import Command, Run
+from agentmem.neural.train import Trainer, TrainSettings
+from agentmem.policy import ChoicePolicy, load_trained
+from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
+from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
+from agentmem.policy.choosing import seeded
+from agentmem.policy.demonstrations import Choices, Shift, kept, shown
+from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
+from agentmem.rollout import load_policy
+from agentmem.testing import PolicyContract
+from agentmem.types import PlanningContext
+
+torch.set_num_threads(1)
+SHOP = "agentmem/ShiftShop-Short-v0"
+TINY = {"split": "train", "steps": 60, "delay": 20}
+CALLS = [f'{{"args": {{"order_id": "S1", "code": "{code}"}}, "tool": "close"}}' for code in ("AA-1", "BB-2", "CC-3")]
+SAID = "[Ann Lee]\nobservation: File my matter under BB-2.\n[Bo Kim]\nobservation: File my matter under AA-1."
+
+
+def context(text: str) -> PlanningContext:
+    return PlanningContext(text=text, sections={}, tokens=0, budget=0, hits=(), store_version="")
+
+
+def observation(calls: Sequence[str] = CALLS, text: str = "[T1 Ann Lee] File it as I asked.") -> dict[str, Any]:
+    return {"text": text, "candidates": "\n".join(calls)}
+
+
+@pytest.fixture(scope="module")
+def decisions() -> Choices:
+    return shown(Shift(SHOP, TINY, 3, 300))
+
+
+@pytest.fixture(scope="module")
+def network() -> ChoiceNetwork:
+    return ChoiceNetwork(ChoiceSettings(words=256, width=16, heads=2))
+
+
+# ---- words
+
+
+def test_what_tells_calls_apart_are_the_values_that_not_all_have() -> None:
+    assert own_values(CALLS) == [["AA-1"], ["BB-2"], ["CC-3"]]
+    assert own_values(["no json", "[1]", CALLS[0]]) == [[], [], ["S1", "AA-1"]]
+
+
+@given(st.text(), st.integers(1, 30))
+def test_words_are_positive_numbers_with_nothing_behind_them(text: str, most: int) -> None:
+    found = numbers(text, most)
+    assert found.shape == (most,)
+    assert found.dtype == np.int32
+    words = int((found > 0).sum())
+    assert (found[:words] > 0).all()
+    assert not found[words:].any()
+
+
+def test_a_word_keeps_its_number_and_marks_within_it_count() -> None:
+    assert number("BB-2") == number("bb-2") != number("BB-3")
+    assert numbers("code BB-2.", 3).tolist() == [number("code"), number("bb-2"), 0]
+
+
+def test_a_remembered_line_is_kept_once_with_its_head() -> None:
+    lines = Lines()
+    places = lines.of(f"{SAID}\n{SAID}")
+    assert places == [1, 2, 1, 2]
+    assert lines.table[1, :HEAD].tolist()[:2] == [number("ann"), number("lee")]
+    assert lines.table[1, HEAD:].tolist()[:2] == [number("file"), number("my")]
+    assert padded(places, 3).tolist() == [2, 1, 2]
+    assert padded(places, 6).tolist() == [0, 0, 1, 2, 1, 2]
+
+
+# ---- the network
+
+
+def test_logits_are_one_for_each_call_and_lowest_where_none_is_offered(network: ChoiceNetwork) -> None:
+    present, own = offered("File it.", CALLS)
+    inputs = [torch.from_numpy(each.astype(np.int64))[None] for each in (present, np.zeros((5, HEAD + LINE)), own)]
+    logits = network(*inputs)
+    assert logits.shape == (1, CHOICES)
+    assert logits[0, 3:].max() < logits[0, :3].min() - 1_000
+
+
+@pytest.mark.parametrize(
+    ("present", "lines", "own"),
+    [((1, 3), (1, 4, HEAD + LINE), (1, CHOICES, OWN)), ((1, PRESENT), (2, 4, HEAD + LINE), (1, CHOICES, OWN)),
+     ((1, PRESENT), (1, 4, HEAD + LINE), (1, 3, OWN))],
+)  # fmt: skip
+def test_other_shapes_are_refused_with_both_told(network: ChoiceNetwork, present: Any, lines: Any, own: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"\[.*\].*\[.*\]"):
+        network(*(torch.zeros(shape, dtype=torch.int64) for shape in (present, lines, own)))
+
+
+def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choices) -> None:
+    torch.manual_seed(0)
+    model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
+    present, lines, own, right = decisions.batch(torch.arange(24), torch.zeros(24, dtype=torch.bool))
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for _ in range(60):
+        loss = torch.nn.functional.cross_entropy(model(present, lines, own), right)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    still = [name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()]
+    assert set(still) <= {"out.bias"}  # it adds the same to all
+    assert float((model(present, lines, own).argmax(-1) == right).float().mean()) > 0.9
+
+
+# ---- the policy
+
+
+class TestChoicePolicy(PolicyContract):
+    def make_policy(self) -> ChoicePolicy:
+        return ChoicePolicy(seeded(0))
+
+    def observations(self) -> Sequence[Any]:
+        return [observation(), observation(CALLS[:1]), observation(text="[T2 Bo Kim] Which one?")]
+
+
+def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
+    policy = ChoicePolicy(seeded(0))
+    long = context("[a]\n" + "\n".join(f"observation: line {number}" for number in range(LINES + 30)))
+    alone = policy.act(observation(), long)
+    assert policy.act_many([policy] * 2, [observation()] * 2, [long, context(SAID)])[0] == alone
+
+
+@pytest.mark.parametrize("calls", [[], CALLS * 3])
+def test_too_many_calls_or_none_are_refused(calls: list[str]) -> None:
+    with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} calls"):
+        ChoicePolicy(seeded(0)).act(observation(calls), None)
+
+
+def test_an_observation_of_another_environment_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="0 candidates"):
+        ChoicePolicy(seeded(0)).act(np.zeros(2), None)
+
+
+def test_what_was_saved_acts_the_same(tmp_path: Path, decisions: Choices) -> None:
+    policy = ChoicePolicy(seeded(1))
+    policy.save(tmp_path / "own.safetensors", "made by hand")
+    again = load_policy(str(tmp_path / "own.safetensors"), None)
+    inputs = decisions.batch(torch.arange(20), torch.zeros(20, dtype=torch.bool))[:3]
+    assert again.network(*inputs).equal(policy.network(*inputs))  # type: ignore[attr-defined]
+
+
+def test_a_file_that_is_not_there_or_holds_something_else_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="nowhere"):
+        load_trained(str(tmp_path / "nowhere.safetensors"))
+    (tmp_path / "junk.safetensors").write_bytes(b"junk")
+    with pytest.raises(InvalidInputError, match="junk"):
+        load_trained(str(tmp_path / "junk.safetensors"))
+
+
+# ---- what it learns from
+
+
+def test_an_oracle_shows_every_decision_of_a_shift(decisions: Choices) -> None:
+    assert len(decisions) == 60
+    assert decisions.hidden.any()
+    assert not decisions.hidden.all()
+    own = decisions.own[np.arange(60), decisions.right]
+    assert (own > 0).any(-1).all()
+
+
+def test_what_a_fact_was_is_in_what_is_shown_of_a_decision_that_needs_it(decisions: Choices) -> None:
+    found = [
+        bool(np.isin(words[words > 0], decisions.table[lines][:, HEAD:]).any())
+        for words, lines in zip(decisions.own[np.arange(60), decisions.right], decisions.lines, strict=True)
+    ]
+    assert np.mean(np.array(found)[decisions.hidden]) > 0.9
+
+
+def test_joined_decisions_keep_their_own_lines(decisions: Choices) -> None:
+    both = Choices.joined((decisions, decisions))
+    at = torch.tensor([7, 67])
+    for part in both.batch(at, torch.zeros(2, dtype=torch.bool)):
+        assert part[0].equal(part[1])
+    assert not both.batch(at, torch.ones(2, dtype=torch.bool))[1].any()
+
+
+def test_an_episode_is_played_once_and_then_read(tmp_path: Path, decisions: Choices) -> None:
+    told: list[float] = []
+    shift = Shift(SHOP, TINY, 3, 300)
+    first = kept(shift, tmp_path, tell=told.append)
+    assert told[-1] == 1
+    assert len(told) == 60
+    again = kept(shift, tmp_path, tell=lambda done: pytest.fail("played again"))
+    for name, value in vars(decisions).items():
+        assert np.array_equal(getattr(first, name), value)
+        assert np.array_equal(getattr(again, name), value)
+
+
+def test_an_environment_that_does_not_tell_what_is_right_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="right candidate"):
+        shown(Shift("agentmem/Workflow-v0", {"definition": "examples/loan_application.yaml"}, 0, 100))
+
+
+def test_rounds_show_no_seed_twice_and_the_pupil_plays_from_the_second_on() -> None:
+    rounds = rounds_of(("a", "b"), {}, 2, 3, (100, 200), 5)
+    seeds = [(shift.env, shift.seed) for shifts in rounds for shift in shifts]
+    assert len(set(seeds)) == len(seeds) == 12
+    assert [{shift.acting for shift in shifts} for shifts in rounds] == [{0}, {0.5}, {0.5}]
+    assert {shift.budget for shift in rounds[0]} == {100, 200}
+
+
+def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:
+    rounds = rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
+
+    def run(stop_at: int | None) -> tuple[bool, int, int]:
+        objective, command = ChoiceImitation(), Command("train", {"what": "policy"})
+        trainer = Trainer(seeded(0), objective, TrainSettings(0, tokens=32 * 8))
+        with Run(tmp_path, command, trainer, lambda path: ChoicePolicy(trainer.model).save(path)) as folder:
+            finished = imitate(folder, trainer, objective, rounds, stop=lambda: trainer.progress.step == stop_at)
+        return finished, trainer.progress.step, len(objective.known or ())
+
+    assert run(stop_at=2) == (False, 2, 60)
+    assert run(stop_at=None) == (True, 8, 120)
+    assert len(list((tmp_path / "demonstrations").iterdir())) == 2
