@@ -19,7 +19,7 @@ from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import ChoicePolicy, load_trained
 from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
-from agentmem.policy.choosing import seeded
+from agentmem.policy.reference import choice_network
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
 from agentmem.rollout import load_policy
@@ -125,14 +125,14 @@ def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choice
 
 class TestChoicePolicy(PolicyContract):
     def make_policy(self) -> ChoicePolicy:
-        return ChoicePolicy(seeded(0))
+        return ChoicePolicy(choice_network(0))
 
     def observations(self) -> Sequence[Any]:
         return [observation(), observation(CALLS[:1]), observation(text="[T2 Bo Kim] Which one?")]
 
 
 def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
-    policy = ChoicePolicy(seeded(0))
+    policy = ChoicePolicy(choice_network(0))
     long = context("[a]\n" + "\n".join(f"observation: line {number}" for number in range(LINES + 30)))
     alone = policy.act(observation(), long)
     assert policy.act_many([policy] * 2, [observation()] * 2, [long, context(SAID)])[0] == alone
@@ -141,16 +141,16 @@ def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
 @pytest.mark.parametrize("calls", [[], CALLS * 3])
 def test_too_many_calls_or_none_are_refused(calls: list[str]) -> None:
     with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} calls"):
-        ChoicePolicy(seeded(0)).act(observation(calls), None)
+        ChoicePolicy(choice_network(0)).act(observation(calls), None)
 
 
 def test_an_observation_of_another_environment_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="0 candidates"):
-        ChoicePolicy(seeded(0)).act(np.zeros(2), None)
+        ChoicePolicy(choice_network(0)).act(np.zeros(2), None)
 
 
 def test_what_was_saved_acts_the_same(tmp_path: Path, decisions: Choices) -> None:
-    policy = ChoicePolicy(seeded(1))
+    policy = ChoicePolicy(choice_network(1))
     policy.save(tmp_path / "own.safetensors", "made by hand")
     again = load_policy(str(tmp_path / "own.safetensors"), None)
     inputs = decisions.batch(torch.arange(20), torch.zeros(20, dtype=torch.bool))[:3]
@@ -222,7 +222,7 @@ def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) 
 
     def run(stop_at: int | None) -> tuple[bool, int, int]:
         objective, command = ChoiceImitation(), Command("train", {"what": "policy"})
-        trainer = Trainer(seeded(0), objective, TrainSettings(0, tokens=32 * 8))
+        trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
         with Run(tmp_path, command, trainer, lambda path: ChoicePolicy(trainer.model).save(path)) as folder:
             finished = imitate(folder, trainer, objective, rounds, stop=lambda: trainer.progress.step == stop_at)
         return finished, trainer.progress.step, len(objective.known or ())

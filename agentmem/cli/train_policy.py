@@ -2,63 +2,121 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from agentmem.cli.options import JsonOption
-from agentmem.cli.training import REPORT, OutOption, ResumeOption, SeedOption, ThreadsOption, command_of, go, notes_of
+from agentmem.cli.rollout import given_options
+from agentmem.cli.training import (
+    REPORT, OutOption, ResumeOption, SeedOption, ThreadsOption, Train, command_of, go, notes_of,
+)  # fmt: skip
 from agentmem.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from agentmem.neural.runs import Command, Run
+    from agentmem.neural.train import Trainer
 
 BUDGETS = "320,512,1024"
 
 
 def policy(
     env: Annotated[
-        list[str], typer.Option("--env", metavar="ID", help="A shift to learn from; repeatable.", show_default=False)
+        list[str], typer.Option("--env", metavar="ID", help="What to learn; of shifts several.", show_default=False)
     ],
     out: OutOption,
-    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Of each environment, that are shown a round.")] = 4,
+    given: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn."),
+    ] = None,
+    episodes: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")
+    ] = 4,
     rounds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Of showing and training; from the second on the pupil plays too.")
     ] = 2,
     budgets: Annotated[
-        str, typer.Option(metavar="N,N", help="Tokens of the contexts that are shown, in turn.")
+        str, typer.Option(metavar="N,N", help="Tokens of the contexts that are shown of shifts, in turn.")
     ] = BUDGETS,
+    luck: Annotated[
+        float, typer.Option(metavar="P", min=0, max=1, help="Share of steps whose action is drawn; not in shifts.")
+    ] = 0.0,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of processor time, without the showing.")] = 600.0,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
-    """Train a policy that chooses calls in shifts, by imitation of their oracle.
+    """Train a policy by imitation of an oracle: in shifts one that chooses calls, elsewhere one that remembers steps.
 
-    An episode of the train split is shown once and kept in DIR/demonstrations; it takes half a minute. Ctrl-C saves and
-    stops; the same command goes on. `agentmem rollout ... --policy DIR/model.safetensors` plays with it.
+    A shift is shown once and kept in DIR/demonstrations; it takes half a minute. Ctrl-C saves and stops; the same
+    command goes on. `agentmem rollout ... --policy DIR/model.safetensors` plays with it.
     """
-    from agentmem.neural.runs import Run, check, use_threads
-    from agentmem.neural.train import Trainer, TrainSettings
-    from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
-    from agentmem.policy.choosing import ChoicePolicy, seeded
+    from agentmem.neural.runs import check, use_threads
+    from agentmem.neural.train import TrainSettings
+    from agentmem.rollout.reading import is_shift
 
-    sizes = _sizes(budgets)
-    command = command_of(
-        "policy", [f"--env {each}" for each in env], [], out,
-        episodes=episodes, rounds=rounds, budgets=budgets, seconds=seconds, seed=seed,
-    )  # fmt: skip
+    shifts = [each for each in env if is_shift(each)]
+    if shifts and len(shifts) < len(env) or not shifts and len(env) > 1:
+        raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
+    asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {"luck": luck}
+    typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
+    command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
+    sizes, options = _sizes(budgets), given_options(given or [])
     use_threads(threads)
     check(out, command, resume)
-    shown = rounds_of(env, {"split": "train"}, episodes, rounds, sizes, seed)
+    settings = TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
+    if shifts:
+        _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
+    else:
+        _steps(out, command, settings, env[0], options, luck, json)
+
+
+def _choices(
+    out: Path, command: Command, settings: Any, envs: list[str], options: dict[str, Any], episodes: int, rounds: int,
+    sizes: list[int], json: bool,
+) -> None:  # fmt: skip
+    from agentmem.neural.train import Trainer
+    from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
+    from agentmem.policy.choosing import ChoicePolicy
+    from agentmem.policy.reference import choice_network
+
+    shown = rounds_of(envs, {"split": "train", **options}, episodes, rounds, sizes, settings.seed)
     objective = ChoiceImitation()
-    trainer = Trainer(seeded(seed), objective, TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT))
-    made, notes = ChoicePolicy(trainer.model), notes_of(command, trainer)
-    with Run(out, command, trainer, lambda path: made.save(path, command.line, notes)) as run:
-        go(run, json, lambda *how: imitate(run, trainer, objective, shown, *how))
+    trainer = Trainer(choice_network(settings.seed), objective, settings)
+    made = ChoicePolicy(trainer.model)
+    _train(out, command, trainer, made.save, json, lambda run: lambda *how: imitate(run, trainer, objective, shown, *how))
+
+
+def _steps(
+    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], luck: float, json: bool
+) -> None:
+    import torch
+
+    from agentmem.neural.train import Trainer
+    from agentmem.policy.bc import StepImitation
+    from agentmem.policy.reference import drawn, policy_lm
+
+    make = drawn(env, options)
+    model = policy_lm(make(torch.Generator().manual_seed(0)), settings.seed)
+    trainer = Trainer(model, StepImitation(make, luck), settings)
+    _train(out, command, trainer, model.save, json)
+
+
+def _train(
+    out: Path, command: Command, trainer: Trainer[Any], save: Any, json: bool, how: Any = lambda run: None
+) -> None:
+    from agentmem.neural.runs import Run
+
+    notes = notes_of(command, trainer)
+    with Run(out, command, trainer, lambda path: save(path, command.line, notes)) as run:
+        go(run, json, how(run))
 
 
 def _sizes(given: str) -> list[int]:
     try:
-        sizes: list[Any] = [int(each) for each in given.split(",")]
+        sizes = [int(each) for each in given.split(",")]
     except ValueError:
         sizes = [0]
     if min(sizes) < 1:

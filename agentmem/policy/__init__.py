@@ -1,14 +1,15 @@
-"""Trained policies: a small network chooses what to do, given what a memory recalls. Needs torch.
+"""Trained policies, which act with a memory. Needs torch.
 
-words        texts as numbered words
-choice       the network that chooses among offered calls
-choosing     the policy that it makes
-demonstrations bc      what an oracle shows, and imitation of it
-files        checkpoints by name
+words choice choosing        texts as numbered words; the network that chooses among offered calls; the policy it makes
+spaces policy_lm             any observation as numbers; the transformer with memory over the steps of an episode
+demonstrations shown oracles what choices, and what steps, are learned from; who knows what is right
+bc                           imitation
+files                        checkpoints by name
 """
 
 import agentmem.neural  # noqa: F401  (says what to install where torch is missing)
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.files import load_trained
+from agentmem.policy.policy_lm import PolicyLM
 
-__all__ = ["ChoicePolicy", "load_trained"]
+__all__ = ["ChoicePolicy", "PolicyLM", "load_trained"]

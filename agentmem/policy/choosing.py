@@ -81,10 +81,3 @@ def _candidates(observation: Any) -> list[str]:
             "an environment that offers them, as the shifts do"
         )
     return found
-
-
-def seeded(seed: int) -> ChoiceNetwork:
-    """An untrained network; the same seed gives the same weights. Leaves torch's own generator as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return ChoiceNetwork()

@@ -6,13 +6,16 @@ from pathlib import Path
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.neural.files import kind_of, load
-from agentmem.policy.choosing import KIND, ChoicePolicy
+from agentmem.policy import choosing, policy_lm
+from agentmem.policy.choosing import ChoicePolicy
+from agentmem.policy.policy_lm import PolicyLM
 
 HERE = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
+KINDS: dict[str, type[ChoicePolicy] | type[PolicyLM]] = {choosing.KIND: ChoicePolicy, policy_lm.KIND: PolicyLM}
 
 
-def load_trained(name: str) -> ChoicePolicy:
+def load_trained(name: str) -> ChoicePolicy | PolicyLM:
     """The policy of a checkpoint that comes with the package, or of a file. Raises NotFoundError where there is none,
     InvalidInputError for a file of something else.
     """
@@ -20,6 +23,6 @@ def load_trained(name: str) -> ChoicePolicy:
     if not file.is_file():
         there = ", ".join(sorted(each.stem for each in HERE.glob(f"*{SUFFIX}"))) or "none"
         raise NotFoundError(f"no policy {name!r} at {file}; there come with the package: {there}")
-    if kind_of(file) != KIND:
-        raise InvalidInputError(f"{file} holds {kind_of(file) or 'something else'}, not a policy; name another")
-    return ChoicePolicy.of(load(file, KIND))
+    if (kind := kind_of(file)) not in KINDS:
+        raise InvalidInputError(f"{file} holds {kind or 'something else'}, not a policy; name another")
+    return KINDS[kind].of(load(file, kind))

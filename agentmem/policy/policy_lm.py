@@ -34,14 +34,13 @@ KIND = "PolicyLM"
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """features: of observations. actions: how many there are. transformer: over the steps. acts: whether a step tells
-    the action before it. clock: sines and cosines of the number of the step, so many of each, that it tells too.
+    """features: of observations. actions: how many there are. transformer: over the steps. clock: sines and
+    cosines of the number of a step, so many of each, that it is told too.
     """
 
     features: Features
     actions: int
     transformer: TransformerSettings = field(default_factory=TransformerSettings)
-    acts: bool = True
     clock: int = 0
 
     def __post_init__(self) -> None:
@@ -117,8 +116,7 @@ class PolicyLM(nn.Module):
         check("before", steps.before, "B", "T", types=(torch.int64,))
         check("ids", steps.ids, *steps.before.shape, steps.ids.shape[-1], types=(torch.int64,))
         number = max(1, steps.ids.shape[-1])
-        before = steps.before if self.settings.acts else torch.zeros_like(steps.before)
-        x = self.table(steps.ids).sum(-2) / number**0.5 + self.before(before)
+        x = self.table(steps.ids).sum(-2) / number**0.5 + self.before(steps.before)
         if self.clock is not None:
             x = x + self.clock(_sines(start + torch.arange(x.shape[1], device=x.device), self.settings.clock))
         if self.floats is not None:
@@ -187,7 +185,7 @@ def settings_of(given: Mapping[str, Any]) -> PolicySettings:
     }
     return PolicySettings(
         Features(leaves), given["actions"], TransformerSettings(crystal=CrystalSettings(**crystal), **sizes),
-        given["acts"], given["clock"],
+        given["clock"],
     )  # fmt: skip
 
 

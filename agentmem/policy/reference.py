@@ -1,0 +1,63 @@
+"""The sizes of the policies that are trained here, and what a batch of steps is of.
+
+Knows numbers that belong together, and environments by id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import gymnasium
+import torch
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.policy.choice import ChoiceNetwork
+from agentmem.policy.policy_lm import PolicyLM, PolicySettings
+from agentmem.policy.spaces import Features
+from agentmem.rollout.lanes import maker
+
+Made = TypeVar("Made")
+CRYSTAL = CrystalSettings(dimension=64, code_bits=256, cue_bits=64, recent=(50, 100), budget=6_400)
+"""Sixty-four atoms of a hundred steps, at most; what is older than 100 steps is read from atoms alone."""
+STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=128, conv=4, crystal=CRYSTAL)
+
+
+def choice_network(seed: int) -> ChoiceNetwork:
+    return _seeded(seed, ChoiceNetwork)
+
+
+def policy_lm(env: gymnasium.Env[Any, Any], seed: int) -> PolicyLM:
+    """For an environment's spaces. Raises InvalidInputError for actions that are not Discrete, and as `Features.of`."""
+    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+        raise InvalidInputError(f"actions {env.action_space}: one of a number is needed, Discrete")
+    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS)
+    return _seeded(seed, lambda: PolicyLM(settings))
+
+
+def drawn(env: str, options: Mapping[str, Any]) -> Callable[[torch.Generator], gymnasium.Env[Any, Any]]:
+    """Makes an environment by id; of an option that is a list one value is drawn each time."""
+    known: dict[str, gymnasium.Env[Any, Any]] = {}
+
+    def make(generator: torch.Generator) -> gymnasium.Env[Any, Any]:
+        chosen = {name: _one(each, generator) for name, each in options.items()}
+        key = repr(chosen)
+        if key not in known:
+            known[key] = maker(env, chosen)()
+        return known[key]
+
+    return make
+
+
+def _one(value: Any, generator: torch.Generator) -> Any:
+    if not isinstance(value, list) or not value:
+        return value
+    return value[int(torch.randint(len(value), (), generator=generator))]
+
+
+def _seeded(seed: int, make: Callable[[], Made]) -> Made:
+    """The same seed gives the same weights; torch's own generator stays as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return make()

@@ -1,0 +1,194 @@
+"""PolicyLM: any space as numbers, a transformer over the steps of an episode, and imitation of oracles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+from gymnasium import spaces
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import agentmem_envs  # noqa: F401
+from agentmem.errors import InvalidInputError
+from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.neural.train import Trainer, TrainSettings
+from agentmem.policy import load_trained
+from agentmem.policy.bc import StepImitation
+from agentmem.policy.oracles import oracle_of
+from agentmem.policy.policy_lm import PolicyLM, PolicySettings
+from agentmem.policy.shown import batch_of, episode
+from agentmem.policy.spaces import LEVELS, Features
+from agentmem.testing import PolicyContract
+
+torch.set_num_threads(1)
+CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
+SIZES = TransformerSettings(32, 2, lower=1, upper=1, window=8, conv=3, crystal=CRYSTAL)
+SPACES: list[spaces.Space[Any]] = [
+    spaces.Discrete(5),
+    spaces.Discrete(3, start=-1),
+    spaces.MultiDiscrete([2, 5]),
+    spaces.MultiBinary(4),
+    spaces.Box(-1, 1, (2, 3), np.float32),
+    spaces.Box(0, 255, (3, 3), np.uint8),
+    spaces.Box(-(10**6), 10**6, (2,), np.int64),
+    spaces.Text(40),
+    spaces.Dict({"place": spaces.Discrete(4), "view": spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.Discrete(2)))}),
+]
+
+
+def maze(length: int = 12) -> gymnasium.Env[Any, Any]:
+    return gymnasium.make("agentmem/TMaze-v0", length=length)
+
+
+def policy(seed: int = 0, **keywords: Any) -> PolicyLM:
+    torch.manual_seed(seed)
+    return PolicyLM(PolicySettings(Features.of(maze().observation_space), 4, SIZES, **keywords)).eval()
+
+
+# ---- spaces
+
+
+@pytest.mark.parametrize("space", SPACES, ids=str)
+def test_every_value_of_a_space_becomes_rows_of_the_table_and_finite_numbers(space: spaces.Space[Any]) -> None:
+    features = Features.of(space)
+    space.seed(1)
+    for _ in range(20):
+        ids, floats = features(space.sample())
+        assert ids.dtype == np.int64
+        assert ((ids >= 0) & (ids < features.rows)).all()
+        assert floats.shape == (features.floats,)
+        assert np.isfinite(floats).all()
+
+
+@given(st.lists(st.integers(0, 3), min_size=2, max_size=2), st.lists(st.integers(0, 3), min_size=2, max_size=2))
+def test_different_values_become_different_rows(one: list[int], other: list[int]) -> None:
+    features = Features.of(spaces.MultiDiscrete([4, 4]))
+    assert np.array_equal(features(np.array(one))[0], features(np.array(other))[0]) == (one == other)
+
+
+def test_great_levels_count_as_the_greatest() -> None:
+    features = Features.of(spaces.Box(0, 255, (2,), np.uint8))
+    assert features(np.array([200, LEVELS - 1], np.uint8))[0].tolist() == [LEVELS, 2 * LEVELS]
+
+
+@pytest.mark.parametrize("space", [spaces.Box(0, 255, (210, 160, 3), np.uint8), spaces.Sequence(spaces.Discrete(2))])
+def test_pictures_and_unknown_spaces_are_refused_with_a_remedy(space: spaces.Space[Any]) -> None:
+    with pytest.raises(InvalidInputError, match="wrapper"):
+        Features.of(space)
+
+
+# ---- the policy
+
+
+class TestPolicyLM(PolicyContract):
+    def make_policy(self) -> PolicyLM:
+        return policy()
+
+    def observations(self) -> Sequence[Any]:
+        return [np.array(each, np.float32) for each in ((0, 1), (0, 0), (0, 0), (1, 0))]
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.lists(st.integers(1, 20), min_size=1, max_size=5))
+def test_steps_one_after_another_decide_as_all_at_once(parts: list[int]) -> None:
+    made, total = policy(clock=4), sum(parts)
+    batch = batch_of([episode(maze(total), made.settings.features, seed, 0.3) for seed in (1, 2)])
+    steps, state, logits = batch.steps.part(0, total), None, []
+    with torch.no_grad():
+        whole = made(steps)[0].logits
+        for start, part in zip(np.cumsum([0, *parts]), parts, strict=False):
+            decided, state = made(steps.part(int(start), int(start) + part), state)
+            logits.append(decided.logits)
+    assert torch.cat(logits, 1).allclose(whole, atol=1e-4)
+
+
+def test_a_playing_policy_decides_as_in_training() -> None:
+    made, env = policy(), maze()
+    playing, (seen, _) = made.begin(0), env.reset(seed=1)
+    rows, acted = [], []
+    for _ in range(10):
+        rows.append(made.settings.features(seen))
+        acted.append(playing.act(seen, None))
+        seen, *_ = env.step(acted[-1])
+    ids, floats = (torch.from_numpy(np.stack(part))[None] for part in zip(*rows, strict=True))
+    before = torch.tensor([[0, *(action + 1 for action in acted[:-1])]])
+    steps = type(batch_of([episode(maze(), made.settings.features, 0, 0)]).steps)(ids, floats, before)
+    with torch.no_grad():
+        assert made(steps)[0].logits[0].argmax(-1).tolist() == acted
+
+
+def test_what_was_saved_decides_the_same(tmp_path: Path) -> None:
+    made = policy(3, clock=2)
+    made.save(tmp_path / "maze.safetensors", "made by hand")
+    again = load_trained(str(tmp_path / "maze.safetensors"))
+    steps = batch_of([episode(maze(), made.settings.features, 0, 0.0)]).steps
+    with torch.no_grad():
+        assert again(steps)[0].logits.equal(made(steps)[0].logits)  # type: ignore[operator]
+
+
+def test_an_observation_of_another_space_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="another|trained"):
+        policy().begin(0).act({"text": "x"}, None)
+
+
+# ---- imitation
+
+
+def test_the_oracle_of_the_maze_reaches_the_goal_and_its_needs_are_told() -> None:
+    env = maze(30)
+    features = Features.of(env.observation_space)
+    for seed in range(6):
+        shown = episode(env, features, seed, 0.0)
+        assert shown.needs == ((30, 0),)
+        assert shown.acted.tolist() == shown.right.tolist()
+        assert env.unwrapped._y == env.unwrapped._goal  # type: ignore[attr-defined]
+
+
+def test_luck_draws_actions_and_leaves_what_is_right() -> None:
+    shown = episode(maze(200), Features.of(maze().observation_space), 0, 0.5)
+    assert 0.2 < (shown.acted != shown.right).mean() < 0.6
+    assert set(shown.right[:100].tolist()) == {0}
+
+
+def test_an_environment_without_an_oracle_is_refused() -> None:
+    env = gymnasium.make("CartPole-v1")
+    env.reset(seed=0)
+    with pytest.raises(InvalidInputError, match="no oracle of CartPole"):
+        oracle_of(env)
+
+
+def test_episodes_of_different_lengths_stand_side_by_side() -> None:
+    features = Features.of(maze().observation_space)
+    batch = batch_of([episode(maze(length), features, 0, 0.0) for length in (5, 9)])
+    assert batch.right.shape == (2, 10)
+    assert batch.right[0, 6:].tolist() == [-1] * 4
+    assert batch.at.tolist() == [[5], [9]]
+    assert batch.shown.tolist() == [[0], [0]]
+
+
+def test_every_weight_of_a_policy_learns() -> None:
+    made = policy(clock=2)
+    torch.nn.init.normal_(made.transformer.crystal.reader.correction.weight, std=0.1)
+    objective = StepImitation(lambda generator: maze(220), episodes=3)
+    trainer = Trainer(made, objective, TrainSettings(0, tokens=1_000, warmup=1))
+    trainer.train()
+    moved = trainer.optimizer.state
+    still = [name for name, each in made.named_parameters() if each not in moved or not moved[each]["exp_avg"].any()]
+    assert still == ["table.weight", "value.weight", "value.bias"]  # nothing is an id, and no reward is told
+
+
+@pytest.mark.slow
+def test_a_maze_longer_than_the_window_is_learned() -> None:
+    made = policy()
+    objective = StepImitation(lambda generator: maze(30), luck=0.0, episodes=16)
+    Trainer(made, objective, TrainSettings(0, tokens=200_000, learning_rate=3e-3, warmup=10)).train()
+    batch = batch_of([episode(maze(30), made.settings.features, 1_000 + seed, 0.0) for seed in range(32)])
+    with torch.no_grad():
+        decided = made.eval()(batch.steps)[0].logits.argmax(-1)
+    assert ((decided == batch.right) | (batch.right < 0)).all(1).float().mean() > 0.95
