@@ -53,6 +53,13 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
             "policy 'best' is unknown; give random, oracle, reader, rule, chat:MODEL",
         ),
         (("CartPole-v1", "--policy", "random", "--set", "length"), "--set 'length' is no keyword with a value"),
+        *(
+            (
+                ("CartPole-v1", "--policy", name),
+                f"policy {name} chooses among the candidates of a shift, and CartPole-v1 is",
+            )
+            for name in ("reader", "rule", "oracle")
+        ),
         ((SHOP, "--policy", "chat:nobody:nothing", *SHORT), "pip install|provider"),
     ],
 )

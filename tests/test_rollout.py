@@ -267,7 +267,7 @@ def test_what_is_out_of_bounds_is_refused_before_anything_is_logged(settings: di
 
 def test_unknown_environments_and_policies_are_named_with_a_remedy() -> None:
     with memory_at() as memory:
-        with pytest.raises(InvalidInputError, match="'agentmem/Nowhere-v0' cannot be made .* registered, such as"):
+        with pytest.raises(InvalidInputError, match="'agentmem/Nowhere-v0' cannot be made: .* registered, such as"):
             rollout("agentmem/Nowhere-v0", TWO, memory)
         with pytest.raises(InvalidInputError, match="has no act"):
             rollout("agentmem/TMaze-v0", lambda observation, context: 1, memory)

@@ -122,7 +122,14 @@ def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict
 def _policy(name: str, env: str, options: dict[str, Any]) -> Any:
     from agentmem.rollout import load_policy
     from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.policies import SHIFTS
+    from agentmem.rollout.reading import is_shift
 
+    if name in SHIFTS and not is_shift(env):
+        raise InvalidInputError(
+            f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
+            "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
+        )
     said = about(maker(env, options))
     if name.startswith(CHAT):
         from agentmem.langchain import ChatModelPolicy, chat_model

@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
 from agentmem.records import brief, digest
-from agentmem.rollout.contexts import KINDS, Kind
+from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
 from agentmem.rollout.policies import acts, begun, check_policy
 from agentmem.rollout.reading import Reading, reading_of
@@ -75,6 +75,7 @@ def rollout(
     where the memory holds another rollout.
     """
     check_policy(policy)
+    check_memory(memory)
     _check(kind, budget, episodes, workers, seed, recall)
     make = maker(env, options)
     called = name_of(env)

@@ -11,7 +11,7 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError
 from agentmem.memory import Memory
 from agentmem.records import brief
-from agentmem.rollout.contexts import KINDS, Kind
+from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.run import TOGETHER
@@ -41,6 +41,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         reading: Reading | None = None,
     ) -> None:
         super().__init__(env)
+        check_memory(memory)
         if kind not in KINDS or kind == "full":
             raise InvalidInputError(f"kind {brief(kind)} has no budget or is unknown; give crystals, window or none")
         if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
