@@ -56,7 +56,8 @@ def rollout(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything that is drawn.")] = 0,
     recall: Annotated[When, typer.Option(metavar="WHEN", help="every step, or before one that may write.")] = "every",
     given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment: JSON, or text; repeatable."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -108,14 +109,14 @@ def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict
         options["privileged"] = True
     for one in given:
         name, found, value = one.partition("=")
-        if not found or not name.isidentifier():
+        if not found or not name.isidentifier() or not value:
             raise InvalidInputError(
-                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100"
+                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
             )
         try:
             options[name] = jsons.loads(value)
         except ValueError:
-            options[name] = value
+            options[name] = value  # a word, such as a path
     return options
 
 
