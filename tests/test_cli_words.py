@@ -109,8 +109,9 @@ def test_a_slash_in_a_part_of_a_namespace_can_be_written(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--budget", "many"], "'many' is no whole number of tokens"),
-        (["--budget", "-3"], "'-3' is no whole number of tokens"),
+        (["--budget", "many"], "budget 'many': give a whole number of tokens from 0 to 1,000,000,000"),
+        (["--budget", "-3"], "budget -3: give a whole number of tokens"),
+        (["--budget", "9" * 24], f"budget {'9' * 24}: give a whole number of tokens from 0 to 1,000,000,000"),
         (["--layer", "dust"], "'dust' is no layer; give unit, cluster or atom"),
     ],
 )

@@ -250,7 +250,7 @@ def test_raw_values_come_back_as_they_were(space: spaces.Space[Any]) -> None:
     ("settings", "said"),
     [
         ({"kind": "some"}, "memory kind 'some' is unknown; give one of crystals, window, none, full"),
-        ({"budget": -1}, "budget -1 must be a whole number, 0 or more"),
+        ({"budget": -1}, "budget -1: give a whole number of tokens from 0 to 1,000,000,000"),
         ({"episodes": 0}, "episodes 0 must be a whole number, 1 or more"),
         ({"workers": True}, "workers True must be"),
         ({"seed": 1.5}, "seed 1.5 must be"),

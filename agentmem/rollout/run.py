@@ -21,6 +21,7 @@ from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import pack, unpack
+from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
 When = Literal["every", "write"]
@@ -96,7 +97,8 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
         raise InvalidInputError(f"memory kind {brief(kind)} is unknown; give one of {', '.join(KINDS)}")
     if recall not in get_args(When) and not callable(recall):
         raise InvalidInputError(f"recall {brief(recall)} is unknown; give 'every', 'write' or a function")
-    whole = (("budget", budget, 0), ("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
+    check_budget(budget)
+    whole = (("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
