@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rolls import SHOP
@@ -74,6 +76,32 @@ def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], sai
     done = call(*arguments)
     assert done.exit_code == 1
     assert any(part in done.output for part in said.split("|")), done.output
+
+
+class Pressing:
+    """Presses Ctrl-C at its fifth step."""
+
+    steps = 0
+
+    def act(self, observation: Any, context: Any) -> int:
+        Pressing.steps += 1
+        if Pressing.steps == 5:
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, workers: int) -> None:
+    Pressing.steps = 0
+    maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Pressing", "--set", "length=9", "--workers", workers)
+    stopped = call(*maze, "--episodes", 2, "--out", tmp_path / "run.mem")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    assert stopped.stderr == "stopped by Ctrl-C; what was logged is kept: run the same command again to go on\n"
+    done = call(*maze, "--episodes", 2, "--out", tmp_path / "run.mem", "--json")
+    assert json.loads(done.stdout)["steps"] == 20
+    assert Pressing.steps < 5 + 20
+    Pressing.steps = 0
+    assert call(*maze).stderr == "stopped by Ctrl-C; nothing was kept; with --out MEMORY the same command goes on\n"
 
 
 @pytest.mark.parametrize("option", [("--memory", "some"), ("--episodes", "0"), ("--budget", "-4"), ("--split", "both")])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,17 @@ def test_lanes_in_processes_of_their_own_give_the_same_as_together(words: bool) 
             )
     assert reports[0].digest == reports[1].digest == reports[2].digest
     assert [each.seed for each in reports[0].episodes] == [0, 1, 2, 3]
+
+
+def test_ctrl_c_is_left_to_the_process_that_began() -> None:
+    lanes = Lanes(Counting, 2, apart=True)
+    try:
+        lanes.begin([3, 4])
+        for process in lanes._vector.processes:  # type: ignore[attr-defined]
+            os.kill(process.pid, signal.SIGINT)
+        assert len(lanes.step({0: 1, 1: 1})) == 2
+    finally:
+        lanes.close()
 
 
 def test_text_is_not_garbled_in_processes_of_their_own() -> None:

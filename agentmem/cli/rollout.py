@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agentmem.cli import show
+from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example
 from agentmem.errors import InvalidInputError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agentmem.rollout import RolloutReport
 
 CHAT = "chat:"
+GOES_ON = "what was logged is kept: run the same command again to go on"
 PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
 
 Kind = Literal["crystals", "window", "none", "full"]
@@ -78,18 +80,19 @@ def rollout(
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
         "name": policy,
     }  # fmt: skip
-    if ray is not None:
-        if out is None:
+    kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
+    with stoppable(kept), show.Waiting("episodes") as waiting:
+        if ray is None:
+            with _memory(out) as opened:
+                report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
+        elif out is None:
             raise InvalidInputError(
                 "--ray needs --out FOLDER, which every node sees: the memories of the actors go there"
             )
-        from agentmem.rollout.ray import rollout_on_ray
+        else:
+            from agentmem.rollout.ray import rollout_on_ray
 
-        with show.Waiting("episodes") as waiting:
             report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
-    else:
-        with _memory(out) as opened, show.Waiting("episodes") as waiting:
-            report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
     if json:
         show.as_json(report.model_dump(mode="json"))
         return

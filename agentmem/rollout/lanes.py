@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import inspect
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -154,6 +156,18 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, float(reward), terminated, truncated, {BOX: (info,)}
 
 
+class _Laned:
+    """Makes a lane, in whatever process. Ctrl-C is for the process that began: it ends those of the lanes."""
+
+    def __init__(self, make: Make) -> None:
+        self.make, self.process = make, os.getpid()
+
+    def __call__(self) -> _Lane:
+        if os.getpid() != self.process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _Lane(self.make())
+
+
 def has_text(space: spaces.Space[Any]) -> bool:
     """Whether values of a space hold text: Gymnasium's shared memory would garble it."""
     if isinstance(space, spaces.Dict):
@@ -176,7 +190,7 @@ class Lanes:
             apart = count > 1 and seconds_a_step(probe, seed) > SLOW
         probe.close()
         self.count, self.apart = count, apart
-        self._vector = self._joined(lambda: _Lane(make()))
+        self._vector = self._joined(_Laned(make))
         self._space = self._vector.observation_space
 
     def _joined(self, make: Make) -> VectorEnv[Any, Any, Any]:
