@@ -39,6 +39,7 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
     assert "needed fact recall" in first.stdout
     again = [json.loads(call(*maze, "--episodes", 3, "--json").stdout) for _ in range(2)]
     assert again[0] == again[1]
+    assert again[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
     assert [each["steps"] for each in again[0]["episodes"]] == [6, 6, 6]
     other = call(*maze, "--seed", 1)
     assert other.exit_code == 1
@@ -76,6 +77,13 @@ def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], sai
     done = call(*arguments)
     assert done.exit_code == 1
     assert any(part in done.output for part in said.split("|")), done.output
+
+
+def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path) -> None:
+    out = tmp_path / "run.mem"
+    said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]
+    assert said[0] == said[1]
+    assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
 class Pressing:

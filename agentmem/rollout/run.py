@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
+from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
@@ -89,7 +90,7 @@ def rollout(
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
-    return summed(note, reports, memory.stats().bytes["total"])
+    return summed(note, reports, closed(memory.stats().bytes))
 
 
 def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recall: Any) -> None:
