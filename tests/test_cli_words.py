@@ -101,6 +101,9 @@ def test_a_slash_in_a_part_of_a_namespace_can_be_written(tmp_path: Path) -> None
         memory.scoped("acme/ann").episode(id="e").observe("The red door is locked.")
     assert "locked" in call("recall", path, "door", "-n", r"acme\/ann").stdout
     assert list(json.loads(call("stats", path, "--json").stdout)["namespaces"]) == [r"acme\/ann"]
+    assert r"choose one with --namespace: there is 'acme\/ann'" in call("recall", path, "door").stderr
+    assert r"no namespace 'acme\/an' in" in (near := call("recall", path, "door", "-n", r"acme\/an").stderr)
+    assert r"did you mean 'acme\/ann'?" in near
 
 
 # ---- what is wrong -----------------------------------------------------------------------------------------------

@@ -128,6 +128,12 @@ def _check_namespace(memory: Memory, path: str, given: str, every: bool) -> None
         return
     names = [written(space) for space in spaces if space]
     if not given:
-        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {instead('', names)}")
-    hint = instead(given, names) if names else "nothing of it is in a namespace: leave --namespace out"
-    raise NotFoundError(f"there is no namespace {given!r} in {path}; {hint}")
+        hint = instead("", names, _typed)
+        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {hint}")
+    hint = instead(given, names, _typed) if names else "nothing of it is in a namespace: leave --namespace out"
+    raise NotFoundError(f"there is no namespace {_typed(given)} in {path}; {hint}")
+
+
+def _typed(name: str) -> str:
+    """A written namespace in quotes, as it can be typed: repr doubles a backslash."""
+    return repr(name).replace("\\\\", "\\")
