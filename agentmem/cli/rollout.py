@@ -35,7 +35,7 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --budget 512",
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --memory window --budget 512",
-            "agentmem rollout agentmem/TMaze-v0 --policy random --set length=100 --episodes 20 --workers 4",
+            "agentmem rollout agentmem/ShiftShop-Short-v0 --policy rule --memory none --set steps=200 --episodes 4",
         )
     )(rollout)
 
