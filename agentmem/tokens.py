@@ -18,9 +18,12 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
+from agentmem.errors import InvalidInputError
 from agentmem.remembered import MOST, WORTH, Remembered, on_forget
 
 MARK = "…"
+MOST_TOKENS = 1_000_000_000
+"""Of a budget."""
 _PART = 16  # characters of the longest part of a piece that is looked up
 _BEGINNING = 3  # characters by which parts are told apart before they are looked up
 _SURCHARGE = 24  # tokens for which one more is counted, for words that take more parts than estimated
@@ -68,6 +71,12 @@ def count(text: str) -> int:
         return count_of(parts[0], map(SPACED.__getitem__, parts), tail)
     except SpacesError:
         return _with_surcharge(_in_runs(text))
+
+
+def check_budget(budget: object) -> None:
+    """InvalidInputError for what is no budget."""
+    if isinstance(budget, bool) or not isinstance(budget, int) or not 0 <= budget <= MOST_TOKENS:
+        raise InvalidInputError(f"budget {budget!r}: give a whole number of tokens from 0 to {MOST_TOKENS:,}")
 
 
 def count_spaced(text: str) -> int:

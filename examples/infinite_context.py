@@ -19,12 +19,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
 
-import torch
 from rich.console import Console
 from rich.progress import track
 
-from agentmem.errors import InvalidInputError
-from agentmem.neural import TokenModel, checkpoints
+from agentmem.errors import InvalidInputError, MissingExtraError
+
+try:
+    from agentmem.neural import TokenModel, checkpoints
+except MissingExtraError as error:
+    raise SystemExit(str(error)) from None
+
+import torch
+
 from agentmem.neural.tasks import RecallTask, exact
 from agentmem.neural.tasks.key_value import Facts
 from agentmem.neural.transformer import State

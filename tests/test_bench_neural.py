@@ -13,13 +13,13 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, cost, spread
+from agentmem.bench.neural import ages, cost, options, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
 from agentmem.bench.neural.decay import DECAYS
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
-from agentmem.bench.neural.options import KEYS
 from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
+from agentmem.bench.neural.streams import KEYS
 from agentmem.cli import app
 from agentmem.neural import checkpoints
 from agentmem.neural.measure import quiet, written
@@ -313,6 +313,7 @@ def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(
 
 
 def test_every_peer_may_be_named() -> None:
+    assert tuple(PEERS) == options.PEERS
     listed = " ".join(call("recall", "--help").stdout.split())
     assert [name for name in PEERS if name not in listed] == []
 

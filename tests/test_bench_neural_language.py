@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agentmem.bench.neural import lm, rivals
+from agentmem.bench.neural import lm, options, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
 from agentmem.bench.neural.peers import Crystal
 from agentmem.errors import InvalidInputError, SettingsError
@@ -133,7 +133,7 @@ def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(
 def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     paths = texts(tmp_path, words=50)
     with pytest.raises(InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(the longest has "):
-        lm.losses(entrant(model_of(paths)), model_of(paths), paths, None, lm.SIZES, quiet)
+        lm.losses(entrant(model_of(paths)), model_of(paths), paths, None, options.SIZES, quiet)
 
 
 def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from benched import ROOMS, history, locomo_sample, longmemeval_entry, write_histories
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.recall import counting
+from agentmem.bench.recall import counting, pictures
 from agentmem.bench.recall.memories import SIGNALS, Logged, Rows, Single
 from agentmem.bench.recall.reading import history_of, load
 from agentmem.cli import app
@@ -99,6 +99,15 @@ def test_out_has_json_markdown_and_three_pictures(file: Path, tmp_path: Path) ->
     assert json.loads((tmp_path / "made" / "results.json").read_text())["systems"] == ["agentmem", "newest"]
     for name in ("recall-budget.png", "recall-bytes.png", "recall-age.png"):
         assert (tmp_path / "made" / name).read_bytes().startswith(PNG)
+
+
+def test_pictures_of_shares_begin_at_nothing_and_show_what_lies_below(results: Any) -> None:
+    below = json.loads(json.dumps(results))
+    below["macro"]["newest"]["scores"]["exact_minus_luck"]["60"]["mean"] = -0.2
+    panels = pictures._budget(below).axes
+    lows = [panel.get_ylim()[0] for panel in panels]
+    assert lows == pytest.approx([-0.03, -0.03, -0.23])
+    assert panels[2].get_title() == "exact answers, less luck\n(luck grows with the budget)"
 
 
 def test_markdown_is_at_most_100_columns_wide_and_names_every_row(file: Path) -> None:

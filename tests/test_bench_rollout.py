@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agentmem.bench.rollout.command import markdown
-from agentmem.bench.rollout.measure import Waits
+from agentmem.bench.rollout.measure import Waits, measure
 from agentmem.cli import app
 
 
@@ -21,6 +21,12 @@ def test_it_prints_a_row_for_each_speed_of_environment() -> None:
     assert all(row["share"] == pytest.approx(row["logged_steps_s"] / row["bare_steps_s"]) for row in rows)
     assert rows[1]["bare_steps_s"] <= 1000
     assert markdown(rows).count("\n") == 4
+
+
+def test_progress_is_told_after_every_run() -> None:
+    told: list[int] = []
+    measure(0.0, 8, 1, False, 2, lambda: told.append(1))
+    assert len(told) == 2 * 2
 
 
 def test_the_environment_says_something_new_at_each_step() -> None:

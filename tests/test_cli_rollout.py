@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rolls import SHOP
@@ -37,6 +39,7 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
     assert "needed fact recall" in first.stdout
     again = [json.loads(call(*maze, "--episodes", 3, "--json").stdout) for _ in range(2)]
     assert again[0] == again[1]
+    assert again[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
     assert [each["steps"] for each in again[0]["episodes"]] == [6, 6, 6]
     other = call(*maze, "--seed", 1)
     assert other.exit_code == 1
@@ -52,7 +55,21 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
             ("CartPole-v1", "--policy", "best"),
             "policy 'best' is unknown; give random, oracle, reader, rule, chat:MODEL",
         ),
-        (("CartPole-v1", "--policy", "random", "--set", "length"), "--set 'length' is no keyword with a value"),
+        *(
+            (("CartPole-v1", "--policy", "random", "--set", given), f"--set '{given}' is no keyword with a value")
+            for given in ("length", "length=", "=5", "a b=5")
+        ),
+        ((SHOP, "--policy", "random", "--set", "steps=1e400"), "steps=inf: give a whole number from 1 to 1,000,000"),
+        ((SHOP, "--policy", "random", "--set", "steps=NaN"), "steps=nan: give a whole number"),
+        ((SHOP, "--policy", "random", "--set", "steps=abc"), "steps='abc': give a whole number"),
+        ((SHOP, "--policy", "random", "--set", "drift=3"), "drift=3: give True or False (on the command line true"),
+        *(
+            (
+                ("CartPole-v1", "--policy", name),
+                f"policy {name} chooses among the candidates of a shift, and CartPole-v1 is",
+            )
+            for name in ("reader", "rule", "oracle")
+        ),
         ((SHOP, "--policy", "chat:nobody:nothing", *SHORT), "pip install|provider"),
     ],
 )
@@ -60,6 +77,39 @@ def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], sai
     done = call(*arguments)
     assert done.exit_code == 1
     assert any(part in done.output for part in said.split("|")), done.output
+
+
+def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path) -> None:
+    out = tmp_path / "run.mem"
+    said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]
+    assert said[0] == said[1]
+    assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
+
+
+class Pressing:
+    """Presses Ctrl-C at its fifth step."""
+
+    steps = 0
+
+    def act(self, observation: Any, context: Any) -> int:
+        Pressing.steps += 1
+        if Pressing.steps == 5:
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, workers: int) -> None:
+    Pressing.steps = 0
+    maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Pressing", "--set", "length=9", "--workers", workers)
+    stopped = call(*maze, "--episodes", 2, "--out", tmp_path / "run.mem")
+    assert (stopped.exit_code, stopped.stdout) == (130, "")
+    assert stopped.stderr == "stopped by Ctrl-C; what was logged is kept: run the same command again to go on\n"
+    done = call(*maze, "--episodes", 2, "--out", tmp_path / "run.mem", "--json")
+    assert json.loads(done.stdout)["steps"] == 20
+    assert Pressing.steps < 5 + 20
+    Pressing.steps = 0
+    assert call(*maze).stderr == "stopped by Ctrl-C; nothing was kept; with --out MEMORY the same command goes on\n"
 
 
 @pytest.mark.parametrize("option", [("--memory", "some"), ("--episodes", "0"), ("--budget", "-4"), ("--split", "both")])

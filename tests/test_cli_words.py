@@ -101,6 +101,9 @@ def test_a_slash_in_a_part_of_a_namespace_can_be_written(tmp_path: Path) -> None
         memory.scoped("acme/ann").episode(id="e").observe("The red door is locked.")
     assert "locked" in call("recall", path, "door", "-n", r"acme\/ann").stdout
     assert list(json.loads(call("stats", path, "--json").stdout)["namespaces"]) == [r"acme\/ann"]
+    assert r"choose one with --namespace: there is 'acme\/ann'" in call("recall", path, "door").stderr
+    assert r"no namespace 'acme\/an' in" in (near := call("recall", path, "door", "-n", r"acme\/an").stderr)
+    assert r"did you mean 'acme\/ann'?" in near
 
 
 # ---- what is wrong -----------------------------------------------------------------------------------------------
@@ -109,8 +112,9 @@ def test_a_slash_in_a_part_of_a_namespace_can_be_written(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--budget", "many"], "'many' is no whole number of tokens"),
-        (["--budget", "-3"], "'-3' is no whole number of tokens"),
+        (["--budget", "many"], "budget 'many': give a whole number of tokens from 0 to 1,000,000,000"),
+        (["--budget", "-3"], "budget -3: give a whole number of tokens"),
+        (["--budget", "9" * 24], f"budget {'9' * 24}: give a whole number of tokens from 0 to 1,000,000,000"),
         (["--layer", "dust"], "'dust' is no layer; give unit, cluster or atom"),
     ],
 )

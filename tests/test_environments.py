@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from agentmem_envs import ENVIRONMENTS
 from agentmem_envs.picture import INK, page
-from agentmem_envs.text import CHARSET, plain, text_space
+from agentmem_envs.text import CHARSET, SAMPLED, plain, text_space
 
 ROOT = Path(__file__).parent.parent
 LOAN = str(ROOT / "examples" / "loan_application.yaml")
@@ -111,3 +111,13 @@ def test_any_text_made_plain_is_in_the_space_and_stays_as_it_is(text: str) -> No
     assert set(once) <= CHARSET
     assert once in text_space(len(once) + 1)
     assert plain(once) == once
+
+
+def test_samples_of_texts_are_short_and_long_texts_stand_in_the_space() -> None:
+    space = text_space(4096)
+    space.seed(0)
+    samples = [space.sample() for _ in range(200)]
+    assert all(map(space.contains, [*samples, "x" * 4096]))
+    assert max(map(len, samples)) == SAMPLED
+    assert len(space.sample((2000, None))) == 2000
+    assert len(text_space(3).sample()) <= 3

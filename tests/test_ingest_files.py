@@ -148,6 +148,16 @@ def test_patterns_and_several_paths_are_read_once_each(memory: Memory, folder: P
         ingest(memory, str(folder / "*.toml"))
 
 
+def test_a_path_that_is_not_there_is_told_before_another_is_logged(memory: Memory, folder: Path) -> None:
+    for absent, said in (
+        (folder / "docs", "there is no file .*docs; check the path"),
+        (folder / "*.toml", "no file matches"),
+    ):
+        with pytest.raises(NotFoundError, match=said):
+            ingest(memory, [folder / "notes", absent], skip_bad=True)
+    assert memory.head().position == 0
+
+
 def test_two_files_of_one_name_are_refused(memory: Memory, folder: Path) -> None:
     other = folder / "a.md"
     other.write_text("Another.")

@@ -60,7 +60,7 @@ def test_no_budget_and_no_cue_give_an_empty_context(long: Memory) -> None:
         assert context.ages.shape == (0,)
 
 
-@pytest.mark.parametrize("budget", [-1, 1.5, "100", None, True])
+@pytest.mark.parametrize("budget", [-1, 1.5, "100", None, True, 10**9 + 1])
 def test_a_budget_that_is_no_number_of_tokens_is_refused(long: Memory, budget: Any) -> None:
     with pytest.raises(InvalidInputError, match=re.escape(repr(budget))):
         long.recall("red door", budget)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,17 @@ def test_lanes_in_processes_of_their_own_give_the_same_as_together(words: bool) 
             )
     assert reports[0].digest == reports[1].digest == reports[2].digest
     assert [each.seed for each in reports[0].episodes] == [0, 1, 2, 3]
+
+
+def test_ctrl_c_is_left_to_the_process_that_began() -> None:
+    lanes = Lanes(Counting, 2, apart=True)
+    try:
+        lanes.begin([3, 4])
+        for process in lanes._vector.processes:  # type: ignore[attr-defined]
+            os.kill(process.pid, signal.SIGINT)
+        assert len(lanes.step({0: 1, 1: 1})) == 2
+    finally:
+        lanes.close()
 
 
 def test_text_is_not_garbled_in_processes_of_their_own() -> None:
@@ -250,7 +263,7 @@ def test_raw_values_come_back_as_they_were(space: spaces.Space[Any]) -> None:
     ("settings", "said"),
     [
         ({"kind": "some"}, "memory kind 'some' is unknown; give one of crystals, window, none, full"),
-        ({"budget": -1}, "budget -1 must be a whole number, 0 or more"),
+        ({"budget": -1}, "budget -1: give a whole number of tokens from 0 to 1,000,000,000"),
         ({"episodes": 0}, "episodes 0 must be a whole number, 1 or more"),
         ({"workers": True}, "workers True must be"),
         ({"seed": 1.5}, "seed 1.5 must be"),
@@ -267,7 +280,7 @@ def test_what_is_out_of_bounds_is_refused_before_anything_is_logged(settings: di
 
 def test_unknown_environments_and_policies_are_named_with_a_remedy() -> None:
     with memory_at() as memory:
-        with pytest.raises(InvalidInputError, match="'agentmem/Nowhere-v0' cannot be made .* registered, such as"):
+        with pytest.raises(InvalidInputError, match="'agentmem/Nowhere-v0' cannot be made: .* registered, such as"):
             rollout("agentmem/Nowhere-v0", TWO, memory)
         with pytest.raises(InvalidInputError, match="has no act"):
             rollout("agentmem/TMaze-v0", lambda observation, context: 1, memory)

@@ -85,6 +85,15 @@ def test_it_composes_with_recorded_videos(tmp_path: Path) -> None:
     assert [file.suffix for file in tmp_path.iterdir()] == [".mp4"]
 
 
+@pytest.mark.parametrize("kind", ["crystals", "window", "none"])
+def test_a_budget_of_nothing_shows_nothing(kind: Any) -> None:
+    with memory_at() as memory:
+        env = PlanningContexts(Counting(), memory, budget=0, kind=kind)
+        seen = [env.reset(seed=0)[0], env.step(0)[0]]
+        assert [each["context"] for each in seen] == ["", ""]
+        assert all(env.observation_space.contains(each) for each in seen)
+
+
 def test_a_step_after_the_end_and_settings_out_of_bounds_are_refused() -> None:
     with memory_at() as memory:
         env = PlanningContexts(Counting(), memory, budget=40)
@@ -92,7 +101,7 @@ def test_a_step_after_the_end_and_settings_out_of_bounds_are_refused() -> None:
             env.step(0)
         with pytest.raises(InvalidInputError, match="kind 'full' has no budget"):
             PlanningContexts(Counting(), memory, kind="full")
-        with pytest.raises(InvalidInputError, match="budget 0 must be"):
-            PlanningContexts(Counting(), memory, budget=0)
+        with pytest.raises(InvalidInputError, match="budget -1: give a whole number of tokens from 0 to"):
+            PlanningContexts(Counting(), memory, budget=-1)
         with pytest.raises(InvalidInputError, match="have a 'context' already: wrap it once"):
             PlanningContexts(env, memory)

@@ -59,9 +59,9 @@ def make_folder(out: Path, inner: str = "") -> Path:
     return out / inner
 
 
-def bars() -> Progress:
-    """Bars on standard error that are gone afterwards."""
+def bars(live: bool = True) -> Progress:
+    """Bars on standard error that are gone afterwards. live: drawn anew ten times a second, not at updates alone."""
     from rich.console import Console
     from rich.progress import Progress
 
-    return Progress(console=Console(stderr=True), transient=True)
+    return Progress(console=Console(stderr=True), transient=True, auto_refresh=live)

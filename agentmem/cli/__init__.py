@@ -1,8 +1,8 @@
 """The command line: `agentmem COMMAND`. Knows no algorithm; each command is a few calls on a Memory.
 
 Results go to standard output, remarks and progress to standard error. Exit codes: 0 done (also a recall that found
-nothing), 1 it failed, `verify` found a problem, or there was nothing to erase or forget, 2 wrong usage, 130 a training
-stopped by Ctrl-C.
+nothing), 1 it failed, `verify` found a problem, or there was nothing to erase or forget, 2 wrong usage, 130 stopped by
+Ctrl-C.
 """
 
 from __future__ import annotations

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,18 +23,35 @@ if TYPE_CHECKING:
     from agentmem.memory import Memory
 
 
+INTERRUPTED = 130
+
+
 class Group(TyperGroup):
-    """Turns an error of ours into one red line and exit code 1; others keep their traceback, for they are bugs."""
+    """Turns an error of ours into one red line and exit code 1; others keep their traceback, for they are bugs.
+
+    Ctrl-C is exit code 130.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with stoppable():
+                return super().invoke(ctx)
         except AgentMemError as error:
             show.err().print(Text.assemble(("error: ", "bold red"), (" ".join(str(error).split()), "red")))
             raise typer.Exit(1) from error
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+
+
+@contextmanager
+def stoppable(then: str = "") -> Iterator[None]:
+    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        show.line("; ".join(filter(None, ("stopped by Ctrl-C", then))))
+        raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(
@@ -109,6 +128,12 @@ def _check_namespace(memory: Memory, path: str, given: str, every: bool) -> None
         return
     names = [written(space) for space in spaces if space]
     if not given:
-        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {instead('', names)}")
-    hint = instead(given, names) if names else "nothing of it is in a namespace: leave --namespace out"
-    raise NotFoundError(f"there is no namespace {given!r} in {path}; {hint}")
+        hint = instead("", names, _typed)
+        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {hint}")
+    hint = instead(given, names, _typed) if names else "nothing of it is in a namespace: leave --namespace out"
+    raise NotFoundError(f"there is no namespace {_typed(given)} in {path}; {hint}")
+
+
+def _typed(name: str) -> str:
+    """A written namespace in quotes, as it can be typed: repr doubles a backslash."""
+    return repr(name).replace("\\\\", "\\")

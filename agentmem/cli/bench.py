@@ -7,6 +7,7 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
+from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
 Name = Literal["fit", "log", "neural", "recall", "rollout", "speed"]
@@ -40,4 +41,5 @@ def bench(
         raise typer.Exit
     if name not in get_args(Name):
         raise typer.BadParameter(f"{name!r} is unknown; it is one of {', '.join(get_args(Name))}")
-    import_module(f"agentmem.bench.{name}").main(context.args)
+    with stoppable("there are no results"):
+        import_module(f"agentmem.bench.{name}").main(context.args)

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
+from agentmem.errors import InvalidInputError
 from agentmem.types import Layer, Namespace
 
 _PART = re.compile(r"(?:[^\\/]|\\.|\\$)*", re.DOTALL)
@@ -27,10 +28,15 @@ def flag(name: str, help: str, *more: str) -> Any:
 
 
 def tokens(text: str | int) -> int:
-    """A budget: a whole number, 0 or more."""
-    if re.fullmatch(r"[0-9]{1,18}", str(text)) is None:
-        raise typer.BadParameter(f"{text!r} is no whole number of tokens, 0 or more")
-    return int(text)
+    """A budget."""
+    from agentmem.tokens import check_budget
+
+    said = int(text) if re.fullmatch(r"-?[0-9]{1,30}", str(text)) else text
+    try:
+        check_budget(said)
+    except InvalidInputError as error:
+        raise typer.BadParameter(str(error)) from error
+    return int(said)
 
 
 def layer_of(text: str) -> Layer:

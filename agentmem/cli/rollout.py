@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from agentmem.cli import show
+from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example
 from agentmem.errors import InvalidInputError
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agentmem.rollout import RolloutReport
 
 CHAT = "chat:"
+GOES_ON = "what was logged is kept: run the same command again to go on"
 PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
 
 Kind = Literal["crystals", "window", "none", "full"]
@@ -33,7 +35,7 @@ def register(app: typer.Typer) -> None:
         epilog=example(
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --budget 512",
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --memory window --budget 512",
-            "agentmem rollout agentmem/TMaze-v0 --policy random --set length=100 --episodes 20 --workers 4",
+            "agentmem rollout agentmem/ShiftShop-Short-v0 --policy rule --memory none --set steps=200 --episodes 4",
         )
     )(rollout)
 
@@ -56,7 +58,8 @@ def rollout(
     seed: Annotated[int, typer.Option(metavar="S", min=0, help="Of everything that is drawn.")] = 0,
     recall: Annotated[When, typer.Option(metavar="WHEN", help="every step, or before one that may write.")] = "every",
     given: Annotated[
-        list[str] | None, typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment: JSON, or text; repeatable."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -77,18 +80,19 @@ def rollout(
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
         "name": policy,
     }  # fmt: skip
-    if ray is not None:
-        if out is None:
+    kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
+    with stoppable(kept), show.Waiting("episodes") as waiting:
+        if ray is None:
+            with _memory(out) as opened:
+                report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
+        elif out is None:
             raise InvalidInputError(
                 "--ray needs --out FOLDER, which every node sees: the memories of the actors go there"
             )
-        from agentmem.rollout.ray import rollout_on_ray
+        else:
+            from agentmem.rollout.ray import rollout_on_ray
 
-        with show.Waiting("episodes") as waiting:
             report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
-    else:
-        with _memory(out) as opened, show.Waiting("episodes") as waiting:
-            report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
     if json:
         show.as_json(report.model_dump(mode="json"))
         return
@@ -108,21 +112,28 @@ def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict
         options["privileged"] = True
     for one in given:
         name, found, value = one.partition("=")
-        if not found or not name.isidentifier():
+        if not found or not name.isidentifier() or not value:
             raise InvalidInputError(
-                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100"
+                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
             )
         try:
             options[name] = jsons.loads(value)
         except ValueError:
-            options[name] = value
+            options[name] = value  # a word, such as a path
     return options
 
 
 def _policy(name: str, env: str, options: dict[str, Any]) -> Any:
     from agentmem.rollout import load_policy
     from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.policies import SHIFTS
+    from agentmem.rollout.reading import is_shift
 
+    if name in SHIFTS and not is_shift(env):
+        raise InvalidInputError(
+            f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
+            "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
+        )
     said = about(maker(env, options))
     if name.startswith(CHAT):
         from agentmem.langchain import ChatModelPolicy, chat_model

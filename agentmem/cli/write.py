@@ -10,7 +10,7 @@ from rich.text import Text
 
 from agentmem.bench.totals import add_reports
 from agentmem.cli import show
-from agentmem.cli.app import make_memory, open_memory
+from agentmem.cli.app import make_memory, open_memory, stoppable
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of
 from agentmem.types import CrystallizeReport, Layer
 
@@ -27,6 +27,7 @@ SkipBad = Annotated[bool, flag("--skip-bad", "Leave out lines that cannot be rea
 DryRun = Annotated[bool, flag("--dry-run", "Say what would be logged; log nothing.")]
 Later = Annotated[bool, flag("--later", "Only log; crystallize another time.")]
 LISTED = 10  # of what was passed over
+LOGGED = "what was logged is kept: run the same command again to log the rest"
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +53,8 @@ def ingest(
 
     The memory is made if need be; repeating adds what is new, if anything.
     """
-    _log_files(path, paths, format, skip_bad, later, namespace, json, dry_run)
+    with stoppable(LOGGED):
+        _log_files(path, paths, format, skip_bad, later, namespace, json, dry_run)
 
 
 def import_export(
@@ -67,7 +69,8 @@ def import_export(
 
     The memory is made if need be; repeating adds nothing. Without --namespace each line goes to its own.
     """
-    _log_files(path, [file], "export", skip_bad, later, namespace, json)
+    with stoppable(LOGGED):
+        _log_files(path, [file], "export", skip_bad, later, namespace, json)
 
 
 def _log_files(
@@ -115,7 +118,8 @@ def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOpt
 
     Safe to stop and to repeat. Without --namespace, all namespaces.
     """
-    with open_memory(path, namespace, every=True) as memory:
+    goes_on = stoppable("what was condensed is kept: run the same command again to go on")
+    with goes_on, open_memory(path, namespace, every=True) as memory:
         report = _crystallize(memory, namespace)
     if json:
         show.as_json(report.model_dump(mode="json"))

@@ -30,7 +30,10 @@ class Given(NamedTuple):
 
 
 def files_of(paths: str | Path | Sequence[str | Path], but: str) -> tuple[list[Given], list[Path]]:
-    """(files in order, each once; what is passed over). but: the start of paths that are not meant."""
+    """(files in order, each once; what is passed over). but: the start of paths that are not meant.
+
+    Raises NotFoundError where one of the paths is not there.
+    """
     files: dict[Path, Given] = {}
     hidden: list[Path] = []
     for path in [paths] if isinstance(paths, str | Path) or not isinstance(paths, Sequence) else paths:
@@ -44,8 +47,10 @@ def files_of(paths: str | Path | Sequence[str | Path], but: str) -> tuple[list[G
 
 def _matching(path: Path) -> list[Path]:
     """A path, or what a pattern stands for."""
-    if path.exists() or not glob.has_magic(str(path)):
+    if path.exists():
         return [path]
+    if not glob.has_magic(str(path)):
+        raise NotFoundError(f"there is no file {path}; check the path")
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
         raise NotFoundError(f"no file matches {path}; check the pattern")
@@ -54,7 +59,7 @@ def _matching(path: Path) -> list[Path]:
 
 def _given(path: Path, hidden: list[Path]) -> Iterator[Given]:
     if not path.is_dir():
-        yield Given(path, _name(path, path), False, path.stat().st_size if path.exists() else 0)
+        yield Given(path, _name(path, path), False, path.stat().st_size)
     elif path.resolve() == path.resolve().parent:
         raise InvalidInputError(f"cannot read {path}: Is a directory with all that is on this machine; give a folder")
     else:

@@ -19,7 +19,7 @@ from agentmem.ingest.transitions import transition
 
 MAIN = Path("data") / "main_data.hdf5"
 ABOUT = Path("data") / "metadata.json"
-INSTALL = "this Minari dataset is read with {name}: pip install 'agentmem-crystal[envs]' {name}"
+INSTALL = "this Minari dataset is read with {name}: pip install 'agentmem-crystal[envs]'"
 
 
 def is_dataset(folder: Path) -> bool:
@@ -103,7 +103,7 @@ def _arrow(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
         dataset = minari.MinariDataset(path / "data")
     except ImportError as error:  # minari itself imports pyarrow late
-        raise MissingExtraError(INSTALL.format(name="'minari[arrow]'")) from error
+        raise MissingExtraError(INSTALL.format(name="minari and pyarrow")) from error
     except (ValueError, OSError) as error:
         raise InvalidInputError(f"{path} is no whole dataset of Minari ({error}); get a whole copy of it") from error
     for episode in dataset.iterate_episodes():

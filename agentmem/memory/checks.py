@@ -96,14 +96,14 @@ def check_filters(core: Core, namespaces: Sequence[Namespace], episode: str | No
         _one_of("agent", check_id("agent", agent), [one.agent for one in known if one.agent], namespaces)
 
 
-def instead(name: str, known: Sequence[str]) -> str:
+def instead(name: str, known: Sequence[str], quoted: Callable[[str], str] = repr) -> str:
     """What may have been meant by a name that is not known, in words."""
     if close := get_close_matches(name, known, 3):
-        return f"did you mean {' or '.join(map(repr, close))}?"
+        return f"did you mean {' or '.join(map(quoted, close))}?"
     if not known:
         return "there is none yet"
     more = f" and {len(known) - SHOWN} more" if len(known) > SHOWN else ""
-    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(repr, known[:SHOWN]))}{more}"
+    return f"there {'is' if len(known) == 1 else 'are'} {', '.join(map(quoted, known[:SHOWN]))}{more}"
 
 
 def tokens_counted(number: object) -> int:

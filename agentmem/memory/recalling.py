@@ -17,7 +17,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import View, step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, concerns, recall, render, sections
-from agentmem.tokens import count, truncate
+from agentmem.tokens import check_budget, count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
 AsOf = str | datetime | None
@@ -94,8 +94,7 @@ def query_of(
     """The arguments of a recall, checked."""
     if not isinstance(cue, str):
         raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
-    if isinstance(budget, bool) or not isinstance(budget, int) or budget < 0:
-        raise InvalidInputError(f"budget {budget!r} must be a whole number of tokens, 0 or more")
+    check_budget(budget)
     counter = counted(count_tokens or count)
     return Query(
         cue=cue,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,9 +58,14 @@ def settle(core: Core) -> None:
 
 
 def _files(core: Core) -> int:
-    """Bytes of all files once closed, without attachments: the write-ahead log is folded in whatever is let go of."""
+    """Bytes of all files once closed, without attachments."""
     sizes = core.store.sizes()
-    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "attachments", "total"))
+    return closed(sizes) - sizes["attachments"]
+
+
+def closed(sizes: Mapping[str, int]) -> int:
+    """Bytes of all files once closed: the write-ahead log is folded in, of which the parts tell already."""
+    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "total"))
 
 
 def _archive(core: Core, hot: int, least: int) -> None:

@@ -6,7 +6,10 @@ comes about; one that has nothing left to play stands still.
 
 from __future__ import annotations
 
+import inspect
 import json
+import os
+import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -14,10 +17,11 @@ from typing import Any, NamedTuple
 import gymnasium
 import numpy as np
 from gymnasium import spaces
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import iterate
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError
 from agentmem.records import brief
 from agentmem.rollout.reading import is_shift
 
@@ -47,23 +51,55 @@ def name_of(env: str | Make) -> str:
 def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
     """What makes the environment: of an id with these keywords. Shifts offer candidates.
 
-    Raises InvalidInputError for an id that is not registered and keywords that it does not take.
+    Raises InvalidInputError for an id that is not registered, keywords that it does not take and options that are none.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise InvalidInputError(f"options {brief(options)} are no keywords; give a dict, such as {{'length': 100}}")
     if callable(env):
         if options:
             raise InvalidInputError(f"options {brief(dict(options))} go with an id; give them to your function itself")
         return env
     if not isinstance(env, str):
         raise InvalidInputError(f"env {brief(env)} is neither an id nor a function; give one that makes an environment")
-    made = _Named(env, dict(options or {}))
+    made, mode = _Named(env, dict(options or {})), (options or {}).get("render_mode")
+    if not isinstance(mode, str | None):
+        raise InvalidInputError(f"render_mode={brief(mode)} is no text; give one that the environment has, or None")
     try:
         made().close()
-    except (gymnasium.error.Error, ModuleNotFoundError, TypeError) as error:
-        raise InvalidInputError(
-            f"environment {env!r} cannot be made with {made.options}: {error}; name one that is registered, such as "
-            "agentmem/ShiftShop-Short-v0, or your.module:Name-v0, with keywords that it takes"
-        ) from error
+    except AgentMemError:
+        raise
+    except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError, AssertionError) as error:
+        given = f" with {brief(made.options)}" if made.options else ""
+        own = error if isinstance(error, gymnasium.error.Error) else error.__cause__ or error  # told without additions
+        why = str(own).rstrip(".")
+        raise InvalidInputError(f"environment {env!r} cannot be made{given}: {why}{_remedy(env, error)}") from error
     return made
+
+
+def _remedy(id: str, error: Exception) -> str:
+    """What may help where the environment of an id cannot be made."""
+    spec = gymnasium.registry.get(id.rpartition(":")[2])
+    if spec is None:
+        return (
+            "; name one that is registered, such as agentmem/ShiftShop-Short-v0; if a package brings it, install that "
+            "and name its module before the id, as in minigrid:MiniGrid-Empty-5x5-v0"
+        )
+    if isinstance(error, gymnasium.error.DependencyNotInstalled) or spec.entry_point is None:
+        return ""
+    made = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
+    return f"; keywords that it takes: {', '.join(_keywords(made)) or 'none'}"
+
+
+def _keywords(made: Any) -> dict[str, None]:
+    """The names that a class takes; of classes below, to which it hands the others on, those that it need not give."""
+    names: dict[str, None] = {}
+    for each in getattr(made, "__mro__", (made,)):
+        taken = inspect.signature(each).parameters.values()
+        named = [one for one in taken if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+        names |= {one.name: None for one in named if each is made or one.default is not one.empty}
+        if not any(one.kind is one.VAR_KEYWORD for one in taken):
+            break
+    return names
 
 
 class _Named:
@@ -120,6 +156,18 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         return self._last, float(reward), terminated, truncated, {BOX: (info,)}
 
 
+class _Laned:
+    """Makes a lane, in whatever process. Ctrl-C is for the process that began: it ends those of the lanes."""
+
+    def __init__(self, make: Make) -> None:
+        self.make, self.process = make, os.getpid()
+
+    def __call__(self) -> _Lane:
+        if os.getpid() != self.process:
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return _Lane(self.make())
+
+
 def has_text(space: spaces.Space[Any]) -> bool:
     """Whether values of a space hold text: Gymnasium's shared memory would garble it."""
     if isinstance(space, spaces.Dict):
@@ -142,7 +190,7 @@ class Lanes:
             apart = count > 1 and seconds_a_step(probe, seed) > SLOW
         probe.close()
         self.count, self.apart = count, apart
-        self._vector = self._joined(lambda: _Lane(make()))
+        self._vector = self._joined(_Laned(make))
         self._space = self._vector.observation_space
 
     def _joined(self, make: Make) -> VectorEnv[Any, Any, Any]:

@@ -21,7 +21,7 @@ from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import unpack
 from agentmem.types import Step
 
-INSTALL = "datasets of Minari need it: pip install 'agentmem-crystal[envs]' 'minari[hdf5]'"
+INSTALL = "datasets of Minari need minari and h5py: pip install 'agentmem-crystal[envs]'"
 
 
 def _minari() -> Any:

@@ -88,11 +88,18 @@ def load_policy(name: str, action_space: Any) -> Policy:
         )
     try:
         made = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise InvalidInputError(
             f"policy {name!r} is not there ({error}); give the module and the name in it"
         ) from error
-    return check_policy(made() if isinstance(made, type) or not hasattr(made, "act") else made)  # type: ignore[no-any-return]
+    if isinstance(made, type) or not hasattr(made, "act"):
+        try:
+            made = made()
+        except TypeError as error:
+            raise InvalidInputError(
+                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments"
+            ) from error
+    return check_policy(made)  # type: ignore[no-any-return]
 
 
 SHIFTS = ("oracle", "reader", "rule")

@@ -34,7 +34,7 @@ class EpisodeReport(Frozen):
 class RolloutReport(Frozen):
     """All episodes by number; shares are None where there is nothing to share.
 
-    bytes: of all the memory's files. digest: of the episodes' digests.
+    bytes: of all the memory's files once it is closed. digest: of the episodes' digests.
     """
 
     environment: str

@@ -13,14 +13,16 @@ from typing import Any, Literal, get_args
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
+from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
-from agentmem.rollout.contexts import KINDS, Kind
+from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
 from agentmem.rollout.policies import acts, begun, check_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import pack, unpack
+from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
 When = Literal["every", "write"]
@@ -75,6 +77,7 @@ def rollout(
     where the memory holds another rollout.
     """
     check_policy(policy)
+    check_memory(memory)
     _check(kind, budget, episodes, workers, seed, recall)
     make = maker(env, options)
     called = name_of(env)
@@ -87,7 +90,7 @@ def rollout(
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
-    return summed(note, reports, memory.stats().bytes["total"])
+    return summed(note, reports, closed(memory.stats().bytes))
 
 
 def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recall: Any) -> None:
@@ -95,7 +98,8 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
         raise InvalidInputError(f"memory kind {brief(kind)} is unknown; give one of {', '.join(KINDS)}")
     if recall not in get_args(When) and not callable(recall):
         raise InvalidInputError(f"recall {brief(recall)} is unknown; give 'every', 'write' or a function")
-    whole = (("budget", budget, 0), ("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
+    check_budget(budget)
+    whole = (("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")

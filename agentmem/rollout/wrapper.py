@@ -11,11 +11,12 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError
 from agentmem.memory import Memory
 from agentmem.records import brief
-from agentmem.rollout.contexts import KINDS, Kind
+from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.run import TOGETHER
 from agentmem.rollout.trail import Trail, flush
+from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
 CONTEXT = "context"
@@ -41,10 +42,10 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         reading: Reading | None = None,
     ) -> None:
         super().__init__(env)
+        check_memory(memory)
         if kind not in KINDS or kind == "full":
             raise InvalidInputError(f"kind {brief(kind)} has no budget or is unknown; give crystals, window or none")
-        if isinstance(budget, bool) or not isinstance(budget, int) or budget < 1:
-            raise InvalidInputError(f"budget {brief(budget)} must be a whole number of tokens, 1 or more")
+        check_budget(budget)
         self.memory, self.budget, self.kind = memory, budget, kind
         self.called = env.spec.id if env.spec else type(env.unwrapped).__name__
         self.reading = reading or reading_of(self.called)

@@ -2,6 +2,7 @@
 
 import string
 import unicodedata
+from typing import Any
 
 from gymnasium.spaces import Text
 
@@ -11,9 +12,22 @@ _TYPED |= {"€": "EUR", "£": "GBP", "ß": "ss", "æ": "ae", "Æ": "AE", "ø": 
 _TYPED |= {"×": "x", "•": "*", "→": "->", "\t": " ", "\r\n": "\n", "\r": "\n"}
 
 
+SAMPLED = 80
+"""Characters of a sample, at most: random ones say nothing, however many they are."""
+
+
+class _Plain(Text):
+    """A space of texts, long ones too, of which samples are short."""
+
+    def sample(self, mask: Any = None, probability: Any = None) -> str:
+        if mask is None and probability is None:
+            mask = int(self.np_random.integers(min(SAMPLED, self.max_length) + 1)), None
+        return super().sample(mask, probability)
+
+
 def text_space(limit: int) -> Text:
     """The space of all plain texts of at most `limit` characters, the empty one among them."""
-    return Text(max_length=limit, min_length=0, charset=CHARSET)
+    return _Plain(max_length=limit, min_length=0, charset=CHARSET)
 
 
 def plain(text: str) -> str:

@@ -1,6 +1,7 @@
 """`agentmem bench neural NAME`: what the neural memory recalls, costs, keeps and forgets.
 
-    command options checkpoint       what all share: arguments, progress, files, and the model that is measured
+    command options                  what all share: progress, files, and the arguments, read before torch loads
+    streams checkpoint               streams of the recall task, and the model that is measured
     recall                           exact answers after long streams, beside peers of equal size
     cost                             of a token written, read and stepped, as the memory grows
     quantisation                     recall by bits of a number, and by bytes of atoms

@@ -5,69 +5,36 @@ Knows measurements by one form; knows nothing of what they measure.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars, make_folder, parser_of
-from agentmem.bench.neural import cost, decay, lm, quantisation, recall, task
-from agentmem.bench.neural.checkpoint import measured
+from agentmem.bench.neural.options import MEASUREMENTS
 from agentmem.bench.recall import pictures
-from agentmem.neural.measure import Watch
 
-
-@dataclass(frozen=True)
-class Measurement:
-    """about: in a line; notes: below its arguments. add: declares these. check: raises what is wrong with them, before
-    a model is loaded. load: the model. measure: the results; markdown: as text; draw: as pictures by name.
-    """
-
-    about: str
-    notes: str
-    add: Callable[[argparse.ArgumentParser], None]
-    check: Callable[[argparse.Namespace], None]
-    measure: Callable[[Any, argparse.Namespace, Watch], dict[str, Any]]
-    markdown: Callable[[Mapping[str, Any]], str]
-    draw: Callable[[Mapping[str, Any]], dict[str, Any]]
-    load: Callable[[Path | None], Any] = measured
-
-
-def _of(module: Any) -> Measurement:
-    parts = (module.add, module.check, module.measure, module.markdown, module.draw)
-    return Measurement(module.ABOUT, module.NOTES, *parts)
-
-
-MEASUREMENTS = {
-    "recall": _of(recall),
-    "cost": _of(cost),
-    "quantisation": _of(quantisation),
-    "decay": _of(decay),
-    "task": replace(_of(task), load=task.load),
-    "lm": replace(_of(lm), load=lm.load),
-}
+if TYPE_CHECKING:
+    from agentmem.neural.measure import Watch
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, then print Markdown, or JSON. Raises InvalidInputError for what does not fit, before anything is run;
-    MissingExtraError for --out without `plot`.
+    MissingExtraError without torch, and for --out without `plot`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     name = words[0] if words[:1] and words[0] in MEASUREMENTS else _named(words)
-    one = MEASUREMENTS[name]
-    parser = parser_of(f"neural {name}", one.about, one.notes)
-    one.add(parser)
+    asked = MEASUREMENTS[name]
+    parser = parser_of(f"neural {name}", asked.about, asked.notes)
+    asked.add(parser)
     options = parser.parse_args(words[1:])
     if options.out:
         pictures.check()
-    torch.set_num_threads(1)
+    one = _measurement(name)
     one.check(options)
-    model = one.load(options.checkpoint)
+    model = _loaded(one, options.checkpoint)
     folder = make_folder(options.out) if options.out else None
     with bars() as progress:
         results = one.measure(model, options, _shown(progress))
@@ -75,6 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if folder:
         _write(results, text, one.draw(results), folder)
     sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else text)
+
+
+def _measurement(name: str) -> Any:
+    """A module with
+    check      raises what is wrong with options, before a model is loaded
+    measure    the results, of model, options and Watch; markdown: as text; draw: as pictures by name
+    and load, of a path or None, where the model is not the one of the recall task.
+    """
+    from agentmem.neural.runs import use_threads  # without torch it says the line that installs it
+
+    use_threads(1)
+    return import_module(f"agentmem.bench.neural.{name}")
+
+
+def _loaded(one: Any, file: Path | None) -> Any:
+    from agentmem.bench.neural.checkpoint import measured
+
+    return getattr(one, "load", measured)(file)
 
 
 def _named(words: Sequence[str]) -> str:

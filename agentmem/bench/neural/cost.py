@@ -15,10 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.arguments import positive
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
-from agentmem.bench.neural.options import DENSE, add_files, amount, amounts, one_seed, task, usual_facts
+from agentmem.bench.neural.streams import DENSE, task, usual_facts
 from agentmem.bench.recall.tables import table, wrapped
 from agentmem.neural.measure import CHUNK, TOGETHER, Watch
 from agentmem.neural.tasks.key_value import Facts, RecallTask
@@ -26,16 +25,6 @@ from agentmem.neural.tasks.task import Questions
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
 
-ABOUT = "What a token costs as the memory grows."
-NOTES = """\
-Medians of processor time on one thread, of --repeats turns over all sizes:
-
-  write   us a token, of --chunk tokens written at once after so many
-  read    us a token of ten questions at once, with all of the memory in reach
-  step    us for one token alone: written, all of the memory read, reinforced
-
-Ratios are to the smallest size.
-"""
 KINDS = ("write", "read", "step")
 STEPS = 10
 """Tokens stepped in a turn: a unit is made at one of them."""
@@ -49,16 +38,6 @@ class Reached:
     state: State
     following: Tensor
     asked: Questions
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    usual = [1_000, 10_000, 100_000, 1_000_000]
-    of("--sizes", type=amounts, default=usual, metavar="N,N", help="tokens before: 1k,10k,100k,1m; 10m too")
-    of("--repeats", type=positive, default=15, metavar="N", help="turns; 15")
-    of("--chunk", type=amount, default=1_000, metavar="N", help="tokens written at once; 1000")
-    of("--seed", type=one_seed, default=0, metavar="S", help="of the stream; 0")
-    add_files(parser)
 
 
 def check(options: argparse.Namespace) -> None:

@@ -15,9 +15,10 @@ from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.ages import Age
 from agentmem.bench.neural.checkpoint import Measured, with_room
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
-from agentmem.bench.neural.options import add_common, amount, one_seed, task, usual_facts
+from agentmem.bench.neural.options import EXPONENTS, TAUS
 from agentmem.bench.neural.replays import Rule
 from agentmem.bench.neural.spread import means
+from agentmem.bench.neural.streams import task, usual_facts
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import Watch
@@ -25,40 +26,10 @@ from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tokens import TokenModel
 
-ABOUT = "What is recalled by what is evicted, at equal bytes."
 PART = 4
 """Of the stream's atoms, one in so many is kept."""
 FEWEST = 4
-TAUS = (100_000.0, 10_000.0, 1_000.0)
-EXPONENTS = (0.125, 0.25, 0.5, 1.0, 2.0)
 DECAYS = ("none", "fixed", "fitted")
-NOTES = f"""\
-The budget is a quarter of the stream's atoms. Evicted is the least of
-importance x decay:
-
-  random     importance by lot
-  surprise   by rank: the model's -log p of the atom's tokens, mean or most
-  learned    the importance that the model wrote
-  read       learned, and reinforced by reading: facts are asked for half way
-
-  none       no decay
-  fixed      (1 + age / tau) ^ -exponent with the settings of the checkpoint
-  fitted     tau of {", ".join(f"{each:,.0f}" for each in TAUS)} and exponent of
-             {", ".join(f"{each:g}" for each in EXPONENTS)}: the best on the
-             stream of --fit-on
-
-Exact is told with every fact as likely to be asked for (all), and with every
-group of ages as likely (late): there a fact's odds fall about as 1 / age. Decay
-is fitted to the second.
-"""
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
-    of("--facts", type=amount, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
-    of("--fit-on", type=one_seed, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
-    add_common(parser, 100, "asked of each group of ages, and half way")
 
 
 def check(options: argparse.Namespace) -> None:

@@ -16,12 +16,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.arguments import some_of
 from agentmem.bench.neural import charts, rivals
-from agentmem.bench.neural.options import add_files, amount, seeds
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
-from agentmem.bench.neural.peers import PEERS, Crystal
+from agentmem.bench.neural.peers import Crystal
 from agentmem.bench.neural.rivals import Entrant
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
@@ -30,54 +28,15 @@ from agentmem.neural.measure import Watch
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
 
-ABOUT = "Loss on unseen text by tokens of memory, beside peers."
 SHIPPED = "text"
 OWN = checkpoints.HERE / "rivals"
 """Peers of that model; they are kept with the source and are not installed."""
-SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 BLIND = "ours, reading nothing"
 STEP = 128  # tokens after which the cache of pairs takes them up
 WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
 TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": [0]}
 """What is trained by default."""
-NOTES = """\
-FILE is a text file, or a folder of .txt and .md files that is one document. Two
-at least are needed, each longer than the longest memory. Judged are the last
-1,024 tokens of each, after a memory of its own text and after one of another;
-all models have read the 512 tokens right before them, and ours remembers these
-and the stretch itself at 0 too: "reading nothing" is ours without any memory.
-
-Peers are those in --models, by default those of our own checkpoint. With
---train they are trained into it first, where they are not yet: on the documents
-of a folder that `agentmem train neural text` made, with as many parameters as
-our model. Text models in --models are measured too, as further rows of ours.
-
-  agentmem bench neural lm a.txt b.txt --models rivals --train runs/text
-"""
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    of("files", nargs="+", metavar="FILE", help="documents that no model was trained on")
-    of(
-        "--sizes",
-        type=sizes_of,
-        default=list(SIZES),
-        metavar="N,N",
-        help="of memory, in tokens; 0,1024,...,65536",
-    )
-    of("--models", type=Path, metavar="DIR", help="of trained peers; those that come with the package")
-    of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
-    of("--peers", type=some_of(list(PEERS)), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
-    of("--tokens", type=amount, metavar="N", help="to train on; 3m")
-    of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
-    add_files(parser)
-
-
-def sizes_of(text: str) -> list[int]:
-    """Amounts with commas between, 0 among them."""
-    return [0 if part == "0" else amount(part) for part in text.split(",")]
 
 
 def check(options: argparse.Namespace) -> None:

@@ -1,26 +1,37 @@
-"""The arguments that measurements of the neural memory share, and the checks that come before anything is run.
+"""The arguments of `agentmem bench neural NAME`: what each measurement is asked, and how its words are read.
 
-Knows words of the command line and sizes of the recall task. Knows nothing of models.
+Loads no torch, so that a mistyped option is refused at once. Knows nothing of how it is measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from agentmem.bench.arguments import positive
-from agentmem.errors import InvalidInputError
-from agentmem.neural.tasks.key_value import RecallTask
-from agentmem.neural.tasks.layout import KEY
-from agentmem.neural.tasks.task import SYMBOLS
+from agentmem.bench.arguments import positive, some_of
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
-KEYS = SYMBOLS**KEY
-"""Different keys that facts of one stream can have."""
-SPARSE, DENSE = 1_000, 100
-"""Tokens to a fact."""
+PEERS = ("windowed", "transformer-xl", "compressive", "rmt", "infini", "block-recurrent", "mingru", "memorizing")
+"""Names in agentmem.bench.neural.peers."""
+SECONDS = 300
+"""Of processor time that a peer of the recall task trains."""
+SIZES = (0, 1_024, 4_096, 16_384, 65_536)
+"""Of memory, in tokens, that losses are told at."""
+TAUS = (100_000.0, 10_000.0, 1_000.0)
+EXPONENTS = (0.125, 0.25, 0.5, 1.0, 2.0)
+"""Of the decays that are fitted."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """about: in a line; notes: below the arguments; add: declares these."""
+
+    about: str
+    notes: str
+    add: Callable[[argparse.ArgumentParser], None]
 
 
 def amount(text: str) -> int:
@@ -63,27 +74,163 @@ def add_files(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here")
 
 
-def tasks(tokens: Sequence[int], facts: Sequence[int]) -> list[RecallTask]:
-    """One for each pair; a single number on one side goes with all of the other.
-
-    Raises InvalidInputError for numbers that do not pair up, and for facts that do not fit.
-    """
-    tokens = list(tokens) * len(facts) if len(tokens) == 1 else list(tokens)
-    facts = list(facts) * len(tokens) if len(facts) == 1 else list(facts)
-    if len(tokens) != len(facts):
-        raise InvalidInputError(
-            f"{len(tokens)} numbers of tokens and {len(facts)} of facts: give as many of both, or one of either"
-        )
-    return [task(*pair) for pair in zip(tokens, facts, strict=True)]
+def sizes_of(text: str) -> list[int]:
+    """Amounts with commas between, 0 among them."""
+    return [0 if part == "0" else amount(part) for part in text.split(",")]
 
 
-def task(tokens: int, facts: int) -> RecallTask:
-    """Raises InvalidInputError for facts that do not fit."""
-    if facts > KEYS:
-        raise InvalidInputError(f"--facts {facts}: there are {KEYS} different keys; give so many or fewer")
-    return RecallTask(tokens, facts)
+def _recall(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amounts, default=[1_000_000], metavar="N,N", help="of a stream: 100k,1m,10m; 1m")
+    of("--facts", type=amounts, metavar="M,M", help="in a stream, one number for each of tokens; one in 100 tokens")
+    add_common(parser, 200, "asked of each kind")
+    of("--peers", type=some_of(PEERS), default=[], metavar="NAME,NAME", help=", ".join(PEERS))
+    of("--seconds", type=positive, metavar="S", help=f"of processor time that each peer trains; {SECONDS}")
 
 
-def usual_facts(tokens: int, every: int) -> int:
-    """A fact for `every` tokens, as far as there are keys."""
-    return min(KEYS, max(1, tokens // every))
+def _cost(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    usual = [1_000, 10_000, 100_000, 1_000_000]
+    of("--sizes", type=amounts, default=usual, metavar="N,N", help="tokens before: 1k,10k,100k,1m; 10m too")
+    of("--repeats", type=positive, default=15, metavar="N", help="turns; 15")
+    of("--chunk", type=amount, default=1_000, metavar="N", help="tokens written at once; 1000")
+    of("--seed", type=one_seed, default=0, metavar="S", help="of the stream; 0")
+    add_files(parser)
+
+
+def _quantisation(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
+    of("--facts", type=amounts, metavar="M,M", help="in a stream: sparse, dense; one in 1000 tokens and in 100")
+    add_common(parser, 200, "asked at each precision and budget")
+
+
+def _decay(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
+    of("--facts", type=amount, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
+    of("--fit-on", type=one_seed, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
+    add_common(parser, 100, "asked of each group of ages, and half way")
+
+
+def _task(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("--tokens", type=amounts, default=[1_003, 10_000, 100_000], metavar="N,N", help="of a stream; 1003,10k,100k")
+    of("--text", nargs="+", default=[], metavar="PATH", help="books that stories are told in")
+    add_common(parser, 100, "asked for each size and seed, in up to 20 streams")
+
+
+def _lm(parser: argparse.ArgumentParser) -> None:
+    of = parser.add_argument
+    of("files", nargs="+", metavar="FILE", help="documents that no model was trained on")
+    of("--sizes", type=sizes_of, default=list(SIZES), metavar="N,N", help="of memory, in tokens; 0,1024,...,65536")
+    of("--models", type=Path, metavar="DIR", help="of trained peers; those that come with the package")
+    of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
+    of("--peers", type=some_of(PEERS), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
+    of("--tokens", type=amount, metavar="N", help="to train on; 3m")
+    of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
+    add_files(parser)
+
+
+MEASUREMENTS = {
+    "recall": Asked(
+        "Exact answers after long streams, at what bytes and costs.",
+        """\
+A fact is 6 tokens among filler of the same symbols; chance is 1 in 4,096. What
+is printed as JSON:
+
+  exact                share of questions whose two symbols are both right
+  exact_int8, _fp32    the same, with atoms of 8 and 32 bits a number
+  latest               of keys set anew, in a second stream
+  earlier              the value before, asked as of then
+  asked, asked_latest, questions: no fact is asked for twice, so they are fewer
+  asked_earlier        where there are not so many
+  atom_bytes           of the atoms; resident_bytes: and of all else remembered;
+                       memory_bytes: and of the transformer's windows
+  bytes_per_token      memory_bytes by tokens
+  budget               bytes of atoms at most: 100 for every 100 tokens
+  write_us_per_token,  microseconds of processor time on one thread
+  read_us_per_token
+
+One stream gives these at the top; "runs" has those of each stream, "rows" means
+over seeds. Peers are built with as many parameters, and trained on streams of
+up to 1,003 tokens as dense as those asked.
+""",
+        _recall,
+    ),
+    "cost": Asked(
+        "What a token costs as the memory grows.",
+        """\
+Medians of processor time on one thread, of --repeats turns over all sizes:
+
+  write   us a token, of --chunk tokens written at once after so many
+  read    us a token of ten questions at once, with all of the memory in reach
+  step    us for one token alone: written, all of the memory read, reinforced
+
+Ratios are to the smallest size.
+""",
+        _cost,
+    ),
+    "quantisation": Asked(
+        "Recall by bits of a number, and by bytes of atoms.",
+        """\
+Atoms of one stream at 1 bit, int8 and fp32 a number; then 1-bit atoms under
+budgets of a half, a quarter and an eighth of all their bytes. Evicted, as the
+stream goes on, is the least of importance x decay.
+""",
+        _quantisation,
+    ),
+    "decay": Asked(
+        "What is recalled by what is evicted, at equal bytes.",
+        f"""\
+The budget is a quarter of the stream's atoms. Evicted is the least of
+importance x decay:
+
+  random     importance by lot
+  surprise   by rank: the model's -log p of the atom's tokens, mean or most
+  learned    the importance that the model wrote
+  read       learned, and reinforced by reading: facts are asked for half way
+
+  none       no decay
+  fixed      (1 + age / tau) ^ -exponent with the settings of the checkpoint
+  fitted     tau of {", ".join(f"{each:,.0f}" for each in TAUS)} and exponent of
+             {", ".join(f"{each:g}" for each in EXPONENTS)}: the best on the
+             stream of --fit-on
+
+Exact is told with every fact as likely to be asked for (all), and with every
+group of ages as likely (late): there a fact's odds fall about as 1 / age. Decay
+is fitted to the second.
+""",
+        _decay,
+    ),
+    "task": Asked(
+        "Exact answers on chains, counting, copying and stories.",
+        """\
+The model is one of `agentmem train neural task`; its file says on which. As
+many facts are in a stream as in training: one in 100 tokens, where there is
+room for more.
+
+  agentmem train neural task chains --out runs/chains
+  agentmem bench neural task --checkpoint runs/chains/model.safetensors
+""",
+        _task,
+    ),
+    "lm": Asked(
+        "Loss on unseen text by tokens of memory, beside peers.",
+        """\
+FILE is a text file, or a folder of .txt and .md files that is one document. Two
+at least are needed, each longer than the longest memory. Judged are the last
+1,024 tokens of each, after a memory of its own text and after one of another;
+all models have read the 512 tokens right before them, and ours remembers these
+and the stretch itself at 0 too: "reading nothing" is ours without any memory.
+
+Peers are those in --models, by default those of our own checkpoint. With
+--train they are trained into it first, where they are not yet: on the documents
+of a folder that `agentmem train neural text` made, with as many parameters as
+our model. Text models in --models are measured too, as further rows of ours.
+
+  agentmem bench neural lm a.txt b.txt --models rivals --train runs/text
+""",
+        _lm,
+    ),
+}

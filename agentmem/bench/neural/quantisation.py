@@ -15,9 +15,9 @@ from torch import Tensor
 
 from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
-from agentmem.bench.neural.options import DENSE, SPARSE, add_common, amount, amounts, tasks, usual_facts
 from agentmem.bench.neural.replays import Rule, evicted
 from agentmem.bench.neural.spread import means
+from agentmem.bench.neural.streams import DENSE, SPARSE, tasks, usual_facts
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import Watch, Wide, written
@@ -27,22 +27,9 @@ from agentmem.neural.tasks.key_value import Facts, RecallTask
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
 
-ABOUT = "Recall by bits of a number, and by bytes of atoms."
-NOTES = """\
-Atoms of one stream at 1 bit, int8 and fp32 a number; then 1-bit atoms under
-budgets of a half, a quarter and an eighth of all their bytes. Evicted, as the
-stream goes on, is the least of importance x decay.
-"""
 BITS: Mapping[Precision, int] = {"sign": 1, "int8": 8, "float": 32}
 NAMES: Mapping[Precision, str] = {"sign": "1 bit", "int8": "int8", "float": "fp32"}
 PARTS = (1, 2, 4, 8)
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
-    of("--facts", type=amounts, metavar="M,M", help="in a stream: sparse, dense; one in 1000 tokens and in 100")
-    add_common(parser, 200, "asked at each precision and budget")
 
 
 def check(options: argparse.Namespace) -> None:

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from agentmem.bench.arguments import positive, some_of
 from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
-from agentmem.bench.neural.options import DENSE, add_common, amounts, tasks, usual_facts
+from agentmem.bench.neural.options import SECONDS
 from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
-from agentmem.bench.neural.peers import PEERS, Peer, build
+from agentmem.bench.neural.peers import Peer, build
 from agentmem.bench.neural.spread import means, spread, with_deviations
+from agentmem.bench.neural.streams import DENSE, tasks, usual_facts
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import Watch, written
@@ -28,45 +28,13 @@ from agentmem.neural.recalled import recalled
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.train import Trainer, TrainSettings
 
-ABOUT = "Exact answers after long streams, at what bytes and costs."
-NOTES = """\
-A fact is 6 tokens among filler of the same symbols; chance is 1 in 4,096. What
-is printed as JSON:
-
-  exact                share of questions whose two symbols are both right
-  exact_int8, _fp32    the same, with atoms of 8 and 32 bits a number
-  latest               of keys set anew, in a second stream
-  earlier              the value before, asked as of then
-  asked, asked_latest, questions: no fact is asked for twice, so they are fewer
-  asked_earlier        where there are not so many
-  atom_bytes           of the atoms; resident_bytes: and of all else remembered;
-                       memory_bytes: and of the transformer's windows
-  bytes_per_token      memory_bytes by tokens
-  budget               bytes of atoms at most: 100 for every 100 tokens
-  write_us_per_token,  microseconds of processor time on one thread
-  read_us_per_token
-
-One stream gives these at the top; "runs" has those of each stream, "rows" means
-over seeds. Peers are built with as many parameters, and trained on streams of
-up to 1,003 tokens as dense as those asked.
-"""
 FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
 ASKED = ("asked", "asked_latest", "asked_earlier")
 COSTS = ("atom_bytes", "resident_bytes", "memory_bytes", "write_us_per_token", "read_us_per_token")
 TRAINED_AT = 1_003
 """Tokens of the longest streams that peers are trained on, as ours are."""
-SECONDS = 300
 OF_AN_AGE = 100
 """Questions to each group of ages."""
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    of("--tokens", type=amounts, default=[1_000_000], metavar="N,N", help="of a stream: 100k,1m,10m; 1m")
-    of("--facts", type=amounts, metavar="M,M", help="in a stream, one number for each of tokens; one in 100 tokens")
-    add_common(parser, 200, "asked of each kind")
-    of("--peers", type=some_of(tuple(PEERS)), default=[], metavar="NAME,NAME", help=", ".join(PEERS))
-    of("--seconds", type=positive, metavar="S", help=f"of processor time that each peer trains; {SECONDS}")
 
 
 def check(options: argparse.Namespace) -> None:

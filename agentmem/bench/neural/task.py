@@ -15,8 +15,8 @@ from typing import Any
 
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, with_room
-from agentmem.bench.neural.options import DENSE, add_common, amounts
 from agentmem.bench.neural.spread import means, spread, with_deviations
+from agentmem.bench.neural.streams import DENSE
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
@@ -26,24 +26,8 @@ from agentmem.neural.tasks.named import NamedTask, named
 from agentmem.neural.text import documents
 from agentmem.neural.tokens import KIND, TokenModel
 
-ABOUT = "Exact answers on chains, counting, copying and stories."
-NOTES = """\
-The model is one of `agentmem train neural task`; its file says on which. As
-many facts are in a stream as in training: one in 100 tokens, where there is
-room for more.
-
-  agentmem train neural task chains --out runs/chains
-  agentmem bench neural task --checkpoint runs/chains/model.safetensors
-"""
 MOST_STREAMS = 20
 """Of a seed, for tasks with few questions to a stream."""
-
-
-def add(parser: argparse.ArgumentParser) -> None:
-    of = parser.add_argument
-    of("--tokens", type=amounts, default=[1_003, 10_000, 100_000], metavar="N,N", help="of a stream; 1003,10k,100k")
-    of("--text", nargs="+", default=[], metavar="PATH", help="books that stories are told in")
-    add_common(parser, 100, "asked for each size and seed, in up to 20 streams")
 
 
 def check(options: argparse.Namespace) -> None:

@@ -16,6 +16,9 @@ from agentmem.bench.recall.summary import ABOVE_LUCK
 from agentmem.errors import MissingExtraError
 
 PANELS = {"evidence": "evidence recalled", "all": "all evidence recalled", ABOVE_LUCK: "exact answers, less luck"}
+LUCK_GROWS = "\n(luck grows with the budget)"
+"""A longer context says the answer of another question more often too."""
+ROOM = 0.03
 COLOURS = {
     "agentmem": "#0b5fa5",
     "agentmem crystals": "#d1495b",
@@ -68,12 +71,10 @@ def figure_of(width: float, height: float, panels: int = 1) -> tuple[Any, Sequen
     return figure, axes
 
 
-def _shares(width: float, height: float, panels: int = 1) -> tuple[Any, Sequence[Any]]:
-    """A figure of shares, with room below for what lies under 0."""
-    figure, axes = figure_of(width, height, panels)
-    for axis in axes:
-        axis.set_ylim(-0.12, 1.04)
-    return figure, axes
+def _to_shares(axis: Any) -> None:
+    """From 0 to 1, with room for markers; further down only where a share less luck lies there."""
+    lowest = min((value for line in axis.get_lines() for value in line.get_ydata()), default=0.0)
+    axis.set_ylim(min(0.0, lowest) - ROOM, 1 + ROOM)
 
 
 def _style(name: str) -> dict[str, Any]:
@@ -104,14 +105,15 @@ def mean_of(results: Mapping[str, Any], name: str, metric: str, budget: int) -> 
 
 def _budget(results: Mapping[str, Any]) -> Any:
     budgets = [int(budget) for budget in results["settings"]["budgets"]]
-    figure, axes = _shares(13, 4.2, len(PANELS))
+    figure, axes = figure_of(13, 4.2, len(PANELS))
     for axis, (metric, title) in zip(axes, PANELS.items(), strict=True):
-        axis.set_title(title, fontsize=11)
+        axis.set_title(title + (LUCK_GROWS if metric == ABOVE_LUCK else ""), fontsize=11)
         axis.set_xscale("log", base=2)
         axis.set_xticks(budgets, [f"{budget:,}" for budget in budgets])
         axis.set_xlabel("budget, tokens")
         for name in whole(results):
             _budget_line(axis, results, name, metric, budgets)
+        _to_shares(axis)
     axes[0].set_ylabel("mean over files")
     _legend(figure, axes[0])
     return figure
@@ -128,7 +130,7 @@ def _budget_line(axis: Any, results: Mapping[str, Any], name: str, metric: str, 
 
 def _bytes(results: Mapping[str, Any]) -> Any:
     budget = budget_of(results)
-    figure, axes = _shares(10, 4.2, 2)
+    figure, axes = figure_of(10, 4.2, 2)
     for axis, metric in zip(axes, ("evidence", ABOVE_LUCK), strict=True):
         axis.set_title(f"{PANELS[metric]}, at {budget:,} tokens", fontsize=11)
         axis.set_xscale("log")
@@ -139,6 +141,7 @@ def _bytes(results: Mapping[str, Any]) -> Any:
             mean, size = mean_of(results, name, metric, budget), stored(results["macro"][name]) / 1e6
             if mean and size:
                 axis.plot([size], [mean["mean"]], **_style(name) | {"linestyle": "", "markersize": 9})
+        _to_shares(axis)
     axes[0].set_ylabel("mean over files")
     _legend(figure, axes[0])
     return figure
@@ -146,7 +149,7 @@ def _bytes(results: Mapping[str, Any]) -> Any:
 
 def _age(results: Mapping[str, Any]) -> Any:
     budget = budget_of(results)
-    figure, (axis,) = _shares(8, 4.4)
+    figure, (axis,) = figure_of(8, 4.4)
     ages = sorted({age["upto"] for name in whole(results) for age in _ages(results, name, budget)})
     axis.set_title(f"evidence recalled at {budget:,} tokens, by its age", fontsize=11)
     axis.set_xticks(range(len(ages)), [f"≤ {_thousands(age)}" for age in ages])
@@ -155,6 +158,7 @@ def _age(results: Mapping[str, Any]) -> Any:
     for name in whole(results):
         found = _ages(results, name, budget)
         axis.plot([ages.index(age["upto"]) for age in found], [a["mean"] for a in found], **_style(name))
+    _to_shares(axis)
     _legend(figure, axis)
     return figure
 

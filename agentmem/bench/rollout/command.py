@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from agentmem.bench.arguments import parser_of, positive
+from agentmem.bench.arguments import bars, parser_of, positive
 from agentmem.bench.rollout.measure import measure
 
 NOTES = """\
@@ -43,7 +43,14 @@ def _milliseconds(text: str) -> list[float]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, then print Markdown, or JSON."""
     asked = parser().parse_args(arguments)
-    rows = [measure(ms / 1000, asked.steps, asked.workers, asked.apart, asked.rounds) for ms in asked.ms]
+    with bars(live=False) as progress:  # a bar that is drawn while steps are timed would be timed with them
+        task = progress.add_task("runs", total=2 * asked.rounds * len(asked.ms))
+        progress.refresh()
+
+        def done() -> None:
+            progress.update(task, advance=1, refresh=True)
+
+        rows = [measure(ms / 1000, asked.steps, asked.workers, asked.apart, asked.rounds, done) for ms in asked.ms]
     sys.stdout.write(json.dumps({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows))
 
 

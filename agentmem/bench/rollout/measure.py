@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -58,15 +59,18 @@ class Waits(gymnasium.Env[Any, Any]):
         return {"text": said, "at": np.array([self._at], np.float32)}
 
 
-def measure(seconds: float, steps: int, workers: int, apart: bool, rounds: int) -> dict[str, Any]:
+def measure(
+    seconds: float, steps: int, workers: int, apart: bool, rounds: int, done: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
     """Steps per second of all workers together, bare and logged; milliseconds that logging adds to each step, by the
-    clock and of this process's CPU, which other work on the machine does not lengthen.
+    clock and of this process's CPU, which other work on the machine does not lengthen. done: called after each run.
     """
     each = steps // workers or 1
-    bare, logged = [], []
+    bare, logged = list[Times](), list[Times]()
     for _ in range(rounds):
-        bare.append(_bare(seconds, each, workers, apart))
-        logged.append(_logged(seconds, each, workers, apart))
+        for runs, run in ((bare, _bare), (logged, _logged)):
+            runs.append(run(seconds, each, workers, apart))
+            done()
     slow, fast = (median(wall for wall, _ in runs) for runs in (logged, bare))
     cpu = median(used for _, used in logged) - median(used for _, used in bare)
     total = each * workers

@@ -38,6 +38,7 @@ An episode is truncated after `steps` steps a day.
 - `-Week`: five days of 1,000 steps on one database
 - `-Drift`: 1,000 steps in which what was told changes
 
-Keywords: `split` ("train", "test": other customers; tau2's by its tasks, all others by a fixed hash), `steps` a day,
-`days`, `delay` (also as a reset option), `drift`, `privileged`, `render_mode` ("ansi", "rgb_array").
+Keywords: `split` ("train", "test": other customers; tau2's by its tasks, all others by a fixed hash), `steps` a day (1
+to 1,000,000), `days` (1 to 10), `delay` (also as a reset option), `drift`, `privileged`, `render_mode` ("ansi",
+"rgb_array").
 """

@@ -19,6 +19,8 @@ from agentmem_envs.text import plain, text_space
 
 OPEN = 3
 """Tickets open at a time."""
+LONGEST, WEEK = 1_000_000, 10
+"""Steps of a day and days of a shift, at most."""
 OVER = "The shift is over."
 Observation = dict[str, Any]
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
@@ -46,8 +48,10 @@ class Shift(gymnasium.Env[Observation, str]):
     ) -> None:
         _one_of("split", split, ("train", "test"))
         _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        if not 1 <= days <= 10 or steps < 1:
-            raise InvalidInputError(f"steps={steps}, days={days}: a shift has at least 1 step, a week 1 to 10 days")
+        _whole("steps", steps, LONGEST)
+        _whole("days", days, WEEK)
+        _switch("drift", drift)
+        _switch("privileged", privileged)
         self.domain, self.split, self.steps, self.days = domain, split, steps * days, days
         self.delay, self.drift, self.privileged, self.render_mode = self._delay(delay), drift, privileged, render_mode
         self.observation_space = spaces.Dict(
@@ -159,10 +163,22 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def _delay(self, delay: Any) -> int:
         if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:
-            raise InvalidInputError(f"delay={delay!r}: between 1 and {self.steps - 1}, one less than the steps")
+            raise InvalidInputError(
+                f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps"
+            )
         return delay
 
 
-def _one_of(name: str, value: str | None, known: tuple[str | None, ...]) -> None:
+def _one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
     if value not in known:
-        raise InvalidInputError(f"{name}={value!r}: one of {', '.join(map(repr, known))}")
+        raise InvalidInputError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
+
+
+def _whole(name: str, value: Any, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInputError(f"{name}={value!r}: give a whole number from 1 to {most:,}")
+
+
+def _switch(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r}: give True or False (on the command line true or false)")

@@ -11,16 +11,23 @@ from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
+from agentmem.errors import InvalidInputError
+
 _WORD = re.compile(r"[#\w.@-]+")
 
 
 class Oracle:
-    """Chooses the right candidate. Needs `privileged=True`."""
+    """Chooses the right candidate. Raises InvalidInputError where info does not name it."""
 
     informed = True
     """Acts on info: see `agentmem.rollout.policies`."""
 
     def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
+        if "gold_index" not in info:
+            raise InvalidInputError(
+                "policy Oracle needs the right candidate in info, `gold_index`, and it is not told here; play "
+                "a shift with privileged=True that offers candidates, or choose another policy"
+            )
         return int(info["gold_index"])
 
 
@@ -45,7 +52,8 @@ class Rule:
         self._texts.append((text, frozenset(_WORD.findall(text))))
 
     def act(self, observation: Mapping[str, Any], context: Any = None) -> int:
-        """Remembers the observation and chooses one of its candidates."""
+        """Remembers the observation and chooses one of its candidates; InvalidInputError where it offers none."""
+        _check(self, observation)
         self.see(observation["text"])
         best = self.best(observation["candidates"])
         return best[int(self._random.random() * len(best))]
@@ -77,12 +85,22 @@ class Reader:
     """The rule over what a planning context shows, each line with its head. Of equals the first."""
 
     def act(self, observation: Mapping[str, Any], context: Any) -> int:
+        """Chooses one of the candidates; InvalidInputError where the observation offers none."""
+        _check(self, observation)
         rule, head = Rule(), ""
         for line in context.text.split("\n") if context is not None else ():
             head = line if line.startswith("[") else head
             rule.see(f"{head} {line}")
         rule.see(observation["text"])
         return rule.best(observation["candidates"])[0]
+
+
+def _check(policy: Any, observation: Any) -> None:
+    if not isinstance(observation, Mapping) or not observation.keys() >= {"text", "candidates"}:
+        raise InvalidInputError(
+            f"policy {type(policy).__name__} chooses among the candidates of a shift, and none are offered here; play "
+            "a shift in agentmem_envs.shift.wrapper.Candidates, or choose another policy"
+        )
 
 
 def leaves(given: Any) -> Iterator[str]:

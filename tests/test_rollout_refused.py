@@ -1,0 +1,98 @@
+"""What a rollout refuses, and with which words: environments, keywords, policies and memories that do not fit."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import pytest
+from rolls import SHOP, memory_at
+
+import agentmem_envs  # noqa: F401
+from agentmem.errors import InvalidInputError
+from agentmem.rollout import PlanningContexts, RandomPolicy, ScriptedPolicy, load_policy, rollout
+
+MAZE = "agentmem/TMaze-v0"
+ONE = ScriptedPolicy(lambda observation, context: 1)
+
+
+def refused(env: Any, policy: Any = ONE, **settings: Any) -> str:
+    """The words of the refusal; nothing is logged."""
+    with memory_at() as memory:
+        with pytest.raises(InvalidInputError) as caught:
+            rollout(env, policy, memory, **settings)
+        assert memory.head().position == 0
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("env", "options", "said"),
+    [
+        (MAZE, {"split": "train"}, "unexpected keyword argument 'split'; keywords that it takes: length, render_mode"),
+        (
+            SHOP,
+            {"stepz": 40},
+            "'stepz'; keywords that it takes: split, steps, days, delay, drift, privileged, render_mode",
+        ),
+        (SHOP, {"steps": 40.5}, "steps=40.5: give a whole number from 1 to 1,000,000"),
+        (MAZE, {"length": "many"}, "length='many': give a whole number of cells"),
+        (MAZE, {"render_mode": 3}, "render_mode=3 is no text"),
+        ("CartPole-v1", {"max_episode_steps": "x"}, "with {'max_episode_steps': 'x'}"),
+        ("agentmem/Workflow-v0", None, "argument: 'definition'; keywords that it takes: definition, privileged"),
+    ],
+)
+def test_keywords_that_do_not_fit_are_told_with_those_that_do(env: str, options: Any, said: str) -> None:
+    words = refused(env, options=options)
+    assert said in words
+    assert "raised from" not in words
+    assert "registered" not in words
+
+
+@pytest.mark.parametrize("env", ["MiniGrid-Empty-5x5-v0", "minigrid:MiniGrid-Empty-5x5-v0", "no id", ":", "a:b:c"])
+def test_an_id_that_is_not_there_is_told_with_how_those_of_a_package_are_named(env: str) -> None:
+    words = refused(env)
+    assert "name one that is registered, such as agentmem/ShiftShop-Short-v0" in words
+    assert "install that and name its module before the id, as in minigrid:MiniGrid-Empty-5x5-v0" in words
+
+
+def test_a_package_that_an_environment_needs_is_told_in_its_own_words() -> None:
+    gymnasium.register("Needs-v0", entry_point=_needs)
+    try:
+        assert refused("Needs-v0").endswith("cannot be made: run pip install that")
+    finally:
+        del gymnasium.registry["Needs-v0"]
+
+
+def _needs() -> gymnasium.Env[Any, Any]:
+    raise gymnasium.error.DependencyNotInstalled("run pip install that")
+
+
+@pytest.mark.parametrize(
+    ("env", "name", "said"),
+    [
+        (MAZE, "reader", "policy Reader chooses among the candidates of a shift"),
+        (MAZE, "rule", "policy Rule chooses among the candidates of a shift"),
+        (MAZE, "oracle", "policy Oracle needs the right candidate in info"),
+        (SHOP, "oracle", "privileged=True"),
+    ],
+)
+def test_a_policy_of_shifts_says_what_it_needs(env: str, name: str, said: str) -> None:
+    assert said in refused(env, load_policy(name, None))
+    assert "candidates" in refused(SHOP, load_policy(name, None), options={"candidates": False})
+
+
+@pytest.mark.parametrize("name", ["json:dumps", "json:__name__", "..nowhere:policy"])
+def test_what_makes_no_policy_is_refused(name: str) -> None:
+    with pytest.raises(InvalidInputError, match=f"policy '{name}' (cannot be made|is not there) "):
+        load_policy(name, None)
+
+
+def test_what_is_no_memory_and_what_are_no_options_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"memory 'x.mem' is no Memory; open one: Memory.open\(path\)"):
+        rollout(MAZE, ONE, "x.mem")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="memory 'x.mem' is no Memory"):
+        PlanningContexts(gymnasium.make(MAZE), "x.mem")  # type: ignore[arg-type]
+    assert refused(MAZE, options=["length"]).startswith("options ['length'] are no keywords; give a dict")
+    assert "options 'length' are no keywords" in refused(
+        lambda: gymnasium.make(MAZE), RandomPolicy(None), options="length"
+    )
