@@ -19,8 +19,8 @@ from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import ChoicePolicy, load_trained
 from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
-from agentmem.policy.reference import choice_network
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
+from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
 from agentmem.rollout import load_policy
 from agentmem.testing import PolicyContract

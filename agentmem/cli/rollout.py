@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as jsons
 import shlex
 import tempfile
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example
+from agentmem.cli.options import BudgetOption, JsonOption, example, given_options
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -110,17 +109,7 @@ def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict
     options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
     if shift and policy == "oracle":
         options["privileged"] = True
-    for one in given:
-        name, found, value = one.partition("=")
-        if not found or not name.isidentifier() or not value:
-            raise InvalidInputError(
-                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
-            )
-        try:
-            options[name] = jsons.loads(value)
-        except ValueError:
-            options[name] = value  # a word, such as a path
-    return options
+    return options | given_options(given)
 
 
 def _policy(name: str, env: str, options: dict[str, Any]) -> Any:

@@ -7,15 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentmem.cli.options import JsonOption
-from agentmem.cli.rollout import given_options
+from agentmem.cli.options import JsonOption, given_options
 from agentmem.cli.training import (
-    REPORT, OutOption, ResumeOption, SeedOption, ThreadsOption, Train, command_of, go, notes_of,
+    REPORT,
+    OutOption,
+    ResumeOption,
+    SeedOption,
+    ThreadsOption,
+    command_of,
+    go,
+    notes_of,
 )  # fmt: skip
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from agentmem.neural.runs import Command, Run
+    from agentmem.neural.runs import Command
     from agentmem.neural.train import Trainer
 
 BUDGETS = "320,512,1024"
@@ -30,9 +36,7 @@ def policy(
         list[str] | None,
         typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn."),
     ] = None,
-    episodes: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")
-    ] = 4,
+    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")] = 4,
     rounds: Annotated[
         int, typer.Option(metavar="N", min=1, help="Of showing and training; from the second on the pupil plays too.")
     ] = 2,
@@ -58,7 +62,7 @@ def policy(
     from agentmem.rollout.reading import is_shift
 
     shifts = [each for each in env if is_shift(each)]
-    if shifts and len(shifts) < len(env) or not shifts and len(env) > 1:
+    if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
     asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {"luck": luck}
     typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
@@ -86,7 +90,9 @@ def _choices(
     objective = ChoiceImitation()
     trainer = Trainer(choice_network(settings.seed), objective, settings)
     made = ChoicePolicy(trainer.model)
-    _train(out, command, trainer, made.save, json, lambda run: lambda *how: imitate(run, trainer, objective, shown, *how))
+    _train(
+        out, command, trainer, made.save, json, lambda run: lambda *how: imitate(run, trainer, objective, shown, *how)
+    )
 
 
 def _steps(
