@@ -89,10 +89,11 @@ def _choices(
     shown = rounds_of(envs, {"split": "train", **options}, episodes, rounds, sizes, settings.seed)
     objective = ChoiceImitation()
     trainer = Trainer(choice_network(settings.seed), objective, settings)
-    made = ChoicePolicy(trainer.model)
-    _train(
-        out, command, trainer, made.save, json, lambda run: lambda *how: imitate(run, trainer, objective, shown, *how)
-    )
+
+    def how(run: Run) -> Train:
+        return lambda *watched: imitate(run, trainer, objective, shown, *watched)
+
+    _train(out, command, trainer, ChoicePolicy(trainer.model).save, json, how)
 
 
 def _steps(
