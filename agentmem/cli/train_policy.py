@@ -14,6 +14,7 @@ from agentmem.cli.training import (
     ResumeOption,
     SeedOption,
     ThreadsOption,
+    Train,
     command_of,
     go,
     notes_of,
@@ -21,7 +22,7 @@ from agentmem.cli.training import (
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from agentmem.neural.runs import Command
+    from agentmem.neural.runs import Command, Run
     from agentmem.neural.train import Trainer
 
 BUDGETS = "320,512,1024"
