@@ -1,0 +1,81 @@
+"""Reinforcement of a PolicyLM over whole episodes."""
+
+from __future__ import annotations
+
+import gymnasium
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import agentmem_envs  # noqa: F401
+from agentmem.neural.settings import CrystalSettings, TransformerSettings
+from agentmem.neural.train import Trainer, TrainSettings
+from agentmem.policy.policy_lm import PolicyLM, PolicySettings, Steps
+from agentmem.policy.ppo import Played, ReinforcedTraining, advantages, play
+from agentmem.policy.spaces import Features
+
+torch.set_num_threads(1)
+CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
+SIZES = TransformerSettings(32, 2, lower=1, upper=1, window=8, conv=3, crystal=CRYSTAL)
+
+
+def maze(length: int) -> gymnasium.Env:  # type: ignore[type-arg]
+    return gymnasium.make("agentmem/TMaze-v0", length=length)
+
+
+def policy(seed: int = 0) -> PolicyLM:
+    torch.manual_seed(seed)
+    return PolicyLM(PolicySettings(Features.of(maze(2).observation_space), 4, SIZES))
+
+
+def played(rewards: torch.Tensor, values: torch.Tensor, lengths: list[int]) -> Played:
+    real = torch.arange(rewards.shape[1]) < torch.tensor(lengths)[:, None]
+    empty = torch.zeros(rewards.shape, dtype=torch.int64)
+    return Played(Steps(empty, empty, empty), empty, rewards * real, values * real, rewards * 0, real)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0, 1), st.floats(0, 1))
+def test_an_advantage_is_the_discounted_sum_of_what_came_unexpected(seed: int, discount: float, trace: float) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    rewards, values = torch.randn(2, 5, generator=generator), torch.randn(2, 5, generator=generator)
+    lengths = [5, 3]
+    game = played(rewards, values, lengths)
+    gains = advantages(game, discount, trace)
+    for lane, length in enumerate(lengths):
+        worth = [*game.values[lane, :length].tolist(), 0.0]
+        surprises = [float(game.rewards[lane, t]) + discount * worth[t + 1] - worth[t] for t in range(length)]
+        wanted = [sum((discount * trace) ** (k - t) * surprises[k] for k in range(t, length)) for t in range(length)]
+        assert gains[lane, :length].tolist() == pytest.approx(wanted, abs=1e-4)
+        assert not gains[lane, length:].any()
+
+
+def test_what_was_played_is_what_the_policy_would_say_of_it() -> None:
+    made = policy().eval()
+    game = play(made, [maze(length) for length in (4, 9)], torch.Generator().manual_seed(1))
+    assert game.real.sum(1).tolist() == [5, 10]
+    with torch.no_grad():
+        decided, _ = made(game.steps)
+    chances = decided.logits.log_softmax(-1).gather(-1, game.actions.unsqueeze(-1)).squeeze(-1)
+    assert chances[game.real].allclose(game.chances[game.real], atol=1e-4)
+    assert decided.values[game.real].allclose(game.values[game.real], atol=1e-4)
+
+
+def test_the_same_seed_plays_and_learns_the_same() -> None:
+    def weights() -> torch.Tensor:
+        made = policy()
+        trainer = Trainer(made, ReinforcedTraining(lambda generator: maze(4), episodes=4), TrainSettings(0, tokens=40))
+        trainer.train()
+        return made.action.weight.detach()
+
+    assert weights().equal(weights())
+
+
+@pytest.mark.slow
+def test_a_short_maze_is_learned_from_rewards_alone() -> None:
+    made = policy()
+    objective = ReinforcedTraining(lambda generator: maze(3), episodes=64)
+    Trainer(made, objective, TrainSettings(0, tokens=60_000, learning_rate=3e-3, warmup=5)).train()
+    game = play(made.eval(), [maze(3) for _ in range(64)], torch.Generator().manual_seed(9))
+    assert float(game.rewards.sum(1).mean()) > 0.9
