@@ -15,7 +15,7 @@ import pytest
 from rolls import logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError
-from agentmem.rollout import RandomPolicy, RolloutReport, ScriptedPolicy, load_policy
+from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy
 
 ROOT = Path(__file__).parent.parent
 CHILD = """
@@ -92,6 +92,26 @@ def test_a_policy_that_comes_to_something_else_is_refused(tmp_path: Path) -> Non
         shop(memory, Fickle(Discrete(8)), kind="none", progress=stop_after(30))
     with memory_at(tmp_path / "a.mem") as memory, pytest.raises(InvalidInputError, match="use the policy that began"):
         shop(memory, Fickle(Discrete(8)), kind="none")
+
+
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_turn_that_is_stopped_while_it_is_written_is_logged_whole_or_not_at_all(lane: int) -> None:
+    left = [3 + lane]
+
+    def told(observation: Any, action: Any) -> str:
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+        return str(action)
+
+    settings: dict[str, Any] = {"kind": "window", "reading": Reading(act=told)}
+    report, steps = whole(load_policy("oracle", None), kind="window", reading=Reading(act=lambda seen, act: str(act)))
+    with memory_at() as memory:
+        with pytest.raises(Stopped):
+            shop(memory, load_policy("oracle", None), **settings)
+        assert [logged(memory, *NAMESPACE, number)[-1][1] for number in "01"] == ["action", "action"]
+        assert shop(memory, load_policy("oracle", None), **settings).digest == report.digest
+        assert [logged(memory, *NAMESPACE, number) for number in "01"] == steps
 
 
 def test_a_finished_episode_is_not_played_again_and_more_may_follow(tmp_path: Path) -> None:

@@ -250,7 +250,7 @@ class _Run:
         """Log the last observation of each, which nothing answers, and note what came of the episode."""
         for seat in seats:
             if not seat.trail.over:
-                seat.trail.observe(seat.took)
+                seat.trail.waiting += seat.trail.observe(seat.took)
         flush([seat.trail for seat in seats])
         for seat in seats:
             trail = seat.trail

@@ -78,8 +78,8 @@ class Trail:
             return self.memory.recall(cue, budget=budget, as_of=step_id(begins - 1)) if self.turn else EMPTY
         return context_of(kind, self.memory, [step for step in self.steps if step.position < begins], cue, budget)
 
-    def observe(self, took: Took) -> None:
-        """Have an observation logged."""
+    def observe(self, took: Took) -> list[Entry]:
+        """An observation as it is to be logged."""
         value, blobs = pack(took.observation, "observation")
         over = took.terminated or took.truncated
         info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
@@ -87,20 +87,21 @@ class Trail:
         writer = self.writer(self.reading.thread(took.observation))
         texts = list(self.reading.texts(took.observation)) or [""]
         first = {"n": self.turn, "observation": value, "info": info}
-        self.waiting.append((writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}))
-        self.waiting += [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
+        more: list[Entry] = [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
+        return [(writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}), *more]
 
     def act(self, took: Took, action: Any, context: PlanningContext | None, kind: Kind) -> None:
         """Have the turn logged: the observation, the recall, if there was one, and the action."""
-        self.observe(took)
+        entries = self.observe(took)
         thread = self.reading.thread(took.observation)
         if context is not None and kind == "crystals" and context.hits:
-            self.waiting.append((self.writer(thread), Recalled(self.reading.cue(took.observation), context)))
+            entries.append((self.writer(thread), Recalled(self.reading.cue(took.observation), context)))
         value, blobs = pack(action, "action")
         data = {"n": self.turn, "action": value, **self._asked(took.info, context)}
         writer = self.writer(thread if self.reading.acts is None else self.reading.acts)
         text = self.reading.act(took.observation, action)
-        self.waiting.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
+        entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
+        self.waiting += entries  # last: whatever stops this before has nothing of the turn logged
 
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""

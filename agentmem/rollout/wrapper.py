@@ -81,7 +81,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Log what waits and end the episode, whether it is over or not."""
         if self._trail is None or self._took is None:
             return
-        self._trail.observe(self._took)
+        self._trail.waiting += self._trail.observe(self._took)
         flush([self._trail])
         self._trail.end()
         if self.kind == "crystals":
