@@ -200,6 +200,20 @@ def test_a_shift_is_read_by_sentences_in_episodes_of_whom_they_are_about() -> No
     assert SHIFT.act(seen, "no call") == "no call"
 
 
+def test_what_an_agent_repeats_of_recalled_text_is_marked_also_where_calls_have_an_episode_of_their_own() -> None:
+    def say(observation: Any, context: PlanningContext | None) -> str:
+        lines = context.text.splitlines() if context else []
+        return next((f"I recall: {line}" for line in lines if len(line.split()) > 10), "nothing")
+
+    with memory_at() as memory:
+        shop(memory, ScriptedPolicy(say), episodes=1)
+        acts = [step for step in memory.scoped(SHOP, "0").steps() if step.kind == "action"]
+        repeats = [step for step in acts if step.text.startswith("I recall")]
+        assert len(repeats) > 10
+        assert all(step.episode == "calls" and step.recalled for step in repeats)
+    assert sum(bool(step.recalled) for step in acts) == len(repeats)
+
+
 def test_a_reading_of_your_own_says_what_is_logged() -> None:
     reading = Reading(texts=lambda seen: [f"at {seen[1]:.0f}"], act=lambda seen, action: "on")
     with memory_at() as memory:

@@ -93,12 +93,12 @@ class Trail:
     def act(self, took: Took, action: Any, context: PlanningContext | None, kind: Kind) -> None:
         """Have the turn logged: the observation, the recall, if there was one, and the action."""
         entries = self.observe(took)
-        thread = self.reading.thread(took.observation)
-        if context is not None and kind == "crystals" and context.hits:
-            entries.append((self.writer(thread), Recalled(self.reading.cue(took.observation), context)))
+        acts = self.reading.acts
+        writer = self.writer(self.reading.thread(took.observation) if acts is None else acts)
+        if context is not None and kind == "crystals" and context.hits:  # of who acts, to mark what he repeats of it
+            entries.append((writer, Recalled(self.reading.cue(took.observation), context)))
         value, blobs = pack(action, "action")
         data = {"n": self.turn, "action": value, **self._asked(took.info, context)}
-        writer = self.writer(thread if self.reading.acts is None else self.reading.acts)
         text = self.reading.act(took.observation, action)
         entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
         self.waiting += entries  # last: whatever stops this before has nothing of the turn logged
