@@ -17,6 +17,7 @@ from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy,
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
 from agentmem.rollout.reading import SHIFT, may_write
+from agentmem.rollout.trail import TOGETHER
 from agentmem.rollout.values import pack, unpack
 from agentmem.tokens import count
 from agentmem.types import PlanningContext
@@ -319,6 +320,17 @@ def test_another_rollout_in_the_same_memory_is_refused() -> None:
         rollout(Counting, TWO, memory, kind="none")
         with pytest.raises(SettingsError, match="holds a rollout with seed 0, not 1: give the same"):
             rollout(Counting, TWO, memory, kind="none", seed=1)
+
+
+def test_so_many_turns_are_logged_together_whatever_each_of_them_says() -> None:
+    with memory_at() as memory:
+        acts: list[int] = []
+
+        def told(done: float, of: float) -> None:
+            acts.append(sum(kind == "action" for _, kind, *_ in logged(memory, SHOP, "0")))
+
+        shop(memory, kind="none", episodes=1, options={"steps": 150}, progress=told)
+        assert [number for number in dict.fromkeys(acts) if number < 150] == [0, TOGETHER, 2 * TOGETHER]
 
 
 def test_progress_tells_how_many_episodes_are_done() -> None:

@@ -143,7 +143,7 @@ def _log(trail: Trail, episode: Any, spec: Any) -> None:
         if turn >= len(trail.logged) and turn < rows:
             trail.act(took, _row(spec.action_space, episode.actions, turn), None, "none")
         elif turn == rows and not trail.over:
-            trail.waiting += trail.observe(took)
+            trail.waiting.append(trail.observe(took))
         trail.turn += 1
     flush([trail])
     trail.end()

@@ -30,8 +30,6 @@ Trigger = Callable[[Any, Mapping[str, Any]], bool]
 Progress = Callable[[float, float], None]
 NOTE = "rollout"
 """The attachment that says what a rollout is of, and, in the namespace of an episode, what came of it."""
-TOGETHER = 64
-"""Turns of a lane that are logged together where nothing is recalled in between."""
 CRYSTALLIZED = 2_000
 """Turns after which the log is crystallized, before the episode's end."""
 
@@ -215,9 +213,8 @@ class _Run:
     def _show(self, deciding: Mapping[int, _Seat], new: Mapping[int, _Seat]) -> None:
         """Recalls what each is shown, from a log that has all that came before."""
         asking = [seat for seat in deciding.values() if self._asks(seat.took)]
-        long = [seat for seat in new.values() if len(seat.trail.waiting) >= 2 * TOGETHER]
         stops = [seat for seat in new.values() if seat.trail.turn and seat.trail.turn % CRYSTALLIZED == 0]
-        if asking or long or stops:
+        if asking or stops or any(seat.trail.long for seat in new.values()):
             flush([seat.trail for seat in new.values()])
         for seat in stops if self.kind == "crystals" else ():
             seat.trail.memory.crystallize()
@@ -250,7 +247,7 @@ class _Run:
         """Log the last observation of each, which nothing answers, and note what came of the episode."""
         for seat in seats:
             if not seat.trail.over:
-                seat.trail.waiting += seat.trail.observe(seat.took)
+                seat.trail.waiting.append(seat.trail.observe(seat.took))
         flush([seat.trail for seat in seats])
         for seat in seats:
             trail = seat.trail

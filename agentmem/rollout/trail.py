@@ -7,6 +7,7 @@ a killed run leaves is a number of whole turns. Each episode has a namespace of 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -24,6 +25,8 @@ RUN = "run"
 """The episode of an environment that has no threads."""
 RESULTS = "results"
 """What info tells of the whole episode: it grows, so it is kept of the last step alone."""
+TOGETHER = 64
+"""Turns of a lane that are logged together where nothing is recalled in between."""
 Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
 
 
@@ -42,7 +45,8 @@ class Trail:
         self.memory, self.number, self.seed, self.reading = memory, number, seed, reading
         self.turn = 0
         self.steps: list[Step] = []
-        self.waiting: list[Entry] = []
+        self.waiting: list[list[Entry]] = []
+        """By turn."""
         self.shown: dict[int, set[int]] = {}
         self.logged: list[Logged] = []
         self.over = False
@@ -67,6 +71,11 @@ class Trail:
         if name not in self._writers:
             self._writers[name] = self.memory.episode(id=name)
         return self._writers[name]
+
+    @property
+    def long(self) -> bool:
+        """Whether so many turns wait that they are to be logged."""
+        return len(self.waiting) >= TOGETHER
 
     def context(self, kind: Kind, observation: Any, budget: int) -> PlanningContext:
         """What the policy is shown at this turn; at one that was logged before, what it was shown then."""
@@ -101,7 +110,7 @@ class Trail:
         data = {"n": self.turn, "action": value, **self._asked(took.info, context)}
         text = self.reading.act(took.observation, action)
         entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
-        self.waiting += entries  # last: whatever stops this before has nothing of the turn logged
+        self.waiting.append(entries)  # last: whatever stops this before has nothing of the turn logged
 
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""
@@ -129,11 +138,8 @@ class Trail:
 
 def flush(trails: Sequence[Trail]) -> None:
     """Log what waits, of all these episodes, in one transaction."""
-    entries = [entry for trail in trails for entry in trail.waiting]
-    steps = log_together(entries)
-    start = 0
+    steps = iter(log_together([entry for trail in trails for turn in trail.waiting for entry in turn]))
     for trail in trails:
-        end = start + len(trail.waiting)
-        trail._take([step for step in steps[start:end] if step is not None])
+        logged = itertools.islice(steps, sum(map(len, trail.waiting)))
+        trail._take([step for step in logged if step is not None])
         trail.waiting.clear()
-        start = end

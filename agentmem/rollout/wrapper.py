@@ -14,7 +14,6 @@ from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading, reading_of
-from agentmem.rollout.run import TOGETHER
 from agentmem.rollout.trail import Trail, flush
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
@@ -81,7 +80,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Log what waits and end the episode, whether it is over or not."""
         if self._trail is None or self._took is None:
             return
-        self._trail.waiting += self._trail.observe(self._took)
+        self._trail.waiting.append(self._trail.observe(self._took))
         flush([self._trail])
         self._trail.end()
         if self.kind == "crystals":
@@ -103,7 +102,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     def _show(self, took: Took) -> tuple[Any, dict[str, Any]]:
         assert self._trail is not None
-        if self.kind != "none" or len(self._trail.waiting) >= 2 * TOGETHER:
+        if self.kind != "none" or self._trail.long:
             flush([self._trail])
         self._took = took
         self.planning_context = self._trail.context(self.kind, took.observation, self.budget)
