@@ -30,8 +30,6 @@ Trigger = Callable[[Any, Mapping[str, Any]], bool]
 Progress = Callable[[float, float], None]
 NOTE = "rollout"
 """The attachment that says what a rollout is of, and, in the namespace of an episode, what came of it."""
-CRYSTALLIZED = 2_000
-"""Turns after which the log is crystallized, before the episode's end."""
 
 
 @dataclass
@@ -213,7 +211,7 @@ class _Run:
     def _show(self, deciding: Mapping[int, _Seat], new: Mapping[int, _Seat]) -> None:
         """Recalls what each is shown, from a log that has all that came before."""
         asking = [seat for seat in deciding.values() if self._asks(seat.took)]
-        stops = [seat for seat in new.values() if seat.trail.turn and seat.trail.turn % CRYSTALLIZED == 0]
+        stops = [seat for seat in new.values() if seat.trail.stops]
         if asking or stops or any(seat.trail.long for seat in new.values()):
             flush([seat.trail for seat in new.values()])
         for seat in stops if self.kind == "crystals" else ():

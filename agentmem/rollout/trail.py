@@ -27,6 +27,8 @@ RESULTS = "results"
 """What info tells of the whole episode: it grows, so it is kept of the last step alone."""
 TOGETHER = 64
 """Turns of a lane that are logged together where nothing is recalled in between."""
+CRYSTALLIZED = 2_000
+"""Turns after which the log is crystallized, before the episode's end."""
 Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
 
 
@@ -76,6 +78,11 @@ class Trail:
     def long(self) -> bool:
         """Whether so many turns wait that they are to be logged."""
         return len(self.waiting) >= TOGETHER
+
+    @property
+    def stops(self) -> bool:
+        """Whether the log is to be crystallized before this turn: fixed, so that a resumed run recalls the same."""
+        return self.turn > 0 and self.turn % CRYSTALLIZED == 0
 
     def context(self, kind: Kind, observation: Any, budget: int) -> PlanningContext:
         """What the policy is shown at this turn; at one that was logged before, what it was shown then."""

@@ -104,6 +104,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         assert self._trail is not None
         if self.kind != "none" or self._trail.long:
             flush([self._trail])
+        if self.kind == "crystals" and self._trail.stops:
+            self._trail.memory.crystallize()
         self._took = took
         self.planning_context = self._trail.context(self.kind, took.observation, self.budget)
         text = "".join(letter if letter in LETTERS else "?" for letter in self.planning_context.text)[
