@@ -333,9 +333,17 @@ def test_so_many_turns_are_logged_together_whatever_each_of_them_says() -> None:
         assert [number for number in dict.fromkeys(acts) if number < 150] == [0, TOGETHER, 2 * TOGETHER]
 
 
-def test_progress_tells_how_many_episodes_are_done() -> None:
+def test_progress_tells_how_many_episodes_are_done_and_logged_up_to_the_last() -> None:
     told: list[tuple[float, float]] = []
+    kept: list[int] = []
     with memory_at() as memory:
-        rollout(Counting, TWO, memory, kind="none", episodes=3, progress=lambda done, of: told.append((done, of)))
+
+        def tell(done: float, of: float) -> None:
+            told.append((done, of))
+            kept.append(sum(len(logged(memory, "Counting", number)) for number in "012"))
+
+        report = rollout(Counting, TWO, memory, kind="none", episodes=3, workers=2, apart=False, progress=tell)
     assert told == sorted(told)
     assert {of for _, of in told} == {3}
+    assert told[-1] == (3, 3)
+    assert kept[-1] == 2 * report.steps + 3

@@ -163,7 +163,6 @@ class _Run:
                 for lane, took in lanes.step(actions).items():
                     seats[lane].took = took
                     seats[lane].trail.turn += 1
-                self._tell(seats, lanes)
                 over = [lane for lane, seat in seats.items() if seat.took.terminated or seat.took.truncated]
                 if over:
                     self._finish([seats.pop(lane) for lane in over])
@@ -171,6 +170,7 @@ class _Run:
                     seats |= self._seated(lanes, new)
                     if idle := [lane for lane in over if lane not in new]:
                         lanes.stand(idle)
+                self._tell(seats, lanes)
         finally:
             flush([seat.trail for seat in seats.values()])
 
