@@ -15,6 +15,7 @@ import pytest
 from rolls import logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError
+from agentmem.memory import retention
 from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy
 
 ROOT = Path(__file__).parent.parent
@@ -140,6 +141,20 @@ def test_a_run_that_died_between_its_last_step_and_its_report_ends_properly(
             shop(memory, load_policy("oracle", None), episodes=1)
     with memory_at(tmp_path / "a.mem") as memory:
         assert shop(memory, load_policy("oracle", None), episodes=1).digest == report.digest
+
+
+def test_a_run_whose_oldest_texts_retention_let_go_ends_with_the_same_digest(tmp_path: Path) -> None:
+    report, _ = whole(load_policy("oracle", None), kind="none", episodes=1)
+    with memory_at(tmp_path / "a.mem") as memory:
+        with pytest.raises(Stopped):
+            shop(memory, load_policy("oracle", None), kind="none", episodes=1, progress=stop_after(30))
+        first = next(iter(memory.scoped(*NAMESPACE, "0").steps()))
+        (record,) = memory._core.store.read([first.position])
+        lost = retention._with(record, retention._holed(record.text, []), 0.0)
+        memory._core.store.rewrite({first.position: (lost.text, lost.body)})
+    with memory_at(tmp_path / "a.mem") as memory:
+        assert next(iter(memory.scoped(*NAMESPACE, "0").steps())).lost
+        assert shop(memory, load_policy("oracle", None), kind="none", episodes=1).digest == report.digest
 
 
 def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:

@@ -135,10 +135,10 @@ class Trail:
                 self.writer(episode.id).end()
 
     def digest(self) -> str:
-        """Of all that was logged, wherever in the log it stands."""
+        """Of all that was logged, wherever in the log it stands; not of texts: `data` has what they say."""
         made = hashlib.sha256()
         for step in self.steps:
-            said = [step.episode, step.kind, step.text, step.data, step.blobs, step.reward]
+            said = [step.episode, step.kind, step.data, step.blobs, step.reward]
             made.update(json.dumps([*said, step.terminated, step.truncated], sort_keys=True).encode())
         return made.hexdigest()
 
