@@ -274,6 +274,15 @@ def test_raw_values_come_back_as_they_were(space: spaces.Space[Any]) -> None:
     assert np.isnan(unpack(spaces.Box(-1, 1, (2,)), odd["x"], blobs)[0])
 
 
+def test_arrays_whose_names_are_alike_are_kept_apart() -> None:
+    box = spaces.Box(0, 1, (100,))
+    space = spaces.Dict({"a": spaces.Dict({"b": box, "b+": box}), "a/b": box, "a/b+": box})
+    value = space.sample()
+    packed, blobs = pack(value, "observation")
+    assert len(blobs) == 4
+    assert data_equivalence(value, unpack(space, packed, blobs))
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
