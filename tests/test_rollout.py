@@ -6,6 +6,7 @@ import os
 import signal
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -17,7 +18,7 @@ from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy,
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
 from agentmem.rollout.reading import SHIFT, may_write
-from agentmem.rollout.trail import TOGETHER
+from agentmem.rollout.trail import TOGETHER, Trail
 from agentmem.rollout.values import pack, unpack
 from agentmem.tokens import count
 from agentmem.types import PlanningContext
@@ -150,6 +151,49 @@ def test_the_oracle_solves_all_and_its_report_says_so() -> None:
         assert report.needed_fact_recall == 0.0
         assert report.bytes > 1000
         assert report.return_mean == sum(each.reward for each in report.episodes) / 2
+
+
+class Coded(gymnasium.Env[Any, Any]):
+    """Tells a code at the first step, and needs what `need` says of it at the second."""
+
+    observation_space, action_space = spaces.Dict({"text": spaces.Text(90)}), spaces.Discrete(2)
+
+    def __init__(self, need: dict[str, Any]) -> None:
+        self.need = {"id": "code", "kind": "code", "shown": 0, **need}
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        return {"text": "The code of the red door is QX-11. Acknowledge it now."}, {"needs": []}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._at += 1
+        return {"text": "Open the door."}, 0.0, self._at == 2, False, {"needs": [self.need] if self._at == 1 else []}
+
+
+@pytest.mark.parametrize(
+    ("need", "found"), [({"value": "QX-11"}, 1.0), ({"value": "QX-12"}, 0.0), ({}, 1.0), ({"shown": 1}, 0.0)]
+)
+def test_a_needed_fact_is_found_where_a_text_of_its_showing_says_its_value(need: dict[str, Any], found: float) -> None:
+    with memory_at() as memory:
+        assert rollout(lambda: Coded(need), TWO, memory, kind="full").needed_fact_recall == found
+
+
+@pytest.mark.parametrize("layer", ["unit", "cluster"])
+def test_a_crystal_shows_a_fact_where_it_is_made_of_the_step_and_says_the_value(layer: str) -> None:
+    with memory_at() as memory:
+        shop(memory, episodes=1, options={"steps": 150})
+        place = memory.scoped(SHOP, "0")
+        trail, made = Trail(place, 0, 0, SHIFT), {crystal.id: crystal for crystal in place.crystals()}
+        steps = {step.position: step for step in place.steps()}
+        hits = place.recall("the closing code", budget=2_000, layers=[layer]).hits
+        assert hits
+        for hit in hits:
+            span = made[hit.id].spans[0]
+            turn, said = steps[span.position].data["n"], steps[span.position].text[span.start : span.end]
+            assert trail._shows(hit, {"shown": turn, "value": said}) == (steps[span.position].kind == "observation")
+            assert not trail._shows(hit, {"shown": turn, "value": "QX-12"})
+            assert not trail._shows(hit, {"shown": 1_000, "value": said})
 
 
 def test_stale_choices_are_a_share_of_the_decisions_that_had_a_superseded_value() -> None:

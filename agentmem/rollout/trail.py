@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
+from agentmem.memory.removal import lineage
 from agentmem.records import digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.values import pack
-from agentmem.types import PlanningContext, Step
+from agentmem.types import Hit, PlanningContext, Step
 
 RUN = "run"
 """The episode of an environment that has no threads."""
@@ -121,12 +122,21 @@ class Trail:
 
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""
-        held = {hit.position for hit in context.hits} if context is not None else set()
+        hits = context.hits if context is not None else ()
         needs = [need for need in info.get("needs") or () if isinstance(need, Mapping)]
-        found = sum(bool(self.shown.get(need.get("shown", -1), set()) & held) for need in needs)
+        found = sum(any(self._shows(hit, need) for hit in hits) for need in needs)
         said = {} if context is None else {"tokens": context.tokens, "sha256": digest(context.text.encode())}
         counts = {"needed": len(needs), "found": found} if needs else {}
         return {"context": said | counts} if said or counts else {}
+
+    def _shows(self, hit: Hit, need: Mapping[str, Any]) -> bool:
+        """Whether a hit is of the turn that last showed a fact, and says its value, where the environment tells it."""
+        shown, value = self.shown.get(need.get("shown", -1), set()), need.get("value")
+        if not shown or (value is not None and str(value) not in hit.text):
+            return False
+        memory = self.memory
+        of = [hit.position] if hit.layer == "step" else lineage(memory._core, memory.namespace, hit.id)
+        return not shown.isdisjoint(of)
 
     def end(self) -> None:
         """End its episodes; crystallizing is left to the caller."""
