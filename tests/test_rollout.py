@@ -17,6 +17,7 @@ from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
+from agentmem.rollout.notes import NOTE
 from agentmem.rollout.reading import SHIFT, may_write
 from agentmem.rollout.trail import TOGETHER, Trail
 from agentmem.rollout.values import pack, unpack
@@ -373,6 +374,14 @@ def test_another_rollout_in_the_same_memory_is_refused() -> None:
         rollout(Counting, TWO, memory, kind="none")
         with pytest.raises(SettingsError, match="holds a rollout with seed 0, not 1: give the same"):
             rollout(Counting, TWO, memory, kind="none", seed=1)
+
+
+def test_episodes_that_do_not_say_who_logged_them_are_taken_for_no_rollouts_own() -> None:
+    with memory_at() as memory:
+        rollout(Counting, TWO, memory, kind="none", name="two")
+        memory.scoped("Counting").detach(NOTE)
+        with pytest.raises(SettingsError, match="such as 0, that do not say who logged them .* give another memory"):
+            rollout(Counting, TWO, memory, kind="none", name="two")
 
 
 def test_so_many_turns_are_logged_together_whatever_each_of_them_says() -> None:

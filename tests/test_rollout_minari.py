@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
 
-from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
+from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError, SettingsError
 from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollout
 
 
@@ -47,6 +47,23 @@ def test_what_is_imported_is_logged_as_it_was_and_once(tmp_path: Path) -> None:
         assert import_minari(other, "shop-v0") == 0
         again = export_minari(other, SHOP, "again-v0", SHORT)
         assert again.total_steps == 80
+
+
+def test_what_is_imported_is_not_mixed_with_a_rollout_or_another_dataset(tmp_path: Path) -> None:
+    three = ScriptedPolicy(lambda seen, context: 3)
+    with memory_at() as memory, memory_at() as other:
+        rollout(Counting, three, memory, kind="none", episodes=2)
+        dataset = export_minari(memory, Counting, "counting-v0")
+        again = export_minari(memory, Counting, "again-v0")
+        with pytest.raises(SettingsError, match=r"rollout\(\) logged of 'Counting'; import_minari\(\) would mix"):
+            import_minari(memory, dataset, name="Counting")
+        assert import_minari(other, dataset, name="Counting") == 2
+        assert import_minari(other, dataset, name="Counting") == 0
+        with pytest.raises(SettingsError, match="with dataset 'counting-v0', not 'again-v0': give .* another memory"):
+            import_minari(other, again, name="Counting")
+        assert import_minari(other, again, name="again") == 2
+        with pytest.raises(SettingsError, match=r"import_minari\(\) logged of 'Counting'; rollout\(\) would mix"):
+            rollout(Counting, three, other, kind="none")
 
 
 def test_plain_arrays_come_back_exactly(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 from rolls import SHOP, Counting, logged, memory_at
 
 import agentmem_envs  # noqa: F401
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
 from agentmem.rollout import PlanningContexts, ScriptedPolicy, rollout, trail
 from agentmem.types import PlanningContext
@@ -86,6 +86,27 @@ def test_the_log_of_a_long_episode_is_crystallized_on_the_way_as_in_a_rollout(mo
         options = {"steps": 30, "delay": 8, "privileged": True}
         rollout(SHOP, ScriptedPolicy(act), other, budget=150, options=options)
     assert seen == shown
+
+
+def test_a_rollout_takes_none_of_its_episodes_for_its_own_nor_it_those_of_a_rollout() -> None:
+    one = ScriptedPolicy(lambda observation, context: 1)
+    with memory_at() as memory:
+        env = PlanningContexts(Counting(), memory, kind="window", budget=60)
+        for seed in (4, 5):
+            env.reset(seed=seed)
+        env.close()
+        again = PlanningContexts(Counting(), memory, budget=40)
+        again.reset(seed=6)
+        again.close()
+        with pytest.raises(
+            SettingsError, match=r"PlanningContexts logged of 'Counting'; rollout\(\) would mix .* another"
+        ):
+            rollout(Counting, one, memory, kind="window", budget=60)
+        assert [logged(memory, "Counting", number)[0][2] for number in "012"] == ["[4, 0]", "[5, 0]", "[6, 0]"]
+    with memory_at() as memory:
+        rollout(Counting, one, memory, kind="window", budget=60)
+        with pytest.raises(SettingsError, match=r"rollout\(\) logged of 'Counting'; PlanningContexts would mix"):
+            PlanningContexts(Counting(), memory)
 
 
 def test_it_composes_with_the_statistics_of_episodes() -> None:

@@ -14,9 +14,9 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory
 from agentmem.rollout.lanes import Make, Took, maker, name_of
+from agentmem.rollout.notes import NOTE, numbered, take
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
-from agentmem.rollout.run import NOTE
 from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import unpack
 from agentmem.types import Step
@@ -63,12 +63,11 @@ def export_minari(
 
 def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
     """Number and steps of every episode that is over, by number."""
-    base = (*memory.namespace, called)
-    spaces_ = [space for space in memory._core.store.namespaces() if space[:-1] == base and space[-1].isdecimal()]
-    for space in sorted(spaces_, key=lambda space: int(space[-1])):
-        steps = list(memory.scoped(*space).steps())
+    place = memory.scoped(*memory.namespace, called)
+    for number in numbered(place):
+        steps = list(memory.scoped(*place.namespace, str(number)).steps())
         if steps[-1].kind == "observation" and any(step.terminated or step.truncated for step in steps):
-            yield int(space[-1]), steps
+            yield number, steps
 
 
 def _columns(memory: Memory, number: int, steps: Sequence[Step], env: Any) -> dict[str, Any]:
@@ -110,7 +109,8 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
     """Log the episodes of a Minari dataset, given or named, as those of a rollout; returns how many are new.
 
     name: what the episodes' namespaces are called; the environment's id, or the dataset's without one. Episodes that
-    are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine.
+    are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine,
+    SettingsError where the memory holds episodes of this name that are not of this dataset.
     """
     minari = _minari()
     if isinstance(dataset, str):
@@ -122,8 +122,10 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
             ) from error
     called = name or (dataset.spec.env_spec.id if dataset.spec.env_spec else dataset.spec.dataset_id)
     reading, known = reading or reading_of(called), 0
+    place = memory.scoped(*memory.namespace, called)
+    take(place, {"environment": called, "dataset": dataset.spec.dataset_id}, by="import_minari()")
     for episode in dataset.iterate_episodes():
-        space = memory.scoped(*memory.namespace, called, str(int(episode.id)))
+        space = memory.scoped(*place.namespace, str(int(episode.id)))
         if NOTE not in space.attachments():
             _log(Trail(space, int(episode.id), 0, reading), episode, dataset.spec)
             known += 1

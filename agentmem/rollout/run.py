@@ -6,17 +6,17 @@ killed goes on behind the last turn that it logged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.errors import InvalidInputError
 from agentmem.memory import Memory
 from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
+from agentmem.rollout.notes import NOTE, take
 from agentmem.rollout.policies import acts, begun, check_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
@@ -28,8 +28,6 @@ from agentmem.types import PlanningContext
 When = Literal["every", "write"]
 Trigger = Callable[[Any, Mapping[str, Any]], bool]
 Progress = Callable[[float, float], None]
-NOTE = "rollout"
-"""The attachment that says what a rollout is of, and, in the namespace of an episode, what came of it."""
 
 
 @dataclass
@@ -70,7 +68,7 @@ def rollout(
     episodes alone, in place of 0 to `episodes`.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was. Raises InvalidInputError for arguments that are out of bounds, SettingsError
-    where the memory holds another rollout.
+    where the memory holds another rollout, or episodes that the wrapper or an import logged.
     """
     check_policy(policy)
     check_memory(memory)
@@ -82,7 +80,7 @@ def rollout(
         "environment": called, "options": pack(dict(options or {}))[0], "policy": name or type(policy).__name__,
         "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
     }  # fmt: skip
-    _note(place, note)
+    take(place, note)
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
@@ -99,20 +97,6 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
-
-
-def _note(place: Memory, note: dict[str, Any]) -> None:
-    """Says what the rollout is of; SettingsError where it is of something else."""
-    if NOTE not in place.attachments():
-        place.attach(NOTE, json.dumps(note, sort_keys=True).encode())
-        return
-    before = json.loads(place.attachment(NOTE))
-    for what, value in note.items():
-        if before.get(what) != value:
-            raise SettingsError(
-                f"this memory holds a rollout with {what} {before.get(what)!r}, not {value!r}: "
-                "give the same to go on with it, or another memory"
-            )
 
 
 class _Run:

@@ -13,6 +13,7 @@ from agentmem.memory import Memory
 from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
+from agentmem.rollout.notes import numbered, take
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import Trail, flush
 from agentmem.tokens import check_budget
@@ -29,7 +30,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     A Dict observation gets one more entry, any other becomes Dict(observation, context). Each episode is logged in a
     namespace of its own below the memory's, `(id, number)`. `planning_context` is the whole of the last one. Raises
-    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already.
+    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already;
+    SettingsError where the memory holds a rollout of the environment, or imported episodes.
     """
 
     def __init__(
@@ -55,6 +57,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         if CONTEXT in own:
             raise InvalidInputError(f"observations of {env} have a {CONTEXT!r} already: wrap it once")
         self.observation_space = spaces.Dict({**own, CONTEXT: text})
+        self._place = memory.scoped(*memory.namespace, self.called)
+        take(self._place, {"environment": self.called}, by=type(self).__name__)
         self._trail: Trail | None = None
         self._took: Took | None = None
         self.planning_context: PlanningContext | None = None
@@ -92,13 +96,9 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().close()
 
     def _next(self) -> Memory:
-        """The namespace of the next episode: the first that is not there."""
-        base = (*self.memory.namespace, self.called)
-        known = {space for space in self.memory._core.store.namespaces() if space[: len(base)] == base}
-        number = len(known)
-        while (*base, str(number)) in known:
-            number += 1
-        return self.memory.scoped(*base, str(number))
+        """The namespace of the next episode."""
+        number = max(numbered(self._place), default=-1) + 1
+        return self.memory.scoped(*self._place.namespace, str(number))
 
     def _show(self, took: Took) -> tuple[Any, dict[str, Any]]:
         assert self._trail is not None
