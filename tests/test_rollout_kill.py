@@ -76,9 +76,9 @@ def test_a_policy_without_a_state_is_not_asked_again_for_what_is_logged(tmp_path
     asked: list[int] = []
     policy = ScriptedPolicy(lambda observation, context: asked.append(int(observation["step"][0])) or 0)
     with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):
-        shop(memory, policy, episodes=1, progress=stop_after(10))
+        shop(memory, policy, episodes=1, name="zero", progress=stop_after(10))
     with memory_at(tmp_path / "a.mem") as memory:
-        shop(memory, policy, episodes=1)
+        shop(memory, policy, episodes=1, name="zero")
     assert asked == list(range(40))
 
 
@@ -119,11 +119,11 @@ def test_a_finished_episode_is_not_played_again_and_more_may_follow(tmp_path: Pa
     asked: list[int] = []
     policy = ScriptedPolicy(lambda observation, context: asked.append(1) or 0)
     with memory_at(tmp_path / "a.mem") as memory:
-        first = shop(memory, policy, kind="none", episodes=1)
+        first = shop(memory, policy, kind="none", episodes=1, name="zero")
         head = memory.head()
-        assert shop(memory, policy, kind="none", episodes=1) == first
+        assert shop(memory, policy, kind="none", episodes=1, name="zero") == first
         assert (memory.head(), len(asked)) == (head, 40)
-        assert shop(memory, policy, kind="none", episodes=2).episodes[0] == first.episodes[0]
+        assert shop(memory, policy, kind="none", episodes=2, name="zero").episodes[0] == first.episodes[0]
         assert len(asked) == 80
 
 

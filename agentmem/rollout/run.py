@@ -10,14 +10,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
 from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
-from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
+from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
 from agentmem.rollout.notes import NOTE, take
-from agentmem.rollout.policies import acts, begun, check_policy
+from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
@@ -64,11 +64,11 @@ def rollout(
     "window" (the newest steps), both within `budget` tokens, "none", or "full". recall: at "every" step, before a step
     that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
     process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
-    asked. name: of the policy, in the report. progress: called with (episodes done, episodes). numbers: play these
-    episodes alone, in place of 0 to `episodes`.
+    asked. name: of the policy, in place of its own `name`. progress: called with (episodes done, episodes). numbers:
+    play these episodes alone, in place of 0 to `episodes`.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
-    arguments, it goes on where it was. Raises InvalidInputError for arguments that are out of bounds, SettingsError
-    where the memory holds another rollout, or episodes that the wrapper or an import logged.
+    arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
+    bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged.
     """
     check_policy(policy)
     check_memory(memory)
@@ -76,11 +76,16 @@ def rollout(
     make = maker(env, options)
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
+    known = name_of_policy(policy, name)
     note = {
-        "environment": called, "options": pack(dict(options or {}))[0], "policy": name or type(policy).__name__,
+        "environment": called, "options": pack(given_to(env, options))[0], "policy": known or type(policy).__name__,
         "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
     }  # fmt: skip
-    take(place, note)
+    if not take(place, note) and known is None:
+        raise SettingsError(
+            f"this memory holds a rollout with policy {note['policy']!r}; this one has no name that tells whether it "
+            f"is the same: give name={note['policy']!r} if it is, or another memory"
+        )
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
