@@ -44,6 +44,10 @@ def export_minari(
     minari = _minari()
     from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+    try:
+        minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"dataset {dataset_id!r} cannot be called so ({error}); name it as name-v0") from error
     made = maker(env, options)()
     called = name_of(env)
     episodes = list(_episodes(memory, called))
@@ -56,7 +60,7 @@ def export_minari(
             observation_space=made.observation_space, action_space=made.action_space, **about,
         )  # fmt: skip
     except ValueError as error:
-        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made ({error}); name it as name-v0") from error
+        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made: {error}") from error
     finally:
         made.close()
 
@@ -133,21 +137,17 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
 
 
 def _log(trail: Trail, episode: Any, spec: Any) -> None:
-    """Log one episode, behind what an import that was interrupted left of it."""
-    rows = len(episode.rewards)
-    for turn in range(rows + 1):
-        value = _row(spec.observation_space, episode.observations, turn)
-        took = Took(value, None, False, False, {})
-        if turn:
-            last = turn - 1
-            ended = bool(episode.terminations[last]), bool(episode.truncations[last])
-            took = Took(value, float(episode.rewards[last]), *ended, {})
-        if turn >= len(trail.logged) and turn < rows:
+    """Log one episode, all its steps at once; if they are there, an import was interrupted right behind them."""
+    if not trail.steps:
+        took = Took(_row(spec.observation_space, episode.observations, 0), None, False, False, {})
+        ends = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
+        for turn, (reward, terminated, truncated) in enumerate(ends):
             trail.act(took, _row(spec.action_space, episode.actions, turn), None, "none")
-        elif turn == rows and not trail.over:
-            trail.waiting.append(trail.observe(took))
-        trail.turn += 1
-    flush([trail])
+            trail.turn += 1
+            seen = _row(spec.observation_space, episode.observations, trail.turn)
+            took = Took(seen, float(reward), bool(terminated), bool(truncated), {})
+        trail.waiting.append(trail.observe(took))
+        flush([trail])
     trail.end()
     trail.memory.crystallize()
     trail.memory.attach(NOTE, episode_report(trail).model_dump_json().encode())
