@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from functools import partial
 from typing import Any
 
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
@@ -18,13 +16,11 @@ from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
-from agentmem.rollout.notes import NOTE
 from agentmem.rollout.reading import SHIFT, may_write
-from agentmem.rollout.trail import TOGETHER, Trail
+from agentmem.rollout.trail import TOGETHER
 from agentmem.rollout.values import pack, unpack
 from agentmem.tokens import count
 from agentmem.types import PlanningContext
-from agentmem_envs.shift.policies import Rule
 
 TWO = ScriptedPolicy(lambda observation, context: 2)
 
@@ -154,49 +150,6 @@ def test_the_oracle_solves_all_and_its_report_says_so() -> None:
         assert report.needed_fact_recall == 0.0
         assert report.bytes > 1000
         assert report.return_mean == sum(each.reward for each in report.episodes) / 2
-
-
-class Coded(gymnasium.Env[Any, Any]):
-    """Tells a code at the first step, and needs what `need` says of it at the second."""
-
-    observation_space, action_space = spaces.Dict({"text": spaces.Text(90)}), spaces.Discrete(2)
-
-    def __init__(self, need: dict[str, Any]) -> None:
-        self.need = {"id": "code", "kind": "code", "shown": 0, **need}
-
-    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
-        super().reset(seed=seed)
-        self._at = 0
-        return {"text": "The code of the red door is QX-11. Acknowledge it now."}, {"needs": []}
-
-    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
-        self._at += 1
-        return {"text": "Open the door."}, 0.0, self._at == 2, False, {"needs": [self.need] if self._at == 1 else []}
-
-
-@pytest.mark.parametrize(
-    ("need", "found"), [({"value": "QX-11"}, 1.0), ({"value": "QX-12"}, 0.0), ({}, 1.0), ({"shown": 1}, 0.0)]
-)
-def test_a_needed_fact_is_found_where_a_text_of_its_showing_says_its_value(need: dict[str, Any], found: float) -> None:
-    with memory_at() as memory:
-        assert rollout(lambda: Coded(need), TWO, memory, kind="full").needed_fact_recall == found
-
-
-@pytest.mark.parametrize("layer", ["unit", "cluster"])
-def test_a_crystal_shows_a_fact_where_it_is_made_of_the_step_and_says_the_value(layer: str) -> None:
-    with memory_at() as memory:
-        shop(memory, episodes=1, options={"steps": 150})
-        place = memory.scoped(SHOP, "0")
-        trail, made = Trail(place, 0, 0, SHIFT), {crystal.id: crystal for crystal in place.crystals()}
-        steps = {step.position: step for step in place.steps()}
-        hits = place.recall("the closing code", budget=2_000, layers=[layer]).hits
-        assert hits
-        for hit in hits:
-            span = made[hit.id].spans[0]
-            turn, said = steps[span.position].data["n"], steps[span.position].text[span.start : span.end]
-            assert trail._shows(hit, {"shown": turn, "value": said}) == (steps[span.position].kind == "observation")
-            assert not trail._shows(hit, {"shown": turn, "value": "QX-12"})
-            assert not trail._shows(hit, {"shown": 1_000, "value": said})
 
 
 def test_stale_choices_are_a_share_of_the_decisions_that_had_a_superseded_value() -> None:
@@ -376,73 +329,6 @@ def test_another_rollout_in_the_same_memory_is_refused() -> None:
         rollout(Counting, TWO, memory, kind="none")
         with pytest.raises(SettingsError, match="holds a rollout with seed 0, not 1: give the same"):
             rollout(Counting, TWO, memory, kind="none", seed=1)
-
-
-class Same:
-    """Does the same always."""
-
-    def __init__(self, action: int) -> None:
-        self.action = action
-
-    def act(self, observation: Any, context: Any) -> int:
-        return self.action
-
-
-def one(observation: Any, context: Any) -> int:
-    return 1
-
-
-def four(observation: Any, context: Any) -> int:
-    return 4
-
-
-@pytest.mark.parametrize(
-    "policies",
-    [(Same(1), Same(4)), (ScriptedPolicy(lambda seen, told: 1), ScriptedPolicy(lambda seen, told: 4))],
-    ids=["of a class", "of a lambda"],
-)
-def test_what_a_policy_without_a_name_did_is_passed_off_as_no_others(policies: tuple[Any, Any]) -> None:
-    called = type(policies[0]).__name__
-    with memory_at() as memory:
-        report = rollout(Counting, policies[0], memory, kind="none")
-        for policy in policies:
-            with pytest.raises(SettingsError, match=f"no name that tells .* give name='{called}' if it is, or another"):
-                rollout(Counting, policy, memory, kind="none")
-        with pytest.raises(SettingsError, match=f"with policy '{called}', not 'four'"):
-            rollout(Counting, policies[1], memory, kind="none", name="four")
-        again = rollout(Counting, policies[0], memory, kind="none", name=called)
-        assert again.episodes == report.episodes
-
-
-def test_functions_of_a_module_and_policies_that_say_so_are_known_by_their_names() -> None:
-    with memory_at() as memory:
-        report = rollout(Counting, ScriptedPolicy(one), memory, kind="none")
-        assert report.policy == "test_rollout.one"
-        assert rollout(Counting, ScriptedPolicy(one), memory, kind="none").episodes == report.episodes
-        with pytest.raises(SettingsError, match=r"with policy 'test_rollout.one', not 'test_rollout.four'"):
-            rollout(Counting, ScriptedPolicy(four), memory, kind="none")
-    assert ScriptedPolicy(Same(1).act).name is None
-    assert load_policy("rule", None).name != Rule(3).name  # type: ignore[attr-defined]
-    assert RandomPolicy(spaces.Discrete(2)).name == "random"
-
-
-def test_a_partial_function_is_called_as_what_it_makes_and_noted_with_what_it_holds() -> None:
-    with memory_at() as memory:
-        report = rollout(partial(Counting, words=True), TWO, memory, kind="none", name="two")
-        assert report.environment == "Counting"
-        again = rollout(partial(partial(Counting), words=True), TWO, memory, kind="none", name="two")
-        assert again.episodes == report.episodes
-        for other in (partial(Counting, words=False), partial(Counting, True), Counting):
-            with pytest.raises(SettingsError, match="with options {'words': True}, not {"):
-                rollout(other, TWO, memory, kind="none", name="two")
-
-
-def test_episodes_that_do_not_say_who_logged_them_are_taken_for_no_rollouts_own() -> None:
-    with memory_at() as memory:
-        rollout(Counting, TWO, memory, kind="none", name="two")
-        memory.scoped("Counting").detach(NOTE)
-        with pytest.raises(SettingsError, match="such as 0, that do not say who logged them .* give another memory"):
-            rollout(Counting, TWO, memory, kind="none", name="two")
 
 
 def test_so_many_turns_are_logged_together_whatever_each_of_them_says() -> None:
