@@ -71,7 +71,8 @@ def test_the_step_that_a_need_names_is_the_last_that_showed_its_value(domain: st
     for shift in short(domain, drift):
         for step in shift.hidden:
             value, shown = shift.values[step][0], shift.needs[step][0]["shown"]
-            assert value in shift.texts[shown]
+            assert shift.needs[step][0]["value"] == value
+            assert all(need["value"] in shift.texts[need["shown"]] for need in shift.needs[step])
             assert not any(value in text for text in shift.texts[shown + 1 : step + 1])
 
 

@@ -4,13 +4,14 @@ import json
 from collections import Counter
 from typing import Any
 
+import numpy as np
 import pytest
 from shifts import NEEDS_TAU2, by_oracle, checked
 
 from agentmem_envs.calls import Refused, call
 from agentmem_envs.shift import schema, tau2
 from agentmem_envs.shift.retail_data import base, full_name
-from agentmem_envs.shift.telecom import ShiftTelecom, Telecom
+from agentmem_envs.shift.telecom import ShiftTelecom, Telecom, TelecomMaterial, amounts
 from agentmem_envs.shift.telecom_callers import JOHN, OFF, PHONES, Caller, callers, people, tasks, tickets
 from agentmem_envs.shift.telecom_data import Account, TelecomSide
 from agentmem_envs.shift.telecom_tickets import holds, rights, ticket
@@ -142,6 +143,14 @@ def test_what_a_tool_may_be_given_without_need_may_be_left_out() -> None:
 def test_every_template_is_met_and_its_own_check_fails_before_its_call_and_holds_after() -> None:
     met = checked(ShiftTelecom(steps=400, privileged=True))
     assert {"line", "roaming", "refuel", "phone", "bill"} <= met
+
+
+def test_a_caller_who_is_asked_again_uses_up_no_data_pack() -> None:
+    material = TelecomMaterial("test", np.random.default_rng(0), drift=False)
+    first, second = material.customers[:2]
+    promises = [material.promise(first, "refuel") for _ in range(len(amounts("test")))]
+    assert [promise is not None for promise in promises] == [True] + [False] * (len(promises) - 1)
+    assert material.promise(second, "refuel") is not None
 
 
 def test_tau2s_own_tickets_are_in_a_shift_and_told_by_their_source() -> None:

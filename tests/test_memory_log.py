@@ -272,3 +272,17 @@ def test_of_steps_logged_together_none_is_written_if_one_is_refused(memory: Memo
     with opened(tmp_path / "second.mem") as second, pytest.raises(InvalidInputError, match="of several memories"):
         log_together([(ann, {"text": "One."}), (second.episode(), {"text": "Two."})])
     assert list(memory.steps()) == []
+
+
+def test_what_was_told_in_entries_that_are_refused_is_not_held_against_the_agent(memory: Memory) -> None:
+    says = "The red door of the old house at the far end is locked."
+    ann = memory.episode(id="ann")
+    ann.observe(says)
+    told = Recalled("door", memory.recall("Is the red door locked?", 60))
+    with pytest.raises(InvalidInputError, match="step 1 has no text"):
+        log_together([(ann, told), (ann, {"kind": "action"})])
+    assert ann.act(says).recalled == ()
+    log_together([(ann, told)])
+    with pytest.raises(InvalidInputError, match="step 1 has no text"):
+        log_together([(ann, told), (ann, {"kind": "action"})])
+    assert ann.act(says).recalled == ((0, len(says) - 1),)

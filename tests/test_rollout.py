@@ -17,6 +17,7 @@ from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy,
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import Lanes, has_text
 from agentmem.rollout.reading import SHIFT, may_write
+from agentmem.rollout.trail import TOGETHER
 from agentmem.rollout.values import pack, unpack
 from agentmem.tokens import count
 from agentmem.types import PlanningContext
@@ -200,6 +201,20 @@ def test_a_shift_is_read_by_sentences_in_episodes_of_whom_they_are_about() -> No
     assert SHIFT.act(seen, "no call") == "no call"
 
 
+def test_what_an_agent_repeats_of_recalled_text_is_marked_also_where_calls_have_an_episode_of_their_own() -> None:
+    def say(observation: Any, context: PlanningContext | None) -> str:
+        lines = context.text.splitlines() if context else []
+        return next((f"I recall: {line}" for line in lines if len(line.split()) > 10), "nothing")
+
+    with memory_at() as memory:
+        shop(memory, ScriptedPolicy(say), episodes=1)
+        acts = [step for step in memory.scoped(SHOP, "0").steps() if step.kind == "action"]
+        repeats = [step for step in acts if step.text.startswith("I recall")]
+        assert len(repeats) > 10
+        assert all(step.episode == "calls" and step.recalled for step in repeats)
+    assert sum(bool(step.recalled) for step in acts) == len(repeats)
+
+
 def test_a_reading_of_your_own_says_what_is_logged() -> None:
     reading = Reading(texts=lambda seen: [f"at {seen[1]:.0f}"], act=lambda seen, action: "on")
     with memory_at() as memory:
@@ -259,6 +274,15 @@ def test_raw_values_come_back_as_they_were(space: spaces.Space[Any]) -> None:
     assert np.isnan(unpack(spaces.Box(-1, 1, (2,)), odd["x"], blobs)[0])
 
 
+def test_arrays_whose_names_are_alike_are_kept_apart() -> None:
+    box = spaces.Box(0, 1, (100,))
+    space = spaces.Dict({"a": spaces.Dict({"b": box, "b+": box}), "a/b": box, "a/b+": box})
+    value = space.sample()
+    packed, blobs = pack(value, "observation")
+    assert len(blobs) == 4
+    assert data_equivalence(value, unpack(space, packed, blobs))
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
@@ -307,9 +331,28 @@ def test_another_rollout_in_the_same_memory_is_refused() -> None:
             rollout(Counting, TWO, memory, kind="none", seed=1)
 
 
-def test_progress_tells_how_many_episodes_are_done() -> None:
-    told: list[tuple[float, float]] = []
+def test_so_many_turns_are_logged_together_whatever_each_of_them_says() -> None:
     with memory_at() as memory:
-        rollout(Counting, TWO, memory, kind="none", episodes=3, progress=lambda done, of: told.append((done, of)))
+        acts: list[int] = []
+
+        def told(done: float, of: float) -> None:
+            acts.append(sum(kind == "action" for _, kind, *_ in logged(memory, SHOP, "0")))
+
+        shop(memory, kind="none", episodes=1, options={"steps": 150}, progress=told)
+        assert [number for number in dict.fromkeys(acts) if number < 150] == [0, TOGETHER, 2 * TOGETHER]
+
+
+def test_progress_tells_how_many_episodes_are_done_and_logged_up_to_the_last() -> None:
+    told: list[tuple[float, float]] = []
+    kept: list[int] = []
+    with memory_at() as memory:
+
+        def tell(done: float, of: float) -> None:
+            told.append((done, of))
+            kept.append(sum(len(logged(memory, "Counting", number)) for number in "012"))
+
+        report = rollout(Counting, TWO, memory, kind="none", episodes=3, workers=2, apart=False, progress=tell)
     assert told == sorted(told)
     assert {of for _, of in told} == {3}
+    assert told[-1] == (3, 3)
+    assert kept[-1] == 2 * report.steps + 3

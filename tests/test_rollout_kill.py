@@ -15,7 +15,8 @@ import pytest
 from rolls import logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError
-from agentmem.rollout import RandomPolicy, RolloutReport, ScriptedPolicy, load_policy
+from agentmem.memory import retention
+from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy
 
 ROOT = Path(__file__).parent.parent
 CHILD = """
@@ -75,9 +76,9 @@ def test_a_policy_without_a_state_is_not_asked_again_for_what_is_logged(tmp_path
     asked: list[int] = []
     policy = ScriptedPolicy(lambda observation, context: asked.append(int(observation["step"][0])) or 0)
     with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):
-        shop(memory, policy, episodes=1, progress=stop_after(10))
+        shop(memory, policy, episodes=1, name="zero", progress=stop_after(10))
     with memory_at(tmp_path / "a.mem") as memory:
-        shop(memory, policy, episodes=1)
+        shop(memory, policy, episodes=1, name="zero")
     assert asked == list(range(40))
 
 
@@ -94,15 +95,35 @@ def test_a_policy_that_comes_to_something_else_is_refused(tmp_path: Path) -> Non
         shop(memory, Fickle(Discrete(8)), kind="none")
 
 
+@pytest.mark.parametrize("lane", [0, 1])
+def test_a_turn_that_is_stopped_while_it_is_written_is_logged_whole_or_not_at_all(lane: int) -> None:
+    left = [3 + lane]
+
+    def told(observation: Any, action: Any) -> str:
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+        return str(action)
+
+    settings: dict[str, Any] = {"kind": "window", "reading": Reading(act=told)}
+    report, steps = whole(load_policy("oracle", None), kind="window", reading=Reading(act=lambda seen, act: str(act)))
+    with memory_at() as memory:
+        with pytest.raises(Stopped):
+            shop(memory, load_policy("oracle", None), **settings)
+        assert [logged(memory, *NAMESPACE, number)[-1][1] for number in "01"] == ["action", "action"]
+        assert shop(memory, load_policy("oracle", None), **settings).digest == report.digest
+        assert [logged(memory, *NAMESPACE, number) for number in "01"] == steps
+
+
 def test_a_finished_episode_is_not_played_again_and_more_may_follow(tmp_path: Path) -> None:
     asked: list[int] = []
     policy = ScriptedPolicy(lambda observation, context: asked.append(1) or 0)
     with memory_at(tmp_path / "a.mem") as memory:
-        first = shop(memory, policy, kind="none", episodes=1)
+        first = shop(memory, policy, kind="none", episodes=1, name="zero")
         head = memory.head()
-        assert shop(memory, policy, kind="none", episodes=1) == first
+        assert shop(memory, policy, kind="none", episodes=1, name="zero") == first
         assert (memory.head(), len(asked)) == (head, 40)
-        assert shop(memory, policy, kind="none", episodes=2).episodes[0] == first.episodes[0]
+        assert shop(memory, policy, kind="none", episodes=2, name="zero").episodes[0] == first.episodes[0]
         assert len(asked) == 80
 
 
@@ -120,6 +141,20 @@ def test_a_run_that_died_between_its_last_step_and_its_report_ends_properly(
             shop(memory, load_policy("oracle", None), episodes=1)
     with memory_at(tmp_path / "a.mem") as memory:
         assert shop(memory, load_policy("oracle", None), episodes=1).digest == report.digest
+
+
+def test_a_run_whose_oldest_texts_retention_let_go_ends_with_the_same_digest(tmp_path: Path) -> None:
+    report, _ = whole(load_policy("oracle", None), kind="none", episodes=1)
+    with memory_at(tmp_path / "a.mem") as memory:
+        with pytest.raises(Stopped):
+            shop(memory, load_policy("oracle", None), kind="none", episodes=1, progress=stop_after(30))
+        first = next(iter(memory.scoped(*NAMESPACE, "0").steps()))
+        (record,) = memory._core.store.read([first.position])
+        lost = retention._with(record, retention._holed(record.text, []), 0.0)
+        memory._core.store.rewrite({first.position: (lost.text, lost.body)})
+    with memory_at(tmp_path / "a.mem") as memory:
+        assert next(iter(memory.scoped(*NAMESPACE, "0").steps())).lost
+        assert shop(memory, load_policy("oracle", None), kind="none", episodes=1).digest == report.digest
 
 
 def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
 
-from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
+from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError, SettingsError
 from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollout
 
 
@@ -49,6 +49,39 @@ def test_what_is_imported_is_logged_as_it_was_and_once(tmp_path: Path) -> None:
         assert again.total_steps == 80
 
 
+def test_an_import_that_died_before_its_last_note_doubles_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with memory_at() as memory, memory_at() as other:
+        rollout(Counting, ScriptedPolicy(lambda seen, context: 3), memory, kind="none", episodes=2)
+        dataset = export_minari(memory, Counting, "counting-v0")
+        with monkeypatch.context() as patched:
+            patched.setattr("agentmem.rollout.minari.episode_report", die)
+            with pytest.raises(KeyboardInterrupt):
+                import_minari(other, dataset, name="Counting")
+        assert import_minari(other, dataset, name="Counting") == 2
+        for number in "01":
+            assert logged(other, "Counting", number) == logged(memory, "Counting", number)
+
+
+def test_what_is_imported_is_not_mixed_with_a_rollout_or_another_dataset(tmp_path: Path) -> None:
+    three = ScriptedPolicy(lambda seen, context: 3)
+    with memory_at() as memory, memory_at() as other:
+        rollout(Counting, three, memory, kind="none", episodes=2)
+        dataset = export_minari(memory, Counting, "counting-v0")
+        again = export_minari(memory, Counting, "again-v0")
+        with pytest.raises(SettingsError, match=r"rollout\(\) logged of 'Counting'; import_minari\(\) would mix"):
+            import_minari(memory, dataset, name="Counting")
+        assert import_minari(other, dataset, name="Counting") == 2
+        assert import_minari(other, dataset, name="Counting") == 0
+        with pytest.raises(SettingsError, match="with dataset 'counting-v0', not 'again-v0': give .* another memory"):
+            import_minari(other, again, name="Counting")
+        assert import_minari(other, again, name="again") == 2
+        with pytest.raises(SettingsError, match=r"import_minari\(\) logged of 'Counting'; rollout\(\) would mix"):
+            rollout(Counting, three, other, kind="none")
+
+
 def test_plain_arrays_come_back_exactly(tmp_path: Path) -> None:
     with memory_at() as memory, memory_at() as other:
         rollout(Counting, ScriptedPolicy(lambda seen, context: 3), memory, kind="none", episodes=2)
@@ -68,6 +101,14 @@ def test_what_cannot_be_exported_or_imported_is_said(tmp_path: Path) -> None:
             import_minari(memory, "nothing-v0")
         policy: Any = ScriptedPolicy(lambda seen, context: "no")
         rollout(SHOP, policy, memory, kind="none", options={"steps": 8, "delay": 2})
+        with pytest.raises(InvalidInputError, match="'shop 1-v0' cannot be called so .*; name it as name-v0"):
+            export_minari(memory, SHOP, "shop 1-v0", {"steps": 8, "delay": 2})
+        with pytest.raises(InvalidInputError, match="'shop' cannot be called so .*; name it as name-v0"):
+            export_minari(memory, SHOP, "shop", {"steps": 8, "delay": 2})
+        rollout(Counting, ScriptedPolicy(lambda seen, context: 3), memory, kind="none")
+        export_minari(memory, Counting, "counting-v0")
+        with pytest.raises(InvalidInputError, match="'counting-v0' cannot be made: .* already exists .* or version.$"):
+            export_minari(memory, Counting, "counting-v0")
         with pytest.raises(InvalidInputError, match="action 'no' of episode 0, turn 0, is none of Discrete"):
             export_minari(memory, SHOP, "shop-v0", {"steps": 8, "delay": 2})
 

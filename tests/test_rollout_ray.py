@@ -12,7 +12,7 @@ from ray.cluster_utils import Cluster
 from rolls import SHOP, SHORT, memory_at, shop
 
 from agentmem.errors import InvalidInputError, MissingExtraError
-from agentmem.rollout import RolloutReport, load_policy
+from agentmem.rollout import RolloutReport, ScriptedPolicy, load_policy
 from agentmem.rollout.ray import _Shard, rollout_on_ray
 from agentmem.rollout.report import summed
 
@@ -25,6 +25,8 @@ def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypat
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path)
     with pytest.raises(InvalidInputError, match="actors 0 and episodes 1 must be"):
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, actors=0)
+    with pytest.raises(InvalidInputError, match="has no name, by which a lost actor goes on with it: give name"):
+        rollout_on_ray("local", SHOP, ScriptedPolicy(lambda seen, context: 0), tmp_path)
 
 
 def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:

@@ -12,9 +12,10 @@ from gymnasium.wrappers import RecordEpisodeStatistics, RecordVideo
 from rolls import SHOP, Counting, logged, memory_at
 
 import agentmem_envs  # noqa: F401
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
-from agentmem.rollout import PlanningContexts
+from agentmem.rollout import PlanningContexts, ScriptedPolicy, rollout, trail
+from agentmem.types import PlanningContext
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.wrapper import Candidates
 
@@ -64,6 +65,48 @@ def test_each_episode_has_a_memory_of_its_own_also_one_that_was_left() -> None:
         assert "run 1" not in observation["context"]
         env.close()
         assert [len(logged(memory, "Counting", number)) for number in ("0", "1")] == [3, 3]
+
+
+def test_the_log_of_a_long_episode_is_crystallized_on_the_way_as_in_a_rollout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trail, "CRYSTALLIZED", 12)
+    shown: list[str] = []
+
+    def act(observation: Any, context: PlanningContext | None) -> int:
+        shown.append(context.text if context else "")
+        return 0
+
+    with memory_at() as memory, memory_at() as other:
+        env = shift(memory)
+        observation, _ = env.reset(seed=0)
+        seen = [observation["context"]]
+        for turn in range(1, 30):
+            observation, *_ = env.step(0)
+            seen.append(observation["context"])
+            assert bool(memory.scoped(SHOP, "0").stats().watermark) == (turn >= 12)
+        options = {"steps": 30, "delay": 8, "privileged": True}
+        rollout(SHOP, ScriptedPolicy(act), other, budget=150, options=options)
+    assert seen == shown
+
+
+def test_a_rollout_takes_none_of_its_episodes_for_its_own_nor_it_those_of_a_rollout() -> None:
+    one = ScriptedPolicy(lambda observation, context: 1)
+    with memory_at() as memory:
+        env = PlanningContexts(Counting(), memory, kind="window", budget=60)
+        for seed in (4, 5):
+            env.reset(seed=seed)
+        env.close()
+        again = PlanningContexts(Counting(), memory, budget=40)
+        again.reset(seed=6)
+        again.close()
+        with pytest.raises(
+            SettingsError, match=r"PlanningContexts logged of 'Counting'; rollout\(\) would mix .* another"
+        ):
+            rollout(Counting, one, memory, kind="window", budget=60)
+        assert [logged(memory, "Counting", number)[0][2] for number in "012"] == ["[4, 0]", "[5, 0]", "[6, 0]"]
+    with memory_at() as memory:
+        rollout(Counting, one, memory, kind="window", budget=60)
+        with pytest.raises(SettingsError, match=r"rollout\(\) logged of 'Counting'; PlanningContexts would mix"):
+            PlanningContexts(Counting(), memory)
 
 
 def test_it_composes_with_the_statistics_of_episodes() -> None:

@@ -70,6 +70,7 @@ def test_a_need_names_the_observation_that_last_showed_it_a_delay_ago_or_more(en
             case = need["id"].split(".")[0]
             assert f"[{case} " in observation["text"]
             assert at - need["shown"] >= env.definition.delay[0]
+            assert need["value"] in texts[need["shown"]]
             if need["kind"] in wanted:
                 assert str(wanted[need["kind"]]) in texts[need["shown"]]
                 lately = [text.split("] ", 1)[1] for text in texts[-99:] if f"[{case} " in text]

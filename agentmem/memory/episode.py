@@ -220,7 +220,8 @@ class EpisodeWriter:
         )
 
     def remember_recalls(self) -> None:
-        """Take up, on resuming, what this episode was told before."""
+        """Take up what the log says this episode was told, and nothing else: on resuming, or if some was not logged."""
+        self._guard = Guard()
         for record in self._core.store.scan(self._memory.namespace, episode=self.id, types=["recall"]):
             hits = json.loads(record.body)["hits"]
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
@@ -260,7 +261,10 @@ class Recalled(NamedTuple):
     context: PlanningContext
 
 
-def log_together(entries: Sequence[tuple[EpisodeWriter, Mapping[str, Any] | Recalled]]) -> list[Step | None]:
+Entry = tuple[EpisodeWriter, Mapping[str, Any] | Recalled]
+
+
+def log_together(entries: Sequence[Entry]) -> list[Step | None]:
     """Append steps and recall records of several episodes of one memory in one transaction, all or none.
 
     Returns the step of each entry, None for a recall. Raises what `log_many` raises, and InvalidInputError for episodes
@@ -268,6 +272,19 @@ def log_together(entries: Sequence[tuple[EpisodeWriter, Mapping[str, Any] | Reca
     """
     if len({id(writer._core) for writer, _ in entries}) > 1:
         raise InvalidInputError("these episodes are of several memories; log together what is of one")
+    if not entries:
+        return []
+    try:
+        logged = entries[0][0]._append(*_together(entries))
+    except Exception:
+        for writer in dict.fromkeys(writer for writer, entry in entries if isinstance(entry, Recalled)):
+            writer.remember_recalls()
+        raise
+    return [step_of(record) if record.type == "step" else None for record in logged]
+
+
+def _together(entries: Sequence[Entry]) -> tuple[list[Record], dict[str, bytes]]:
+    """The records of these, and the contents of their blobs; what was recalled is marked in the steps after it."""
     records, blobs = [], dict[str, bytes]()
     for number, (writer, entry) in enumerate(entries):
         if isinstance(entry, Recalled):
@@ -276,10 +293,7 @@ def log_together(entries: Sequence[tuple[EpisodeWriter, Mapping[str, Any] | Reca
         record, own = writer._described(number, entry)
         records.append(record)
         blobs |= own
-    if not records:
-        return []
-    logged = entries[0][0]._append(records, blobs)
-    return [step_of(record) if record.type == "step" else None for record in logged]
+    return records, blobs
 
 
 def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:

@@ -3,6 +3,7 @@
 reading           what of an observation is text, which episode it is of, what memory is asked
 lanes values      copies of an environment stepped together; raw values as JSON and back
 contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
+notes             who logged the episodes of an environment, and with what
 policies report   policies without a model; what came of it
 run               the rollout
 """

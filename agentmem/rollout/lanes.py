@@ -12,6 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -45,7 +46,17 @@ class Took(NamedTuple):
 
 def name_of(env: str | Make) -> str:
     """What an environment is called in namespaces: its id, or the name of what makes it."""
+    if isinstance(env, partial):
+        return name_of(env.func)
     return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
+
+
+def given_to(env: str | Make, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What the environment is made with: options, or what a partial function holds, functions by their names."""
+    held: Mapping[str, Any] = options or {}
+    if isinstance(env, partial):
+        held = {str(place): value for place, value in enumerate(env.args)} | env.keywords
+    return {name: name_of(value) if callable(value) else value for name, value in held.items()}
 
 
 def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:

@@ -14,9 +14,9 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory
 from agentmem.rollout.lanes import Make, Took, maker, name_of
+from agentmem.rollout.notes import NOTE, numbered, take
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
-from agentmem.rollout.run import NOTE
 from agentmem.rollout.trail import Trail, flush
 from agentmem.rollout.values import unpack
 from agentmem.types import Step
@@ -44,6 +44,10 @@ def export_minari(
     minari = _minari()
     from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
+    try:
+        minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(f"dataset {dataset_id!r} cannot be called so ({error}); name it as name-v0") from error
     made = maker(env, options)()
     called = name_of(env)
     episodes = list(_episodes(memory, called))
@@ -56,19 +60,18 @@ def export_minari(
             observation_space=made.observation_space, action_space=made.action_space, **about,
         )  # fmt: skip
     except ValueError as error:
-        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made ({error}); name it as name-v0") from error
+        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made: {error}") from error
     finally:
         made.close()
 
 
 def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
     """Number and steps of every episode that is over, by number."""
-    base = (*memory.namespace, called)
-    spaces_ = [space for space in memory._core.store.namespaces() if space[:-1] == base and space[-1].isdecimal()]
-    for space in sorted(spaces_, key=lambda space: int(space[-1])):
-        steps = list(memory.scoped(*space).steps())
+    place = memory.scoped(*memory.namespace, called)
+    for number in numbered(place):
+        steps = list(memory.scoped(*place.namespace, str(number)).steps())
         if steps[-1].kind == "observation" and any(step.terminated or step.truncated for step in steps):
-            yield int(space[-1]), steps
+            yield number, steps
 
 
 def _columns(memory: Memory, number: int, steps: Sequence[Step], env: Any) -> dict[str, Any]:
@@ -110,7 +113,8 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
     """Log the episodes of a Minari dataset, given or named, as those of a rollout; returns how many are new.
 
     name: what the episodes' namespaces are called; the environment's id, or the dataset's without one. Episodes that
-    are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine.
+    are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine,
+    SettingsError where the memory holds episodes of this name that are not of this dataset.
     """
     minari = _minari()
     if isinstance(dataset, str):
@@ -122,8 +126,10 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
             ) from error
     called = name or (dataset.spec.env_spec.id if dataset.spec.env_spec else dataset.spec.dataset_id)
     reading, known = reading or reading_of(called), 0
+    place = memory.scoped(*memory.namespace, called)
+    take(place, {"environment": called, "dataset": dataset.spec.dataset_id}, by="import_minari()")
     for episode in dataset.iterate_episodes():
-        space = memory.scoped(*memory.namespace, called, str(int(episode.id)))
+        space = memory.scoped(*place.namespace, str(int(episode.id)))
         if NOTE not in space.attachments():
             _log(Trail(space, int(episode.id), 0, reading), episode, dataset.spec)
             known += 1
@@ -131,21 +137,17 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
 
 
 def _log(trail: Trail, episode: Any, spec: Any) -> None:
-    """Log one episode, behind what an import that was interrupted left of it."""
-    rows = len(episode.rewards)
-    for turn in range(rows + 1):
-        value = _row(spec.observation_space, episode.observations, turn)
-        took = Took(value, None, False, False, {})
-        if turn:
-            last = turn - 1
-            ended = bool(episode.terminations[last]), bool(episode.truncations[last])
-            took = Took(value, float(episode.rewards[last]), *ended, {})
-        if turn >= len(trail.logged) and turn < rows:
+    """Log one episode, all its steps at once; if they are there, an import was interrupted right behind them."""
+    if not trail.steps:
+        took = Took(_row(spec.observation_space, episode.observations, 0), None, False, False, {})
+        ends = zip(episode.rewards, episode.terminations, episode.truncations, strict=True)
+        for turn, (reward, terminated, truncated) in enumerate(ends):
             trail.act(took, _row(spec.action_space, episode.actions, turn), None, "none")
-        elif turn == rows and not trail.over:
-            trail.observe(took)
-        trail.turn += 1
-    flush([trail])
+            trail.turn += 1
+            seen = _row(spec.observation_space, episode.observations, trail.turn)
+            took = Took(seen, float(reward), bool(terminated), bool(truncated), {})
+        trail.waiting.append(trail.observe(took))
+        flush([trail])
     trail.end()
     trail.memory.crystallize()
     trail.memory.attach(NOTE, episode_report(trail).model_dump_json().encode())

@@ -4,6 +4,7 @@ A policy is any object with `act(observation, context)`. It may also have
     begin(seed)   the policy of one episode, with a state of its own; without it the policy has none
     act_many(policies, observations, contexts)   one action each for several episodes, as a torch policy batches them
     informed = True   an oracle: it is given info in place of the context
+    name          what tells it from any other policy, its settings too: only so is a rollout gone on with
 One that has `begin` acts the same when it sees the same: a resumed rollout has it act again up to where that stopped.
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from importlib import import_module
+from types import FunctionType
 from typing import Any
 
 from agentmem.errors import InvalidInputError
@@ -27,12 +29,21 @@ class ScriptedPolicy:
             raise InvalidInputError(f"{brief(function)} is no function of observation and context; give one")
         self.function = function
 
+    @property
+    def name(self) -> str | None:
+        """Of a function that stands in a module; None of one that was made on the way, such as a lambda."""
+        made = getattr(self.function, "__qualname__", "<")
+        stands = isinstance(self.function, FunctionType) and "<" not in made
+        return f"{self.function.__module__}.{made}" if stands else None
+
     def act(self, observation: Any, context: PlanningContext | None) -> Any:
         return self.function(observation, context)
 
 
 class RandomPolicy:
     """Any action of a space, by the episode's seed."""
+
+    name = "random"
 
     def __init__(self, space: Any, seed: int | None = None) -> None:
         self.space, self.seed = space, seed
@@ -55,6 +66,12 @@ def check_policy(policy: Any) -> Any:
             f"policy {brief(policy)} has no act(observation, context); a function becomes one by ScriptedPolicy"
         )
     return policy
+
+
+def name_of_policy(policy: Any, given: str | None = None) -> str | None:
+    """The name that it is given, or else its own; None if it has none."""
+    own = given or getattr(policy, "name", None)
+    return own if isinstance(own, str) and own else None
 
 
 def begun(policy: Any, seed: int) -> Any:

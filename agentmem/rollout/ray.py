@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.records import brief
 from agentmem.rollout.lanes import Make
-from agentmem.rollout.policies import check_policy
+from agentmem.rollout.policies import check_policy, name_of_policy
 from agentmem.rollout.report import RolloutReport, summed
 
 INSTALL = "rollouts on a cluster need Ray: pip install 'agentmem-crystal[ray]'"
@@ -38,7 +39,10 @@ def rollout_on_ray(
     shard-k.mem in it. opening: keywords of Memory.open. Raises MissingExtraError without ray, InvalidInputError for an
     address where no cluster is, and what `rollout` raises.
     """
-    check_policy(policy)
+    if name_of_policy(check_policy(policy), settings.get("name")) is None:
+        raise InvalidInputError(
+            f"policy {brief(policy)} has no name, by which a lost actor goes on with it: give name=..."
+        )
     if actors < 1 or episodes < 1:
         raise InvalidInputError(f"actors {actors} and episodes {episodes} must be whole numbers, 1 or more")
     ray = _joined(address)

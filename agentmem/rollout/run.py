@@ -6,7 +6,6 @@ killed goes on behind the last turn that it logged.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -16,8 +15,9 @@ from agentmem.memory import Memory
 from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
-from agentmem.rollout.lanes import Lanes, Make, Took, maker, name_of
-from agentmem.rollout.policies import acts, begun, check_policy
+from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
+from agentmem.rollout.notes import NOTE, take
+from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
@@ -28,12 +28,6 @@ from agentmem.types import PlanningContext
 When = Literal["every", "write"]
 Trigger = Callable[[Any, Mapping[str, Any]], bool]
 Progress = Callable[[float, float], None]
-NOTE = "rollout"
-"""The attachment that says what a rollout is of, and, in the namespace of an episode, what came of it."""
-TOGETHER = 64
-"""Turns of a lane that are logged together where nothing is recalled in between."""
-CRYSTALLIZED = 2_000
-"""Turns after which the log is crystallized, before the episode's end."""
 
 
 @dataclass
@@ -70,11 +64,11 @@ def rollout(
     "window" (the newest steps), both within `budget` tokens, "none", or "full". recall: at "every" step, before a step
     that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
     process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
-    asked. name: of the policy, in the report. progress: called with (episodes done, episodes). numbers: play these
-    episodes alone, in place of 0 to `episodes`.
+    asked. name: of the policy, in place of its own `name`. progress: called with (episodes done, episodes). numbers:
+    play these episodes alone, in place of 0 to `episodes`.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
-    arguments, it goes on where it was. Raises InvalidInputError for arguments that are out of bounds, SettingsError
-    where the memory holds another rollout.
+    arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
+    bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged.
     """
     check_policy(policy)
     check_memory(memory)
@@ -82,11 +76,16 @@ def rollout(
     make = maker(env, options)
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
+    known = name_of_policy(policy, name)
     note = {
-        "environment": called, "options": pack(dict(options or {}))[0], "policy": name or type(policy).__name__,
+        "environment": called, "options": pack(given_to(env, options))[0], "policy": known or type(policy).__name__,
         "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
     }  # fmt: skip
-    _note(place, note)
+    if not take(place, note) and known is None:
+        raise SettingsError(
+            f"this memory holds a rollout with policy {note['policy']!r}; this one has no name that tells whether it "
+            f"is the same: give name={note['policy']!r} if it is, or another memory"
+        )
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
     reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
@@ -103,20 +102,6 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
-
-
-def _note(place: Memory, note: dict[str, Any]) -> None:
-    """Says what the rollout is of; SettingsError where it is of something else."""
-    if NOTE not in place.attachments():
-        place.attach(NOTE, json.dumps(note, sort_keys=True).encode())
-        return
-    before = json.loads(place.attachment(NOTE))
-    for what, value in note.items():
-        if before.get(what) != value:
-            raise SettingsError(
-                f"this memory holds a rollout with {what} {before.get(what)!r}, not {value!r}: "
-                "give the same to go on with it, or another memory"
-            )
 
 
 class _Run:
@@ -167,7 +152,6 @@ class _Run:
                 for lane, took in lanes.step(actions).items():
                     seats[lane].took = took
                     seats[lane].trail.turn += 1
-                self._tell(seats, lanes)
                 over = [lane for lane, seat in seats.items() if seat.took.terminated or seat.took.truncated]
                 if over:
                     self._finish([seats.pop(lane) for lane in over])
@@ -175,6 +159,7 @@ class _Run:
                     seats |= self._seated(lanes, new)
                     if idle := [lane for lane in over if lane not in new]:
                         lanes.stand(idle)
+                self._tell(seats, lanes)
         finally:
             flush([seat.trail for seat in seats.values()])
 
@@ -215,9 +200,8 @@ class _Run:
     def _show(self, deciding: Mapping[int, _Seat], new: Mapping[int, _Seat]) -> None:
         """Recalls what each is shown, from a log that has all that came before."""
         asking = [seat for seat in deciding.values() if self._asks(seat.took)]
-        long = [seat for seat in new.values() if len(seat.trail.waiting) >= 2 * TOGETHER]
-        stops = [seat for seat in new.values() if seat.trail.turn and seat.trail.turn % CRYSTALLIZED == 0]
-        if asking or long or stops:
+        stops = [seat for seat in new.values() if seat.trail.stops]
+        if asking or stops or any(seat.trail.long for seat in new.values()):
             flush([seat.trail for seat in new.values()])
         for seat in stops if self.kind == "crystals" else ():
             seat.trail.memory.crystallize()
@@ -250,7 +234,7 @@ class _Run:
         """Log the last observation of each, which nothing answers, and note what came of the episode."""
         for seat in seats:
             if not seat.trail.over:
-                seat.trail.observe(seat.took)
+                seat.trail.waiting.append(seat.trail.observe(seat.took))
         flush([seat.trail for seat in seats])
         for seat in seats:
             trail = seat.trail

@@ -7,23 +7,29 @@ a killed run leaves is a number of whole turns. Each episode has a namespace of 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
+from agentmem.memory.removal import lineage
 from agentmem.records import digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.values import pack
-from agentmem.types import PlanningContext, Step
+from agentmem.types import Hit, PlanningContext, Step
 
 RUN = "run"
 """The episode of an environment that has no threads."""
 RESULTS = "results"
 """What info tells of the whole episode: it grows, so it is kept of the last step alone."""
+TOGETHER = 64
+"""Turns of a lane that are logged together where nothing is recalled in between."""
+CRYSTALLIZED = 2_000
+"""Turns after which the log is crystallized, before the episode's end."""
 Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
 
 
@@ -42,7 +48,8 @@ class Trail:
         self.memory, self.number, self.seed, self.reading = memory, number, seed, reading
         self.turn = 0
         self.steps: list[Step] = []
-        self.waiting: list[Entry] = []
+        self.waiting: list[list[Entry]] = []
+        """By turn."""
         self.shown: dict[int, set[int]] = {}
         self.logged: list[Logged] = []
         self.over = False
@@ -68,6 +75,16 @@ class Trail:
             self._writers[name] = self.memory.episode(id=name)
         return self._writers[name]
 
+    @property
+    def long(self) -> bool:
+        """Whether so many turns wait that they are to be logged."""
+        return len(self.waiting) >= TOGETHER
+
+    @property
+    def stops(self) -> bool:
+        """Whether the log is to be crystallized before this turn: fixed, so that a resumed run recalls the same."""
+        return self.turn > 0 and self.turn % CRYSTALLIZED == 0
+
     def context(self, kind: Kind, observation: Any, budget: int) -> PlanningContext:
         """What the policy is shown at this turn; at one that was logged before, what it was shown then."""
         cue = self.reading.cue(observation) if kind == "crystals" else ""
@@ -78,8 +95,8 @@ class Trail:
             return self.memory.recall(cue, budget=budget, as_of=step_id(begins - 1)) if self.turn else EMPTY
         return context_of(kind, self.memory, [step for step in self.steps if step.position < begins], cue, budget)
 
-    def observe(self, took: Took) -> None:
-        """Have an observation logged."""
+    def observe(self, took: Took) -> list[Entry]:
+        """An observation as it is to be logged."""
         value, blobs = pack(took.observation, "observation")
         over = took.terminated or took.truncated
         info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
@@ -87,29 +104,39 @@ class Trail:
         writer = self.writer(self.reading.thread(took.observation))
         texts = list(self.reading.texts(took.observation)) or [""]
         first = {"n": self.turn, "observation": value, "info": info}
-        self.waiting.append((writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}))
-        self.waiting += [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
+        more: list[Entry] = [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
+        return [(writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}), *more]
 
     def act(self, took: Took, action: Any, context: PlanningContext | None, kind: Kind) -> None:
         """Have the turn logged: the observation, the recall, if there was one, and the action."""
-        self.observe(took)
-        thread = self.reading.thread(took.observation)
-        if context is not None and kind == "crystals" and context.hits:
-            self.waiting.append((self.writer(thread), Recalled(self.reading.cue(took.observation), context)))
+        entries = self.observe(took)
+        acts = self.reading.acts
+        writer = self.writer(self.reading.thread(took.observation) if acts is None else acts)
+        if context is not None and kind == "crystals" and context.hits:  # of who acts, to mark what he repeats of it
+            entries.append((writer, Recalled(self.reading.cue(took.observation), context)))
         value, blobs = pack(action, "action")
         data = {"n": self.turn, "action": value, **self._asked(took.info, context)}
-        writer = self.writer(thread if self.reading.acts is None else self.reading.acts)
         text = self.reading.act(took.observation, action)
-        self.waiting.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
+        entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
+        self.waiting.append(entries)  # last: whatever stops this before has nothing of the turn logged
 
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""
-        held = {hit.position for hit in context.hits} if context is not None else set()
+        hits = context.hits if context is not None else ()
         needs = [need for need in info.get("needs") or () if isinstance(need, Mapping)]
-        found = sum(bool(self.shown.get(need.get("shown", -1), set()) & held) for need in needs)
+        found = sum(any(self._shows(hit, need) for hit in hits) for need in needs)
         said = {} if context is None else {"tokens": context.tokens, "sha256": digest(context.text.encode())}
         counts = {"needed": len(needs), "found": found} if needs else {}
         return {"context": said | counts} if said or counts else {}
+
+    def _shows(self, hit: Hit, need: Mapping[str, Any]) -> bool:
+        """Whether a hit is of the turn that last showed a fact, and says its value, where the environment tells it."""
+        shown, value = self.shown.get(need.get("shown", -1), set()), need.get("value")
+        if not shown or (value is not None and str(value) not in hit.text):
+            return False
+        memory = self.memory
+        of = [hit.position] if hit.layer == "step" else lineage(memory._core, memory.namespace, hit.id)
+        return not shown.isdisjoint(of)
 
     def end(self) -> None:
         """End its episodes; crystallizing is left to the caller."""
@@ -118,21 +145,18 @@ class Trail:
                 self.writer(episode.id).end()
 
     def digest(self) -> str:
-        """Of all that was logged, wherever in the log it stands."""
+        """Of all that was logged, wherever in the log it stands; not of texts: `data` has what they say."""
         made = hashlib.sha256()
         for step in self.steps:
-            said = [step.episode, step.kind, step.text, step.data, step.blobs, step.reward]
+            said = [step.episode, step.kind, step.data, step.blobs, step.reward]
             made.update(json.dumps([*said, step.terminated, step.truncated], sort_keys=True).encode())
         return made.hexdigest()
 
 
 def flush(trails: Sequence[Trail]) -> None:
     """Log what waits, of all these episodes, in one transaction."""
-    entries = [entry for trail in trails for entry in trail.waiting]
-    steps = log_together(entries)
-    start = 0
+    steps = iter(log_together([entry for trail in trails for turn in trail.waiting for entry in turn]))
     for trail in trails:
-        end = start + len(trail.waiting)
-        trail._take([step for step in steps[start:end] if step is not None])
+        logged = itertools.islice(steps, sum(map(len, trail.waiting)))
+        trail._take([step for step in logged if step is not None])
         trail.waiting.clear()
-        start = end

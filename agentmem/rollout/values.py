@@ -31,8 +31,11 @@ def pack(value: Any, name: str = "", blobs: dict[str, bytes] | None = None) -> t
         return value.tolist(), blobs
     held = io.BytesIO()
     np.save(held, value, allow_pickle=False)
-    blobs[name or "value"] = held.getvalue()
-    return f"{BLOB}{name or 'value'}", blobs
+    name = name or "value"
+    while name in blobs:  # the keys "a/b", and "b" within "a"
+        name += "+"
+    blobs[name] = held.getvalue()
+    return f"{BLOB}{name}", blobs
 
 
 def unpack(space: Space[Any], value: Any, blobs: Mapping[str, bytes]) -> Any:

@@ -13,8 +13,8 @@ from agentmem.memory import Memory
 from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
+from agentmem.rollout.notes import numbered, take
 from agentmem.rollout.reading import Reading, reading_of
-from agentmem.rollout.run import TOGETHER
 from agentmem.rollout.trail import Trail, flush
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
@@ -30,7 +30,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     A Dict observation gets one more entry, any other becomes Dict(observation, context). Each episode is logged in a
     namespace of its own below the memory's, `(id, number)`. `planning_context` is the whole of the last one. Raises
-    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already.
+    InvalidInputError for a kind or budget that there is not, and an observation that has a `context` already;
+    SettingsError where the memory holds a rollout of the environment, or imported episodes.
     """
 
     def __init__(
@@ -56,6 +57,8 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         if CONTEXT in own:
             raise InvalidInputError(f"observations of {env} have a {CONTEXT!r} already: wrap it once")
         self.observation_space = spaces.Dict({**own, CONTEXT: text})
+        self._place = memory.scoped(*memory.namespace, self.called)
+        take(self._place, {"environment": self.called}, by=type(self).__name__)
         self._trail: Trail | None = None
         self._took: Took | None = None
         self.planning_context: PlanningContext | None = None
@@ -81,7 +84,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         """Log what waits and end the episode, whether it is over or not."""
         if self._trail is None or self._took is None:
             return
-        self._trail.observe(self._took)
+        self._trail.waiting.append(self._trail.observe(self._took))
         flush([self._trail])
         self._trail.end()
         if self.kind == "crystals":
@@ -93,18 +96,16 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().close()
 
     def _next(self) -> Memory:
-        """The namespace of the next episode: the first that is not there."""
-        base = (*self.memory.namespace, self.called)
-        known = {space for space in self.memory._core.store.namespaces() if space[: len(base)] == base}
-        number = len(known)
-        while (*base, str(number)) in known:
-            number += 1
-        return self.memory.scoped(*base, str(number))
+        """The namespace of the next episode."""
+        number = max(numbered(self._place), default=-1) + 1
+        return self.memory.scoped(*self._place.namespace, str(number))
 
     def _show(self, took: Took) -> tuple[Any, dict[str, Any]]:
         assert self._trail is not None
-        if self.kind != "none" or len(self._trail.waiting) >= 2 * TOGETHER:
+        if self.kind != "none" or self._trail.long:
             flush([self._trail])
+        if self.kind == "crystals" and self._trail.stops:
+            self._trail.memory.crystallize()
         self._took = took
         self.planning_context = self._trail.context(self.kind, took.observation, self.budget)
         text = "".join(letter if letter in LETTERS else "?" for letter in self.planning_context.text)[

@@ -103,7 +103,7 @@ def _bare(seconds: float, steps: int, workers: int, apart: bool) -> Times:
 
 
 def _logged(seconds: float, steps: int, workers: int, apart: bool) -> Times:
-    """From the first step to the last that is told of, so that making environments does not count."""
+    """From the first step until all is logged, so that making environments does not count."""
     told: list[Times] = []
     policy = ScriptedPolicy(_First(told))
     with (

@@ -22,9 +22,9 @@ graded failure. `Candidates` makes it `Discrete(8)`.
 ## Rewards
 1 when a ticket is closed with all its calls right, else 0. A call that changes something is right when the rows that it
 touches then equal those of a twin database on which only right calls run, and the ticket's own check holds. `info` has
-`needs` (id, kind, step of the last valid showing and superseded value of each hidden fact that the coming decision
-needs), `right`, `hidden`, `kind` and `stale` (a superseded value was chosen) of the last decision, and `results`, one
-for each closed ticket; with `privileged=True` also `gold`, the right call.
+`needs` (id, kind, value, step of the last valid showing and superseded value of each hidden fact that the coming
+decision needs), `right`, `hidden`, `kind` and `stale` (a superseded value was chosen) of the last decision, and
+`results`, one for each closed ticket; with `privileged=True` also `gold`, the right call.
 
 ## Termination
 An episode is truncated after `steps` steps a day.

@@ -38,7 +38,7 @@ from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.rules import LETTERS
 from agentmem_envs.shift.schema import Schema, forms
-from agentmem_envs.shift.stock import Stock
+from agentmem_envs.shift.stock import Fresh, Stock
 from agentmem_envs.shift.tickets import Decision, Place, Ticket
 
 TOPICS = (
@@ -69,8 +69,8 @@ class BankingMaterial:
         """Tools that a document has told."""
         self._reading: list[str] = []
         """Those that the visit at hand tells."""
-        self._made: dict[str, None] = {}
-        makers = (self._time, self._email_address, self._amount, self._card_id, self._transaction_id)
+        self._fresh = Fresh(rng)
+        makers = (_time, _email_address, _amount, _card_id, _transaction_id)
         self._spare = {make: [self._fresh(make) for _ in range(SPARE)] for make in makers}
         self._stems = {tool: [f"{stem(tool)}_{number}" for number in self._others_of(tool)] for tool in names}
 
@@ -112,34 +112,6 @@ class BankingMaterial:
         self._reading = [tool for tool in tools if sum(stem(tool) == stem(each) for each in self.names) == 1]
         decision.then.append(lambda step, told=tuple(self._reading): self._read.extend(told))  # type: ignore[misc]
 
-    # Values that nothing else in the shift has.
-
-    def _fresh(self, make: Callable[[], str]) -> str:
-        while (value := make()) in self._made:
-            pass
-        self._made[value] = None
-        return value
-
-    def _time(self) -> str:
-        second = int(self.rng.integers(3600, 72_000))
-        return f"2025-11-14 {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} EST"
-
-    def _email_address(self) -> str:
-        letters = "".join(LETTERS[int(i)] for i in self.rng.integers(len(LETTERS), size=3)).lower()
-        return f"{letters}{self.rng.integers(1000, 10_000)}@example.org"
-
-    def _amount(self) -> str:
-        """None that stands in a document."""
-        while (cents := int(self.rng.integers(1001, 10_000))) % 10 == 0 or f"{cents / 100}" in _printed_amounts():
-            pass
-        return f"{cents / 100}"
-
-    def _card_id(self) -> str:
-        return f"dbc_{self.rng.bytes(5).hex()}"
-
-    def _transaction_id(self) -> str:
-        return f"txn_{self.rng.bytes(5).hex()}"
-
     def _others_of(self, tool: str) -> list[int]:
         """Digits that no tool has; always the same seven beside a tool, so that counting them tells nothing."""
         taken = {int(alias[-4:]) for alias in self.names.values()}
@@ -174,7 +146,7 @@ class BankingMaterial:
             return None
         user = {key: str(customer.user[key]) for key in ("name", "user_id", "address", "email", "phone_number")}
         user["date_of_birth"] = customer.user["date_of_birth"]
-        value = self._fresh(self._time)
+        value = self._fresh(_time)
         return Promise(
             "verification",
             "time",
@@ -183,13 +155,13 @@ class BankingMaterial:
             f"Log my verification with the time at which you made it: {', '.join(user.values())}.",
             lambda value: call("log_verification", **user, time_verified=value),
             lambda row, value: row(("verification_history", customer.id))[-1]["time_verified"] == value,
-            self._spare[self._time],
+            self._spare[_time],
         )
 
     def _email(self, customer: Customer) -> Promise | None:
         if not self._once(customer, "email"):
             return None
-        value = self._fresh(self._email_address)
+        value = self._fresh(_email_address)
         return Promise(
             "email",
             "email",
@@ -198,8 +170,8 @@ class BankingMaterial:
             f"My new address works. Change it for user id {customer.id}.",
             lambda value: call("change_user_email", user_id=customer.id, new_email=value),
             lambda row, value: row(("users", customer.id))["email"] == value,
-            self._spare[self._email_address],
-            other=self._fresh(self._email_address) if self.drift else None,
+            self._spare[_email_address],
+            other=self._fresh(_email_address) if self.drift else None,
         )
 
     def _credit(self, customer: Customer) -> Promise | None:
@@ -207,7 +179,7 @@ class BankingMaterial:
         cards = customer.rows("credit_card_accounts")
         if not (checking or cards) or not self._once(customer, "credit"):
             return None
-        value, tool = self._fresh(self._amount), CHECKING if checking else STATEMENT
+        value, tool = self._fresh(_amount), CHECKING if checking else STATEMENT
         more = (
             {"account_id": checking[0], "credit_type": "fee_refund"}
             if checking
@@ -221,8 +193,8 @@ class BankingMaterial:
             f"Book the credit that I was promised for user id {customer.id}, {self._asks(tool, more)}.",
             lambda value: self._use(tool, customer, {**more, "amount": float(value)}),
             lambda row, value: any(_credited(each, value) for each in row(("added", customer.id))),
-            self._spare[self._amount],
-            other=self._fresh(self._amount),
+            self._spare[_amount],
+            other=self._fresh(_amount),
             sells=True,
             words=lambda value: f"the credit of {value} dollars",
         )
@@ -240,7 +212,7 @@ class BankingMaterial:
             f"Freeze the card that I spoke of for user id {customer.id}, {self._asks(FREEZE, {})}.",
             lambda value: self._use(FREEZE, customer, {"card_id": value}),
             lambda row, value: row(("debit_cards", value))["status"] == "FROZEN",
-            self._spare[self._card_id],
+            self._spare[_card_id],
             other=others[0] if others and self.drift else None,
         )
 
@@ -258,7 +230,7 @@ class BankingMaterial:
             f"Correct the points of the one that I named for user id {customer.id}, {self._asks(REWARDS, points)}.",
             lambda value: self._use(REWARDS, customer, {"transaction_id": value, **points}),
             lambda row, value: row((ROWS["transaction_id"], value))["rewards_earned"] == points["new_rewards_earned"],
-            self._spare[self._transaction_id],
+            self._spare[_transaction_id],
             other=others[0] if others and self.drift else None,
         )
 
@@ -267,6 +239,31 @@ class BankingMaterial:
 
     def _use(self, tool: str, customer: Customer, arguments: Mapping[str, Any]) -> Call:
         return call(USE, agent_tool_name=self.names[tool], user_id=customer.id, arguments=dict(arguments))
+
+
+def _time(rng: Generator) -> str:
+    second = int(rng.integers(3600, 72_000))
+    return f"2025-11-14 {second // 3600:02}:{second // 60 % 60:02}:{second % 60:02} EST"
+
+
+def _email_address(rng: Generator) -> str:
+    letters = "".join(LETTERS[int(i)] for i in rng.integers(len(LETTERS), size=3)).lower()
+    return f"{letters}{rng.integers(1000, 10_000)}@example.org"
+
+
+def _amount(rng: Generator) -> str:
+    """None that stands in a document."""
+    while (cents := int(rng.integers(1001, 10_000))) % 10 == 0 or f"{cents / 100}" in _printed_amounts():
+        pass
+    return f"{cents / 100}"
+
+
+def _card_id(rng: Generator) -> str:
+    return f"dbc_{rng.bytes(5).hex()}"
+
+
+def _transaction_id(rng: Generator) -> str:
+    return f"txn_{rng.bytes(5).hex()}"
 
 
 def _form(tool: str) -> str:

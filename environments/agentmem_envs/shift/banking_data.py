@@ -19,7 +19,6 @@ from numpy.random import Generator
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import retail_data, tau2
 from agentmem_envs.shift.domain import some
-from agentmem_envs.shift.stock import in_split
 from agentmem_envs.shift.tickets import Place
 
 TOOLS = tuple(
@@ -113,7 +112,7 @@ def customers() -> dict[str, Customer]:
     """All callers by their user ids."""
     known = _models()
     made = []
-    for name, split in _names():
+    for name, split in retail_data.names():
         model = known[int.from_bytes(shake_256(f"like {name}".encode()).digest(4), "big") % len(known)]
         made.append(_copy(model, name, split))
     return {customer.id: customer for customer in made}
@@ -257,14 +256,6 @@ def _rows(state: Tables, id: str) -> Tables:
         for name, table in state.items()
     }
     return {name: rows for name, rows in found.items() if rows}
-
-
-@cache
-def _names() -> list[tuple[str, str]]:
-    """(name, split) of retail's users; each name is of one split."""
-    users = retail_data.base().users
-    first = {retail_data.full_name(users[id]): id for id in sorted(users, reverse=True)}
-    return [(name, "train" if in_split(first[name], "train") else "test") for name in sorted(first)]
 
 
 def _copy(model: Tables, name: str, split: str) -> Customer:

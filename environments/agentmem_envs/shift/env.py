@@ -159,7 +159,7 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def _need(self, fact: Fact) -> dict[str, Any]:
         stale = fact.stale[-1] if fact.stale else None
-        return {"id": fact.id, "kind": fact.kind, "shown": self._told.shown(fact), "stale": stale}
+        return {"id": fact.id, "kind": fact.kind, "value": fact.value, "shown": self._told.shown(fact), "stale": stale}
 
     def _delay(self, delay: Any) -> int:
         if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:

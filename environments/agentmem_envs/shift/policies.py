@@ -19,6 +19,7 @@ _WORD = re.compile(r"[#\w.@-]+")
 class Oracle:
     """Chooses the right candidate. Raises InvalidInputError where info does not name it."""
 
+    name = "oracle"
     informed = True
     """Acts on info: see `agentmem.rollout.policies`."""
 
@@ -42,6 +43,10 @@ class Rule:
         self.window = window
         self._texts: deque[tuple[str, frozenset[str]]] = deque(maxlen=window)
         self._random = Random(seed)
+
+    @property
+    def name(self) -> str:
+        return "rule" if self.window is None else f"rule of {self.window}"
 
     def begin(self, seed: int) -> "Rule":
         """The rule of one episode, which remembers nothing yet."""
@@ -83,6 +88,8 @@ class Rule:
 
 class Reader:
     """The rule over what a planning context shows, each line with its head. Of equals the first."""
+
+    name = "reader"
 
     def act(self, observation: Mapping[str, Any], context: Any) -> int:
         """Chooses one of the candidates; InvalidInputError where the observation offers none."""

@@ -70,6 +70,14 @@ def people(split: str) -> tuple[list[str], list[str]]:
 
 
 @cache
+def names() -> list[tuple[str, str]]:
+    """(name, split) of all users; each name is of one split."""
+    users = base().users
+    first = {full_name(users[id]): id for id in sorted(users, reverse=True)}
+    return [(name, "train" if in_split(first[name], "train") else "test") for name in sorted(first)]
+
+
+@cache
 def places(split: str) -> dict[str, Any]:
     """Addresses by their first line, which no ticket of tau2's shows and which is not within another."""
     read = "\n".join(tau2_tickets.answer(task, TOLD, RetailSide) for task in tickets(split))

@@ -11,6 +11,7 @@ from numpy.random import Generator
 from agentmem_envs.calls import Call, call
 from agentmem_envs.shift.domain import some
 from agentmem_envs.shift.facts import Fact, Told
+from agentmem_envs.shift.stock import Fresh
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 
 LETTERS = "ACDEFHJKLMNPQRTUVWXY"
@@ -96,16 +97,9 @@ class Rules:
         self.kinds = [rule for rule in RULES if drift or rule.name != "schema"]
         self.force: dict[str, dict[str, Fact]] = {rule.name: {} for rule in self.kinds}
         self.uses = dict.fromkeys(self.force, 0)
-        self._made: dict[str, None] = {}
+        self.fresh = Fresh(rng)
         self._unused = {rule.name: some(rng, topics, len(topics)) for rule in self.kinds}
         self.spare = {rule.name: [self.fresh(rule.value) for _ in range(16)] for rule in self.kinds}
-
-    def fresh(self, make: Callable[[Generator], str]) -> str:
-        """A value that nothing else in this shift has."""
-        while (value := make(self.rng)) in self._made:
-            pass
-        self._made[value] = None
-        return value
 
     def announce(self) -> Ticket | None:
         """A rule for a topic that has none; None where all have."""

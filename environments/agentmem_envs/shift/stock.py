@@ -57,6 +57,20 @@ class Stock:
         return self._secrets.pop() if self._secrets else None
 
 
+class Fresh:
+    """Makes values that nothing else that it made has."""
+
+    def __init__(self, rng: Generator) -> None:
+        self._rng = rng
+        self._made: dict[str, None] = {}
+
+    def __call__(self, make: Callable[[Generator], str]) -> str:
+        while (value := make(self._rng)) in self._made:
+            pass
+        self._made[value] = None
+        return value
+
+
 def namesakes(id: str) -> str:
     """The form of ids that begin with the same name, such as mia_li_3668."""
     return f"identity:{id.rpartition('_')[0]}"

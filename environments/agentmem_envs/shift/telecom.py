@@ -149,8 +149,10 @@ class TelecomMaterial:
         )
 
     def _refuel(self, caller: Caller) -> Promise | None:
+        if not self._once(caller, "refuel"):
+            return None
         value, other = self.stock.secret(), self.stock.secret()
-        if value is None or other is None or not self._once(caller, "refuel"):
+        if value is None or other is None:
             return None
         line = caller.line(PHONES)
         return Promise(

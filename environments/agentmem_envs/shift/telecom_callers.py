@@ -138,7 +138,7 @@ def tasks() -> dict[str, Any]:
 def callers() -> dict[str, Caller]:
     """All callers by their customer ids. A name is in one split; one in four is kept for tau2's own tickets."""
     numbers = _Numbers()
-    names = {split: _people(split) for split in ("train", "test")}
+    names = {split: [name for name, of in retail_data.names() if of == split] for split in ("train", "test")}
     made = []
     for split, known in names.items():
         for place, name in enumerate(known):
@@ -213,13 +213,6 @@ def _names() -> re.Pattern[str]:
 
 def _first(like: str) -> Caller:
     return next(caller for caller in callers().values() if caller.like == like)
-
-
-def _people(split: str) -> list[str]:
-    """The names of retail's users of a split; each name is of one split."""
-    users = retail_data.base().users
-    first = {retail_data.full_name(users[id]): id for id in sorted(users, reverse=True)}
-    return [name for name in sorted(first) if in_split(first[name], split)]
 
 
 def _hashed(task: str) -> str:

@@ -50,7 +50,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
     As in the Shift family.
 
     - `needs`: the facts that the next call turns on and the text does not show: for each `id`, `kind` (its name in the
-      definition), `shown`, the step whose observation last showed it, and `stale`, None: no value is superseded here.
+      definition), `value` as text, `shown`, the step whose observation last showed it, and `stale`, None: no value is
+      superseded here.
     - `right`, `hidden`, `kind`, `stale` of the last call: whether it is the one that the definition wants (even if
       refused for an earlier mistake), whether it had needs, their kinds joined by `+`, and False.
     - `results`: the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a decision of it
@@ -169,7 +170,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         return info | ({"gold": self.right_call()} if self.privileged else {})
 
     def _need(self, name: str) -> dict[str, Any]:
-        return {"id": f"{self._case.id}.{name}", "kind": name, "shown": self._case.shown[name], "stale": None}
+        value, shown = str(self._case.values[name]), self._case.shown[name]
+        return {"id": f"{self._case.id}.{name}", "kind": name, "value": value, "shown": shown, "stale": None}
 
     def render(self) -> Any:
         """What is read, under the step and how many cases are open: as text, as a page (see `picture`), or None."""
