@@ -120,7 +120,7 @@ def load_policy(name: str, action_space: Any) -> Policy:
 
 
 SHIFTS = ("oracle", "reader", "rule")
-TRAINED = ("shift",)
+TRAINED = ("shift", "tmaze")
 
 
 def _shift(name: str) -> Policy:
