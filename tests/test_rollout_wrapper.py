@@ -88,6 +88,19 @@ def test_the_log_of_a_long_episode_is_crystallized_on_the_way_as_in_a_rollout(mo
     assert seen == shown
 
 
+def test_wrappers_side_by_side_log_to_episodes_of_their_own() -> None:
+    with memory_at() as memory:
+        beside = [PlanningContexts(Counting(), memory, kind="none") for _ in range(2)]
+        for seed, env in enumerate(beside):
+            env.reset(seed=seed)
+        for env in beside:
+            env.step(0)
+        for env in beside:
+            env.close()
+        seen = [[text for _, _, text, *_ in logged(memory, "Counting", number)] for number in "01"]
+        assert seen == [["[0, 0]", "0", "[0, 1]"], ["[1, 0]", "0", "[1, 1]"]]
+
+
 def test_a_rollout_takes_none_of_its_episodes_for_its_own_nor_it_those_of_a_rollout() -> None:
     one = ScriptedPolicy(lambda observation, context: 1)
     with memory_at() as memory:

@@ -70,7 +70,7 @@ def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
     place = memory.scoped(*memory.namespace, called)
     for number in numbered(place):
         steps = list(memory.scoped(*place.namespace, str(number)).steps())
-        if steps[-1].kind == "observation" and any(step.terminated or step.truncated for step in steps):
+        if steps and steps[-1].kind == "observation" and any(step.terminated or step.truncated for step in steps):
             yield number, steps
 
 

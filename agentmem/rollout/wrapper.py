@@ -67,6 +67,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.finish()
         observation, info = self.env.reset(seed=seed, options=options)
         self._trail = Trail(self._next(), 0, seed or 0, self.reading)
+        self._trail.writer(self.reading.thread(observation))  # begun now, or a wrapper beside this one takes the number
         return self._show(Took(observation, None, False, False, info))
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
