@@ -53,7 +53,7 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
         (("CartPole-v1", "--policy", "random", "--split", "train"), "cannot be made with {'split': 'train'}"),
         (
             ("CartPole-v1", "--policy", "best"),
-            "policy 'best' is unknown; give random, oracle, reader, rule, chat:MODEL",
+            "policy 'best' is unknown; give random, oracle, reader, rule, shift, tmaze",
         ),
         *(
             (("CartPole-v1", "--policy", "random", "--set", given), f"--set '{given}' is no keyword with a value")

@@ -100,14 +100,12 @@ def _choices(
 def _steps(
     out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], luck: float, json: bool
 ) -> None:
-    import torch
-
     from agentmem.neural.train import Trainer
     from agentmem.policy.bc import StepImitation
     from agentmem.policy.reference import drawn, policy_lm
 
     make = drawn(env, options)
-    model = policy_lm(make(torch.Generator().manual_seed(0)), settings.seed)
+    model = policy_lm(make(), settings.seed)
     trainer = Trainer(model, StepImitation(make, luck), settings)
     _train(out, command, trainer, model.save, json)
 

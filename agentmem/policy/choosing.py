@@ -25,7 +25,9 @@ KIND = "ChoicePolicy"
 
 
 class ChoicePolicy:
-    """Acts by a network: the number of the line in `candidates` that it thinks right."""
+    """Acts by a network: the number of the line in `candidates` that it thinks right. name: as a rollout notes it."""
+
+    name: str | None = None
 
     def __init__(self, network: ChoiceNetwork) -> None:
         self.network = network.eval()

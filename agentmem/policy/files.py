@@ -25,4 +25,6 @@ def load_trained(name: str) -> ChoicePolicy | PolicyLM:
         raise NotFoundError(f"no policy {name!r} at {file}; there come with the package: {there}")
     if (kind := kind_of(file)) not in KINDS:
         raise InvalidInputError(f"{file} holds {kind or 'something else'}, not a policy; name another")
-    return KINDS[kind].of(load(file, kind))
+    policy = KINDS[kind].of(load(file, kind))
+    policy.name = name
+    return policy

@@ -73,7 +73,9 @@ class Decided:
 
 
 class PolicyLM(nn.Module):
-    """Acts in an episode that `begin` began; it has no state itself."""
+    """Acts in an episode that `begin` began; it has no state itself. name: as a rollout notes it."""
+
+    name: str | None = None
 
     def __init__(self, settings: PolicySettings) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ Knows numbers that belong together, and environments by id.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import gymnasium
 import torch
@@ -36,11 +36,18 @@ def policy_lm(env: gymnasium.Env[Any, Any], seed: int) -> PolicyLM:
     return _seeded(seed, lambda: PolicyLM(settings))
 
 
-def drawn(env: str, options: Mapping[str, Any]) -> Callable[[torch.Generator], gymnasium.Env[Any, Any]]:
+class Drawn(Protocol):
+    """Makes an environment, with a generator as it is drawn, without one as ever."""
+
+    def __call__(self, generator: torch.Generator | None = None) -> gymnasium.Env[Any, Any]: ...
+
+
+def drawn(env: str, options: Mapping[str, Any]) -> Drawn:
     """Makes an environment by id; of an option that is a list one value is drawn each time."""
     known: dict[str, gymnasium.Env[Any, Any]] = {}
 
-    def make(generator: torch.Generator) -> gymnasium.Env[Any, Any]:
+    def make(generator: torch.Generator | None = None) -> gymnasium.Env[Any, Any]:
+        generator = generator or torch.Generator().manual_seed(0)
         chosen = {name: _one(each, generator) for name, each in options.items()}
         key = repr(chosen)
         if key not in known:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from agentmem.bench.arguments import parser_of, positive
+from agentmem.bench.arguments import bars, parser_of, positive
 
 NOTES = """
 The T-maze shows at its first step which arm is right at the end of the corridor.
@@ -24,9 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Play, and print a table or JSON."""
     parser = parser_of("environments", "The return of a trained policy in T-mazes, by length.", NOTES)
     parser.add_argument("--policy", default="tmaze", metavar="NAME", help="a trained policy, or its file; %(default)s")
-    parser.add_argument(
-        "--lengths", type=_lengths, default=LENGTHS, metavar="N,N", help="of corridors; up to 1000000"
-    )
+    parser.add_argument("--lengths", type=_lengths, default=LENGTHS, metavar="N,N", help="of corridors; up to 1000000")
     parser.add_argument("--seeds", type=positive, default=32, metavar="N", help="that are counted; %(default)s")
     parser.add_argument("--json", action="store_true", help="print results as JSON")
     asked = parser.parse_args(arguments)
@@ -48,7 +46,6 @@ def _rows(policy: str, lengths: Sequence[int], seeds: int) -> Iterator[dict[str,
 
     import agentmem_envs  # noqa: F401
     from agentmem.bench.environments.ahead import Ended, played
-    from agentmem.cli import show
     from agentmem.policy import PolicyLM, load_trained
     from agentmem.policy.choosing import one_thread
 
@@ -57,13 +54,14 @@ def _rows(policy: str, lengths: Sequence[int], seeds: int) -> Iterator[dict[str,
     for length in lengths:
         ended: dict[str, Ended] = {}
         began, arms = time.process_time(), []
-        with show.Waiting(f"{length:,} steps") as waiting, one_thread():
+        with bars() as bar, one_thread():
+            task = bar.add_task(f"{length:,} steps", total=length)
             for seed in range(seeds):
                 env = gymnasium.make("agentmem/TMaze-v0", length=length).unwrapped
                 arms.append(str(env.reset(seed=seed)[0].tolist()))
                 if arms[-1] not in ended:
                     ended[arms[-1]] = played(
-                        acting, env, seed, lambda steps, length=length: waiting(steps, length)  # type: ignore[misc]
+                        acting, env, seed, lambda steps, task=task: bar.update(task, completed=steps)  # type: ignore[misc]
                     )  # fmt: skip
         returns = [ended[arm].reward for arm in arms]
         yield {
