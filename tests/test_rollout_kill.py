@@ -16,7 +16,7 @@ from rolls import logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError
 from agentmem.memory import retention
-from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy
+from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, trail
 
 ROOT = Path(__file__).parent.parent
 CHILD = """
@@ -112,6 +112,26 @@ def test_a_turn_that_is_stopped_while_it_is_written_is_logged_whole_or_not_at_al
             shop(memory, load_policy("oracle", None), **settings)
         assert [logged(memory, *NAMESPACE, number)[-1][1] for number in "01"] == ["action", "action"]
         assert shop(memory, load_policy("oracle", None), **settings).digest == report.digest
+        assert [logged(memory, *NAMESPACE, number) for number in "01"] == steps
+
+
+def test_an_interrupt_right_behind_a_commit_logs_no_turn_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    real, left = trail.log_together, [20]
+
+    def interrupted(entries: Any) -> Any:
+        logged_now = real(entries)
+        left[0] -= 1
+        if not left[0]:
+            raise KeyboardInterrupt  # as it comes from a terminal: anywhere
+        return logged_now
+
+    report, steps = whole(load_policy("oracle", None), kind="window")
+    with memory_at() as memory:
+        monkeypatch.setattr(trail, "log_together", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            shop(memory, load_policy("oracle", None), kind="window")
+        monkeypatch.setattr(trail, "log_together", real)
+        assert shop(memory, load_policy("oracle", None), kind="window").digest == report.digest
         assert [logged(memory, *NAMESPACE, number) for number in "01"] == steps
 
 

@@ -154,9 +154,18 @@ class Trail:
 
 
 def flush(trails: Sequence[Trail]) -> None:
-    """Log what waits, of all these episodes, in one transaction."""
-    steps = iter(log_together([entry for trail in trails for turn in trail.waiting for entry in turn]))
+    """Log what waits, of all these episodes, in one transaction. What is refused waits on; what was interrupted does
+    not, since it may have been logged already: who goes on does so behind what the log has.
+    """
+    parts = [trail.waiting for trail in trails]
     for trail in trails:
-        logged = itertools.islice(steps, sum(map(len, trail.waiting)))
+        trail.waiting = []
+    try:
+        steps = iter(log_together([entry for turns in parts for turn in turns for entry in turn]))
+    except Exception:
+        for trail, turns in zip(trails, parts, strict=True):
+            trail.waiting = turns
+        raise
+    for trail, turns in zip(trails, parts, strict=True):
+        logged = itertools.islice(steps, sum(map(len, turns)))
         trail._take([step for step in logged if step is not None])
-        trail.waiting.clear()

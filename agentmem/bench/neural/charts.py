@@ -143,6 +143,7 @@ def by_memory(results: Mapping[str, Any]) -> Any:
     axis.set_xticks(range(len(sizes)), [memory_size(size) for size in sizes])
     axis.set_xlabel("tokens of memory (dotted: of another document)")
     axis.set_ylabel("nats a token")
+    axis.set_title("loss on unseen text after so many tokens of memory", loc="left", fontsize=10)
     _beside(figure, axis)
     return figure
 
