@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,14 @@ def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path
     assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C is heeded, as in a terminal; tests that run in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Pressing:
     """Presses Ctrl-C at its fifth step."""
 
@@ -99,6 +108,7 @@ class Pressing:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, workers: int) -> None:
     Pressing.steps = 0
     maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Pressing", "--set", "length=9", "--workers", workers)

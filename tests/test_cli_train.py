@@ -17,7 +17,7 @@ import torch
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
-from agentmem.cli.train import _as_typed
+from agentmem.cli.training import _as_typed
 from agentmem.neural import reference
 from agentmem.neural.files import load
 from agentmem.neural.tasks.named import NAMES
@@ -65,7 +65,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_training_leaves_a_model_that_says_how_it_was_made(trained: Path) -> None:
     saved = load(trained / "model.safetensors", "TokenModel")
     assert saved.command == f"agentmem train neural recall --out {trained} --tokens {FEW} --seed 0 --no-mixed"
-    assert saved.notes["training"]["asked"] == {"what": "recall", "tokens": FEW, "seed": 0, "mixed": False}
+    assert saved.notes["training"]["asked"] == {"what": "neural recall", "tokens": FEW, "seed": 0, "mixed": False}
     assert saved.notes["training"]["settings"]["learning_rate"] == 0.003
     assert TokenModel.load(trained / "model.safetensors").settings == reference.RECALL
 
@@ -127,7 +127,7 @@ def test_another_commands_folder_is_refused_by_what_differs(trained: Path) -> No
     assert result.exit_code == 1
     assert f"{trained} was begun with seed 0, and this is with 3: go on with `agentmem train" in result.stderr
     other = train("text", "a.txt", "--out", trained, "--tokens", FEW).stderr
-    assert f"{trained} was begun with what recall, and this is with text; " in other
+    assert f"{trained} was begun with what neural recall, and this is with neural text; " in other
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:
