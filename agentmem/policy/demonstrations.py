@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +136,6 @@ def kept(shift: Shift, folder: Path, pupil: Any = None, tell: Tell = lambda done
 
 
 def _packed(choices: Choices) -> bytes:
-    from io import BytesIO
-
     made = BytesIO()
     np.savez_compressed(made, **vars(choices))
     return made.getvalue()

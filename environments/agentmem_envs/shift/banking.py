@@ -36,7 +36,7 @@ from agentmem_envs.shift.banking_data import (
 )
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
-from agentmem_envs.shift.rules import LETTERS
+from agentmem_envs.shift.rules import letters
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Fresh, Stock
 from agentmem_envs.shift.tickets import Decision, Place, Ticket
@@ -247,8 +247,7 @@ def _time(rng: Generator) -> str:
 
 
 def _email_address(rng: Generator) -> str:
-    letters = "".join(LETTERS[int(i)] for i in rng.integers(len(LETTERS), size=3)).lower()
-    return f"{letters}{rng.integers(1000, 10_000)}@example.org"
+    return f"{letters(rng, 3).lower()}{rng.integers(1000, 10_000)}@example.org"
 
 
 def _amount(rng: Generator) -> str:

@@ -29,13 +29,14 @@ class RuleKind:
     make: Callable[[str], Call]
 
 
-def _letters(rng: Generator, number: int) -> str:
+def letters(rng: Generator, number: int) -> str:
+    """So many capital letters."""
     return "".join(LETTERS[int(i)] for i in rng.integers(len(LETTERS), size=number))
 
 
 def code(rng: Generator) -> str:
     """Such as QA-417."""
-    return f"{_letters(rng, 2)}-{rng.integers(100, 1000)}"
+    return f"{letters(rng, 2)}-{rng.integers(100, 1000)}"
 
 
 def account(rng: Generator) -> str:
@@ -45,12 +46,12 @@ def account(rng: Generator) -> str:
 
 def reference(rng: Generator) -> str:
     """Such as REF-QA41."""
-    return f"REF-{_letters(rng, 2)}{rng.integers(10, 100)}"
+    return f"REF-{letters(rng, 2)}{rng.integers(10, 100)}"
 
 
 def desk(rng: Generator) -> str:
     """Such as D417-QA."""
-    return f"D{rng.integers(100, 1000)}-{_letters(rng, 2)}"
+    return f"D{rng.integers(100, 1000)}-{letters(rng, 2)}"
 
 
 RULES = (
