@@ -98,7 +98,7 @@ class TestPolicyLM(PolicyContract):
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=5))
 def test_steps_one_after_another_decide_as_all_at_once(parts: list[int]) -> None:
     made, total = policy(clock=4), sum(parts)
-    batch = batch_of([episode(maze(total), made.settings.features, seed, 0.3) for seed in (1, 2)])
+    batch = batch_of([episode(maze(total), made.features, seed, 0.3) for seed in (1, 2)])
     steps, state, logits = batch.steps.part(0, total), None, []
     with torch.no_grad():
         whole = made(steps)[0].logits
@@ -113,12 +113,12 @@ def test_a_playing_policy_decides_as_in_training() -> None:
     playing, (seen, _) = made.begin(0), env.reset(seed=1)
     rows, acted = [], []
     for _ in range(10):
-        rows.append(made.settings.features(seen))
+        rows.append(made.features(seen))
         acted.append(playing.act(seen, None))
         seen, *_ = env.step(acted[-1])
     ids, floats = (torch.from_numpy(np.stack(part))[None] for part in zip(*rows, strict=True))
     before = torch.tensor([[0, *(action + 1 for action in acted[:-1])]])
-    steps = type(batch_of([episode(maze(), made.settings.features, 0, 0)]).steps)(ids, floats, before)
+    steps = type(batch_of([episode(maze(), made.features, 0, 0)]).steps)(ids, floats, before)
     with torch.no_grad():
         assert made(steps)[0].logits[0].argmax(-1).tolist() == acted
 
@@ -127,7 +127,7 @@ def test_what_was_saved_decides_the_same(tmp_path: Path) -> None:
     made = policy(3, clock=2)
     made.save(tmp_path / "maze.safetensors", "made by hand")
     again = load_trained(str(tmp_path / "maze.safetensors"))
-    steps = batch_of([episode(maze(), made.settings.features, 0, 0.0)]).steps
+    steps = batch_of([episode(maze(), made.features, 0, 0.0)]).steps
     with torch.no_grad():
         assert again(steps)[0].logits.equal(made(steps)[0].logits)  # type: ignore[operator]
 
@@ -188,7 +188,7 @@ def test_a_maze_longer_than_the_window_is_learned() -> None:
     made = policy()
     objective = StepImitation(lambda generator: maze(30), luck=0.0, episodes=16)
     Trainer(made, objective, TrainSettings(0, tokens=200_000, learning_rate=3e-3, warmup=10)).train()
-    batch = batch_of([episode(maze(30), made.settings.features, 1_000 + seed, 0.0) for seed in range(32)])
+    batch = batch_of([episode(maze(30), made.features, 1_000 + seed, 0.0) for seed in range(32)])
     with torch.no_grad():
         decided = made.eval()(batch.steps)[0].logits.argmax(-1)
     assert ((decided == batch.right) | (batch.right < 0)).all(1).float().mean() > 0.95

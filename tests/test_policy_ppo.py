@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 import agentmem_envs  # noqa: F401
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
-from agentmem.policy.policy_lm import PolicyLM, PolicySettings, Steps
-from agentmem.policy.ppo import Played, ReinforcedTraining, advantages, play
+from agentmem.policy.played import Played, play
+from agentmem.policy.policy_lm import PolicyLM, PolicySettings
+from agentmem.policy.ppo import ReinforcedTraining, advantages
 from agentmem.policy.spaces import Features
+from agentmem.policy.step_network import Steps
 
 torch.set_num_threads(1)
 CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
@@ -53,7 +55,7 @@ def test_an_advantage_is_the_discounted_sum_of_what_came_unexpected(seed: int, d
 
 def test_what_was_played_is_what_the_policy_would_say_of_it() -> None:
     made = policy().eval()
-    game = play(made, [maze(length) for length in (4, 9)], torch.Generator().manual_seed(1))
+    game = play(made, [maze(length) for length in (4, 9)], (1, 2), torch.Generator().manual_seed(1))
     assert game.real.sum(1).tolist() == [5, 10]
     with torch.no_grad():
         decided, _ = made(game.steps)
@@ -77,5 +79,5 @@ def test_a_short_maze_is_learned_from_rewards_alone() -> None:
     made = policy()
     objective = ReinforcedTraining(lambda generator: maze(3), episodes=64)
     Trainer(made, objective, TrainSettings(0, tokens=60_000, learning_rate=3e-3, warmup=5)).train()
-    game = play(made.eval(), [maze(3) for _ in range(64)], torch.Generator().manual_seed(9))
+    game = play(made.eval(), [maze(3) for _ in range(64)], range(64), torch.Generator().manual_seed(9))
     assert float(game.rewards.sum(1).mean()) > 0.9

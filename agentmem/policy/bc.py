@@ -26,8 +26,8 @@ from agentmem.neural.view import block_start
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.demonstrations import Choices, Shift, kept
-from agentmem.policy.policy_lm import Decided, PolicyLM
 from agentmem.policy.shown import Batch, Episode, batch_of, episode
+from agentmem.policy.step_network import Decided, StepNetwork
 
 BATCH = 32
 WITHOUT = 0.15
@@ -79,7 +79,7 @@ class StepImitation:
     episodes: int = 32
     tokens: int = 4_000
 
-    def step(self, model: PolicyLM, stage: int, generator: torch.Generator) -> Step:
+    def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         batch = batch_of(list(self._episodes(model, generator)))
         precision: Precision = "sign" if torch.rand((), generator=generator) < self.binary else "float"
         decided, _ = model(batch.steps, precision=precision)
@@ -93,11 +93,11 @@ class StepImitation:
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
-    def _episodes(self, model: PolicyLM, generator: torch.Generator) -> Iterator[Episode]:
+    def _episodes(self, model: StepNetwork, generator: torch.Generator) -> Iterator[Episode]:
         env, shown = self.make(generator), 0
         for _ in range(self.episodes):
             seed = int(torch.randint(2**31, (), generator=generator))
-            one = episode(env, model.settings.features, seed, self.luck)
+            one = episode(env, model.features, seed, self.luck)
             yield one
             shown += len(one.right)
             if shown >= self.tokens:
@@ -106,7 +106,7 @@ class StepImitation:
 
 def _remembered(decided: Decided, batch: Batch) -> dict[str, Tensor]:
     """What is needed later is to be kept, and found when it is: of environments that tell what a step needs."""
-    if not (batch.at >= 0).any() or not decided.readings:
+    if not (batch.at >= 0).any() or not decided.readings or decided.written is None:
         return {}
     at, shown = batch.at.clamp(min=0), batch.shown
     needed = marked(shown, batch.right.shape[1])

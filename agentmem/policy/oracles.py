@@ -1,65 +1,98 @@
 """Who knows the right action, of environments that can be looked into. Each is made anew for an episode, after reset.
 
-Knows the insides of environments; knows no policy. `needs` in info tells more: which earlier step an action needs.
+Knows the insides of environments; knows no policy. It also says which earlier steps showed what the action turns on;
+`needs` in an environment's info says the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gymnasium
 
 from agentmem.errors import InvalidInputError
 
-Right = Callable[[Any], int]
-"""The right action, given the observation."""
+Right = tuple[int, Sequence[int]]
+"""The right action, and the numbers of the steps that showed what it turns on; none where the environment tells."""
+Oracle = Callable[[Any], Right]
+"""Says what is right, given the observation; is asked at each step once."""
 
 
-def t_maze(env: Any) -> Right:
-    return lambda seen: 0 if env._x < env.length else 1 if env._goal > 0 else 3
+def t_maze(env: Any) -> Oracle:
+    return lambda seen: (0 if env._x < env.length else 1 if env._goal > 0 else 3, ())
 
 
-def repeat_first(env: Any) -> Right:
-    return lambda seen: int(env.card)
+def repeat_first(env: Any) -> Oracle:
+    return lambda seen: (int(env.card), (0,))
 
 
-def repeat_previous(env: Any) -> Right:
-    def right(seen: Any) -> int:
+def repeat_previous(env: Any) -> Oracle:
+    def right(seen: Any) -> Right:
         hand = env.deck["player"]
-        return int(env.deck.suits_idx[hand[-env.k]]) if len(hand) >= env.k else 0
+        step = len(hand) - env.k
+        return (int(env.deck.suits_idx[hand[step]]), (step,)) if step >= 0 else (0, ())
 
     return right
 
 
-def autoencode(env: Any) -> Right:
-    return lambda seen: 0 if int(seen[0]) else int(env.deck.suits_idx[env.deck["system"][-1]])
+def autoencode(env: Any) -> Oracle:
+    def right(seen: Any) -> Right:
+        cards = env.deck["system"]
+        return (0, ()) if int(seen[0]) else (int(env.deck.suits_idx[cards[-1]]), (len(cards) - 1,))
+
+    return right
 
 
-def count_recall(env: Any) -> Right:
+def count_recall(env: Any) -> Oracle:
     counts: dict[int, int] = {}
 
-    def right(seen: Any) -> int:
+    def right(seen: Any) -> Right:
         dealt, asked = int(seen[0]), int(seen[1])
         counts[dealt] = counts.get(dealt, 0) + 1
-        return min(counts.get(asked, 0), int(env.action_space.n) - 1)
+        return counts.get(asked, 0), ()
 
     return right
 
 
-def minigrid_memory(env: Any) -> Right:
-    """Goes left until it has seen the object in the first room, then to the one that is alike."""
-    looked = False
+def concentration(env: Any) -> Oracle:
+    """Turns up a pair that was seen, the first of them; else the first card that was not."""
+    values: dict[int, tuple[int, int]] = {}  # of a place: what lies there, and the step that showed it
+    turned: list[int] = []
 
-    def right(seen: Any) -> int:
-        nonlocal looked
-        (x, _), (goal, target) = env.agent_pos, env.success_pos
-        looked = looked or x <= 2
-        if not looked:
-            return _towards(env.agent_dir, 2)
+    def right(seen: Any) -> Right:
+        if turned:
+            values.setdefault(turned[-1], (int(seen[turned[-1]]), len(turned)))
+        action, shown = _turn(values, env.deck["face_up_idx"], env.deck["in_play_idx"], len(seen))
+        turned.append(action)
+        return action, shown
+
+    return right
+
+
+def _turn(values: dict[int, tuple[int, int]], up: Sequence[int], first: Sequence[int], places: int) -> Right:
+    down = {place: value for place, value in sorted(values.items()) if place not in up}
+    for place in first or down:
+        for other in down:
+            if other != place and down[other][0] == down[place][0]:
+                return (other, (down[other][1],)) if first else (place, (down[place][1], down[other][1]))
+    return next(place for place in range(places) if place not in values), ()
+
+
+def minigrid_memory(env: Any) -> Oracle:
+    """Goes left until it has seen the object in the first room, then to the one that is alike."""
+    shown: list[int] = []
+    steps: Iterator[int] = iter(range(env.max_steps + 1))
+
+    def right(seen: Any) -> Right:
+        step, (x, _), (goal, target) = next(steps), env.agent_pos, env.success_pos
+        if not shown and env.agent_sees(1, env.height // 2 - 1):
+            shown.append(step)
+        if not shown:
+            return _towards(env.agent_dir, 2), ()
         if x != goal:
-            return _towards(env.agent_dir, 0)
-        return _towards(env.agent_dir, 1 if target > env.agent_pos[1] else 3)
+            return _towards(env.agent_dir, 0), ()
+        return _towards(env.agent_dir, 1 if target > env.agent_pos[1] else 3), shown
 
     return right
 
@@ -69,17 +102,18 @@ def _towards(facing: int, wanted: int) -> int:
     return 2 if facing == wanted else 1 if (wanted - facing) % 4 == 1 else 0
 
 
-ORACLES: dict[str, Callable[[Any], Right]] = {
+ORACLES: dict[str, Callable[[Any], Oracle]] = {
     "agentmem/TMaze": t_maze,
     "popgym-RepeatFirst": repeat_first,
     "popgym-RepeatPrevious": repeat_previous,
     "popgym-Autoencode": autoencode,
+    "popgym-Concentration": concentration,
     "popgym-CountRecall": count_recall,
     "MiniGrid-Memory": minigrid_memory,
 }
 
 
-def oracle_of(env: gymnasium.Env[Any, Any]) -> Right:
+def oracle_of(env: gymnasium.Env[Any, Any]) -> Oracle:
     """The oracle of an environment that was reset. Raises InvalidInputError where none is known."""
     name = env.spec.id if env.spec else type(env.unwrapped).__name__
     for known, make in ORACLES.items():

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from agentmem.policy.oracles import oracle_of
-from agentmem.policy.policy_lm import Steps, stacked
 from agentmem.policy.spaces import Features
+from agentmem.policy.step_network import Steps, stacked
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,8 @@ def episode(env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: f
     rows: list[Any] = []
     right, needs, over = oracle_of(env), [], False
     while not over:
-        wanted = right(observation)
-        needs += [(len(rows), need["shown"]) for need in info.get("needs", ())]
+        wanted, shown = right(observation)
+        needs += [(len(rows), step) for step in (*shown, *(need["shown"] for need in info.get("needs", ())))]
         action = int(draw.integers(env.action_space.n)) if luck and draw.random() < luck else wanted  # type: ignore[attr-defined]
         rows.append((*features(observation), action, wanted))
         observation, _, terminated, truncated, info = env.step(action)

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from agentmem.neural.transformer import State
-from agentmem.policy.policy_lm import PolicyLM, Steps
+from agentmem.policy.policy_lm import PolicyLM
+from agentmem.policy.step_network import Steps
 
 CHUNK = 1_000
 
@@ -78,7 +79,7 @@ def _decided(
     policy: PolicyLM, rows: list[Any], before: int, guess: int, state: State | None
 ) -> tuple[list[int], State]:
     """The policy's action at each row, if those before it in this chunk were guessed right, and the state after all."""
-    features = [policy.settings.features(each) for each in rows]
+    features = [policy.features(each) for each in rows]
     ids, floats = (torch.from_numpy(np.stack(part))[None] for part in zip(*features, strict=True))
     acts = torch.tensor([[before] + [guess + 1] * (len(rows) - 1)])
     decided, after = policy(Steps(ids, floats, acts), state)

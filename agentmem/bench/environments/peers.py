@@ -1,0 +1,109 @@
+"""What PolicyLM is measured against: the same encoder and heads around a GRU, a windowed transformer, or nothing.
+
+Each has as many parameters as the PolicyLM beside it, within 3 %. Knows networks; knows no environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from agentmem.bench.neural.peers.sizes import TOLERANCE, count, nearest
+from agentmem.errors import InvalidInputError
+from agentmem.neural.blocks import Block, Cache, ShortConvolution
+from agentmem.neural.quantise import Precision
+from agentmem.policy.policy_lm import PolicyLM
+from agentmem.policy.step_network import Remembered, StepNetwork
+
+
+@dataclass(frozen=True)
+class Carried:
+    """position: steps seen; kept: what the network carries from step to step."""
+
+    position: int = 0
+    kept: Any = None
+
+
+class Gru(StepNetwork):
+    """A GRU of `size` states (Cho et al. 2014, arXiv:1406.1078)."""
+
+    def __init__(self, like: PolicyLM, size: int) -> None:
+        super().__init__(*_of(like))
+        width = like.settings.transformer.d_model
+        self.gru, self.out = nn.GRU(width, size, batch_first=True), nn.Linear(size, width)
+
+    def start(self, episodes: int) -> Carried:
+        return Carried()
+
+    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+        hidden, kept = self.gru(x, state.kept)
+        return Remembered(x + self.out(hidden), Carried(state.position + x.shape[1], kept))
+
+
+class Windowed(StepNetwork):
+    """PolicyLM's transformer without its memory: as many blocks, the same window, feed-forwards of `size`."""
+
+    def __init__(self, like: PolicyLM, size: int) -> None:
+        super().__init__(*_of(like))
+        sizes = like.settings.transformer
+        self.convolution = ShortConvolution(sizes.d_model, sizes.conv)
+        self.blocks = nn.ModuleList(
+            Block(sizes.d_model, sizes.n_heads, sizes.window) for _ in range(sizes.lower + sizes.upper)
+        )
+        for block in self.blocks:
+            block.feed_forward = _feed_forward(sizes.d_model, size)
+
+    def start(self, episodes: int) -> Carried:
+        return Carried(kept=(None, [None] * len(self.blocks)))
+
+    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+        convolution, before = state.kept
+        hidden, convolution = self.convolution(x, convolution)
+        caches: list[Cache] = []
+        for block, cache in zip(self.blocks, before, strict=True):
+            hidden, cache = block(hidden, cache)
+            caches.append(cache)
+        return Remembered(hidden, Carried(state.position + x.shape[1], (convolution, caches)))
+
+
+class Nothing(StepNetwork):
+    """Remembers nothing: a feed-forward of `size` on each step."""
+
+    def __init__(self, like: PolicyLM, size: int) -> None:
+        super().__init__(*_of(like))
+        width = like.settings.transformer.d_model
+        self.forwards = nn.Sequential(nn.LayerNorm(width), _feed_forward(width, size))
+
+    def start(self, episodes: int) -> Carried:
+        return Carried()
+
+    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+        return Remembered(x + self.forwards(x), Carried(state.position + x.shape[1]))
+
+
+PEERS: dict[str, Callable[[PolicyLM, int], StepNetwork]] = {"gru": Gru, "windowed": Windowed, "none": Nothing}
+
+
+def peer(name: str, like: PolicyLM, seed: int) -> StepNetwork:
+    """A peer with as many parameters as a policy. Raises InvalidInputError where none comes within 3 %."""
+    make, goal = PEERS[name], count(like)
+    with torch.random.fork_rng(devices=[]):
+        size = nearest(range(1, 4_096), lambda each: count(make(like, each)), goal)
+        torch.manual_seed(seed)
+        model = make(like, size)
+    if abs(count(model) / goal - 1) > TOLERANCE:
+        raise InvalidInputError(f"{name} of {goal} parameters: none comes nearer than {count(model)}")
+    return model
+
+
+def _of(like: PolicyLM) -> tuple[Any, int, int, int]:
+    settings = like.settings
+    return settings.features, settings.actions, settings.transformer.d_model, settings.clock
+
+
+def _feed_forward(width: int, inner: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, width))

@@ -1,0 +1,88 @@
+"""Episodes played side by side by a step network, kept as tensors.
+
+Knows environments and a network; knows no optimizer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from agentmem.neural.quantise import Precision
+from agentmem.policy.step_network import StepNetwork, Steps, stacked
+
+
+@dataclass(frozen=True)
+class Played:
+    """Episodes that were played: steps [B, T]; actions int64, and rewards, values and log probabilities of the actions
+    when they were made, float [B, T]; real: bool [B, T], false behind the end.
+    """
+
+    steps: Steps
+    actions: Tensor
+    rewards: Tensor
+    values: Tensor
+    chances: Tensor
+    real: Tensor
+
+    def part(self, rows: Tensor) -> Played:
+        steps = Steps(self.steps.ids[rows], self.steps.floats[rows], self.steps.before[rows])
+        rest = self.actions, self.rewards, self.values, self.chances, self.real
+        return Played(steps, *(each[rows] for each in rest))
+
+
+@torch.no_grad()
+def play(
+    model: StepNetwork,
+    envs: Sequence[gymnasium.Env[Any, Any]],
+    seeds: Sequence[int],
+    generator: torch.Generator | None = None,
+    precision: Precision | None = None,
+    tell: Callable[[int], None] = lambda steps: None,
+) -> Played:
+    """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
+    made. precision: of what is read of crystals. tell: is called with the number of steps made.
+    """
+    seen = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
+    before, state, over = [0] * len(envs), None, [False] * len(envs)
+    rows: list[list[Any]] = [[] for _ in envs]
+    while not all(over):
+        steps = Steps.of(model.features, seen, before)
+        decided, state = model(steps, state, precision)
+        chances = F.log_softmax(decided.logits[:, 0].float(), -1)
+        actions = _chosen(chances, generator)
+        features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
+        for lane in [each for each, ended in enumerate(over) if not ended]:
+            action = actions[lane]
+            seen[lane], reward, terminated, truncated, _ = envs[lane].step(action)
+            told = float(decided.values[lane, 0]), float(chances[lane, action])
+            rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
+            over[lane] = terminated or truncated
+        before = [action + 1 for action in actions]
+        tell(max(map(len, rows)))
+    return _joined(rows)
+
+
+def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:
+    if generator is None:
+        return chances.argmax(-1).tolist()
+    return torch.multinomial(chances.exp(), 1, generator=generator).squeeze(-1).tolist()
+
+
+def _joined(rows: Sequence[Sequence[Any]]) -> Played:
+    parts = [[np.stack(part) for part in zip(*episode, strict=True)] for episode in rows]
+    longest = max(len(actions) for _, _, actions, *_ in parts)
+    actions, rewards, values, chances, real = (torch.zeros(len(rows), longest) for _ in range(5))
+    for lane, (_, _, acted, got, worth, chance) in enumerate(parts):
+        for to, each in ((actions, acted), (rewards, got), (values, worth), (chances, chance)):
+            to[lane, : len(acted)] = torch.from_numpy(each).float()
+        real[lane, : len(acted)] = 1
+    steps = stacked([(ids, floats, acted) for ids, floats, acted, *_ in parts])
+    return Played(steps, actions.long(), rewards, values, chances, real.bool())

@@ -1,0 +1,150 @@
+"""A network that decides at each step of an episode: an observation encoder below, action and value heads above, and
+what remembers in between.
+
+Knows observations as numbers (`spaces`) and actions as whole numbers; knows no environment, and not how it remembers.
+A step is what was seen and the action before it.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from agentmem.neural.quantise import Precision
+from agentmem.neural.reader import Reading
+from agentmem.neural.shapes import check
+from agentmem.neural.values import Written
+from agentmem.policy.spaces import Features
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Of several episodes, side by side. ids int64 [B, T, I] and floats [B, T, F]: what was seen. before int64 [B, T]:
+    one more than the action before, 0 at the first step.
+    """
+
+    ids: Tensor
+    floats: Tensor
+    before: Tensor
+
+    def part(self, start: int, end: int | None = None) -> Steps:
+        return Steps(self.ids[:, start:end], self.floats[:, start:end], self.before[:, start:end])
+
+    @classmethod
+    def of(cls, features: Features, observations: Sequence[Any], before: Sequence[int]) -> Steps:
+        """One step [B, 1] of as many episodes as there are observations."""
+        ids, floats = zip(*map(features, observations), strict=True)
+        parts = torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(floats)), torch.tensor(before)
+        return cls(*(each[:, None] for each in parts))
+
+
+class State(Protocol):
+    """What episodes carry from step to step. position: steps seen."""
+
+    @property
+    def position(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """out: [B, T, width]; state: after it. readings, written: of those that have crystals."""
+
+    out: Tensor
+    state: Any
+    readings: list[Reading] = field(default_factory=list)
+    written: Written | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """logits: [B, T, actions]; values: [B, T], of what is still to come; and what was read and written."""
+
+    logits: Tensor
+    values: Tensor
+    readings: list[Reading]
+    written: Written | None
+
+
+class StepNetwork(nn.Module, ABC):
+    """features: of observations. actions: how many there are. clock: sines and cosines of the number of a step, so many
+    of each, that it is told too.
+    """
+
+    def __init__(self, features: Features, actions: int, width: int, clock: int = 0) -> None:
+        super().__init__()
+        self.features, self.sines = features, clock
+        self.table = nn.Embedding(features.rows, width, padding_idx=0)
+        self.floats = nn.Linear(features.floats, width) if features.floats else None
+        self.before = nn.Embedding(actions + 1, width)
+        for each in (self.table, self.before):
+            nn.init.normal_(each.weight, std=0.5)
+        self.clock = nn.Linear(2 * clock, width, bias=False) if clock else None
+        self.encode = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
+        self.norm = nn.LayerNorm(width)
+        self.action = nn.Linear(width, actions)
+        self.value = nn.Linear(width, 1)
+
+    @abstractmethod
+    def start(self, episodes: int) -> Any:
+        """The state before the first step of so many episodes."""
+
+    @abstractmethod
+    def remember(self, x: Tensor, state: Any, precision: Precision | None) -> Remembered:
+        """x: the next steps, [B, T, width]. precision: of what is read of crystals."""
+
+    def forward(self, steps: Steps, state: Any = None, precision: Precision | None = None) -> tuple[Decided, Any]:
+        """What is decided at each of the next steps [B, T] of episodes, and the state after them; without a state, from
+        their beginning. precision: of what is read, see `Memory.view`.
+
+        Raises InvalidInputError for other shapes.
+        """
+        state = state or self.start(len(steps.before))
+        kept = self.remember(self.embedded(steps, state.position), state, precision)
+        hidden = self.norm(kept.out)
+        return Decided(self.action(hidden), self.value(hidden).squeeze(-1), kept.readings, kept.written), kept.state
+
+    def embedded(self, steps: Steps, start: int = 0) -> Tensor:
+        """[B, T, width]. start: the number of the first step."""
+        check("before", steps.before, "B", "T", types=(torch.int64,))
+        check("ids", steps.ids, *steps.before.shape, steps.ids.shape[-1], types=(torch.int64,))
+        number = max(1, steps.ids.shape[-1])
+        x = self.table(steps.ids).sum(-2) / number**0.5 + self.before(steps.before)
+        if self.clock is not None:
+            x = x + self.clock(_sines(start + torch.arange(x.shape[1], device=x.device), self.sines))
+        if self.floats is not None:
+            check("floats", steps.floats, *steps.before.shape, self.features.floats)
+            x = x + self.floats(steps.floats)
+        encoded: Tensor = x + self.encode(x)
+        return encoded
+
+
+def stacked(episodes: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Steps:
+    """Episodes (ids [T, I], floats [T, F], actions [T]) of different lengths as steps, with zeros behind their ends."""
+    longest = max(len(actions) for _, _, actions in episodes)
+    ids, floats, before = zip(*(
+        (_long(torch.from_numpy(ids), longest), _long(torch.from_numpy(floats), longest),
+         _long(F.pad(torch.from_numpy(actions[:-1]) + 1, (1, 0)), longest))
+        for ids, floats, actions in episodes
+    ), strict=True)  # fmt: skip
+    return Steps(torch.stack(ids), torch.stack(floats), torch.stack(before))
+
+
+def _sines(numbers: Tensor, of_each: int) -> Tensor:
+    """Of periods from 2 to 2,000 steps: [T, 2 of_each]."""
+    periods = 2 * 1_000 ** torch.linspace(0, 1, of_each, device=numbers.device)
+    angles = numbers[:, None] * (2 * torch.pi / periods)
+    return torch.cat((angles.sin(), angles.cos()), -1)
+
+
+def _long(rows: Tensor, length: int) -> Tensor:
+    """With zeros behind it."""
+    return torch.cat((rows, rows.new_zeros(length - len(rows), *rows.shape[1:])))
