@@ -5,7 +5,7 @@ Knows environments and a network; knows no optimizer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,9 +33,17 @@ class Played:
     real: Tensor
 
     def part(self, rows: Tensor) -> Played:
-        steps = Steps(self.steps.ids[rows], self.steps.floats[rows], self.steps.before[rows])
-        rest = self.actions, self.rewards, self.values, self.chances, self.real
-        return Played(steps, *(each[rows] for each in rest))
+        return Played.of({name: each[rows] for name, each in self.tensors().items()})
+
+    def tensors(self) -> dict[str, Tensor]:
+        rest = {name: each for name, each in vars(self).items() if name != "steps"}
+        return {**vars(self.steps), **rest}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Played:
+        """From what `tensors` gave."""
+        rest = {name: each for name, each in tensors.items() if name not in ("ids", "floats", "before")}
+        return cls(Steps(tensors["ids"], tensors["floats"], tensors["before"]), **rest)
 
 
 @torch.no_grad()

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.train import Step
 from agentmem.policy.played import Played, play
 from agentmem.policy.step_network import StepNetwork
@@ -25,7 +26,7 @@ from agentmem.policy.step_network import StepNetwork
 class ReinforcedTraining:
     """make: the environment of an episode, given a generator. episodes: played side by side for one batch. passes: over
     each batch, in `parts` parts. discount, trace: of advantages. clip: of the ratio of chances. worth, spread: weights
-    of the losses of values and of entropy.
+    of the losses of values and of entropy. Raises InvalidInputError for episodes that leave parts of different sizes.
     """
 
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
@@ -37,30 +38,44 @@ class ReinforcedTraining:
     clip: float = 0.2
     worth: float = 0.5
     spread: float = 0.01
-    _left: list[tuple[Played, Tensor]] = field(default_factory=list, init=False)
-    _returned: float = field(default=0.0, init=False)
+    _played: Played | None = field(default=None, init=False)
+    _order: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64), init=False)
+
+    def __post_init__(self) -> None:
+        if self.episodes % self.parts:
+            raise InvalidInputError(f"episodes={self.episodes} in parts={self.parts}: a whole number in each is needed")
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         """One update. right: the mean return of the episodes that it is from; tokens: steps that were played for it."""
         steps = 0
-        if not self._left:
-            envs = [self.make(generator) for _ in range(self.episodes)]
-            seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
-            played = play(model, envs, seeds, generator)
-            steps = int(played.real.sum())
-            self._returned = float(played.rewards.sum(1).mean())
-            gains = advantages(played, self.discount, self.trace)
-            self._left = list(self._batches(played, gains, generator))
-        losses = self._losses(model, *self._left.pop())
-        return Step(losses, self._returned, steps)
+        if self._played is None or not len(self._order):
+            self._played = self._play(model, generator)
+            self._order = torch.cat([self._parts(generator) for _ in range(self.passes)])
+            steps = int(self._played.real.sum())
+        rows, self._order = self._order[0], self._order[1:]
+        gains = advantages(self._played, self.discount, self.trace)[rows]
+        losses = self._losses(model, self._played.part(rows), gains)
+        return Step(losses, float(self._played.rewards.sum(1).mean()), steps)
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
-    def _batches(self, played: Played, gains: Tensor, generator: torch.Generator) -> Any:
-        for _ in range(self.passes):
-            for rows in torch.randperm(len(gains), generator=generator).chunk(self.parts):
-                yield played.part(rows), gains[rows]
+    def kept(self, model: StepNetwork) -> dict[str, Tensor]:
+        """What was played and not yet learned from."""
+        return {} if self._played is None else {"order": self._order, **self._played.tensors()}
+
+    def take_up(self, model: StepNetwork, kept: dict[str, Tensor]) -> None:
+        if kept:
+            self._order = kept["order"]
+            self._played = Played.of({name: each for name, each in kept.items() if name != "order"})
+
+    def _play(self, model: StepNetwork, generator: torch.Generator) -> Played:
+        envs = [self.make(generator) for _ in range(self.episodes)]
+        seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
+        return play(model, envs, seeds, generator)
+
+    def _parts(self, generator: torch.Generator) -> Tensor:
+        return torch.randperm(self.episodes, generator=generator).view(self.parts, -1)
 
     def _losses(self, model: StepNetwork, played: Played, gains: Tensor) -> dict[str, Tensor]:
         decided, _ = model(played.steps)

@@ -19,20 +19,22 @@ from agentmem.policy.spaces import Features
 from agentmem.rollout.lanes import maker
 
 Made = TypeVar("Made")
-CRYSTAL = CrystalSettings(dimension=64, code_bits=256, cue_bits=64, recent=(50, 100), budget=6_400)
-"""Sixty-four atoms of a hundred steps, at most; what is older than 100 steps is read from atoms alone."""
-STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=128, conv=4, crystal=CRYSTAL)
+CRYSTAL = CrystalSettings(dimension=64, code_bits=1_280, slots=10, cue_bits=64, recent=(300, 600), budget=10_496)
+"""Each of the newest 300 steps in a slot of 16 bytes; of older ones ten in a hundred, in 64 atoms at most."""
+STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=32, conv=4, crystal=CRYSTAL)
 
 
 def choice_network(seed: int) -> ChoiceNetwork:
     return _seeded(seed, ChoiceNetwork)
 
 
-def policy_lm(env: gymnasium.Env[Any, Any], seed: int) -> PolicyLM:
-    """For an environment's spaces. Raises InvalidInputError for actions that are not Discrete, and as `Features.of`."""
+def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0) -> PolicyLM:
+    """For an environment's spaces; clock: see PolicySettings. Raises InvalidInputError for actions that are not
+    Discrete, and as `Features.of`.
+    """
     if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         raise InvalidInputError(f"actions {env.action_space}: one of a number is needed, Discrete")
-    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS)
+    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS, clock)
     return _seeded(seed, lambda: PolicyLM(settings))
 
 
@@ -44,15 +46,11 @@ class Drawn(Protocol):
 
 def drawn(env: str, options: Mapping[str, Any]) -> Drawn:
     """Makes an environment by id; of an option that is a list one value is drawn each time."""
-    known: dict[str, gymnasium.Env[Any, Any]] = {}
 
     def make(generator: torch.Generator | None = None) -> gymnasium.Env[Any, Any]:
         generator = generator or torch.Generator().manual_seed(0)
         chosen = {name: _one(each, generator) for name, each in options.items()}
-        key = repr(chosen)
-        if key not in known:
-            known[key] = maker(env, chosen)()
-        return known[key]
+        return maker(env, chosen)()
 
     return make
 

@@ -15,9 +15,13 @@ from torch import Tensor, nn
 from agentmem.bench.neural.peers.sizes import TOLERANCE, count, nearest
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
+from agentmem.neural.measure import bytes_of
 from agentmem.neural.quantise import Precision
 from agentmem.policy.policy_lm import PolicyLM
-from agentmem.policy.step_network import Remembered, StepNetwork
+from agentmem.policy.step_network import Remembered, StepNetwork, Steps
+
+WINDOW = 128
+"""Steps that a windowed transformer sees: four times as many as PolicyLM beside its memory, and more bytes than it."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +49,14 @@ class Gru(StepNetwork):
 
 
 class Windowed(StepNetwork):
-    """PolicyLM's transformer without its memory: as many blocks, the same window, feed-forwards of `size`."""
+    """A windowed transformer: as many blocks as PolicyLM, feed-forwards of `size`, and a window of WINDOW steps."""
 
     def __init__(self, like: PolicyLM, size: int) -> None:
         super().__init__(*_of(like))
         sizes = like.settings.transformer
         self.convolution = ShortConvolution(sizes.d_model, sizes.conv)
         self.blocks = nn.ModuleList(
-            Block(sizes.d_model, sizes.n_heads, sizes.window) for _ in range(sizes.lower + sizes.upper)
+            Block(sizes.d_model, sizes.n_heads, WINDOW) for _ in range(sizes.lower + sizes.upper)
         )
         for block in self.blocks:
             block.feed_forward = _feed_forward(sizes.d_model, size)
@@ -98,6 +102,18 @@ def peer(name: str, like: PolicyLM, seed: int) -> StepNetwork:
     if abs(count(model) / goal - 1) > TOLERANCE:
         raise InvalidInputError(f"{name} of {goal} parameters: none comes nearer than {count(model)}")
     return model
+
+
+def bytes_carried(model: StepNetwork, steps: Steps) -> int:
+    """Of one episode [1, T], at its end."""
+    _, state = model(steps)
+    return bytes_of(state) if isinstance(model, PolicyLM) else _bytes(state.kept)
+
+
+def _bytes(kept: Any) -> int:
+    if isinstance(kept, Tensor | Cache):
+        return kept.nbytes
+    return sum(map(_bytes, kept)) if isinstance(kept, list | tuple) else 0
 
 
 def _of(like: PolicyLM) -> tuple[Any, int, int, int]:

@@ -1,0 +1,58 @@
+"""`agentmem bench environments mazes`: a trained policy in T-mazes, by length. Knows policies and the T-maze."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from typing import TYPE_CHECKING, Any
+
+from agentmem.bench.arguments import bars
+
+if TYPE_CHECKING:
+    from agentmem.policy import PolicyLM
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """Raises InvalidInputError for a policy that is none of steps."""
+    from agentmem.errors import InvalidInputError
+    from agentmem.policy import PolicyLM, load_trained
+
+    policy = load_trained(asked.policy)
+    if not isinstance(policy, PolicyLM):
+        raise InvalidInputError(f"--policy {asked.policy} chooses calls and walks no maze: name one of steps, as tmaze")
+    return {"policy": asked.policy, "rows": [_row(policy, length, asked.seeds) for length in asked.lengths]}
+
+
+def _row(policy: PolicyLM, length: int, seeds: int) -> dict[str, Any]:
+    import gymnasium
+
+    import agentmem_envs  # noqa: F401
+    from agentmem.bench.environments.ahead import Ended, played
+    from agentmem.policy.choosing import one_thread
+
+    ended: dict[str, Ended] = {}
+    began, arms = time.process_time(), []
+    with bars() as bar, one_thread():
+        task = bar.add_task(f"{length:,} steps", total=length)
+        for seed in range(seeds):
+            env = gymnasium.make("agentmem/TMaze-v0", length=length).unwrapped
+            arms.append(str(env.reset(seed=seed)[0].tolist()))
+            if arms[-1] not in ended:
+                ended[arms[-1]] = played(policy, env, seed, lambda steps: bar.update(task, completed=steps))
+    returns = [ended[arm].reward for arm in arms]
+    return {
+        "environment": "TMaze", "length": length, "n": seeds, "return_mean": sum(returns) / seeds,
+        "solved": sum(each == 1 for each in returns) / seeds, "episodes_played": len(ended),
+        "atom_bytes": max(each.atom_bytes for each in ended.values()),
+        "seconds": round(time.process_time() - began, 1),
+    }  # fmt: skip
+
+
+def markdown(results: dict[str, Any]) -> str:
+    said = ["| corridor | n | solved | return | bytes of atoms | processor-seconds |", "|--:|--:|--:|--:|--:|--:|"]
+    said += [
+        f"| {row['length']:,} | {row['n']} | {row['solved']:.3f} | {row['return_mean']:.3f} | {row['atom_bytes']:,} | "
+        f"{row['seconds']} |"
+        for row in results["rows"]
+    ]
+    return "\n".join(said)

@@ -1,0 +1,87 @@
+"""RecurrentPPO of sb3-contrib, unmodified and with its own settings, as a row of the table of tasks.
+
+Knows Stable-Baselines3. It sees what the others see: an observation's features and the action before, as a vector.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gymnasium
+import numpy as np
+
+from agentmem.errors import MissingExtraError
+from agentmem.policy.spaces import Features
+
+if TYPE_CHECKING:
+    from agentmem.bench.environments.tasks import Row
+
+LANES, STEPS, BATCH = 16, 128, 256
+"""Episodes side by side, steps of each from one update to the next, and steps of a batch."""
+Make = Callable[[], gymnasium.Env[Any, Any]]
+
+
+class Flat(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
+    """Observations as float32 vectors of 0 and 1, with the action before."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+        super().__init__(env)
+        self.features = Features.of(env.observation_space)
+        self.actions = int(env.action_space.n)  # type: ignore[attr-defined]
+        size = self.features.rows + self.features.floats + self.actions + 1
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
+
+    def reset(self, **keywords: Any) -> tuple[np.ndarray, dict[str, Any]]:
+        observation, info = self.env.reset(**keywords)
+        return self._flat(observation, 0), info
+
+    def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
+        observation, *rest = self.env.step(int(action))
+        return self._flat(observation, int(action) + 1), *rest  # type: ignore[return-value]
+
+    def _flat(self, observation: Any, before: int) -> np.ndarray:
+        ids, floats = self.features(observation)
+        there, acted = np.zeros(self.features.rows, np.float32), np.zeros(self.actions + 1, np.float32)
+        there[ids], acted[before] = 1, 1
+        return np.concatenate((there, floats, acted))
+
+
+def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:
+    """Train for the row's seconds, then play. Raises MissingExtraError without sb3-contrib."""
+    try:
+        from sb3_contrib import RecurrentPPO
+        from stable_baselines3.common.callbacks import BaseCallback
+        from stable_baselines3.common.vec_env import DummyVecEnv
+    except ImportError as error:
+        raise MissingExtraError("recurrent-ppo needs sb3-contrib: pip install 'agentmem-crystal[rivals]'") from error
+
+    class Budget(BaseCallback):
+        def _on_step(self) -> bool:
+            done = (time.process_time() - began) / asked.seconds
+            tell(min(1.0, done))
+            return done < 1
+
+    envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
+    model = RecurrentPPO(
+        "MlpLstmPolicy", envs, n_steps=STEPS, batch_size=BATCH, seed=asked.seed, device="cpu", verbose=0
+    )
+    began = time.process_time()
+    model.learn(10**9, callback=Budget())
+    returns = [_return(model, Flat(make()), first + number) for number in range(episodes)]
+    lstm: Any = model.policy.lstm_actor
+    return {
+        "env_steps": model.num_timesteps, "updates": model._n_updates, "returns": returns,
+        "parameters": sum(each.numel() for each in model.policy.parameters()),
+        "bytes": 2 * 4 * lstm.hidden_size * lstm.num_layers,
+    }  # fmt: skip
+
+
+def _return(model: Any, env: Flat, seed: int) -> float:
+    seen, state, first, total, over = env.reset(seed=seed)[0], None, True, 0.0, False
+    while not over:
+        action, state = model.predict(seen[None], state, np.array([first]), deterministic=True)
+        seen, reward, terminated, truncated, _ = env.step(action[0])
+        first, over, total = False, terminated or truncated, total + float(reward)
+    return total

@@ -1,0 +1,123 @@
+"""A row of the table of tasks: a model trained on a task for so many processor-seconds, then playing unseen episodes.
+
+Knows environments, models and how they are trained; knows no table. A row that is done is kept as a file, one that is
+not goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import torch
+
+from agentmem.bench.environments import recurrent_ppo
+from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
+from agentmem.bench.environments.peers import bytes_carried, peer
+from agentmem.bench.neural.peers.sizes import count
+from agentmem.errors import InvalidInputError
+from agentmem.neural.files import held, write
+from agentmem.neural.train import Trainer, TrainSettings
+from agentmem.policy.bc import StepImitation
+from agentmem.policy.played import play
+from agentmem.policy.ppo import ReinforcedTraining
+from agentmem.policy.reference import drawn, policy_lm
+from agentmem.policy.step_network import StepNetwork
+
+CLOCK = 16
+"""Sines that tell the number of a step, to all models: tasks of order need it."""
+EPISODES, LANES, FIRST = 100, 25, 1_000_000_000
+"""Played after training; so many at once, the first with this seed, which no training reaches but by chance."""
+RATE = 2e-3
+SAVED = 50
+"""Updates from one save to the next."""
+
+Tell = Callable[[float], None]
+
+
+@dataclass(frozen=True)
+class Row:
+    """task, model, protocol: by name. seconds: of processor time, in which the episodes are played too."""
+
+    task: str
+    model: str
+    protocol: str
+    seed: int
+    seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}-{self.model}-{self.protocol}-{self.seed}"
+
+
+def row(asked: Row, folder: Path, tell: Tell = lambda done: None) -> dict[str, Any]:
+    """What is asked, with its results, from the folder or trained and kept there. Raises InvalidInputError where the
+    folder has it of other settings or what it needs is not installed, SettingsError while another process trains it.
+    """
+    file = folder / f"{asked.name}.json"
+    with held(file.with_suffix(".lock")):
+        if file.is_file():
+            return _checked(json.loads(file.read_text("utf-8")), asked, file)
+        unfinished = file.with_suffix(".training")
+        made = asdict(asked) | _result(asked, unfinished, tell)
+        write(file, json.dumps(made).encode())
+        unfinished.unlink(missing_ok=True)
+    file.with_suffix(".lock").unlink(missing_ok=True)
+    return made
+
+
+def _checked(there: dict[str, Any], asked: Row, file: Path) -> dict[str, Any]:
+    for name, value in asdict(asked).items():
+        if there.get(name) != value:
+            raise InvalidInputError(f"{file} is of {name} {there.get(name)}, not {value}: name another folder")
+    return there
+
+
+def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
+    make = maker_of(asked.task)
+    if asked.model == RECURRENT_PPO:
+        return _told(recurrent_ppo.result(asked, make, EPISODES, FIRST, tell))
+    model = network(asked)
+    objective = StepImitation(make) if asked.protocol == IMITATION else ReinforcedTraining(make)
+    settings = TrainSettings(asked.seed, asked.seconds, learning_rate=RATE)
+    trainer: Trainer[StepNetwork] = Trainer(model, objective, settings)
+    if unfinished.is_file():
+        trainer.load(unfinished)
+    while trainer.done < 1:
+        trainer.train(steps=SAVED)
+        trainer.save(unfinished)
+        tell(trainer.done)
+    return {"env_steps": trainer.progress.tokens, "updates": trainer.progress.step} | _told(_played(model, make))
+
+
+def network(asked: Row) -> StepNetwork:
+    """As it is before training."""
+    ours = policy_lm(maker_of(asked.task)(), asked.seed, CLOCK)
+    return ours if asked.model == OURS else peer(asked.model, ours, asked.seed)
+
+
+def maker_of(task: str) -> Callable[..., gymnasium.Env[Any, Any]]:
+    """Makes the task's environment anew at each call. Raises InvalidInputError where its package is not installed."""
+    return drawn(TASKS[task], {})
+
+
+@torch.no_grad()
+def _played(model: StepNetwork, make: Callable[..., gymnasium.Env[Any, Any]]) -> dict[str, Any]:
+    """Unseen episodes, every action the likeliest; what is read of crystals are signs."""
+    model.eval()
+    returns: list[float] = []
+    for start in range(FIRST, FIRST + EPISODES, LANES):
+        ended = play(model, [make() for _ in range(LANES)], range(start, start + LANES), None, "sign")
+        returns += ended.rewards.sum(1).tolist()
+    steps = ended.part(torch.tensor([0])).steps
+    return {"returns": returns, "parameters": count(model), "bytes": bytes_carried(model, steps)}
+
+
+def _told(found: dict[str, Any]) -> dict[str, Any]:
+    returns = found.pop("returns")
+    above = sum(each > 0 for each in returns) / len(returns)
+    return {"return_mean": sum(returns) / len(returns), "above_0": above, "episodes": len(returns), **found}

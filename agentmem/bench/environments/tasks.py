@@ -1,0 +1,65 @@
+"""`agentmem bench environments tasks`: the rows that are asked for, and their table. Knows rows; knows no model."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from statistics import mean
+from typing import Any
+
+from agentmem.bench.arguments import bars, make_folder
+from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
+from agentmem.bench.environments.row import Row, row
+
+HEAD = "| task | model | protocol | seeds | return | above 0 | environment steps | processor-seconds | parameters | bytes |"
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    """Train what the folder has not, task by task. Raises InvalidInputError as `row`."""
+    folder = make_folder(asked.out)
+    models = [each for each in asked.models if each != RECURRENT_PPO or asked.by != IMITATION]
+    wanted = [
+        Row(task, model, asked.by, seed, float(asked.seconds))
+        for task in asked.tasks
+        for seed in asked.seeds
+        for model in models
+    ]
+    with bars() as bar:
+        everything = bar.add_task("rows", total=len(wanted))
+        rows = []
+        for each in wanted:
+            task = bar.add_task(each.name, total=1.0)
+            rows.append(row(each, folder, lambda done, task=task: bar.update(task, completed=done)))  # type: ignore[misc]
+            bar.remove_task(task)
+            bar.advance(everything)
+    results = {"rows": rows}
+    (folder / "table.md").write_text(markdown(results) + "\n", encoding="utf-8")
+    return results
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """A line for each task and model, means and ranges of its seeds."""
+    place = {name: number for number, name in enumerate(dict.fromkeys(one["task"] for one in results["rows"]))}
+    models = {name: number for number, name in enumerate(dict.fromkeys(one["model"] for one in results["rows"]))}
+    ordered = sorted(results["rows"], key=lambda one: (place[one["task"]], models[one["model"]], one["seed"]))
+    said = [HEAD, "|---|---|---|--:|--:|--:|--:|--:|--:|--:|"]
+    for _, group in groupby(ordered, key=lambda one: (one["task"], one["model"])):
+        said.append(_line(list(group)))
+    return "\n".join(said)
+
+
+def _line(rows: Sequence[Mapping[str, Any]]) -> str:
+    one = rows[0]
+    model = f"**{one['model']}**" if one["model"] == OURS else one["model"]
+    steps = mean(each["env_steps"] for each in rows)
+    told = f"{len(rows)} | {_spread(rows, 'return_mean')} | {_spread(rows, 'above_0')} | {steps:,.0f}"
+    size = f"{one['seconds']:.0f} | {one['parameters']:,} | {max(each['bytes'] for each in rows):,}"
+    return f"| {one['task']} | {model} | {one['protocol']} | {told} | {size} |"
+
+
+def _spread(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    """The mean, and from where to where."""
+    values = [each[name] for each in rows]
+    said = f"{mean(values):.3f}"
+    return said if len(values) == 1 else f"{said} ({min(values):.3f} to {max(values):.3f})"
