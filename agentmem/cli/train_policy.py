@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -44,16 +44,23 @@ def policy(
     budgets: Annotated[
         str, typer.Option(metavar="N,N", help="Tokens of the contexts that are shown of shifts, in turn.")
     ] = BUDGETS,
+    algo: Annotated[
+        Literal["bc", "ppo"], typer.Option(help="bc imitates an oracle; ppo learns from rewards alone, not in shifts.")
+    ] = "bc",
     luck: Annotated[
-        float, typer.Option(metavar="P", min=0, max=1, help="Share of steps whose action is drawn; not in shifts.")
+        float, typer.Option(metavar="P", min=0, max=1, help="Share of steps whose action is drawn; bc, not in shifts.")
     ] = 0.0,
+    clock: Annotated[
+        int,
+        typer.Option(metavar="N", min=0, help="Sines that tell a step's number, for tasks of order; not in shifts."),
+    ] = 0,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of processor time, without the showing.")] = 600.0,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     threads: ThreadsOption = 1,
     json: JsonOption = False,
 ) -> None:
-    """Train a policy by imitation of an oracle: in shifts one that chooses calls, elsewhere one that remembers steps.
+    """Train a policy: in shifts one that chooses calls, elsewhere one that remembers steps.
 
     A shift is shown once and kept in DIR/demonstrations; it takes half a minute. Ctrl-C saves and stops; the same
     command goes on. `agentmem rollout ... --policy DIR/model.safetensors` plays with it.
@@ -65,7 +72,11 @@ def policy(
     shifts = [each for each in env if is_shift(each)]
     if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
-    asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {"luck": luck}
+    if shifts and algo == "ppo":
+        raise InvalidInputError(f"--algo ppo with {shifts[0]}: shifts are learned by imitation; leave --algo out")
+    asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
+        "algo": algo, "luck": luck, "clock": clock
+    }  # fmt: skip
     typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
     command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
     sizes, options = _sizes(budgets), given_options(given or [])
@@ -75,7 +86,7 @@ def policy(
     if shifts:
         _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
     else:
-        _steps(out, command, settings, env[0], options, luck, json)
+        _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
 
 
 def _choices(
@@ -98,15 +109,18 @@ def _choices(
 
 
 def _steps(
-    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], luck: float, json: bool
-) -> None:
+    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: tuple[str, float, int],
+    json: bool,
+) -> None:  # fmt: skip
     from agentmem.neural.train import Trainer
     from agentmem.policy.bc import StepImitation
+    from agentmem.policy.ppo import ReinforcedTraining
     from agentmem.policy.reference import drawn, policy_lm
 
-    make = drawn(env, options)
-    model = policy_lm(make(), settings.seed)
-    trainer = Trainer(model, StepImitation(make, luck), settings)
+    make, (algo, luck, clock) = drawn(env, options), how
+    model = policy_lm(make(), settings.seed, clock)
+    objective = StepImitation(make, luck) if algo == "bc" else ReinforcedTraining(make)
+    trainer = Trainer(model, objective, settings)
     _train(out, command, trainer, model.save, json)
 
 

@@ -29,14 +29,13 @@ KIND = "PolicyLM"
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """features: of observations. actions: how many there are. transformer: over the steps. clock: sines and
-    cosines of the number of a step, so many of each, that it is told too.
-    """
+    """features, actions, clock, acted: see StepNetwork. transformer: over the steps."""
 
     features: Features
     actions: int
     transformer: TransformerSettings = field(default_factory=TransformerSettings)
     clock: int = 0
+    acted: bool = True
 
     def __post_init__(self) -> None:
         at_least(1, actions=self.actions)
@@ -49,9 +48,10 @@ class PolicyLM(StepNetwork):
     name: str | None = None
 
     def __init__(self, settings: PolicySettings) -> None:
-        super().__init__(settings.features, settings.actions, settings.transformer.d_model, settings.clock)
+        sizes = settings.transformer
+        super().__init__(settings.features, settings.actions, sizes.d_model, settings.clock, settings.acted)
         self.settings = settings
-        self.transformer = InfiniteMemoryTransformer(**vars(settings.transformer))
+        self.transformer = InfiniteMemoryTransformer(**vars(sizes))
 
     def start(self, episodes: int) -> State:
         return self.transformer.start(episodes)
@@ -116,5 +116,5 @@ def settings_of(given: Mapping[str, Any]) -> PolicySettings:
     }
     return PolicySettings(
         Features(leaves), given["actions"], TransformerSettings(crystal=CrystalSettings(**crystal), **sizes),
-        given["clock"],
+        given["clock"], given.get("acted", True),
     )  # fmt: skip

@@ -28,13 +28,13 @@ def choice_network(seed: int) -> ChoiceNetwork:
     return _seeded(seed, ChoiceNetwork)
 
 
-def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0) -> PolicyLM:
-    """For an environment's spaces; clock: see PolicySettings. Raises InvalidInputError for actions that are not
+def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0, acted: bool = True) -> PolicyLM:
+    """For an environment's spaces; clock, acted: see StepNetwork. Raises InvalidInputError for actions that are not
     Discrete, and as `Features.of`.
     """
     if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         raise InvalidInputError(f"actions {env.action_space}: one of a number is needed, Discrete")
-    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS, clock)
+    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS, clock, acted)
     return _seeded(seed, lambda: PolicyLM(settings))
 
 

@@ -67,6 +67,10 @@ class Features:
         return 1 + sum(leaf.rows for leaf in self.leaves)
 
     @property
+    def ids(self) -> int:
+        return sum(leaf.number for leaf in self.leaves if leaf.kind != "floats")
+
+    @property
     def floats(self) -> int:
         return sum(leaf.number for leaf in self.leaves if leaf.kind == "floats")
 

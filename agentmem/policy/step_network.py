@@ -74,17 +74,18 @@ class Decided:
 
 class StepNetwork(nn.Module, ABC):
     """features: of observations. actions: how many there are. clock: sines and cosines of the number of a step, so many
-    of each, that it is told too.
+    of each, that it is told too. acted: whether it is told the action before.
     """
 
-    def __init__(self, features: Features, actions: int, width: int, clock: int = 0) -> None:
+    def __init__(self, features: Features, actions: int, width: int, clock: int = 0, acted: bool = True) -> None:
         super().__init__()
         self.features, self.sines = features, clock
         self.table = nn.Embedding(features.rows, width, padding_idx=0)
         self.floats = nn.Linear(features.floats, width) if features.floats else None
-        self.before = nn.Embedding(actions + 1, width)
-        for each in (self.table, self.before):
-            nn.init.normal_(each.weight, std=0.5)
+        self.before = nn.Embedding(actions + 1, width) if acted else None
+        nn.init.normal_(self.table.weight, std=0.5 / max(1, features.ids) ** 0.5)
+        if self.before is not None:
+            nn.init.normal_(self.before.weight, std=0.5)
         self.clock = nn.Linear(2 * clock, width, bias=False) if clock else None
         self.encode = nn.Sequential(
             nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
@@ -116,8 +117,9 @@ class StepNetwork(nn.Module, ABC):
         """[B, T, width]. start: the number of the first step."""
         check("before", steps.before, "B", "T", types=(torch.int64,))
         check("ids", steps.ids, *steps.before.shape, steps.ids.shape[-1], types=(torch.int64,))
-        number = max(1, steps.ids.shape[-1])
-        x = self.table(steps.ids).sum(-2) / number**0.5 + self.before(steps.before)
+        x = self.table(steps.ids).sum(-2)
+        if self.before is not None:
+            x = x + self.before(steps.before)
         if self.clock is not None:
             x = x + self.clock(_sines(start + torch.arange(x.shape[1], device=x.device), self.sines))
         if self.floats is not None:

@@ -116,9 +116,9 @@ def _bytes(kept: Any) -> int:
     return sum(map(_bytes, kept)) if isinstance(kept, list | tuple) else 0
 
 
-def _of(like: PolicyLM) -> tuple[Any, int, int, int]:
+def _of(like: PolicyLM) -> tuple[Any, int, int, int, bool]:
     settings = like.settings
-    return settings.features, settings.actions, settings.transformer.d_model, settings.clock
+    return settings.features, settings.actions, settings.transformer.d_model, settings.clock, settings.acted
 
 
 def _feed_forward(width: int, inner: int) -> nn.Sequential:

@@ -96,8 +96,14 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
 
 def network(asked: Row) -> StepNetwork:
     """As it is before training."""
-    ours = policy_lm(maker_of(asked.task)(), asked.seed, CLOCK)
+    env = maker_of(asked.task)()
+    ours = policy_lm(env, asked.seed, CLOCK, acted=is_told(env))
     return ours if asked.model == OURS else peer(asked.model, ours, asked.seed)
+
+
+def is_told(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the action before is told: only where the environment asks for it, or one could remember by acting."""
+    return bool(getattr(env.unwrapped, "obs_requires_prev_action", False))
 
 
 def maker_of(task: str) -> Callable[..., gymnasium.Env[Any, Any]]:
