@@ -20,7 +20,6 @@ from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import load_trained
 from agentmem.policy.bc import StepImitation
-from agentmem.policy.oracles import oracle_of
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.shown import batch_of, episode
 from agentmem.policy.spaces import LEVELS, Features
@@ -154,13 +153,6 @@ def test_luck_draws_actions_and_leaves_what_is_right() -> None:
     shown = episode(maze(200), Features.of(maze().observation_space), 0, 0.5)
     assert 0.2 < (shown.acted != shown.right).mean() < 0.6
     assert set(shown.right[:100].tolist()) == {0}
-
-
-def test_an_environment_without_an_oracle_is_refused() -> None:
-    env = gymnasium.make("CartPole-v1")
-    env.reset(seed=0)
-    with pytest.raises(InvalidInputError, match="no oracle of CartPole"):
-        oracle_of(env)
 
 
 def test_episodes_of_different_lengths_stand_side_by_side() -> None:

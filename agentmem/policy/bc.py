@@ -40,7 +40,7 @@ DEMONSTRATIONS = "demonstrations"
 EASY = 0.02
 """The least weight of a step; of others the more, the less likely the right action still is (Lin et al. 2017,
 arXiv:1708.02002): most steps of a corridor are easy."""
-WRITE_READ, IMPORTANCE = 0.5, 0.1
+WRITE_READ, IMPORTANCE, RECALLED = 0.5, 0.1, 0.1
 """Weights of losses; that of actions is 1."""
 
 
@@ -87,7 +87,9 @@ class StepImitation:
         each = F.cross_entropy(decided.logits.flatten(0, 1), batch.right.clamp(min=0).flatten(), reduction="none")
         weights = (1 - (-each.detach()).exp() + EASY) * real.flatten()
         hits = float((decided.logits.detach().argmax(-1) == batch.right)[real].float().mean())
-        parts = {"action": (each * weights).sum() / weights.sum(), **_remembered(decided, batch)}
+        parts = {"action": (each * weights).sum() / weights.sum()}
+        if (batch.at >= 0).any():
+            parts |= {"recalled": RECALLED * _recalled(model, decided, batch), **_remembered(decided, batch)}
         return Step(parts, hits, int(real.sum()))
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
@@ -104,9 +106,17 @@ class StepImitation:
                 return
 
 
+def _recalled(model: StepNetwork, decided: Decided, batch: Batch) -> Tensor:
+    """Where an earlier step is needed, what was seen there is to be told: mean -log p of its ids, summed over them."""
+    needs, rows = batch.at >= 0, torch.arange(len(batch.at))[:, None]
+    said = F.log_softmax(losses.picked(decided.hidden, batch.at.clamp(min=0)) @ model.table.weight.T, -1)
+    seen = batch.steps.ids[rows, batch.shown.clamp(min=0)]
+    return -(said.gather(-1, seen) * (seen > 0)).sum(-1)[needs].mean()
+
+
 def _remembered(decided: Decided, batch: Batch) -> dict[str, Tensor]:
-    """What is needed later is to be kept, and found when it is: of environments that tell what a step needs."""
-    if not (batch.at >= 0).any() or not decided.readings or decided.written is None:
+    """What is needed later is to be kept, and found when it is."""
+    if not decided.readings or decided.written is None:
         return {}
     at, shown = batch.at.clamp(min=0), batch.shown
     needed = marked(shown, batch.right.shape[1])

@@ -64,8 +64,11 @@ class Remembered:
 
 @dataclass(frozen=True)
 class Decided:
-    """logits: [B, T, actions]; values: [B, T], of what is still to come; and what was read and written."""
+    """hidden: [B, T, width], what the heads see; logits: [B, T, actions]; values: [B, T], of what is still to come; and
+    what was read and written.
+    """
 
+    hidden: Tensor
     logits: Tensor
     values: Tensor
     readings: list[Reading]
@@ -111,7 +114,8 @@ class StepNetwork(nn.Module, ABC):
         state = state or self.start(len(steps.before))
         kept = self.remember(self.embedded(steps, state.position), state, precision)
         hidden = self.norm(kept.out)
-        return Decided(self.action(hidden), self.value(hidden).squeeze(-1), kept.readings, kept.written), kept.state
+        values = self.value(hidden).squeeze(-1)
+        return Decided(hidden, self.action(hidden), values, kept.readings, kept.written), kept.state
 
     def embedded(self, steps: Steps, start: int = 0) -> Tensor:
         """[B, T, width]. start: the number of the first step."""

@@ -1,0 +1,175 @@
+"""`agentmem bench environments`: mazes by a trained policy; rows of tasks that are trained, kept and gone on with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from agentmem.bench.environments import ahead
+from agentmem.bench.environments import row as rows
+from agentmem.bench.environments.options import IMITATION, MODELS, RECURRENT_PPO, REINFORCED
+from agentmem.bench.environments.peers import bytes_carried
+from agentmem.bench.environments.recurrent_ppo import Flat
+from agentmem.bench.environments.row import Row, maker_of, network, row
+from agentmem.bench.environments.tasks import markdown
+from agentmem.bench.neural.peers.sizes import TOLERANCE, count
+from agentmem.cli import app
+from agentmem.errors import InvalidInputError
+from agentmem.policy import load_trained
+from agentmem.policy.policy_lm import PolicyLM
+from agentmem.policy.shown import batch_of, episode
+
+torch.set_num_threads(1)
+NETWORKS = [each for each in MODELS if each != RECURRENT_PPO]
+pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages' own spaces and info
+
+
+def invoked(*words: str) -> Any:
+    done = CliRunner().invoke(app, ["bench", "environments", *words])
+    assert done.exit_code == 0, done.output
+    return done
+
+
+# ---- tasks
+
+
+@pytest.mark.parametrize("task", ["RepeatFirstEasy", "ConcentrationHard", "MemoryS13"])
+def test_all_models_have_as_many_parameters(task: str) -> None:
+    counts = [count(network(Row(task, model, IMITATION, 0, 1.0))) for model in NETWORKS]
+    assert max(counts) / min(counts) < 1 + 2 * TOLERANCE
+
+
+@pytest.mark.parametrize("model", NETWORKS)
+def test_steps_one_after_another_decide_as_all_at_once(model: str) -> None:
+    made = network(Row("AutoencodeEasy", model, IMITATION, 0, 1.0)).eval()
+    steps = batch_of([episode(maker_of("AutoencodeEasy")(), made.features, seed, 0.0) for seed in (1, 2)]).steps
+    state, logits = None, []
+    with torch.no_grad():
+        whole = made(steps)[0].logits
+        for start in range(0, steps.before.shape[1], 17):
+            decided, state = made(steps.part(start, start + 17), state)
+            logits.append(decided.logits)
+    assert torch.cat(logits, 1).allclose(whole, atol=1e-4)
+
+
+def test_what_remembers_nothing_carries_no_bytes_and_what_does_carries_some() -> None:
+    models = {model: network(Row("RepeatPreviousEasy", model, IMITATION, 0, 1.0)) for model in NETWORKS}
+    steps = batch_of([episode(maker_of("RepeatPreviousEasy")(), models["none"].features, 1, 0.0)]).steps
+    carried = {name: bytes_carried(model, steps) for name, model in models.items()}
+    assert carried.pop("none") == 0
+    assert min(carried.values()) > 0
+
+
+@pytest.mark.parametrize("protocol", [IMITATION, REINFORCED])
+def test_a_row_is_trained_once_and_then_read(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "EPISODES", 4)
+    monkeypatch.setattr(rows, "LANES", 2)
+    asked = Row("RepeatPreviousEasy", "gru", protocol, 0, 0.2)
+    first = row(asked, tmp_path)
+    assert -1 <= first["return_mean"] <= 1
+    assert first["env_steps"] >= 51
+    assert first["episodes"] == 4
+    assert sorted(each.name for each in tmp_path.iterdir()) == [f"{asked.name}.json"]
+    assert row(asked, tmp_path) == first
+    with pytest.raises(InvalidInputError, match=r"seconds 0\.2, not 9\.0"):
+        row(Row("RepeatPreviousEasy", "gru", protocol, 0, 9.0), tmp_path)
+
+
+def test_an_interrupted_row_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "EPISODES", 2)
+    monkeypatch.setattr(rows, "LANES", 2)
+    monkeypatch.setattr(rows, "SAVED", 2)
+    asked, told = Row("RepeatPreviousEasy", "gru", IMITATION, 0, 0.6), []
+
+    def stop(done: float) -> None:
+        told.append(done)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        row(asked, tmp_path, stop)
+    assert (tmp_path / f"{asked.name}.training").is_file()
+    again: list[float] = []
+    row(asked, tmp_path, again.append)
+    assert again[0] > told[0]
+
+
+@pytest.mark.slow
+def test_a_window_learns_what_was_four_cards_ago_and_what_remembers_nothing_cannot(tmp_path: Path) -> None:
+    found = {each: row(Row("RepeatPreviousEasy", each, IMITATION, 0, 10.0), tmp_path) for each in ("windowed", "none")}
+    assert found["windowed"]["return_mean"] > 0.5
+    assert -0.65 < found["none"]["return_mean"] < -0.35  # a guess is right one time in four
+
+
+def test_recurrent_ppo_is_a_row_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "EPISODES", 2)
+    found = row(Row("RepeatPreviousEasy", RECURRENT_PPO, REINFORCED, 0, 0.1), tmp_path)
+    assert found["env_steps"] > 0
+    assert found["bytes"] == 2 * 4 * 256
+
+
+def test_flat_observations_tell_features_apart() -> None:
+    env = Flat(gymnasium.make("popgym:popgym-AutoencodeEasy-v0"))
+    seen, _ = env.reset(seed=1)
+    assert env.observation_space.contains(seen)
+    assert seen.sum() == 2  # the mode and the card
+
+
+def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path) -> None:
+    words = ("tasks", "--tasks", "RepeatFirstEasy", "--models", "gru,none,recurrent-ppo", "--seeds", "0,1")
+    printed = invoked(*words, "--seconds", "1", "--out", str(tmp_path)).stdout
+    lines = [line for line in printed.splitlines() if "RepeatFirstEasy" in line]
+    assert [line.split(" | ")[1] for line in lines] == ["gru", "none"]  # RecurrentPPO imitates nobody
+    assert all(" 2 | " in line and " to " in line for line in lines)
+    assert (tmp_path / "table.md").read_text("utf-8").strip() == printed.strip()
+    read = json.loads(invoked(*words, "--seconds", "1", "--out", str(tmp_path), "--json").stdout)
+    assert markdown(read) == printed.strip()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["tasks", "--tasks", "Chess", "--out", "x"], "'Chess' is unknown"),
+        (["tasks", "--models", "lstm", "--out", "x"], "'lstm' is unknown"),
+        (["tasks", "--seconds", "0", "--out", "x"], "0 is too few"),
+        (["tasks"], "--out"),
+        (["mazes", "--lengths", "2000000"], "too long"),
+        (["races"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(words: list[str], why: str) -> None:
+    done = CliRunner().invoke(app, ["bench", "environments", *words])
+    assert done.exit_code == 2
+    assert why in done.output
+
+
+# ---- mazes
+
+
+def test_a_long_episode_is_played_ahead_as_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "CHUNK", 100)
+    policy = load_trained("tmaze")
+    assert isinstance(policy, PolicyLM)
+    env = gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=250)
+    ended = ahead.played(policy, env.unwrapped, 3)
+    playing, (seen, _) = policy.begin(0), env.reset(seed=3)
+    steps, total, over = 0, 0.0, False
+    while not over:
+        seen, reward, terminated, truncated, _ = env.step(playing.act(seen, None))
+        steps, total, over = steps + 1, total + float(reward), terminated or truncated
+    assert (ended.steps, ended.reward) == (steps, total)
+
+
+def test_mazes_are_solved_by_the_policy_that_comes_with_the_package() -> None:
+    (found,) = json.loads(invoked("mazes", "--lengths", "200", "--seeds", "4", "--json").stdout)["rows"]
+    assert (found["solved"], found["n"], found["episodes_played"]) == (1.0, 4, 2)
+
+
+def test_a_policy_that_chooses_calls_walks_no_maze() -> None:
+    done = CliRunner().invoke(app, ["bench", "environments", "mazes", "--policy", "shift", "--lengths", "20"])
+    assert isinstance(done.exception, InvalidInputError) or "walks no maze" in done.output
