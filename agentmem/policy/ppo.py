@@ -17,9 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
+from agentmem.neural import losses
+from agentmem.neural.reader import gather
 from agentmem.neural.train import Step
 from agentmem.policy.played import Played, play
-from agentmem.policy.step_network import StepNetwork
+from agentmem.policy.step_network import Decided, StepNetwork
+
+FIRST, GROWS = 64, 0.1
+"""Steps that are played of an episode at first, and the share of the budget after which twice as many are."""
+IMPORTANCE = 0.1
 
 
 @dataclass
@@ -49,7 +55,7 @@ class ReinforcedTraining:
         """One update. right: the mean return of the episodes that it is from; tokens: steps that were played for it."""
         steps = 0
         if self._played is None or not len(self._order):
-            self._played = self._play(model, generator)
+            self._played = self._play(model, FIRST << stage, generator)
             self._order = torch.cat([self._parts(generator) for _ in range(self.passes)])
             steps = int(self._played.real.sum())
         rows, self._order = self._order[0], self._order[1:]
@@ -58,7 +64,7 @@ class ReinforcedTraining:
         return Step(losses, float(self._played.rewards.sum(1).mean()), steps)
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
-        return False
+        return done >= GROWS * (stage + 1)
 
     def kept(self, model: StepNetwork) -> dict[str, Tensor]:
         """What was played and not yet learned from."""
@@ -69,10 +75,10 @@ class ReinforcedTraining:
             self._order = kept["order"]
             self._played = Played.of({name: each for name, each in kept.items() if name != "order"})
 
-    def _play(self, model: StepNetwork, generator: torch.Generator) -> Played:
+    def _play(self, model: StepNetwork, most: int, generator: torch.Generator) -> Played:
         envs = [self.make(generator) for _ in range(self.episodes)]
         seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
-        return play(model, envs, seeds, generator)
+        return play(model, envs, seeds, generator, most=most)
 
     def _parts(self, generator: torch.Generator) -> Tensor:
         return torch.randperm(self.episodes, generator=generator).view(self.parts, -1)
@@ -88,7 +94,21 @@ class ReinforcedTraining:
             "policy": -held[real].mean(),
             "value": self.worth * F.mse_loss(decided.values[real], wanted[real]),
             "entropy": self.spread * (chances.exp() * chances).sum(-1)[real].mean(),
+            **_kept(decided, real.shape[1]),
         }
+
+
+def _kept(decided: Decided, steps: int) -> dict[str, Tensor]:
+    """What is read later is to be kept: importance forecasts how much of each step a later reading takes."""
+    if decided.written is None or not decided.readings:
+        return {}
+    choices = decided.written.choices
+    needed = torch.zeros(len(decided.values), steps + 1)
+    for reading in decided.readings:
+        at = gather(reading.view.at.unsqueeze(-1), reading.chosen).flatten(1)
+        needed.scatter_reduce_(1, at.where(at >= 0, steps), reading.weights.detach().float().flatten(1), "amax")
+    kept = [losses.importance(each, needed[:, :steps]) for each in choices]
+    return {"importance": IMPORTANCE * torch.stack(kept).mean()} if kept else {}
 
 
 def advantages(played: Played, discount: float, trace: float) -> Tensor:

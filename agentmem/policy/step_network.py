@@ -121,7 +121,7 @@ class StepNetwork(nn.Module, ABC):
         """[B, T, width]. start: the number of the first step."""
         check("before", steps.before, "B", "T", types=(torch.int64,))
         check("ids", steps.ids, *steps.before.shape, steps.ids.shape[-1], types=(torch.int64,))
-        x = self.table(steps.ids).sum(-2)
+        x = self._seen(steps.ids)
         if self.before is not None:
             x = x + self.before(steps.before)
         if self.clock is not None:
@@ -131,6 +131,13 @@ class StepNetwork(nn.Module, ABC):
             x = x + self.floats(steps.floats)
         encoded: Tensor = x + self.encode(x)
         return encoded
+
+    def _seen(self, ids: Tensor) -> Tensor:
+        """The rows of the table that ids [B, T, I] name, added up: [B, T, width]."""
+        if not ids.shape[-1]:
+            return self.table.weight.new_zeros(*ids.shape[:-1], self.table.embedding_dim)
+        rows = F.embedding_bag(ids.flatten(0, 1), self.table.weight, mode="sum", padding_idx=0)
+        return rows.view(*ids.shape[:-1], -1)
 
 
 def stacked(episodes: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> Steps:

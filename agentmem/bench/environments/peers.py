@@ -21,7 +21,7 @@ from agentmem.policy.policy_lm import PolicyLM
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
 
 WINDOW = 128
-"""Steps that a windowed transformer sees: four times as many as PolicyLM beside its memory, and more bytes than it."""
+"""Steps that a windowed transformer sees: twice as many as PolicyLM beside its memory, and more bytes than it."""
 
 
 @dataclass(frozen=True)
