@@ -40,7 +40,7 @@ DEMONSTRATIONS = "demonstrations"
 EASY = 0.02
 """The least weight of a step; of others the more, the less likely the right action still is (Lin et al. 2017,
 arXiv:1708.02002): most steps of a corridor are easy."""
-WRITE_READ, IMPORTANCE, RECALLED = 0.5, 0.1, 0.1
+WRITE_READ, IMPORTANCE, RECALLED = 0.5, 0.1, 0.3
 """Weights of losses; that of actions is 1."""
 
 
@@ -76,7 +76,7 @@ class StepImitation:
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
     luck: float = 0.1
     binary: float = 0.65
-    episodes: int = 128
+    episodes: int = 64
     tokens: int = 2_000
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
