@@ -156,6 +156,17 @@ def test_luck_draws_actions_and_leaves_what_is_right() -> None:
     assert set(shown.right[:100].tolist()) == {0}
 
 
+def test_an_action_that_is_drawn_gives_nothing_hidden_away() -> None:
+    env, goals = maze(3), []
+    features = Features.of(env.observation_space)
+    for seed in range(400):
+        first = episode(env, features, seed, 0.5)
+        if first.acted[0] != first.right[0]:
+            goals.append(env.unwrapped._goal)  # type: ignore[attr-defined]
+    assert len(goals) > 100
+    assert abs(np.mean(goals)) < 0.2
+
+
 def test_an_environment_without_an_oracle_is_refused() -> None:
     env = gymnasium.make("CartPole-v1")
     env.reset(seed=0)
