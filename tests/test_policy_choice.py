@@ -12,7 +12,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem import Memory
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.ingest.values import own_values
 from agentmem.neural.runs import Command, Run
 from agentmem.neural.train import Trainer, TrainSettings
@@ -22,7 +23,7 @@ from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
 from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
-from agentmem.rollout import load_policy
+from agentmem.rollout import load_policy, rollout
 from agentmem.testing import PolicyContract
 from agentmem.types import PlanningContext
 
@@ -155,6 +156,22 @@ def test_what_was_saved_acts_the_same(tmp_path: Path, decisions: Choices) -> Non
     again = load_policy(str(tmp_path / "own.safetensors"), None)
     inputs = decisions.batch(torch.arange(20), torch.zeros(20, dtype=torch.bool))[:3]
     assert again.network(*inputs).equal(policy.network(*inputs))  # type: ignore[attr-defined]
+
+
+def test_a_policy_that_was_trained_further_is_another_and_does_not_go_on_with_the_rollout(tmp_path: Path) -> None:
+    file, names = tmp_path / "model.safetensors", []
+    with Memory.open(":memory:", encoder=None, durability="process") as memory:
+        for seed in (0, 1):
+            ChoicePolicy(choice_network(seed)).save(file)
+            policy = load_policy(str(file), None)
+            names.append(policy.name)  # type: ignore[attr-defined]
+            if seed:
+                with pytest.raises(SettingsError, match=f"with policy '{names[0]}', not '{names[1]}'"):
+                    rollout(SHOP, policy, memory, budget=300, options=TINY)
+            else:
+                rollout(SHOP, policy, memory, budget=300, options=TINY)
+    assert names[0] != names[1]
+    assert all(name.startswith(f"{file} ") for name in names)
 
 
 def test_a_file_that_is_not_there_or_holds_something_else_is_refused(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from agentmem.index import step_id
 from agentmem.memory import Memory
 from agentmem.rollout import RolloutReport, load_policy, rollout
 from agentmem.rollout.contexts import Kind
+from agentmem.rollout.policies import name_of_policy
 from agentmem.rollout.reading import reading_of
 from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
@@ -58,7 +59,7 @@ def run(
             place = path if kind == "crystals" else Path(folder) / f"{kind}.mem"
             with Memory.open(place, durability="process") as memory:
                 reports.append(rollout(
-                    env, acting, memory, kind=kind, budget=budget, options=options, name=policy,
+                    env, acting, memory, kind=kind, budget=budget, options=options, name=name_of_policy(acting) or policy,
                     progress=lambda done, total, number=number, kind=kind: progress(number + done, len(KINDS), kind),  # type: ignore[misc]
                 ))  # fmt: skip
     with Memory.open(path, read_only=True) as memory:

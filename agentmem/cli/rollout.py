@@ -72,12 +72,13 @@ def rollout(
 ) -> None:
     """Play episodes of an environment, with a memory that logs every step and shows the policy a planning context."""
     from agentmem.rollout import rollout as play
+    from agentmem.rollout.policies import name_of_policy
 
     options = _options(env, policy, split, given or [])
     acting = _policy(policy, env, options)
     settings: dict[str, Any] = {
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
-        "name": policy,
+        "name": name_of_policy(acting) or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
     with stoppable(kept), show.Waiting("episodes") as waiting:
