@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,17 @@ def test_rounds_show_no_seed_twice_and_the_pupil_plays_from_the_second_on() -> N
     assert len(set(seeds)) == len(seeds) == 12
     assert [{shift.acting for shift in shifts} for shifts in rounds] == [{0}, {0.5}, {0.5}]
     assert {shift.budget for shift in rounds[0]} == {100, 200}
+
+
+def test_fewer_decisions_than_a_batch_has_are_refused(decisions: Choices) -> None:
+    few = replace(
+        decisions, **{name: getattr(decisions, name)[:31] for name in ("present", "lines", "own", "right", "hidden")}
+    )
+    objective = ChoiceImitation()
+    with pytest.raises(InvalidInputError, match="31 decisions were shown, and a batch has 32: show longer shifts"):
+        objective.add([few])
+    objective.add([few, few])
+    assert len(objective.known or ()) == 62
 
 
 def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:

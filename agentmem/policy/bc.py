@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural import losses
 from agentmem.neural.quantise import Precision
 from agentmem.neural.reader import FORBIDDEN, Reading
@@ -51,7 +52,14 @@ class ChoiceImitation:
     known: Choices | None = None
 
     def add(self, shown: Sequence[Choices]) -> None:
-        self.known = Choices.joined([*([self.known] if self.known else []), *shown])
+        """Raises InvalidInputError for too few to learn from."""
+        known = Choices.joined([*([self.known] if self.known else []), *shown])
+        if len(known) < BATCH:
+            raise InvalidInputError(
+                f"{len(known)} decisions were shown, and a batch has {BATCH}: show longer shifts (--set steps=N) or more "
+                "of them (--episodes N), in another folder"
+            )
+        self.known = known
 
     def step(self, model: ChoiceNetwork, stage: int, generator: torch.Generator) -> Step:
         assert self.known is not None
