@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -246,16 +246,26 @@ def test_fewer_decisions_than_a_batch_has_are_refused(decisions: Choices) -> Non
     assert len(objective.known or ()) == 62
 
 
+def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], None] = lambda done: None) -> Any:
+    """A training of two rounds of one shift. stop: told the training's step. Gives (finished, step, decisions)."""
+    objective, rounds = ChoiceImitation(), rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
+    trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
+    save = lambda path: ChoicePolicy(trainer.model).save(path)  # noqa: E731
+    with Run(folder, Command("train", {"what": "policy"}), trainer, save) as run:
+        stopped = lambda: stop(trainer.progress.step)  # noqa: E731
+        finished = imitate(run, trainer, objective, rounds, stop=stopped, tell=lambda done, total: tell(done))
+    return finished, trainer.progress.step, len(objective.known or ())
+
+
 def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:
-    rounds = rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
-
-    def run(stop_at: int | None) -> tuple[bool, int, int]:
-        objective, command = ChoiceImitation(), Command("train", {"what": "policy"})
-        trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
-        with Run(tmp_path, command, trainer, lambda path: ChoicePolicy(trainer.model).save(path)) as folder:
-            finished = imitate(folder, trainer, objective, rounds, stop=lambda: trainer.progress.step == stop_at)
-        return finished, trainer.progress.step, len(objective.known or ())
-
-    assert run(stop_at=2) == (False, 2, 60)
-    assert run(stop_at=None) == (True, 8, 120)
+    assert imitated(tmp_path, lambda step: step == 2) == (False, 2, 60)
+    assert imitated(tmp_path, lambda step: False) == (True, 8, 120)
     assert len(list((tmp_path / "demonstrations").iterdir())) == 2
+
+
+def test_a_training_is_stopped_while_it_is_shown_a_shift_and_keeps_those_shown_whole(tmp_path: Path) -> None:
+    told: list[float] = []
+    assert imitated(tmp_path, lambda step: step == 4 and len(told) > 80, told.append) == (False, 4, 60)
+    assert len(told) < 100
+    assert len(list((tmp_path / "demonstrations").iterdir())) == 1
+    assert imitated(tmp_path, lambda step: False) == (True, 8, 120)

@@ -52,6 +52,7 @@ def run(
     without torch or the environment's material, and as `rollout`.
     """
     acting = load_policy(policy, None)
+    name = name_of_policy(acting) or policy
     options = {"split": "test", **({} if steps is None else {"steps": steps})}
     reports = []
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +60,7 @@ def run(
             place = path if kind == "crystals" else Path(folder) / f"{kind}.mem"
             with Memory.open(place, durability="process") as memory:
                 reports.append(rollout(
-                    env, acting, memory, kind=kind, budget=budget, options=options, name=name_of_policy(acting) or policy,
+                    env, acting, memory, kind=kind, budget=budget, options=options, name=name,
                     progress=lambda done, total, number=number, kind=kind: progress(number + done, len(KINDS), kind),  # type: ignore[misc]
                 ))  # fmt: skip
     with Memory.open(path, read_only=True) as memory:

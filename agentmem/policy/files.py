@@ -19,9 +19,9 @@ KINDS: dict[str, type[ChoicePolicy] | type[PolicyLM]] = {choosing.KIND: ChoicePo
 
 
 def load_trained(name: str) -> ChoicePolicy | PolicyLM:
-    """The policy of a checkpoint that comes with the package, or of a file. Its name tells what the file holds, too: one
-    that was trained further is another policy. Raises NotFoundError where there is none, InvalidInputError for a file
-    of something else.
+    """The policy of a checkpoint that comes with the package, or of a file. Its name tells what the file holds, too:
+    one that was trained further is another policy. Raises NotFoundError where there is none, InvalidInputError for a
+    file of something else.
     """
     file = Path(name) if name.endswith(SUFFIX) else HERE / f"{name}{SUFFIX}"
     if not file.is_file():
