@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
 from agentmem.rollout import load_policy
+from agentmem.rollout.policies import SHIFTS, TRAINED
 
 NAMELESS = "test_cli_rollout:Nameless"
 SHORT = ("--set", "steps=30", "--set", "delay=8", "--budget", "150")
@@ -44,6 +45,13 @@ def test_a_policy_is_noted_by_its_own_name_and_by_the_typed_one_where_it_has_non
     named = {name: json.loads(call(*maze, "--policy", name).stdout)["policy"] for name in ("tmaze", NAMELESS)}
     assert named[NAMELESS] == NAMELESS
     assert named["tmaze"] == load_policy("tmaze", None).name != "tmaze"  # type: ignore[attr-defined]
+
+
+def test_the_help_and_the_page_name_every_policy() -> None:
+    help, page = call("--help").output, (Path(__file__).parent.parent / "docs" / "rollouts.md").read_text()
+    for name in ("random", *SHIFTS, *TRAINED, ".safetensors", "chat:MODEL", "your.module:name"):
+        assert name in help
+        assert f"`{name}`" in page
 
 
 def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path: Path) -> None:

@@ -43,7 +43,10 @@ def rollout(
     env: Annotated[str, typer.Argument(metavar="ENV", help="The environment's id, or module:id.")],
     policy: Annotated[
         str,
-        typer.Option(metavar="NAME", help="reader, rule, oracle (of shifts), random, chat:MODEL or your.module:name."),
+        typer.Option(
+            metavar="NAME",
+            help="shift, reader, rule, oracle (of shifts), tmaze, random, FILE.safetensors, chat:MODEL, your.module:name.",
+        ),
     ],
     memory: Annotated[
         Kind, typer.Option(metavar="KIND", help="What the policy is shown: crystals, window, none or full.")
