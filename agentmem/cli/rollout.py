@@ -45,7 +45,7 @@ def rollout(
         str,
         typer.Option(
             metavar="NAME",
-            help="shift, reader, rule, oracle (of shifts), tmaze, random, FILE.safetensors, chat:MODEL, your.module:name.",
+            help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name.",
         ),
     ],
     memory: Annotated[
