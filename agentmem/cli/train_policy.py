@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -26,16 +27,20 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer
 
 BUDGETS = "320,512,1024"
+OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "clock")
 
 
 def policy(
+    ctx: typer.Context,
     env: Annotated[
         list[str], typer.Option("--env", metavar="ID", help="What to learn; of shifts several.", show_default=False)
     ],
     out: OutOption,
     given: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn."),
+        typer.Option(
+            "--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn, not in shifts."
+        ),
     ] = None,
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")] = 4,
     rounds: Annotated[
@@ -72,12 +77,13 @@ def policy(
     shifts = [each for each in env if is_shift(each)]
     if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
-    if shifts and algo == "ppo":
-        raise InvalidInputError(f"--algo ppo with {shifts[0]}: shifts are learned by imitation; leave --algo out")
+    _check_given(ctx, env[0], bool(shifts))
+    if algo == "ppo" and luck:
+        raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
     asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
         "algo": algo, "luck": luck, "clock": clock
     }  # fmt: skip
-    typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
+    typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
     command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
     sizes, options = _sizes(budgets), given_options(given or [])
     use_threads(threads)
@@ -89,6 +95,26 @@ def policy(
         _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
 
 
+def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
+    """InvalidInputError for an option that does nothing in environments such as this."""
+    for name in OF_OTHERS if shift else OF_SHIFTS:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            what = "is not for shifts" if shift else "is for shifts alone"
+            raise InvalidInputError(f"--{name} with --env {env}: it {what}; leave it out")
+
+
+def _check_options(envs: list[str], options: dict[str, Any]) -> None:
+    """InvalidInputError for keywords that these shifts do not take."""
+    from agentmem.rollout.lanes import maker
+
+    for name, value in options.items():
+        if isinstance(value, list):
+            raise InvalidInputError(f"--set {name}={value}: shifts take one value; lists are for other environments")
+    for env in envs:
+        maker(env, options)
+
+
 def _choices(
     out: Path, command: Command, settings: Any, envs: list[str], options: dict[str, Any], episodes: int, rounds: int,
     sizes: list[int], json: bool,
@@ -98,6 +124,7 @@ def _choices(
     from agentmem.policy.choosing import ChoicePolicy
     from agentmem.policy.reference import choice_network
 
+    _check_options(envs, options)
     shown = rounds_of(envs, {"split": "train", **options}, episodes, rounds, sizes, settings.seed)
     objective = ChoiceImitation()
     trainer = Trainer(choice_network(settings.seed), objective, settings)
