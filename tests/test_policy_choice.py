@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,11 +17,13 @@ from hypothesis import strategies as st
 from agentmem import Memory
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.ingest.values import own_values
+from agentmem.neural.files import save
 from agentmem.neural.runs import Command, Run
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import ChoicePolicy, load_trained
 from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
+from agentmem.policy.choosing import KIND
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
 from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
@@ -32,6 +35,7 @@ torch.set_num_threads(1)
 SHOP = "agentmem/ShiftShop-Short-v0"
 TINY = {"split": "train", "steps": 60, "delay": 20}
 CALLS = [f'{{"args": {{"order_id": "S1", "code": "{code}"}}, "tool": "close"}}' for code in ("AA-1", "BB-2", "CC-3")]
+TOOLS = [f'{{"args": {{"phone_number": "555-1"}}, "tool": "{tool}"}}' for tool in ("toggle_data", "reboot", "reseat")]
 SAID = "[Ann Lee]\nobservation: File my matter under BB-2.\n[Bo Kim]\nobservation: File my matter under AA-1."
 
 
@@ -86,6 +90,26 @@ def test_a_remembered_line_is_kept_once_with_its_head() -> None:
     assert padded(places, 6).tolist() == [0, 0, 1, 2, 1, 2]
 
 
+def test_of_a_candidate_its_tool_stands_first_and_then_what_tells_it_from_the_others() -> None:
+    present, own = offered("File it.", CALLS)
+    assert present.tolist()[:4] == [number(each) for each in ("close", "order_id", "code", "file")]
+    assert own[:, 0].tolist() == [number("close")] * 3 + [0] * 5
+    assert own[0].tolist()[1:3] == [number("AA-1"), 0]
+
+
+def test_where_tools_differ_each_candidate_has_its_own_and_the_present_has_none() -> None:
+    present, own = offered("Reboot it.", TOOLS)
+    assert present.tolist()[:3] == [number("reboot"), number("it"), 0]
+    assert own[:3, 0].tolist() == [number(each) for each in ("toggle_data", "reboot", "reseat")]
+    assert not own[:, 1:].any()
+
+
+@given(st.lists(st.text() | st.sampled_from(['{"tool": 1}', '{"tool": "a", "args": [2]}', "[1]"]), max_size=12))
+def test_every_candidate_is_there_whatever_it_is(candidates: list[str]) -> None:
+    own = offered("", candidates)[1]
+    assert (own[:, 0] > 0).tolist() == [place < len(candidates) for place in range(CHOICES)]
+
+
 # ---- the network
 
 
@@ -95,6 +119,50 @@ def test_logits_are_one_for_each_call_and_lowest_where_none_is_offered(network: 
     logits = network(*inputs)
     assert logits.shape == (1, CHOICES)
     assert logits[0, 3:].max() < logits[0, :3].min() - 1_000
+
+
+def test_a_call_without_words_of_its_own_can_be_chosen(network: ChoiceNetwork) -> None:
+    present, own = offered("File it.", ['{"tool": "a"}', '{"tool": "b", "args": {"code": "AA-1"}}'])
+    inputs = [torch.from_numpy(each.astype(np.int64))[None] for each in (present, np.zeros((5, HEAD + LINE)), own)]
+    logits = network(*inputs)
+    assert logits[0, :2].min() > logits[0, 2:].max() + 1_000
+
+
+def test_tools_count_only_where_they_differ(network: ChoiceNetwork) -> None:
+    present, own = (torch.from_numpy(each.astype(np.int64))[None] for each in offered("File it.", CALLS))
+    lines, others, one = torch.zeros(1, 5, HEAD + LINE, dtype=torch.int64), own.clone(), own.clone()
+    others[0, :3, 0] = number("open")
+    one[0, 1, 0] = number("open")
+    assert network(present, lines, others).equal(network(present, lines, own))
+    assert not network(present, lines, one).equal(network(present, lines, own))
+
+
+def asked_for_a_tool(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The present, the candidates and the right one of a call for one of eight tools, which share a phone number."""
+    draw = np.random.default_rng(seed)
+    tools = [f"mend_{part}" for part in draw.permutation(list("abcdefghijkl"))[:CHOICES]]
+    right = int(draw.integers(CHOICES))
+    phone = f"555-{draw.integers(10_000)}"
+    calls = [json.dumps({"tool": tool, "args": {"phone_number": phone}}) for tool in tools]
+    return *offered(f"Found: of phone {phone} the {tools[right][-1]} is out of order.", calls), right
+
+
+def test_a_choice_between_tools_is_learned_in_a_few_hundred_steps() -> None:
+    parts = [np.stack(part) for part in zip(*map(asked_for_a_tool, range(1_000)), strict=True)]
+    present, own, right = (torch.from_numpy(part.astype(np.int64)) for part in parts)
+    lines = torch.zeros(1_000, 1, HEAD + LINE, dtype=torch.int64)
+    torch.manual_seed(0)
+    model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
+    for step in range(300):
+        rows = torch.arange(32) + step * 32 % 768
+        loss = torch.nn.functional.cross_entropy(model(present[rows], lines[rows], own[rows]), right[rows])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        chosen = model(present[800:], lines[800:], own[800:]).argmax(-1)
+    assert float((chosen == right[800:]).float().mean()) > 0.95
 
 
 @pytest.mark.parametrize(
@@ -111,6 +179,7 @@ def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choice
     torch.manual_seed(0)
     model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
     present, lines, own, right = decisions.batch(torch.arange(24), torch.zeros(24, dtype=torch.bool))
+    own[:8, 1, 0] = number("another")  # the shop's own candidates have one tool
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     for _ in range(60):
         loss = torch.nn.functional.cross_entropy(model(present, lines, own), right)
@@ -175,6 +244,14 @@ def test_a_policy_that_was_trained_further_is_another_and_does_not_go_on_with_th
     assert all(name.startswith(f"{file} ") for name in names)
 
 
+def test_a_policy_that_saw_no_tools_is_refused_with_the_way_to_train_it_again(tmp_path: Path) -> None:
+    file, network = tmp_path / "old.safetensors", choice_network(0)
+    old = {name: each for name, each in network.state_dict().items() if not name.startswith(("tool", "wanted"))}
+    save(file, KIND, network.settings, old, None)
+    with pytest.raises(InvalidInputError, match=r"old\.safetensors was trained before .* train it again"):
+        load_trained(str(file))
+
+
 def test_a_file_that_is_not_there_or_holds_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="nowhere"):
         load_trained(str(tmp_path / "nowhere.safetensors"))
@@ -190,14 +267,14 @@ def test_an_oracle_shows_every_decision_of_a_shift(decisions: Choices) -> None:
     assert len(decisions) == 60
     assert decisions.hidden.any()
     assert not decisions.hidden.all()
-    own = decisions.own[np.arange(60), decisions.right]
+    own = decisions.own[np.arange(60), decisions.right, 1:]
     assert (own > 0).any(-1).all()
 
 
 def test_what_a_fact_was_is_in_what_is_shown_of_a_decision_that_needs_it(decisions: Choices) -> None:
     found = [
         bool(np.isin(words[words > 0], decisions.table[lines][:, HEAD:]).any())
-        for words, lines in zip(decisions.own[np.arange(60), decisions.right], decisions.lines, strict=True)
+        for words, lines in zip(decisions.own[np.arange(60), decisions.right, 1:], decisions.lines, strict=True)
     ]
     assert np.mean(np.array(found)[decisions.hidden]) > 0.9
 
@@ -220,6 +297,13 @@ def test_an_episode_is_played_once_and_then_read(tmp_path: Path, decisions: Choi
     for name, value in vars(decisions).items():
         assert np.array_equal(getattr(first, name), value)
         assert np.array_equal(getattr(again, name), value)
+
+
+def test_what_another_version_kept_is_refused_with_the_remedy(tmp_path: Path, decisions: Choices) -> None:
+    shift = Shift(SHOP, TINY, 3, 300)
+    np.savez(tmp_path / f"{shift.name}.npz", **vars(replace(decisions, own=decisions.own[..., 1:])))
+    with pytest.raises(InvalidInputError, match=rf"own \(8, {OWN - 1}\), and this needs \(8, {OWN}\)\): remove "):
+        kept(shift, tmp_path)
 
 
 def test_an_environment_that_does_not_tell_what_is_right_is_refused() -> None:
@@ -250,8 +334,8 @@ def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], 
     """A training of two rounds of one shift. stop: told the training's step. Gives (finished, step, decisions)."""
     objective, rounds = ChoiceImitation(), rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
     trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
-    save = lambda path: ChoicePolicy(trainer.model).save(path)  # noqa: E731
-    with Run(folder, Command("train", {"what": "policy"}), trainer, save) as run:
+    keep = lambda path: ChoicePolicy(trainer.model).save(path)  # noqa: E731
+    with Run(folder, Command("train", {"what": "policy"}), trainer, keep) as run:
         stopped = lambda: stop(trainer.progress.step)  # noqa: E731
         finished = imitate(run, trainer, objective, rounds, stop=stopped, tell=lambda done, total: tell(done))
     return finished, trainer.progress.step, len(objective.known or ())

@@ -1,8 +1,8 @@
 """ChoiceNetwork: chooses among offered calls by what remembered lines say of their values.
 
-A candidate's evidence are the lines that its own words stand in, each read beside the present; then candidates are
-compared with each other. Words are equal or not, so one that was never seen is found again all the same. Knows tensors
-of numbered words; knows no texts.
+A candidate's evidence are the lines that its own words stand in, each read beside the present; where tools differ, its
+tool beside the present is evidence too. Then candidates are compared with each other. Words are equal or not, so one
+that was never seen is found again all the same. Knows tensors of numbered words; knows no texts.
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ class ChoiceNetwork(nn.Module):
         self.found = nn.Linear(FEATURES, width, bias=False)
         self.evidence = nn.Linear(width, width + 1)
         self.candidate = nn.Linear(2 * width + 1, width)
+        self.wanted = nn.Linear(width, width)
+        self.tool = nn.Linear(2 * width, width, bias=False)
         self.compare = nn.TransformerEncoderLayer(
             width, settings.heads, 2 * width, 0.0, "gelu", batch_first=True, norm_first=True
         )
@@ -62,13 +64,14 @@ class ChoiceNetwork(nn.Module):
 
     def forward(self, present: Tensor, lines: Tensor, own: Tensor) -> Tensor:
         """present int64 [B, PRESENT], lines int64 [B, L, HEAD + LINE] in the order of the context, own int64
-        [B, CHOICES, OWN] -> logits [B, CHOICES], far below all others for one without words.
+        [B, CHOICES, OWN] -> logits [B, CHOICES], far below all others where there is no candidate.
 
         Raises InvalidInputError for other shapes.
         """
         check("present", present, "B", PRESENT, types=(torch.int64,))
         check("lines", lines, len(present), "L", HEAD + LINE, types=(torch.int64,))
         check("own", own, len(present), CHOICES, OWN, types=(torch.int64,))
+        tools, own = own[..., 0], own[..., 1:]
         asked, near = self._pooled(present), self._overlap(present, lines)
         told = torch.cat((self._pooled(lines[..., :HEAD]), self._pooled(lines[..., HEAD:]), near), -1)
         told = self.told(self.line(told) + self.asked(asked)[:, None], None)[0]
@@ -76,9 +79,19 @@ class ChoiceNetwork(nn.Module):
         found = self._found(own, lines, near)
         evidence = self._gathered(self.evidence(F.gelu(told[:, None] + self.found(found))), found[..., 0])
         here = self._share(own, present.unsqueeze(1))
-        compared = self.compare(F.gelu(self.candidate(torch.cat((evidence, here), -1))))
+        candidates = self.candidate(torch.cat((evidence, here), -1)) + self._tools(tools, asked)
+        compared = self.compare(F.gelu(candidates))
         logits: Tensor = self.out(compared).squeeze(-1)
-        return logits.masked_fill(~(own > 0).any(-1), NOTHING)
+        return logits.masked_fill(tools == 0, NOTHING)
+
+    def _tools(self, tools: Tensor, asked: Tensor) -> Tensor:
+        """What the tools [B, K] say of candidates [B, K, width], beside what is asked [B, width]; nothing where all
+        have the same one.
+        """
+        word = self.word(self._rows(tools))
+        said: Tensor = self.tool(torch.cat((word, word * self.wanted(asked).unsqueeze(1)), -1))
+        differ = ((tools != tools[:, :1]) & (tools > 0)).any(-1)
+        return said * differ[:, None, None]
 
     def _gathered(self, said: Tensor, share: Tensor) -> Tensor:
         """What all lines say of a candidate [B, K, 2 width]: as the attended one does, and added up. said: [B, K, L,

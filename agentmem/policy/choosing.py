@@ -58,7 +58,12 @@ class ChoicePolicy:
 
     @classmethod
     def of(cls, saved: Saved) -> ChoicePolicy:
-        """From what a file held. Raises InvalidInputError for what makes no policy."""
+        """From what a file held. Raises InvalidInputError for what makes no policy, or one that sees no tools."""
+        if "tool.weight" not in saved.weights:
+            raise InvalidInputError(
+                f"{saved.path} was trained before policies saw the tools of calls: train it again by `agentmem train "
+                "policy`, into another folder, or name another"
+            )
         made = saved.built(lambda settings: ChoiceNetwork(ChoiceSettings(**settings)))
         assert isinstance(made, ChoiceNetwork)
         return cls(made)

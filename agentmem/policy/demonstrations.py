@@ -19,12 +19,14 @@ from agentmem.errors import InvalidInputError
 from agentmem.ingest.values import candidates_of, text_of
 from agentmem.memory import Memory
 from agentmem.neural.files import write
-from agentmem.policy.words import Lines, offered, padded
+from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, offered, padded
 from agentmem.rollout.lanes import maker
 from agentmem.rollout.policies import apart, begun
 from agentmem.rollout.wrapper import PlanningContexts
 
 Tell = Callable[[float], None]
+SHAPES = {"present": (PRESENT,), "lines": (LINES,), "own": (CHOICES, OWN), "table": (HEAD + LINE,)}
+"""Of a decision, and of a line, as they are kept."""
 
 
 @dataclass(frozen=True)
@@ -125,14 +127,27 @@ def _choices(kept: Sequence[Any], lines: Lines) -> Choices:
 
 
 def kept(shift: Shift, folder: Path, pupil: Any = None, tell: Tell = lambda done: None) -> Choices:
-    """As `shown`; what the folder has of it is read from there."""
+    """As `shown`; what the folder has of it is read from there.
+
+    Raises InvalidInputError for what another version kept there, too.
+    """
     file = folder / f"{shift.name}.npz"
     if not file.is_file():
         made = shown(shift, pupil, tell)
         folder.mkdir(parents=True, exist_ok=True)
         write(file, _packed(made))
     with np.load(file) as arrays:
-        return Choices(**arrays)
+        return _checked(Choices(**arrays), file)
+
+
+def _checked(there: Choices, file: Path) -> Choices:
+    for name, shape in SHAPES.items():
+        if (other := getattr(there, name).shape[1:]) != shape:
+            raise InvalidInputError(
+                f"{file} was kept by another version ({name} {other}, and this needs {shape}): remove {file.parent}, "
+                "so that it is shown again, or train into another folder"
+            )
+    return there
 
 
 def _packed(choices: Choices) -> bytes:

@@ -16,8 +16,8 @@ import numpy as np
 
 from agentmem.ingest.values import own_values
 
-PRESENT, LINE, HEAD, OWN = 48, 28, 6, 16
-"""Words of the present, a remembered line, its head, and what tells a candidate from others, at most."""
+PRESENT, LINE, HEAD, OWN = 48, 28, 6, 17
+"""Words of the present, a remembered line, its head, and of a candidate, at most."""
 CHOICES, LINES = 8, 96
 """Candidates at most; remembered lines, as many as a policy is trained with."""
 _WORD = re.compile(r"[#\w@]+(?:[.:-]+\w+)*")
@@ -72,19 +72,21 @@ def padded(places: Sequence[int], most: int = LINES) -> np.ndarray:
 
 
 def offered(text: str, candidates: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The present, int32 [PRESENT], of an observation's text and the tool that is offered; and what tells each
-    candidate from the others, int32 [CHOICES, OWN].
+    """The present, int32 [PRESENT], of an observation's text, behind the tool if one alone is offered; and of each
+    candidate, int32 [CHOICES, OWN], its tool, then the values that tell it from the others.
     """
+    forms = [_form(each) for each in candidates]
     own = np.zeros((CHOICES, OWN), np.int32)
-    for row, values in zip(own, own_values(candidates), strict=False):
-        row[:] = numbers(" ".join(values), OWN)
-    return numbers(f"{_tool(candidates)} {text}", PRESENT), own
+    for row, (tool, *_), values in zip(own, forms, own_values(candidates), strict=False):
+        row[0], row[1:] = number(tool), numbers(" ".join(values), OWN - 1)
+    one = forms[0] if len({tool for tool, *_ in forms}) == 1 else []
+    return numbers(" ".join([*one, text]), PRESENT), own
 
 
-def _tool(candidates: Sequence[str]) -> str:
-    """The tool and the names of its arguments."""
+def _form(call: str) -> list[str]:
+    """The tool of a call and the names of its arguments; of what is no call, one that has no name."""
     try:
-        call = json.loads(candidates[0])
-        return " ".join([call["tool"], *call["args"]])
-    except (IndexError, ValueError, KeyError, TypeError):
-        return ""
+        given = json.loads(call)
+        return [str(each) for each in (given["tool"], *given.get("args", ()))]
+    except (ValueError, KeyError, TypeError):
+        return [""]
