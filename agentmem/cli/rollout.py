@@ -13,7 +13,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example, given_options
+from agentmem.cli.options import BudgetOption, JsonOption, example, given_options, other_memory
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def rollout(
         "name": policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
-    with stoppable(kept), show.Waiting("episodes") as waiting:
+    with stoppable(kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
                 report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
@@ -115,20 +115,26 @@ def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict
 def _policy(name: str, env: str, options: dict[str, Any]) -> Any:
     from agentmem.rollout import load_policy
     from agentmem.rollout.lanes import about, maker
-    from agentmem.rollout.policies import SHIFTS
+    from agentmem.rollout.policies import SHIFTS, is_trained
     from agentmem.rollout.reading import is_shift
 
+    make = maker(env, options)
     if name in SHIFTS and not is_shift(env):
         raise InvalidInputError(
             f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
             "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
         )
-    said = about(maker(env, options))
+    said = about(make)
     if name.startswith(CHAT):
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
-    return load_policy(name, said.action_space)
+    acting = load_policy(name, said.action_space)
+    if is_trained(name):
+        from agentmem.policy.fits import check_acts
+
+        check_acts(acting, name, env, said)
+    return acting
 
 
 @contextmanager
@@ -147,7 +153,8 @@ def _table(report: RolloutReport) -> Any:
     made = show.table("", "value", right=("value",))
     for name in (*PERCENT, "return_mean", "steps", "context_tokens_mean"):
         value = getattr(report, name)
-        said = "-" if value is None else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
+        shown = value is not None and not (name == "needed_fact_recall" and report.memory == "none")
+        said = "-" if not shown else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
         made.add_row(name.replace("_", " "), said.removesuffix(".0"))
     made.add_row("bytes", show.size(report.bytes))
     return made

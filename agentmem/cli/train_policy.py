@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agentmem.cli.app import stoppable
 from agentmem.cli.options import JsonOption, given_options
 from agentmem.cli.training import (
     REPORT,
@@ -23,7 +25,7 @@ from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from agentmem.neural.runs import Command, Run
-    from agentmem.neural.train import Trainer
+    from agentmem.neural.train import Trainer, TrainSettings
 
 BUDGETS = "320,512,1024"
 
@@ -65,8 +67,6 @@ def policy(
     A shift is shown once and kept in DIR/demonstrations; it takes half a minute. Ctrl-C saves and stops; the same
     command goes on. `agentmem rollout ... --policy DIR/model.safetensors` plays with it.
     """
-    from agentmem.neural.runs import check, use_threads
-    from agentmem.neural.train import TrainSettings
     from agentmem.rollout.reading import is_shift
 
     shifts = [each for each in env if is_shift(each)]
@@ -74,19 +74,42 @@ def policy(
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
     if shifts and algo == "ppo":
         raise InvalidInputError(f"--algo ppo with {shifts[0]}: shifts are learned by imitation; leave --algo out")
+    if not 0 < seconds < math.inf:
+        raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
     asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
         "algo": algo, "luck": luck, "clock": clock
     }  # fmt: skip
     typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
     command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
     sizes, options = _sizes(budgets), given_options(given or [])
+    with stoppable("what was saved is kept: run the same command again to go on"):
+        _check(env, options, algo)
+        settings = _settings(out, command, resume, threads, seed, seconds)
+        if shifts:
+            _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
+        else:
+            _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
+
+
+def _check(envs: list[str], options: dict[str, Any], algo: str) -> None:
+    """Whether there is something to learn from, before a folder is begun."""
+    from agentmem.policy.fits import check_shift, check_steps
+    from agentmem.rollout.reading import is_shift
+
+    for env in envs:
+        if is_shift(env):
+            check_shift(env, {"split": "train", **options})
+        else:
+            check_steps(env, options, oracle=algo == "bc")
+
+
+def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int, seconds: float) -> TrainSettings:
+    from agentmem.neural.runs import check, use_threads
+    from agentmem.neural.train import TrainSettings
+
     use_threads(threads)
     check(out, command, resume)
-    settings = TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
-    if shifts:
-        _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
-    else:
-        _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
+    return TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
 
 
 def _choices(
@@ -135,10 +158,14 @@ def _train(
 
 
 def _sizes(given: str) -> list[int]:
+    from agentmem.tokens import MOST_TOKENS
+
     try:
         sizes = [int(each) for each in given.split(",")]
     except ValueError:
         sizes = [0]
-    if min(sizes) < 1:
-        raise InvalidInputError(f"--budgets {given!r}: whole numbers of tokens, 1 or more, between commas")
+    if not 1 <= min(sizes) <= max(sizes) <= MOST_TOKENS:
+        raise InvalidInputError(
+            f"--budgets {given!r}: give whole numbers of tokens from 1 to {MOST_TOKENS:,}, with commas between"
+        )
     return sizes
