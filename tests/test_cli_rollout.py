@@ -13,12 +13,20 @@ from rolls import SHOP
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
+from agentmem.rollout import load_policy
+from agentmem.rollout.policies import SHIFTS, TRAINED
 
+NAMELESS = "test_cli_rollout:Nameless"
 SHORT = ("--set", "steps=30", "--set", "delay=8", "--budget", "150")
 
 
 def call(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["rollout", *map(str, arguments)])
+
+
+class Nameless:
+    def act(self, observation: Any, context: Any) -> int:
+        return 0
 
 
 def test_it_prints_one_document_of_all_that_was_measured() -> None:
@@ -30,6 +38,20 @@ def test_it_prints_one_document_of_all_that_was_measured() -> None:
     assert (said["solved"], said["steps"], said["memory"], said["policy"]) == (1.0, 30, "window", "oracle")
     again = call(SHOP, "--policy", "oracle", "--memory", "window", *SHORT, "--json", "--seed", 0, "--split", "test")
     assert json.loads(again.stdout)["digest"] == said["digest"]
+
+
+def test_a_policy_is_noted_by_its_own_name_and_by_the_typed_one_where_it_has_none() -> None:
+    maze = ("agentmem/TMaze-v0", "--set", "length=5", "--memory", "none", "--json")
+    named = {name: json.loads(call(*maze, "--policy", name).stdout)["policy"] for name in ("tmaze", NAMELESS)}
+    assert named[NAMELESS] == NAMELESS
+    assert named["tmaze"] == load_policy("tmaze", None).name != "tmaze"  # type: ignore[attr-defined]
+
+
+def test_the_help_and_the_page_name_every_policy() -> None:
+    help, page = call("--help").output, (Path(__file__).parent.parent / "docs" / "rollouts.md").read_text()
+    for name in ("random", *SHIFTS, *TRAINED, ".safetensors", "chat:MODEL", "your.module:name"):
+        assert name in help
+        assert f"`{name}`" in page
 
 
 def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path: Path) -> None:

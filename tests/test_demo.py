@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 from agentmem import Memory
 from agentmem.bench.demo import ShiftReport, run
 from agentmem.cli import app
+from agentmem.cli.demo import LEAST
+from agentmem.rollout import load_policy
 
 SHOP = "agentmem/ShiftShop-Short-v0"
 ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "140"]
@@ -18,7 +20,8 @@ ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "140"]
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> ShiftReport:
-    return run(tmp_path_factory.mktemp("demo") / "demo.mem", SHOP, "reader", steps=140)
+    file = tmp_path_factory.mktemp("demo") / "demo.mem"
+    return run(file, SHOP, load_policy("reader", None), options={"split": "test", "steps": 140})
 
 
 def test_memory_solves_what_a_window_and_none_cannot(report: ShiftReport) -> None:
@@ -50,6 +53,24 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
     assert again["memory"] == str(kept)
     with Memory.open(kept, read_only=True) as memory:
         assert memory.scoped(SHOP, "0").stats().steps == steps > 140
+
+
+@pytest.mark.parametrize("policy", ["random", "oracle"])
+def test_policies_are_those_of_rollout_and_the_least_steps_are_enough(policy: str, tmp_path: Path) -> None:
+    asked = ["demo", "--env", SHOP, "--policy", policy, "--steps", str(LEAST), "--keep", str(tmp_path / "a.mem")]
+    result = CliRunner().invoke(app, [*asked, "--json"])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["rollouts"][0]["policy"] == policy
+
+
+def test_what_cannot_play_is_refused_with_a_remedy_and_nothing_is_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "a.mem"
+    for policy, said in (("chat:nobody:nothing", "pip install"), ("best", "policy 'best' is unknown")):
+        result = CliRunner().invoke(app, ["demo", "--env", SHOP, "--policy", policy, "--keep", str(kept)])
+        assert (result.exit_code, said in result.output) == (1, True), result.output
+    few = CliRunner().invoke(app, [*ASKED[:-1], str(LEAST - 1), "--keep", str(kept)])
+    assert (few.exit_code, f"{LEAST}" in few.output) == (2, True)
+    assert not kept.exists()
 
 
 def test_a_question_goes_with_the_conversations() -> None:

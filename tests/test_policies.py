@@ -39,6 +39,26 @@ class TestRandom(OfShift):
         return RandomPolicy(Discrete(8))
 
 
+class Hiding(gymnasium.Env[Any, Any]):
+    """Hides a number, and rewards an action that is it."""
+
+    observation_space, action_space = Discrete(1), Discrete(8)
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.hidden = int(self.np_random.integers(8))
+        return 0, {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return 0, float(action == self.hidden), True, False, {}
+
+
+def test_a_random_policy_guesses_what_an_environment_draws_from_the_same_seed_no_better_than_chance() -> None:
+    with memory_at() as memory:
+        report = rollout(Hiding, RandomPolicy(Discrete(8)), memory, kind="none", episodes=200)
+    assert 0.05 < report.return_mean < 0.2
+
+
 class TestRule(OfShift):
     def make_policy(self) -> Any:
         return Rule(3)

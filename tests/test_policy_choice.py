@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem import Memory
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.ingest.values import own_values
 from agentmem.neural.runs import Command, Run
 from agentmem.neural.train import Trainer, TrainSettings
@@ -22,7 +24,7 @@ from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
 from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, number, numbers, offered, padded
-from agentmem.rollout import load_policy
+from agentmem.rollout import load_policy, rollout
 from agentmem.testing import PolicyContract
 from agentmem.types import PlanningContext
 
@@ -157,6 +159,22 @@ def test_what_was_saved_acts_the_same(tmp_path: Path, decisions: Choices) -> Non
     assert again.network(*inputs).equal(policy.network(*inputs))  # type: ignore[attr-defined]
 
 
+def test_a_policy_that_was_trained_further_is_another_and_does_not_go_on_with_the_rollout(tmp_path: Path) -> None:
+    file, names = tmp_path / "model.safetensors", []
+    with Memory.open(":memory:", encoder=None, durability="process") as memory:
+        for seed in (0, 1):
+            ChoicePolicy(choice_network(seed)).save(file)
+            policy = load_policy(str(file), None)
+            names.append(policy.name)  # type: ignore[attr-defined]
+            if seed:
+                with pytest.raises(SettingsError, match=f"with policy '{names[0]}', not '{names[1]}'"):
+                    rollout(SHOP, policy, memory, budget=300, options=TINY)
+            else:
+                rollout(SHOP, policy, memory, budget=300, options=TINY)
+    assert names[0] != names[1]
+    assert all(name.startswith(f"{file} ") for name in names)
+
+
 def test_a_file_that_is_not_there_or_holds_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="nowhere"):
         load_trained(str(tmp_path / "nowhere.safetensors"))
@@ -217,16 +235,37 @@ def test_rounds_show_no_seed_twice_and_the_pupil_plays_from_the_second_on() -> N
     assert {shift.budget for shift in rounds[0]} == {100, 200}
 
 
+def test_fewer_decisions_than_a_batch_has_are_refused(decisions: Choices) -> None:
+    few = replace(
+        decisions, **{name: getattr(decisions, name)[:31] for name in ("present", "lines", "own", "right", "hidden")}
+    )
+    objective = ChoiceImitation()
+    with pytest.raises(InvalidInputError, match="31 decisions were shown, and a batch has 32: show longer shifts"):
+        objective.add([few])
+    objective.add([few, few])
+    assert len(objective.known or ()) == 62
+
+
+def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], None] = lambda done: None) -> Any:
+    """A training of two rounds of one shift. stop: told the training's step. Gives (finished, step, decisions)."""
+    objective, rounds = ChoiceImitation(), rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
+    trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
+    save = lambda path: ChoicePolicy(trainer.model).save(path)  # noqa: E731
+    with Run(folder, Command("train", {"what": "policy"}), trainer, save) as run:
+        stopped = lambda: stop(trainer.progress.step)  # noqa: E731
+        finished = imitate(run, trainer, objective, rounds, stop=stopped, tell=lambda done, total: tell(done))
+    return finished, trainer.progress.step, len(objective.known or ())
+
+
 def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:
-    rounds = rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
-
-    def run(stop_at: int | None) -> tuple[bool, int, int]:
-        objective, command = ChoiceImitation(), Command("train", {"what": "policy"})
-        trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
-        with Run(tmp_path, command, trainer, lambda path: ChoicePolicy(trainer.model).save(path)) as folder:
-            finished = imitate(folder, trainer, objective, rounds, stop=lambda: trainer.progress.step == stop_at)
-        return finished, trainer.progress.step, len(objective.known or ())
-
-    assert run(stop_at=2) == (False, 2, 60)
-    assert run(stop_at=None) == (True, 8, 120)
+    assert imitated(tmp_path, lambda step: step == 2) == (False, 2, 60)
+    assert imitated(tmp_path, lambda step: False) == (True, 8, 120)
     assert len(list((tmp_path / "demonstrations").iterdir())) == 2
+
+
+def test_a_training_is_stopped_while_it_is_shown_a_shift_and_keeps_those_shown_whole(tmp_path: Path) -> None:
+    told: list[float] = []
+    assert imitated(tmp_path, lambda step: step == 4 and len(told) > 80, told.append) == (False, 4, 60)
+    assert len(told) < 100
+    assert len(list((tmp_path / "demonstrations").iterdir())) == 1
+    assert imitated(tmp_path, lambda step: False) == (True, 8, 120)

@@ -155,6 +155,17 @@ def test_luck_draws_actions_and_leaves_what_is_right() -> None:
     assert set(shown.right[:100].tolist()) == {0}
 
 
+def test_an_action_that_is_drawn_gives_nothing_hidden_away() -> None:
+    env, goals = maze(3), []
+    features = Features.of(env.observation_space)
+    for seed in range(400):
+        first = episode(env, features, seed, 0.5)
+        if first.acted[0] != first.right[0]:
+            goals.append(env.unwrapped._goal)  # type: ignore[attr-defined]
+    assert len(goals) > 100
+    assert abs(np.mean(goals)) < 0.2
+
+
 def test_episodes_of_different_lengths_stand_side_by_side() -> None:
     features = Features.of(maze().observation_space)
     batch = batch_of([episode(maze(length), features, 0, 0.0) for length in (5, 9)])

@@ -6,13 +6,15 @@ Each kind has a memory of its own, so bytes are of what that kind keeps; that of
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from agentmem.index import step_id
 from agentmem.memory import Memory
-from agentmem.rollout import RolloutReport, load_policy, rollout
+from agentmem.rollout import RolloutReport, rollout
 from agentmem.rollout.contexts import Kind
+from agentmem.rollout.policies import name_of_policy
 from agentmem.rollout.reading import reading_of
 from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
@@ -42,23 +44,22 @@ class ShiftReport(Frozen):
 
 
 def run(
-    path: str | Path, env: str, policy: str = "shift", budget: int = 512, steps: int | None = None,
-    progress: Progress = lambda done, total, kind: None,
+    path: str | Path, env: str, policy: Any, budget: int = 512, options: Mapping[str, Any] | None = None,
+    name: str | None = None, progress: Progress = lambda done, total, kind: None,
 ) -> ShiftReport:  # fmt: skip
-    """Play a test shift of `env` with a memory at `path`, with a window of as many tokens, and with none.
+    """Play a shift of `env` with a memory at `path`, with a window of as many tokens, and with none.
 
-    What is at `path` already is gone on with. steps: of the shift, its own number by default. Raises MissingExtraError
-    without torch or the environment's material, and as `rollout`.
+    What is at `path` already is gone on with. options: keywords of the shift. name: of a policy that has none of its
+    own. Raises MissingExtraError without the environment's material, and as `rollout`.
     """
-    acting = load_policy(policy, None)
-    options = {"split": "test", **({} if steps is None else {"steps": steps})}
+    name = name_of_policy(policy) or name
     reports = []
     with tempfile.TemporaryDirectory() as folder:
         for number, kind in enumerate(KINDS):
             place = path if kind == "crystals" else Path(folder) / f"{kind}.mem"
             with Memory.open(place, durability="process") as memory:
                 reports.append(rollout(
-                    env, acting, memory, kind=kind, budget=budget, options=options, name=policy,
+                    env, policy, memory, kind=kind, budget=budget, options=options, name=name,
                     progress=lambda done, total, number=number, kind=kind: progress(number + done, len(KINDS), kind),  # type: ignore[misc]
                 ))  # fmt: skip
     with Memory.open(path, read_only=True) as memory:

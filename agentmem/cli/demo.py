@@ -13,6 +13,7 @@ from rich.text import Text
 
 from agentmem.cli import conversations, show
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, written
+from agentmem.cli.playing import options_of, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 ENV, OWN = "agentmem/ShiftRetail-v0", "agentmem/ShiftShop-v0"
 KEPT = Path("demo.mem")
+LEAST = 101
+"""Steps of a shift: more than its delay."""
 ROWS = {
     "tickets solved": "solved", "of those that need memory": "solved_hidden",
     "needed facts in the context": "needed_fact_recall", "context tokens a decision": "context_tokens_mean",
@@ -37,7 +40,12 @@ def demo(
         str | None, typer.Option(metavar="ID", help=f"The shift; {ENV}, or {OWN} where tau2's material is not.")
     ] = None,
     policy: Annotated[str, typer.Option(metavar="NAME", help="As in agentmem rollout.")] = "shift",
-    steps: Annotated[int | None, typer.Option(metavar="N", min=2, help="Of the shift; its own 1,000.")] = None,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=LEAST, help=f"Of the shift, {LEAST} or more, as its delay is {LEAST - 1}; its own 1,000."
+        ),
+    ] = None,
     told: Annotated[bool, flag("--conversations", "Recall from five people's conversations instead.")] = False,
     question: Annotated[
         str | None, typer.Option(metavar="ID", help="Of the conversations: the one to show whole.")
@@ -82,8 +90,11 @@ def _env() -> str:
 def _run(kept: Path, env: str, policy: str, budget: int, steps: int | None) -> ShiftReport:
     from agentmem.bench.demo import run
 
+    options = options_of(env, policy, "test", {} if steps is None else {"steps": steps})
+    acting = policy_of(policy, env, options)
     with show.Waiting("playing") as waiting:
-        return run(kept, env, policy, budget, steps, lambda done, total, kind: waiting(done, total, f"with {kind}"))
+        told = lambda done, total, kind: waiting(done, total, f"with {kind}")  # noqa: E731
+        return run(kept, env, acting, budget, options, policy, told)
 
 
 def _tell(report: ShiftReport) -> None:

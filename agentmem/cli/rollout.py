@@ -14,13 +14,13 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, given_options, other_memory
+from agentmem.cli.playing import PolicyOption, options_of, policy_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
     from agentmem.rollout import RolloutReport
 
-CHAT = "chat:"
 GOES_ON = "what was logged is kept: run the same command again to go on"
 PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
 
@@ -41,10 +41,7 @@ def register(app: typer.Typer) -> None:
 
 def rollout(
     env: Annotated[str, typer.Argument(metavar="ENV", help="The environment's id, or module:id.")],
-    policy: Annotated[
-        str,
-        typer.Option(metavar="NAME", help="reader, rule, oracle (of shifts), random, chat:MODEL or your.module:name."),
-    ],
+    policy: Annotated[str, PolicyOption],
     memory: Annotated[
         Kind, typer.Option(metavar="KIND", help="What the policy is shown: crystals, window, none or full.")
     ] = "crystals",
@@ -72,12 +69,13 @@ def rollout(
 ) -> None:
     """Play episodes of an environment, with a memory that logs every step and shows the policy a planning context."""
     from agentmem.rollout import rollout as play
+    from agentmem.rollout.policies import name_of_policy
 
-    options = _options(env, policy, split, given or [])
-    acting = _policy(policy, env, options)
+    options = options_of(env, policy, split, given_options(given or []))
+    acting = policy_of(policy, env, options)
     settings: dict[str, Any] = {
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
-        "name": policy,
+        "name": name_of_policy(acting) or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
     with stoppable(kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
@@ -99,42 +97,6 @@ def rollout(
     show.out().print(_table(report))
     if out is not None and ray is None:
         show.line(f"the log is in {show.path(out)}: agentmem stats {shlex.quote(str(out))}")
-
-
-def _options(env: str, policy: str, split: str | None, given: list[str]) -> dict[str, Any]:
-    """Keywords of the environment."""
-    from agentmem.rollout.reading import is_shift
-
-    shift = is_shift(env)
-    options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
-    if shift and policy == "oracle":
-        options["privileged"] = True
-    return options | given_options(given)
-
-
-def _policy(name: str, env: str, options: dict[str, Any]) -> Any:
-    from agentmem.rollout import load_policy
-    from agentmem.rollout.lanes import about, maker
-    from agentmem.rollout.policies import SHIFTS, is_trained
-    from agentmem.rollout.reading import is_shift
-
-    make = maker(env, options)
-    if name in SHIFTS and not is_shift(env):
-        raise InvalidInputError(
-            f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
-            "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
-        )
-    said = about(make)
-    if name.startswith(CHAT):
-        from agentmem.langchain import ChatModelPolicy, chat_model
-
-        return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
-    acting = load_policy(name, said.action_space)
-    if is_trained(name):
-        from agentmem.policy.fits import check_acts
-
-        check_acts(acting, name, env, said)
-    return acting
 
 
 @contextmanager

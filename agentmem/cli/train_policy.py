@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -28,16 +29,20 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer, TrainSettings
 
 BUDGETS = "320,512,1024"
+OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "clock")
 
 
 def policy(
+    ctx: typer.Context,
     env: Annotated[
         list[str], typer.Option("--env", metavar="ID", help="What to learn; of shifts several.", show_default=False)
     ],
     out: OutOption,
     given: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn."),
+        typer.Option(
+            "--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn, not in shifts."
+        ),
     ] = None,
     episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")] = 4,
     rounds: Annotated[
@@ -72,18 +77,19 @@ def policy(
     shifts = [each for each in env if is_shift(each)]
     if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
-    if shifts and algo == "ppo":
-        raise InvalidInputError(f"--algo ppo with {shifts[0]}: shifts are learned by imitation; leave --algo out")
+    _check_given(ctx, env[0], bool(shifts))
+    if algo == "ppo" and luck:
+        raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
     if not 0 < seconds < math.inf:
         raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
-    asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
-        "algo": algo, "luck": luck, "clock": clock
-    }  # fmt: skip
-    typed = [f"--env {each}" for each in env] + [f"--set '{each}'" for each in given or []]
-    command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
     sizes, options = _sizes(budgets), given_options(given or [])
     with stoppable("what was saved is kept: run the same command again to go on"):
         _check(env, options, algo)
+        asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
+            "algo": algo, "luck": luck, "clock": clock
+        }  # fmt: skip
+        typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
+        command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
         settings = _settings(out, command, resume, threads, seed, seconds)
         if shifts:
             _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
@@ -96,6 +102,9 @@ def _check(envs: list[str], options: dict[str, Any], algo: str) -> None:
     from agentmem.policy.fits import check_shift, check_steps
     from agentmem.rollout.reading import is_shift
 
+    lists = [f"--set {name}={value}" for name, value in options.items() if isinstance(value, list)]
+    if lists and is_shift(envs[0]):
+        raise InvalidInputError(f"{lists[0]}: shifts take one value; lists are for other environments")
     for env in envs:
         if is_shift(env):
             check_shift(env, {"split": "train", **options})
@@ -110,6 +119,15 @@ def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int
     use_threads(threads)
     check(out, command, resume)
     return TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
+
+
+def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
+    """InvalidInputError for an option that does nothing in environments such as this."""
+    for name in OF_OTHERS if shift else OF_SHIFTS:
+        source = ctx.get_parameter_source(name)
+        if source is not None and source.name != "DEFAULT":
+            what = "is not for shifts" if shift else "is for shifts alone"
+            raise InvalidInputError(f"--{name} with --env {env}: it {what}; leave it out")
 
 
 def _choices(

@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural import losses
 from agentmem.neural.quantise import Precision
 from agentmem.neural.reader import FORBIDDEN, Reading
@@ -51,7 +52,14 @@ class ChoiceImitation:
     known: Choices | None = None
 
     def add(self, shown: Sequence[Choices]) -> None:
-        self.known = Choices.joined([*([self.known] if self.known else []), *shown])
+        """Raises InvalidInputError for too few to learn from."""
+        known = Choices.joined([*([self.known] if self.known else []), *shown])
+        if len(known) < BATCH:
+            raise InvalidInputError(
+                f"{len(known)} decisions were shown, and a batch has {BATCH}: show longer shifts (--set steps=N) or "
+                "more of them (--episodes N), in another folder"
+            )
+        self.known = known
 
     def step(self, model: ChoiceNetwork, stage: int, generator: torch.Generator) -> Step:
         assert self.known is not None
@@ -160,12 +168,15 @@ def imitate(
 ) -> bool:
     """Show and train, round by round, each with its share of the budget. Says whether it is used up.
 
-    What was shown is kept in the run's folder and not shown again. watch, stop: as in `Run.go`. tell: (episodes shown
-    in this round, all of them).
+    What was shown is kept in the run's folder and not shown again. watch, stop: as in `Run.go`; stop is looked at
+    after each decision that is shown, too. tell: (episodes shown in this round, all of them).
     """
     for number, shifts in enumerate(rounds):
         pupil = ChoicePolicy(trainer.model) if number else None
-        objective.add(list(_shown(shifts, run.folder / DEMONSTRATIONS, pupil, tell)))
+        try:
+            objective.add(list(_shown(shifts, run.folder / DEMONSTRATIONS, pupil, stop, tell)))
+        except _Stopped:
+            break
         share = (number + 1) / len(rounds)
         run.go(watch, lambda share=share: stop() or trainer.done >= share)  # type: ignore[misc]
         if stop():
@@ -173,9 +184,25 @@ def imitate(
     return trainer.done == 1
 
 
+class _Stopped(Exception):
+    """What was being shown is not whole, and not kept."""
+
+
 def _shown(
-    shifts: Sequence[Shift], folder: Path, pupil: ChoicePolicy | None, tell: Callable[[float, float], None]
+    shifts: Sequence[Shift],
+    folder: Path,
+    pupil: ChoicePolicy | None,
+    stop: Callable[[], bool],
+    tell: Callable[[float, float], None],
 ) -> Iterator[Choices]:
+    """Raises _Stopped as soon as `stop` says so."""
+
+    def told(done: float) -> None:
+        if stop():
+            raise _Stopped
+        tell(done, len(shifts))
+
     for number, shift in enumerate(shifts):
-        yield kept(shift, folder, pupil, lambda done, number=number: tell(number + done, len(shifts)))  # type: ignore[misc]
-        tell(number + 1, len(shifts))
+        told(number)
+        yield kept(shift, folder, pupil, lambda done, number=number: told(number + done))  # type: ignore[misc]
+    tell(len(shifts), len(shifts))

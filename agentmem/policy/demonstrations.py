@@ -21,7 +21,7 @@ from agentmem.memory import Memory
 from agentmem.neural.files import write
 from agentmem.policy.words import Lines, offered, padded
 from agentmem.rollout.lanes import maker
-from agentmem.rollout.policies import begun
+from agentmem.rollout.policies import apart, begun
 from agentmem.rollout.wrapper import PlanningContexts
 
 Tell = Callable[[float], None]
@@ -83,7 +83,7 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
     Raises InvalidInputError for an environment whose info does not tell the right candidate.
     """
     env = maker(shift.env, {**shift.options, "privileged": True})()
-    luck, lines, kept = np.random.default_rng(shift.seed), Lines(), []
+    luck, lines, kept = np.random.default_rng(apart(shift.seed)), Lines(), []
     with Memory.open(":memory:", durability="process") as memory:
         contexts = PlanningContexts(env, memory, shift.budget)
         observation, info = contexts.reset(seed=shift.seed)

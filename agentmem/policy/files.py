@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 from agentmem.errors import InvalidInputError, NotFoundError
@@ -12,12 +13,15 @@ from agentmem.policy.policy_lm import PolicyLM
 
 HERE = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
+DIGITS = 12
+"""Of a file's digest, in the name of its policy."""
 KINDS: dict[str, type[ChoicePolicy] | type[PolicyLM]] = {choosing.KIND: ChoicePolicy, policy_lm.KIND: PolicyLM}
 
 
 def load_trained(name: str) -> ChoicePolicy | PolicyLM:
-    """The policy of a checkpoint that comes with the package, or of a file. Raises NotFoundError where there is none,
-    InvalidInputError for a file of something else.
+    """The policy of a checkpoint that comes with the package, or of a file. Its name tells what the file holds, too:
+    one that was trained further is another policy. Raises NotFoundError where there is none, InvalidInputError for a
+    file of something else.
     """
     file = Path(name) if name.endswith(SUFFIX) else HERE / f"{name}{SUFFIX}"
     if not file.is_file():
@@ -26,5 +30,5 @@ def load_trained(name: str) -> ChoicePolicy | PolicyLM:
     if (kind := kind_of(file)) not in KINDS:
         raise InvalidInputError(f"{file} holds {kind or 'something else'}, not a policy; name another")
     policy = KINDS[kind].of(load(file, kind))
-    policy.name = name
+    policy.name = f"{name} {sha256(file.read_bytes()).hexdigest()[:DIGITS]}"
     return policy

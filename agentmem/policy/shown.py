@@ -18,6 +18,7 @@ from torch import Tensor
 from agentmem.policy.oracles import oracle_of
 from agentmem.policy.spaces import Features
 from agentmem.policy.step_network import Steps, stacked
+from agentmem.rollout.policies import apart
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Batch:
 
 def episode(env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: float) -> Episode:
     """Played by the oracle, but for a share of actions that are drawn."""
-    draw = np.random.default_rng(seed)
+    draw = np.random.default_rng(apart(seed))
     observation, info = env.reset(seed=seed)
     rows: list[Any] = []
     right, needs, over = oracle_of(env), [], False

@@ -16,6 +16,8 @@ from importlib import import_module
 from types import FunctionType
 from typing import Any
 
+import numpy as np
+
 from agentmem.errors import InvalidInputError
 from agentmem.records import brief
 from agentmem.types import PlanningContext, Policy
@@ -49,7 +51,7 @@ class RandomPolicy:
         self.space, self.seed = space, seed
         if seed is not None:
             self.space = deepcopy(space)
-            self.space.seed(seed)
+            self.space.seed(apart(seed))
 
     def begin(self, seed: int) -> RandomPolicy:
         return RandomPolicy(self.space, seed)
@@ -57,6 +59,11 @@ class RandomPolicy:
     def act(self, observation: Any, context: PlanningContext | None) -> Any:
         mask = observation.get("action_mask") if isinstance(observation, dict) else None
         return self.space.sample() if mask is None else self.space.sample(mask=mask)
+
+
+def apart(seed: int) -> int:
+    """A seed made of another: whoever draws from an environment's own seed draws what is hidden in it."""
+    return int(np.random.SeedSequence((seed, 1)).generate_state(1)[0])
 
 
 def check_policy(policy: Any) -> Any:

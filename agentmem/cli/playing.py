@@ -1,0 +1,54 @@
+"""What the commands that play an environment have in common: its keywords, and the policy of a name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from agentmem.errors import InvalidInputError
+
+CHAT = "chat:"
+PolicyOption = typer.Option(
+    metavar="NAME",
+    help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name.",
+)
+
+
+def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords of the environment: those given, and what a shift needs for the policy."""
+    from agentmem.rollout.reading import is_shift
+
+    shift = is_shift(env)
+    options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
+    if shift and policy == "oracle":
+        options["privileged"] = True
+    return options | given
+
+
+def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
+    """The policy of a name for an environment. Raises InvalidInputError for one that is not for it, and as
+    `load_policy`.
+    """
+    from agentmem.rollout import load_policy
+    from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.policies import SHIFTS, is_trained
+    from agentmem.rollout.reading import is_shift
+
+    make = maker(env, options)
+    if name in SHIFTS and not is_shift(env):
+        raise InvalidInputError(
+            f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
+            "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
+        )
+    said = about(make)
+    if name.startswith(CHAT):
+        from agentmem.langchain import ChatModelPolicy, chat_model
+
+        return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
+    acting = load_policy(name, said.action_space)
+    if is_trained(name):
+        from agentmem.policy.fits import check_acts
+
+        check_acts(acting, name, env, said)
+    return acting
