@@ -61,7 +61,7 @@ def given_options(given: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def other_memory(path: Path | None, option: str) -> Iterator[None]:
-    """Has what a memory at a path refuses name it, and the option that gives another; without a path nothing is said."""
+    """Has what a memory at a path refuses name it, and the option that gives another; None is left as it is."""
     try:
         yield
     except SettingsError as error:

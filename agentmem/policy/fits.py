@@ -25,8 +25,8 @@ def check_acts(policy: Any, name: str, env: str, said: About) -> None:
         raise InvalidInputError(f"policy {name} cannot act in {env}: {error}") from error
     if isinstance(policy, PolicyLM) and policy.settings.actions != getattr(said.action_space, "n", None):
         raise InvalidInputError(
-            f"policy {name} cannot act in {env}: it chooses one of {policy.settings.actions} actions, and there they are "
-            f"{said.action_space}; play the environment that it was trained in"
+            f"policy {name} cannot act in {env}: it chooses one of {policy.settings.actions} actions, and there they "
+            f"are {said.action_space}; play the environment that it was trained in"
         )
 
 

@@ -40,8 +40,8 @@ def actions_of(env: gymnasium.Env[Any, Any]) -> int:
     """How many actions an environment has. Raises InvalidInputError where they are not Discrete."""
     if not isinstance(env.action_space, gymnasium.spaces.Discrete):
         raise InvalidInputError(
-            f"{env.spec.id if env.spec else env} has actions {env.action_space}, and a policy learns to choose one of a "
-            "number of them, Discrete: choose another environment, or number its actions by a wrapper"
+            f"{env.spec.id if env.spec else env} has actions {env.action_space}, and a policy learns to choose one of "
+            "so many, Discrete: choose another environment, or number its actions by a wrapper"
         )
     return int(env.action_space.n)
 
