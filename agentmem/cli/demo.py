@@ -27,9 +27,9 @@ LEAST = 101
 POLICY = "shift"
 INTRODUCTION = (
     "A shift is a working day at a help desk. Customers come and go with tickets, and six in ten turn on something "
-    "that was said once, a hundred steps or more before. The same policy plays the same shift three times; what differs "
-    "is what it is shown before each step: what agentmem recalls from its crystals, a window of the newest tokens, or "
-    "none."
+    "that was said once, a hundred steps or more before. The same policy plays the same shift three times: what "
+    "differs is what it is shown before each step, what agentmem recalls from its crystals, a window of the newest "
+    "tokens, or nothing."
 )
 NOTES = (
     "One of the eight calls that are offered at a step is right: guessing solves 12.5% of the tickets that need "

@@ -83,8 +83,8 @@ def policy(
     if not 0 < seconds < math.inf:
         raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
     sizes, options = _sizes(budgets), given_options(given or [])
-    with stoppable("what was saved is kept: run the same command again to go on"):
-        _check(env, options, algo)
+    with stoppable("nothing is lost: run the same command again to go on"):
+        _check(env, options, algo, episodes)
         asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
             "algo": algo, "luck": luck, "clock": clock
         }  # fmt: skip
@@ -97,19 +97,18 @@ def policy(
             _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
 
 
-def _check(envs: list[str], options: dict[str, Any], algo: str) -> None:
+def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -> None:
     """Whether there is something to learn from, before a folder is begun."""
-    from agentmem.policy.fits import check_shift, check_steps
+    from agentmem.policy.fits import check_shifts, check_steps
     from agentmem.rollout.reading import is_shift
 
-    lists = [f"--set {name}={value}" for name, value in options.items() if isinstance(value, list)]
-    if lists and is_shift(envs[0]):
-        raise InvalidInputError(f"{lists[0]}: shifts take one value; lists are for other environments")
-    for env in envs:
-        if is_shift(env):
-            check_shift(env, {"split": "train", **options})
-        else:
-            check_steps(env, options, oracle=algo == "bc")
+    if not is_shift(envs[0]):
+        check_steps(envs[0], options, oracle=algo == "bc")
+        return
+    for name, value in options.items():
+        if isinstance(value, list):
+            raise InvalidInputError(f"--set {name}={value}: shifts take one value; lists are for other environments")
+    check_shifts(envs, {"split": "train", **options}, episodes)
 
 
 def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int, seconds: float) -> TrainSettings:

@@ -5,10 +5,11 @@ Knows environments and trained policies; knows no training.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from agentmem.errors import InvalidInputError
+from agentmem.policy.bc import BATCH
 from agentmem.policy.demonstrations import right_of
 from agentmem.policy.oracles import oracle_of
 from agentmem.policy.policy_lm import PolicyLM
@@ -30,11 +31,24 @@ def check_acts(policy: Any, name: str, env: str, said: About) -> None:
         )
 
 
-def check_shift(env: str, options: Mapping[str, Any]) -> None:
-    """Raises InvalidInputError for a shift that cannot be made, or that does not tell what is right."""
+def check_shifts(envs: Sequence[str], options: Mapping[str, Any], episodes: int) -> None:
+    """Raises InvalidInputError for a shift that cannot be made, or that does not tell what is right, and for so few
+    decisions in as many episodes of each that no batch can be made of them.
+    """
+    decisions = episodes * sum(_steps(env, options) for env in envs)
+    if decisions < BATCH:
+        raise InvalidInputError(
+            f"{decisions} decisions would be shown, and a batch has {BATCH}: show longer shifts (--set steps=N) or "
+            "more of them (--episodes N)"
+        )
+
+
+def _steps(env: str, options: Mapping[str, Any]) -> int:
+    """Of a shift."""
     made = maker(env, {**options, "privileged": True})()
     try:
         right_of(made.reset(seed=0)[1], env)
+        return int(made.get_wrapper_attr("steps"))
     finally:
         made.close()
 
