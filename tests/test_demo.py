@@ -14,6 +14,7 @@ from agentmem import Memory
 from agentmem.bench.demo import ShiftReport, run
 from agentmem.cli import app
 from agentmem.cli.demo import LEAST
+from agentmem.records import digest
 from agentmem.rollout import load_policy
 
 SHOP = "agentmem/ShiftShop-Short-v0"
@@ -21,9 +22,14 @@ ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "140"]
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> ShiftReport:
+def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ShiftReport]:
     file = tmp_path_factory.mktemp("demo") / "demo.mem"
-    return run(file, SHOP, load_policy("reader", None), options={"split": "test", "steps": 140})
+    return file, run(file, SHOP, load_policy("reader", None), options={"split": "test", "steps": 240})
+
+
+@pytest.fixture
+def report(played: tuple[Path, ShiftReport]) -> ShiftReport:
+    return played[1]
 
 
 def test_memory_solves_what_a_window_and_none_cannot(report: ShiftReport) -> None:
@@ -44,6 +50,16 @@ def test_the_moment_shown_holds_what_was_said_long_before(report: ShiftReport) -
     assert all(value in report.moment.context.text for value in told)
 
 
+def test_the_moment_shows_what_memory_gave_at_that_step(played: tuple[Path, ShiftReport]) -> None:
+    file, report = played
+    moment = report.moment
+    assert moment is not None
+    with Memory.open(file, read_only=True) as memory:
+        actions = [step for step in memory.scoped(SHOP, "0").steps() if step.kind == "action"]
+    logged = actions[moment.step].data["context"]
+    assert (moment.context.tokens, digest(moment.context.text.encode())) == (logged["tokens"], logged["sha256"])
+
+
 def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(tmp_path: Path) -> None:
     kept = tmp_path / "kept.mem"
     result = CliRunner().invoke(app, [*ASKED, "--keep", str(kept)])
@@ -57,6 +73,8 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
         steps = memory.scoped(SHOP, "0").stats().steps
     again = json.loads(CliRunner().invoke(app, [*ASKED, "--keep", str(kept), "--json"]).stdout)
     assert again["memory"] == str(kept)
+    lines = [line for line in again["moment"]["context"]["text"].split("\n") if not line.startswith("[")]
+    assert f" of {len(lines)} lines that memory gave at step {again['moment']['step']}" in result.output
     with Memory.open(kept, read_only=True) as memory:
         assert memory.scoped(SHOP, "0").stats().steps == steps > 140
 

@@ -12,6 +12,7 @@ from strategies import all_crystals, opened, said
 
 from agentmem import EncoderError, Memory
 from agentmem.memory import EpisodeWriter, core
+from agentmem.memory.recalling import query_of, run
 from agentmem.testing import HashEncoder
 from agentmem.types import Record
 
@@ -49,6 +50,24 @@ def test_a_version_is_the_same_however_the_log_was_crystallized(tmp_path: Path) 
                     memory.crystallize()
             versions.append([memory.recall("door", as_of=step.id).store_version for step in memory.steps()])
     assert versions[0] == versions[1]
+
+
+def test_what_recall_gave_is_given_again_though_the_log_was_crystallized_further_since(tmp_path: Path) -> None:
+    cue, given = "Which door is open?", []
+    with opened(tmp_path / "a.mem", encoder=HashEncoder()) as memory:
+        for number in range(40):
+            step = memory.episode(id=f"e{number // 6}").log(
+                f"Door {number} is {('open', 'shut')[number % 2]} now. " * 9
+            )
+            given.append((step.id, memory.stats().watermark, memory.recall(cue, budget=200)))
+            if number % 12 == 11:
+                memory.crystallize()
+        memory.crystallize()
+        later = [memory.recall(cue, budget=200, as_of=step) for step, _, _ in given]
+        assert later != [context for *_, context in given]
+        query = query_of(cue, 200, None, None, None, None, marks=False)
+        for step, sealed, context in given:
+            assert run(memory._core, memory.namespaces, query, step, sealed) == context
 
 
 # ---- times -------------------------------------------------------------------------------------------------------

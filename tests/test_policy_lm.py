@@ -22,20 +22,27 @@ from agentmem.policy import load_trained
 from agentmem.policy.bc import StepImitation
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.shown import batch_of, episode
-from agentmem.policy.spaces import LEVELS, Features
+from agentmem.policy.spaces import LEVELS, Features, Leaf
 from agentmem.testing import PolicyContract
 
 torch.set_num_threads(1)
 CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
 SIZES = TransformerSettings(32, 2, lower=1, upper=1, window=8, conv=3, crystal=CRYSTAL)
+WHOLE: list[Any] = [
+    spaces.MultiDiscrete([2, 5]),
+    spaces.MultiDiscrete([3, 4], start=[10, -3]),
+    spaces.Box(-3, 4, (2,), np.int8),
+    spaces.Box(0, 100, (2,), np.int64),
+    spaces.Box(-(10**6), 10**6, (2,), np.int64),
+]
 SPACES: list[spaces.Space[Any]] = [
+    *WHOLE,
     spaces.Discrete(5),
     spaces.Discrete(3, start=-1),
-    spaces.MultiDiscrete([2, 5]),
     spaces.MultiBinary(4),
     spaces.Box(-1, 1, (2, 3), np.float32),
     spaces.Box(0, 255, (3, 3), np.uint8),
-    spaces.Box(-(10**6), 10**6, (2,), np.int64),
+    spaces.Box(-(2**62), 2**62, (2,), np.int64),
     spaces.Text(40),
     spaces.Dict({"place": spaces.Discrete(4), "view": spaces.Tuple((spaces.Box(0, 1, (2,)), spaces.Discrete(2)))}),
 ]
@@ -71,7 +78,36 @@ def test_different_values_become_different_rows(one: list[int], other: list[int]
     assert np.array_equal(features(np.array(one))[0], features(np.array(other))[0]) == (one == other)
 
 
-def test_great_levels_count_as_the_greatest() -> None:
+@pytest.mark.parametrize("space", WHOLE, ids=str)
+def test_whole_numbers_that_differ_stay_apart(space: Any) -> None:
+    features, of = Features.of(space), {}
+    least, most = (
+        (space.low, space.high) if isinstance(space, spaces.Box) else (space.start, space.start + space.nvec - 1)
+    )
+    for first in {int(each) for each in np.linspace(least[0], most[0], 200)}:
+        ids, floats = features(np.array([first, least[1]]))
+        assert ((floats >= 0) & (floats <= 1)).all()
+        of[first] = ids.tobytes() + floats.tobytes()
+    assert len(set(of.values())) == len(of) > 1
+
+
+def test_what_checkpoints_were_trained_with_stays_as_it_was() -> None:
+    told = [
+        Leaf((), "ids", 1, 5), Leaf((), "ids", 2, 5), Leaf((), "floats", 6), Leaf((), "ids", 147, LEVELS),
+    ]  # fmt: skip
+    of = (
+        spaces.Discrete(5), spaces.MultiDiscrete([2, 5]), spaces.Box(-1, 1, (2, 3), np.float32),
+        spaces.Box(0, 255, (7, 7, 3), np.uint8),
+    )  # fmt: skip
+    assert [Features.of(each).leaves for each in of] == [(leaf,) for leaf in told]
+
+
+def test_a_table_of_too_many_rows_is_refused_with_a_remedy() -> None:
+    with pytest.raises(InvalidInputError, match="take 10,000,001 rows of a table: 100,000 at most .* wrapper"):
+        Features.of(spaces.Discrete(10_000_000))
+
+
+def test_great_levels_of_a_picture_count_as_the_greatest() -> None:
     features = Features.of(spaces.Box(0, 255, (2,), np.uint8))
     assert features(np.array([200, LEVELS - 1], np.uint8))[0].tolist() == [LEVELS, 2 * LEVELS]
 

@@ -10,13 +10,16 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 from rolls import logged, memory_at, shop
 
+from agentmem import Memory
 from agentmem.errors import InvalidInputError
 from agentmem.memory import retention
 from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, trail
+from agentmem.types import PlanningContext
 
 ROOT = Path(__file__).parent.parent
 CHILD = """
@@ -93,6 +96,34 @@ def test_a_policy_that_comes_to_something_else_is_refused(tmp_path: Path) -> Non
         shop(memory, Fickle(Discrete(8)), kind="none", progress=stop_after(30))
     with memory_at(tmp_path / "a.mem") as memory, pytest.raises(InvalidInputError, match="use the policy that began"):
         shop(memory, Fickle(Discrete(8)), kind="none")
+
+
+class Heeding:
+    """Has a state, and acts by every word that it is shown."""
+
+    name = "heeding"
+
+    def begin(self, seed: int) -> Heeding:
+        return Heeding()
+
+    def act(self, observation: Any, context: PlanningContext | None) -> int:
+        return crc32(context.text.encode()) % 8 if context is not None else 0
+
+
+def test_a_policy_with_a_state_is_shown_again_what_it_was_shown_before_the_log_was_crystallized(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trail, "CRYSTALLIZED", 128)  # a unit is sealed by turn 118, and made before turn 128
+    settings: dict[str, Any] = {"episodes": 1, "budget": 500, "options": {"steps": 136}}
+    runs: list[Any] = []
+    for file, stopped in (("whole.mem", False), ("killed.mem", True)):
+        if stopped:
+            with Memory.open(tmp_path / file, durability="process") as memory, pytest.raises(Stopped):
+                shop(memory, Heeding(), progress=stop_after(132), **settings)
+        with Memory.open(tmp_path / file, durability="process") as memory:
+            report = shop(memory, Heeding(), **settings)
+            runs.append((report.digest, logged(memory, *NAMESPACE, "0")))
+    assert runs[0] == runs[1]
 
 
 @pytest.mark.parametrize("lane", [0, 1])

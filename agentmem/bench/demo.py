@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.errors import SettingsError
-from agentmem.index import step_id
 from agentmem.memory import Memory
 from agentmem.rollout import RolloutReport, rollout
 from agentmem.rollout.contexts import Kind
@@ -85,7 +84,7 @@ def moment(memory: Memory, env: str, budget: int) -> Moment | None:
     if furthest is None:
         return None
     observation, need = asked[furthest].data["observation"], asked[furthest].data["info"]["needs"][0]
-    cue, before = trail.reading.cue(observation), step_id(min(trail.shown[furthest]) - 1)
+    trail.turn = furthest
     shown = asked[need["shown"]].data["observation"]
     return Moment(
         step=furthest,
@@ -93,7 +92,7 @@ def moment(memory: Memory, env: str, budget: int) -> Moment | None:
         said=shown["text"],
         asked=observation["text"],
         chosen=acted[furthest].text,
-        context=memory.recall(cue, budget=budget, as_of=before),
+        context=trail.context("crystals", observation, budget),
     )
 
 

@@ -191,9 +191,11 @@ def _show_moment(moment: Moment) -> None:
         console.print(Text.assemble((f"  {name:<9}", show.QUIET), said))
     words = [word for word in moment.chosen.split() if any(map(str.isdigit, word))]
     lines = moment.context.text.split("\n")
-    held = [number for number, line in enumerate(lines) if any(word in line for word in words)]
-    heads = {max((head for head in range(number) if lines[head].startswith("[")), default=number) for number in held}
-    text = Text("\n".join(lines[number] for number in sorted({*held, *heads})))
+    heads = [number for number, line in enumerate(lines) if line.startswith("[")]
+    held = [at for at, line in enumerate(lines) if at not in heads and any(word in line for word in words)]
+    above = {max((head for head in heads if head < number), default=number) for number in held}
+    text = Text("\n".join(lines[number] for number in sorted({*held, *above})))
     text.highlight_words(words, f"bold {show.GOOD}")
-    title = f"{len(held)} of {len(lines)} lines that memory gave at step {moment.step}, {moment.context.tokens} tokens"
+    given = f"{len(moment.context.hits)} lines that memory gave at step {moment.step}"
+    title = f"{len(held)} of {given}, {moment.context.tokens} tokens"
     console.print(Panel(text, title=title, title_align="left", border_style=show.QUIET))

@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 AHEAD = 20_000  # records that may be read ahead of the watermark
 
 
-def cut(index: Index, as_of: int) -> View:
-    """The steps of an index as of a log position."""
+def cut(index: Index, as_of: int, sealed: int) -> View:
+    """The steps of an index as of a log position, and the crystals as of `sealed`, which is not later."""
     log = index.columns
     log = Columns(*(column[: np.searchsorted(log.position, as_of, "right")] for column in log))
     at = _steps(index, log, as_of)
     position, tokens = log.position[at], log.tokens[at]
     runs = _in_episodes(log.episode[at])
     episodes = [_episode(index, name, as_of) for name in runs.names.tolist()]
-    live = index.sealed.live(as_of)
+    live = index.sealed.live(sealed)
     if index.hidden:
         live = index.sealed.shown(live, position)
     unit = index.unit[at]
@@ -35,6 +35,7 @@ def cut(index: Index, as_of: int) -> View:
     upto = index.sealed_upto if late else as_of
     return View(
         as_of=as_of,
+        sealed=sealed,
         position=position,
         kind=log.kind[at],
         episode=runs.episode,

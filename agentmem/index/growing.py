@@ -47,7 +47,7 @@ class Index:
         self.states_serial = 0
         self.read_upto = 0  # the log position up to which states were read ahead
         self.runs: dict[str, dict[str, Any]] | None = None  # what the states of the next steps depend on
-        self._views: dict[int, View] = {}
+        self._views: dict[tuple[int, int], View] = {}
         self._kept: tuple[np.ndarray, dict[str, Any]] = np.zeros(0), {}
 
     @property
@@ -193,13 +193,16 @@ class Index:
         layers, tokens = self.sealed.columns.rows[2:4]
         return np.asarray(tokens[self.sealed.live(self.head) & (layers == LAYERS.index(layer))])
 
-    def view(self, as_of: int) -> View:
-        """The namespace as of a log position; the newest few views are kept."""
-        if as_of not in self._views:
+    def view(self, as_of: int, sealed: int | None = None) -> View:
+        """The namespace as of a log position; the newest few views are kept. sealed: the log position up to which it
+        counts as crystallized, by default all that is.
+        """
+        moment = as_of, as_of if sealed is None else min(as_of, sealed)
+        if moment not in self._views:
             while len(self._views) >= 4:
                 self._views.pop(next(iter(self._views)))
-            self._views[as_of] = cut(self, as_of)
-        return self._views[as_of]
+            self._views[moment] = cut(self, *moment)
+        return self._views[moment]
 
     def kept_of(self, names: np.ndarray) -> dict[str, Any]:
         """What recall keeps of the episodes with these names, as long as they are what the last view had."""

@@ -20,7 +20,8 @@ SPARSE = 4  # log positions to a step from which on looking up rows in a table i
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The steps of a namespace as of one log position, hidden ones left out: arrays [n] in log order.
+    """The steps of a namespace as of one log position, hidden ones left out: arrays [n] in log order. Crystals are
+    those of the log up to `sealed`.
 
     episode: index into `episodes`; prev, next: index of the neighbour in the same episode, -1 for none; place: 0 at
     the start of the episode, 1 at its end; order: the steps by episode; age: tokens logged since; unit: index into
@@ -31,6 +32,7 @@ class View:
     """
 
     as_of: int
+    sealed: int
     position: np.ndarray
     kind: np.ndarray
     episode: np.ndarray
@@ -96,6 +98,7 @@ def join(views: Sequence[View]) -> View:
     plain = ("position", "kind", "actor", "tokens", "length", "place", "age", "uses", "pinned", "salience")
     return View(
         as_of=max(view.as_of for view in views),
+        sealed=max(view.sealed for view in views),
         **{name: np.concatenate([getattr(view, name) for view in views])[order] for name in plain},
         episode=episode,
         prev=_moved(views, "prev", rows)[order],

@@ -159,9 +159,9 @@ class Core:
             self.index(namespace)
         return self.held_view(namespaces, as_of)
 
-    def held_view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
-        """`view`, of the indexes as they stand. Hold `lock`."""
-        views = [self.held(namespace).view(as_of) for namespace in namespaces]
+    def held_view(self, namespaces: Sequence[Namespace], as_of: int, sealed: int | None = None) -> View:
+        """`view`, of the indexes as they stand; sealed: as in `Index.view`. Hold `lock`."""
+        views = [self.held(namespace).view(as_of, sealed) for namespace in namespaces]
         return views[0] if len(views) == 1 else join(views)
 
     # ---- lexical and dense ---------------------------------------------------------------------------------------
@@ -253,14 +253,15 @@ class Core:
     def read(self, positions: Sequence[int]) -> list[Record]:
         return self.store.read(positions)
 
-    def version(self, namespaces: Sequence[Namespace], as_of: int) -> str:
+    def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: int) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
-        crystallized, how many codes there are, and what was erased. Of the indexes as they stand; hold `lock`.
+        crystallized, at most to `sealed`, how many codes there are, and what was erased. Of the indexes as they stand;
+        hold `lock`.
         """
         parts = []
         for index in (self._indexes[namespace] for namespace in namespaces):
-            codes = 0 if self.sparing else int((index.dense().born <= as_of).sum())
-            parts.append(f"{min(index.watermark, index.last(as_of))}.{codes}.{index.generation}")
+            codes = 0 if self.sparing else int((index.dense().born <= sealed).sum())
+            parts.append(f"{min(index.watermark, index.last(sealed))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
 
 
@@ -284,7 +285,7 @@ class _Pairs(NamedTuple):
     def of(cls, dense: Dense, view: View) -> _Pairs:
         upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
         at, known = view.rows(dense.position)
-        known &= dense.born[dense.owner] <= view.as_of
+        known &= dense.born[dense.owner] <= view.sealed
         at, owner = at[known], dense.owner[known]
         order = np.argsort(at, kind="stable")
         at, owner = at[order], owner[order]
@@ -292,7 +293,7 @@ class _Pairs(NamedTuple):
         alone = first & np.append(first[1:], True)[: len(at)]
         several, begins = at[~alone], first[~alone]
         rows, starts = several[begins], np.flatnonzero(begins)
-        whole = upto if view.as_of >= upto else -1
+        whole = upto if view.sealed >= upto else -1
         return cls(dense, view.position, whole, rows, starts, owner[~alone], at[alone], owner[alone])
 
     def best(self, alike: np.ndarray, out: np.ndarray) -> None:
@@ -306,7 +307,7 @@ class _Pairs(NamedTuple):
         if dense is not self.dense or view.position is self.position:
             return dense is self.dense
         same, newer = np.split(view.position, [len(self.position)])
-        return 0 <= self.upto < (newer[0] if len(newer) else view.as_of + 1) and np.array_equal(same, self.position)
+        return 0 <= self.upto < min([view.sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -23,13 +23,17 @@ from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 AsOf = str | datetime | None
 
 
-def run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> PlanningContext:
-    """The planning context of a query over these namespaces, as they are at one moment."""
+def run(
+    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: int | None = None
+) -> PlanningContext:
+    """The planning context of a query over these namespaces, as they are at one moment. sealed: as in `Index.view`;
+    with it, recall gives what it gave then, though the log was crystallized further since.
+    """
     query = replace(query, thinned=core.sparing)
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
-            seen = look(core, namespaces, query.cue, as_of)
+            seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
         except NotFoundError:
             if core.unchanged(generations):
@@ -48,19 +52,19 @@ class Seen(NamedTuple):
     version: str
 
 
-def look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf) -> Seen:
+def look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: int | None = None) -> Seen:
     """What a recall of a cue is computed from, as of one moment."""
     with core.lock:
         position = position_of(core, namespaces, as_of)
         stated = concerns(cue)
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
-        view = core.held_view(namespaces, position)
+        view = core.held_view(namespaces, position, sealed)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
         similarity = core.similarity(cue, namespaces, view)
-        return Seen(view, match, similarity, core.version(namespaces, position))
+        return Seen(view, match, similarity, core.version(namespaces, position, view.sealed))
 
 
 def _context(core: Core, query: Query, seen: Seen, lines: Sequence[Line]) -> PlanningContext:

@@ -16,17 +16,20 @@ from agentmem.errors import InvalidInputError
 from agentmem.policy.words import numbers
 
 LEVELS = 16
-"""Of a whole number of a small range: greater ones count as the greatest."""
+"""Of a whole number of a small range; of a picture's numbers greater ones count as the greatest."""
+EXACT = 1 << 24
+"""Whole numbers that float32 tells apart."""
 WORDS, TEXT = 512, 32
 """Rows for the words of texts, and words of one text, at most."""
-MOST = 4_096
-"""Ids or numbers of one observation, at most."""
+MOST, ROWS = 4_096, 100_000
+"""Ids or numbers of one observation, and rows of the table, at most."""
 
 
 @dataclass(frozen=True)
 class Leaf:
     """One part of an observation: `path` into it, and what it is: ids, words or floats. number: of values. levels: of
-    each, for ids; least: the value that is level 0. start: the first row in the table, of ids and words.
+    each, for ids; of floats that are scaled to 0 to 1, else 0. least: the value that is level 0. start: the first row
+    in the table, of ids and words.
     """
 
     path: tuple[str | int, ...]
@@ -60,7 +63,12 @@ class Features:
                 f"observations of {space} have {numbers_of} numbers: 1 to {MOST} are taken; make them smaller by a "
                 "wrapper, such as gymnasium.wrappers.ResizeObservation"
             )
-        return cls(tuple(found))
+        if (made := cls(tuple(found))).rows > ROWS:
+            raise InvalidInputError(
+                f"observations of {space} take {made.rows:,} rows of a table: {ROWS:,} at most are made; give its "
+                "great numbers as a Box of floats by a wrapper, such as gymnasium.wrappers.TransformObservation"
+            )
+        return made
 
     @property
     def rows(self) -> int:
@@ -87,6 +95,8 @@ class Features:
 
 
 def _taken(leaf: Leaf, value: Any) -> np.ndarray:
+    if leaf.kind == "floats" and leaf.levels:
+        return ((np.asarray(value, np.float64).reshape(-1) - leaf.least) / (leaf.levels - 1)).astype(np.float32)
     if leaf.kind == "floats":
         return np.nan_to_num(np.asarray(value, np.float32).reshape(-1))
     if leaf.kind == "words":
@@ -104,7 +114,8 @@ def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[L
     elif isinstance(space, spaces.Discrete):
         yield Leaf(path, "ids", 1, int(space.n), int(space.start))
     elif isinstance(space, spaces.MultiDiscrete):
-        yield Leaf(path, "ids", int(space.nvec.size), int(space.nvec.max()))
+        least = int(space.start.min())
+        yield Leaf(path, "ids", int(space.nvec.size), int((space.start + space.nvec).max()) - least, least)
     elif isinstance(space, spaces.MultiBinary):
         yield Leaf(path, "ids", int(np.prod(space.shape)), 2)
     elif isinstance(space, spaces.Box):
@@ -119,8 +130,12 @@ def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[L
 
 
 def _box(space: spaces.Box, path: tuple[str | int, ...]) -> Leaf:
-    number, whole = int(np.prod(space.shape)), np.issubdtype(space.dtype, np.integer)
-    if whole and space.low.min() >= -1_000 and space.high.max() <= 1_000:
-        least = int(space.low.min())
-        return Leaf(path, "ids", number, min(LEVELS, int(space.high.max()) - least + 1), least)
-    return Leaf(path, "floats", number)
+    """Whole numbers are ids where they are few or of a picture, else floats, scaled where they stay apart."""
+    number = int(np.prod(space.shape))
+    if not np.issubdtype(space.dtype, np.integer):
+        return Leaf(path, "floats", number)
+    least = int(space.low.min())
+    levels = int(space.high.max()) - least + 1
+    if space.dtype == np.uint8 or levels <= LEVELS:
+        return Leaf(path, "ids", number, min(LEVELS, levels), least)
+    return Leaf(path, "floats", number, levels, least) if levels <= EXACT else Leaf(path, "floats", number)

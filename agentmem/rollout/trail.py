@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
+from agentmem.memory.recalling import query_of, run
 from agentmem.memory.removal import lineage
 from agentmem.records import digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
@@ -34,11 +35,11 @@ Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
 
 
 class Logged(NamedTuple):
-    """An action that was logged before: as JSON, with its blobs by name, and where its turn begins."""
+    """An action that was logged before: as JSON, with its blobs by name, and its log position, the last of its turn."""
 
     action: Any
     blobs: Mapping[str, str]
-    begins: int
+    position: int
 
 
 class Trail:
@@ -63,8 +64,7 @@ class Trail:
             turn = int(step.data["n"])
             self.steps.append(step)
             if step.kind == "action":
-                first = min(self.shown[turn])
-                self.logged.append(Logged(step.data["action"], step.blobs, first))
+                self.logged.append(Logged(step.data["action"], step.blobs, step.position))
             else:
                 self.shown.setdefault(turn, set()).add(step.position)
                 self.over |= step.terminated or step.truncated
@@ -90,10 +90,20 @@ class Trail:
         cue = self.reading.cue(observation) if kind == "crystals" else ""
         if self.turn >= len(self.logged):
             return context_of(kind, self.memory, self.steps, cue, budget)
-        begins = self.logged[self.turn].begins
+        before = self._before(self.turn)
         if kind == "crystals":
-            return self.memory.recall(cue, budget=budget, as_of=step_id(begins - 1)) if self.turn else EMPTY
-        return context_of(kind, self.memory, [step for step in self.steps if step.position < begins], cue, budget)
+            return self._recalled(cue, budget, before) if self.turn else EMPTY
+        return context_of(kind, self.memory, [step for step in self.steps if step.position <= before], cue, budget)
+
+    def _recalled(self, cue: str, budget: int, before: int) -> PlanningContext:
+        """What memory gave at this turn: of the log before it, with the crystals that there were."""
+        sealed = self._before(self.turn - self.turn % CRYSTALLIZED)
+        query = query_of(cue, budget, None, None, None, None, marks=False)
+        return run(self.memory._core, self.memory.namespaces, query, step_id(before), sealed)
+
+    def _before(self, turn: int) -> int:
+        """The last log position before a turn that was logged; 0 for none."""
+        return self.logged[turn - 1].position if turn else 0
 
     def observe(self, took: Took) -> list[Entry]:
         """An observation as it is to be logged."""
