@@ -142,12 +142,12 @@ def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
 
 @pytest.mark.parametrize("calls", [[], CALLS * 3])
 def test_too_many_calls_or_none_are_refused(calls: list[str]) -> None:
-    with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} calls"):
+    with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} offered calls"):
         ChoicePolicy(choice_network(0)).act(observation(calls), None)
 
 
 def test_an_observation_of_another_environment_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="0 candidates"):
+    with pytest.raises(InvalidInputError, match="offers 0: play a shift"):
         ChoicePolicy(choice_network(0)).act(np.zeros(2), None)
 
 
