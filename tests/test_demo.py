@@ -35,6 +35,9 @@ def report(played: tuple[Path, ShiftReport]) -> ShiftReport:
 def test_memory_solves_what_a_window_and_none_cannot(report: ShiftReport) -> None:
     crystals, window, none = report.rollouts
     assert [each.memory for each in report.rollouts] == ["crystals", "window", "none"]
+    assert [each.budget for each in report.rollouts] == [512] * 3
+    assert window.context_tokens_mean == pytest.approx(crystals.context_tokens_mean, rel=0.05)
+    assert none.context_tokens_mean is None
     assert crystals.solved_hidden is not None
     for other in (window, none):
         assert other.solved_hidden is not None
