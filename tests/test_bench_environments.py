@@ -117,7 +117,7 @@ def test_flat_observations_tell_features_apart() -> None:
     env = Flat(gymnasium.make("popgym:popgym-AutoencodeEasy-v0"))
     seen, _ = env.reset(seed=1)
     assert env.observation_space.contains(seen)
-    assert seen.sum() == 3  # the mode, the card, and that there was no action before
+    assert seen.sum() == 2  # the mode and the card
 
 
 def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path) -> None:

@@ -59,20 +59,28 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
     maze = ("agentmem/TMaze-v0", "--policy", "random", "--set", "length=5", "--out", out, "--memory", "none")
     first = call(*maze, "--episodes", 3)
     assert first.exit_code == 0, first.output
-    assert "needed fact recall" in first.stdout
+    (found,) = (line.split() for line in first.stdout.splitlines() if "needed fact recall" in line)
+    assert found[-1] == "-"  # nothing was shown
     again = [json.loads(call(*maze, "--episodes", 3, "--json").stdout) for _ in range(2)]
     assert again[0] == again[1]
     assert again[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
     assert [each["steps"] for each in again[0]["episodes"]] == [6, 6, 6]
     other = call(*maze, "--seed", 1)
     assert other.exit_code == 1
-    assert "holds a rollout with seed 0, not 1" in other.output
+    assert f"{out}: this memory holds a rollout with seed 0, not 1" in other.stderr.replace("\n", "")
+    assert "or another memory, such as --out other.mem" in other.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("agentmem/Nowhere-v0", "--policy", "random"), "'agentmem/Nowhere-v0' cannot be made"),
+        *(
+            (("agentmem/ShiftNowhere-v0", "--policy", name), "'agentmem/ShiftNowhere-v0' cannot be made: ")
+            for name in ("random", "rule", "shift")
+        ),
+        (("nope", "--policy", "rule"), "'nope' cannot be made: "),
+        (("Pendulum-v1", "--policy", "tmaze"), "policy tmaze cannot act in Pendulum-v1: "),
+        (("CartPole-v1", "--policy", "shift"), "policy shift cannot act in CartPole-v1: "),
         (("CartPole-v1", "--policy", "random", "--split", "train"), "cannot be made with {'split': 'train'}"),
         (
             ("CartPole-v1", "--policy", "best"),

@@ -125,9 +125,11 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
 def test_another_commands_folder_is_refused_by_what_differs(trained: Path) -> None:
     result = train("recall", "--out", trained, "--tokens", FEW, "--seed", 3)
     assert result.exit_code == 1
-    assert f"{trained} was begun with seed 0, and this is with 3: go on with `agentmem train" in result.stderr
+    assert f"{trained} was begun by `agentmem train neural recall --out {trained} --tokens" in result.stderr
+    assert "--seed 3 --no-mixed` (seed 0, now 3): go on with the first, or name another folder" in result.stderr
     other = train("text", "a.txt", "--out", trained, "--tokens", FEW).stderr
-    assert f"{trained} was begun with what neural recall, and this is with neural text; " in other
+    assert f"and this is `agentmem train neural text a.txt --out {trained} --tokens" in other
+    assert "what neural" not in other
 
 
 def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -67,3 +72,58 @@ def test_what_does_not_apply_is_refused_and_leaves_no_folder_behind(
     result = train("--env", *arguments, "--seconds", "1", "--out", tmp_path / "new")
     assert (result.exit_code, why in result.stderr) == (1, True), result.output
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("CartPole-v1",), "no oracle of CartPole-v1 is known"),
+        (("Pendulum-v1",), "Pendulum-v1 has actions Box(-2.0, 2.0, (1,), float32), and a policy learns to choose one"),
+        ((MAZE, "--set", "length=[10,0]"), "length=0: give a whole number of cells"),
+        ((MAZE, "--set", "width=[3]"), "unexpected keyword argument 'width'"),
+        ((SHOP, "--set", "steps=20", "--set", "delay=5", "--episodes", "1"), "20 decisions would be shown"),
+        ((SHOP, "--set", "candidates=false"), "does not tell the right candidate"),
+        (("agentmem/ShiftShp-v0",), "doesn't exist in namespace agentmem"),
+        ((SHOP, "--budgets", "300,99999999999"), "give whole numbers of tokens from 1 to 1,000,000,000"),
+        *(((MAZE, "--seconds", each), f"--seconds {each}: give a number") for each in ("0", "-1", "nan", "inf")),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_a_folder_is_claimed(
+    arguments: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    result = train("--env", *arguments, "--out", tmp_path / "a" / "new")
+    assert (result.exit_code, why in result.stderr) == (1, True), result.output
+    assert not (tmp_path / "a").exists()
+
+
+def test_ctrl_c_before_the_training_begins_says_how_to_go_on(tmp_path: Path) -> None:
+    def press() -> Any:
+        signal.raise_signal(signal.SIGINT)
+
+    gymnasium.register("Pressing-v0", entry_point=press)
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # background tests may have been told to ignore it
+    try:
+        stopped = train("--env", "Pressing-v0", "--out", tmp_path / "new")
+    finally:
+        signal.signal(signal.SIGINT, before)
+        del gymnasium.registry["Pressing-v0"]
+    said = "stopped by Ctrl-C; nothing is lost: run the same command again to go on\n"
+    assert (stopped.exit_code, stopped.stderr) == (130, said)
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_help_of_the_seed_does_not_print_its_bounds() -> None:
+    (line,) = (line for line in train("--help").stdout.splitlines() if "--seed" in line)
+    assert "x<" not in line
+
+
+def test_without_torch_it_says_what_needs_it(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['torch'] = None; from agentmem.cli import main; main()"
+    out = str(tmp_path / "out")
+    for words in (["train", "policy", "--env", MAZE], ["rollout", MAZE, "--policy", "tmaze"]):
+        command = [sys.executable, "-c", code, *words, "--out", out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.stderr == "error: a trained policy needs torch: pip install 'agentmem-crystal[policy]'\n"
+    assert list(tmp_path.iterdir()) == []

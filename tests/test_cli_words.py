@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 from agentmem import Memory
 from agentmem.cli import app
 from agentmem.cli.options import namespace_of, written
+from agentmem.cli.show import Waiting
 
 COMMANDS = "demo ingest import crystallize recall stats verify forget erase export backup bench".split()
 NARROW = {"COLUMNS": "80", "TERM": "dumb"}
@@ -50,6 +51,14 @@ def test_the_help_of_a_measurement_is_its_own() -> None:
     assert "--quick" in done.stdout
     assert "usage: agentmem bench log" in done.stdout
     assert "NAME" in call("bench", "--help").stdout
+
+
+def test_the_time_that_is_left_is_not_guessed_before_a_tenth_is_done() -> None:
+    bar = Waiting("reading").bar
+    task = bar.add_task("reading", total=100, completed=9)
+    assert str(bar.columns[-1](bar.tasks[0])) == "0:00:00 so far"
+    bar.update(task, completed=10)
+    assert "so far" not in str(bar.columns[-1](bar.tasks[0]))
 
 
 # ---- namespaces --------------------------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -33,6 +35,9 @@ def report(played: tuple[Path, ShiftReport]) -> ShiftReport:
 def test_memory_solves_what_a_window_and_none_cannot(report: ShiftReport) -> None:
     crystals, window, none = report.rollouts
     assert [each.memory for each in report.rollouts] == ["crystals", "window", "none"]
+    assert [each.budget for each in report.rollouts] == [512] * 3
+    assert window.context_tokens_mean == pytest.approx(crystals.context_tokens_mean, rel=0.05)
+    assert none.context_tokens_mean is None
     assert crystals.solved_hidden is not None
     for other in (window, none):
         assert other.solved_hidden is not None
@@ -62,7 +67,11 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
     kept = tmp_path / "kept.mem"
     result = CliRunner().invoke(app, [*ASKED, "--keep", str(kept)])
     assert result.exit_code == 0, result.output
-    assert "tickets solved" in result.output
+    assert "tickets solved" in result.stdout
+    assert result.stdout.startswith("A shift is a working day at a help desk.")
+    assert "\n1 of 3 played, with crystals" in result.stderr
+    assert "-b 512 " in result.stderr
+    assert [*tmp_path.glob("*-wal"), *tmp_path.glob("*-shm")] == []
     with Memory.open(kept, read_only=True) as memory:
         steps = memory.scoped(SHOP, "0").stats().steps
     again = json.loads(CliRunner().invoke(app, [*ASKED, "--keep", str(kept), "--json"]).stdout)
@@ -91,7 +100,65 @@ def test_what_cannot_play_is_refused_with_a_remedy_and_nothing_is_kept(tmp_path:
     assert not kept.exists()
 
 
-def test_a_question_goes_with_the_conversations() -> None:
-    result = CliRunner().invoke(app, ["demo", "--question", "x"])
-    assert result.exit_code != 0
-    assert "--conversations" in result.output
+def refused(*arguments: object) -> str:
+    """The words of a refusal."""
+    result = CliRunner().invoke(app, ["demo", *map(str, arguments)])
+    assert (result.exit_code, result.stdout) == (1, ""), result.output
+    return result.stderr
+
+
+def test_a_memory_of_something_else_is_refused_by_its_name_and_with_how_to_give_another(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.mem"
+    run(kept, SHOP, load_policy("reader", None), options={"split": "test", "steps": LEAST}, name="reader")
+    again = ("--env", SHOP, "--policy", "reader", "--steps", LEAST, "--keep", kept)
+    other = "another memory, such as --keep other.mem"
+    said = refused(*again, "--budget", 300)
+    assert f"{kept}: this memory holds a rollout with budget 512, not 300" in said
+    assert other in said
+    said = refused("--env", "agentmem/ShiftShop-v0", *again[2:])
+    assert f"{kept}: this memory holds something else than one shift of 'agentmem/ShiftShop-v0'" in said
+    assert other in said
+
+
+@pytest.mark.parametrize("env", ["agentmem/TMaze-v0", "nope"])
+def test_what_is_no_shift_is_refused_with_some_that_are(env: str, tmp_path: Path) -> None:
+    said = refused("--env", env, "--keep", tmp_path / "a.mem")
+    assert f"--env {env}: the demo plays shifts, such as agentmem/ShiftRetail-v0" in said
+    assert "split" not in said
+    assert "split" not in refused("--env", "agentmem/ShiftShp-v0", "--keep", tmp_path / "a.mem")
+    assert "policy tmaze cannot act" in refused("--env", SHOP, "--policy", "tmaze", "--keep", tmp_path / "a.mem")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_options_go_with_the_shift_or_with_the_conversations() -> None:
+    assert "add --conversations" in refused("--question", "x")
+    for option, value in (("--env", SHOP), ("--policy", "reader"), ("--steps", LEAST)):
+        assert f"{option} {value} is of the shift" in refused("--conversations", option, value)
+
+
+class Pressing:
+    """Presses Ctrl-C at its fifth step."""
+
+    steps = 0
+
+    def act(self, observation: Any, context: Any) -> int:
+        Pressing.steps += 1
+        if Pressing.steps == 5:
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+
+def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path) -> None:
+    asked = ["demo", "--env", SHOP, "--policy", "test_demo:Pressing", "--steps", str(LEAST)]
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # background tests may have been told to ignore it
+    try:
+        stopped = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem")])
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert stopped.exit_code == 130
+    assert "a.mem: run the same command again to go on" in stopped.stderr
+    done = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem"), "--json"])
+    assert [each["steps"] for each in json.loads(done.stdout)["rollouts"]] == [LEAST] * 3
+    assert Pressing.steps <= 3 * LEAST + 1

@@ -213,7 +213,7 @@ def test_blocks_worked_out_twice_have_equal_gradients_and_keep_less() -> None:
 def test_a_folder_belongs_to_the_command_that_began_it(tmp_path: Path) -> None:
     with claim(tmp_path / "run", COMMAND):
         check(tmp_path / "run", COMMAND, resume=True)
-    said = "was begun with seed 0, and this is with 1: go on with `agentmem train it`"
+    said = r"was begun by `agentmem train it`, and this is `agentmem train it --seed 1` \(seed 0, now 1\): go on with"
     other = claim(tmp_path / "run", Command("agentmem train it --seed 1", {"what": "it", "seed": 1}))
     with pytest.raises(SettingsError, match=said), other:
         pass

@@ -21,7 +21,7 @@ from agentmem.neural.files import save
 from agentmem.neural.runs import Command, Run
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import ChoicePolicy, load_trained
-from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
+from agentmem.policy.bc import HIDDEN, WITHOUT, ChoiceImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.choosing import KIND
 from agentmem.policy.demonstrations import Choices, Shift, kept, shown
@@ -203,20 +203,24 @@ class TestChoicePolicy(PolicyContract):
 
 
 def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
-    policy = ChoicePolicy(choice_network(0))
-    long = context("[a]\n" + "\n".join(f"observation: line {number}" for number in range(LINES + 30)))
-    alone = policy.act(observation(), long)
-    assert policy.act_many([policy] * 2, [observation()] * 2, [long, context(SAID)])[0] == alone
+    policy = load_trained("shift")
+    assert isinstance(policy, ChoicePolicy)
+    later = "\n".join(f"observation: There are {number} of the Bread Knife." for number in range(LINES + 30))
+    for right, code in enumerate(("AA-1", "BB-2", "CC-3")):
+        said = f"[Ann Lee]\nobservation: Ann Lee: File my matter under {code} please."
+        long = context(f"{said}\n[Bo Kim]\n{later}")
+        assert policy.act(observation(), context(said)) == policy.act(observation(), long) == right
+        assert policy.act_many([policy] * 2, [observation()] * 2, [long, context("")])[0] == right
 
 
 @pytest.mark.parametrize("calls", [[], CALLS * 3])
 def test_too_many_calls_or_none_are_refused(calls: list[str]) -> None:
-    with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} calls"):
+    with pytest.raises(InvalidInputError, match=f"among 1 to {CHOICES} offered calls"):
         ChoicePolicy(choice_network(0)).act(observation(calls), None)
 
 
 def test_an_observation_of_another_environment_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="0 candidates"):
+    with pytest.raises(InvalidInputError, match="offers 0: play a shift"):
         ChoicePolicy(choice_network(0)).act(np.zeros(2), None)
 
 
@@ -306,6 +310,29 @@ def test_what_another_version_kept_is_refused_with_the_remedy(tmp_path: Path, de
         kept(shift, tmp_path)
 
 
+class Pupil:
+    """Chooses the first call, and notes at which steps it was asked, and whether it was shown something."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, bool]] = []
+
+    def act(self, observation: Any, context: PlanningContext) -> int:
+        self.asked.append((int(observation["step"][0]), bool(context.text)))
+        return 0
+
+
+def test_a_pupil_makes_its_share_of_the_decisions_and_the_oracle_says_what_was_right(decisions: Choices) -> None:
+    pupil = Pupil()
+    made = shown(Shift(SHOP, TINY, 3, 300, acting=0.5), pupil)
+    steps = [step for step, _ in pupil.asked]
+    assert 15 < len(steps) < 45
+    assert all(told for step, told in pupil.asked if step >= 10)
+    assert np.array_equal(made.right, decisions.right)
+    assert made.right[steps].any()
+    draws = np.random.default_rng(3).random(60)  # the environment's own stream
+    assert steps != np.flatnonzero(draws < 0.5).tolist()
+
+
 def test_an_environment_that_does_not_tell_what_is_right_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="right candidate"):
         shown(Shift("agentmem/Workflow-v0", {"definition": "examples/loan_application.yaml"}, 0, 100))
@@ -330,6 +357,26 @@ def test_fewer_decisions_than_a_batch_has_are_refused(decisions: Choices) -> Non
     assert len(objective.known or ()) == 62
 
 
+def test_decisions_that_need_memory_are_drawn_more_often_and_some_are_learned_without_a_context() -> None:
+    many = 1_000
+    present, own = np.zeros((many, PRESENT), np.int32), np.zeros((many, CHOICES, OWN), np.int32)
+    present[: many // 2, 0] = 1
+    lines, table = np.ones((many, LINES), np.int32), np.repeat(np.arange(2, dtype=np.int32)[:, None], HEAD + LINE, 1)
+    hidden, right = np.arange(many) < many // 2, np.zeros(many, np.int64)
+    objective, drawn = ChoiceImitation(Choices(present, lines, own, right, hidden, table)), []
+
+    def model(present: torch.Tensor, lines: torch.Tensor, own: torch.Tensor) -> torch.Tensor:
+        drawn.append(torch.stack([present[:, 0], lines.any(-1).any(-1)], -1).float())
+        return torch.zeros(own.shape[:2])
+
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        objective.step(model, 0, generator)  # type: ignore[arg-type]
+    needing, told = torch.cat(drawn).mean(0).tolist()
+    assert needing == pytest.approx(HIDDEN / (HIDDEN + 1), abs=0.03)
+    assert told == pytest.approx(1 - WITHOUT, abs=0.03)
+
+
 def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], None] = lambda done: None) -> Any:
     """A training of two rounds of one shift. stop: told the training's step. Gives (finished, step, decisions)."""
     objective, rounds = ChoiceImitation(), rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
@@ -341,9 +388,20 @@ def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], 
     return finished, trainer.progress.step, len(objective.known or ())
 
 
-def test_a_training_goes_through_its_rounds_and_is_gone_on_with(tmp_path: Path) -> None:
+def test_a_training_goes_through_its_rounds_with_the_pupil_and_is_gone_on_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, act = [], ChoicePolicy.act
+
+    def counted(self: ChoicePolicy, observation: Any, context: PlanningContext | None) -> int:
+        asked.append(context)
+        return act(self, observation, context)
+
+    monkeypatch.setattr(ChoicePolicy, "act", counted)
     assert imitated(tmp_path, lambda step: step == 2) == (False, 2, 60)
+    assert not asked
     assert imitated(tmp_path, lambda step: False) == (True, 8, 120)
+    assert 15 < len(asked) < 45
     assert len(list((tmp_path / "demonstrations").iterdir())) == 2
 
 

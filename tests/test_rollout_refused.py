@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import gymnasium
@@ -50,9 +51,18 @@ def test_keywords_that_do_not_fit_are_told_with_those_that_do(env: str, options:
 
 @pytest.mark.parametrize("env", ["Nothing-5x5-v0", "no_such_package:Nothing-v0", "no id", ":", "a:b:c"])
 def test_an_id_that_is_not_there_is_told_with_how_those_of_a_package_are_named(env: str) -> None:
-    words = refused(env)
+    words = refused(env, options={"split": "test"})
+    assert "with {" not in words
     assert "name one that is registered, such as agentmem/ShiftShop-Short-v0" in words
     assert "install that and name its module before the id, as in minigrid:MiniGrid-Empty-5x5-v0" in words
+
+
+@pytest.mark.parametrize("package", ["minigrid", "popgym"])
+def test_a_package_that_the_extra_brings_is_told_with_the_line_that_installs_it(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    assert refused(f"{package}:Nothing-v0").endswith("install it: pip install 'agentmem-crystal[envs]'")
 
 
 def test_a_package_that_an_environment_needs_is_told_in_its_own_words() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from agentmem.errors import SettingsError
 from agentmem.memory import Memory
 from agentmem.rollout import RolloutReport, rollout
 from agentmem.rollout.contexts import Kind
@@ -48,8 +49,9 @@ def run(
 ) -> ShiftReport:  # fmt: skip
     """Play a shift of `env` with a memory at `path`, with a window of as many tokens, and with none.
 
-    What is at `path` already is gone on with. options: keywords of the shift. name: of a policy that has none of its
-    own. Raises MissingExtraError without the environment's material, and as `rollout`.
+    A shift that was begun at `path` is gone on with. options: keywords of the shift. name: of a policy that has none of
+    its own. Raises MissingExtraError without the environment's material, SettingsError where the memory holds something
+    else too, and as `rollout`.
     """
     name = name_of_policy(policy) or name
     reports = []
@@ -57,12 +59,20 @@ def run(
         for number, kind in enumerate(KINDS):
             place = path if kind == "crystals" else Path(folder) / f"{kind}.mem"
             with Memory.open(place, durability="process") as memory:
+                _check_alone(memory, env)
                 reports.append(rollout(
                     env, policy, memory, kind=kind, budget=budget, options=options, name=name,
                     progress=lambda done, total, number=number, kind=kind: progress(number + done, len(KINDS), kind),  # type: ignore[misc]
                 ))  # fmt: skip
-    with Memory.open(path, read_only=True) as memory:
+    with Memory.open(path, durability="process") as memory:  # a read-only one would leave files beside it
         return ShiftReport(rollouts=tuple(reports), moment=moment(memory.scoped(env, "0"), env, budget))
+
+
+def _check_alone(memory: Memory, env: str) -> None:
+    """So that bytes are of the shift alone."""
+    others = {*memory._core.store.namespaces()} - {(env,), (env, "0")}
+    if others:
+        raise SettingsError(f"this memory holds something else than one shift of {env!r}: give another memory")
 
 
 def moment(memory: Memory, env: str, budget: int) -> Moment | None:

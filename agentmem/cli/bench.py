@@ -23,7 +23,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench fit histories.jsonl --by type --out fitted",
             "agentmem bench speed --sizes 100k,1m --out results",
             "agentmem bench rollout --ms 0,1,5",
-            "agentmem bench environments --lengths 100,1000",
+            "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
         ),
     )(bench)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.types import Layer, Namespace
 
 _PART = re.compile(r"(?:[^\\/]|\\.|\\$)*", re.DOTALL)
@@ -55,6 +57,17 @@ def given_options(given: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             options[name] = value
     return options
+
+
+@contextmanager
+def other_memory(path: Path | None, option: str) -> Iterator[None]:
+    """Has what a memory at a path refuses name it, and the option that gives another; None is left as it is."""
+    try:
+        yield
+    except SettingsError as error:
+        if path is None:
+            raise
+        raise SettingsError(f"{path}: {error}, such as {option} other{path.suffix}") from error
 
 
 def layer_of(text: str) -> Layer:

@@ -32,17 +32,23 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     """
     from agentmem.rollout import load_policy
     from agentmem.rollout.lanes import about, maker
-    from agentmem.rollout.policies import SHIFTS
+    from agentmem.rollout.policies import SHIFTS, is_trained
     from agentmem.rollout.reading import is_shift
 
+    make = maker(env, options)
     if name in SHIFTS and not is_shift(env):
         raise InvalidInputError(
             f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
             "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
         )
-    said = about(maker(env, options))
+    said = about(make)
     if name.startswith(CHAT):
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
-    return load_policy(name, said.action_space)
+    acting = load_policy(name, said.action_space)
+    if is_trained(name):
+        from agentmem.policy.fits import check_acts
+
+        check_acts(acting, name, env, said)
+    return acting

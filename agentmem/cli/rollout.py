@@ -13,7 +13,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example, given_options
+from agentmem.cli.options import BudgetOption, JsonOption, example, given_options, other_memory
 from agentmem.cli.playing import PolicyOption, options_of, policy_of
 from agentmem.errors import InvalidInputError
 
@@ -78,7 +78,7 @@ def rollout(
         "name": name_of_policy(acting) or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
-    with stoppable(kept), show.Waiting("episodes") as waiting:
+    with stoppable(kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
                 report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
@@ -115,7 +115,8 @@ def _table(report: RolloutReport) -> Any:
     made = show.table("", "value", right=("value",))
     for name in (*PERCENT, "return_mean", "steps", "context_tokens_mean"):
         value = getattr(report, name)
-        said = "-" if value is None else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
+        shown = value is not None and not (name == "needed_fact_recall" and report.memory == "none")
+        said = "-" if not shown else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
         made.add_row(name.replace("_", " "), said.removesuffix(".0"))
     made.add_row("bytes", show.size(report.bytes))
     return made

@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,12 +15,13 @@ from rich import box
 from rich.bar import Bar
 from rich.columns import Columns
 from rich.console import Console, Group
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, Task, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
 ACCENT, QUIET, GOOD, BAD = "cyan", "bright_black", "green", "red"
 PATIENCE_S = 2.0
+TENTH = 10  # per cent
 
 
 def out() -> Console:
@@ -111,6 +113,15 @@ def entries(heads: Iterable[tuple[str, Text, list[str], str]]) -> Table:
     return made
 
 
+class _Time(TimeRemainingColumn):
+    """Time that is left; before a tenth is done it could only be guessed, and the time that has passed is told."""
+
+    def render(self, task: Task) -> Text:
+        if task.percentage >= TENTH:
+            return super().render(task)
+        return Text(f"{timedelta(seconds=int(task.elapsed or 0))} so far", style="progress.elapsed")
+
+
 class Waiting:
     """A progress bar on standard error, for people only, that shows itself after two seconds.
 
@@ -124,7 +135,7 @@ class Waiting:
             TextColumn("[progress.description]{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
-            TimeRemainingColumn(),
+            _Time(),
             console=err(),
             transient=True,
         )
@@ -134,9 +145,14 @@ class Waiting:
     def shown(self) -> bool:
         return self.task is not None
 
+    @property
+    def passed(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self.began
+
     def __call__(self, done: float, total: float | None = None, label: str | None = None) -> None:
         self.label = label or self.label
-        if self.task is None and self.bar.console.is_terminal and time.monotonic() - self.began > PATIENCE_S:
+        if self.task is None and self.bar.console.is_terminal and self.passed > PATIENCE_S:
             self.bar.start()
             self.task = self.bar.add_task(self.label, total=total)
         if self.task is not None:

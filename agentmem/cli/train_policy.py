@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agentmem.cli.app import stoppable
 from agentmem.cli.options import JsonOption, given_options
 from agentmem.cli.training import (
     REPORT,
@@ -24,7 +26,7 @@ from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from agentmem.neural.runs import Command, Run
-    from agentmem.neural.train import Trainer
+    from agentmem.neural.train import Trainer, TrainSettings
 
 BUDGETS = "320,512,1024"
 OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "clock")
@@ -70,8 +72,6 @@ def policy(
     A shift is shown once and kept in DIR/demonstrations; it takes half a minute. Ctrl-C saves and stops; the same
     command goes on. `agentmem rollout ... --policy DIR/model.safetensors` plays with it.
     """
-    from agentmem.neural.runs import check, use_threads
-    from agentmem.neural.train import TrainSettings
     from agentmem.rollout.reading import is_shift
 
     shifts = [each for each in env if is_shift(each)]
@@ -80,19 +80,44 @@ def policy(
     _check_given(ctx, env[0], bool(shifts))
     if algo == "ppo" and luck:
         raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
-    asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
-        "algo": algo, "luck": luck, "clock": clock
-    }  # fmt: skip
-    typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
-    command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
+    if not 0 < seconds < math.inf:
+        raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
     sizes, options = _sizes(budgets), given_options(given or [])
+    with stoppable("nothing is lost: run the same command again to go on"):
+        _check(env, options, algo, episodes)
+        asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
+            "algo": algo, "luck": luck, "clock": clock
+        }  # fmt: skip
+        typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
+        command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
+        settings = _settings(out, command, resume, threads, seed, seconds)
+        if shifts:
+            _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
+        else:
+            _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
+
+
+def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -> None:
+    """Whether there is something to learn from, before a folder is begun."""
+    from agentmem.policy.fits import check_shifts, check_steps
+    from agentmem.rollout.reading import is_shift
+
+    if not is_shift(envs[0]):
+        check_steps(envs[0], options, oracle=algo == "bc")
+        return
+    for name, value in options.items():
+        if isinstance(value, list):
+            raise InvalidInputError(f"--set {name}={value}: shifts take one value; lists are for other environments")
+    check_shifts(envs, {"split": "train", **options}, episodes)
+
+
+def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int, seconds: float) -> TrainSettings:
+    from agentmem.neural.runs import check, use_threads
+    from agentmem.neural.train import TrainSettings
+
     use_threads(threads)
     check(out, command, resume)
-    settings = TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
-    if shifts:
-        _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
-    else:
-        _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
+    return TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
 
 
 def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
@@ -104,17 +129,6 @@ def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
             raise InvalidInputError(f"--{name} with --env {env}: it {what}; leave it out")
 
 
-def _check_options(envs: list[str], options: dict[str, Any]) -> None:
-    """InvalidInputError for keywords that these shifts do not take."""
-    from agentmem.rollout.lanes import maker
-
-    for name, value in options.items():
-        if isinstance(value, list):
-            raise InvalidInputError(f"--set {name}={value}: shifts take one value; lists are for other environments")
-    for env in envs:
-        maker(env, options)
-
-
 def _choices(
     out: Path, command: Command, settings: Any, envs: list[str], options: dict[str, Any], episodes: int, rounds: int,
     sizes: list[int], json: bool,
@@ -124,7 +138,6 @@ def _choices(
     from agentmem.policy.choosing import ChoicePolicy
     from agentmem.policy.reference import choice_network
 
-    _check_options(envs, options)
     shown = rounds_of(envs, {"split": "train", **options}, episodes, rounds, sizes, settings.seed)
     objective = ChoiceImitation()
     trainer = Trainer(choice_network(settings.seed), objective, settings)
@@ -162,10 +175,14 @@ def _train(
 
 
 def _sizes(given: str) -> list[int]:
+    from agentmem.tokens import MOST_TOKENS
+
     try:
         sizes = [int(each) for each in given.split(",")]
     except ValueError:
         sizes = [0]
-    if min(sizes) < 1:
-        raise InvalidInputError(f"--budgets {given!r}: whole numbers of tokens, 1 or more, between commas")
+    if not 1 <= min(sizes) <= max(sizes) <= MOST_TOKENS:
+        raise InvalidInputError(
+            f"--budgets {given!r}: give whole numbers of tokens from 1 to {MOST_TOKENS:,}, with commas between"
+        )
     return sizes

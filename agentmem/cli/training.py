@@ -20,15 +20,21 @@ if TYPE_CHECKING:
     from agentmem.neural.runs import Command, Run
     from agentmem.neural.train import Trainer
 
+
+def _seed(text: str | int) -> int:
+    """A seed that every generator takes; by itself, since help would print an option's bounds in full."""
+    if not str(text).isdecimal() or not int(text) < 2**63:
+        raise typer.BadParameter(f"{text} is no seed; give a whole number from 0 to 2 ** 63 - 1")
+    return int(text)
+
+
 REPORT = 10  # steps from one line of metrics to the next
 INTERRUPTED = 130
 
 OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Where the model goes; what is there is gone on with.")
 ]
-SeedOption = Annotated[
-    int, typer.Option(metavar="N", min=0, max=2**63 - 1, help="Of the weights and of what is trained on.")
-]
+SeedOption = Annotated[int, typer.Option(metavar="N", parser=_seed, help="Of the weights and of what is trained on.")]
 ResumeOption = Annotated[bool, flag("--resume", "Only go on: do not begin anew where nothing is.")]
 DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")]
 ThreadsOption = Annotated[int, typer.Option(metavar="N", min=1, help="Of the processor; 1 gives the same bytes again.")]

@@ -18,11 +18,14 @@ from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.neural import board
 from agentmem.neural.files import PART, held, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
+from agentmem.records import brief
 
 RUN, METRICS, TRAINING, MODEL, BOARD, LOCK = (
     "run.json", "metrics.jsonl", "training.safetensors", "model.safetensors", "tensorboard", "training.lock"
 )  # fmt: skip
 EVERY = 50  # steps between saves
+WHAT = "what"
+"""What a command trains, among what it asks for; its line says it more plainly."""
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -172,12 +175,15 @@ def _check_same(folder: Path, command: Command) -> None:
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{folder / RUN} does not say what began the folder; name another folder") from error
     now = json.loads(json.dumps(dict(command.asked)))
-    differing = [
-        f"{name} {before.get(name, 'not given')}, and this is with {now.get(name, 'none given')}"
-        for name in {**before, **now}
-        if before.get(name) != now.get(name)
-    ]
+    differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
     if differing:
+        told = [f"{name} {_given(before, name)}, now {_given(now, name)}" for name in differing if name != WHAT]
+        what = f" ({'; '.join(told)})" if told else ""
         raise SettingsError(
-            f"{folder} was begun with {'; '.join(differing)}: go on with `{line}`, or name another folder"
+            f"{folder} was begun by `{line}`, and this is `{command.line}`{what}: "
+            "go on with the first, or name another folder"
         )
+
+
+def _given(asked: Mapping[str, Any], name: str) -> str:
+    return brief(asked[name]) if name in asked else "not given"

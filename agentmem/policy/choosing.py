@@ -84,7 +84,7 @@ def _candidates(observation: Any) -> list[str]:
     found = candidates_of(observation)
     if not 0 < len(found) <= CHOICES:
         raise InvalidInputError(
-            f"{len(found)} candidates in {brief(observation)}: this policy chooses among 1 to {CHOICES} calls; give it "
-            "an environment that offers them, as the shifts do"
+            f"this policy chooses among 1 to {CHOICES} offered calls, and {brief(observation)} offers {len(found)}: "
+            "play a shift, such as agentmem/ShiftShop-Short-v0, or choose another policy"
         )
     return found

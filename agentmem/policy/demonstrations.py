@@ -92,7 +92,7 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
         pupil = begun(pupil, shift.seed) if pupil is not None else None
         over, total = False, getattr(env.unwrapped, "steps", 1)
         while not over:
-            right = _right(info, shift.env)
+            right = right_of(info, shift.env)
             context = contexts.planning_context
             assert context is not None
             kept.append(
@@ -112,7 +112,8 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
     return _choices(kept, lines)
 
 
-def _right(info: Mapping[str, Any], env: str) -> int:
+def right_of(info: Mapping[str, Any], env: str) -> int:
+    """The right candidate, as info tells it. Raises InvalidInputError where it does not."""
     if "gold_index" not in info:
         raise InvalidInputError(f"{env} does not tell the right candidate: it must be a shift, to learn choices from")
     return int(info["gold_index"])

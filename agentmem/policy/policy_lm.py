@@ -22,6 +22,7 @@ from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positi
 from agentmem.policy.choosing import one_thread
 from agentmem.policy.spaces import Features, Leaf
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
+from agentmem.records import brief
 from agentmem.types import PlanningContext
 
 KIND = "PolicyLM"
@@ -93,18 +94,29 @@ class Playing:
     @torch.no_grad()
     def act(self, observation: Any, context: PlanningContext | None) -> int:
         """The action at the next step. Raises InvalidInputError for an observation of another space."""
-        try:
-            steps = Steps.of(self.policy.features, [observation], [self._before])
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise InvalidInputError(
-                f"an observation {type(observation).__name__} is not of the space that this policy was trained in "
-                f"({error!r}): use it in the environment that it was trained for"
-            ) from error
+        steps = self._seen(observation)
         with one_thread():
             decided, self._state = self.policy(steps, self._state)
         action = int(decided.logits[0, -1].argmax())
         self._before = action + 1
         return action
+
+    def _seen(self, observation: Any) -> Steps:
+        features = self.policy.features
+        try:
+            steps = Steps.of(features, [observation], [self._before])
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise _other(observation) from error
+        if (steps.ids.shape[-1], steps.floats.shape[-1]) != (features.ids, features.floats):
+            raise _other(observation)
+        return steps
+
+
+def _other(observation: Any) -> InvalidInputError:
+    return InvalidInputError(
+        f"this policy was trained on observations of another form than {brief(observation)}: play the environment that "
+        "it was trained in, or train one for this by `agentmem train policy`"
+    )
 
 
 def settings_of(given: Mapping[str, Any]) -> PolicySettings:

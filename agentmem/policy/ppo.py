@@ -8,7 +8,7 @@ generalised advantages (arXiv:1506.02438). Knows environments and a model; knows
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gymnasium
@@ -46,6 +46,7 @@ class ReinforcedTraining:
     spread: float = 0.01
     _played: Played | None = field(default=None, init=False)
     _order: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64), init=False)
+    _scale: Tensor | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.episodes % self.parts:
@@ -58,8 +59,10 @@ class ReinforcedTraining:
             self._played = self._play(model, FIRST << stage, generator)
             self._order = torch.cat([self._parts(generator) for _ in range(self.passes)])
             steps = int(self._played.real.sum())
+            self._scale = scale_of(self._played, self.discount) if self._scale is None else self._scale
         rows, self._order = self._order[0], self._order[1:]
-        gains = advantages(self._played, self.discount, self.trace)[rows]
+        assert self._scale is not None
+        gains = advantages(self._played, self.discount, self.trace, self._scale)[rows]
         losses = self._losses(model, self._played.part(rows), gains)
         return Step(losses, float(self._played.rewards.sum(1).mean()), steps)
 
@@ -67,13 +70,15 @@ class ReinforcedTraining:
         return done >= GROWS * (stage + 1)
 
     def kept(self, model: StepNetwork) -> dict[str, Tensor]:
-        """What was played and not yet learned from."""
-        return {} if self._played is None else {"order": self._order, **self._played.tensors()}
+        """What was played and not yet learned from, and the scale of rewards."""
+        if self._played is None or self._scale is None:
+            return {}
+        return {"order": self._order, "scale": self._scale, **self._played.tensors()}
 
     def take_up(self, model: StepNetwork, kept: dict[str, Tensor]) -> None:
         if kept:
-            self._order = kept["order"]
-            self._played = Played.of({name: each for name, each in kept.items() if name != "order"})
+            self._order, self._scale = kept["order"], kept["scale"]
+            self._played = Played.of({name: each for name, each in kept.items() if name not in ("order", "scale")})
 
     def _play(self, model: StepNetwork, most: int, generator: torch.Generator) -> Played:
         envs = [self.make(generator) for _ in range(self.episodes)]
@@ -111,13 +116,19 @@ def _kept(decided: Decided, steps: int) -> dict[str, Tensor]:
     return {"importance": IMPORTANCE * torch.stack(kept).mean()} if kept else {}
 
 
-def advantages(played: Played, discount: float, trace: float) -> Tensor:
-    """Generalised advantages [B, T]; an episode that is over is worth nothing more."""
+def scale_of(played: Played, discount: float) -> Tensor:
+    """What rewards are to be multiplied by, so that what is still to come differs by about 1 from step to step."""
+    still = advantages(replace(played, values=torch.zeros_like(played.values)), discount, 1.0)[played.real]
+    return 1 / still.std() if still.std() > 0 else torch.ones(())
+
+
+def advantages(played: Played, discount: float, trace: float, scale: Tensor | float = 1.0) -> Tensor:
+    """Generalised advantages [B, T] of rewards times `scale`; an episode that is over is worth nothing more."""
     gains, last = torch.zeros_like(played.rewards), torch.zeros(len(played.rewards))
     for at in reversed(range(played.rewards.shape[1])):
         goes_on = at + 1 < played.rewards.shape[1]
         following = played.values[:, at + 1] * played.real[:, at + 1] if goes_on else torch.zeros_like(last)
-        surprise = played.rewards[:, at] + discount * following - played.values[:, at]
+        surprise = played.rewards[:, at] * scale + discount * following - played.values[:, at]
         last = (surprise + discount * trace * last) * played.real[:, at]
         gains[:, at] = last
     return gains

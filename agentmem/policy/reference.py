@@ -32,10 +32,18 @@ def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0, acted: bo
     """For an environment's spaces; clock, acted: see StepNetwork. Raises InvalidInputError for actions that are not
     Discrete, and as `Features.of`.
     """
-    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
-        raise InvalidInputError(f"actions {env.action_space}: one of a number is needed, Discrete")
-    settings = PolicySettings(Features.of(env.observation_space), int(env.action_space.n), STEPS, clock, acted)
+    settings = PolicySettings(Features.of(env.observation_space), actions_of(env), STEPS, clock, acted)
     return _seeded(seed, lambda: PolicyLM(settings))
+
+
+def actions_of(env: gymnasium.Env[Any, Any]) -> int:
+    """How many actions an environment has. Raises InvalidInputError where they are not Discrete."""
+    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+        raise InvalidInputError(
+            f"{env.spec.id if env.spec else env} has actions {env.action_space}, and a policy learns to choose one of "
+            "so many, Discrete: choose another environment, or number its actions by a wrapper"
+        )
+    return int(env.action_space.n)
 
 
 class Drawn(Protocol):

@@ -32,6 +32,8 @@ SLOW = 0.001
 """Seconds a step from which on each lane has a process of its own."""
 TRIED = 20
 BOX = "boxed"
+PACKAGES, ENVS = ("minigrid", "popgym"), "pip install 'agentmem-crystal[envs]'"
+"""Modules of environments that the extra brings."""
 
 
 class Took(NamedTuple):
@@ -80,7 +82,7 @@ def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
     except AgentMemError:
         raise
     except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError, AssertionError) as error:
-        given = f" with {brief(made.options)}" if made.options else ""
+        given = f" with {brief(made.options)}" if made.options and _spec(env) else ""
         own = error if isinstance(error, gymnasium.error.Error) else error.__cause__ or error  # told without additions
         why = str(own).rstrip(".")
         raise InvalidInputError(f"environment {env!r} cannot be made{given}: {why}{_remedy(env, error)}") from error
@@ -89,7 +91,9 @@ def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
 
 def _remedy(id: str, error: Exception) -> str:
     """What may help where the environment of an id cannot be made."""
-    spec = gymnasium.registry.get(id.rpartition(":")[2])
+    spec, package = _spec(id), id.partition(":")[0]
+    if package in PACKAGES and isinstance(error, ModuleNotFoundError):
+        return f"; install it: {ENVS}"
     if spec is None:
         return (
             "; name one that is registered, such as agentmem/ShiftShop-Short-v0; if a package brings it, install that "
@@ -99,6 +103,11 @@ def _remedy(id: str, error: Exception) -> str:
         return ""
     made = spec.entry_point if callable(spec.entry_point) else load_env_creator(spec.entry_point)
     return f"; keywords that it takes: {', '.join(_keywords(made)) or 'none'}"
+
+
+def _spec(id: str) -> Any:
+    """What is registered by an id, or module:id; None if nothing is."""
+    return gymnasium.registry.get(id.rpartition(":")[2])
 
 
 def _keywords(made: Any) -> dict[str, None]:
@@ -264,9 +273,12 @@ def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
 
 
 class About(NamedTuple):
-    """What an environment says of itself: its actions, what it is for, and its tools, as JSON, if it has some."""
+    """What an environment says of itself: its actions, the first observation, what it is for, and its tools, as JSON,
+    if it has some.
+    """
 
     action_space: spaces.Space[Any]
+    first: Any
     goal: str
     tools: str
 
@@ -275,8 +287,8 @@ def about(make: Make) -> About:
     """Of an environment, after a reset."""
     env = make()
     try:
-        _, info = env.reset(seed=0)
+        first, info = env.reset(seed=0)
         goal, tools = info.get("goal") or "", info.get("tools") or getattr(env.unwrapped, "schema", None)
-        return About(env.action_space, str(goal), json.dumps(tools, default=str) if tools else "")
+        return About(env.action_space, first, str(goal), json.dumps(tools, default=str) if tools else "")
     finally:
         env.close()

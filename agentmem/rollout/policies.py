@@ -101,7 +101,7 @@ def load_policy(name: str, action_space: Any) -> Policy:
     """
     if name in ("random", *SHIFTS):
         return RandomPolicy(action_space) if name == "random" else _shift(name)
-    if name in TRAINED or name.endswith(".safetensors"):
+    if is_trained(name):
         policy: Policy = import_module("agentmem.policy").load_trained(name)  # above this layer, and it needs torch
         return policy
     module, found, attribute = name.partition(":")
@@ -128,6 +128,11 @@ def load_policy(name: str, action_space: Any) -> Policy:
 
 SHIFTS = ("oracle", "reader", "rule")
 TRAINED = ("shift", "tmaze")
+
+
+def is_trained(name: str) -> bool:
+    """Whether a name is of a trained policy: one that comes with the package, or a file."""
+    return name in TRAINED or name.endswith(".safetensors")
 
 
 def _shift(name: str) -> Policy:

@@ -35,8 +35,10 @@ parameters, and then plays 100 unseen episodes, always its likeliest action.
   imitation  of an oracle that looks into the environment. It also says which
              earlier step showed what an action turns on; policy-lm learns from
              that too, the others have no use for it
-  ppo        online, from rewards alone. As in POPGym's own baselines the action
-             before is told, so that one can also remember by acting
+  ppo        online, from rewards alone
+
+  The action before is told in Concentration alone, which asks for it: whoever
+  is told can remember by acting.
 
   policy-lm, gru, windowed, none   one encoder, one trainer; they differ in what
              remembers. A windowed transformer sees 128 steps

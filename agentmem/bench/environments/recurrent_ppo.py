@@ -1,6 +1,6 @@
 """RecurrentPPO of sb3-contrib, unmodified and with its own settings, as a row of the table of tasks.
 
-Knows Stable-Baselines3. It sees what the others see, an observation's features and the action before, as a vector.
+Knows Stable-Baselines3. It sees what the others see, an observation's features, as a vector.
 """
 
 from __future__ import annotations
@@ -24,28 +24,27 @@ Make = Callable[[], gymnasium.Env[Any, Any]]
 
 
 class Flat(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
-    """Observations as float32 vectors of 0 and 1, with the action before."""
+    """Observations as float32 vectors of 0 and 1."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self.features = Features.of(env.observation_space)
-        self.actions = int(env.action_space.n)  # type: ignore[attr-defined]
-        size = self.features.rows + self.features.floats + self.actions + 1
+        size = self.features.rows + self.features.floats
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
     def reset(self, **keywords: Any) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(**keywords)
-        return self._flat(observation, 0), info
+        return self._flat(observation), info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
         observation, *rest = self.env.step(int(action))
-        return self._flat(observation, int(action) + 1), *rest  # type: ignore[return-value]
+        return self._flat(observation), *rest  # type: ignore[return-value]
 
-    def _flat(self, observation: Any, before: int) -> np.ndarray:
+    def _flat(self, observation: Any) -> np.ndarray:
         ids, floats = self.features(observation)
-        there, acted = np.zeros(self.features.rows, np.float32), np.zeros(self.actions + 1, np.float32)
-        there[ids], acted[before] = 1, 1
-        return np.concatenate((there, floats, acted))
+        there = np.zeros(self.features.rows, np.float32)
+        there[ids] = 1
+        return np.concatenate((there, floats))
 
 
 def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import gymnasium
 import torch
 
 from agentmem.bench.environments import recurrent_ppo
-from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, REINFORCED, TASKS
+from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
 from agentmem.bench.environments.peers import bytes_carried, peer
 from agentmem.bench.neural.peers.sizes import count
 from agentmem.errors import InvalidInputError
@@ -97,15 +97,15 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
 def network(asked: Row) -> StepNetwork:
     """As it is before training."""
     env = maker_of(asked.task)()
-    ours = policy_lm(env, asked.seed, CLOCK, acted=is_told(env, asked.protocol))
+    ours = policy_lm(env, asked.seed, CLOCK, acted=is_told(env))
     return ours if asked.model == OURS else peer(asked.model, ours, asked.seed)
 
 
-def is_told(env: gymnasium.Env[Any, Any], protocol: str) -> bool:
-    """Whether the action before is told: as POPGym's own baselines are, online; in imitation only where an environment
-    asks for it, since whoever is told remembers by acting.
+def is_told(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the action before is told: only where an environment asks for it, since whoever is told can remember by
+    acting.
     """
-    return protocol == REINFORCED or bool(getattr(env.unwrapped, "obs_requires_prev_action", False))
+    return bool(getattr(env.unwrapped, "obs_requires_prev_action", False))
 
 
 def maker_of(task: str) -> Callable[..., gymnasium.Env[Any, Any]]:
