@@ -121,4 +121,6 @@ def oracle_of(env: gymnasium.Env[Any, Any]) -> Oracle:
     for known, make in ORACLES.items():
         if name.startswith(known):
             return make(env.unwrapped)
-    raise InvalidInputError(f"no oracle of {name} is known; there are some of {', '.join(ORACLES)}")
+    raise InvalidInputError(
+        f"no oracle of {name} is known, there are some of {', '.join(ORACLES)}; learn from rewards, by --algo ppo"
+    )
