@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import gymnasium
 import pytest
 import torch
@@ -9,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import agentmem_envs  # noqa: F401
+from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy.played import Played, play
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
-from agentmem.policy.ppo import ReinforcedTraining, advantages
+from agentmem.policy.ppo import ReinforcedTraining, advantages, scale_of
 from agentmem.policy.spaces import Features
-from agentmem.policy.step_network import Steps
+from agentmem.policy.step_network import StepNetwork, Steps
 
 torch.set_num_threads(1)
 CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
@@ -81,3 +84,46 @@ def test_a_short_maze_is_learned_from_rewards_alone() -> None:
     Trainer(made, objective, TrainSettings(0, tokens=60_000, learning_rate=3e-3, warmup=5)).train()
     game = play(made.eval(), [maze(3) for _ in range(64)], range(64), torch.Generator().manual_seed(9))
     assert float(game.rewards.sum(1).mean()) > 0.9
+
+
+def test_a_resumed_training_takes_the_same_steps(tmp_path: Path) -> None:
+    def trainer() -> Trainer[StepNetwork]:
+        objective = ReinforcedTraining(lambda generator: maze(6), episodes=4, passes=2, parts=2)
+        return Trainer(policy(), objective, TrainSettings(0, tokens=10_000))
+
+    whole, begun, resumed = trainer(), trainer(), trainer()
+    whole.train(steps=6)
+    begun.train(steps=3)
+    begun.save(tmp_path / "training")
+    resumed.load(tmp_path / "training")
+    resumed.train(steps=3)
+    assert resumed.progress.tokens == whole.progress.tokens
+    assert resumed.model.action.weight.equal(whole.model.action.weight)
+
+
+def test_episodes_are_played_further_as_the_budget_is_used_up() -> None:
+    lengths: list[int] = []
+    objective = ReinforcedTraining(lambda generator: maze(300), episodes=2, passes=1, parts=1)
+    settings = TrainSettings(0, tokens=6_000, report_every=1)
+    Trainer(policy(), objective, settings, lambda line: lengths.append(line["tokens"])).train()
+    played = [later - before for before, later in zip([0, *lengths], lengths, strict=False)]
+    assert played[0] == 2 * 64
+    assert max(played) == 2 * 301  # whole
+    assert played == sorted(played)
+
+
+@given(st.floats(1e-4, 1e4))
+def test_rewards_of_any_size_are_scaled_alike(size: float) -> None:
+    rewards, values = torch.randn(3, 7, generator=torch.Generator().manual_seed(0)), torch.zeros(3, 7)
+    one, other = played(rewards, values, [7, 7, 4]), played(rewards * size, values, [7, 7, 4])
+    scaled = [advantages(each, 0.9, 0.95, scale_of(each, 0.9)) for each in (one, other)]
+    assert scaled[0].allclose(scaled[1], rtol=1e-3, atol=1e-4)
+
+
+def test_rewards_that_are_all_alike_keep_their_size() -> None:
+    assert scale_of(played(torch.zeros(2, 5), torch.zeros(2, 5), [5, 3]), 0.99) == 1
+
+
+def test_episodes_that_leave_unequal_parts_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="episodes=6 in parts=4"):
+        ReinforcedTraining(lambda generator: maze(3), episodes=6)

@@ -87,14 +87,16 @@ def minigrid_memory(env: Any) -> Oracle:
     steps: Iterator[int] = iter(range(env.max_steps + 1))
 
     def right(seen: Any) -> Right:
-        step, (x, _), (goal, target) = next(steps), env.agent_pos, env.success_pos
-        if not shown and x <= NEAR and env.agent_sees(1, env.height // 2 - 1):
+        step, (x, y), (goal, target), middle = next(steps), env.agent_pos, env.success_pos, env.height // 2
+        if not shown and x <= NEAR and env.agent_sees(1, middle - 1):
             shown.append(step)
+        if x != goal and y != middle:
+            return _towards(env.agent_dir, 1 if middle > y else 3), shown
         if not shown:
             return _towards(env.agent_dir, 2), ()
         if x != goal:
             return _towards(env.agent_dir, 0), shown
-        return _towards(env.agent_dir, 1 if target > env.agent_pos[1] else 3), shown
+        return _towards(env.agent_dir, 1 if target > y else 3), shown
 
     return right
 
@@ -121,4 +123,6 @@ def oracle_of(env: gymnasium.Env[Any, Any]) -> Oracle:
     for known, make in ORACLES.items():
         if name.startswith(known):
             return make(env.unwrapped)
-    raise InvalidInputError(f"no oracle of {name} is known; there are some of {', '.join(ORACLES)}")
+    raise InvalidInputError(
+        f"no oracle of {name} is known, there are some of {', '.join(ORACLES)}; learn from rewards, by --algo ppo"
+    )
