@@ -37,16 +37,43 @@ class ChoiceSettings:
         at_least(1, width=self.width, heads=self.heads)
 
 
-class ChoiceNetwork(nn.Module):
+class WordNetwork(nn.Module):
+    """A table of `words` rows of `width` numbers, to which the numbers of words are folded, and what each counts."""
+
+    def __init__(self, words: int, width: int) -> None:
+        super().__init__()
+        self.word = nn.Embedding(words, width, padding_idx=0)
+        self.weight = nn.Embedding(words, 1)
+        nn.init.normal_(self.word.weight, std=width**-0.5)
+        nn.init.zeros_(self.weight.weight)
+
+    def _rows(self, words: Tensor) -> Tensor:
+        return torch.where(words > 0, words % (self.word.num_embeddings - 1) + 1, 0)
+
+    def _weights(self, words: Tensor) -> Tensor:
+        """How much each of the words [..., W] counts; they add up to 1."""
+        weights: Tensor = self.weight(self._rows(words)).squeeze(-1)
+        return weights.masked_fill(words == 0, NOTHING).softmax(-1)
+
+    def _pooled(self, words: Tensor) -> Tensor:
+        """Words [..., W] as one vector [..., width]."""
+        rows, weights = self._rows(words).flatten(0, -2), self._weights(words).flatten(0, -2)
+        pooled = F.embedding_bag(rows, self.word.weight, per_sample_weights=weights, mode="sum", padding_idx=0)
+        return pooled.view(*words.shape[:-1], -1)
+
+    def _share(self, own: Tensor, texts: Tensor) -> Tensor:
+        """The share of each candidate's own words [B, K, O] that stand in each text [B, L, W]: [B, K, L]."""
+        there = own > 0
+        same = (own[:, :, :, None, None] == texts[:, None, None]).any(-1) & there.unsqueeze(-1)
+        return same.sum(2) / there.sum(-1).clamp(min=1).unsqueeze(-1)
+
+
+class ChoiceNetwork(WordNetwork):
     """Logits of candidates, from numbered words; 0 is none. See `agentmem.policy.words`."""
 
     def __init__(self, settings: ChoiceSettings = ChoiceSettings()) -> None:
-        super().__init__()
+        super().__init__(settings.words, settings.width)
         self.settings, width = settings, settings.width
-        self.word = nn.Embedding(settings.words, width, padding_idx=0)
-        self.weight = nn.Embedding(settings.words, 1)
-        nn.init.normal_(self.word.weight, std=width**-0.5)
-        nn.init.zeros_(self.weight.weight)
         self.line = nn.Linear(2 * width + 2, width)
         self.asked = nn.Linear(width, width)
         self.told = Block(width, settings.heads, LINES)
@@ -101,20 +128,6 @@ class ChoiceNetwork(nn.Module):
         weights = torch.stack((attention, share / 4), -2)
         return (weights @ said[..., :-1]).flatten(-2)
 
-    def _rows(self, words: Tensor) -> Tensor:
-        return torch.where(words > 0, words % (self.settings.words - 1) + 1, 0)
-
-    def _weights(self, words: Tensor) -> Tensor:
-        """How much each of the words [..., W] counts; they add up to 1."""
-        weights: Tensor = self.weight(self._rows(words)).squeeze(-1)
-        return weights.masked_fill(words == 0, NOTHING).softmax(-1)
-
-    def _pooled(self, words: Tensor) -> Tensor:
-        """Words [..., W] as one vector [..., width]."""
-        rows, weights = self._rows(words).flatten(0, -2), self._weights(words).flatten(0, -2)
-        pooled = F.embedding_bag(rows, self.word.weight, per_sample_weights=weights, mode="sum", padding_idx=0)
-        return pooled.view(*words.shape[:-1], -1)
-
     def _overlap(self, present: Tensor, lines: Tensor) -> Tensor:
         """How much of the present's weight stands in each line's head and text: [B, L, 2]."""
         weights = self._weights(present).unsqueeze(-1)
@@ -123,12 +136,6 @@ class ChoiceNetwork(nn.Module):
             same = (part.unsqueeze(-1) == present[:, None, None]) & (part > 0).unsqueeze(-1)
             both.append(same.any(2).float() @ weights)
         return torch.cat(both, -1)
-
-    def _share(self, own: Tensor, texts: Tensor) -> Tensor:
-        """The share of each candidate's own words [B, K, O] that stand in each text [B, L, W]: [B, K, L]."""
-        there = own > 0
-        same = (own[:, :, :, None, None] == texts[:, None, None]).any(-1) & there.unsqueeze(-1)
-        return same.sum(2) / there.sum(-1).clamp(min=1).unsqueeze(-1)
 
     def _found(self, own: Tensor, lines: Tensor, near: Tensor) -> Tensor:
         """Of candidates and lines [B, K, L, FEATURES]: the share of own words there, whether all are, how far from the

@@ -43,7 +43,7 @@ class ChoicePolicy:
         """As `act`, for several episodes at once."""
         lines = Lines()
         told = [lines.of(context.text if context is not None else "") for context in contexts]
-        seen = [offered(text_of(each), _candidates(each)) for each in observations]
+        seen = [numbered(each) for each in observations]
         longest = max(LINES, *map(len, told))
         if longest > LINES and len(told) > 1:  # so that each acts as it does alone
             return [self.act(*each) for each in zip(observations, contexts, strict=True)]
@@ -80,11 +80,12 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _candidates(observation: Any) -> list[str]:
+def numbered(observation: Any) -> tuple[np.ndarray, np.ndarray]:
+    """What `offered` makes of an observation. Raises InvalidInputError for one without candidates, or with too many."""
     found = candidates_of(observation)
     if not 0 < len(found) <= CHOICES:
         raise InvalidInputError(
             f"this policy chooses among 1 to {CHOICES} offered calls, and {brief(observation)} offers {len(found)}: "
             "play a shift, such as agentmem/ShiftShop-Short-v0, or choose another policy"
         )
-    return found
+    return offered(text_of(observation), found)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -128,20 +129,22 @@ def _choices(kept: Sequence[Any], lines: Lines) -> Choices:
 
 
 def kept(shift: Shift, folder: Path, pupil: Any = None, tell: Tell = lambda done: None) -> Choices:
-    """As `shown`; what the folder has of it is read from there.
-
-    Raises InvalidInputError for what another version kept there, too.
-    """
+    """As `shown`; what the folder has of it is read from there, as by `read`."""
     file = folder / f"{shift.name}.npz"
     if not file.is_file():
         made = shown(shift, pupil, tell)
         folder.mkdir(parents=True, exist_ok=True)
         write(file, _packed(made))
-    with np.load(file) as arrays:
-        return _checked(Choices(**arrays), file)
+    return read(file)
 
 
-def _checked(there: Choices, file: Path) -> Choices:
+def read(file: Path) -> Choices:
+    """What `kept` wrote. Raises InvalidInputError for what another version wrote, or something else."""
+    try:
+        with np.load(file) as arrays:
+            there = Choices(**arrays)
+    except (BadZipFile, ValueError, TypeError) as error:
+        raise InvalidInputError(f"{file} holds no demonstrations ({error}): remove it") from error
     for name, shape in SHAPES.items():
         if (other := getattr(there, name).shape[1:]) != shape:
             raise InvalidInputError(

@@ -1,0 +1,64 @@
+"""The texts of a decision as numbered words: of the present, of remembered lines, and of what is offered."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agentmem.ingest.values import own_values
+from agentmem.policy.words import CHOICES, HEAD, Lines, number, numbers, offered, padded
+
+CALLS = [f'{{"args": {{"order_id": "S1", "code": "{code}"}}, "tool": "close"}}' for code in ("AA-1", "BB-2", "CC-3")]
+TOOLS = [f'{{"args": {{"phone_number": "555-1"}}, "tool": "{tool}"}}' for tool in ("toggle_data", "reboot", "reseat")]
+SAID = "[Ann Lee]\nobservation: File my matter under BB-2.\n[Bo Kim]\nobservation: File my matter under AA-1."
+
+
+def test_what_tells_calls_apart_are_the_values_that_not_all_have() -> None:
+    assert own_values(CALLS) == [["AA-1"], ["BB-2"], ["CC-3"]]
+    assert own_values(["no json", "[1]", CALLS[0]]) == [[], [], ["S1", "AA-1"]]
+
+
+@given(st.text(), st.integers(1, 30))
+def test_words_are_positive_numbers_with_nothing_behind_them(text: str, most: int) -> None:
+    found = numbers(text, most)
+    assert found.shape == (most,)
+    assert found.dtype == np.int32
+    words = int((found > 0).sum())
+    assert (found[:words] > 0).all()
+    assert not found[words:].any()
+
+
+def test_a_word_keeps_its_number_and_marks_within_it_count() -> None:
+    assert number("BB-2") == number("bb-2") != number("BB-3")
+    assert numbers("code BB-2.", 3).tolist() == [number("code"), number("bb-2"), 0]
+
+
+def test_a_remembered_line_is_kept_once_with_its_head() -> None:
+    lines = Lines()
+    places = lines.of(f"{SAID}\n{SAID}")
+    assert places == [1, 2, 1, 2]
+    assert lines.table[1, :HEAD].tolist()[:2] == [number("ann"), number("lee")]
+    assert lines.table[1, HEAD:].tolist()[:2] == [number("file"), number("my")]
+    assert padded(places, 3).tolist() == [2, 1, 2]
+    assert padded(places, 6).tolist() == [0, 0, 1, 2, 1, 2]
+
+
+def test_of_a_candidate_its_tool_stands_first_and_then_what_tells_it_from_the_others() -> None:
+    present, own = offered("File it.", CALLS)
+    assert present.tolist()[:4] == [number(each) for each in ("close", "order_id", "code", "file")]
+    assert own[:, 0].tolist() == [number("close")] * 3 + [0] * 5
+    assert own[0].tolist()[1:3] == [number("AA-1"), 0]
+
+
+def test_where_tools_differ_each_candidate_has_its_own_and_the_present_has_none() -> None:
+    present, own = offered("Reboot it.", TOOLS)
+    assert present.tolist()[:3] == [number("reboot"), number("it"), 0]
+    assert own[:3, 0].tolist() == [number(each) for each in ("toggle_data", "reboot", "reseat")]
+    assert not own[:, 1:].any()
+
+
+@given(st.lists(st.text() | st.sampled_from(['{"tool": 1}', '{"tool": "a", "args": [2]}', "[1]"]), max_size=12))
+def test_every_candidate_is_there_whatever_it_is(candidates: list[str]) -> None:
+    own = offered("", candidates)[1]
+    assert (own[:, 0] > 0).tolist() == [place < len(candidates) for place in range(CHOICES)]
