@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError
 
@@ -37,17 +38,38 @@ def positive(text: str) -> int:
     return int(text)
 
 
-def some_of(names: Sequence[str]) -> Callable[[str], list[str]]:
-    """Reads names with commas between, each once."""
+def names(text: str) -> list[str]:
+    """With commas between, each once."""
+    return list(dict.fromkeys(text.split(",")))
+
+
+def some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
+    """Reads names that are known."""
 
     def chosen(text: str) -> list[str]:
-        found = list(dict.fromkeys(text.split(",")))
+        found = names(text)
         for name in found:
-            if name not in names:
-                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(names)}")
+            if name not in known:
+                raise argparse.ArgumentTypeError(f"{name!r} is unknown; give some of {', '.join(known)}")
         return found
 
     return chosen
+
+
+def given_options(given: Sequence[str]) -> dict[str, Any]:
+    """What `--set NAME=JSON` gives, by name; what is no JSON is a word, such as a path."""
+    options: dict[str, Any] = {}
+    for one in given:
+        name, found, value = one.partition("=")
+        if not found or not name.isidentifier() or not value:
+            raise InvalidInputError(
+                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
+            )
+        try:
+            options[name] = json.loads(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 def make_folder(out: Path, inner: str = "") -> Path:

@@ -5,9 +5,8 @@ Knows how a namespace is written on the command line; knows no memory.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,22 +40,6 @@ def tokens(text: str | int) -> int:
     except InvalidInputError as error:
         raise typer.BadParameter(str(error)) from error
     return int(said)
-
-
-def given_options(given: Sequence[str]) -> dict[str, Any]:
-    """What `--set NAME=JSON` gives, by name; what is no JSON is a word, such as a path."""
-    options: dict[str, Any] = {}
-    for one in given:
-        name, found, value = one.partition("=")
-        if not found or not name.isidentifier() or not value:
-            raise InvalidInputError(
-                f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
-            )
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = value
-    return options
 
 
 @contextmanager

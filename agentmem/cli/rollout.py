@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example, given_options, other_memory
+from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory
 from agentmem.cli.playing import PolicyOption, options_of, policy_of
 from agentmem.errors import InvalidInputError
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from agentmem.bench.arguments import given_options
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import JsonOption, given_options
+from agentmem.cli.options import JsonOption
 from agentmem.cli.training import (
     REPORT,
     OutOption,

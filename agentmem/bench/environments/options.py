@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from agentmem.bench.arguments import positive, some_of
+from agentmem.bench.arguments import names, positive, some_of
 from agentmem.bench.neural.options import Asked, seeds
 
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -20,6 +20,12 @@ TASKS = {f"{name}{level}": f"popgym:popgym-{name}{level}-v0" for name in POPGYM 
 OURS, RECURRENT_PPO = "policy-lm", "recurrent-ppo"
 MODELS = (OURS, "gru", "windowed", "none", RECURRENT_PPO)
 IMITATION, REINFORCED = "imitation", "ppo"
+SHIFTS = ("agentmem/ShiftRetail-v0", "agentmem/ShiftRetail-Drift-v0")
+GRU = "gru"
+MEMORIES = ("crystals", "window", "full", "none", GRU)
+DESKS = tuple(f"agentmem/Shift{desk}-Drift-v0" for desk in ("Retail", "Airline", "Telecom", "Banking", "Shop"))
+EPISODES, BUDGET = 8, 512
+"""Of each desk, that a GRU is shown; tokens of a context."""
 
 MAZES_NOTES = """
 The T-maze shows at its first step which arm is right at the end of the corridor.
@@ -48,6 +54,27 @@ A row that the folder has is not trained again, one that was interrupted goes on
 
   agentmem bench environments tasks --tasks RepeatFirstHard --by ppo --out runs
 """
+SHIFTS_NOTES = f"""
+A row is one shift by one policy, always its likeliest call; of its customers
+none was trained on. The memories differ in what the policy is shown:
+
+  crystals, window   within --budget tokens: what is recalled, the newest steps
+  full, none         the whole log, nothing
+  gru                in place of the policy a GRU with as many parameters, which
+                     sees every observation in order and is shown nothing. It
+                     imitates the oracle in the shifts of --shown, for --seconds
+
+  stale              of the decisions that had a superseded value, those that
+                     chose it; one of eight calls is right
+  bytes kept         of the log, and with crystals of these: every step is
+                     logged, whatever is shown
+
+Without --shown, {EPISODES} shifts of each of {len(DESKS)} desks are played and kept in DIR, which
+takes half a minute each. A row that the folder has is not played again, and a
+training of the GRU that was interrupted goes on.
+
+  agentmem bench environments shifts --shown runs/shift/demonstrations --out rows
+"""
 
 
 def add_mazes(parser: argparse.ArgumentParser) -> None:
@@ -67,6 +94,25 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="where rows are kept, and table.md written")
 
 
+def add_shifts(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--envs", type=names, default=list(SHIFTS), metavar="ID,ID", help=f"shifts; {','.join(SHIFTS)}")
+    add(
+        "--memory",
+        type=some_of(MEMORIES),
+        default=list(MEMORIES),
+        metavar="KIND,KIND",
+        help=f"of {', '.join(MEMORIES)}",
+    )
+    add("--policy", default="shift", metavar="NAME", help="as in agentmem rollout, but no chat:MODEL; %(default)s")
+    add("--budget", type=positive, default=BUDGET, metavar="N", help="tokens of a context; %(default)s")
+    add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of shifts; 0,1,2")
+    add("--set", action="append", default=[], dest="given", metavar="NAME=JSON", help="a keyword of the environments")
+    add("--shown", type=Path, metavar="DIR", help="the `demonstrations` of a training, which the gru learns from")
+    add("--seconds", type=positive, default=900, metavar="S", help="of processor time, for the gru; %(default)s")
+    add("--out", type=Path, required=True, metavar="DIR", help="where rows are kept, and table.md written")
+
+
 def _lengths(text: str) -> list[int]:
     from agentmem_envs.tmaze import LONGEST
 
@@ -78,5 +124,6 @@ def _lengths(text: str) -> list[int]:
 
 MEASUREMENTS = {
     "mazes": Asked("The return of a trained policy in T-mazes, by length.", MAZES_NOTES, add_mazes),
+    "shifts": Asked("A policy in shifts, by what it is shown, beside a GRU.", SHIFTS_NOTES, add_shifts),
     "tasks": Asked("Memory tasks of POPGym and MiniGrid, by model.", TASKS_NOTES, add_tasks),
 }

@@ -6,7 +6,6 @@ not goes on where it was.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,11 +15,10 @@ import gymnasium
 import torch
 
 from agentmem.bench.environments import recurrent_ppo
+from agentmem.bench.environments.kept import kept_row
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
 from agentmem.bench.environments.peers import bytes_carried, peer
 from agentmem.bench.neural.peers.sizes import count
-from agentmem.errors import InvalidInputError
-from agentmem.neural.files import held, write
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy.bc import StepImitation
 from agentmem.policy.played import play
@@ -58,23 +56,10 @@ def row(asked: Row, folder: Path, tell: Tell = lambda done: None) -> dict[str, A
     """What is asked, with its results, from the folder or trained and kept there. Raises InvalidInputError where the
     folder has it of other settings or what it needs is not installed, SettingsError while another process trains it.
     """
-    file = folder / f"{asked.name}.json"
-    with held(file.with_suffix(".lock")):
-        if file.is_file():
-            return _checked(json.loads(file.read_text("utf-8")), asked, file)
-        unfinished = file.with_suffix(".training")
-        made = asdict(asked) | _result(asked, unfinished, tell)
-        write(file, json.dumps(made).encode())
-        unfinished.unlink(missing_ok=True)
-    file.with_suffix(".lock").unlink(missing_ok=True)
+    unfinished = folder / f"{asked.name}.training"
+    made = kept_row(folder / f"{asked.name}.json", asdict(asked), lambda: _result(asked, unfinished, tell))
+    unfinished.unlink(missing_ok=True)
     return made
-
-
-def _checked(there: dict[str, Any], asked: Row, file: Path) -> dict[str, Any]:
-    for name, value in asdict(asked).items():
-        if there.get(name) != value:
-            raise InvalidInputError(f"{file} is of {name} {there.get(name)}, not {value}: name another folder")
-    return there
 
 
 def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:

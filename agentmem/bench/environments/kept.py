@@ -1,0 +1,32 @@
+"""Rows of a table, each kept as a file: one that is there is not measured again.
+
+Knows files and a lock; knows nothing of what is measured.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+from agentmem.neural.files import held, write
+
+
+def kept_row(file: Path, asked: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    """What is asked, as JSON has it, and what came of it: from the file, or made and kept there.
+
+    Raises InvalidInputError where the file is of something else, SettingsError while another process makes it.
+    """
+    if not file.is_file():
+        lock = file.with_suffix(".lock")
+        with held(lock):
+            if not file.is_file():
+                write(file, json.dumps({**asked, **make()}).encode())
+        lock.unlink(missing_ok=True)
+    there: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    for name, value in asked.items():
+        if there.get(name) != value:
+            raise InvalidInputError(f"{file} is of {name} {there.get(name)}, not {value}: name another folder")
+    return there
