@@ -16,6 +16,7 @@ import gymnasium
 import torch
 
 from agentmem.bench.environments import recurrent_ppo
+from agentmem.bench.environments.recurrent_ppo import TRACE
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
 from agentmem.bench.environments.peers import bytes_carried, peer
 from agentmem.bench.neural.peers.sizes import count
@@ -98,7 +99,7 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
 def _objective(asked: Row, make: Callable[..., gymnasium.Env[Any, Any]]) -> StepImitation | ReinforcedTraining:
     if asked.protocol == IMITATION:
         return StepImitation(make, demonstrations=DEMONSTRATIONS)
-    return ReinforcedTraining(make)
+    return ReinforcedTraining(make, trace=TRACE)
 
 
 def network(asked: Row) -> StepNetwork:
