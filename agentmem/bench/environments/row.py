@@ -16,9 +16,9 @@ import gymnasium
 import torch
 
 from agentmem.bench.environments import recurrent_ppo
-from agentmem.bench.environments.recurrent_ppo import TRACE
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
 from agentmem.bench.environments.peers import bytes_carried, peer
+from agentmem.bench.environments.recurrent_ppo import TRACE
 from agentmem.bench.neural.peers.sizes import count
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import held, write
