@@ -231,3 +231,19 @@ def test_a_maze_longer_than_the_window_is_learned() -> None:
     with torch.no_grad():
         decided = made.eval()(batch.steps)[0].logits.argmax(-1)
     assert ((decided == batch.right) | (batch.right < 0)).all(1).float().mean() > 0.95
+
+
+def test_demonstrations_are_shown_again_and_of_each_environment_apart() -> None:
+    made, plays = policy(), []
+
+    def drawn(generator: torch.Generator) -> gymnasium.Env[Any, Any]:
+        plays.append(int(torch.randint(5, 7, (), generator=generator)))
+        return maze(plays[-1])
+
+    objective = StepImitation(drawn, luck=0.0, episodes=8, demonstrations=2)
+    generator = torch.Generator().manual_seed(0)
+    shown = [each for _ in range(6) for each in objective._episodes(made, generator)]
+    assert {len(each.right) for each in shown} == {length + 1 for length in set(plays)} == {6, 7}
+    assert len({id(each) for each in shown}) == 2 * 2
+    fresh = StepImitation(drawn, luck=0.0, episodes=8)
+    assert len({id(each) for each in [*fresh._episodes(made, generator)]}) == 8

@@ -7,7 +7,7 @@ Source: Ross et al. 2011 (arXiv:1011.0686). Knows demonstrations, a loss, and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,7 @@ class ChoiceImitation:
 class StepImitation:
     """make: the environment of each batch, given a generator. luck: share of actions that are drawn. binary: share of
     batches that read signs. episodes: of a batch, fewer where they are long: `tokens` steps in all, about.
+    demonstrations: that are shown again and again, of each environment that is made; by default each is new.
     """
 
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
@@ -86,6 +87,8 @@ class StepImitation:
     binary: float = 0.65
     episodes: int = 64
     tokens: int = 2_000
+    demonstrations: int | None = None
+    _shown: dict[tuple[str, int], Episode] = field(default_factory=dict, init=False)
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         batch = batch_of(list(self._episodes(model, generator)))
@@ -106,12 +109,21 @@ class StepImitation:
     def _episodes(self, model: StepNetwork, generator: torch.Generator) -> Iterator[Episode]:
         env, shown = self.make(generator), 0
         for _ in range(self.episodes):
-            seed = int(torch.randint(2**31, (), generator=generator))
-            one = episode(env, model.features, seed, self.luck)
+            seed = int(torch.randint(self.demonstrations or 2**31, (), generator=generator))
+            one = self._episode(env, model, seed)
             yield one
             shown += len(one.right)
             if shown >= self.tokens:
                 return
+
+    def _episode(self, env: gymnasium.Env[Any, Any], model: StepNetwork, seed: int) -> Episode:
+        key = repr(env.spec and env.spec.kwargs), seed
+        if key in self._shown:
+            return self._shown[key]
+        one = episode(env, model.features, seed, self.luck)
+        if self.demonstrations is not None:
+            self._shown[key] = one
+        return one
 
 
 def _recalled(model: StepNetwork, decided: Decided, batch: Batch) -> Tensor:

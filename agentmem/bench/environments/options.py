@@ -48,7 +48,7 @@ parameters, and then plays 100 unseen episodes, always its likeliest action.
 
   policy-lm, gru, windowed, none   one encoder, one trainer; they differ in what
              remembers. A windowed transformer sees 128 steps
-  recurrent-ppo   sb3-contrib's, with its own settings; by ppo alone
+  recurrent-ppo   sb3-contrib's, with its own sizes; by ppo alone
 
 A row that the folder has is not trained again, one that was interrupted goes on.
 

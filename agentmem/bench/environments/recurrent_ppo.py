@@ -1,4 +1,4 @@
-"""RecurrentPPO of sb3-contrib, unmodified and with its own settings, as a row of the table of tasks.
+"""RecurrentPPO of sb3-contrib, unmodified and with its own sizes, as a row of the table of tasks.
 
 Knows Stable-Baselines3. It sees what the others see, an observation's features, as a vector.
 """
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LANES, STEPS, BATCH = 16, 128, 256
 """Episodes side by side, steps of each from one update to the next, and steps of a batch."""
+TRACE = 0.5
+"""Of advantages, in all models: in these tasks an action is rewarded at once, and what comes later is noise to it."""
 Make = Callable[[], gymnasium.Env[Any, Any]]
 
 
@@ -64,7 +66,14 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
 
     envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
     model = RecurrentPPO(
-        "MlpLstmPolicy", envs, n_steps=STEPS, batch_size=BATCH, seed=asked.seed, device="cpu", verbose=0
+        "MlpLstmPolicy",
+        envs,
+        n_steps=STEPS,
+        batch_size=BATCH,
+        gae_lambda=TRACE,
+        seed=asked.seed,
+        device="cpu",
+        verbose=0,
     )
     began = time.process_time()
     model.learn(10**9, callback=Budget())

@@ -18,6 +18,7 @@ from agentmem.bench.environments import recurrent_ppo
 from agentmem.bench.environments.kept import kept_row
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO, TASKS
 from agentmem.bench.environments.peers import bytes_carried, peer
+from agentmem.bench.environments.recurrent_ppo import TRACE
 from agentmem.bench.neural.peers.sizes import count
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy.bc import StepImitation
@@ -30,6 +31,7 @@ CLOCK = 16
 """Sines that tell the number of a step, to all models: tasks of order need it."""
 EPISODES, LANES, FIRST = 100, 25, 1_000_000_000
 """Played after training; so many at once, the first with this seed, which no training reaches but by chance."""
+DEMONSTRATIONS = 2_000
 RATE = 2e-3
 SAVED = 50
 """Updates from one save to the next."""
@@ -67,7 +69,7 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
     if asked.model == RECURRENT_PPO:
         return _told(recurrent_ppo.result(asked, make, EPISODES, FIRST, tell))
     model = network(asked)
-    objective = StepImitation(make) if asked.protocol == IMITATION else ReinforcedTraining(make)
+    objective = _objective(asked, make)
     settings = TrainSettings(asked.seed, asked.seconds, learning_rate=RATE)
     trainer: Trainer[StepNetwork] = Trainer(model, objective, settings)
     if unfinished.is_file():
@@ -77,6 +79,12 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
         trainer.save(unfinished)
         tell(trainer.done)
     return {"env_steps": trainer.progress.tokens, "updates": trainer.progress.step} | _told(_played(model, make))
+
+
+def _objective(asked: Row, make: Callable[..., gymnasium.Env[Any, Any]]) -> StepImitation | ReinforcedTraining:
+    if asked.protocol == IMITATION:
+        return StepImitation(make, demonstrations=DEMONSTRATIONS)
+    return ReinforcedTraining(make, trace=TRACE)
 
 
 def network(asked: Row) -> StepNetwork:

@@ -12,7 +12,7 @@ from agentmem.bench.arguments import bars, make_folder
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
 from agentmem.bench.environments.row import Row, row
 
-HEAD = "| task | model | protocol | seeds | return | above 0 | env steps | processor-seconds | parameters | bytes |"
+HEAD = "| task | model | protocol | seeds | return | above 0 | steps | processor-seconds | parameters | bytes |"
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
