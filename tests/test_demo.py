@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -92,9 +93,9 @@ def test_policies_are_those_of_rollout_and_the_least_steps_are_enough(policy: st
 
 def test_what_cannot_play_is_refused_with_a_remedy_and_nothing_is_kept(tmp_path: Path) -> None:
     kept = tmp_path / "a.mem"
-    for policy, said in (("chat:nobody:nothing", "pip install"), ("best", "policy 'best' is unknown")):
+    for policy, said in (("chat:nobody:nothing", "pip install|provider"), ("best", "policy 'best' is unknown")):
         result = CliRunner().invoke(app, ["demo", "--env", SHOP, "--policy", policy, "--keep", str(kept)])
-        assert (result.exit_code, said in result.output) == (1, True), result.output
+        assert (result.exit_code, bool(re.search(said, result.output))) == (1, True), result.output
     few = CliRunner().invoke(app, [*ASKED[:-1], str(LEAST - 1), "--keep", str(kept)])
     assert (few.exit_code, f"{LEAST}" in few.output) == (2, True)
     assert not kept.exists()
