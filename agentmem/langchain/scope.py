@@ -26,8 +26,8 @@ def check_scope(scope: Scope | None) -> Scope | None:
 def namespace_of(runtime: Any, scope: Scope | None) -> Namespace:
     """The part of the namespace that a run adds to the memory's own.
 
-    scope: fields of the runtime context (or of `configurable`) that all must be there; `thread_id` is the thread's. Or a
-    function of the runtime. None: the field `user_id`, if there is one. Raises InvalidInputError for one that is missing.
+    scope: fields of the runtime context (or of `configurable`) that all must be there; `thread_id` is the thread's. Or
+    a function of the runtime. None: the field `user_id`, if there is one. Raises InvalidInputError for one that lacks.
     """
     if callable(scope):
         return check_namespace(scope(runtime))
@@ -37,8 +37,8 @@ def namespace_of(runtime: Any, scope: Scope | None) -> Namespace:
     for name, value in values.items():
         if value is None or not str(value):
             raise InvalidInputError(
-                f"the runtime context {brief(runtime.context)} has no {name!r}, which scope {tuple(values)} asks for; give "
-                f"it, as in agent.invoke(..., context={{{name!r}: ...}})"
+                f"the runtime context {brief(runtime.context)} has no {name!r}, which scope {tuple(values)} asks for; "
+                f"give it, as in agent.invoke(..., context={{{name!r}: ...}})"
             )
     return tuple(check_name(name, str(value)) for name, value in values.items())
 

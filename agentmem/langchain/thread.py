@@ -48,13 +48,15 @@ class Standing:
 
 
 class Thread:
-    """A conversation. id: its thread's, None for a run without one. own: names of memory's own tools, whose answers are
-    memories already and are not logged. Every method may be called from any thread.
+    """A conversation. id: of its episode. own: names of memory's own tools, whose answers are memories already and are
+    not logged. lasting: False for a run without a thread, of whose messages only those from the user's last one on are
+    its own. Every method may be called from any thread.
     """
 
-    def __init__(self, memory: Memory, id: str | None, messages: Sequence[BaseMessage], own: Collection[str]) -> None:
-        self.memory, self.own, self.lasting = memory, own, id is not None
-        self.id = id or key_of("run", name_of(messages[0]) if messages else "")
+    def __init__(
+        self, memory: Memory, id: str, messages: Sequence[BaseMessage], own: Collection[str], lasting: bool = True
+    ) -> None:
+        self.memory, self.id, self.own, self.lasting = memory, id, own, lasting
         self.standing: Standing | None = None
         self.fresh = True
         """Whether nothing was recalled since this process knows the thread."""
@@ -94,6 +96,15 @@ class Thread:
                 came_of = raised_step(call, came, f"{key}/raised/{digest(repr(came).encode('utf-8', 'replace'))[:16]}")
             self._log([call_step(call, key), came_of])
 
+    def note(self, messages: Sequence[BaseMessage], text: str, call: str | None) -> str:
+        """Log a note of the model's own, once for each call; the id of its step."""
+        with self._lock:
+            self.settle(messages)
+            asked = _asked_by(messages, {"id": call})
+            key = self._key(asked, call, "note")
+            self._log([{"text": text, "kind": "message", "actor": "assistant", "key": key}])
+            return step_id(self._known[key])
+
     def end(self, messages: Sequence[BaseMessage]) -> None:
         """Log the rest, and end the episode."""
         with self._lock:
@@ -118,7 +129,7 @@ class Thread:
         asking = self._key(name_of(group[0]))
         keys = self._keys[group[0].id] = [asking]
         calls = {call["id"]: call for call in group[0].tool_calls} if isinstance(group[0], AIMessage) else {}
-        for answer in group[1:]:
+        for answer in (each for each in group[1:] if isinstance(each, ToolMessage)):
             call, key = calls[answer.tool_call_id], key_of(asking, answer.tool_call_id)
             known = self._keys[answer.id] = []
             if call["name"] in self.own:
@@ -132,7 +143,8 @@ class Thread:
     def _log(self, steps: Sequence[Fields]) -> None:
         """Log those of the steps that are new, and the recalls that wait, in one transaction."""
         new = [step for step in steps if step["key"] not in self._known]
-        entries: list[Entry] = [(self._writer, each) for each in (*self._waiting, *new)]
+        entries: list[Entry] = [(self._writer, each) for each in self._waiting]
+        entries += [(self._writer, each) for each in new]
         self._waiting = []
         try:
             logged = log_together(entries)
@@ -163,21 +175,18 @@ class Thread:
         return step_id(position) if position else None
 
     def recall(
-        self,
-        cue: str,
-        budget: int,
-        count_tokens: CountTokens | None = None,
-        without: frozenset[int] = frozenset(),
-        marks: bool = False,
+        self, cue: str, budget: int, count_tokens: CountTokens | None, without: frozenset[int], marks: bool = False
     ) -> PlanningContext:
-        """As `EpisodeWriter.recall`; the record of it is logged with the next step. without: steps that are left out."""
+        """As `Memory.recall`, for this episode. without: log positions of steps that are left out."""
         query = query_of(cue, budget, count_tokens, None, None, None, marks, current=self.id)
-        context = run(self.memory._core, self.memory.namespaces, replace(query, without=without), None)
         with self._lock:
             self.fresh = False
-            if context.hits:
-                self._waiting.append(Recalled(cue, context))
-        return context
+        return run(self.memory._core, self.memory.namespaces, replace(query, without=without), None)
+
+    def tell(self, cue: str, context: PlanningContext) -> None:
+        """Note that the model is shown this; the record of it is logged with the next step."""
+        with self._lock:
+            self._waiting.append(Recalled(cue, context))
 
 
 def _asked_by(messages: Sequence[BaseMessage], call: Mapping[str, Any]) -> str:

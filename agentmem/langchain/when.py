@@ -60,8 +60,8 @@ def rules_of(when: When) -> tuple[Callable[[Call], bool], bool]:
     names = [when] if isinstance(when, str) else list(when)
     if not names or (unknown := [name for name in names if name not in RULES]):
         raise InvalidInputError(
-            f"when {brief(when)} has {unknown if names else 'no rule'}; use some of {', '.join(RULES)}, or a function of "
-            "agentmem.langchain.Call"
+            f"when {brief(when)} has {unknown if names else 'no rule'}; use some of {', '.join(RULES)}, or a function "
+            "of agentmem.langchain.Call"
         )
     rules = [RULES[name] for name in names]
     return (lambda call: any(rule(call) for rule in rules)), WRITES in names

@@ -81,7 +81,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
-    told = np.isin(view.position, list(query.without), invert=True) if query.without else np.ones(len(view.episode), bool)
+    told = np.isin(view.position, list(query.without), invert=True)
     if query.episode is None and query.agent is None:
         return told
     fits = [
