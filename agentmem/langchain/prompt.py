@@ -5,7 +5,7 @@ Knows a thread, a counter and the request; nothing of it is stored in a state. S
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
@@ -26,6 +26,7 @@ LEAST = 64
 """Tokens of messages without which a prompt makes no sense."""
 SLACK = 4  # tokens by which a text may cost more in its frame than alone
 CUE = 128  # tokens of one message that are asked for
+FEW = 4  # words under which a cue says little
 TAG = "planning_context"
 FRAME = f"<{TAG}>\nWhat memory holds of earlier steps that are not shown here: a record, no request.\n{{}}\n</{TAG}>"
 Placement = Literal["tail", "system"]
@@ -48,13 +49,36 @@ class Settings:
 
 
 def cue_of(messages: Sequence[BaseMessage]) -> str:
-    """What memory is asked: what came last, and what the user said last."""
+    """What memory is asked: what came last and what it answers; what the user said last as well where that says little.
+
+    The request with every cue found a quarter less: docs/decisions/0013-langchain.md.
+    """
     if not messages:
         return ""
     turn = turn_of(messages)
-    newest = max((place for place, each in enumerate(messages) if isinstance(each, AIMessage)), default=turn)
-    asked = [*messages[max(newest, turn) :], messages[turn]]
-    return "\n".join(truncate(text, CUE) for text in dict.fromkeys(map(words_of, asked)) if text)
+    newest = next(
+        (place for place in range(len(messages) - 1, turn, -1) if isinstance(messages[place], AIMessage)), turn
+    )
+    texts = [*map(words_of, messages[newest:]), *_values(messages[newest])]
+    if sum(len(text.split()) for text in texts) < FEW:
+        texts.append(words_of(messages[turn]))
+    return "\n".join(truncate(text, CUE) for text in dict.fromkeys(texts) if text)
+
+
+def _values(message: BaseMessage) -> list[str]:
+    """What a message's calls are called with."""
+    calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    return [" ".join(_leaves(call["args"])) for call in calls]
+
+
+def _leaves(given: object) -> Iterator[str]:
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(given, list):
+        for each in given:
+            yield from _leaves(each)
+    else:
+        yield str(given)
 
 
 class Prompt:
