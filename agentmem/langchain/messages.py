@@ -14,16 +14,17 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from agentmem.ingest.talk import said, shown
 from agentmem.records import NAME_LIMIT
 
-SOURCE = "lc_source"
-"""Names the middleware that wrote a message, in its additional_kwargs."""
+SOURCE, OURS = "lc_source", "agentmem"
+"""In additional_kwargs: the middleware that wrote a message, or decided on it."""
 LOST = "There is no answer to this call: the run was cut off."
 Fields = dict[str, Any]
 """Of a step, as `EpisodeWriter.log` takes them."""
 
 
 def is_made(message: BaseMessage) -> bool:
-    """Whether a middleware wrote the message, so that it is nobody's words."""
-    return SOURCE in message.additional_kwargs or isinstance(message, SystemMessage)
+    """Whether a middleware wrote the message, so that it is nobody's words: a summary is no user's."""
+    source = message.additional_kwargs.get(SOURCE)
+    return source == OURS or isinstance(message, SystemMessage) or (isinstance(message, HumanMessage) and bool(source))
 
 
 def key_of(*parts: object) -> str:
@@ -105,7 +106,7 @@ def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
     asked = group[0].tool_calls if isinstance(group[0], AIMessage) else []
     answers = {answer.tool_call_id for answer in group if isinstance(answer, ToolMessage)}
     missing = [call for call in asked if call["id"] not in answers]
-    made = {SOURCE: "agentmem"}
+    made = {SOURCE: OURS}
     return group + [
         ToolMessage(LOST, tool_call_id=str(call["id"]), name=call["name"], status="error", additional_kwargs=made)
         for call in missing

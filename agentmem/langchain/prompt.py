@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMes
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.counting import Counter, CountMessages
 from agentmem.langchain.fitting import BLOCKS, Fitting, Shown
-from agentmem.langchain.messages import SOURCE, call_step, turn_of, words_of
+from agentmem.langchain.messages import OURS, SOURCE, call_step, turn_of, words_of
 from agentmem.langchain.thread import Standing, Thread
 from agentmem.langchain.when import Call, call_of, writes
 from agentmem.tokens import truncate
@@ -162,7 +162,7 @@ class Prompt:
 
 def _framed(text: str) -> HumanMessage:
     """A planning context as a message, which what was logged cannot end."""
-    return HumanMessage(FRAME.format(text.replace(TAG, "planning context")), additional_kwargs={SOURCE: "agentmem"})
+    return HumanMessage(FRAME.format(text.replace(TAG, "planning context")), additional_kwargs={SOURCE: OURS})
 
 
 def _placed(shown: Sequence[Shown], standing: Standing, at_least: bool) -> list[BaseMessage]:
