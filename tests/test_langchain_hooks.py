@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from agents import calls, orphans, thread
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
@@ -24,7 +25,6 @@ from pydantic import BaseModel
 from agentmem import Memory
 from agentmem.langchain import EpisodicMemory
 from agentmem.testing import ScriptedChatModel
-from tests.agents import calls, orphans, thread
 
 USER = {"messages": [HumanMessage("Find the key.", id="u1")]}
 
@@ -212,7 +212,6 @@ def test_limited_calls_of_tools_are_logged_with_what_the_model_was_told(memory: 
         'action: look({"where": "b"})',
     ]
     assert told[4].startswith("observation: Tool call limit exceeded")
-    assert told[5:] == ["message: Enough."]
 
 
 def test_a_limit_of_the_model_ends_the_run_with_all_logged(memory: Memory) -> None:
@@ -290,7 +289,7 @@ def test_a_restart_with_the_same_thread_goes_on_and_logs_nothing_twice(tmp_path:
         for said in ("Find the key.", "Again."):
             with Memory.open(tmp_path / "agent.mem", encoder=None, durability="process") as memory:
                 agent, _ = made(memory, [*script, "Found."], saver=saver)
-                agent.invoke(USER if not _ else {"messages": [HumanMessage("Again.")]}, thread())
+                agent.invoke({"messages": [HumanMessage(said)]}, thread())
     with Memory.open(tmp_path / "agent.mem", encoder=None) as memory:
         told = logged(memory)
         assert told[:1] + told[8:9] == ["message: Find the key.", "message: Again."]
@@ -315,7 +314,7 @@ def test_an_answer_that_was_rewritten_or_erased_stays_as_it_was_logged(memory: M
     state = agent.invoke(USER, thread())
     changed = [message.model_copy(update={"content": "(hidden)"}) for message in state["messages"][1:3]]
     agent.update_state(thread(), {"messages": changed})
-    memory.erase(steps=[list(memory.steps())[0].id])
+    memory.erase(steps=[next(memory.steps()).id])
     again, _ = made(memory, ["Yes."], saver=saver)
     again.invoke({"messages": [HumanMessage("Sure?")]}, thread())
     assert logged(memory) == [*LOOKED[1:], "message: Sure?", "message: Yes."]
