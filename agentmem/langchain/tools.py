@@ -25,7 +25,7 @@ SHOWN = 60  # tokens of a hit that explain_recall shows
 REMEMBERED = "remembered"
 """The episode of what is remembered outside of a thread."""
 NOTHING = "Memory holds nothing about that."
-Of = Memory | Callable[[ToolRuntime], Thread]
+Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
 
 
 def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1024) -> list[BaseTool]:
@@ -40,7 +40,7 @@ def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1
 def recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
     """Search, in words; answers with a planning context in which each line names its step."""
 
-    def recall(query: str, runtime: ToolRuntime = None) -> str:  # type: ignore[assignment]
+    def recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Search long-term memory: earlier steps, other conversations, facts. Ask in full words, with the names."""
         return _recalled(memory, runtime, query, budget).text or NOTHING
 
@@ -50,7 +50,7 @@ def recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
 def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
     """Why a query finds what it finds."""
 
-    def explain_recall(query: str, runtime: ToolRuntime = None) -> str:  # type: ignore[assignment]
+    def explain_recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Explain what a query finds in memory: each step with its score and what the score is made of."""
         hits = _recalled(memory, runtime, query, budget).hits
         return "\n".join(_explained(hit) for hit in hits) or NOTHING
@@ -61,7 +61,7 @@ def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
 def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
     """Log a note of the model's own, once for each call."""
 
-    def remember(text: str, runtime: ToolRuntime = None) -> str:  # type: ignore[assignment]
+    def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
         call = runtime.tool_call_id if runtime is not None else None
         if isinstance(memory, Memory):
@@ -76,7 +76,7 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
 def expand_tool(memory: Of, budget: int = 1024) -> BaseTool:
     """A step whole, or a crystal as the steps it condenses, in pages."""
 
-    def expand(id: str, start: int = 0, runtime: ToolRuntime = None) -> str:  # type: ignore[assignment]
+    def expand(id: str, start: int = 0, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Show a step of memory in full, or the steps behind a crystal. start: the character to go on from."""
         place = memory if isinstance(memory, Memory) else memory(runtime).memory
         return _page(id, _whole(place, id), start)
@@ -106,11 +106,11 @@ def _tool(function: Callable[..., str]) -> BaseTool:
     return StructuredTool.from_function(told, handle_tool_error=True)
 
 
-def _messages(runtime: ToolRuntime) -> Sequence[Any]:
+def _messages(runtime: ToolRuntime[Any, Any]) -> Sequence[Any]:
     return runtime.state["messages"]  # type: ignore[no-any-return]
 
 
-def _recalled(memory: Of, runtime: ToolRuntime, query: str, budget: int) -> PlanningContext:
+def _recalled(memory: Of, runtime: ToolRuntime[Any, Any], query: str, budget: int) -> PlanningContext:
     if isinstance(memory, Memory):
         return memory.recall(query, budget, marks=True)
     thread = memory(runtime)
