@@ -1,15 +1,20 @@
 """What the tests of LangChain agents share: scripts for a model, and an agent that works through a shift."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter, thread_time
 from typing import Any
 
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import StructuredTool
+from langgraph.checkpoint.sqlite import SqliteSaver
 
+from agentmem import Memory
 from agentmem.langchain import EpisodicMemory
 from agentmem.testing import ScriptedChatModel
 from agentmem_envs.shift.env import Shift
@@ -83,7 +88,7 @@ class Desk:
     """A shift as a tool, and a model that reads its prompt and chooses the call whose values stand there best.
 
     It works as long as there are calls left. right: of each decision that turned on a hidden fact, whether it was taken
-    right; shown: whether its value stood in the prompt.
+    right; shown: whether its value stood in the prompt; kept: whether it stood there beside the planning context.
     """
 
     env: Candidates
@@ -93,6 +98,7 @@ class Desk:
     taken: int = 0
     right: list[bool] = field(default_factory=list)
     shown: list[bool] = field(default_factory=list)
+    kept: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.observation, self.info = self.env.reset(seed=0)
@@ -115,8 +121,11 @@ class Desk:
         rule = Rule()
         for line in _lines(prompt):
             rule.see(line)
-        told = "\n".join(text for text, _ in rule._texts)
-        self.shown += [all(str(need["value"]) in told for need in self.info["needs"])] if self.info["needs"] else []
+        if self.info["needs"]:
+            values = [str(need["value"]) for need in self.info["needs"]]
+            told = [each for each in prompt if "lc_source" not in each.additional_kwargs]
+            self.shown.append(all(value in "\n".join(_lines(prompt)) for value in values))
+            self.kept.append(all(value in "\n".join(_lines(told)) for value in values))
         rule.see(self.observation["text"])
         chosen = json.loads(self.observation["candidates"].split("\n")[rule.best(self.observation["candidates"])[0]])
         return AIMessage(
@@ -125,6 +134,14 @@ class Desk:
                 {"name": "act", "args": {"tool": chosen["tool"], "values": chosen["args"]}, "id": f"call-{self.taken}"}
             ],
         )
+
+    def replay(self, messages: Sequence[BaseMessage]) -> None:
+        """Take up a shift where a state has it: every call in it that has an answer is made again."""
+        answered = {each.tool_call_id for each in messages if isinstance(each, ToolMessage)}
+        for message in messages:
+            for call in message.tool_calls if isinstance(message, AIMessage) else ():
+                if call["id"] in answered:
+                    self.act(**call["args"])
 
 
 def _lines(prompt: Sequence[BaseMessage]) -> Iterator[str]:
@@ -139,8 +156,35 @@ def _lines(prompt: Sequence[BaseMessage]) -> Iterator[str]:
                 yield f"{head} {line}"
 
 
-def desk(most: int, steps: int = 1000, shift: type[Shift] = ShiftShop) -> Desk:
-    return Desk(Candidates(shift(privileged=True, steps=steps)), most)
+def desk(most: int, steps: int = 1000, delay: int = 100, shift: type[Shift] = ShiftShop) -> Desk:
+    return Desk(Candidates(shift(privileged=True, steps=steps, delay=delay)), most)
+
+
+class Killed(Timed):
+    """Kills its process as soon as so many calls of tools are logged, and before LangGraph knows of the last."""
+
+    at = 0
+
+    def wrap_tool_call(self, request: Any, handler: Any) -> Any:
+        came = super().wrap_tool_call(request, handler)
+        self.at -= 1
+        if not self.at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return came
+
+
+def work(folder: Path, most: int, killed_at: int = 0, **options: Any) -> tuple[Desk, Any, ScriptedChatModel, Killed]:
+    """Play a shift, or go on with it, with a memory and checkpoints in files; what played it, and the messages."""
+    place = desk(most, **options)
+    with SqliteSaver.from_conn_string(str(folder / "saver.db")) as saver, Memory.open(folder / "agent.mem") as memory:
+        mine = Killed(memory)
+        mine.at = killed_at
+        agent, model = at_desk(place, [mine], saver=saver)
+        before = agent.get_state(thread()).values.get("messages", [])
+        start = None if before else begin(place)
+        place.replay(before)
+        state = agent.invoke(start, thread(), durability="sync")
+    return place, state["messages"], model, mine
 
 
 def at_desk(
