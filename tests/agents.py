@@ -17,7 +17,6 @@ from langgraph.checkpoint.sqlite import SqliteSaver
 from agentmem import Memory
 from agentmem.langchain import EpisodicMemory
 from agentmem.testing import ScriptedChatModel
-from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Rule
 from agentmem_envs.shift.shop import ShiftShop
 from agentmem_envs.shift.wrapper import Candidates
@@ -93,6 +92,7 @@ class Desk:
 
     env: Candidates
     most: int
+    seed: int = 0
     observation: dict[str, Any] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     taken: int = 0
@@ -101,7 +101,7 @@ class Desk:
     kept: list[bool] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.observation, self.info = self.env.reset(seed=0)
+        self.observation, self.info = self.env.reset(seed=self.seed)
 
     def tool(self) -> StructuredTool:
         return StructuredTool.from_function(self.act)
@@ -156,8 +156,8 @@ def _lines(prompt: Sequence[BaseMessage]) -> Iterator[str]:
                 yield f"{head} {line}"
 
 
-def desk(most: int, steps: int = 1000, delay: int = 100, shift: type[Shift] = ShiftShop) -> Desk:
-    return Desk(Candidates(shift(privileged=True, steps=steps, delay=delay)), most)
+def desk(most: int, steps: int = 1000, delay: int = 100, seed: int = 0) -> Desk:
+    return Desk(Candidates(ShiftShop(privileged=True, steps=steps, delay=delay)), most, seed)
 
 
 class Killed(Timed):

@@ -23,8 +23,9 @@ from langgraph.types import Command, interrupt
 from pydantic import BaseModel
 
 from agentmem import Memory
-from agentmem.langchain import EpisodicMemory
+from agentmem.langchain import EpisodicMemory, summarizer
 from agentmem.testing import ScriptedChatModel
+from agentmem.tokens import count
 
 USER = {"messages": [HumanMessage("Find the key.", id="u1")]}
 
@@ -263,6 +264,22 @@ def test_summaries_are_nobodys_words_and_what_they_replaced_is_remembered(memory
     assert len(told) == 1 + 24 + 1
     assert not [text for text in told if "sought" in text]
     assert not any(map(orphans, model.prompts))
+
+
+def test_a_summary_is_spans_of_what_was_said(memory: Memory) -> None:
+    summary = SummarizationMiddleware(
+        ScriptedChatModel(script=[]),
+        trigger=("messages", 8),
+        keep=("messages", 3),
+        summarizer=summarizer(40),
+        trim_tokens_to_summarize=None,
+    )
+    script = [calls(("look", {"where": f"place {number}"})) for number in range(12)]
+    agent, _ = made(memory, [*script, "Found."], summary)
+    said = agent.invoke(USER, thread())["messages"][0].text.rpartition("\n\n")[2]
+    assert 0 < count(said) <= 40
+    assert "place 1" in said
+    assert len(logged(memory)) == 26
 
 
 def test_the_state_holds_nothing_of_memory_and_checkpoints_are_as_without_it(memory: Memory) -> None:

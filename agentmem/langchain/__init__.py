@@ -11,6 +11,7 @@ from agentmem.langchain.policy import ChatModelPolicy, chat_model
 
 if TYPE_CHECKING:
     from agentmem.langchain.middleware import EpisodicMemory as EpisodicMemory
+    from agentmem.langchain.summary import summarizer as summarizer
     from agentmem.langchain.tools import expand_tool as expand_tool
     from agentmem.langchain.tools import explain_recall_tool as explain_recall_tool
     from agentmem.langchain.tools import memory_tools as memory_tools
@@ -26,6 +27,7 @@ _HOME = {
     "memory_tools": "tools",
     "recall_tool": "tools",
     "remember_tool": "tools",
+    "summarizer": "summary",
 }
 __all__ = ["ChatModelPolicy", "chat_model", *_HOME]
 

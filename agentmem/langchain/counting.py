@@ -21,10 +21,10 @@ from agentmem.tokens import count
 CountMessages = Callable[[Sequence[BaseMessage]], int]
 ASKING = ("langchain_anthropic", "langchain_google_genai", "langchain_google_vertexai")
 """Packages whose models count tokens by a request to their service: too slow for every message."""
-COUNTS = ("get_num_tokens_from_messages", "get_num_tokens", "get_token_ids")
+MESSAGES, TEXT = "get_num_tokens_from_messages", ("get_num_tokens", "get_token_ids")
 OVERHEAD = 4  # tokens that a message costs beside its words
 PICTURE = 1_000  # tokens of a part that is no words
-MOST = 50_000  # messages remembered
+MOST = 20_000  # messages remembered
 
 
 def count_messages(messages: Sequence[BaseMessage]) -> int:
@@ -43,16 +43,23 @@ def counts_here(model: BaseChatModel) -> bool:
     """Whether a model has a counter of its own that asks no service."""
     if model.custom_get_token_ids is not None:
         return True
-    own = any(getattr(type(model), name) is not getattr(BaseLanguageModel, name) for name in COUNTS)
-    return own and not any(kind.__module__.startswith(ASKING) for kind in type(model).__mro__)
+    return _own(model, MESSAGES, *TEXT) and not any(kind.__module__.startswith(ASKING) for kind in type(model).__mro__)
+
+
+def _own(model: BaseChatModel, *names: str) -> bool:
+    """Whether a model's class has one of these methods in place of LangChain's, which needs GPT-2's tokenizer."""
+    return any(getattr(type(model), name) is not getattr(BaseLanguageModel, name) for name in names)
 
 
 class Counter:
     """Counts messages, texts and tools for one model. given: counts in place of the model's own counter."""
 
     def __init__(self, model: BaseChatModel, given: CountMessages | None) -> None:
-        own = model.get_num_tokens_from_messages if counts_here(model) else count_messages
-        self.model, self._counts = model, given or own
+        here = counts_here(model)
+        self.model = model
+        self._counts = given or (model.get_num_tokens_from_messages if here else count_messages)
+        texts = model.get_num_tokens if here and _own(model, *TEXT) else None if here else count
+        self._text = None if given else texts
         self._messages: dict[str, tuple[BaseMessage, int]] = {}
         self._tools: dict[int, tuple[Any, int]] = {}
         self._empty = self._of(HumanMessage(""))
@@ -72,6 +79,8 @@ class Counter:
 
     def text(self, text: str) -> int:
         """Tokens of a text beside those of the message that it stands in."""
+        if self._text is not None:
+            return tokens_counted(self._text(text))
         return max(0, self._of(HumanMessage(text)) - self._empty) if text else 0
 
     def fixed(self, system: SystemMessage | None, tools: Sequence[BaseTool | dict[str, Any]]) -> int:

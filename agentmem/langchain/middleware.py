@@ -137,8 +137,9 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         """Log the rest, end the episode, and crystallize."""
         thread = self._thread(runtime, state["messages"])
         thread.end(state["messages"])
-        with self._lock:
-            self._threads.pop((thread.memory.namespace, thread.id), None)
+        if not thread.lasting:
+            with self._lock:
+                self._threads.pop((thread.memory.namespace, thread.id), None)
         thread.memory.crystallize()
 
     async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:

@@ -86,15 +86,15 @@ class Thread:
     def done(self, messages: Sequence[BaseMessage], call: Mapping[str, Any], came: object) -> None:
         """Log a call and what came of it: the tool's message, or the error that it raised."""
         with self._lock:
-            self.settle(messages)
+            said = list(self._unlogged(messages, over=False))
             if call["name"] in self.own or not isinstance(came, ToolMessage | Exception):
-                return
+                return self._log(said)
             key = self._key(_asked_by(messages, call), call["id"])
             if isinstance(came, ToolMessage):
                 came_of = result_step(call, came, f"{key}/result")
             else:
                 came_of = raised_step(call, came, f"{key}/raised/{digest(repr(came).encode('utf-8', 'replace'))[:16]}")
-            self._log([call_step(call, key), came_of])
+            return self._log([*said, call_step(call, key), came_of])
 
     def note(self, messages: Sequence[BaseMessage], text: str, call: str | None) -> str:
         """Log a note of the model's own, once for each call; the id of its step."""
@@ -143,6 +143,10 @@ class Thread:
     def _log(self, steps: Sequence[Fields]) -> None:
         """Log those of the steps that are new, and the recalls that wait, in one transaction."""
         new = [step for step in steps if step["key"] not in self._known]
+        if not self._waiting and not new:
+            return
+        if self._writer.info.ended is not None:
+            self._writer = self.memory.episode(id=self.id)
         entries: list[Entry] = [(self._writer, each) for each in self._waiting]
         entries += [(self._writer, each) for each in new]
         self._waiting = []

@@ -38,6 +38,9 @@ class ScriptedChatModel(BaseChatModel):
         self.bound[:] = [getattr(tool, "name", None) or str(tool) for tool in tools]
         return self
 
+    def get_num_tokens(self, text: str) -> int:
+        return count(text)
+
     def get_num_tokens_from_messages(self, messages: list[BaseMessage], tools: Sequence[Any] | None = None) -> int:
         """4 for each message, and what it says and calls."""
         calls = [str(message.tool_calls) for message in messages if isinstance(message, AIMessage)]
