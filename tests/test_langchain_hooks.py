@@ -111,6 +111,37 @@ def test_a_streamed_run_is_logged_as_any_other(memory: Memory) -> None:
     assert logged(memory) == LOOKED
 
 
+def test_the_turns_of_a_thread_are_one_episode_that_is_resumed(memory: Memory) -> None:
+    agent, _ = made(memory, [*SCRIPT, calls(("look", {"where": "mat"})), "There too."])
+    agent.invoke(USER, thread())
+    agent.invoke({"messages": [HumanMessage("And the mat?")]}, thread())
+    again = ['action: look({"where": "mat"})', "observation: A key lies at the mat.", "message: There too."]
+    assert logged(memory) == [*LOOKED, "message: And the mat?", *again]
+    assert [episode.goal for episode in memory.episodes()] == ["Find the key."]
+    assert memory.episodes()[0].ended is not None
+
+
+@pytest.mark.parametrize("awaited", [False, True])
+def test_threads_that_run_at_once_are_an_episode_each(memory: Memory, awaited: bool) -> None:
+    def script(prompt: list[Any]) -> str | AIMessage:
+        place = prompt[0].text.split()[-1]
+        return "Found." if len(prompt) > 3 else calls(("look", {"where": place}), ("look", {"where": f"next {place}"}))
+
+    model = ScriptedChatModel(script=script)
+    mine = EpisodicMemory(memory, when=lambda call: False)
+    agent = create_agent(model, TOOLS, middleware=[mine], checkpointer=InMemorySaver())
+    asked = [{"messages": [HumanMessage(f"Look at place{number}")]} for number in range(8)]
+    configs = [thread(f"t{number}") for number in range(8)]
+    if awaited:
+        asyncio.run(agent.abatch(asked, configs))
+    else:
+        agent.batch(asked, configs)
+    for number in range(8):
+        texts = [step.text for step in memory.steps(f"t{number}")]
+        assert len(texts) == 6
+        assert all(f"place{number}" in text for text in texts[:-1])
+
+
 def test_calls_at_once_are_each_logged_beside_their_answer(memory: Memory) -> None:
     places = ["door", "mat", "shed", "well", "attic", "roof"]
     agent, _ = made(memory, [calls(*(("look", {"where": place}) for place in places)), "Found."])
