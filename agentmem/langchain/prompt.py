@@ -51,7 +51,7 @@ class Settings:
 def cue_of(messages: Sequence[BaseMessage]) -> str:
     """What memory is asked: what came last and what it answers; what the user said last as well where that says little.
 
-    The request with every cue found a quarter less: docs/decisions/0013-langchain.md.
+    With the request in every cue less was found: docs/decisions/0013-langchain.md.
     """
     if not messages:
         return ""
