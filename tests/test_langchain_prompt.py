@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain.tools import tool
+from langchain_core.language_models import BaseLanguageModel
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.checkpoint.memory import InMemorySaver
@@ -237,16 +238,35 @@ def test_a_counter_of_ones_own_is_what_counts() -> None:
     assert max(count_tokens_approximately(prompt[1:]) for prompt in model.prompts) <= 1_000
 
 
-def test_a_model_without_a_counter_that_counts_here_is_counted_on_the_high_side() -> None:
-    class Plain(ScriptedChatModel):
-        get_num_tokens_from_messages = ScriptedChatModel.__mro__[1].get_num_tokens_from_messages
+class Plain(ScriptedChatModel):
+    """Counts as LangChain's base does, which needs GPT-2's tokenizer."""
 
-    assert counts_here(ScriptedChatModel(script=[]))
-    assert not counts_here(Plain(script=[]))
+    get_num_tokens = BaseLanguageModel.get_num_tokens
+    get_num_tokens_from_messages = BaseLanguageModel.get_num_tokens_from_messages
+
+
+class Asking(ScriptedChatModel):
+    """Counts by a request."""
+
+    __module__ = "langchain_anthropic.chat_models"
+
+    def get_num_tokens_from_messages(self, messages: Any, tools: Any = None) -> int:
+        raise AssertionError
+
+
+@pytest.mark.parametrize("kind", [Plain, Asking])
+def test_a_model_without_a_counter_that_counts_here_is_counted_on_the_high_side(kind: type[ScriptedChatModel]) -> None:
+    assert not counts_here(kind(script=[]))
+    counter = Counter(kind(script=[]), None)
     message = AIMessage("Hello", tool_calls=[{"name": "look", "args": {"room": 3}, "id": "c1"}])
-    assert Counter(Plain(script=[]), None).message(message) > Counter(Plain(script=[]), None).message(
-        AIMessage("Hello")
-    )
+    assert counter.message(message) > counter.message(AIMessage("Hello")) > counter.text("") == 0
+
+
+def test_a_models_own_tokens_are_what_counts() -> None:
+    assert counts_here(ScriptedChatModel(script=[]))
+    letters = Plain(script=[], custom_get_token_ids=lambda text: [0] * len(text))
+    assert counts_here(letters)
+    assert Counter(letters, None).text("Hello") == 5
 
 
 def test_a_call_is_what_a_rule_sees() -> None:
