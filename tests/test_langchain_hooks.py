@@ -384,3 +384,11 @@ def test_what_is_no_text_is_cleaned_or_named(memory: Memory) -> None:
     agent, _ = made(memory, [AIMessage("odd \ud800 text")])
     agent.invoke({"messages": [HumanMessage([{"type": "text", "text": "See."}, picture])]}, thread())
     assert logged(memory) == ["message: See.\n[image_url]", "message: odd ? text"]
+
+
+def test_calls_without_ids_are_logged_and_shown_with_their_answers(memory: Memory) -> None:
+    asked = AIMessage("", tool_calls=[{"name": "look", "args": {"where": "mat"}, "id": None}])
+    agent, model = made(memory, ["Well."])
+    agent.invoke({"messages": [HumanMessage("First."), asked, HumanMessage("Then.")]}, thread())
+    assert logged(memory)[:3] == ["message: First.", 'action: look({"where": "mat"})', "message: Then."]
+    assert len(model.prompts[0]) == 4

@@ -14,7 +14,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 
 import agentmem.langchain
 from agentmem import Memory
-from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.errors import FullError, InvalidInputError, MissingExtraError
 from agentmem.langchain import (
     EpisodicMemory,
     expand_tool,
@@ -107,6 +107,20 @@ def test_a_second_process_remembers_what_the_first_did(tmp_path: Path) -> None:
         create_agent(model, [], middleware=[mine]).invoke({"messages": [("user", said)]})
         mine.close()
     assert SECRET in told(model)
+
+
+def test_a_full_disk_stops_the_run_and_what_was_not_logged_is_logged_when_it_goes_on(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "agent.mem", encoder=None) as memory:
+        connection = memory._core.store._writer.connection  # type: ignore[attr-defined]
+        connection.execute("PRAGMA max_page_count=60").fetchall()
+        said = HumanMessage(" ".join(f"word{number}" for number in range(40_000)))
+        model = ScriptedChatModel(script=["Long.", "Good."])
+        agent = create_agent(model, [], middleware=[EpisodicMemory(memory)], checkpointer=InMemorySaver())
+        with pytest.raises(FullError, match="space"):
+            agent.invoke({"messages": [said]}, thread())
+        connection.execute("PRAGMA max_page_count=1000000").fetchall()
+        agent.invoke(None, thread())
+        assert [step.text for step in memory.steps()] == [said.text, "Long."]
 
 
 def test_tools_of_a_thread_find_explain_note_and_expand(memory: Memory) -> None:

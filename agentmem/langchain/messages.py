@@ -88,7 +88,7 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
     What answers nothing that is here is left out, and a call without an answer gets `LOST` for one.
     """
     groups: list[list[BaseMessage]] = []
-    waiting: dict[str | None, list[BaseMessage]] = {}
+    waiting: dict[str, list[BaseMessage]] = {}
     lacking = False
     for message in messages:
         if isinstance(message, ToolMessage):
@@ -97,15 +97,15 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
             continue
         groups.append(group := [message])
         calls = message.tool_calls if isinstance(message, AIMessage) else ()
-        lacking = lacking or bool(calls and any(call["id"] in waiting for call in calls))
-        waiting |= {call["id"]: group for call in calls}
+        lacking = lacking or bool(calls and any(str(call["id"]) in waiting for call in calls))
+        waiting |= {str(call["id"]): group for call in calls}
     return [_answered(group) for group in groups] if lacking or waiting else groups
 
 
 def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
     asked = group[0].tool_calls if isinstance(group[0], AIMessage) else []
     answers = {answer.tool_call_id for answer in group if isinstance(answer, ToolMessage)}
-    missing = [call for call in asked if call["id"] not in answers]
+    missing = [call for call in asked if str(call["id"]) not in answers]
     made = {SOURCE: OURS}
     return group + [
         ToolMessage(LOST, tool_call_id=str(call["id"]), name=call["name"], status="error", additional_kwargs=made)

@@ -128,7 +128,7 @@ class Thread:
         """The calls of a message, each with its answer if it has one. With that all of the group is logged."""
         asking = self._key(name_of(group[0]))
         keys = self._keys[group[0].id] = [asking]
-        calls = {call["id"]: call for call in group[0].tool_calls} if isinstance(group[0], AIMessage) else {}
+        calls = {str(call["id"]): call for call in group[0].tool_calls} if isinstance(group[0], AIMessage) else {}
         for answer in (each for each in group[1:] if isinstance(each, ToolMessage)):
             call, key = calls[answer.tool_call_id], key_of(asking, answer.tool_call_id)
             known = self._keys[answer.id] = []
@@ -149,12 +149,19 @@ class Thread:
             self._writer = self.memory.episode(id=self.id)
         entries: list[Entry] = [(self._writer, each) for each in self._waiting]
         entries += [(self._writer, each) for each in new]
-        self._waiting = []
         try:
-            logged = log_together(entries)
-        except KeyConflictError:  # of one of them, known under its key with another text
-            logged = [self._logged_alone(entry) for entry in entries]
+            logged = self._logged(entries)
+        except Exception:
+            self._keys.clear()  # nothing of these messages is logged: they are to be looked at again
+            raise
+        self._waiting = []
         self._known |= {step.key: step.position for step in logged if step is not None and step.key is not None}
+
+    def _logged(self, entries: Sequence[Entry]) -> list[Step | None]:
+        try:
+            return log_together(entries)
+        except KeyConflictError:  # of one of them, known under its key with another text
+            return [self._logged_alone(entry) for entry in entries]
 
     def _logged_alone(self, entry: Entry) -> Step | None:
         """The step of an entry; None where its key stands for another text, or for one that was erased: that holds."""
