@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from strategies import CUES, all_crystals, long_log, opened, played
 
 from agentmem import EncoderError, InvalidInputError, Layer, Memory, NotFoundError
 from agentmem.index import step_id
-from agentmem.memory.recalling import query_of
+from agentmem.memory.recalling import query_of, run
 from agentmem.recall import Weights, recall
 from agentmem.recall.render import fold
 from agentmem.testing import HashEncoder
@@ -311,3 +312,14 @@ def test_a_step_without_text_does_not_have_every_other_step_read() -> None:
         query = query_of("storm day", 300, None, None, None, None, False)
         assert recall(query, view, match, None, reading)
         assert len(read) < 100
+
+
+def test_steps_that_who_asks_has_before_him_are_left_out() -> None:
+    with Memory.open(":memory:", encoder=None) as memory, memory.episode() as episode:
+        first, second = episode.log_many(["The red key opens door 3.", "The red key is in the shed."])
+        query = query_of("Where is the red key?", 100, None, None, None, None, marks=False)
+        for without, found in ((set(), [first, second]), ({second.position}, [first])):
+            context = run(memory._core, [()], replace(query, without=frozenset(without)), None)
+            assert [hit.id for hit in context.hits] == [step.id for step in found]
+        everything = replace(query, without=frozenset((first.position, second.position)))
+        assert run(memory._core, [()], everything, None).text == ""

@@ -41,7 +41,8 @@ NAME = 1 / 64  # of the budget: what the name of an episode may cost over its st
 class Query:
     """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal.
 
-    thinned: steps may have lost text since they were counted.
+    thinned: steps may have lost text since they were counted. without: log positions of steps that who asks has before
+    him already; they are not told.
     """
 
     cue: str
@@ -54,6 +55,7 @@ class Query:
     current: str | None = None
     goal: str | None = None
     thinned: bool = False
+    without: frozenset[int] = frozenset()
     weights: Weights = field(default_factory=Weights)
 
 
@@ -79,13 +81,14 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
+    told = np.isin(view.position, list(query.without), invert=True)
     if query.episode is None and query.agent is None:
-        return np.ones(len(view.episode), bool)
+        return told
     fits = [
         (query.episode is None or episode.id == query.episode) and (query.agent is None or episode.agent == query.agent)
         for episode in view.episodes
     ]
-    return np.asarray(np.array(fits, bool)[view.episode])
+    return np.asarray(told & np.array(fits, bool)[view.episode])
 
 
 def _largest(values: np.ndarray, size: int) -> float:

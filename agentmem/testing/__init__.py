@@ -1,7 +1,7 @@
 """For tests: fakes, and the contracts that a store, an encoder or a policy of your own must pass.
 
 Subclass `StoreContract`, `EncoderContract` or `PolicyContract` in a test file, say how to make yours, and pytest runs
-the rest. The contracts need pytest and are loaded when first named.
+the rest. The contracts need pytest, and the chat model LangChain's core; they are loaded when first named.
 """
 
 from typing import TYPE_CHECKING
@@ -10,13 +10,19 @@ from agentmem.testing.clock import FakeClock
 from agentmem.testing.encoder_fake import HashEncoder
 
 if TYPE_CHECKING:
+    from agentmem.testing.chat import ScriptedChatModel as ScriptedChatModel
     from agentmem.testing.encoder import EncoderContract as EncoderContract
     from agentmem.testing.policy import PolicyContract as PolicyContract
     from agentmem.testing.store import StoreContract as StoreContract
 
-__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "PolicyContract", "StoreContract"]
+__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "PolicyContract", "ScriptedChatModel", "StoreContract"]
 
-_HOME = {"EncoderContract": "encoder", "PolicyContract": "policy", "StoreContract": "store"}
+_HOME = {
+    "EncoderContract": "encoder",
+    "PolicyContract": "policy",
+    "ScriptedChatModel": "chat",
+    "StoreContract": "store",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -1,0 +1,95 @@
+"""Tokens of messages, by the model's own counter where it has one that counts here.
+
+Knows chat models; knows no memory. Each message is counted once and remembered for as long as it is the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel, BaseLanguageModel
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.tools import BaseTool
+from langchain_core.utils.function_calling import convert_to_openai_tool
+
+from agentmem.ingest.talk import said, shown
+from agentmem.memory.checks import tokens_counted
+from agentmem.tokens import count
+
+CountMessages = Callable[[Sequence[BaseMessage]], int]
+ASKING = ("langchain_anthropic", "langchain_google_genai", "langchain_google_vertexai")
+"""Packages whose models count tokens by a request to their service: too slow for every message."""
+MESSAGES, TEXT = "get_num_tokens_from_messages", ("get_num_tokens", "get_token_ids")
+OVERHEAD = 4  # tokens that a message costs beside its words
+PICTURE = 1_000  # tokens of a part that is no words
+MOST = 20_000  # messages remembered
+
+
+def count_messages(messages: Sequence[BaseMessage]) -> int:
+    """Tokens of messages on the high side, by `agentmem.tokens.count`."""
+    return sum(map(_count, messages))
+
+
+def _count(message: BaseMessage) -> int:
+    text, parts = said(message.content)
+    calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    called = sum(count(f"{call['name']} {shown(call['args'])}") + OVERHEAD for call in calls)
+    return count(text) + called + PICTURE * len(parts) + OVERHEAD
+
+
+def counts_here(model: BaseChatModel) -> bool:
+    """Whether a model has a counter of its own that asks no service."""
+    if model.custom_get_token_ids is not None:
+        return True
+    return _own(model, MESSAGES, *TEXT) and not any(kind.__module__.startswith(ASKING) for kind in type(model).__mro__)
+
+
+def _own(model: BaseChatModel, *names: str) -> bool:
+    """Whether a model's class has one of these methods in place of LangChain's, which needs GPT-2's tokenizer."""
+    return any(getattr(type(model), name) is not getattr(BaseLanguageModel, name) for name in names)
+
+
+class Counter:
+    """Counts messages, texts and tools for one model. given: counts in place of the model's own counter."""
+
+    def __init__(self, model: BaseChatModel, given: CountMessages | None) -> None:
+        here = counts_here(model)
+        self.model = model
+        self._counts = given or (model.get_num_tokens_from_messages if here else count_messages)
+        texts = model.get_num_tokens if here and _own(model, *TEXT) else None if here else count
+        self._text = None if given else texts
+        self._messages: dict[str, tuple[BaseMessage, int]] = {}
+        self._tools: dict[int, tuple[Any, int]] = {}
+        self._empty = self._of(HumanMessage(""))
+
+    def message(self, message: BaseMessage) -> int:
+        if message.id is None:
+            return self._of(message)
+        known = self._messages.get(message.id)
+        if known is None or not (known[0] is message or known[0] == message):
+            if len(self._messages) >= MOST:
+                self._messages.clear()
+            known = self._messages[message.id] = message, self._of(message)
+        return known[1]
+
+    def _of(self, message: BaseMessage) -> int:
+        return tokens_counted(self._counts([message]))
+
+    def text(self, text: str) -> int:
+        """Tokens of a text beside those of the message that it stands in."""
+        if self._text is not None:
+            return tokens_counted(self._text(text))
+        return max(0, self._of(HumanMessage(text)) - self._empty) if text else 0
+
+    def fixed(self, system: SystemMessage | None, tools: Sequence[BaseTool | dict[str, Any]]) -> int:
+        """Tokens of what every prompt has: the system message and what the tools are said to be."""
+        return (self.message(system) if system is not None else 0) + sum(map(self._tool, tools))
+
+    def _tool(self, tool: BaseTool | dict[str, Any]) -> int:
+        known = self._tools.get(id(tool))
+        if known is None or known[0] is not tool:
+            told = json.dumps(convert_to_openai_tool(tool), ensure_ascii=False, default=str)
+            known = self._tools[id(tool)] = tool, self.text(told)
+        return known[1]

@@ -1,0 +1,187 @@
+"""EpisodicMemory: the middleware that gives a LangChain agent a memory.
+
+Knows the hooks of an agent, sync and async; what they do is in `thread` (the log) and `prompt` (what the model gets).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse, TracePolicy, omit_payload
+from langchain.agents.middleware.types import AgentState, ModelCallResult, ToolCallRequest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, ToolMessage
+from langgraph.errors import GraphBubbleUp
+from langgraph.runtime import Runtime
+from langgraph.types import Command
+
+from agentmem.errors import InvalidInputError
+from agentmem.langchain.counting import Counter, CountMessages
+from agentmem.langchain.messages import name_of
+from agentmem.langchain.prompt import Cue, Placement, Prompt, Settings, cue_of
+from agentmem.langchain.scope import Scope, check_scope, namespace_of, thread_of
+from agentmem.langchain.thread import Thread
+from agentmem.langchain.tools import memory_tools
+from agentmem.langchain.when import DEFAULT, When, rules_of
+from agentmem.memory import Memory
+from agentmem.records import brief
+from agentmem.tokens import check_budget
+
+HELD = 256
+"""Conversations that a process keeps at hand; others are read from the log again."""
+Result = ToolMessage | Command[Any]
+Answers = Callable[[ModelRequest[Any]], ModelResponse[Any]]
+
+
+class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
+    """A memory for an agent: `create_agent(model, tools, middleware=[EpisodicMemory("agent.mem")])`.
+
+    It logs what is said and done, keeps the newest messages in the prompt, and gives the model a planning context of
+    what is not there: within `budget` tokens, and no part of the agent's state. See docs/decisions/0013-langchain.md.
+
+    memory: a Memory, or the path of one. budget: tokens of the planning context. window: tokens of the newest messages
+    that are kept, in whole groups of calls and answers; by default half of what the model's profile says it takes, or
+    16,000. placement "tail": the context stands where the prompt ended when it was recalled; "system": in the system
+    message. when: at which calls of the model to recall, some of "always", "start" (of a task), "trimmed" (as soon as
+    messages gave way), "failures" (two calls in a row failed) and "writes" (before a tool that may change something; it
+    costs another call), or a function of `agentmem.langchain.Call`. large: tokens of a tool's result from which on its
+    beginning is shown; by default a quarter of the window. scope: see `agentmem.langchain.scope`. tools: names of
+    `agentmem.langchain.TOOLS` that the model gets. count_tokens: of messages, in place of the model's own counter. cue:
+    what memory is asked, of the messages. Raises InvalidInputError for values that cannot be.
+    """
+
+    trace_policy = TracePolicy(process_inputs=omit_payload)
+
+    def __init__(
+        self,
+        memory: Memory | str | Path,
+        budget: int = 1024,
+        window: int | None = None,
+        placement: Placement = "tail",
+        when: When = DEFAULT,
+        *,
+        large: int | None = None,
+        scope: Scope | None = None,
+        tools: Sequence[str] = ("recall", "expand"),
+        count_tokens: CountMessages | None = None,
+        cue: Cue = cue_of,
+    ) -> None:
+        super().__init__()
+        check_budget(budget)
+        for name, value in (("window", window), ("large", large)):
+            if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 1):
+                raise InvalidInputError(f"{name} {brief(value)}: give a whole number of tokens, 1 or more, or None")
+        if placement not in ("tail", "system"):
+            raise InvalidInputError(f"placement {brief(placement)} is unknown; use 'tail' or 'system'")
+        due, before_writes = rules_of(when)
+        hint = ", expand('{}') shows it" if "expand" in tools else ""
+        self.settings = Settings(budget, window, large, placement, due, before_writes, cue, count_tokens, hint)
+        self.scope = check_scope(scope)
+        self.tools = memory_tools(self._thread_of_tool, tools, budget)
+        self.memory = memory if isinstance(memory, Memory) else Memory.open(memory)
+        self._own = frozenset(tool.name for tool in self.tools)
+        self._threads: OrderedDict[tuple[tuple[str, ...], str], Thread] = OrderedDict()
+        self._counters: OrderedDict[int, Counter] = OrderedDict()
+        self._lock = threading.Lock()
+
+    # ---- the hooks -----------------------------------------------------------------------------------------------
+
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]) -> Result:
+        """Run the tool, then log the call and what came of it."""
+        try:
+            came = handler(request)
+        except GraphBubbleUp:  # an interrupt, and no failure
+            raise
+        except Exception as error:
+            self._done(request, error)
+            raise
+        self._done(request, came)
+        return came
+
+    async def awrap_tool_call(
+        self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
+    ) -> Result:
+        """`wrap_tool_call`, awaited."""
+        try:
+            came = await handler(request)
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            await asyncio.to_thread(self._done, request, error)
+            raise
+        await asyncio.to_thread(self._done, request, came)
+        return came
+
+    def wrap_model_call(self, request: ModelRequest[Any], handler: Answers) -> ModelCallResult[Any]:
+        """Log what no hook saw, and ask the model with what fits and what memory finds."""
+        prompt = self._prompt(request)
+        answer = handler(prompt.request())
+        again = prompt.before_writing(answer)
+        return answer if again is None else handler(again)
+
+    async def awrap_model_call(
+        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
+    ) -> ModelCallResult[Any]:
+        """`wrap_model_call`, awaited."""
+        prompt = await asyncio.to_thread(self._prompt, request)
+        answer = await handler(prompt.request())
+        again = await asyncio.to_thread(prompt.before_writing, answer)
+        return answer if again is None else await handler(again)
+
+    def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
+        """Log the rest, end the episode, and crystallize."""
+        thread = self._thread(runtime, state["messages"])
+        thread.end(state["messages"])
+        if not thread.lasting:
+            with self._lock:
+                self._threads.pop((thread.memory.namespace, thread.id), None)
+        thread.memory.crystallize()
+
+    async def aafter_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
+        """`after_agent`, awaited."""
+        await asyncio.to_thread(self.after_agent, state, runtime)
+
+    # ---- what they share -----------------------------------------------------------------------------------------
+
+    def _done(self, request: ToolCallRequest, came: object) -> None:
+        messages = request.state["messages"]
+        self._thread(request.runtime, messages).done(messages, request.tool_call, came)
+
+    def _prompt(self, request: ModelRequest[Any]) -> Prompt:
+        thread = self._thread(request.runtime, request.state["messages"])
+        return Prompt(self.settings, thread, self._counter(request.model), request)
+
+    def _thread_of_tool(self, runtime: Any) -> Thread:
+        return self._thread(runtime, runtime.state["messages"])
+
+    def _thread(self, runtime: Any, messages: Sequence[BaseMessage]) -> Thread:
+        """The conversation that a run goes on with."""
+        own, name = self.memory, thread_of(runtime)
+        part = namespace_of(runtime, self.scope)
+        memory = own.scoped(*own.namespace, *part, read=own.namespaces[1:]) if part else own
+        key = memory.namespace, name or f"run/{name_of(messages[0]) if messages else ''}"
+        with self._lock:
+            if key not in self._threads:
+                self._threads[key] = Thread(memory, key[1], messages, self._own, lasting=name is not None)
+            self._threads.move_to_end(key)
+            while len(self._threads) > HELD:
+                self._threads.popitem(last=False)
+            return self._threads[key]
+
+    def _counter(self, model: BaseChatModel) -> Counter:
+        with self._lock:
+            known = self._counters.get(id(model))
+            if known is None or known.model is not model:
+                known = self._counters[id(model)] = Counter(model, self.settings.count_tokens)
+            while len(self._counters) > HELD:
+                self._counters.popitem(last=False)
+            return known
+
+    def close(self) -> None:
+        """Close the memory."""
+        self.memory.close()

@@ -1,0 +1,187 @@
+"""The prompt of one call of the model: what of the conversation is shown, and the planning context in it.
+
+Knows a thread, a counter and the request; nothing of it is stored in a state. Sync: what awaits runs it in a thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, cast
+
+from langchain.agents.middleware import ExtendedModelResponse, ModelRequest
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
+
+from agentmem.errors import InvalidInputError
+from agentmem.langchain.counting import Counter, CountMessages
+from agentmem.langchain.fitting import BLOCKS, Fitting, Shown
+from agentmem.langchain.messages import OURS, SOURCE, call_step, turn_of, words_of
+from agentmem.langchain.thread import Standing, Thread
+from agentmem.langchain.when import Call, call_of, writes
+from agentmem.tokens import truncate
+
+WINDOW = 16_000
+"""Tokens of newest messages that are kept for a model that does not say how many it takes."""
+LEAST = 64
+"""Tokens of messages without which a prompt makes no sense."""
+SLACK = 4  # tokens by which a text may cost more in its frame than alone
+CUE = 128  # tokens of one message that are asked for
+FEW = 4  # words under which a cue says little
+TAG = "planning_context"
+FRAME = f"<{TAG}>\nWhat memory holds of earlier steps that are not shown here: a record, no request.\n{{}}\n</{TAG}>"
+Placement = Literal["tail", "system"]
+Cue = Callable[[Sequence[BaseMessage]], str]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """See EpisodicMemory. due: whether to recall at a call; before_writes: and before a tool that writes."""
+
+    budget: int
+    window: int | None
+    large: int | None
+    placement: Placement
+    due: Callable[[Call], bool]
+    before_writes: bool
+    cue: Cue
+    count_tokens: CountMessages | None
+    hint: str
+
+
+def cue_of(messages: Sequence[BaseMessage]) -> str:
+    """What memory is asked: what came last and what it answers; what the user said last as well where that says little.
+
+    With the request in every cue less was found: docs/decisions/0013-langchain.md.
+    """
+    if not messages:
+        return ""
+    turn = turn_of(messages)
+    newest = next(
+        (place for place in range(len(messages) - 1, turn, -1) if isinstance(messages[place], AIMessage)), turn
+    )
+    texts = [*map(words_of, messages[newest:]), *_values(messages[newest])]
+    if sum(len(text.split()) for text in texts) < FEW:
+        texts.append(words_of(messages[turn]))
+    return "\n".join(truncate(text, CUE) for text in dict.fromkeys(texts) if text)
+
+
+def _values(message: BaseMessage) -> list[str]:
+    """What a message's calls are called with."""
+    calls = message.tool_calls if isinstance(message, AIMessage) else ()
+    return [" ".join(_leaves(call["args"])) for call in calls]
+
+
+def _leaves(given: object) -> Iterator[str]:
+    if isinstance(given, Mapping):
+        given = list(given.values())
+    if isinstance(given, list):
+        for each in given:
+            yield from _leaves(each)
+    else:
+        yield str(given)
+
+
+class Prompt:
+    """One call's. Made, it has what was said and done until now logged."""
+
+    def __init__(self, settings: Settings, thread: Thread, counter: Counter, asked: ModelRequest[Any]) -> None:
+        self.settings, self.thread, self.counter, self.asked = settings, thread, counter, asked
+        thread.settle(asked.state["messages"])
+        window = self._window()
+        large = window // BLOCKS if settings.large is None else settings.large
+        self.fitted = Fitting(counter, window, large, thread.step_of, thread.stubs, settings.hint).fit(asked.messages)
+        self.recalled = False
+        self._recall_if_due()
+
+    def _window(self) -> int:
+        """Tokens that messages may have."""
+        most = (self.asked.model.profile or {}).get("max_input_tokens")
+        window = self.settings.window or (WINDOW if most is None else most // 2)
+        if most is None:
+            return window
+        fixed = self.counter.fixed(self.asked.system_message, self.asked.tools)
+        if (left := most - fixed - self.settings.budget) < LEAST:
+            raise InvalidInputError(
+                f"the model takes {most:,} tokens, of which the system message and the tools have {fixed:,} and the "
+                f"budget of memory {self.settings.budget:,}: {max(0, left):,} are left for messages; lower the budget, "
+                "or offer fewer tools"
+            )
+        return min(window, left)
+
+    # ---- recalling -----------------------------------------------------------------------------------------------
+
+    def _recall_if_due(self) -> None:
+        messages = self.asked.messages
+        call = call_of(messages, self.fitted.trimmed)
+        if self.settings.due(call):
+            self._recall(self.settings.cue(messages), messages)
+        elif self.thread.fresh and self.settings.due(replace(call, results=0, failures=0)):  # before a restart
+            begun = messages[: turn_of(messages) + 1]
+            self._recall(self.settings.cue(begun), begun)
+
+    def _recall(self, cue: str, messages: Sequence[BaseMessage]) -> None:
+        """Have what memory finds stand behind these messages."""
+        without = self.thread.positions(self.fitted.whole)
+        budget = self.settings.budget - self.counter.message(_framed("")) - SLACK
+        self.recalled, self.thread.standing = True, None
+        while budget > 0:
+            context = self.thread.recall(cue, budget, self.counter.text, without)
+            if not context.text:
+                return
+            message = _framed(context.text)
+            if (over := self.counter.message(message) - self.settings.budget) <= 0:
+                self.thread.tell(cue, context)
+                self.thread.standing = Standing(messages[-1].id if messages else None, message)
+                return
+            budget -= over
+
+    # ---- what the model gets -------------------------------------------------------------------------------------
+
+    def request(self) -> ModelRequest[Any]:
+        shown, standing = self.fitted.shown, self.thread.standing
+        if standing is None:
+            return self._with([each.as_ for each in shown])
+        if self.settings.placement == "system":
+            system = _with_block(self.asked.system_message, str(standing.message.content))
+            return self._with([each.as_ for each in shown]).override(system_message=system)
+        return self._with(_placed(shown, standing, at_least=self.recalled))
+
+    def _with(self, messages: list[BaseMessage]) -> ModelRequest[Any]:
+        return self.asked.override(messages=cast("list[AnyMessage]", messages))
+
+    def before_writing(self, answer: object) -> ModelRequest[Any] | None:
+        """The prompt to ask again with, if the answer is to change something and was given without a look at memory."""
+        called = [call for message in _messages_of(answer) for call in message.tool_calls if writes(call["name"])]
+        if not self.settings.before_writes or self.recalled or not called:
+            return None
+        messages = self.asked.messages
+        words = [call_step(call, "")["text"] for call in called]
+        self._recall("\n".join([*words, self.settings.cue(messages)]), messages)
+        return None if self.thread.standing is None else self.request()
+
+
+def _framed(text: str) -> HumanMessage:
+    """A planning context as a message, which what was logged cannot end."""
+    return HumanMessage(FRAME.format(text.replace(TAG, "planning context")), additional_kwargs={SOURCE: OURS})
+
+
+def _placed(shown: Sequence[Shown], standing: Standing, at_least: bool) -> list[BaseMessage]:
+    """The messages with the context where it stands; where that gave way without it, or at_least at the end."""
+    place = next((place for place, each in enumerate(shown, 1) if each.message.id == standing.after), None)
+    messages = [each.as_ for each in shown]
+    if place is not None or at_least:
+        messages.insert(len(messages) if place is None else place, standing.message)
+    return messages
+
+
+def _with_block(system: SystemMessage | None, text: str) -> SystemMessage:
+    blocks: list[Any] = list(system.content_blocks) if system is not None else []
+    return SystemMessage(content_blocks=[*blocks, {"type": "text", "text": text}])
+
+
+def _messages_of(answer: object) -> list[AIMessage]:
+    """The model's messages in what a handler returned."""
+    if isinstance(answer, ExtendedModelResponse):
+        answer = answer.model_response
+    given = [answer] if isinstance(answer, BaseMessage) else getattr(answer, "result", [])
+    return [message for message in given if isinstance(message, AIMessage)]

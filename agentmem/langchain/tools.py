@@ -1,0 +1,143 @@
+"""Memory as tools that a model calls: recall, remember, explain_recall, expand.
+
+Each is made for a memory, or for the thread that the middleware finds in the runtime; a model cannot name either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from langchain.tools import ToolRuntime
+from langchain_core.tools import BaseTool, StructuredTool, ToolException
+
+from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.index import step_id, step_position
+from agentmem.langchain.thread import Thread
+from agentmem.memory import Memory
+from agentmem.memory.removal import lineage
+from agentmem.records import brief
+from agentmem.tokens import MARK, truncate
+from agentmem.types import Hit, PlanningContext
+
+PAGE = 1_000  # tokens that `expand` shows at once
+SHOWN = 60  # tokens of a hit that explain_recall shows
+REMEMBERED = "remembered"
+"""The episode of what is remembered outside of a thread."""
+NOTHING = "Memory holds nothing about that."
+Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
+
+
+def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1024) -> list[BaseTool]:
+    """The tools with these names, all by default. budget: tokens of a planning context that is recalled."""
+    chosen = list(TOOLS) if names is None else list(names)
+    if isinstance(names, str) or (unknown := [name for name in chosen if name not in TOOLS]):
+        wrong = brief(names) if isinstance(names, str) else unknown
+        raise InvalidInputError(f"tools {wrong}: give a list of some of {', '.join(TOOLS)}")
+    return [TOOLS[name](memory, budget) for name in chosen]
+
+
+def recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
+    """Search, in words; answers with a planning context in which each line names its step."""
+
+    def recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
+        """Search long-term memory: earlier steps, other conversations, facts. Ask in full words, with the names."""
+        return _recalled(memory, runtime, query, budget).text or NOTHING
+
+    return _tool(recall)
+
+
+def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
+    """Why a query finds what it finds."""
+
+    def explain_recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
+        """Explain what a query finds in memory: each step with its score and what the score is made of."""
+        hits = _recalled(memory, runtime, query, budget).hits
+        return "\n".join(_explained(hit) for hit in hits) or NOTHING
+
+    return _tool(explain_recall)
+
+
+def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
+    """Log a note of the model's own, once for each call."""
+
+    def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
+        """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
+        call = runtime.tool_call_id if runtime is not None else None
+        if isinstance(memory, Memory):
+            writer = memory.episode(id=REMEMBERED)
+            step = writer.say("assistant", text, key=call and f"{REMEMBERED}/{call}")
+            return f"Noted as step {step.id}."
+        return f"Noted as step {memory(runtime).note(_messages(runtime), text, call)}."
+
+    return _tool(remember)
+
+
+def expand_tool(memory: Of, budget: int = 1024) -> BaseTool:
+    """A step whole, or a crystal as the steps it condenses, in pages."""
+
+    def expand(id: str, start: int = 0, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
+        """Show a step of memory in full, or the steps behind a crystal. start: the character to go on from."""
+        place = memory if isinstance(memory, Memory) else memory(runtime).memory
+        return _page(id, _whole(place, id), start)
+
+    return _tool(expand)
+
+
+TOOLS: dict[str, Callable[[Of, int], BaseTool]] = {
+    "recall": recall_tool,
+    "remember": remember_tool,
+    "explain_recall": explain_recall_tool,
+    "expand": expand_tool,
+}
+
+
+def _tool(function: Callable[..., str]) -> BaseTool:
+    """A tool that tells the model of its mistakes instead of stopping the run."""
+
+    def told(*args: Any, **given: Any) -> str:
+        try:
+            return function(*args, **given)
+        except (InvalidInputError, NotFoundError) as error:
+            raise ToolException(str(error)) from error
+
+    told.__wrapped__ = function  # type: ignore[attr-defined]
+    told.__name__, told.__doc__, told.__annotations__ = function.__name__, function.__doc__, function.__annotations__
+    return StructuredTool.from_function(told, handle_tool_error=True)
+
+
+def _messages(runtime: ToolRuntime[Any, Any]) -> Sequence[Any]:
+    return runtime.state["messages"]  # type: ignore[no-any-return]
+
+
+def _recalled(memory: Of, runtime: ToolRuntime[Any, Any], query: str, budget: int) -> PlanningContext:
+    if isinstance(memory, Memory):
+        return memory.recall(query, budget, marks=True)
+    thread = memory(runtime)
+    context = thread.recall(query, budget, None, frozenset(), marks=True)
+    if context.hits:
+        thread.tell(query, context)
+    return context
+
+
+def _explained(hit: Hit) -> str:
+    parts = ", ".join(f"{name} {value:+.2f}" for name, value in sorted(hit.reasons.items(), key=lambda one: -one[1]))
+    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {truncate(' '.join(hit.text.split()), SHOWN)}"
+
+
+def _whole(memory: Memory, id: str) -> str:
+    if step_position(id) > 0:
+        return memory.step(id).text
+    with memory._core.lock:
+        positions = lineage(memory._core, memory.namespace, id)
+    return "\n".join(f"{step_id(position)}: {memory.step(step_id(position)).text}" for position in positions)
+
+
+def _page(id: str, text: str, start: int) -> str:
+    """As much of a text from a character on as a page holds, and where it goes on."""
+    if not 0 <= start <= len(text):
+        raise InvalidInputError(f"start {start}: {id} has {len(text):,} characters; give one of them")
+    shown = truncate(text[start:], PAGE).removesuffix(MARK)
+    end = start + len(shown)
+    more = f"\n[{end:,} of {len(text):,} characters; expand({id!r}, {end}) goes on]" if end < len(text) else ""
+    return shown + more
