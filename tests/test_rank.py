@@ -29,6 +29,7 @@ def test_all_steps_are_ranked_if_anything_matches_and_none_if_nothing_does(memor
     assert len(list(memory.rank("kitchen"))) == 3
     assert list(memory.rank("xyzzy")) == []
     assert list(memory.rank(" ")) == []
+    assert len(list(memory.rank("xyzzy", matching=False))) == 3
 
 
 def test_the_best_step_is_the_one_recall_scores_highest(long: Memory) -> None:

@@ -116,8 +116,7 @@ class Memory:
         begun = self._begin(check_name("episode id", id), goal, agent)
         if begun is not None:
             return EpisodeWriter(self, begun)
-        known = self._known(id)
-        if known is None:
+        if (known := self._known(id)) is None:
             raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
         return self._resume(known, goal, agent)
 
@@ -196,13 +195,14 @@ class Memory:
         agent: str | None = None,
         layers: Sequence[Layer | str] | None = None,
         weights: Weights | None = None,
+        matching: bool = True,
     ) -> Iterator[Hit]:
         """The steps, or the crystals of these layers, that recall would choose from: whole, best first, read as far as
-        one looks. None means that nothing matches the cue. weights: what each signal counts for. Arguments as `recall`.
+        one looks. Arguments as `recall`. weights: of each signal. matching: none at all where nothing matches the cue.
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, 1, None, layers, episode, agent, False, weights=weights)
-        return recalling.ranked(self._core, self.namespaces, query, as_of)
+        return recalling.ranked(self._core, self.namespaces, query, as_of, check_flag("matching", matching))
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""

@@ -44,11 +44,14 @@ def run(
             return _context(core, query, seen, lines)
 
 
-def ranked(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf) -> Iterator[Hit]:
+def ranked(
+    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, matching: bool = True
+) -> Iterator[Hit]:
     """What `run` would choose from, best first; steps that are erased while one looks are left out."""
     query = replace(query, thinned=core.sparing)
     seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
-    return rank(query, seen.view, seen.match, seen.similarity, core.read if query.layers else core.read_what_is_there)
+    read = core.read if query.layers else core.read_what_is_there
+    return rank(query, seen.view, seen.match, seen.similarity, read, matching)
 
 
 class Seen(NamedTuple):

@@ -78,31 +78,39 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     return packer.fill(iter(sought), sought.partner) if sought is not None else []
 
 
-def rank(query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read) -> Iterator[Hit]:
-    """The steps, or the crystals of the layers asked for, best first and whole; none when nothing matches the cue.
+def rank(
+    query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read, matching: bool = True
+) -> Iterator[Hit]:
+    """The steps, or the crystals of the layers asked for, best first and whole, read as far as one looks.
 
-    Read as far as one looks; `read` may leave out what is not there any more.
+    matching: none when nothing matches the cue. read: may leave out what is not there any more.
     """
     packer = Packer(query.budget, query.count, frozenset(match.terms))
-    sought = _sought(query, view, match, similarity, _Texts(read), packer)
+    sought = _sought(query, view, match, similarity, _Texts(read), packer, matching)
     for candidate in sought.ranked() if sought is not None else ():
         yield candidate.hit((0, len(candidate.text)), candidate.size)
 
 
 def _sought(
-    query: Query, view: View, match: Match, similarity: np.ndarray | None, texts: _Texts, packer: Packer
+    query: Query,
+    view: View,
+    match: Match,
+    similarity: np.ndarray | None,
+    texts: _Texts,
+    packer: Packer,
+    matching: bool = True,
 ) -> _Steps | _Crystals | None:
-    """What may be recalled, ranked; None when nothing matches the cue."""
-    if not len(view.position) or not query.cue.strip():
+    """What may be recalled, ranked; None where nothing matches the cue, if something has to."""
+    if not len(view.position) or (matching and not query.cue.strip()):
         return None
     allowed = _allowed(query, view)
     if query.layers is not None:
-        if not _found(match, nothing(len(allowed)), similarity, allowed):
+        if matching and not _found(match, nothing(len(allowed)), similarity, allowed):
             return None
         return _Crystals(query, view, match, similarity, texts, allowed)
     signals = step_signals(query.cue, view, match, similarity)
     named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
-    if not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
+    if matching and not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
         return None
     return _Steps(query, view, texts, signals, allowed, packer)
 

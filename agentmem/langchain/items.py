@@ -1,0 +1,182 @@
+"""Items of a store as steps of the log, and the tables that follow it. Knows no LangGraph.
+
+A put is a step with the data {key, value, ttl, replaces}, in the one episode of its namespace; a read that keeps an
+item alive is a step with the data {key} alone. Of several values of a key the last in the log counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from agentmem.memory import Memory
+from agentmem.recall import Weights
+from agentmem.records import canonical, check_namespace, record_of
+from agentmem.types import Namespace, Record
+
+EPISODE = "items"
+ITEMS = Weights(
+    neighbours=0, episode=0, best_episode=0, name=0, kind=0, user=0, speaker=0, state=0, date=0, end=0, ends=0, late=0,
+    length=0,
+)  # fmt: skip
+"""By words, vectors and age: items do not follow one another as steps of a run do."""
+ROOT = "langgraph.store"
+"""The label under which all items stand; LangGraph's own labels have no dots."""
+WORTH = 0.01  # of its time to live, by which a read has to move an item's end to be written down
+MINUTE = 60.0
+
+
+@dataclass(slots=True)
+class Entry:
+    """Where an item stands. steps: positions of all its steps; shown: of its values that are not forgotten yet;
+    position: of its value; times in seconds since 1970; found: whether it has words to be found by."""
+
+    position: int
+    created: float
+    updated: float
+    ttl: float | None
+    ends: float | None
+    found: bool
+    steps: list[int] = field(default_factory=list)
+    shown: list[int] = field(default_factory=list)
+
+
+class Place(NamedTuple):
+    """Which item: LangGraph's namespace and the key."""
+
+    namespace: Namespace
+    key: str
+
+
+class Tables:
+    """What there is in each namespace under a memory's, as of the end of the log when one last followed it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._core, self._root = memory._core, (*memory.namespace, ROOT)
+        self.entries: dict[Namespace, dict[str, Entry]] = {}
+        self.at: dict[int, Place] = {}
+        self._seen: dict[Namespace, tuple[int, int, int]] = {}  # end of the log, erasures, generation
+        self._listed: tuple[tuple[int, int], list[Namespace]] = (-1, -1), []
+
+    def full(self, namespace: Namespace) -> Namespace:
+        """The memory's own name of a namespace."""
+        return (*self._root, *namespace)
+
+    def namespaces(self) -> list[Namespace]:
+        """LangGraph's namespaces in which anything was logged."""
+        head = self._core.store.head()
+        if self._listed[0] != (head.position, head.erasures):
+            size = len(self._root)
+            found = [one[size:] for one in self._core.store.namespaces() if one[:size] == self._root]
+            self._listed = (head.position, head.erasures), found
+        return self._listed[1]
+
+    def follow(self, namespaces: Sequence[Namespace]) -> None:
+        """Take in what was logged and erased in these since."""
+        head = self._core.store.head()
+        for namespace in namespaces:
+            position, erasures, generation = self._seen.get(namespace, (0, -1, -1))
+            if (position, erasures) == (head.position, head.erasures):
+                continue
+            now = self._core.store.version(self.full(namespace)).generation
+            if now != generation:
+                self._clear(namespace)
+                position = 0
+            scan = self._core.store.scan(self.full(namespace), position, head.position, EPISODE, ["step"])
+            for record in scan:
+                self._take(namespace, record)
+            self._seen[namespace] = head.position, head.erasures, now
+
+    def _clear(self, namespace: Namespace) -> None:
+        for entry in self.entries.pop(namespace, {}).values():
+            self.at.pop(entry.position, None)
+
+    def _take(self, namespace: Namespace, record: Record) -> None:
+        data = json.loads(record.body).get("data")
+        if not isinstance(data, Mapping) or "key" not in data:
+            return
+        entries, key = self.entries.setdefault(namespace, {}), data["key"]
+        old = entries.get(key)
+        if "value" not in data:
+            if old is not None and old.ttl is not None:
+                old.steps.append(record.position)
+                old.ends = record.logged_at + old.ttl * MINUTE
+            return
+        new = entries[key] = _entry(record, data)
+        if old is not None:
+            self.at.pop(old.position, None)
+            new.steps = [*old.steps, record.position]
+            new.shown = [*(one for one in old.shown if one not in data.get("replaces", ())), record.position]
+            if not ended(old, record.logged_at):
+                new.created = old.created
+        self.at[record.position] = Place(namespace, key)
+
+    def get(self, place: Place, now: float) -> Entry | None:
+        """An item that has not ended."""
+        entry = self.entries.get(place.namespace, {}).get(place.key)
+        return None if entry is None or ended(entry, now) else entry
+
+    def alive(self, namespace: Namespace, now: float) -> Iterator[tuple[Place, Entry]]:
+        """The items of a namespace that have not ended."""
+        for key, entry in self.entries.get(namespace, {}).items():
+            if not ended(entry, now):
+                yield Place(namespace, key), entry
+
+
+def _entry(record: Record, data: Mapping[str, Any]) -> Entry:
+    ttl, at = data.get("ttl"), record.logged_at
+    ends = at + ttl * MINUTE if ttl is not None else None
+    return Entry(record.position, at, at, ttl, ends, bool(record.text.strip()), [record.position], [record.position])
+
+
+def ended(entry: Entry, now: float) -> bool:
+    return entry.ends is not None and now >= entry.ends
+
+
+def put_records(
+    full: Namespace, key: str, value: Mapping[str, Any], text: str, ttl: float | None, now: float, old: Entry | None
+) -> list[Record]:
+    """A value as a step, and the forgetting of those it takes the place of."""
+    data = {"key": key, "value": dict(value), "ttl": ttl, "replaces": old.shown if old is not None else []}
+    data = {name: inner for name, inner in data.items() if name in ("key", "value") or inner not in (None, [])}
+    records = [record_of(check_namespace(full), EPISODE, text, "observation", now, 0, data=data)]
+    if old is not None and old.shown:
+        records.append(Record("forget", full, body=canonical({"steps": old.shown}), logged_at=now))
+    return records
+
+
+def read_records(full: Namespace, key: str, entry: Entry, now: float) -> list[Record]:
+    """That an item was read, where it makes a difference to when it ends."""
+    if entry.ttl is None or entry.ends is None or now + entry.ttl * MINUTE - entry.ends < WORTH * entry.ttl * MINUTE:
+        return []
+    return [record_of(full, EPISODE, "", "observation", now, 0, data={"key": key})]
+
+
+def value_of(record: Record) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(record.body)["data"]["value"]
+    return value
+
+
+def time_of(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def lines_of(value: Any, path: str = "") -> Iterator[str]:
+    """What is in a value, a line for each: `address.city: Bern`."""
+    if isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield from lines_of(inner, f"{path}.{name}" if path else str(name))
+    elif isinstance(value, list | tuple) and any(isinstance(inner, Mapping | list | tuple) for inner in value):
+        for inner in value:
+            yield from lines_of(inner, path)
+    elif value is not None and (said := _said(value)):
+        yield f"{path}: {said}"
+
+
+def _said(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_said(inner) for inner in value if inner is not None)
+    return json.dumps(value) if isinstance(value, bool) else str(value)
