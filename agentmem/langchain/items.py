@@ -25,6 +25,8 @@ ITEMS = Weights(
 """By words, vectors and age: items do not follow one another as steps of a run do."""
 ROOT = "langgraph.store"
 """The label under which all items stand; LangGraph's own labels have no dots."""
+UNTOLD = ("content", "data", "memory", "text", "value")
+"""Names of fields that say nothing of what is in them."""
 WORTH = 0.01  # of its time to live, by which a read has to move an item's end to be written down
 MINUTE = 60.0
 
@@ -165,7 +167,7 @@ def time_of(seconds: float) -> datetime:
 
 
 def lines_of(value: Any, path: str = "") -> Iterator[str]:
-    """What is in a value, a line for each: `address.city: Bern`."""
+    """What is in a value, a line for each: `address.city: Bern`; a text alone where its field says nothing of it."""
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from lines_of(inner, f"{path}.{name}" if path else str(name))
@@ -173,7 +175,7 @@ def lines_of(value: Any, path: str = "") -> Iterator[str]:
         for inner in value:
             yield from lines_of(inner, path)
     elif value is not None and (said := _said(value)):
-        yield f"{path}: {said}"
+        yield said if path.rsplit(".", 1)[-1] in UNTOLD else f"{path}: {said}"
 
 
 def _said(value: Any) -> str:

@@ -1,7 +1,7 @@
 """For tests: fakes, and the contracts that a store, an encoder or a policy of your own must pass.
 
-Subclass `StoreContract`, `EncoderContract` or `PolicyContract` in a test file, say how to make yours, and pytest runs
-the rest. The contracts need pytest and are loaded when first named.
+Subclass `StoreContract`, `EncoderContract`, `PolicyContract` or, for a store of LangGraph's, `LangGraphStoreContract`
+in a test file, say how to make yours, and pytest runs the rest. The contracts need pytest and are loaded when named.
 """
 
 from typing import TYPE_CHECKING
@@ -11,12 +11,18 @@ from agentmem.testing.encoder_fake import HashEncoder
 
 if TYPE_CHECKING:
     from agentmem.testing.encoder import EncoderContract as EncoderContract
+    from agentmem.testing.langgraph_store import LangGraphStoreContract as LangGraphStoreContract
     from agentmem.testing.policy import PolicyContract as PolicyContract
     from agentmem.testing.store import StoreContract as StoreContract
 
-__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "PolicyContract", "StoreContract"]
+__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "LangGraphStoreContract", "PolicyContract", "StoreContract"]
 
-_HOME = {"EncoderContract": "encoder", "PolicyContract": "policy", "StoreContract": "store"}
+_HOME = {
+    "EncoderContract": "encoder",
+    "LangGraphStoreContract": "langgraph_store",
+    "PolicyContract": "policy",
+    "StoreContract": "store",
+}
 
 
 def __getattr__(name: str) -> object:
