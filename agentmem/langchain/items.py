@@ -10,11 +10,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from heapq import merge
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from agentmem.memory import Memory
 from agentmem.recall import Weights
 from agentmem.records import canonical, check_namespace, record_of
+from agentmem.remembered import on_forget
 from agentmem.types import Namespace, Record
 
 EPISODE = "items"
@@ -27,6 +30,8 @@ ROOT = "langgraph.store"
 """The label under which all items stand; LangGraph's own labels have no dots."""
 UNTOLD = ("content", "data", "memory", "text", "value")
 """Names of fields that say nothing of what is in them."""
+MOST = 20_000  # values that are kept once read
+SHORT = 1_000  # characters of a value that is
 WORTH = 0.01  # of its time to live, by which a read has to move an item's end to be written down
 MINUTE = 60.0
 
@@ -58,10 +63,12 @@ class Tables:
 
     def __init__(self, memory: Memory) -> None:
         self._core, self._root = memory._core, (*memory.namespace, ROOT)
-        self.entries: dict[Namespace, dict[str, Entry]] = {}
+        self.entries: dict[Namespace, dict[str, Entry]] = {}  # in the order of the log
         self.at: dict[int, Place] = {}
         self._seen: dict[Namespace, tuple[int, int, int]] = {}  # end of the log, erasures, generation
         self._listed: tuple[tuple[int, int], list[Namespace]] = (-1, -1), []
+        self._values: dict[int, dict[str, Any]] = {}
+        _open.add(self)
 
     def full(self, namespace: Namespace) -> Namespace:
         """The memory's own name of a namespace."""
@@ -80,33 +87,68 @@ class Tables:
         """Take in what was logged and erased in these since."""
         head = self._core.store.head()
         for namespace in namespaces:
-            position, erasures, generation = self._seen.get(namespace, (0, -1, -1))
+            position, erasures, generation = self._seen.get(namespace, (0, head.erasures, -1))
             if (position, erasures) == (head.position, head.erasures):
                 continue
             now = self._core.store.version(self.full(namespace)).generation
-            if now != generation:
-                self._clear(namespace)
+            if now != generation and position and not self._drop_erased(namespace):
                 position = 0
             scan = self._core.store.scan(self.full(namespace), position, head.position, EPISODE, ["step"])
             for record in scan:
                 self._take(namespace, record)
             self._seen[namespace] = head.position, head.erasures, now
 
-    def _clear(self, namespace: Namespace) -> None:
-        for entry in self.entries.pop(namespace, {}).values():
-            self.at.pop(entry.position, None)
+    def take_own(self, records: Sequence[Record]) -> None:
+        """Take in what was just logged here, if nobody else logged anything since one followed."""
+        if not records:
+            return
+        size, before = len(self._root), records[0].position - 1
+        spaces = {record.namespace[size:] for record in records}
+        seen = {namespace: self._seen.get(namespace, (-1, 0, 0)) for namespace in spaces}
+        if all(position == before for position, _, _ in seen.values()):
+            for record in records:
+                if record.type == "step":
+                    self._take(record.namespace[size:], record)
+            for namespace, (_, erasures, generation) in seen.items():
+                self._seen[namespace] = records[-1].position, erasures, generation
+
+    def _drop_erased(self, namespace: Namespace) -> bool:
+        """Drop the items all of whose steps were erased; all of them, and False, where of one only the value was."""
+        self._values.clear()
+        entries = self.entries.get(namespace, {})
+        there = set(self._core.store.columns(self.full(namespace)).position.tolist())
+        for key, entry in list(entries.items()):
+            entry.steps = [step for step in entry.steps if step in there]
+            if entry.position not in there:
+                del entries[key], self.at[entry.position]
+                if entry.steps:
+                    for other in self.entries.pop(namespace).values():
+                        self.at.pop(other.position, None)
+                    return False
+        return True
+
+    def values(self, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
+        """The values put by the steps at these log positions, of those that were not erased. Not to be changed."""
+        missing = [position for position in positions if position not in self._values]
+        read = self._core.read_what_is_there(missing) if missing else []
+        found = {position: self._values[position] for position in positions if position in self._values}
+        found |= {record.position: value_of(record) for record in read}
+        if len(self._values) + len(read) > MOST:
+            self._values.clear()
+        self._values |= {one.position: found[one.position] for one in read if len(one.body) <= SHORT}
+        return found
 
     def _take(self, namespace: Namespace, record: Record) -> None:
         data = json.loads(record.body).get("data")
         if not isinstance(data, Mapping) or "key" not in data:
             return
         entries, key = self.entries.setdefault(namespace, {}), data["key"]
-        old = entries.get(key)
         if "value" not in data:
-            if old is not None and old.ttl is not None:
-                old.steps.append(record.position)
-                old.ends = record.logged_at + old.ttl * MINUTE
+            if (read := entries.get(key)) is not None and read.ttl is not None:
+                read.steps.append(record.position)
+                read.ends = record.logged_at + read.ttl * MINUTE
             return
+        old = entries.pop(key, None)  # so that they stand in the order of the log
         new = entries[key] = _entry(record, data)
         if old is not None:
             self.at.pop(old.position, None)
@@ -121,11 +163,26 @@ class Tables:
         entry = self.entries.get(place.namespace, {}).get(place.key)
         return None if entry is None or ended(entry, now) else entry
 
-    def alive(self, namespace: Namespace, now: float) -> Iterator[tuple[Place, Entry]]:
-        """The items of a namespace that have not ended."""
-        for key, entry in self.entries.get(namespace, {}).items():
+    def newest(self, namespaces: Sequence[Namespace], now: float) -> Iterator[tuple[Place, Entry]]:
+        """The items of these namespaces that have not ended, what was put last first."""
+        each = (self._newest(namespace, now) for namespace in namespaces)
+        return merge(*each, key=lambda one: -one[1].position)
+
+    def _newest(self, namespace: Namespace, now: float) -> Iterator[tuple[Place, Entry]]:
+        for key, entry in reversed(self.entries.get(namespace, {}).items()):
             if not ended(entry, now):
                 yield Place(namespace, key), entry
+
+
+_open: WeakSet[Tables] = WeakSet()
+
+
+def _forget_values() -> None:
+    for tables in _open:
+        tables._values.clear()
+
+
+on_forget(_forget_values)
 
 
 def _entry(record: Record, data: Mapping[str, Any]) -> Entry:

@@ -6,10 +6,10 @@ Knows LangGraph's operations; how items stand in the log is known to `items`. De
 from __future__ import annotations
 
 import asyncio
-import heapq
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,6 @@ from agentmem.langchain.items import (
     put_records,
     read_records,
     time_of,
-    value_of,
 )
 from agentmem.langchain.matching import check_filter, lets_through, matches
 from agentmem.memory import Memory
@@ -102,7 +101,9 @@ class EpisodicStore(BaseStore):
             results = [reading.result(op) for op in asked]
             records = [*self._put(puts), *self._kept_alive(reading, puts)]
         if records:
-            self._core.store.append(records)
+            logged = self._core.store.append(records)
+            with self._lock:
+                self._tables.take_own(logged)
         self._erase([place for place, op in puts.items() if op.value is None])
         return results
 
@@ -164,7 +165,7 @@ class EpisodicStore(BaseStore):
         with self._lock:
             namespaces, self._swept = self._tables.namespaces(), self._core.clock()
             self._tables.follow(namespaces)
-            every = [place for one in namespaces for place, _ in self._tables.alive(one, -math.inf)]
+            every = [place for place, _ in self._tables.newest(namespaces, -math.inf)]
         return self._erase(every, self._swept)
 
     def _sweep_if_due(self) -> None:
@@ -215,11 +216,11 @@ class _Reading:
             entry = self._tables.get(place, self._as_of)
             if entry is None:
                 return None
-            if records := self._core.read_what_is_there([entry.position]):
+            if found := self._tables.values([entry.position]):
                 break  # not erased meanwhile
         self._note(op.refresh_ttl, place, entry)
         return Item(
-            value=value_of(records[0]), key=place.key, namespace=place.namespace,
+            value=deepcopy(found[entry.position]), key=place.key, namespace=place.namespace,
             created_at=time_of(entry.created), updated_at=time_of(entry.updated),
         )  # fmt: skip
 
@@ -232,14 +233,13 @@ class _Reading:
         below = [one for one in self._tables.namespaces() if one[: len(prefix)] == prefix]
         self._tables.follow(below)
         most = op.offset + op.limit
-        found = self._ranked(below, op.query, most) if op.query else self._newest(below, None if op.filter else most)
-        if op.filter is None or not op.filter:
-            found = islice(found, op.offset, most)
-            return [self._item(op, *one) for one in self._read(found)]
+        found = self._ranked(below, op.query) if op.query else self._newest(below)
+        if not op.filter:
+            return [self._item(op, *one) for one in self._read(islice(found, op.offset, most))]
         passed = (one for one in self._read(found) if lets_through(op.filter, one[1]))
         return [self._item(op, *one) for one in islice(passed, op.offset, most)]
 
-    def _ranked(self, below: Sequence[Namespace], query: str, most: int) -> Iterator[Found]:
+    def _ranked(self, below: Sequence[Namespace], query: str) -> Iterator[Found]:
         """By how well they fit, and after them those that have no words, newest first."""
         seen = set()
         if below:
@@ -250,31 +250,26 @@ class _Reading:
                 if place is not None and entry is not None and entry.found:
                     seen.add(place)
                     yield place, entry, hit.score
-        for one in self._newest(below, None):
+        for one in self._newest(below):
             if one[0] not in seen:
                 yield one
 
-    def _newest(self, below: Sequence[Namespace], most: int | None) -> Iterator[Found]:
-        every = (one for namespace in below for one in self._tables.alive(namespace, self._as_of))
-        newest: Callable[[tuple[Place, Entry]], int] = lambda one: one[1].position  # noqa: E731
-        some = sorted(every, key=newest, reverse=True) if most is None else heapq.nlargest(most, every, key=newest)
-        for place, entry in some:
-            yield place, entry, None
+    def _newest(self, below: Sequence[Namespace]) -> Iterator[Found]:
+        return ((place, entry, None) for place, entry in self._tables.newest(below, self._as_of))
 
     def _read(self, found: Iterator[Found]) -> Iterator[tuple[Found, dict[str, Any]]]:
         """Items with their values; what was erased meanwhile is left out."""
         while some := list(islice(found, READ)):
-            records = self._core.read_what_is_there([entry.position for _, entry, _ in some])
-            values = {record.position: record for record in records}
+            values = self._tables.values([entry.position for _, entry, _ in some])
             for one in some:
                 if one[1].position in values:
-                    yield one, value_of(values[one[1].position])
+                    yield one, values[one[1].position]
 
     def _item(self, op: SearchOp, found: Found, value: dict[str, Any]) -> SearchItem:
         place, entry, score = found
         self._note(op.refresh_ttl, place, entry)
         created, updated = time_of(entry.created), time_of(entry.updated)
-        return SearchItem(place.namespace, place.key, value, created, updated, score)
+        return SearchItem(place.namespace, place.key, deepcopy(value), created, updated, score)
 
     def namespaces(self, op: ListNamespacesOp) -> list[Namespace]:
         every = self._tables.namespaces()
@@ -282,7 +277,7 @@ class _Reading:
             one for one in every if all(matches(one, each.match_type, each.path) for each in op.match_conditions or ())
         ]
         self._tables.follow(some)
-        there = [one for one in some if next(self._tables.alive(one, self._as_of), None) is not None]
+        there = [one for one in some if next(self._tables.newest([one], self._as_of), None) is not None]
         return sorted({one[: op.max_depth] for one in there})[op.offset : op.offset + op.limit]
 
 
