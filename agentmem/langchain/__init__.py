@@ -6,11 +6,25 @@ Names are loaded when first used: what needs more than langchain-core says how t
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentmem.langchain.condenser import ChatModelCondenser as ChatModelCondenser
+    from agentmem.langchain.history import EpisodicChatHistory as EpisodicChatHistory
+    from agentmem.langchain.offload import OffloadToolResults as OffloadToolResults
     from agentmem.langchain.policy import ChatModelPolicy as ChatModelPolicy
     from agentmem.langchain.policy import chat_model as chat_model
+    from agentmem.langchain.recorder import EpisodicRecorder as EpisodicRecorder
+    from agentmem.langchain.retriever import EpisodicRetriever as EpisodicRetriever
     from agentmem.langchain.store import EpisodicStore as EpisodicStore
 
-_HOME = {"ChatModelPolicy": "policy", "EpisodicStore": "store", "chat_model": "policy"}
+_HOME = {
+    "ChatModelCondenser": "condenser",
+    "ChatModelPolicy": "policy",
+    "EpisodicChatHistory": "history",
+    "EpisodicRecorder": "recorder",
+    "EpisodicRetriever": "retriever",
+    "EpisodicStore": "store",
+    "OffloadToolResults": "offload",
+    "chat_model": "policy",
+}
 __all__ = sorted(_HOME)
 
 

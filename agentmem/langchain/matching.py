@@ -45,7 +45,7 @@ def _holds(value: Any, operator: str, other: Any) -> bool:
     if operator in ("$eq", "$ne"):
         return (value == _plain(other)) == (operator == "$eq")
     if isinstance(value, str) and isinstance(other, str):
-        return ORDER[operator](value, other)
+        return bool(ORDER[operator](value, other))
     one, two = _number(value), _number(other)
     return one is not None and two is not None and ORDER[operator](one, two)
 
