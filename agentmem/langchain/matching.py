@@ -43,7 +43,7 @@ def fits(value: Any, wanted: Any) -> bool:
 def _holds(value: Any, operator: str, other: Any) -> bool:
     """Numbers are compared with numbers and with texts that are numbers, texts with texts; all else is not so."""
     if operator in ("$eq", "$ne"):
-        return (value == _plain(other)) == (operator == "$eq")
+        return bool(value == _plain(other)) == (operator == "$eq")
     if isinstance(value, str) and isinstance(other, str):
         return bool(ORDER[operator](value, other))
     one, two = _number(value), _number(other)
