@@ -7,6 +7,7 @@ item alive is a step with the data {key} alone. Of several values of a key the l
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ class Tables:
         self._seen: dict[Namespace, tuple[int, int, int]] = {}  # end of the log, erasures, generation
         self._listed: tuple[tuple[int, int], list[Namespace]] = (-1, -1), []
         self._values: dict[int, dict[str, Any]] = {}
-        _open.add(self)
+        with _opening:
+            _open.add(self)
 
     def full(self, namespace: Namespace) -> Namespace:
         """The memory's own name of a namespace."""
@@ -129,9 +131,9 @@ class Tables:
 
     def values(self, positions: Sequence[int]) -> dict[int, dict[str, Any]]:
         """The values put by the steps at these log positions, of those that were not erased. Not to be changed."""
-        missing = [position for position in positions if position not in self._values]
+        found = {position: value for position in positions if (value := self._values.get(position)) is not None}
+        missing = [position for position in positions if position not in found]
         read = self._core.read_what_is_there(missing) if missing else []
-        found = {position: self._values[position] for position in positions if position in self._values}
         found |= {record.position: value_of(record) for record in read}
         if len(self._values) + len(read) > MOST:
             self._values.clear()
@@ -175,11 +177,13 @@ class Tables:
 
 
 _open: WeakSet[Tables] = WeakSet()
+_opening = threading.Lock()
 
 
 def _forget_values() -> None:
-    for tables in _open:
-        tables._values.clear()
+    with _opening:
+        for tables in _open:
+            tables._values.clear()
 
 
 on_forget(_forget_values)

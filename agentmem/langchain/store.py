@@ -95,7 +95,11 @@ class EpisodicStore(BaseStore):
         for op in asked:
             _check(op)
         self._sweep_if_due()
-        puts = {Place(op.namespace, op.key): op for op in asked if isinstance(op, PutOp)}
+        puts: dict[Place, PutOp] = {}
+        for op in asked:
+            if isinstance(op, PutOp):
+                puts.pop(place := Place(tuple(op.namespace), op.key), None)
+                puts[place] = op
         with self._lock:
             reading = _Reading(self, self._core.clock())
             results = [reading.result(op) for op in asked]
