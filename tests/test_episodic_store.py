@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
 from langgraph.graph import END, START, StateGraph
-from langgraph.store.base import BaseStore, PutOp, SearchOp
+from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory
@@ -147,13 +147,18 @@ def test_a_batch_is_one_transaction_and_refused_whole(store: EpisodicStore) -> N
         (PutOp(ANN, "k", {1: "a"}), "keys must be str"),  # type: ignore[dict-item]
         (PutOp(ANN, "\ud800", {}), "surrogate"),
         (PutOp(("x" * 1_001,), "k", {}), "1,000"),
+        (PutOp((), "k", {}), "needs a namespace"),
+        (PutOp(("a.b",), "k", {}), "a.b"),
+        (GetOp(("a", "b\0"), "k"), "label"),
+        (SearchOp(("",)), "label ''"),
+        (ListNamespacesOp(match_conditions=(MatchCondition("prefix", ("a.*",)),)), r"a\.\*"),
         (SearchOp(ANN, limit=-1), "limit -1"),
         (SearchOp(ANN, offset=-1), "offset -1"),
         (SearchOp(ANN, filter={"a": {"b": {"$in": [1]}}}), "in"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_done_is_refused_with_its_value(store: EpisodicStore, op: Any, said: str) -> None:
-    with pytest.raises(InvalidInputError, match=said):
+    with pytest.raises(ValueError, match=said):
         store.batch([PutOp(ANN, "good", {}), op])
     assert store.memory.head().position == 0
 

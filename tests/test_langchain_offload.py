@@ -120,7 +120,7 @@ def test_a_chat_model_writes_units_and_clusters() -> None:
     model = Echo(messages=iter([]))
     with opened(condenser=ChatModelCondenser(model)) as memory:
         with memory.episode(id="chat") as episode:
-            episode.log_many(chat(300))
+            episode.log_many(chat(100))
         assert memory.stats().layers[Layer.UNIT].crystals > 0
         assert memory.verify().ok
     system, log = model.asked[0]

@@ -51,7 +51,6 @@ try:
         TTLConfig,
         ensure_embeddings,
         get_text_at_path,
-        validate_op_namespace,
     )
 except ImportError as error:
     raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
@@ -289,7 +288,8 @@ def _check(op: Op) -> None:
     """InvalidInputError, or LangGraph's InvalidNamespaceError, for what cannot be done."""
     if not isinstance(op, GetOp | SearchOp | PutOp | ListNamespacesOp):
         raise InvalidInputError(f"operation {brief(op)} is unknown; give GetOp, SearchOp, PutOp or ListNamespacesOp")
-    validate_op_namespace(op)
+    for labels in _labels(op):
+        _check_labels(labels)
     if isinstance(op, SearchOp | ListNamespacesOp):
         for name, number in (("limit", op.limit), ("offset", op.offset)):
             if isinstance(number, bool) or not isinstance(number, int) or number < 0:
@@ -300,6 +300,22 @@ def _check(op: Op) -> None:
         check_filter(op.filter)
     elif isinstance(op, PutOp):
         _check_put(op)
+
+
+def _labels(op: Op) -> list[Sequence[Any]]:
+    """Every name, or pattern, of a namespace in an operation."""
+    if isinstance(op, ListNamespacesOp):
+        return [condition.path for condition in op.match_conditions or ()]
+    return [op.namespace_prefix if isinstance(op, SearchOp) else op.namespace]
+
+
+def _check_labels(labels: Sequence[Any]) -> None:
+    """As LangGraph's own methods check them, for operations that are given to `batch`."""
+    for label in labels:
+        if not isinstance(label, str) or not label or "." in label or "\0" in label:
+            raise InvalidNamespaceError(
+                f"label {brief(label)} of namespace {brief(labels)} must be a str without dots and NULs, and not empty"
+            )
 
 
 def _check_put(op: PutOp) -> None:
