@@ -27,7 +27,7 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
     runs = _in_episodes(log.episode[at])
     episodes = [_episode(index, name, as_of) for name in runs.names.tolist()]
     live = index.sealed.live(sealed)
-    if index.hidden:
+    if index.hidden.rows.size:
         live = index.sealed.shown(live, position)
     unit = index.unit[at]
     unit = np.where(np.append(live, False)[unit], unit, -1)
@@ -67,10 +67,10 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
 def _steps(index: Index, log: Columns, as_of: int) -> np.ndarray:
     """Rows of the steps that are not hidden."""
     keep = log.type == STEP
-    if index.hidden:
-        for at, hide, positions in index.hidden:
-            if at <= as_of:
-                keep[find(log.position, positions)[0]] = not hide
+    if index.hidden.rows.size:
+        _, hide, steps = index.hidden.rows[:, index.hidden.rows[0] <= as_of]
+        at, known = find(log.position, steps)
+        keep[at] = hide[known] == 0  # of several, the last
         keep &= log.type == STEP
     return np.flatnonzero(keep)
 

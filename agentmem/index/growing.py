@@ -37,7 +37,7 @@ class Index:
         self.episodes: dict[str, Episode] = {}
         self.episode_terms: dict[str, list[str]] = {}
         self.goal_terms: dict[str, list[str]] = {}
-        self.hidden: list[tuple[int, bool, np.ndarray]] = []
+        self.hidden = Grown(3)  # log position of a forgetting (1) or restoring (0), which it was, and of a step
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
@@ -106,7 +106,8 @@ class Index:
             known = self.episodes[event.episode]
             self.episodes[event.episode] = known.model_copy(update={"ended": event.position})
         elif event.type in ("forget", "restore"):
-            self.hidden.append((event.position, event.type == "forget", np.array(body["steps"], np.int64)))
+            steps = body["steps"]
+            self.hidden.extend([[event.position] * len(steps), [event.type == "forget"] * len(steps), steps])
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":

@@ -67,7 +67,7 @@ def read_langchain(source: Source) -> Iterator[Found]:
     talk = Talk(source.name)
     for number, value in source.objects():
         if message := fields_of(value):
-            yield from _message(talk, number, str(number), message)
+            yield from message_steps(talk, number, str(number), message)
         else:
             yield from _conversation(source, number, value, f"{source.name}/{number}")
 
@@ -80,7 +80,7 @@ def _conversation(source: Source, number: int, value: Any, name: str) -> Iterato
     talk = Talk(name, first_said(messages))
     for place, one in enumerate(messages):
         if message := fields_of(one):
-            yield from _message(talk, number, str(place), message)
+            yield from message_steps(talk, number, str(place), message)
         else:
             source.bad(number, f"messages[{place}] is {brief(one)}; a message has a type and content")
     yield Found(number, name, None)
@@ -94,7 +94,8 @@ def first_said(messages: Sequence[Any]) -> str | None:
     return None
 
 
-def _message(talk: Talk, number: int, key: str, message: Mapping[str, Any]) -> Iterator[Found]:
+def message_steps(talk: Talk, number: int, key: str, message: Mapping[str, Any]) -> Iterator[Found]:
+    """The steps of a message's own fields: what it says, and each tool it calls; or what a tool answered."""
     type, content = message["type"], message["content"]
     name = message.get("name") if isinstance(message.get("name"), str) else None
     if type in RESULTS:

@@ -1,16 +1,24 @@
-"""LangChain with a memory: a middleware for agents, memory as tools, a chat model as a policy of a rollout.
+"""LangChain and LangGraph with a memory: a middleware for agents, tools, a store, a retriever, a chat history, a recorder.
 
-The one place that imports LangChain. What needs more of it than langchain-core is loaded when first named.
+The one place that imports them. Names are loaded when first used: what needs more than langchain-core says how to
+install it.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from agentmem.errors import MissingExtraError
-from agentmem.langchain.policy import ChatModelPolicy, chat_model
 
 if TYPE_CHECKING:
+    from agentmem.langchain.condenser import ChatModelCondenser as ChatModelCondenser
+    from agentmem.langchain.history import EpisodicChatHistory as EpisodicChatHistory
     from agentmem.langchain.middleware import EpisodicMemory as EpisodicMemory
+    from agentmem.langchain.offload import OffloadToolResults as OffloadToolResults
+    from agentmem.langchain.policy import ChatModelPolicy as ChatModelPolicy
+    from agentmem.langchain.policy import chat_model as chat_model
+    from agentmem.langchain.recorder import EpisodicRecorder as EpisodicRecorder
+    from agentmem.langchain.retriever import EpisodicRetriever as EpisodicRetriever
+    from agentmem.langchain.store import EpisodicStore as EpisodicStore
     from agentmem.langchain.summary import summarizer as summarizer
     from agentmem.langchain.tools import expand_tool as expand_tool
     from agentmem.langchain.tools import explain_recall_tool as explain_recall_tool
@@ -21,7 +29,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Call": "when",
+    "ChatModelCondenser": "condenser",
+    "ChatModelPolicy": "policy",
+    "EpisodicChatHistory": "history",
     "EpisodicMemory": "middleware",
+    "EpisodicRecorder": "recorder",
+    "EpisodicRetriever": "retriever",
+    "EpisodicStore": "store",
+    "OffloadToolResults": "offload",
+    "chat_model": "policy",
     "expand_tool": "tools",
     "explain_recall_tool": "tools",
     "memory_tools": "tools",
@@ -29,15 +45,17 @@ _HOME = {
     "remember_tool": "tools",
     "summarizer": "summary",
 }
-__all__ = ["ChatModelPolicy", "chat_model", *_HOME]
+__all__ = sorted(_HOME)
 
 
 def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'agentmem.langchain' has no attribute {name!r}; it has {', '.join(__all__)}")
     try:
-        return getattr(import_module(f"agentmem.langchain.{_HOME[name]}"), name)
+        value: object = getattr(import_module(f"agentmem.langchain.{_HOME[name]}"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("langchain", "langgraph"):
             raise
         raise MissingExtraError(f"{name} needs LangChain: pip install 'agentmem-crystal[langchain]'") from error
+    globals()[name] = value
+    return value

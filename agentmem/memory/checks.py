@@ -11,7 +11,7 @@ from difflib import get_close_matches
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.index import step_position
 from agentmem.records import brief, check_id
 from agentmem.types import Namespace
@@ -58,6 +58,16 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
         return seconds
 
     return now
+
+
+def check_settings(retain: object, horizon: object, key_file: object) -> None:
+    """SettingsError for what no file can be made with."""
+    if key_file is not None:
+        raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
+    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
+        raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
+    if retain not in (None, "keep", "crystals"):
+        raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
 
 
 def check_as_of(as_of: object) -> None:

@@ -122,10 +122,11 @@ class Core:
         """Whether nothing was erased or rewritten since these generations."""
         return all(self.store.version(namespace).generation == known for namespace, known in generations.items())
 
-    def forget(self) -> None:
-        """Drop what is cached of the log: something was erased, or rewritten. Hold `lock`."""
+    def forget(self, erased: Sequence[int] | None = None) -> None:
+        """Drop what is cached of the log: something was rewritten, or erased, and nothing but the records at these log
+        positions, if they are given. Hold `lock`."""
         self._indexes.clear()
-        self._tail.clear()
+        self._tail.clear() if erased is None else self._tail.drop(erased)
         self._pairs.clear()
         self._names = {}
         remembered.forget()
@@ -252,6 +253,16 @@ class Core:
 
     def read(self, positions: Sequence[int]) -> list[Record]:
         return self.store.read(positions)
+
+    def read_what_is_there(self, positions: Sequence[int]) -> list[Record]:
+        """Those of the records at these positions that were not erased."""
+        with suppress(NotFoundError):
+            return self.store.read(positions)
+        found = []
+        for position in positions:
+            with suppress(NotFoundError):
+                found += self.store.read([position])
+        return found
 
     def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: int) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is

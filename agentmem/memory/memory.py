@@ -15,6 +15,7 @@ from agentmem.index import step_position
 from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
+from agentmem.recall import Weights
 from agentmem.records import (
     canonical,
     check_flag,
@@ -37,6 +38,7 @@ from agentmem.types import (
     Episode,
     EraseReport,
     Head,
+    Hit,
     Layer,
     Namespace,
     PlanningContext,
@@ -97,12 +99,7 @@ class Memory:
         checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
         if condenser is not None:
             checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        if key_file is not None:
-            raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
-        if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
-            raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
-        if retain not in (None, "keep", "crystals"):
-            raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
+        checks.check_settings(retain, horizon, key_file)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
         store = open_store(str(path), durability, read_only, settings, terms_of)
@@ -119,8 +116,7 @@ class Memory:
         begun = self._begin(check_name("episode id", id), goal, agent)
         if begun is not None:
             return EpisodeWriter(self, begun)
-        known = self._known(id)
-        if known is None:
+        if (known := self._known(id)) is None:
             raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
         return self._resume(known, goal, agent)
 
@@ -190,6 +186,23 @@ class Memory:
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
         return recalling.run(self._core, self.namespaces, query, as_of)
+
+    def rank(
+        self,
+        cue: str,
+        as_of: recalling.AsOf = None,
+        episode: str | None = None,
+        agent: str | None = None,
+        layers: Sequence[Layer | str] | None = None,
+        weights: Weights | None = None,
+        matching: bool = True,
+    ) -> Iterator[Hit]:
+        """The steps, or the crystals of these layers, that recall would choose from: whole, best first, read as far as
+        one looks. Arguments as `recall`. weights: of each signal. matching: none at all where nothing matches the cue.
+        """
+        checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
+        query = recalling.query_of(cue, 1, None, layers, episode, agent, False, weights=weights)
+        return recalling.ranked(self._core, self.namespaces, query, as_of, check_flag("matching", matching))
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""

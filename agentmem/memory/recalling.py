@@ -5,7 +5,7 @@ Knows the core and the pure recall; writes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,7 +16,8 @@ import numpy as np
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import View, step_position
 from agentmem.memory.core import Core, counted
-from agentmem.recall import Line, Match, Query, concerns, recall, render, sections
+from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
+from agentmem.records import brief
 from agentmem.tokens import check_budget, count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
@@ -43,6 +44,16 @@ def run(
             return _context(core, query, seen, lines)
 
 
+def ranked(
+    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, matching: bool = True
+) -> Iterator[Hit]:
+    """What `run` would choose from, best first; steps that are erased while one looks are left out."""
+    query = replace(query, thinned=core.sparing)
+    seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
+    read = core.read if query.layers else core.read_what_is_there
+    return rank(query, seen.view, seen.match, seen.similarity, read, matching)
+
+
 class Seen(NamedTuple):
     """What a recall is computed from."""
 
@@ -52,11 +63,13 @@ class Seen(NamedTuple):
     version: str
 
 
-def look(core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: int | None = None) -> Seen:
-    """What a recall of a cue is computed from, as of one moment."""
+def look(
+    core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: int | None = None, stated: bool = True
+) -> Seen:
+    """What a recall of a cue is computed from, as of one moment. stated: whether states count."""
     with core.lock:
         position = position_of(core, namespaces, as_of)
-        stated = concerns(cue)
+        stated = stated and concerns(cue)
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
         view = core.held_view(namespaces, position, sealed)
@@ -94,11 +107,14 @@ def query_of(
     marks: bool,
     current: str | None = None,
     goal: str | None = None,
+    weights: Weights | None = None,
 ) -> Query:
     """The arguments of a recall, checked."""
     if not isinstance(cue, str):
         raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
     check_budget(budget)
+    if not isinstance(weights, Weights | None):
+        raise InvalidInputError(f"weights {brief(weights)} must be agentmem.recall.Weights, or None")
     counter = counted(count_tokens or count)
     return Query(
         cue=cue,
@@ -110,6 +126,7 @@ def query_of(
         marks=marks,
         current=current,
         goal=truncate(goal, budget // 4, counter) if goal else None,
+        weights=weights or Weights(),
     )
 
 

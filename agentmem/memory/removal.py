@@ -133,9 +133,11 @@ def erase(
         return report
     marks = needles(core.store.read(positions))
     events = core.store.scan(namespace, episode=episode) if episode is not None else ()
-    core.store.erase(sorted({*positions, *(record.position for record in (*quoting, *events))}), touched)
+    gone = sorted({*positions, *(record.position for record in (*quoting, *events))})
+    crystallized = [one for one in touched if core.store.version(one).watermark]
+    core.store.erase(gone, touched)
     core.archived = 0
-    core.forget()
-    for one in touched if positions else ():
+    core.forget(gone)
+    for one in crystallized if positions else ():
         again(one)
     return report.model_copy(update={"residue": tuple(core.store.residue(marks))})

@@ -17,8 +17,13 @@ class Tail:
         self.clear()
 
     def clear(self) -> None:
-        """Something was erased."""
+        """Something was erased, or rewritten, and who knows what."""
         self._positions, self._codes = np.zeros(0, np.int64), np.zeros((0, BYTES), np.uint8)
+
+    def drop(self, positions: Sequence[int]) -> None:
+        """These were erased."""
+        there = ~np.isin(self._positions, positions)
+        self._positions, self._codes = self._positions[there], self._codes[there]
 
     def codes(self, positions: np.ndarray, encode: Callable[[Sequence[int]], np.ndarray]) -> np.ndarray:
         """Codes uint8 [n, 96] at these sorted log positions; encode: makes those that are not known."""

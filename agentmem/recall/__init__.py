@@ -22,9 +22,21 @@ from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_sig
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
 from agentmem.tokens import count
-from agentmem.types import KINDS, CountTokens, Layer, Record
+from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
 
-__all__ = ["GRAMMAR", "Line", "Match", "Query", "Weights", "concerns", "cue_terms", "recall", "render", "sections"]
+__all__ = [
+    "GRAMMAR",
+    "Line",
+    "Match",
+    "Query",
+    "Weights",
+    "concerns",
+    "cue_terms",
+    "rank",
+    "recall",
+    "render",
+    "sections",
+]
 
 Read = Callable[[Sequence[int]], list[Record]]
 
@@ -61,22 +73,48 @@ class Query:
 
 def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read) -> list[Line]:
     """The lines of the planning context, in printing order; [] when nothing matches the cue."""
-    if not len(view.position) or query.budget <= 0 or not query.cue.strip():
+    if query.budget <= 0:
         return []
-    texts = _Texts(read)
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
+    sought = _sought(query, view, match, similarity, _Texts(read), packer)
+    return packer.fill(iter(sought), sought.partner) if sought is not None else []
+
+
+def rank(
+    query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read, matching: bool = True
+) -> Iterator[Hit]:
+    """The steps, or the crystals of the layers asked for, best first and whole, read as far as one looks.
+
+    matching: none when nothing matches the cue. read: may leave out what is not there any more.
+    """
+    packer = Packer(query.budget, query.count, frozenset(match.terms))
+    sought = _sought(query, view, match, similarity, _Texts(read), packer, matching)
+    for candidate in sought.ranked() if sought is not None else ():
+        yield candidate.hit((0, len(candidate.text)), candidate.size)
+
+
+def _sought(
+    query: Query,
+    view: View,
+    match: Match,
+    similarity: np.ndarray | None,
+    texts: _Texts,
+    packer: Packer,
+    matching: bool = True,
+) -> _Steps | _Crystals | None:
+    """What may be recalled, ranked; None where nothing matches the cue, if something has to."""
+    if not len(view.position) or (matching and not query.cue.strip()):
+        return None
     allowed = _allowed(query, view)
     if query.layers is not None:
-        if not _found(match, nothing(len(allowed)), similarity, allowed):
-            return []
-        crystals = _Crystals(query, view, match, similarity, texts, allowed)
-        return packer.fill(iter(crystals), crystals.holding)
+        if matching and not _found(match, nothing(len(allowed)), similarity, allowed):
+            return None
+        return _Crystals(query, view, match, similarity, texts, allowed)
     signals = step_signals(query.cue, view, match, similarity)
     named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
-    if not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
-        return []
-    steps = _Steps(query, view, texts, signals, allowed, packer)
-    return packer.fill(iter(steps), steps.partner)
+    if matching and not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
+        return None
+    return _Steps(query, view, texts, signals, allowed, packer)
 
 
 def _allowed(query: Query, view: View) -> np.ndarray:
@@ -124,6 +162,9 @@ class _Texts:
         self.fetch([position])
         return self._known[position]
 
+    def __contains__(self, position: int) -> bool:
+        return position in self._known
+
 
 class _Steps:
     """The steps of a view as candidates, best first."""
@@ -158,6 +199,15 @@ class _Steps:
                     fetched, ahead = start + ahead, min(2 * ahead, FAR)
                 yield from self._candidates(rows[start : start + CHUNK])
                 start += CHUNK
+
+    def ranked(self) -> Iterator[Candidate]:
+        """Every one that is still there, whatever its length."""
+        for rows in self._best_first():
+            for start in range(0, len(rows), CHUNK):
+                chunk = rows[start : start + CHUNK]
+                self.texts.fetch(positions := self.view.position[chunk].tolist())
+                there = zip(chunk.tolist(), positions, strict=True)
+                yield from (self._candidate(row) for row, position in there if position in self.texts)
 
     def _fetch(self, rows: np.ndarray) -> None:
         rows = rows[~self.packer.hopeless(self.least[rows]) & ~self.packer.unlikely(self.least[rows])]
@@ -303,7 +353,10 @@ class _Crystals:
             for ranked, place in some:
                 yield self._candidate(ranked, place)
 
-    def holding(self, row: int) -> Candidate | None:
+    def ranked(self) -> Iterator[Candidate]:
+        return iter(self)
+
+    def partner(self, row: int) -> Candidate | None:
         """The first crystal that condenses the step at a row."""
         found = ((ranked, place) for ranked in self.layers for place in ranked.holding(row))
         return next((self._candidate(ranked, place) for ranked, place in found), None)

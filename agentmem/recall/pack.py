@@ -53,6 +53,21 @@ class Candidate:
     partner: int | None = None
     place: int | None = None
 
+    def hit(self, span: tuple[int, int], tokens: int) -> Hit:
+        """What it is to whoever asked, of which a part is shown at a cost."""
+        return Hit(
+            id=self.id,
+            layer=self.layer,  # type: ignore[arg-type]
+            position=self.position,
+            score=round(self.score, 6),
+            reasons=self.reasons(),
+            span=span if self.layer == "step" else None,
+            section=self.section,
+            text=self.text[slice(*span)],
+            tokens=tokens,
+            sources=self.sources,
+        )
+
 
 @dataclass
 class Packer:
@@ -195,19 +210,7 @@ class Packer:
 
     def _line(self, candidate: Candidate, said: str, span: tuple[int, int], head: str, cost: int) -> Line:
         """What is said of a candidate, and the hit that it is."""
-        hit = Hit(
-            id=candidate.id,
-            layer=candidate.layer,  # type: ignore[arg-type]
-            position=candidate.position,
-            score=round(candidate.score, 6),
-            reasons=candidate.reasons(),
-            span=span if candidate.layer == "step" else None,
-            section=candidate.section,
-            text=candidate.text[slice(*span)],
-            tokens=cost,
-            sources=candidate.sources,
-        )
-        return Line(candidate.position, candidate.section, head, said, hit)
+        return Line(candidate.position, candidate.section, head, said, candidate.hit(span, cost))
 
     def _head_cost(self, candidate: Candidate) -> int:
         if not candidate.head or (candidate.section, candidate.head) in self._heads:

@@ -1,7 +1,8 @@
 """For tests: fakes, and the contracts that a store, an encoder or a policy of your own must pass.
 
-Subclass `StoreContract`, `EncoderContract` or `PolicyContract` in a test file, say how to make yours, and pytest runs
-the rest. The contracts need pytest, and the chat model LangChain's core; they are loaded when first named.
+Subclass `StoreContract`, `EncoderContract`, `PolicyContract` or, for a store of LangGraph's, `LangGraphStoreContract`
+in a test file, say how to make yours, and pytest runs the rest. The contracts need pytest, and the chat model
+LangChain's core; they are loaded when first named.
 """
 
 from typing import TYPE_CHECKING
@@ -12,17 +13,18 @@ from agentmem.testing.encoder_fake import HashEncoder
 if TYPE_CHECKING:
     from agentmem.testing.chat import ScriptedChatModel as ScriptedChatModel
     from agentmem.testing.encoder import EncoderContract as EncoderContract
+    from agentmem.testing.langgraph_store import LangGraphStoreContract as LangGraphStoreContract
     from agentmem.testing.policy import PolicyContract as PolicyContract
     from agentmem.testing.store import StoreContract as StoreContract
 
-__all__ = ["EncoderContract", "FakeClock", "HashEncoder", "PolicyContract", "ScriptedChatModel", "StoreContract"]
-
 _HOME = {
     "EncoderContract": "encoder",
+    "LangGraphStoreContract": "langgraph_store",
     "PolicyContract": "policy",
     "ScriptedChatModel": "chat",
     "StoreContract": "store",
 }
+__all__ = sorted(("FakeClock", "HashEncoder", *_HOME))
 
 
 def __getattr__(name: str) -> object:

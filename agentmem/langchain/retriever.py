@@ -1,0 +1,73 @@
+"""A LangChain retriever over a memory. Knows Documents; what is found and in which order is known to Memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any
+
+from langchain_core.callbacks import CallbackManagerForRetrieverRun
+from langchain_core.documents import Document
+from langchain_core.retrievers import BaseRetriever
+from pydantic import ConfigDict, Field
+
+from agentmem.index import step_position
+from agentmem.memory import Memory
+from agentmem.records import step_of
+from agentmem.types import Hit, Layer
+
+SOURCE = {"lc_source": "agentmem"}
+"""In the metadata of every Document, so that what was recalled is known again."""
+
+
+class EpisodicRetriever(BaseRetriever):
+    """The `k` steps that fit a query best, each a Document with its id and where it comes from.
+
+    memory: a Memory, whose `read` namespaces are read as well. budget: then what `recall` chooses within so many
+    tokens, in the order of its text, and `k` is not asked. layers: crystals of these instead of steps. episode, agent:
+    only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall` raises.
+    """
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    memory: Memory
+    k: int = Field(4, ge=1)
+    budget: int | None = None
+    layers: Sequence[Layer | str] | None = None
+    episode: str | None = None
+    agent: str | None = None
+
+    def _get_relevant_documents(
+        self,
+        query: str,
+        *,
+        run_manager: CallbackManagerForRetrieverRun,
+        k: int | None = None,
+        budget: int | None = None,
+    ) -> list[Document]:
+        asked: dict[str, Any] = {"episode": self.episode, "agent": self.agent, "layers": self.layers}
+        budget = self.budget if budget is None else budget
+        if budget is not None and k is None:
+            hits = list(self.memory.recall(query, budget, **asked).hits)
+        else:
+            hits = list(islice(self.memory.rank(query, **asked), self.k if k is None else k))
+        return _documents(self.memory, hits)
+
+
+def _documents(memory: Memory, hits: Sequence[Hit]) -> list[Document]:
+    """A Document of each hit; what was erased since is left out."""
+    steps = [hit.position for hit in hits if hit.layer == "step"]
+    known = {record.position: step_of(record) for record in memory._core.read_what_is_there(steps)}
+    found = []
+    for hit in hits:
+        told = {**SOURCE, "layer": str(hit.layer), "score": hit.score}
+        if step_position(hit.id) < 0:
+            told["sources"] = list(hit.sources)
+        elif (step := known.get(hit.position)) is not None:
+            at = step.at or step.logged_at
+            told |= {"episode": step.episode, "kind": step.kind, "actor": step.actor, "at": at.isoformat()}
+            told |= {"namespace": list(step.namespace), "trust": step.trust}
+        else:
+            continue
+        found.append(Document(hit.text, id=hit.id, metadata=told))
+    return found
