@@ -24,7 +24,7 @@ _HOME = {
     "ScriptedChatModel": "chat",
     "StoreContract": "store",
 }
-__all__ = sorted(("FakeClock", "HashEncoder", *_HOME))
+__all__ = ["FakeClock", "HashEncoder", *_HOME]
 
 
 def __getattr__(name: str) -> object:
