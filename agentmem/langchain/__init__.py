@@ -1,4 +1,4 @@
-"""LangChain and LangGraph with a memory: a middleware for agents, tools, a store, a retriever, a chat history, a recorder.
+"""LangChain and LangGraph with a memory: middleware, tools, a store, a retriever, a chat history, a recorder.
 
 The one place that imports them. Names are loaded when first used: what needs more than langchain-core says how to
 install it.
