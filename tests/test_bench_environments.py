@@ -120,7 +120,9 @@ def test_flat_observations_tell_features_apart() -> None:
     assert seen.sum() == 2  # the mode and the card
 
 
-def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path) -> None:
+def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "EPISODES", 4)
+    monkeypatch.setattr(rows, "LANES", 4)
     words = ("tasks", "--tasks", "RepeatFirstEasy", "--models", "gru,none,recurrent-ppo", "--seeds", "0,1")
     printed = invoked(*words, "--seconds", "1", "--out", str(tmp_path)).stdout
     lines = [line for line in printed.splitlines() if "RepeatFirstEasy" in line]

@@ -140,6 +140,7 @@ def heard(seed: int, steps: int = 40) -> Choices:
     )
 
 
+@pytest.mark.slow
 def test_it_learns_to_choose_what_was_said_before() -> None:
     known = [heard(seed) for seed in range(20)]
     objective = RecurrentImitation(known[:16], chunk=20)

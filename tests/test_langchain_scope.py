@@ -192,5 +192,5 @@ def test_without_langchain_the_line_that_installs_it_is_said(monkeypatch: pytest
         MissingExtraError, match=r"EpisodicMemory needs LangChain: pip install 'agentmem-crystal\[langchain\]'"
     ):
         agentmem.langchain.EpisodicMemory  # noqa: B018
-    with pytest.raises(AttributeError, match="has no attribute 'Memory'; it has ChatModelPolicy"):
+    with pytest.raises(AttributeError, match="has no attribute 'Memory'; it has Call, ChatModelCondenser"):
         agentmem.langchain.Memory  # noqa: B018

@@ -52,10 +52,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'agentmem.langchain' has no attribute {name!r}; it has {', '.join(__all__)}")
     try:
-        value: object = getattr(import_module(f"agentmem.langchain.{_HOME[name]}"), name)
+        return getattr(import_module(f"agentmem.langchain.{_HOME[name]}"), name)
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("langchain", "langgraph"):
             raise
         raise MissingExtraError(f"{name} needs LangChain: pip install 'agentmem-crystal[langchain]'") from error
-    globals()[name] = value
-    return value
