@@ -1,10 +1,10 @@
 """Trained policies, which act with a memory. Needs torch.
 
 words choice choosing        texts as numbered words; the network that chooses among offered calls; the policy it makes
-spaces policy_lm             any observation as numbers; the transformer with memory over the steps of an episode
-demonstrations shown oracles what choices, and what steps, are learned from; who knows what is right
-bc                           imitation
-fits                         whether a policy can act in an environment, and one can be trained there
+spaces step_network policy_lm any observation as numbers; what decides at each step; that with the memory of crystals
+demonstrations shown oracles choices, and steps, to learn from; who knows what is right, and which step showed it
+bc ppo played                imitation; reinforcement; episodes side by side
+reference fits               sizes of what is trained here; whether an environment can be trained in
 files                        checkpoints by name
 """
 
