@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,18 @@ def parser_of(name: str, description: str, notes: str) -> argparse.ArgumentParse
     return argparse.ArgumentParser(
         f"agentmem bench {name}", description=description, epilog=notes, formatter_class=shape
     )
+
+
+def chosen_of(family: str, about: str, known: Mapping[str, Any], words: Sequence[str]) -> str:
+    """Which of a family's measurements, each with its `about`, is asked for first; help or an error where none is."""
+    if words[:1] and words[0] in known:
+        return words[0]
+    wide = max(map(len, known))
+    notes = "\n".join(f"  {name:{wide}} {one.about}" for name, one in known.items())
+    notes += f"\n\n`agentmem bench {family} NAME --help` tells the arguments of each."
+    parser = parser_of(family, about, notes)
+    parser.add_argument("name", metavar="NAME", choices=tuple(known), help=", ".join(known))
+    return str(parser.parse_args(words[:1]).name)
 
 
 def number(text: str) -> int:

@@ -47,6 +47,7 @@ class ReinforcedTraining:
     _played: Played | None = field(default=None, init=False)
     _order: Tensor = field(default_factory=lambda: torch.zeros(0, 0, dtype=torch.int64), init=False)
     _scale: Tensor | None = field(default=None, init=False)
+    _gains: Tensor = field(default_factory=lambda: torch.zeros(0, 0), init=False)
 
     def __post_init__(self) -> None:
         if self.episodes % self.parts:
@@ -60,11 +61,10 @@ class ReinforcedTraining:
             self._order = torch.cat([self._parts(generator) for _ in range(self.passes)])
             steps = int(self._played.real.sum())
             self._scale = scale_of(self._played, self.discount) if self._scale is None else self._scale
+            self._gains = advantages(self._played, self.discount, self.trace, self._scale)
         rows, self._order = self._order[0], self._order[1:]
-        assert self._scale is not None
-        gains = advantages(self._played, self.discount, self.trace, self._scale)[rows]
-        losses = self._losses(model, self._played.part(rows), gains)
-        return Step(losses, float(self._played.rewards.sum(1).mean()), steps)
+        parts = self._losses(model, self._played.part(rows), self._gains[rows])
+        return Step(parts, float(self._played.rewards.sum(1).mean()), steps)
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return done >= GROWS * (stage + 1)
@@ -79,6 +79,7 @@ class ReinforcedTraining:
         if kept:
             self._order, self._scale = kept["order"], kept["scale"]
             self._played = Played.of({name: each for name, each in kept.items() if name not in ("order", "scale")})
+            self._gains = advantages(self._played, self.discount, self.trace, kept["scale"])
 
     def _play(self, model: StepNetwork, most: int, generator: torch.Generator) -> Played:
         envs = [self.make(generator) for _ in range(self.episodes)]

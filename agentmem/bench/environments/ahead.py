@@ -43,13 +43,13 @@ def played(
     while not over:
         origin, first = deepcopy(env), seen
         guess = max(0, before - 1)
-        rows, rewards, ends = _ahead(env, policy, seen, [guess] * CHUNK)
+        rows, rewards, ends = _ahead(env, seen, [guess] * CHUNK)
         acted, after = _decided(policy, rows[: len(rewards)], before, guess, state)
         wrong = next((place for place, action in enumerate(acted) if action != guess), None)
-        if wrong is not None and wrong + 1 <= len(rewards):
+        if wrong is not None:
             env = origin
             actions = [guess] * wrong + [acted[wrong]]
-            rows, rewards, ends = _ahead(env, policy, first, actions)
+            rows, rewards, ends = _ahead(env, first, actions)
             _, after = _decided(policy, rows[: len(rewards)], before, guess, state)
             before = acted[wrong] + 1
         else:
@@ -61,9 +61,7 @@ def played(
     return Ended(steps, total, state.memory.atom_bytes)
 
 
-def _ahead(
-    env: gymnasium.Env[Any, Any], policy: PolicyLM, seen: Any, actions: list[int]
-) -> tuple[list[Any], list[float], bool]:
+def _ahead(env: gymnasium.Env[Any, Any], seen: Any, actions: list[int]) -> tuple[list[Any], list[float], bool]:
     """What is seen before each of these actions and after the last, the rewards, and whether that was the end."""
     rows, rewards = [seen], []
     for action in actions:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from agentmem.bench.arguments import parser_of
+from agentmem.bench.arguments import chosen_of, parser_of
 from agentmem.bench.environments.options import MEASUREMENTS
 
 
@@ -16,7 +16,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     MissingExtraError without torch.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    name = words[0] if words[:1] and words[0] in MEASUREMENTS else _named(words)
+    about = "What policies with a memory reach in environments that need one."
+    name = chosen_of("environments", about, MEASUREMENTS, words)
     asked = MEASUREMENTS[name]
     parser = parser_of(f"environments {name}", asked.about, asked.notes)
     asked.add(parser)
@@ -28,12 +29,3 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one = import_module(f"agentmem.bench.environments.{name}")
     results = one.measure(options)
     print(json.dumps(results) if options.json else one.markdown(results))
-
-
-def _named(words: Sequence[str]) -> str:
-    """What is asked for first; help or an error where that is no measurement."""
-    notes = "\n".join(f"  {name:6} {one.about}" for name, one in MEASUREMENTS.items())
-    notes += "\n\n`agentmem bench environments NAME --help` tells the arguments of each."
-    parser = parser_of("environments", "What policies with a memory reach in environments that need one.", notes)
-    parser.add_argument("name", metavar="NAME", choices=tuple(MEASUREMENTS), help=", ".join(MEASUREMENTS))
-    return str(parser.parse_args(words[:1]).name)

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.bench.arguments import bars, make_folder, parser_of
+from agentmem.bench.arguments import bars, chosen_of, make_folder, parser_of
 from agentmem.bench.neural.options import MEASUREMENTS
 from agentmem.bench.recall import pictures
 
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     MissingExtraError without torch, and for --out without `plot`.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
-    name = words[0] if words[:1] and words[0] in MEASUREMENTS else _named(words)
+    about = "What the neural memory recalls, costs, keeps and forgets."
+    name = chosen_of("neural", about, MEASUREMENTS, words)
     asked = MEASUREMENTS[name]
     parser = parser_of(f"neural {name}", asked.about, asked.notes)
     asked.add(parser)
@@ -60,15 +61,6 @@ def _loaded(one: Any, file: Path | None) -> Any:
     from agentmem.bench.neural.checkpoint import measured
 
     return getattr(one, "load", measured)(file)
-
-
-def _named(words: Sequence[str]) -> str:
-    """What is asked for first; help or an error where that is no measurement."""
-    notes = "\n".join(f"  {name:13} {one.about}" for name, one in MEASUREMENTS.items())
-    notes += "\n\n`agentmem bench neural NAME --help` tells the arguments of each."
-    parser = parser_of("neural", "What the neural memory recalls, costs, keeps and forgets.", notes)
-    parser.add_argument("name", metavar="NAME", choices=tuple(MEASUREMENTS), help=", ".join(MEASUREMENTS))
-    return str(parser.parse_args(words[:1]).name)
 
 
 def _shown(bar: Any) -> Watch:
