@@ -1,7 +1,8 @@
-"""What the tests of Memory share: a file, a memory in it, and an episode that is being logged."""
+"""What tests share: a file, a memory in it, an episode that is being logged, and a Ctrl-C that is heeded."""
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -45,3 +46,11 @@ def long() -> Iterator[Memory]:
     with played(long_log(), encoder=HashEncoder(256)) as memory:
         memory.crystallize()
         yield memory
+
+
+@pytest.fixture
+def heeding() -> Iterator[None]:
+    """Ctrl-C is heeded, as in a terminal; tests that run in the background may have been told to ignore it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,18 @@ from agentmem.rollout import RolloutReport, load_policy, rollout
 
 SHOP = "agentmem/ShiftShop-Short-v0"
 SHORT: dict[str, Any] = {"split": "test", "steps": 40, "delay": 10, "privileged": True}
+
+
+class Pressing:
+    """Presses Ctrl-C at its fifth step."""
+
+    steps = 0
+
+    def act(self, observation: Any, context: Any) -> int:
+        Pressing.steps += 1
+        if Pressing.steps == 5:
+            signal.raise_signal(signal.SIGINT)
+        return 0
 
 
 class Clock:

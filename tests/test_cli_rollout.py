@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rolls import SHOP
+from rolls import SHOP, Pressing
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
@@ -117,31 +115,11 @@ def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path
     assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
 
 
-@pytest.fixture
-def heeding() -> Iterator[None]:
-    """Ctrl-C is heeded, as in a terminal; tests that run in the background may have been told to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-class Pressing:
-    """Presses Ctrl-C at its fifth step."""
-
-    steps = 0
-
-    def act(self, observation: Any, context: Any) -> int:
-        Pressing.steps += 1
-        if Pressing.steps == 5:
-            signal.raise_signal(signal.SIGINT)
-        return 0
-
-
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.usefixtures("heeding")
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, workers: int) -> None:
     Pressing.steps = 0
-    maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Pressing", "--set", "length=9", "--workers", workers)
+    maze = ("agentmem/TMaze-v0", "--policy", "rolls:Pressing", "--set", "length=9", "--workers", workers)
     stopped = call(*maze, "--episodes", 2, "--out", tmp_path / "run.mem")
     assert (stopped.exit_code, stopped.stdout) == (130, "")
     assert stopped.stderr == "stopped by Ctrl-C; what was logged is kept: run the same command again to go on\n"

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
+from rolls import Pressing
 from typer.testing import CliRunner
 
 from agentmem import Memory
@@ -137,27 +136,11 @@ def test_options_go_with_the_shift_or_with_the_conversations() -> None:
         assert f"{option} {value} is of the shift" in refused("--conversations", option, value)
 
 
-class Pressing:
-    """Presses Ctrl-C at its fifth step."""
-
-    steps = 0
-
-    def act(self, observation: Any, context: Any) -> int:
-        Pressing.steps += 1
-        if Pressing.steps == 5:
-            signal.raise_signal(signal.SIGINT)
-        return 0
-
-
+@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path) -> None:
-    asked = ["demo", "--env", SHOP, "--policy", "test_demo:Pressing", "--steps", str(LEAST)]
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # background tests may have been told to ignore it
-    try:
-        stopped = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem")])
-    finally:
-        signal.signal(signal.SIGINT, before)
+    Pressing.steps = 0
+    asked = ["demo", "--env", SHOP, "--policy", "rolls:Pressing", "--steps", str(LEAST)]
+    stopped = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem")])
     assert stopped.exit_code == 130
     assert "a.mem: run the same command again to go on" in stopped.stderr
     done = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem"), "--json"])

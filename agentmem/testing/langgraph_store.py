@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from datetime import timedelta
@@ -73,7 +74,7 @@ class Calls:
             self._loop.close()
 
 
-class LangGraphStoreContract(SearchContract, TTLContract):
+class LangGraphStoreContract(SearchContract, TTLContract, ABC):
     """Subclass it, implement `make_store`, and pytest runs it.
 
     make_store: a new, empty store. index: None, or an IndexConfig with `fields` alone, to be completed with what yours
@@ -83,8 +84,9 @@ class LangGraphStoreContract(SearchContract, TTLContract):
 
     differs: ClassVar[Mapping[str, str]] = {}
 
+    @abstractmethod
     def make_store(self, index: Any = None, ttl: Any = None) -> BaseStore:
-        raise NotImplementedError
+        """See the class."""
 
     def close_store(self, store: BaseStore) -> None:
         """Let go of a store that was made."""
