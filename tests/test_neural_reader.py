@@ -75,8 +75,9 @@ def test_a_cue_that_was_written_many_times_is_read_as_it_was_written_last(times:
     torch.manual_seed(0)
     crystal = MemoryCrystal(D)
     with torch.no_grad():
-        crystal.reader.superseded_by.fill_(1.0)
+        crystal.reader.superseded_by.fill_(1.0)  # all three as training leaves them
         crystal.reader.log_scale.fill_(4.5)
+        crystal.reader.same_cue.fill_(0.8665)
     cue = torch.randn(1, SETTINGS.cue_bits, generator=seeded(seed)).sign()
     noise = (torch.rand(3 * times, SETTINGS.cue_bits, generator=seeded(seed + 1)) < 0.02).float()
     view = atoms_of(cue * (1 - 2 * noise), [each for each in range(times) for _ in range(3)])

@@ -129,23 +129,25 @@ class Reader(nn.Module):
         return torch.where(scores >= scores[..., :1] - same, order.float(), scores - 1e4)  # below every order
 
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
-        """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newest of them of its own cue.
+        """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newer of them of its own cue.
 
-        A cluster's and an atom's places are known to their span only: what may be of the same time is not newer.
+        Stored cues are noisy, so each newer one is of the same cue with a likelihood, and one that is suffices (a
+        noisy or). A cluster's and an atom's places are known to their span only: what may be of the same time is not
+        newer.
         """
-        nearest = self._nearest_newer(scores, chosen, view)
-        return torch.sigmoid(SHARPNESS * (nearest - self.same_cue)) * F.softplus(QUICKLY * self.superseded_by)
+        none_is = F.logsigmoid(SHARPNESS * (self.same_cue - self._newer(scores, chosen, view))).sum(-1)
+        return -none_is.expm1() * F.softplus(QUICKLY * self.superseded_by)
 
     @torch.no_grad()
-    def _nearest_newer(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
-        """The cosine to the cue of the newer slot that is most alike, -2 where none is newer: [B, h, T, k]."""
+    def _newer(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
+        """Of each slot and each that is newer the cosine of their cues, -2 where it is not newer: [B, h, T, k, k]."""
         cues = F.normalize(gather(view.cues, chosen), dim=-1)
         start, end, order = (_at(each, chosen) for each in (view.start, view.end, view.order))
         layer = view.layer[chosen]
         alike = layer.unsqueeze(-2) == layer.unsqueeze(-1)
         newer = torch.where(alike, _pairs(order, order), _pairs(start, end - 1))
         counts = newer & (scores.unsqueeze(-2) > FORBIDDEN / 2)
-        return (cues @ cues.transpose(-1, -2)).masked_fill(~counts, -2.0).amax(-1)
+        return (cues @ cues.transpose(-1, -2)).masked_fill(~counts, -2.0)
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:

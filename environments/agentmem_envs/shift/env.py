@@ -14,7 +14,7 @@ from agentmem_envs.shift.desk import Desk, Outcome
 from agentmem_envs.shift.domain import Domain
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.roster import Roster
-from agentmem_envs.shift.tickets import Hidden, Ticket
+from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 from agentmem_envs.text import plain, text_space
 
 OPEN = 3
@@ -126,7 +126,7 @@ class Shift(gymnasium.Env[Observation, str]):
     def _advance(self, ticket: Ticket, outcome: Outcome) -> bool:
         """Moves a ticket on whatever the call was; True when that closes it with all its decisions right."""
         ticket.right &= outcome.right
-        ticket.outcome = ticket.decision.reply(outcome.reply) if outcome.accepted else outcome.reply
+        ticket.outcome = _reply(ticket.decision, outcome)
         ticket.at += 1
         if ticket.at < len(ticket.decisions):
             return False
@@ -167,6 +167,16 @@ class Shift(gymnasium.Env[Observation, str]):
                 f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps"
             )
         return delay
+
+
+def _reply(decision: Decision, outcome: Outcome) -> str:
+    """What the agent reads of its call. One that was not asked for may answer in a form that tells nothing here."""
+    if not outcome.accepted:
+        return outcome.reply
+    try:
+        return decision.reply(outcome.reply)
+    except (ValueError, LookupError, TypeError):
+        return "Done."
 
 
 def _one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
