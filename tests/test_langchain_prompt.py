@@ -147,7 +147,7 @@ def test_a_large_result_is_shown_by_its_beginning_and_expand_gives_the_rest() ->
         if len(prompt) == 2:
             return calls(("read", {"pages": 400}))
         seen.append(next(each.text for each in reversed(prompt) if isinstance(each, ToolMessage)))
-        more = re.search(r"expand\('(\w+)'(?:, (\d+))?\)[^)]*\Z", seen[-1])
+        more = re.search(r"'(s\w+)'(?:, start (\d+))?[^']*\Z", seen[-1])
         return calls(("expand", {"id": more[1], "start": int(more[2] or 0)})) if more else "Read."
 
     seen: list[str] = []

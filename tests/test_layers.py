@@ -15,7 +15,7 @@ ROWS = [
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
     ["memory"],
-    ["rollout", "replay", "graph", "ingest"],
+    ["answers", "rollout", "replay", "graph", "ingest"],
     ["langchain", "neural", "mcp", "server", "viewer"],
     ["policy"],
     ["bench", "testing"],

@@ -11,20 +11,15 @@ from typing import Any
 from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
+from agentmem.answers import NOTHING, expanded, explained
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import step_id, step_position
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory
-from agentmem.memory.removal import lineage
 from agentmem.records import brief
-from agentmem.tokens import MARK, truncate
-from agentmem.types import Hit, PlanningContext
+from agentmem.types import PlanningContext
 
-PAGE = 1_000  # tokens that `expand` shows at once
-SHOWN = 60  # tokens of a hit that explain_recall shows
 REMEMBERED = "remembered"
 """The episode of what is remembered outside of a thread."""
-NOTHING = "Memory holds nothing about that."
 Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
 
 
@@ -52,8 +47,7 @@ def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
 
     def explain_recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Explain what a query finds in memory: each step with its score and what the score is made of."""
-        hits = _recalled(memory, runtime, query, budget).hits
-        return "\n".join(_explained(hit) for hit in hits) or NOTHING
+        return explained(_recalled(memory, runtime, query, budget).hits)
 
     return _tool(explain_recall)
 
@@ -79,7 +73,7 @@ def expand_tool(memory: Of, budget: int = 1024) -> BaseTool:
     def expand(id: str, start: int = 0, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Show a step of memory in full, or the steps behind a crystal. start: the character to go on from."""
         place = memory if isinstance(memory, Memory) else memory(runtime).memory
-        return _page(id, _whole(place, id), start)
+        return expanded(place, id, start)
 
     return _tool(expand)
 
@@ -118,26 +112,3 @@ def _recalled(memory: Of, runtime: ToolRuntime[Any, Any], query: str, budget: in
     if context.hits:
         thread.tell(query, context)
     return context
-
-
-def _explained(hit: Hit) -> str:
-    parts = ", ".join(f"{name} {value:+.2f}" for name, value in sorted(hit.reasons.items(), key=lambda one: -one[1]))
-    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {truncate(' '.join(hit.text.split()), SHOWN)}"
-
-
-def _whole(memory: Memory, id: str) -> str:
-    if step_position(id) > 0:
-        return memory.step(id).text
-    with memory._core.lock:
-        positions = lineage(memory._core, memory.namespace, id)
-    return "\n".join(f"{step_id(position)}: {memory.step(step_id(position)).text}" for position in positions)
-
-
-def _page(id: str, text: str, start: int) -> str:
-    """As much of a text from a character on as a page holds, and where it goes on."""
-    if not 0 <= start <= len(text):
-        raise InvalidInputError(f"start {start}: {id} has {len(text):,} characters; give one of them")
-    shown = truncate(text[start:], PAGE).removesuffix(MARK)
-    end = start + len(shown)
-    more = f"\n[{end:,} of {len(text):,} characters; expand({id!r}, {end}) goes on]" if end < len(text) else ""
-    return shown + more

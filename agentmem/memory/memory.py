@@ -11,7 +11,6 @@ from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
-from agentmem.index import step_position
 from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
@@ -211,6 +210,12 @@ class Memory:
             (position,) = removal.chosen(self._core, self.namespace, [id], None)
         return step_of(self._core.store.read([position])[0])
 
+    def expand(self, id: str) -> list[Step]:
+        """The steps that a crystal condenses, in log order, or the one step of this id; NotFoundError for none."""
+        with self._core.lock:
+            positions = removal.behind(self._core, self.namespace, check_id("id", id))
+        return list(map(step_of, self._core.store.read(positions)))
+
     def steps(self, episode: str | None = None) -> Iterator[Step]:
         """Every step, or an episode's, in log order; NotFoundError for an episode that never began."""
         checks.check_filters(self._core, [self.namespace], episode)
@@ -297,13 +302,8 @@ class Memory:
     def pin(self, ids: Sequence[str] | str) -> None:
         """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""
         with self._core.lock:
-            positions: set[int] = set()
-            for one in checks.check_ids("ids", ids):
-                positions |= set(
-                    removal.chosen(self._core, self.namespace, [one], None)
-                    if step_position(one) >= 0
-                    else removal.lineage(self._core, self.namespace, one)
-                )
+            asked = checks.check_ids("ids", ids)
+            positions = {at for one in asked for at in removal.behind(self._core, self.namespace, one)}
         self._event("pin", sorted(positions))
 
     def _event(self, kind: Any, positions: Sequence[int]) -> None:

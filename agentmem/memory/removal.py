@@ -42,6 +42,11 @@ def lineage(core: Core, namespace: Namespace, origin: str) -> list[int]:
     return sorted(found)
 
 
+def behind(core: Core, namespace: Namespace, id: str) -> list[int]:
+    """The steps a crystal was condensed from, or the step with this id."""
+    return chosen(core, namespace, [id], None) if step_position(id) >= 0 else lineage(core, namespace, id)
+
+
 def _steps_under(index: Index, crystal_id: str) -> set[int]:
     crystal = index.crystals[index.by_id[crystal_id]]
     if crystal.layer is Layer.UNIT:

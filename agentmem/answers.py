@@ -1,0 +1,43 @@
+"""What a memory answers to a model that asks it: hits explained, steps and crystals in pages. Texts, each bounded.
+
+Knows a memory. Knows nothing of who asks: a LangChain agent, an MCP client.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agentmem.errors import InvalidInputError
+from agentmem.index import step_position
+from agentmem.memory import Memory
+from agentmem.tokens import MARK, truncate
+from agentmem.types import Hit
+
+PAGE = 1_000  # tokens of `expanded` at once
+SHOWN = 60  # tokens of a hit that is explained
+NOTHING = "Memory holds nothing about that."
+
+
+def explained(hits: Sequence[Hit]) -> str:
+    """A line for each hit: its id, score, and what the score is made of; NOTHING for none."""
+    return "\n".join(map(_explained, hits)) or NOTHING
+
+
+def _explained(hit: Hit) -> str:
+    parts = ", ".join(f"{name} {value:+.2f}" for name, value in sorted(hit.reasons.items(), key=lambda one: -one[1]))
+    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {truncate(' '.join(hit.text.split()), SHOWN)}"
+
+
+def expanded(memory: Memory, id: str, start: int = 0) -> str:
+    """A page of a step's text, or of the steps that a crystal condenses, from a character on, and where it goes on.
+
+    Raises NotFoundError for an id that memory lacks, InvalidInputError for a start beyond the end.
+    """
+    steps = memory.expand(id)
+    text = steps[0].text if step_position(id) >= 0 else "\n".join(f"{step.id}: {step.text}" for step in steps)
+    if not 0 <= start <= len(text):
+        raise InvalidInputError(f"start {start}: {id} has {len(text):,} characters; give one of them")
+    shown = truncate(text[start:], PAGE).removesuffix(MARK)
+    end = start + len(shown)
+    more = f"\n[{end:,} of {len(text):,} characters; ask for {id!r}, start {end}, to go on]" if end < len(text) else ""
+    return shown + more
