@@ -37,6 +37,8 @@ class EpisodeWriter:
     def __init__(self, memory: Memory, episode: Episode) -> None:
         self._memory, self._core, self.info = memory, memory._core, episode
         self.id = episode.id
+        self.reported = False
+        """Whether observations too are told by one who recalls, who may repeat what memory told him."""
         self._guard = Guard()
 
     # ---- logging -------------------------------------------------------------------------------------------------
@@ -134,7 +136,8 @@ class EpisodeWriter:
         self._check_open()
         actor = fields.get("actor")
         sayable = isinstance(text, str) and isinstance(actor, str | None)
-        spans, origins = self._guard.repeated(text, kind, actor) if sayable else ([], [])
+        told = "message" if self.reported else kind
+        spans, origins = self._guard.repeated(text, told, actor) if sayable else ([], [])
         return record_of(
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
@@ -225,6 +228,10 @@ class EpisodeWriter:
         for record in self._core.store.scan(self._memory.namespace, episode=self.id, types=["recall"]):
             hits = json.loads(record.body)["hits"]
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
+
+    def shown(self, told: Iterable[tuple[int, str]]) -> None:
+        """(log position, text) of what the agent was shown other than by a recall: it is not learned again either."""
+        self._guard.remember(told)
 
     # ---- ending --------------------------------------------------------------------------------------------------
 
