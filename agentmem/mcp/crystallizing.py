@@ -67,7 +67,7 @@ class Crystallizing:
             try:
                 self._memory.crystallize(progress=self._check)
             except _Stopped:
-                logger.info("crystallizing was stopped; the next server goes on with it")
+                return  # the next server goes on with it
             except AgentMemError:
                 logger.exception("crystallizing failed; what was logged is safe, and it is tried again")
 

@@ -5,13 +5,14 @@ Knows a scope; knows no protocol. An episode begins with the first event that is
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from agentmem.errors import KeyConflictError, NotFoundError
+from agentmem.errors import AgentMemError, KeyConflictError, NotFoundError
 from agentmem.ingest.talk import goal_of
 from agentmem.mcp.scope import Scope
 from agentmem.memory import EpisodeWriter, Recalled, log_together
@@ -28,6 +29,8 @@ RECALLS = 100
 """Newest recalls that can be explained."""
 SHOWN = 1_000  # texts that a conversation was shown and may repeat
 WAITING = 64  # recalls whose records wait for the next event
+
+logger = logging.getLogger("agentmem.mcp")
 
 
 class Session:
@@ -152,7 +155,10 @@ class Sessions:
 
     def _end(self, gone: Iterable[Session]) -> None:
         for session in gone:
-            session.end()
+            try:
+                session.end()
+            except AgentMemError:  # what it logged is safe; whoever asked next is not to suffer
+                logger.exception("episode %s could not be ended", session.episode)
             if session.episode is not None:
                 self._ended()
 
