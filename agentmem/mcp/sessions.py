@@ -180,7 +180,7 @@ class Sessions:
 
 def recall_id(goal: str, context: PlanningContext) -> str:
     """What a recall is known by: equal ones have the same."""
-    said = f"{context.budget}\0{context.store_version}\0{goal}"
+    said = f"{context.budget}\0{goal}\0{context.text}"
     return digest(said.encode("utf-8", "replace"))[:10]
 
 
