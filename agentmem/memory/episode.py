@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
-from agentmem.index import step_position
+from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
 from agentmem.memory.guard import Guard
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
+from agentmem.telemetry import traced
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
 
 if TYPE_CHECKING:
@@ -148,10 +149,15 @@ class EpisodeWriter:
             raise InvalidInputError(f"episode {self.id!r} has ended; resume it with memory.episode(id={self.id!r})")
 
     def _append(self, records: Sequence[Record], blobs: Mapping[str, bytes]) -> list[Record]:
-        try:
-            return self._core.store.append(records, blobs)
-        except KeyConflictError:
-            return self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+        about = {"namespace": self._memory.namespace, "episode": self.id, "agent": self.info.agent}
+        tokens = sum(record.tokens for record in records)
+        with traced("create_memory", self._core.store.path, count=len(records), tokens=tokens, **about) as tell:
+            try:
+                logged = self._core.store.append(records, blobs)
+            except KeyConflictError:
+                logged = self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+            tell(record=step_id(logged[0].position) if len(logged) == 1 else None, records=lambda: _texts(logged))
+        return logged
 
     def _marked_as_before(self, record: Record) -> Record:
         """A retry with the marks it was first logged with: what was recalled since does not make it another step."""
@@ -301,6 +307,10 @@ def _together(entries: Sequence[Entry]) -> tuple[list[Record], dict[str, bytes]]
         records.append(record)
         blobs |= own
     return records, blobs
+
+
+def _texts(records: Sequence[Record]) -> list[tuple[str, str, None]]:
+    return [(step_id(record.position), record.text, None) for record in records]
 
 
 def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:

@@ -16,12 +16,11 @@ from agentmem.bench.neural.peers.sizes import TOLERANCE, count, nearest
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.measure import bytes_of
-from agentmem.neural.quantise import Precision
 from agentmem.policy.policy_lm import PolicyLM
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
 
-WINDOW = 128
-"""Steps that a windowed transformer sees: twice as many as PolicyLM beside its memory, and more bytes than it."""
+WINDOW = 64
+"""Steps that each block of a windowed transformer reaches back, four times those of PolicyLM: 128 in two blocks."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Gru(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried()
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         hidden, kept = self.gru(x, state.kept)
         return Remembered(x + self.out(hidden), Carried(state.position + x.shape[1], kept))
 
@@ -64,7 +63,7 @@ class Windowed(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried(kept=(None, [None] * len(self.blocks)))
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         convolution, before = state.kept
         hidden, convolution = self.convolution(x, convolution)
         caches: list[Cache] = []
@@ -77,6 +76,8 @@ class Windowed(StepNetwork):
 class Nothing(StepNetwork):
     """Remembers nothing: a feed-forward of `size` on each step."""
 
+    remembers = False
+
     def __init__(self, like: PolicyLM, size: int) -> None:
         super().__init__(*_of(like))
         width = like.settings.transformer.d_model
@@ -85,7 +86,7 @@ class Nothing(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried()
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         return Remembered(x + self.forwards(x), Carried(state.position + x.shape[1]))
 
 
