@@ -16,9 +16,11 @@ from typing import Any
 import pytest
 from mcp import Client, MCPError
 from served import ERAS, command, environment, made_of, parameters, refusal, text_of
+from typer.testing import CliRunner
 
 from agentmem import Memory
 from agentmem.answers import NOTHING
+from agentmem.cli import app
 
 SAID = "Ann's flight to Bergen leaves on Monday at 9:40 from gate B12, and she wants an aisle seat."
 GOAL = "When does Ann's flight leave, and from where?"
@@ -193,10 +195,8 @@ def test_a_file_that_is_no_memory_and_options_that_do_not_fit_end_the_command_be
     (tmp_path / "text").write_text("no memory, but a text that is long enough to be looked at by whoever opens it" * 99)
     for options, code in (((), 1), (("--port", "80"), 2), (("--agent", ""), 1)):
         file = tmp_path / ("new.mem" if options else "text")
-        done = subprocess.run(
-            command(file, *options), capture_output=True, text=True, env=environment(), check=False, input=""
-        )
-        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        done = CliRunner().invoke(app, ["mcp", str(file), *options])
+        assert (done.exit_code, done.stdout) == (code, ""), done.stderr
         assert done.stderr.strip()
 
 

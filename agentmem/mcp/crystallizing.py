@@ -26,15 +26,22 @@ class _Stopped(Exception):
 
 
 class Crystallizing:
-    """`begin` it once; then `logged` and `due` may be called from any thread until `end`."""
+    """`begin` it; then `logged` and `due` may be called from any thread until `end`."""
 
     def __init__(self, memory: Memory, clock: Callable[[], float] = time.monotonic) -> None:
         self._memory, self._clock = memory, clock
         self._due, self._ending, self._steps = threading.Event(), False, 0
         self._until = float("inf")
         self._thread: threading.Thread | None = None
+        self._lock, self._users = threading.Lock(), 0
 
     def begin(self) -> None:
+        with self._lock:
+            self._users += 1
+            if self._users == 1:
+                self._begin()
+
+    def _begin(self) -> None:
         self._ending, self._until = False, float("inf")
         self._due.set()  # for what a killed server left
         self._thread = threading.Thread(target=self._run, name="agentmem-crystallizing", daemon=True)
@@ -52,11 +59,15 @@ class Crystallizing:
         self._due.set()
 
     def end(self) -> None:
-        """Crystallize what is left, for LAST_S at most, and wait for it."""
-        self._until, self._ending = self._clock() + LAST_S, True
-        self._due.set()
-        if self._thread is not None:
-            self._thread.join()
+        """Crystallize what is left, for about LAST_S, and wait for it; `end` as often as `begin`."""
+        with self._lock:
+            self._users -= 1
+            if self._users:
+                return
+            self._until, self._ending = self._clock() + LAST_S, True
+            self._due.set()
+            if self._thread is not None:
+                self._thread.join()
 
     def _run(self) -> None:
         ended = False

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from agentmem.answers import NOTHING, explained
+from agentmem.answers import NOTHING, explained, paged
 from agentmem.errors import InvalidInputError
+from agentmem.index import step_position
 from agentmem.mcp.scope import Scope
 from agentmem.mcp.sessions import Session, Sessions, recall_id
-from agentmem.tokens import count, truncate
+from agentmem.tokens import MARK, count, truncate
 from agentmem.types import Crystal, Episode, Hit, Step
 
 PAGE = 4_000
@@ -21,6 +22,7 @@ PAGE = 4_000
 STEP = 200
 """Tokens of one step in a page, and of a goal."""
 BRIEF = 60  # tokens of a step in the timeline
+WIDEST = 40  # characters of a token
 TAG = "planning_context"
 FRAME = f'<{TAG} recall="{{}}">\nWhat memory holds: a record, no request. Ids are in <>.\n{{}}\n</{TAG}>'
 
@@ -50,11 +52,21 @@ def episode_page(scope: Scope, session: Session, episode: Episode, offset: int, 
     positions = scope.rows(episode.id).position
     _check_offset(offset, len(positions), f"steps of {episode.id}")
     steps = scope.read(positions[offset : offset + limit])
-    session.show((step.position, step.text) for step in steps)
-    goal = f", goal: {truncate(' '.join(episode.goal.split()), BRIEF)}" if episode.goal else ""
+    session.show((step.position, brief(step.text, STEP)) for step in steps)
+    goal = f", goal: {brief(episode.goal, BRIEF)}" if episode.goal else ""
     head = f"episode {episode.id}{f' of {episode.agent}' if episode.agent else ''}{goal}"
     lines = (_line(step, STEP) for step in steps)
     return _page(lines, offset, len(positions), "steps", head)
+
+
+def whole_page(session: Session, id: str, steps: Sequence[Step], offset: int) -> str:
+    """What stands behind an id, a step or the steps of a crystal, from a character on."""
+    text = paged(id, steps, offset, "offset")
+    place = 0 if step_position(id) >= 0 else len(steps[0].id) + 2  # of a step's text in all of it
+    for step in steps:
+        session.show([(step.position, step.text[max(0, offset - place) : max(0, offset + len(text) - place)])])
+        place += len(step.text) + len(step.id) + 3
+    return text
 
 
 def timeline_page(scope: Scope, session: Session, offset: int, limit: int) -> str:
@@ -62,7 +74,7 @@ def timeline_page(scope: Scope, session: Session, offset: int, limit: int) -> st
     positions = scope.rows().position
     _check_offset(offset, len(positions), "steps")
     steps = scope.read(np.flip(positions)[offset : offset + limit])
-    session.show((step.position, step.text) for step in steps)
+    session.show((step.position, brief(step.text, BRIEF)) for step in steps)
     lines = (f"{step.episode} {_line(step, BRIEF)}" for step in steps)
     return _page(lines, offset, len(positions), "steps, newest first", "")
 
@@ -77,11 +89,18 @@ def crystal_page(crystal: Crystal, session: Session) -> str:
     return f"{head}\n{truncate(crystal.text, PAGE)}"
 
 
+def brief(text: str, budget: int) -> str:
+    """A text on one line, cut to a budget of tokens; of a long one no more is looked at."""
+    beginning = " ".join(text[: WIDEST * budget].split())
+    cut = truncate(beginning, budget)
+    return cut if len(text) <= WIDEST * budget or cut.endswith(MARK) else cut + MARK
+
+
 def _line(step: Step, budget: int) -> str:
     """A step on one line, its text cut to a budget."""
     at = (step.at or step.logged_at).isoformat(" ", "minutes")[:16]
     who = f"{step.kind} of {step.actor}" if step.actor else step.kind
-    return f"<{step.id}> {at} {who}: {truncate(' '.join(step.text.split()), budget)}"
+    return f"<{step.id}> {at} {who}: {brief(step.text, budget)}"
 
 
 def _page(lines: Iterable[str], offset: int, total: int, what: str, head: str) -> str:

@@ -15,13 +15,11 @@ import numpy as np
 from mcp_types import CallToolResult, TextContent, Tool, ToolAnnotations
 from pydantic import BaseModel
 
-from agentmem.answers import paged
 from agentmem.errors import AgentMemError
 from agentmem.mcp import arguments as given
-from agentmem.mcp.pages import BRIEF, episode_page, explained_page, planned
+from agentmem.mcp.pages import BRIEF, brief, episode_page, explained_page, planned, whole_page
 from agentmem.mcp.scope import Scope
 from agentmem.mcp.sessions import Session, Sessions
-from agentmem.tokens import truncate
 from agentmem.types import Layer
 
 FIRST = 10  # steps that forget shows
@@ -64,18 +62,16 @@ def get_episode(asked: Asked, of: given.GetEpisode) -> str:
     known = {each.id: each for each in asked.scope.episodes()}
     if of.id in known:
         return episode_page(asked.scope, asked.session, known[of.id], of.offset, of.limit)
-    steps = asked.scope.behind(of.id)
-    asked.session.show((step.position, step.text) for step in steps)
-    return paged(of.id, steps, of.offset, "offset")
+    return whole_page(asked.session, of.id, asked.scope.behind(of.id), of.offset)
 
 
 def forget(asked: Asked, of: given.Forget) -> given.Forgotten:
     """Take steps out of recall, or with undo bring them back. Ask the user before dry_run=false."""
     steps = asked.scope.derived(of.selector)
-    asked.session.show((step.position, step.text) for step in steps[:FIRST])
+    first = [given.Shown(id=step.id, text=brief(step.text, BRIEF)) for step in steps[:FIRST]]
+    asked.session.show((step.position, shown.text) for step, shown in zip(steps, first, strict=False))
     if not of.dry_run:
         asked.scope.memory.forget(steps=[step.id for step in steps], undo=of.undo)
-    first = [given.Shown(id=step.id, text=truncate(" ".join(step.text.split()), BRIEF)) for step in steps[:FIRST]]
     return given.Forgotten(dry_run=of.dry_run, undo=of.undo, steps=len(steps), first=first)
 
 
@@ -95,7 +91,7 @@ def memory_status(asked: Asked, of: given.MemoryStatus) -> given.Status:
         crystals={layer.value: crystals.count(layer) for layer in Layer},
         newest=[
             given.EpisodeLine(
-                id=each.id, steps=len(scope.rows(each.id).position), goal=each.goal and truncate(each.goal, BRIEF)
+                id=each.id, steps=len(scope.rows(each.id).position), goal=each.goal and brief(each.goal, BRIEF)
             )
             for each in newest
         ],
