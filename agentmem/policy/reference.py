@@ -63,10 +63,14 @@ class Drawn(Protocol):
 def drawn(env: str, options: Mapping[str, Any]) -> Drawn:
     """Makes an environment by id; of an option that is a list one value is drawn each time."""
 
+    makers: dict[str, Callable[[], gymnasium.Env[Any, Any]]] = {}  # each tries the environment once
+
     def make(generator: torch.Generator | None = None) -> gymnasium.Env[Any, Any]:
         generator = generator or torch.Generator().manual_seed(0)
         chosen = {name: _one(each, generator) for name, each in options.items()}
-        return maker(env, chosen)()
+        if (key := repr(chosen)) not in makers:
+            makers[key] = maker(env, chosen)
+        return makers[key]()
 
     return make
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from agentmem.bench.neural.peers.sizes import TOLERANCE, count, nearest
@@ -17,6 +16,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.measure import bytes_of
 from agentmem.policy.policy_lm import PolicyLM
+from agentmem.policy.reference import seeded
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
 
 WINDOW = 64
@@ -96,10 +96,8 @@ PEERS: dict[str, Callable[[PolicyLM, int], StepNetwork]] = {"gru": Gru, "windowe
 def peer(name: str, like: PolicyLM, seed: int) -> StepNetwork:
     """A peer with as many parameters as a policy. Raises InvalidInputError where none comes within 3 %."""
     make, goal = PEERS[name], count(like)
-    with torch.random.fork_rng(devices=[]):
-        size = nearest(range(1, 4_096), lambda each: count(make(like, each)), goal)
-        torch.manual_seed(seed)
-        model = make(like, size)
+    size = seeded(seed, lambda: nearest(range(1, 4_096), lambda each: count(make(like, each)), goal))
+    model = seeded(seed, lambda: make(like, size))
     if abs(count(model) / goal - 1) > TOLERANCE:
         raise InvalidInputError(f"{name} of {goal} parameters: none comes nearer than {count(model)}")
     return model
