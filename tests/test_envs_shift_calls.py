@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 
 from agentmem.errors import InvalidInputError
+from agentmem.rollout.lanes import about
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.telecom_callers import callers
@@ -36,10 +37,10 @@ def begun(domain: str, **options: Any) -> tuple[Shift, str]:
 
 def named(shift: Shift) -> st.SearchStrategy[str]:
     """Calls of the shift's own tools, with arguments of any form."""
-    arguments = sorted({name for forms in shift._desk.schema.values() for name in forms})
+    arguments = sorted({name for forms in shift.schema.values() for name in forms})
     args = st.dictionaries(st.sampled_from(arguments), JSON, max_size=7)
     return st.builds(
-        lambda tool, args: json.dumps({"tool": tool, "args": args}), st.sampled_from(sorted(shift._desk.schema)), args
+        lambda tool, args: json.dumps({"tool": tool, "args": args}), st.sampled_from(sorted(shift.schema)), args
     )
 
 
@@ -222,6 +223,15 @@ def test_the_delay_of_one_shift_can_be_set_on_reset() -> None:
         observation, _, _, _, info = env.step(info["gold_index"])
         found += [int(observation["step"][0]) - need["shown"] for need in info["needs"]]
     assert 30 <= min(found) < 100
+
+
+@ALL
+def test_a_shift_says_which_tools_it_has(domain: str) -> None:
+    shift, gold = begun(domain)
+    right = json.loads(gold)
+    assert shift.schema.keys() >= {right["tool"], "close_ticket"}
+    assert shift.schema[right["tool"]].keys() >= right["args"].keys()
+    assert right["tool"] in about(lambda: shift).tools  # what a chat model is told
 
 
 @ALL

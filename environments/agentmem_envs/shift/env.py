@@ -10,10 +10,11 @@ from agentmem.errors import InvalidInputError
 from agentmem_envs.calls import LIMIT
 from agentmem_envs.shift.board import board
 from agentmem_envs.shift.candidates import choices
-from agentmem_envs.shift.desk import Desk, Outcome
+from agentmem_envs.shift.desk import TOOLS, Desk, Outcome
 from agentmem_envs.shift.domain import Domain
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.roster import Roster
+from agentmem_envs.shift.schema import Schema
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 from agentmem_envs.text import plain, text_space
 
@@ -62,6 +63,7 @@ class Shift(gymnasium.Env[Observation, str]):
             }
         )
         self.action_space = text_space(LIMIT)
+        self.schema: Schema = {**domain.schema, **TOOLS}
         self._over = True
 
     def reset(
