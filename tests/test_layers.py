@@ -33,6 +33,7 @@ ONLY_IN = {
     "agentmem_envs": {"rollout", "bench", "testing", "cli"},
     "starlette": {"server", "viewer"},
     "uvicorn": {"server", "viewer"},
+    "prometheus_client": {"server"},
     "matplotlib": {"viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},
