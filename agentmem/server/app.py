@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import agentmem
 from agentmem.memory import Memory
+from agentmem.records import NAME_LIMIT
 from agentmem.server.guard import TOKEN, Guard, Limits
 from agentmem.server.models import Health, StepsToLog
 from agentmem.server.openapi import document
@@ -105,7 +106,7 @@ class _Served:
             except ClientDisconnect:
                 return Response(status_code=400)  # nobody hears it
             except Exception as error:
-                response = problem_of(error)
+                response = problem_of(error, 404 if operation.method == "GET" else 409)
                 if response.status_code == 500:
                     _log_failure(path, error)
                 return response
@@ -189,9 +190,12 @@ def _query(request: Request) -> dict[str, str]:
 
 def _unquoted(value: str) -> str:
     try:
-        return unquote(value, errors="strict")
+        name = unquote(value, errors="strict")
     except UnicodeDecodeError:
         raise Refused(400, "the path is not UTF-8, percent-encoded") from None
+    if len(name) > NAME_LIMIT:
+        raise Refused(422, f"a name of {len(name):,} characters in the path is over the limit of {NAME_LIMIT:,}")
+    return name
 
 
 def _log_failure(path: str, error: Exception) -> None:

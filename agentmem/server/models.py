@@ -7,7 +7,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Base64Bytes, BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
 from agentmem.records import NAME_LIMIT
 from agentmem.types import CrystallizeReport, Episode, Kind, Layer, LayerReport, Retain, Step, Trust
@@ -20,7 +28,14 @@ TIME = {"type": "string", "format": "date-time"}
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 StepId = Annotated[str, StringConstraints(pattern=STEP_ID["pattern"])]
+Base64 = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
+Whole = Annotated[int, BeforeValidator(lambda given: _whole(given))]
 Moment = Annotated[str, WithJsonSchema({"anyOf": [STEP_ID, TIME]})]
+
+
+def _whole(given: object) -> object:
+    """JSON has one kind of number: 512.0 is 512."""
+    return int(given) if isinstance(given, float) and given.is_integer() else given
 
 
 class Asked(BaseModel):
@@ -45,7 +60,7 @@ class StepToLog(Asked):
     actor: Name | None = None
     at: Annotated[str, WithJsonSchema(TIME)] | None = None
     data: Any = None
-    blobs: dict[Name, Base64Bytes] = Field(default={}, json_schema_extra={"additionalProperties": {"type": "string"}})
+    blobs: dict[Name, Base64] = {}
     reward: float | None = None
     terminated: bool = False
     truncated: bool = False
@@ -65,7 +80,7 @@ class Recall(Asked):
     """What to recall. as_of: a step's id, or a time of logging. layers: only these crystals' own text."""
 
     cue: str = Field(max_length=MOST_CUE)
-    budget: int = Field(default=1024, ge=0, le=MOST_BUDGET)
+    budget: Whole = Field(default=1024, ge=0, le=MOST_BUDGET)
     as_of: Moment | None = None
     episode: Name | None = None
     agent: Name | None = None

@@ -18,9 +18,9 @@ WHY = {
     400: "The request cannot be read.",
     401: "There is no token, or it is not one of this server's.",
     403: "The token is not the root namespace's.",
-    404: "There is no such episode, step, crystal, blob or agent in the token's namespace.",
+    404: "What the path names is not in the token's namespace.",
     408: "The body did not arrive in time.",
-    409: "The episode has ended, or a key stands for other content, or for what was erased.",
+    409: "The episode has ended, or a key stands for other content, or what the body names is not there.",
     413: "The body, or a value, is over its limit.",
     415: "The body is not application/json.",
     421: "The server does not go by this name.",
@@ -29,6 +29,10 @@ WHY = {
     500: "The server failed; its log says why.",
     503: "The server is busy, stopping, or cannot write.",
     507: "The disk of the server is full.",
+}
+LEADS = {
+    "begin": ("/id", ("episode", "end", "log", "steps", "recall_in")),
+    "log": ("/steps/0", ("step",)),
 }
 EVERY = (401, 421, 429, 500, 503)
 TAKING = (400, 408, 413, 415, 422)
@@ -64,7 +68,7 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         parameters += _in_query(schemas[one.takes.__name__])
     elif one.takes:
         body = {"requestBody": {"required": True, "content": {"application/json": {"schema": _ref(one.takes)}}}}
-    good = {"description": inspect.getdoc(one.call), "content": _content(one.answers)}
+    good = {"description": inspect.getdoc(one.call), "content": _content(one.answers), **_links(one)}
     refuses = (*EVERY, *(TAKING if one.takes else (400, 413, 415, 422)), *one.refuses)
     return {
         "operationId": one.name,
@@ -73,6 +77,14 @@ def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
         **body,
         "responses": {str(one.status): good, **_problems(refuses)},
     }
+
+
+def _links(one: Operation) -> dict[str, Any]:
+    """Where the id in an answer leads."""
+    if one.name not in LEADS:
+        return {}
+    where, names = LEADS[one.name]
+    return {"links": {name: {"operationId": name, "parameters": {"id": f"$response.body#{where}"}} for name in names}}
 
 
 def _in_path(name: str) -> dict[str, Any]:

@@ -5,13 +5,14 @@ Each takes a Place, the validated body or query, and what stands in the path; it
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 
-from agentmem.errors import NotFoundError
+from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
 from agentmem.memory import Memory
 from agentmem.records import step_of
@@ -32,6 +33,7 @@ from agentmem.server.models import (
     StepsToLog,
     StepToLog,
 )
+from agentmem.server.problems import Refused
 from agentmem.server.writers import Writers
 from agentmem.types import CrystallizeReport, Episode, PlanningContext, Step
 
@@ -53,7 +55,10 @@ class Place:
 
 def begin(at: Place, asked: Begin) -> Episode:
     """Begin an episode, or resume the one with this id."""
-    return at.memory.episode(asked.goal, asked.id, asked.agent).info
+    try:
+        return at.memory.episode(asked.goal, asked.id, asked.agent).info
+    except InvalidInputError as error:  # it has another goal or agent, or was erased
+        raise Refused(409, str(error)) from error
 
 
 def episodes(at: Place, asked: Page) -> Episodes:
@@ -74,7 +79,7 @@ def episode(at: Place, asked: None, id: str) -> Episode:
 def _episode(at: Place, id: str) -> Episode:
     known = at.memory._known(id)
     if known is None:
-        raise NotFoundError(f"there is no episode {id[:80]!r}; GET /v1/episodes lists those there are")
+        raise Refused(404, f"there is no episode {id[:80]!r}; GET /v1/episodes lists those there are")
     return known
 
 
@@ -95,12 +100,13 @@ def log(at: Place, asked: StepsToLog, id: str) -> Logged:
     for step in asked.steps:
         if step.reply_to is not None:
             at.memory.step(step.reply_to)
-    writer = at.writers.writer(at.memory, id, begin=True)
+    writer = at.writers.writer(at.memory, id)
     return Logged(steps=tuple(step.id for step in writer.log_many(map(_fields, asked.steps))))
 
 
 def _fields(step: StepToLog) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in step.model_fields_set}
+    given = {name: getattr(step, name) for name in step.model_fields_set}
+    return given | {"blobs": {name: b64decode(content) for name, content in step.blobs.items()}}
 
 
 def steps(at: Place, asked: StepPage, id: str) -> Steps:
@@ -149,6 +155,7 @@ def recall(at: Place, asked: Recall) -> PlanningContext:
 
 def recall_in(at: Place, asked: Recall, id: str) -> PlanningContext:
     """The same, led by the episode's goal and noted in its log: what the agent repeats of it is not learned again."""
+    _episode(at, id)
     return at.writers.writer(at.memory, id).recall(**_query(at, asked))
 
 
@@ -209,15 +216,15 @@ OPERATIONS = (
     Operation("GET", "/v1/episodes", episodes, Episodes, Page, refuses=(404,)),
     Operation("GET", EPISODE, episode, Episode, refuses=(404,)),
     Operation("POST", f"{EPISODE}/end", end, Ended, refuses=(404, 409, 507)),
-    Operation("POST", f"{EPISODE}/steps", log, Logged, StepsToLog, 201, (404, 409, 507)),
+    Operation("POST", f"{EPISODE}/steps", log, Logged, StepsToLog, 201, (409, 507)),
     Operation("GET", f"{EPISODE}/steps", steps, Steps, StepPage, refuses=(404,)),
     Operation("POST", f"{EPISODE}/recall", recall_in, PlanningContext, Recall, refuses=(404, 409, 507)),
     Operation("GET", "/v1/steps/{id}", step, Step, refuses=(404,)),
     Operation("GET", "/v1/steps/{id}/blobs/{name}", blob, bytes, refuses=(404,)),
     Operation("GET", "/v1/crystals/{id}/steps", sources, Steps, StepPage, refuses=(404,)),
-    Operation("POST", "/v1/recall", recall, PlanningContext, Recall, refuses=(404,)),
+    Operation("POST", "/v1/recall", recall, PlanningContext, Recall, refuses=(409,)),
     Operation("POST", "/v1/crystallize", crystallize, CrystallizeReport, refuses=(507,)),
-    Operation("POST", "/v1/forget", forget, Forgotten, Forget, refuses=(404, 507)),
-    Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(404, 507)),
+    Operation("POST", "/v1/forget", forget, Forgotten, Forget, refuses=(409, 507)),
+    Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(409, 507)),
     Operation("GET", "/v1/stats", stats, NamespaceStats),
 )

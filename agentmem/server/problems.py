@@ -29,7 +29,6 @@ OURS = "the server could not do it; its log says why, and nothing of this reques
 STATUSES: dict[type[AgentMemError], int] = {
     TooLargeError: 413,
     KeyConflictError: 409,
-    NotFoundError: 404,
     InvalidInputError: 422,
     LockedError: 503,
     ClosedError: 503,
@@ -66,13 +65,13 @@ def answer(
     return Response(problem.model_dump_json(exclude_defaults=False), status, headers, MEDIA)
 
 
-def problem_of(error: Exception) -> Response:
-    """What is answered to an error; 500 for one that is no refusal."""
+def problem_of(error: Exception, missing: int = 404) -> Response:
+    """What is answered to an error; 500 for one that is no refusal. missing: to one that says what is not there."""
     if isinstance(error, Refused):
         return answer(error.status, error.detail, error.headers)
     if isinstance(error, ValidationError):
         return _invalid(error)
-    for kind, status in STATUSES.items():
+    for kind, status in (STATUSES | {NotFoundError: missing}).items():
         if isinstance(error, kind):
             retry = {"Retry-After": "1"} if status == 503 else None
             return answer(status, SAID.get(kind, str(error)), retry, type(error).__name__)

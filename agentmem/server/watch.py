@@ -8,7 +8,6 @@ import logging
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -47,11 +46,11 @@ class _Sizes(Collector):
     """Of the memory's files, and its log, when they are asked for."""
 
     def __init__(self, memory: Memory) -> None:
-        self.memory, self.path = memory, Path(memory._core.store.path)
+        self.memory = memory
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        files = self.path.parent.glob(f"{self.path.name}*") if self.path.is_file() else []
-        n_bytes = sum(os.path.getsize(file) for file in files)
+        files = [self.memory._core.store.path + end for end in ("", "-wal", "-shm", "-anchor", "-lock")]
+        n_bytes = sum(os.path.getsize(file) for file in files if os.path.exists(file))
         yield GaugeMetricFamily("agentmem_file_bytes", "Of all files of the memory.", n_bytes)
         yield GaugeMetricFamily("agentmem_log_position", "The end of the log.", self.memory.head().position)
 

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from agentmem.memory import EpisodeWriter, Memory
-from agentmem.memory.checks import check_filters
 from agentmem.server.problems import Refused
 from agentmem.types import Episode, Namespace
 
@@ -35,13 +34,8 @@ class Writers:
         self._open: OrderedDict[tuple[Namespace, str], Open] = OrderedDict()
         self._lock = threading.Lock()
 
-    def writer(self, memory: Memory, id: str, begin: bool = False) -> EpisodeWriter:
-        """The writer of an episode; begin: one that is not there begins.
-
-        Raises NotFoundError where there is none, Refused where it has ended.
-        """
-        if not begin:
-            check_filters(memory._core, [memory.namespace], id)
+    def writer(self, memory: Memory, id: str) -> EpisodeWriter:
+        """The writer of an episode, which begins if it is not there. Raises Refused where it has ended."""
         with memory._core.lock:
             index = memory._core.index(memory.namespace)
             known, head, generation = index.episodes.get(id), index.head, index.generation
