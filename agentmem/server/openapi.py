@@ -45,7 +45,7 @@ def document(version: str) -> dict[str, Any]:
     gives = {(one.answers, "serialization") for one in OPERATIONS if one.answers is not bytes}
     models = sorted(takes | gives | {(Problem, "serialization"), (Health, "serialization")}, key=lambda one: str(one))
     _, schema = models_json_schema(models, ref_template=REF)  # type: ignore[arg-type]
-    schemas = schema["$defs"]
+    schemas = _plain(schema["$defs"])
     del schemas["Step"]["properties"]["at"]["anyOf"][0]["format"]  # as its source told it: perhaps without a zone
     paths: dict[str, Any] = {}
     for one in OPERATIONS:
@@ -59,6 +59,19 @@ def document(version: str) -> dict[str, Any]:
         "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
         "security": [{"token": []}],
     }
+
+
+def _plain(schema: Any) -> Any:
+    """A schema with arrays of n values of one kind written as that: tools that read tuples otherwise differ."""
+    if isinstance(schema, list):
+        return [_plain(each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    made = {name: _plain(each) for name, each in schema.items()}
+    kinds = made.get("prefixItems")
+    if kinds and all(kind == kinds[0] for kind in kinds):
+        made["items"] = made.pop("prefixItems")[0]
+    return made
 
 
 def _operation(one: Operation, schemas: dict[str, Any]) -> dict[str, Any]:
