@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,8 +24,9 @@ from agentmem.bench.arguments import bars, parser_of, positive
 from agentmem.memory import Memory
 
 NOTES = """\
-One step a request, at durability "power". Each time is the median of all requests of one client, one after another;
-library and server take turns. Many: requests a second of so many clients at once.
+One step a request, at durability "power"; library and server take turns. Milliseconds are of one client that asks one
+request after another: the median by the clock, which other work on the machine lengthens, and the mean of the CPU of
+the library's, or the server's, process (Linux).
 """
 TEXT = "The parcel {n} for customer {m} was handed over at the back door; they asked for a receipt by mail."
 CUE = "which parcel did customer {m} get?"
@@ -54,6 +56,14 @@ class Client:
         assert answer.status in (200, 201), said
         return said
 
+    def cpu(self) -> float:
+        """Seconds of CPU that the server's process has used."""
+        self.line.request("GET", "/metrics", headers=self.headers)
+        said = self.line.getresponse().read().decode()
+        return next(
+            float(line.split()[1]) for line in said.splitlines() if line.startswith("process_cpu_seconds_total")
+        )
+
 
 @contextmanager
 def served(path: Path) -> Iterator[Callable[[], Client]]:
@@ -72,9 +82,8 @@ def served(path: Path) -> Iterator[Callable[[], Client]]:
 
 
 def measure(n_requests: int, n_clients: int, done: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
-    """A row for log, and one for recall: milliseconds by library and by server, and requests a second of many clients.
-
-    done: called after each of four runs.
+    """A row for log, and one for recall: milliseconds, and those of CPU, by library and by server, and requests a
+    second of many clients. done: called after each of four runs.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "served.mem"
@@ -86,13 +95,16 @@ def measure(n_requests: int, n_clients: int, done: Callable[[], None] = lambda: 
             }
             rows = []
             for name, (library, over_http) in runs.items():
-                calls = (library, lambda n, over_http=over_http: over_http(n, one))
-                here, there = _turns(calls, n_requests)
+                row = _turns(library, partial(_with, over_http, one), n_requests, one.cpu)
                 done()
                 rate = _many(over_http, client, n_requests, n_clients)
                 done()
-                rows.append({"what": name, "library_ms": here, "server_ms": there, "many_per_s": rate})
+                rows.append({"what": name, **row, "many_per_s": rate})
             return rows
+
+
+def _with(call: Callable[[int, Client], Any], client: Client, number: int) -> Any:
+    return call(number, client)
 
 
 def _text(number: int) -> str:
@@ -103,15 +115,26 @@ def _cue(number: int) -> str:
     return CUE.format(m=number * 7919 % 100_003)
 
 
-def _turns(calls: Sequence[Callable[[int], Any]], n_requests: int) -> list[float]:
-    """Median milliseconds of each of some calls, that take turns; the first tenth warms up."""
-    times: list[list[float]] = [[] for _ in calls]
-    for number in range(n_requests):
-        for call, own in zip(calls, times, strict=True):
-            began = time.perf_counter()
-            call(number)
-            own.append((time.perf_counter() - began) * 1000)
-    return [median(own[n_requests // 10 :]) for own in times]
+def _turns(
+    library: Callable[[int], Any], server: Callable[[int], Any], n_requests: int, cpu: Callable[[], float]
+) -> dict[str, float]:
+    """Milliseconds of a call by each, in turns: the median by the clock, and the mean of CPU; a tenth more warms up.
+
+    cpu: seconds that the server has used.
+    """
+    times: list[tuple[float, float]] = []
+    warm, own, used = n_requests // 10, 0.0, 0.0
+    for number in range(n_requests + warm):
+        if number == warm:
+            own, used = 0.0, cpu()
+        began, busy = time.perf_counter(), time.process_time()
+        library(number)
+        between, own = time.perf_counter(), own + time.process_time() - busy
+        server(number)
+        times.append((between - began, time.perf_counter() - between))
+    here, there = (median(each) * 1000 for each in zip(*times[warm:], strict=True))
+    per = 1000 / n_requests
+    return {"library_ms": here, "server_ms": there, "library_cpu_ms": own * per, "server_cpu_ms": (cpu() - used) * per}
 
 
 def _many(call: Callable[[int, Client], Any], client: Callable[[], Client], n_requests: int, n_clients: int) -> float:
@@ -141,9 +164,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def markdown(rows: Sequence[dict[str, Any]], n_clients: int) -> str:
     """The rows as a table."""
-    head = f"| what | library, ms | server, ms | added, ms | {n_clients} clients, requests/s |"
-    lines = [head, "|:--|--:|--:|--:|--:|"]
+    clocks = "library, ms | server, ms | library, ms of CPU | server, ms of CPU"
+    lines = [f"| what | {clocks} | {n_clients} clients, requests/s |", "|:--|--:|--:|--:|--:|--:|"]
     for row in rows:
-        here, there = row["library_ms"], row["server_ms"]
-        lines.append(f"| {row['what']} | {here:.2f} | {there:.2f} | {there - here:.2f} | {row['many_per_s']:,.0f} |")
+        figures = " | ".join(f"{value:.2f}" for name, value in row.items() if name.endswith("_ms"))
+        lines.append(f"| {row['what']} | {figures} | {row['many_per_s']:,.0f} |")
     return "\n".join(lines) + "\n"

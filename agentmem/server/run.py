@@ -19,6 +19,9 @@ from agentmem.server.tokens import Tokens
 
 STOPPING = 10  # seconds that open requests have to finish
 HEAD = 64 << 10  # bytes of a request's head
+KEPT = (
+    75  # seconds that an idle connection is kept: longer than clients keep theirs, so that none is closed as it is used
+)
 
 
 def serve(
@@ -45,7 +48,8 @@ def serve(
     app = make_app(memory, known, (host, *hosts), limits)
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=STOPPING, h11_max_incomplete_event_size=HEAD,
+        proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=STOPPING,
+        h11_max_incomplete_event_size=HEAD,
     )  # fmt: skip
     _log_to_stderr()
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more

@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,11 +24,12 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 1
 
 
 class Metrics:
-    """Counts of one server, and sizes of its memory."""
+    """Counts of one server, of its process, and sizes of its memory."""
 
     def __init__(self, memory: Memory) -> None:
         self.registry = CollectorRegistry()
         self.registry.register(_Sizes(memory))
+        ProcessCollector(registry=self.registry)
         said = ["method", "route", "status"]
         self.requests = Counter("agentmem_requests", "Requests answered.", said, registry=self.registry)
         self.seconds = Histogram(
