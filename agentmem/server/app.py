@@ -36,7 +36,7 @@ from agentmem.server.watch import ROUTE, TEXT, Metrics, Watch
 from agentmem.server.writers import Writers
 
 logger = logging.getLogger("agentmem.server")
-THREADS = 32
+THREADS, LONG = 32, 2  # for all that is quick, and for what may keep its thread for seconds
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 
@@ -82,7 +82,7 @@ class _Served:
     def __init__(self, memory: Memory, metrics: Metrics, limits: Limits) -> None:
         self.memory, self.metrics, self.limits = memory, metrics, limits
         self.writers = Writers()
-        self.threads = CapacityLimiter(THREADS)
+        self.threads = {False: CapacityLimiter(THREADS), True: CapacityLimiter(LONG)}
         self.document = document(agentmem.__version__)
 
     def routes(self) -> list[Route]:
@@ -117,7 +117,7 @@ class _Served:
         inside = {name: _unquoted(value) for name, value in request.path_params.items()}
         asked = await self._asked(operation, request)
         place = Place(self.memory.scoped(*request.scope[TOKEN].namespace), self.writers)
-        given = await run_sync(lambda: _done(operation, place, asked, inside), limiter=self.threads)
+        given = await run_sync(lambda: _done(operation, place, asked, inside), limiter=self.threads[operation.long])
         if isinstance(asked, StepsToLog):
             self.metrics.steps.inc(len(asked.steps))
         media = "application/octet-stream" if operation.answers is bytes else "application/json"

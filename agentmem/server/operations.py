@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -195,7 +195,10 @@ def stats(at: Place, asked: None) -> NamespaceStats:
 
 @dataclass(frozen=True)
 class Operation:
-    """A route. takes: the model of its body (POST) or query (GET). refuses: statuses beside those of every route."""
+    """A route. takes: the model of its body (POST) or query (GET). refuses: statuses beside those of every route.
+
+    long: it may take seconds, one after the other, and so is given few threads.
+    """
 
     method: str
     path: str
@@ -203,7 +206,8 @@ class Operation:
     answers: type[BaseModel] | type[bytes]
     takes: type[BaseModel] | None = None
     status: int = 200
-    refuses: Sequence[int] = field(default=())
+    refuses: Sequence[int] = ()
+    long: bool = False
 
     @property
     def name(self) -> str:
@@ -215,7 +219,7 @@ OPERATIONS = (
     Operation("POST", "/v1/episodes", begin, Episode, Begin, 201, (409, 507)),
     Operation("GET", "/v1/episodes", episodes, Episodes, Page, refuses=(404,)),
     Operation("GET", EPISODE, episode, Episode, refuses=(404,)),
-    Operation("POST", f"{EPISODE}/end", end, Ended, refuses=(404, 409, 507)),
+    Operation("POST", f"{EPISODE}/end", end, Ended, refuses=(404, 409, 507), long=True),
     Operation("POST", f"{EPISODE}/steps", log, Logged, StepsToLog, 201, (409, 507)),
     Operation("GET", f"{EPISODE}/steps", steps, Steps, StepPage, refuses=(404,)),
     Operation("POST", f"{EPISODE}/recall", recall_in, PlanningContext, Recall, refuses=(404, 409, 507)),
@@ -223,8 +227,8 @@ OPERATIONS = (
     Operation("GET", "/v1/steps/{id}/blobs/{name}", blob, bytes, refuses=(404,)),
     Operation("GET", "/v1/crystals/{id}/steps", sources, Steps, StepPage, refuses=(404,)),
     Operation("POST", "/v1/recall", recall, PlanningContext, Recall, refuses=(409,)),
-    Operation("POST", "/v1/crystallize", crystallize, CrystallizeReport, refuses=(507,)),
+    Operation("POST", "/v1/crystallize", crystallize, CrystallizeReport, refuses=(507,), long=True),
     Operation("POST", "/v1/forget", forget, Forgotten, Forget, refuses=(409, 507)),
-    Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(409, 507)),
+    Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(409, 507), long=True),
     Operation("GET", "/v1/stats", stats, NamespaceStats),
 )

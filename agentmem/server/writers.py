@@ -12,19 +12,32 @@ from dataclasses import dataclass, field
 
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.server.problems import Refused
-from agentmem.types import Episode, Namespace
+from agentmem.types import Namespace
 
 KEPT = 256
 
 
 @dataclass
 class Open:
-    """A writer; the log position up to which it knows what was recalled; the erasures it knows of."""
+    """A writer; the log position up to which it knows what happened to its episode; the erasures it knows of."""
 
     writer: EpisodeWriter
     upto: int
     generation: int
+    ended: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def catch_up(self, memory: Memory) -> None:
+        """Take up what the log has of the episode since the last time."""
+        store, after = memory._core.store, self.upto
+        head = store.head().position
+        if after < head:
+            events = list(store.scan(memory.namespace, after, episode=self.writer.id, types=["recall", "begin", "end"]))
+            if any(event.type == "recall" for event in events):
+                self.writer.remember_recalls(after)
+            for event in events:
+                self.ended = self.ended if event.type == "recall" else event.type == "end"
+            self.upto = head
 
 
 class Writers:
@@ -36,27 +49,25 @@ class Writers:
 
     def writer(self, memory: Memory, id: str) -> EpisodeWriter:
         """The writer of an episode, which begins if it is not there. Raises Refused where it has ended."""
-        with memory._core.lock:
-            index = memory._core.index(memory.namespace)
-            known, head, generation = index.episodes.get(id), index.head, index.generation
-        if known is not None and known.ended is not None:
-            raise Refused(409, f"episode {id!r} has ended; POST /v1/episodes with its id resumes it")
-        one = self._kept(memory, id, known, head, generation)
+        with self._lock:
+            if (one := self._open.get((memory.namespace, id))) is not None:
+                self._open.move_to_end((memory.namespace, id))
+        generation = memory._core.store.version(memory.namespace).generation
+        if one is None or one.generation != generation:
+            one = self._begin(memory, id, generation)
         with one.lock:
-            if one.upto < head:
-                one.writer.remember_recalls(one.upto)
-                one.upto = head
+            one.catch_up(memory)
+        if one.ended:
+            raise _ended(id)
         return one.writer
 
-    def _kept(self, memory: Memory, id: str, known: Episode | None, head: int, generation: int) -> Open:
-        name = (memory.namespace, id)
+    def _begin(self, memory: Memory, id: str, generation: int) -> Open:
+        head, known = memory.head().position, memory._known(id)
+        if known is not None and known.ended is not None:
+            raise _ended(id)
+        one = Open(memory.episode(id=id), head, generation)
         with self._lock:
-            one = self._open.get(name)
-        if one is None or known is None or one.generation != generation:
-            one = Open(memory.episode(id=id), head, generation)
-        with self._lock:
-            self._open[name] = one
-            self._open.move_to_end(name)
+            self._open[memory.namespace, id] = one
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
         return one
@@ -65,3 +76,7 @@ class Writers:
         """Keep the writer of an episode no longer: it ended."""
         with self._lock:
             self._open.pop((memory.namespace, id), None)
+
+
+def _ended(id: str) -> Refused:
+    return Refused(409, f"episode {id!r} has ended; POST /v1/episodes with its id resumes it")
