@@ -304,8 +304,8 @@ def test_ids_sort_in_log_order(client: httpx.Client) -> None:
 def test_answers_come_at_once(client: httpx.Client) -> None:
     """Not 40 ms late, for which the second half of an answer waits where a socket does not say it is TCP's."""
     logged(client, "run", "one")
-    waits = sorted(client.get("/v1/episodes/run").elapsed.total_seconds() for _ in range(20))
-    assert waits[0] < 0.03
+    waits = sorted(client.get("/v1/episodes/run").elapsed.total_seconds() for _ in range(50))
+    assert waits[0] < 0.035
 
 
 def test_openapi_is_served_to_all(server: Served) -> None:

@@ -40,7 +40,7 @@ def test_every_route_answers_as_the_document_says(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_every_route_answers_as_the_document_says_asked_long_and_in_turn(tmp_path: Path) -> None:
-    said = asked(tmp_path / "a.mem", "--phases", "coverage,fuzzing,stateful", "--max-examples", "200")
+    said = asked(tmp_path / "a.mem", "--phases", "coverage,fuzzing,stateful", "--max-examples", "100")
     assert "Tested: 17" in said
 
 

@@ -18,6 +18,7 @@ from agentmem import Memory
 from agentmem.errors import SettingsError
 from agentmem.server import Tokens, new_token
 from agentmem.server.operations import OPERATIONS
+from agentmem.server.rates import Rates
 
 ROUTES = [(one.method, one.path.replace("{id}", "x").replace("{name}", "y")) for one in OPERATIONS]
 
@@ -130,17 +131,24 @@ def test_a_server_goes_by_the_names_it_is_given(tmp_path: Path) -> None:
 
 
 def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path) -> None:
-    with serving(tmp_path / "a.mem", "--rate", "2") as server:
+    with serving(tmp_path / "a.mem", "--rate", "0.3") as server:
         eager, other = server.client(), server.client()
-        answers = [eager.get("/v1/stats") for _ in range(12)]
-        refused = [answer for answer in answers if answer.status_code == 429]
-        assert [answer.status_code for answer in answers[:4]] == [200] * 4
-        assert refused
-        assert problem(refused[-1], 429)["detail"].endswith("send it again in 1 s")
-        assert refused[-1].headers["retry-after"] == "1"
-        assert other.get("/v1/stats").status_code == 200
-        time.sleep(1)
         assert eager.get("/v1/stats").status_code == 200
+        refused = eager.get("/v1/stats")
+        wait = int(refused.headers["retry-after"])
+        assert problem(refused, 429)["detail"].endswith(f"more than 0.3 times a second; send it again in {wait} s")
+        assert 1 <= wait <= 4
+        assert other.get("/v1/stats").status_code == 200
+        time.sleep(wait)
+        assert eager.get("/v1/stats").status_code == 200
+
+
+def test_after_a_pause_a_token_may_ask_twice_as_often_for_a_second() -> None:
+    rates = Rates(10)
+    assert [rates.wait("a", 0.0) for _ in range(21)] == [0] * 20 + [1]
+    assert rates.wait("b", 0.0) == 0
+    assert [rates.wait("a", 0.1), rates.wait("a", 0.1)] == [0, 1]
+    assert [rates.wait("a", 60.0) for _ in range(21)] == [0] * 20 + [1]
 
 
 def test_a_body_that_does_not_arrive_is_not_waited_for(tmp_path: Path) -> None:
