@@ -22,7 +22,7 @@ def test_the_curl_commands_print_what_the_page_says(tmp_path: Path) -> None:
     with serving(path) as server:
         found = list(SHELL.finditer(PAGE.read_text()))
         for match in found:
-            code = match["code"].replace("http://127.0.0.1:8765", server.url)
+            code = match["code"].replace("http://127.0.0.1:8766", server.url)
             done = subprocess.run(
                 ["bash", "-c", code], capture_output=True, text=True, env={**os.environ, "TOKEN": token}, check=True
             )

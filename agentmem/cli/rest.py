@@ -13,7 +13,7 @@ from agentmem.cli.app import make_memory, stoppable
 from agentmem.cli.options import MemoryPath, example, namespace_of, written
 from agentmem.errors import InvalidInputError
 
-PORT = 8765
+PORT = 8766
 
 
 def register(app: typer.Typer) -> None:
