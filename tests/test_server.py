@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from served import FAST, Served, logged, problem, serving
+from rest_server import FAST, Served, logged, problem, serving
 
 from agentmem import Memory
 from agentmem.index import step_position

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-from served import FAST, Served, logged, problem, serving
+from rest_server import FAST, Served, logged, problem, serving
 
 NEVER = "s00000999999"
 SECRET = "The vault opens with the code amber-4821, behind the green curtain."

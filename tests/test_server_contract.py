@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import FAST, serving
+from rest_server import FAST, serving
 
 from agentmem.cli.options import namespace_of
 from agentmem.server import new_token

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from served import serving
+from rest_server import serving
 
 from agentmem.server import new_token
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import FAST, Served, command, environment, limited, logged, problem, serving
+from rest_server import FAST, Served, command, environment, limited, logged, problem, serving
 
 from agentmem import Memory
 from agentmem.errors import SettingsError

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from served import FAST, Served, logged, problem, serving
+from rest_server import FAST, Served, logged, problem, serving
 
 from agentmem import Memory
 
