@@ -35,6 +35,7 @@ ONLY_IN = {
     "mcp_types": {"mcp"},
     "starlette": {"mcp", "server", "viewer"},
     "uvicorn": {"mcp", "server", "viewer"},
+    "prometheus_client": {"server"},
     "matplotlib": {"viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},

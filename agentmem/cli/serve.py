@@ -1,67 +1,76 @@
-"""The command that serves a memory to other programs: mcp."""
+"""`agentmem serve MEMORY`: a memory over HTTP, and tokens for it. Knows options."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import make_memory
-from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.app import make_memory, stoppable
+from agentmem.cli.options import MemoryPath, example, namespace_of, written
+from agentmem.errors import InvalidInputError
 
-HOST, PORT = "127.0.0.1", 8765
-LOCAL = (HOST, "localhost", "::1")
+PORT = 8766
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem mcp agent.mem", "agentmem mcp agent.mem --http --port 8765"))(mcp)
+    app.command(
+        epilog=example(
+            "agentmem serve agent.mem",
+            "agentmem serve agent.mem --new-token acme/alice",
+            "agentmem serve agent.mem --host 0.0.0.0 --allow-host memory.example.org",
+        )
+    )(serve)
 
 
-def mcp(
+def serve(
     path: MemoryPath,
-    namespace: NamespaceOption = "",
-    agent: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only this agent's episodes; what is logged is its.")
-    ] = None,
-    http: Annotated[bool, flag("--http", "Serve over HTTP to many clients, not to one on standard input.")] = False,
-    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Of --http.")] = HOST,
-    port: Annotated[int, typer.Option(metavar="N", min=0, max=65_535, help="Of --http; 0 for any free one.")] = PORT,
-    token: Annotated[
+    host: Annotated[str, typer.Option(metavar="HOST", help="The address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 for any that is free.")] = PORT,
+    new_token: Annotated[
         str | None,
-        typer.Option(
-            metavar="TOKEN",
-            envvar="AGENTMEM_MCP_TOKEN",
-            help="Of --http: what clients must send; better in the environment, out of sight. Made if not given.",
-        ),
+        typer.Option(metavar="A/B", help="Print a new token for this namespace, and serve nothing; '' is the root."),
+    ] = None,
+    tokens: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The file of tokens; MEMORY.tokens.", show_default=False)
     ] = None,
     allow_host: Annotated[
-        list[str] | None, typer.Option(metavar="NAME", help="Of --http: a name the server is called by; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A name that it is asked by, such as a proxy's; repeatable."),
     ] = None,
+    rate: Annotated[float, typer.Option(metavar="N", min=0.01, help="Requests a second of one token.")] = 100,
+    body_limit: Annotated[float, typer.Option(metavar="MIB", min=0.001, help="Of a request's body.")] = 2,
 ) -> None:
-    """Serve a memory to MCP clients: Claude, editors, agents.
+    """Serve a memory over HTTP: log, recall, erase; each token sees its namespace alone.
 
-    On standard input and output, for a client that starts it; with --http at http://127.0.0.1:8765/mcp. The memory is
-    made if need be.
+    The first start makes the memory and a token, which is shown once. /openapi.json tells what can be asked.
     """
-    from agentmem import mcp as serving
+    from agentmem import server
 
-    serve_stdio = serving.serve_stdio
-    if not http:
-        if allow_host or (host, port) != (HOST, PORT):
-            raise typer.BadParameter("--host, --port and --allow-host are of --http; give it as well")
-        with make_memory(str(Path(path).expanduser()), namespace) as memory:
-            serve_stdio(memory, agent)
+    file = tokens or Path(f"{path}.tokens")
+    if new_token is not None:
+        typer.echo(server.new_token(file, namespace_of(new_token)))
+        show.line(f"for namespace {new_token or '(root)'}; kept in {show.path(file)} is its hash alone")
         return
-    secret = token or serving.new_token()
+    limits = server.Limits(body=int(body_limit * (1 << 20)), rate=rate)
+    with stoppable("what was acknowledged is kept"), make_memory(path) as memory:
+        _check_reached(memory.namespace, memory._core.store.namespaces(), path, bool(len(server.Tokens(file))))
 
-    def ready(url: str) -> None:
-        show.line(f"serving {show.path(path)} at {url}; Ctrl-C ends it")
-        if token is None:
-            show.line(f"the token of this run, told once: {secret}")
-        if host not in LOCAL:
-            show.line("what is sent can be read on the network: have a proxy with TLS in front of it")
+        def ready(address: str) -> None:
+            if not len(server.Tokens(file)):
+                show.say("token", server.new_token(file, ()), "shown this once; send it as Authorization: Bearer TOKEN")
+            show.say("serving", f"{show.path(path)} at {address}", f"{address}/openapi.json")
 
-    with make_memory(str(Path(path).expanduser()), namespace) as memory:
-        serving.serve_http(memory, secret, agent, host, port, allow_host or [], ready)
+        server.serve(memory, file, host, port, tuple(allow_host or ()), limits, ready)
+
+
+def _check_reached(root: tuple[str, ...], spaces: list[tuple[str, ...]], path: str, tokens: bool) -> None:
+    """The token of a first start is the root namespace's; where all is in others, it would see nothing."""
+    if tokens or not spaces or root in spaces:
+        return
+    some = written(spaces[0])
+    command = f"agentmem serve {shlex.quote(path)} --new-token {shlex.quote(some)}"
+    raise InvalidInputError(f"all of {path} is in namespaces, and none has a token yet; make one, such as: {command}")

@@ -228,10 +228,14 @@ class EpisodeWriter:
             logged_at=self._core.clock(),
         )
 
-    def remember_recalls(self) -> None:
-        """Take up what the log says this episode was told, and nothing else: on resuming, or if some was not logged."""
-        self._guard = Guard()
-        for record in self._core.store.scan(self._memory.namespace, episode=self.id, types=["recall"]):
+    def remember_recalls(self, after: int = 0) -> None:
+        """Take up what the log says this episode was told, and nothing else: on resuming, or if some was not logged.
+
+        after: a log position up to which all of that is remembered already, and is kept.
+        """
+        if not after:
+            self._guard = Guard()
+        for record in self._core.store.scan(self._memory.namespace, after, episode=self.id, types=["recall"]):
             hits = json.loads(record.body)["hits"]
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
 
