@@ -175,7 +175,7 @@ def test_a_port_that_is_taken_and_a_host_that_is_none_end_the_command(served: Se
         line = command(file, "--http", *options)
         done = subprocess.run(line, capture_output=True, text=True, env=environment(), check=False, timeout=60)
         assert done.returncode == 1
-        assert "choose others with --host and --port" in done.stderr
+        assert "choose --host or --port" in done.stderr
         assert "token" not in done.stderr
 
 

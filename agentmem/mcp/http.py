@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import secrets
-import socket
 from collections.abc import Callable, Collection, Sequence
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import InvalidInputError
+from agentmem.listening import listening
 from agentmem.mcp.server import mcp_server
 from agentmem.memory import Memory
 
@@ -57,9 +57,8 @@ def serve_http(
     it is called, beside this machine's own and `host`. ready: called with the URL. Raises InvalidInputError for a token
     that cannot be, and an address that cannot be listened on.
     """
-    listening = _listening(host, port)
-    with listening:
-        at = listening.getsockname()[1]
+    socket, address = listening(host, port)
+    with socket:
         app = http_app(memory, token, agent, [host, *names])
         config = uvicorn.Config(
             app,
@@ -69,8 +68,8 @@ def serve_http(
             ws="none",
             timeout_graceful_shutdown=GRACE_S,
         )
-        ready(f"http://{f'[{host}]' if ':' in host else host}:{at}{PATH}")
-        uvicorn.Server(config).run(sockets=[listening])
+        ready(address + PATH)
+        uvicorn.Server(config).run(sockets=[socket])
 
 
 def http_app(memory: Memory, token: str, agent: str | None = None, names: Sequence[str] = ()) -> ASGIApp:
@@ -120,13 +119,3 @@ class Gate:
             return False
         plain = parts.scheme in ("", "http", "https") and not (parts.path or parts.query or parts.fragment)
         return plain and parts.username is None and (parts.hostname or "").lower() in self._names
-
-
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family)
-    except (OSError, OverflowError, UnicodeError) as error:
-        raise InvalidInputError(
-            f"{host} cannot be listened on at port {port} ({error}); choose others with --host and --port"
-        ) from error

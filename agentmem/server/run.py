@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import signal
-import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,7 @@ from pathlib import Path
 import uvicorn
 
 from agentmem.errors import InvalidInputError
+from agentmem.listening import listening
 from agentmem.memory import Memory
 from agentmem.server.app import make_app
 from agentmem.server.guard import Limits, is_loopback
@@ -44,7 +44,7 @@ def serve(
         raise InvalidInputError(
             f"{tokens} has no token, and others reach {host}; make one first: agentmem serve MEMORY --new-token A/B"
         )
-    listening = _bound(host, port)
+    socket, address = listening(host, port)
     app = make_app(memory, known, (host, *hosts), limits)
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
@@ -53,25 +53,8 @@ def serve(
     )  # fmt: skip
     _log_to_stderr()
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more
-    shown = f"[{host}]" if ":" in host else host
-    ready(f"http://{shown}:{listening.getsockname()[1]}")
-    uvicorn.Server(config).run(sockets=[listening])
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    """A listening socket that says it is TCP's: else asyncio lets the half of each answer wait 40 ms for the other."""
-    try:
-        family, kind, proto, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
-        )[0]
-        made = socket.socket(family, kind, proto)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(2048)
-        return made
-    except OSError as error:
-        why = error.strerror or str(error)
-        raise InvalidInputError(f"{host} port {port} cannot be had ({why}); choose --host or --port") from error
+    ready(address)
+    uvicorn.Server(config).run(sockets=[socket])
 
 
 def _log_to_stderr() -> None:
