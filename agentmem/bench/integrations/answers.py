@@ -5,14 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from agentmem.bench.peers.peer import Answer, Item, Said
-from agentmem.bench.recall.floors import Newest, render
+from agentmem.bench.recall.floors import Newest
 from agentmem.bench.recall.histories import History, Step
 from agentmem.types import CountTokens
 
 
+def line_of(step: Step) -> str:
+    """The text that a peer is given, and that its contexts show.
+
+    No time stands in it: with one in front of each text fewer are found by their vectors, and fewer fit a budget.
+    """
+    return f"{step.actor or step.kind}: {step.text}"
+
+
 def items_of(history: History) -> list[Item]:
-    """Each step as a text, "[time] actor: text", and in parts for who keeps these apart."""
-    return [Item(f"i{place:06d}", render(step), _said(history, step)) for place, step in enumerate(history.steps)]
+    """Each step as a text, and in parts for who keeps these apart."""
+    return [Item(f"i{place:06d}", line_of(step), _said(history, step)) for place, step in enumerate(history.steps)]
 
 
 def _said(history: History, step: Step) -> Said:
@@ -44,7 +52,7 @@ class Ranked(Newest):
         self, name: str, steps: Sequence[Step], count: CountTokens, answers: Mapping[str, Sequence[str]]
     ) -> None:
         super().__init__(steps, count)
-        self.name, self.answers = name, answers
+        self.name, self.answers, self.lines = name, answers, [line_of(step) for step in steps]
         self._places = {line: place for place, line in reversed(list(enumerate(self.lines)))}
 
     def order(self, cue: str, upto: int) -> Iterable[int]:

@@ -48,8 +48,8 @@ RATIOS: dict[str, Callable[[Any], float]] = {
 """What of a figure is divided by the base's."""
 
 NOTES = """\
-Each history goes into a new store of every peer: the same texts in the same order, a step each, its time and speaker in
-front of it; the same encoder; 1,024 tokens by one counter. Questions that are asked before their history's end are left
+Each history goes into a new store of every peer: the same texts in the same order, a step each, its speaker in front of
+it; the same encoder; 1,024 tokens by one counter. Questions that are asked before their history's end are left
 out, since only agentmem answers as of then.
 """
 
@@ -125,7 +125,7 @@ def results_of(
     """JSON: a row of each entry, with figures or a note of why there are none; `x` are ratios to the base."""
     rows: list[dict[str, Any]] = []
     for name in wanted:
-        row = {"name": name, "title": ENTRIES[name].title, "note": notes.get(name, "")}
+        row: dict[str, Any] = {"name": name, "title": ENTRIES[name].title, "note": notes.get(name, "")}
         rows.append(row if row["note"] else row | figures[name] | _scored(scores, name))
     base = next(row for row in rows if row["name"] == BASE)
     for row in rows:

@@ -17,8 +17,8 @@ SUMMARIES = (
     "words, and is scored."
 )
 MEM0 = (
-    "mem0 is as `pip install mem0ai` brings it: its keyword search and its entities need models that are downloaded, and "
-    "infer=True needs a language model. Chroma has our encoder too, since its own is a download."
+    "mem0 is as `pip install mem0ai` brings it: its keyword search and its entities need models that are downloaded, "
+    "and infer=True needs a language model. Chroma has our encoder too, since its own is a download."
 )
 LEAST_US = 1.0
 """Microseconds a text below which nothing was done afterwards."""
@@ -34,7 +34,7 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Beside other memories", "")
     yield from wrapped(
         f"{_data(files)}. Tokens: {settings['counter']}. Searches ask for {settings['most']} items; whole ones are "
-        f"packed into {settings['budget']:,} tokens in the order they were found, and what does not fit is passed over. "
+        f"packed into {settings['budget']:,} tokens in the order they were found, passing over what does not fit. "
         f"x: over {settings['base']}. ± is half the width of a 95 % interval, by bootstrap over histories."
     )
 
@@ -90,11 +90,11 @@ def _notes(results: Mapping[str, Any]) -> Iterator[str]:
     names = {row["name"] for row in results["rows"]}
     yield ""
     yield from wrapped(
-        "agentmem, plain texts: it gets what the others get, all in one episode; in the first row it gets time, speaker "
-        "and session as such. afterwards: what crystallizing costs; nobody else has anything to do then. agentmem's "
-        "search includes choosing and counting tokens, the others' does not. bytes: of all files once closed; of "
-        "PostgresStore, tables and indexes without the server's own. resident: bytes a text by which the process grew, "
-        "where all is in memory."
+        "agentmem, plain texts: it gets what the others get, all in one episode; in the first row it gets time, "
+        "speaker and session as such. afterwards: what crystallizing costs; nobody else has anything to do then. "
+        "agentmem's search includes choosing and counting tokens, the others' does not. bytes: of all files once "
+        "closed; of PostgresStore, tables and indexes without the server's own. resident: bytes a text by which the "
+        "process grew, where all is in memory."
     )
     yield from ("", *wrapped(MEM0)) if {"mem0", "chroma"} & names else ()
     yield from ("", *wrapped(SUMMARIES)) if "summarization" in names else ()

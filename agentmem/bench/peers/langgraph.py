@@ -50,13 +50,18 @@ def in_memory(folder: Path) -> LangGraph:
     return LangGraph(import_module("langgraph.store.memory").InMemoryStore(index=index()))
 
 
+def _index() -> dict[str, Any]:
+    """SqliteStore goes by a name of its own for the fields to be searched; without it, by the whole value as JSON."""
+    return {**index(), "text_fields": index()["fields"]}
+
+
 def sqlite(folder: Path, searched: bool = True) -> LangGraph:
     """As `from_conn_string` opens it: a rollback journal, FULL. searched: False for one without vectors."""
     if searched:
         _check_extensions()
     kind, opened = import_module("langgraph.store.sqlite").SqliteStore, ExitStack()
     path = str(folder / "store.db")
-    store = opened.enter_context(kind.from_conn_string(path, index=index() if searched else None))
+    store = opened.enter_context(kind.from_conn_string(path, index=_index() if searched else None))
     store.setup()
     return LangGraph(store, opened)
 
@@ -69,7 +74,7 @@ def sqlite_wal(folder: Path, synchronous: str) -> LangGraph:
     opened.callback(connection.close)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute(f"PRAGMA synchronous={synchronous}")
-    return LangGraph(import_module("langgraph.store.sqlite").SqliteStore(connection, index=index()), opened)
+    return LangGraph(import_module("langgraph.store.sqlite").SqliteStore(connection, index=_index()), opened)
 
 
 def _check_extensions() -> None:

@@ -53,18 +53,10 @@ class Chroma(Lasting):
 
 
 class Mem0(Lasting):
-    """infer=False, Qdrant's local store as by default, but on the disk; its history too.
-
-    Its LangChain embedder imports a module that langchain 1 no longer has, so that name is given to langchain_core's
-    class of the same kind. A model client is always made: it is never called, and its key is no key.
-    """
+    """infer=False, Qdrant's local store as by default, but on the disk; its history too."""
 
     def __init__(self, folder: Path) -> None:
-        os.environ |= {"MEM0_TELEMETRY": "False", "MEM0_DIR": str(folder / "home"), "OPENAI_API_KEY": "none"}
-        for name in ("langchain", "langchain.embeddings", "langchain.embeddings.base"):
-            sys.modules[name] = types.ModuleType(name)
-        base: Any = sys.modules["langchain.embeddings.base"]
-        base.Embeddings = import_module("langchain_core.embeddings").Embeddings
+        mem0_alone(folder)
         self.memory = import_module("mem0").Memory.from_config(mem0_configuration(folder))
 
     def add(self, item: Item) -> object:
@@ -82,6 +74,19 @@ class Mem0(Lasting):
 
     def close(self) -> None:
         self.memory.vector_store.client.close()
+
+
+def mem0_alone(folder: Path) -> None:
+    """Makes this process one for mem0: it tells nobody of its use, and finds what it imports.
+
+    Its LangChain embedder imports a module that langchain 1 no longer has, so that name is given to langchain_core's
+    class of the same kind. A model client is always made: it is never called, and its key is no key.
+    """
+    os.environ |= {"MEM0_TELEMETRY": "False", "MEM0_DIR": str(folder / "home"), "OPENAI_API_KEY": "none"}
+    for name in ("langchain", "langchain.embeddings", "langchain.embeddings.base"):
+        sys.modules[name] = types.ModuleType(name)
+    base: Any = sys.modules["langchain.embeddings.base"]
+    base.Embeddings = import_module("langchain_core.embeddings").Embeddings
 
 
 def mem0_configuration(folder: Path) -> dict[str, Any]:

@@ -6,7 +6,9 @@ the newest half stay as they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
+from html import unescape
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ from agentmem.tokens import count
 
 OVERHEAD = 32
 """Tokens left for the line that its summary begins with, and for line breaks."""
+MESSAGE = re.compile(r'<message type="[^"]*">(.*?)</message>', re.DOTALL)
+"""How the middleware's prompt tells what was said."""
 WORDS = 8
 """Words of each message that the scripted model repeats."""
 
@@ -79,11 +83,10 @@ def _middleware(summarizer: Any) -> Any:
 
 
 def first_words(prompt: Sequence[Any]) -> str:
-    """The beginning of every line of the messages in the prompt, newest first, within half of the budget."""
-    told = prompt[-1].text.rpartition("<messages>")[2].splitlines()
+    """The beginning of each message that the prompt tells, of the newest ones that fit half of the budget."""
     kept, left = list[str](), BUDGET // 2 - OVERHEAD
-    for line in reversed(told):
-        words = " ".join(line.split()[:WORDS])
+    for message in reversed(MESSAGE.findall(prompt[-1].text)):
+        words = " ".join(unescape(message).split()[:WORDS])
         if (cost := count(words) + 1) <= left:
             kept, left = [words, *kept], left - cost
     return "\n".join(kept)
