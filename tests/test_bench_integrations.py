@@ -267,6 +267,8 @@ def test_a_peer_that_stopped_has_a_note_in_place_of_figures() -> None:
     figures = dict.fromkeys(("append_us", "batch_us", "search_ms", "bytes"))
     rows = results_of(["agentmem", "chroma"], {"chroma": "its process ended"}, {"agentmem": figures}, scores)["rows"]
     assert rows[1] == {"name": "chroma", "title": "Chroma", "note": "its process ended"}
+    rows = results_of(["agentmem", "chroma"], {"agentmem": "its process ended"}, {"chroma": figures}, scores)["rows"]
+    assert set(rows[1]["x"].values()) == {None}
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,12 @@ def at_end(history: History) -> History:
 def _run(options: argparse.Namespace, files: Sequence[Dataset], counter: Counter) -> dict[str, Any]:
     wanted = [entry for name in (BASE, *options.peers) for entry in ROWS[name]]
     notes = missing(wanted)
-    with started([name for name in wanted if name not in notes]) as racers, bars() as progress:
-        total = sum(_size(options, history) for file in files for history in file.histories)
+    here = [name for name in wanted if name not in notes]
+    total = sum(_size(options, history) for file in files for history in file.histories)
+    with ExitStack() as stack:
+        progress = stack.enter_context(bars())
+        starting = progress.add_task("peers", total=len(here))
+        racers = stack.enter_context(started(here, lambda: progress.advance(starting)))
         task = progress.add_task("texts and questions", total=total)
         race = Race(racers, options.questions, lambda done: progress.advance(task, done))
         measured = [measure(file, [race.build], [BUDGET], options.questions, counter.count) for file in files]
@@ -147,5 +152,5 @@ def _scored(scores: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _ratio(row: Mapping[str, Any], base: Mapping[str, Any], key: str) -> float | None:
-    own, other = (RATIOS[key](one[key]) if one[key] else None for one in (row, base))
+    own, other = (RATIOS[key](one[key]) if one.get(key) else None for one in (row, base))
     return own / other if own and other else None

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -58,16 +58,28 @@ def missing(names: Sequence[str]) -> dict[str, str]:
 
 
 @contextmanager
-def started(names: Sequence[str]) -> Iterator[dict[str, Racer]]:
+def started(names: Sequence[str], progress: Callable[[], object] = lambda: None) -> Iterator[dict[str, Racer]]:
+    """Those that can be used, and those that say why they cannot. progress: called as each is ready."""
     with ExitStack() as stack:
-        yield {name: _start(stack, name) for name in names}
+        racers = {}
+        for name in names:
+            racers[name] = _start(stack, name)
+            progress()
+        yield racers
 
 
 def _start(stack: ExitStack, name: str) -> Racer:
     folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
     command = [sys.executable, "-m", serve.__name__, name, folder]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True, env=environment())
+    process = subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        text=True,
+        env=environment(),
+        start_new_session=True,  # Ctrl-C is for the leader
+    )
     stack.callback(_end, process)
     return Racer(name, process)
 
