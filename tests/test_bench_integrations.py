@@ -186,6 +186,19 @@ def test_a_peer_finds_what_it_was_given_one_by_one_and_several_at_once(name: str
         assert racer.running
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_text_may_stand_twice_in_what_is_given_at_once(name: str) -> None:
+    if missing([name]):
+        pytest.skip(missing([name])[name])
+    twice = [item._replace(key=f"{item.key}{copy}") for copy in "ab" for item in items_of(HOUSE)[:2]]
+    with started([name]) as racers:
+        if racers[name].running:
+            racers[name].order(open=True)
+            assert len(racers[name].order(add_many=twice)) == 1
+            (answer,) = racers[name].told(search=[KEY], most=4)["answers"]
+            assert HOUSE.steps[0].text in (answer if isinstance(answer, str) else answer[0])
+
+
 def test_a_process_that_ends_leaves_a_note_and_no_figures() -> None:
     with started(["agentmem plain"]) as racers:
         racer = racers["agentmem plain"]

@@ -46,8 +46,21 @@ def episodic(folder: Path, durability: Durability = "power") -> LangGraph:
     return LangGraph(EpisodicStore(memory, index={"fields": ["text"]}), opened)
 
 
+class InMemory(LangGraph):
+    """InMemoryStore refuses a batch in which a text stands twice, so such a one is given to it in parts."""
+
+    def add_many(self, items: Sequence[Item]) -> object:
+        begin, seen = 0, set[str]()
+        for place, item in enumerate(items):
+            if item.text in seen:
+                super().add_many(items[begin:place])
+                begin, seen = place, set()
+            seen.add(item.text)
+        return super().add_many(items[begin:])
+
+
 def in_memory(folder: Path) -> LangGraph:
-    return LangGraph(import_module("langgraph.store.memory").InMemoryStore(index=index()))
+    return InMemory(import_module("langgraph.store.memory").InMemoryStore(index=index()))
 
 
 def _index() -> dict[str, Any]:
