@@ -33,10 +33,10 @@ demo: $(STAMP)
 	@$(BIN)/agentmem demo
 
 test: $(STAMP)
-	@$(BIN)/python -m pytest -n auto
+	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -n auto -m ""
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

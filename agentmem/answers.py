@@ -11,7 +11,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.index import step_position
 from agentmem.memory import Memory
 from agentmem.tokens import MARK, truncate
-from agentmem.types import Hit
+from agentmem.types import Hit, Step
 
 PAGE = 1_000  # tokens of `expanded` at once
 SHOWN = 60  # tokens of a hit that is explained
@@ -33,11 +33,17 @@ def expanded(memory: Memory, id: str, start: int = 0) -> str:
 
     Raises NotFoundError for an id that memory lacks, InvalidInputError for a start beyond the end.
     """
-    steps = memory.expand(id)
+    return paged(id, memory.expand(id), start)
+
+
+def paged(id: str, steps: Sequence[Step], start: int = 0, named: str = "start") -> str:
+    """The page of `expanded` of these steps, which stand behind an id. named: what the asker calls the start."""
     text = steps[0].text if step_position(id) >= 0 else "\n".join(f"{step.id}: {step.text}" for step in steps)
     if not 0 <= start <= len(text):
-        raise InvalidInputError(f"start {start}: {id} has {len(text):,} characters; give one of them")
+        raise InvalidInputError(f"{named} {start}: {id} has {len(text):,} characters; give one of them")
     shown = truncate(text[start:], PAGE).removesuffix(MARK)
     end = start + len(shown)
-    more = f"\n[{end:,} of {len(text):,} characters; ask for {id!r}, start {end}, to go on]" if end < len(text) else ""
+    more = (
+        f"\n[{end:,} of {len(text):,} characters; ask for {id!r}, {named} {end}, to go on]" if end < len(text) else ""
+    )
     return shown + more

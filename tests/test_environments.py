@@ -71,11 +71,13 @@ def test_a_specification_survives_json(name: str) -> None:
 
 
 def test_a_seed_gives_the_same_bytes_in_processes_of_different_hash_seeds() -> None:
-    names = json.dumps({name: ARGUMENTS.get(name, {}) for name in ENVIRONMENTS})
+    """Shifts have a proof of their own, in test_envs_shift_seeds."""
+    chosen = {name: ARGUMENTS.get(name, {}) for name in ENVIRONMENTS if "Shift" not in name}
+    names = json.dumps(chosen)
     path = os.pathsep.join([str(ROOT), str(ROOT / "environments")])
     one, other = (python(PLAYED, names, PYTHONHASHSEED=seed, PYTHONPATH=path).splitlines() for seed in ("1", "2"))
     assert one == other
-    assert len(one) == len(ENVIRONMENTS)
+    assert len(one) == len(chosen) > 1
 
 
 def test_an_id_that_names_the_package_needs_no_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

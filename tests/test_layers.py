@@ -10,7 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob("*.py"))
 ROWS = [
     ["types", "errors", "remembered"],
-    ["tokens", "words", "encode", "codes", "decay", "redact", "segment"],
+    ["tokens", "words", "encode", "codes", "decay", "redact", "segment", "telemetry"],
     ["condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
@@ -31,8 +31,10 @@ ONLY_IN = {
     "networkx": {"graph", "bench", "testing"},
     "gymnasium": {"rollout", "policy", "bench", "testing"},
     "agentmem_envs": {"rollout", "bench", "testing", "cli"},
-    "starlette": {"server", "viewer"},
-    "uvicorn": {"server", "viewer"},
+    "mcp": {"mcp"},
+    "mcp_types": {"mcp"},
+    "starlette": {"mcp", "server", "viewer"},
+    "uvicorn": {"mcp", "server", "viewer"},
     "matplotlib": {"viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},

@@ -41,9 +41,9 @@ def registered() -> Iterator[None]:
     [
         (MAZE, {}, "tmaze", ""),
         (SHOP, {}, "shift", ""),
-        (WIDE, {"n": 3}, "tmaze", "policy tmaze cannot act in Wide-v0: .* another form .* play the environment"),
+        (WIDE, {"n": 3}, "tmaze", "policy tmaze cannot act in Wide-v0: .* other observations .* play the environment"),
         (WIDE, {"actions": 2}, "tmaze", r"policy tmaze cannot act in Wide-v0: it chooses one of 4 .* Discrete\(2\)"),
-        (SHOP, {}, "tmaze", f"policy tmaze cannot act in {SHOP}: .* another form"),
+        (SHOP, {}, "tmaze", f"policy tmaze cannot act in {SHOP}: it chooses one of 4 actions"),
         (MAZE, {}, "shift", f"policy shift cannot act in {MAZE}: .* among 1 to 8 offered calls, .* offers 0: play a"),
         (SHOP, {"candidates": False}, "shift", "offers 0: play a shift"),
     ],

@@ -34,10 +34,13 @@ def policy(seed: int = 0) -> PolicyLM:
     return PolicyLM(PolicySettings(Features.of(maze(2).observation_space), 4, SIZES))
 
 
-def played(rewards: torch.Tensor, values: torch.Tensor, lengths: list[int]) -> Played:
+def played(
+    rewards: torch.Tensor, values: torch.Tensor, lengths: list[int], after: torch.Tensor | None = None
+) -> Played:
     real = torch.arange(rewards.shape[1]) < torch.tensor(lengths)[:, None]
     empty = torch.zeros(rewards.shape, dtype=torch.int64)
-    return Played(Steps(empty, empty, empty), empty, rewards * real, values * real, rewards * 0, real)
+    after = torch.zeros(len(rewards)) if after is None else after
+    return Played(Steps(empty, empty, empty), empty, rewards * real, values * real, rewards * 0, real, after)
 
 
 @settings(max_examples=30, deadline=None)
@@ -45,15 +48,33 @@ def played(rewards: torch.Tensor, values: torch.Tensor, lengths: list[int]) -> P
 def test_an_advantage_is_the_discounted_sum_of_what_came_unexpected(seed: int, discount: float, trace: float) -> None:
     generator = torch.Generator().manual_seed(seed)
     rewards, values = torch.randn(2, 5, generator=generator), torch.randn(2, 5, generator=generator)
-    lengths = [5, 3]
-    game = played(rewards, values, lengths)
+    lengths, after = [5, 3], torch.randn(2, generator=generator)
+    game = played(rewards, values, lengths, after)
     gains = advantages(game, discount, trace)
     for lane, length in enumerate(lengths):
-        worth = [*game.values[lane, :length].tolist(), 0.0]
+        worth = [*game.values[lane, :length].tolist(), float(after[lane])]
         surprises = [float(game.rewards[lane, t]) + discount * worth[t + 1] - worth[t] for t in range(length)]
         wanted = [sum((discount * trace) ** (k - t) * surprises[k] for k in range(t, length)) for t in range(length)]
         assert gains[lane, :length].tolist() == pytest.approx(wanted, abs=1e-4)
         assert not gains[lane, length:].any()
+
+
+def test_an_episode_that_is_cut_gains_nothing_by_it_where_values_are_right() -> None:
+    ones = torch.ones(1, 64)
+    assert advantages(played(ones, ones * 100, [64], torch.tensor([100.0])), 0.99, 0.95).allclose(ones * 0, atol=1e-3)
+    assert float(advantages(played(ones, ones * 100, [64]), 0.99, 0.95)[0, -1]) == pytest.approx(-99)  # it was over
+
+
+@pytest.mark.parametrize("most", [6, None])
+def test_what_follows_an_episode_has_a_value_where_it_is_cut_and_none_where_it_is_over(most: int | None) -> None:
+    made = policy().eval()
+    limited = gymnasium.wrappers.TimeLimit(maze(9), 3)
+    game = play(made, [maze(9), maze(2), limited], (1, 2, 3), torch.Generator().manual_seed(1), most=most)
+    assert game.real.sum(1).tolist() == [most or 10, 3, 3]
+    longer = play(made, [maze(9) for _ in range(3)], (1, 2, 3), torch.Generator().manual_seed(1))
+    assert game.after[1] == 0
+    assert float(game.after[2]) != 0
+    assert float(game.after[0]) == pytest.approx(float(longer.values[0, 6]) if most else 0, abs=1e-5)
 
 
 def test_what_was_played_is_what_the_policy_would_say_of_it() -> None:

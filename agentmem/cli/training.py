@@ -37,7 +37,9 @@ OutOption = Annotated[
 SeedOption = Annotated[int, typer.Option(metavar="N", parser=_seed, help="Of the weights and of what is trained on.")]
 ResumeOption = Annotated[bool, flag("--resume", "Only go on: do not begin anew where nothing is.")]
 DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")]
-ThreadsOption = Annotated[int, typer.Option(metavar="N", min=1, help="Of the processor; 1 gives the same bytes again.")]
+ThreadsOption = Annotated[
+    int, typer.Option(metavar="N", min=1, help="Of the processor; with 1 the same steps give the same bytes.")
+]
 MixedOption = Annotated[bool, typer.Option("--mixed/--no-mixed", help="Multiply in bfloat16.")]
 BlocksOption = Annotated[
     bool, flag("--checkpoint-blocks", "Work out blocks twice instead of keeping them: less memory, more time.")
@@ -138,4 +140,5 @@ def _watch(run: Run, waiting: show.Waiting) -> None:
 
 def _measured(run: Run) -> str:
     loss = f"loss {run.last['loss']:.3f}  " if run.last else ""
-    return f"{loss}{run.progress.exact:.1%} right"
+    said = getattr(run.trainer.objective, "said", None)  # where it is judged by something else
+    return loss + (said(run.last) if said and run.last else f"{run.progress.exact:.1%} right")

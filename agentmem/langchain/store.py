@@ -32,7 +32,8 @@ from agentmem.langchain.items import (
 )
 from agentmem.langchain.matching import check_filter, lets_through, matches
 from agentmem.memory import Memory
-from agentmem.records import brief
+from agentmem.records import brief, to_json
+from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
 
 try:
@@ -104,7 +105,9 @@ class EpisodicStore(BaseStore):
             results = [reading.result(op) for op in asked]
             records = [*self._put(puts), *self._kept_alive(reading, puts)]
         if records:
-            logged = self._core.store.append(records)
+            tokens = sum(record.tokens for record in records)
+            with traced("upsert_memory", self._core.store.path, count=len(records), tokens=tokens):
+                logged = self._core.store.append(records)
             with self._lock:
                 self._tables.take_own(logged)
         self._erase([place for place, op in puts.items() if op.value is None])
@@ -232,6 +235,13 @@ class _Reading:
             self.refreshed[place] = entry
 
     def search(self, op: SearchOp) -> list[SearchItem]:
+        about = {"namespace": op.namespace_prefix, "query": op.query}
+        with traced("search_memory", self._core.store.path, **about) as tell:
+            found = self._search(op)
+            tell(count=len(found), records=lambda: [(item.key, to_json(item.value), item.score) for item in found])
+        return found
+
+    def _search(self, op: SearchOp) -> list[SearchItem]:
         prefix = tuple(op.namespace_prefix)
         below = [one for one in self._tables.namespaces() if one[: len(prefix)] == prefix]
         self._tables.follow(below)

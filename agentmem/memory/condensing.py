@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from agentmem.crystallize import Crystallizer, Sealed
 from agentmem.errors import NotFoundError
 from agentmem.memory.core import UNITS, Core
+from agentmem.telemetry import traced
 from agentmem.types import Batch, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace
 
 Progress = Callable[[int, int], None]
@@ -28,6 +29,16 @@ def crystallize(
     core: Core, namespace: Namespace, condenser: Condenser | None, progress: Progress | None = None
 ) -> CrystallizeReport:
     """Crystallize a namespace up to the end of its log. progress: called with (steps read, steps to read)."""
+    with traced("upsert_memory", core.store.path, namespace=namespace, what="crystallize") as tell:
+        report = _crystallize(core, namespace, condenser, progress)
+        made = report.layers.values()
+        tell(count=sum(layer.crystals for layer in made), tokens=sum(layer.tokens for layer in made))
+    return report
+
+
+def _crystallize(
+    core: Core, namespace: Namespace, condenser: Condenser | None, progress: Progress | None
+) -> CrystallizeReport:
     began = time.perf_counter()
     made: list[Crystal] = []
     retired = steps = 0

@@ -15,10 +15,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
-from agentmem.index import step_position
+from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
 from agentmem.memory.guard import Guard
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
+from agentmem.telemetry import traced
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class EpisodeWriter:
     def __init__(self, memory: Memory, episode: Episode) -> None:
         self._memory, self._core, self.info = memory, memory._core, episode
         self.id = episode.id
+        self.reported = False
+        """Whether observations too are told by one who recalls, who may repeat what memory told him."""
         self._guard = Guard()
 
     # ---- logging -------------------------------------------------------------------------------------------------
@@ -134,7 +137,8 @@ class EpisodeWriter:
         self._check_open()
         actor = fields.get("actor")
         sayable = isinstance(text, str) and isinstance(actor, str | None)
-        spans, origins = self._guard.repeated(text, kind, actor) if sayable else ([], [])
+        told = "message" if self.reported else kind
+        spans, origins = self._guard.repeated(text, told, actor) if sayable else ([], [])
         return record_of(
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
@@ -145,10 +149,15 @@ class EpisodeWriter:
             raise InvalidInputError(f"episode {self.id!r} has ended; resume it with memory.episode(id={self.id!r})")
 
     def _append(self, records: Sequence[Record], blobs: Mapping[str, bytes]) -> list[Record]:
-        try:
-            return self._core.store.append(records, blobs)
-        except KeyConflictError:
-            return self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+        about = {"namespace": self._memory.namespace, "episode": self.id, "agent": self.info.agent}
+        tokens = sum(record.tokens for record in records)
+        with traced("create_memory", self._core.store.path, count=len(records), tokens=tokens, **about) as tell:
+            try:
+                logged = self._core.store.append(records, blobs)
+            except KeyConflictError:
+                logged = self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+            tell(record=step_id(logged[0].position) if len(logged) == 1 else None, records=lambda: _texts(logged))
+        return logged
 
     def _marked_as_before(self, record: Record) -> Record:
         """A retry with the marks it was first logged with: what was recalled since does not make it another step."""
@@ -226,6 +235,10 @@ class EpisodeWriter:
             hits = json.loads(record.body)["hits"]
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
 
+    def shown(self, told: Iterable[tuple[int, str]]) -> None:
+        """(log position, text) of what the agent was shown other than by a recall: it is not learned again either."""
+        self._guard.remember(told)
+
     # ---- ending --------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
@@ -294,6 +307,10 @@ def _together(entries: Sequence[Entry]) -> tuple[list[Record], dict[str, bytes]]
         records.append(record)
         blobs |= own
     return records, blobs
+
+
+def _texts(records: Sequence[Record]) -> list[tuple[str, str, None]]:
+    return [(step_id(record.position), record.text, None) for record in records]
 
 
 def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:

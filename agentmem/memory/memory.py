@@ -296,7 +296,7 @@ class Memory:
             else:
                 ids = None if steps is None else checks.check_ids("steps", steps)
                 positions = removal.chosen(self._core, self.namespace, ids, episode)
-        self._event("restore" if undo else "forget", positions)
+        removal.note(self._core, self.namespace, "restore" if undo else "forget", positions)
         return len(positions)
 
     def pin(self, ids: Sequence[str] | str) -> None:
@@ -304,12 +304,7 @@ class Memory:
         with self._core.lock:
             asked = checks.check_ids("ids", ids)
             positions = {at for one in asked for at in removal.behind(self._core, self.namespace, one)}
-        self._event("pin", sorted(positions))
-
-    def _event(self, kind: Any, positions: Sequence[int]) -> None:
-        if positions:
-            body = canonical({"steps": list(positions)})
-            self._core.store.append([Record(kind, self.namespace, body=body, logged_at=self._core.clock())])
+        removal.note(self._core, self.namespace, "pin", sorted(positions))
 
     def erase(
         self,

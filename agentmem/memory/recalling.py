@@ -18,6 +18,7 @@ from agentmem.index import View, step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
 from agentmem.records import brief
+from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
@@ -30,6 +31,20 @@ def run(
     """The planning context of a query over these namespaces, as they are at one moment. sealed: as in `Index.view`;
     with it, recall gives what it gave then, though the log was crystallized further since.
     """
+    with traced("search_memory", core.store.path, **_asked(namespaces, query)) as tell:
+        context = _run(core, namespaces, query, as_of, sealed)
+        hits = context.hits
+        tell(count=len(hits), tokens=context.tokens, records=lambda: [(hit.id, hit.text, hit.score) for hit in hits])
+    return context
+
+
+def _asked(namespaces: Sequence[Namespace], query: Query) -> dict[str, object]:
+    """What of a query a trace tells."""
+    about = {"episode": query.current or query.episode, "agent": query.agent, "budget": query.budget}
+    return {"namespace": namespaces[0], "query": query.cue, **about}
+
+
+def _run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: int | None) -> PlanningContext:
     query = replace(query, thinned=core.sparing)
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}

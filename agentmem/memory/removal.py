@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.core import Core
+from agentmem.records import canonical
+from agentmem.telemetry import traced
 from agentmem.types import EraseReport, Layer, Namespace, Record
 
 
@@ -113,6 +115,16 @@ def _strings(value: Any) -> Iterator[str]:
             yield from _strings(inner)
 
 
+def note(
+    core: Core, namespace: Namespace, event: Literal["forget", "restore", "pin"], positions: Sequence[int]
+) -> None:
+    """Log what is done with steps that stay in the log."""
+    with traced("update_memory", core.store.path, namespace=namespace, what=event, count=len(positions)):
+        if positions:
+            body = canonical({"steps": list(positions)})
+            core.store.append([Record(event, namespace, body=body, logged_at=core.clock())])
+
+
 def erase(
     core: Core,
     namespace: Namespace,
@@ -136,13 +148,14 @@ def erase(
     report = _report(core, positions, len(made), touched, dry_run)
     if dry_run or not (positions or report.attachments):
         return report
-    marks = needles(core.store.read(positions))
-    events = core.store.scan(namespace, episode=episode) if episode is not None else ()
-    gone = sorted({*positions, *(record.position for record in (*quoting, *events))})
-    crystallized = [one for one in touched if core.store.version(one).watermark]
-    core.store.erase(gone, touched)
-    core.archived = 0
-    core.forget(gone)
-    for one in crystallized if positions else ():
-        again(one)
-    return report.model_copy(update={"residue": tuple(core.store.residue(marks))})
+    with traced("delete_memory", core.store.path, namespace=namespace, what="erase", count=report.steps):
+        marks = needles(core.store.read(positions))
+        events = core.store.scan(namespace, episode=episode) if episode is not None else ()
+        gone = sorted({*positions, *(record.position for record in (*quoting, *events))})
+        crystallized = [one for one in touched if core.store.version(one).watermark]
+        core.store.erase(gone, touched)
+        core.archived = 0
+        core.forget(gone)
+        for one in crystallized if positions else ():
+            again(one)
+        return report.model_copy(update={"residue": tuple(core.store.residue(marks))})

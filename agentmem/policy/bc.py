@@ -18,7 +18,6 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural import losses
-from agentmem.neural.quantise import Precision
 from agentmem.neural.reader import FORBIDDEN, Reading
 from agentmem.neural.runs import Run
 from agentmem.neural.task_training import marked
@@ -77,14 +76,13 @@ class ChoiceImitation:
 
 @dataclass
 class StepImitation:
-    """make: the environment of each batch, given a generator. luck: share of actions that are drawn. binary: share of
-    batches that read signs. episodes: of a batch, fewer where they are long: `tokens` steps in all, about.
+    """make: the environment of each batch, given a generator. luck: share of actions that are drawn. episodes: of a
+    batch, fewer where they are long: `tokens` steps in all, about.
     demonstrations: that are shown again and again, of each environment that is made; by default each is new.
     """
 
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
     luck: float = 0.1
-    binary: float = 0.65
     episodes: int = 64
     tokens: int = 2_000
     demonstrations: int | None = None
@@ -92,14 +90,13 @@ class StepImitation:
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         batch = batch_of(list(self._episodes(model, generator)))
-        precision: Precision = "sign" if torch.rand((), generator=generator) < self.binary else "float"
-        decided, _ = model(batch.steps, precision=precision)
+        decided, _ = model(batch.steps)
         real = batch.right >= 0
         each = F.cross_entropy(decided.logits.flatten(0, 1), batch.right.clamp(min=0).flatten(), reduction="none")
         weights = (1 - (-each.detach()).exp() + EASY) * real.flatten()
         hits = float((decided.logits.detach().argmax(-1) == batch.right)[real].float().mean())
         parts = {"action": (each * weights).sum() / weights.sum()}
-        if (batch.at >= 0).any():
+        if model.remembers and (batch.at >= 0).any():
             parts |= {"recalled": RECALLED * _recalled(model, decided, batch), **_remembered(decided, batch)}
         return Step(parts, hits, int(real.sum()))
 

@@ -20,15 +20,25 @@ from agentmem.rollout.lanes import About, maker
 
 def check_acts(policy: Any, name: str, env: str, said: About) -> None:
     """Raises InvalidInputError for a trained policy that cannot act on what an environment says of itself."""
+    if isinstance(policy, PolicyLM):
+        _check_steps(policy, name, env, said)
     try:
         policy.act(said.first, None)
     except InvalidInputError as error:
         raise InvalidInputError(f"policy {name} cannot act in {env}: {error}") from error
-    if isinstance(policy, PolicyLM) and policy.settings.actions != getattr(said.action_space, "n", None):
-        raise InvalidInputError(
-            f"policy {name} cannot act in {env}: it chooses one of {policy.settings.actions} actions, and there they "
-            f"are {said.action_space}; play the environment that it was trained in"
-        )
+
+
+def _check_steps(policy: PolicyLM, name: str, env: str, said: About) -> None:
+    """That its numbers mean here what they meant where it was trained."""
+    if policy.settings.actions != getattr(said.action_space, "n", None):
+        differs = f"it chooses one of {policy.settings.actions} actions, and there they are {said.action_space}"
+    elif policy.features != Features.of(said.observation_space):
+        differs = f"it was trained on other observations than {said.observation_space}"
+    else:
+        return
+    raise InvalidInputError(
+        f"policy {name} cannot act in {env}: {differs}; play the environment that it was trained in"
+    )
 
 
 def check_shifts(envs: Sequence[str], options: Mapping[str, Any], episodes: int) -> None:

@@ -15,14 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agentmem.neural.quantise import Precision
 from agentmem.policy.step_network import StepNetwork, Steps, stacked
 
 
 @dataclass(frozen=True)
 class Played:
     """Episodes that were played: steps [B, T]; actions int64, and rewards, values and log probabilities of the actions
-    when they were made, float [B, T]; real: bool [B, T], false behind the end.
+    when they were made, float [B, T]; real: bool [B, T], false behind the end. after: float [B], the value of what
+    follows the last step, 0 where the episode is over.
     """
 
     steps: Steps
@@ -31,6 +31,7 @@ class Played:
     values: Tensor
     chances: Tensor
     real: Tensor
+    after: Tensor
 
     def part(self, rows: Tensor) -> Played:
         return Played.of({name: each[rows] for name, each in self.tensors().items()})
@@ -52,18 +53,21 @@ def play(
     envs: Sequence[gymnasium.Env[Any, Any]],
     seeds: Sequence[int],
     generator: torch.Generator | None = None,
-    precision: Precision | None = None,
     most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. precision: of what is read of crystals. most: steps of an episode; a longer one is cut.
+    made. most: steps of an episode; a longer one is cut.
     """
     seen = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
     rows: list[list[Any]] = [[] for _ in envs]
-    while not all(over):
+    after, goes_on = torch.zeros(len(envs)), list[int]()
+    while True:
         steps = Steps.of(model.features, seen, before)
-        decided, state = model(steps, state, precision)
+        decided, state = model(steps, state)
+        after[goes_on], goes_on = decided.values[goes_on, 0], []
+        if all(over):
+            return _joined(rows, after)
         chances = F.log_softmax(decided.logits[:, 0].float(), -1)
         actions = _chosen(chances, generator)
         features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
@@ -73,8 +77,8 @@ def play(
             told = float(decided.values[lane, 0]), float(chances[lane, action])
             rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
             over[lane] = terminated or truncated or len(rows[lane]) == most
+            goes_on += [lane] if over[lane] and not terminated else []
         before = [action + 1 for action in actions]
-    return _joined(rows)
 
 
 def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:
@@ -83,7 +87,7 @@ def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:
     return torch.multinomial(chances.exp(), 1, generator=generator).squeeze(-1).tolist()
 
 
-def _joined(rows: Sequence[Sequence[Any]]) -> Played:
+def _joined(rows: Sequence[Sequence[Any]], after: Tensor) -> Played:
     parts = [[np.stack(part) for part in zip(*episode, strict=True)] for episode in rows]
     longest = max(len(actions) for _, _, actions, *_ in parts)
     actions, rewards, values, chances, real = (torch.zeros(len(rows), longest) for _ in range(5))
@@ -92,4 +96,4 @@ def _joined(rows: Sequence[Sequence[Any]]) -> Played:
             to[lane, : len(acted)] = torch.from_numpy(each).float()
         real[lane, : len(acted)] = 1
     steps = stacked([(ids, floats, acted) for ids, floats, acted, *_ in parts])
-    return Played(steps, actions.long(), rewards, values, chances, real.bool())
+    return Played(steps, actions.long(), rewards, values, chances, real.bool(), after)

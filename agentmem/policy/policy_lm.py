@@ -16,7 +16,6 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import Saved, save
-from agentmem.neural.quantise import Precision
 from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.policy.choosing import one_thread
@@ -57,9 +56,9 @@ class PolicyLM(StepNetwork):
     def start(self, episodes: int) -> State:
         return self.transformer.start(episodes)
 
-    def remember(self, x: Tensor, state: State, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: State) -> Remembered:
         hidden, written, after = self.transformer.write(x, state)
-        view = state.memory.view(written, precision)
+        view = state.memory.view(written)
         hidden, readings, upper = self.transformer.read(hidden, view, positions(state, x), state.upper)
         memory = self.transformer.reinforced(after, readings)
         return Remembered(hidden, replace(after, memory=memory, upper=upper), readings, written)

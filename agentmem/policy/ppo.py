@@ -7,7 +7,7 @@ generalised advantages (arXiv:1506.02438). Knows environments and a model; knows
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -69,6 +69,10 @@ class ReinforcedTraining:
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return done >= GROWS * (stage + 1)
 
+    def said(self, line: Mapping[str, Any]) -> str:
+        """Of a line of metrics, how good the model is."""
+        return f"return {line['right']:.2f}"
+
     def kept(self, model: StepNetwork) -> dict[str, Tensor]:
         """What was played and not yet learned from, and the scale of rewards."""
         if self._played is None or self._scale is None:
@@ -119,17 +123,18 @@ def _kept(decided: Decided, steps: int) -> dict[str, Tensor]:
 
 def scale_of(played: Played, discount: float) -> Tensor:
     """What rewards are to be multiplied by, so that what is still to come differs by about 1 from step to step."""
-    still = advantages(replace(played, values=torch.zeros_like(played.values)), discount, 1.0)[played.real]
+    worthless = replace(played, values=torch.zeros_like(played.values), after=torch.zeros_like(played.after))
+    still = advantages(worthless, discount, 1.0)[played.real]
     return 1 / still.std() if still.std() > 0 else torch.ones(())
 
 
 def advantages(played: Played, discount: float, trace: float, scale: Tensor | float = 1.0) -> Tensor:
     """Generalised advantages [B, T] of rewards times `scale`; an episode that is over is worth nothing more."""
-    gains, last = torch.zeros_like(played.rewards), torch.zeros(len(played.rewards))
-    for at in reversed(range(played.rewards.shape[1])):
-        goes_on = at + 1 < played.rewards.shape[1]
-        following = played.values[:, at + 1] * played.real[:, at + 1] if goes_on else torch.zeros_like(last)
-        surprise = played.rewards[:, at] * scale + discount * following - played.values[:, at]
-        last = (surprise + discount * trace * last) * played.real[:, at]
+    following = F.pad(played.values * played.real, (0, 1))[:, 1:]
+    following = following.scatter(1, played.real.sum(1, keepdim=True) - 1, played.after[:, None])
+    surprises = played.rewards * scale + discount * following - played.values
+    gains, last = torch.zeros_like(surprises), torch.zeros(len(surprises))
+    for at in reversed(range(surprises.shape[1])):
+        last = (surprises[:, at] + discount * trace * last) * played.real[:, at]
         gains[:, at] = last
     return gains

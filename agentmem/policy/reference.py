@@ -21,19 +21,27 @@ from agentmem.rollout.lanes import maker
 Made = TypeVar("Made")
 CRYSTAL = CrystalSettings(dimension=64, code_bits=1_280, slots=10, cue_bits=64, recent=(300, 600), budget=10_496)
 """Each of the newest 300 steps in a slot of 16 bytes; of older ones ten in a hundred, in 64 atoms at most."""
-STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=64, conv=4, crystal=CRYSTAL)
+STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=16, conv=4, crystal=CRYSTAL)
+"""Attention itself reaches 33 steps back; all beyond is read of crystals, the youngest of which are 23 steps old."""
 
 
 def choice_network(seed: int) -> ChoiceNetwork:
-    return _seeded(seed, ChoiceNetwork)
+    return seeded(seed, ChoiceNetwork)
 
 
-def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0, acted: bool = True) -> PolicyLM:
-    """For an environment's spaces; clock, acted: see StepNetwork. Raises InvalidInputError for actions that are not
-    Discrete, and as `Features.of`.
+def policy_lm(env: gymnasium.Env[Any, Any], seed: int, clock: int = 0) -> PolicyLM:
+    """For an environment's spaces; clock: see StepNetwork. Raises InvalidInputError for actions that are not Discrete,
+    and as `Features.of`.
     """
-    settings = PolicySettings(Features.of(env.observation_space), actions_of(env), STEPS, clock, acted)
-    return _seeded(seed, lambda: PolicyLM(settings))
+    settings = PolicySettings(Features.of(env.observation_space), actions_of(env), STEPS, clock, is_told(env))
+    return seeded(seed, lambda: PolicyLM(settings))
+
+
+def is_told(env: gymnasium.Env[Any, Any]) -> bool:
+    """Whether the action before is told: only where an environment asks for it, since whoever is told can remember by
+    acting.
+    """
+    return bool(getattr(env.unwrapped, "obs_requires_prev_action", False))
 
 
 def actions_of(env: gymnasium.Env[Any, Any]) -> int:
@@ -55,10 +63,14 @@ class Drawn(Protocol):
 def drawn(env: str, options: Mapping[str, Any]) -> Drawn:
     """Makes an environment by id; of an option that is a list one value is drawn each time."""
 
+    makers: dict[str, Callable[[], gymnasium.Env[Any, Any]]] = {}  # each tries the environment once
+
     def make(generator: torch.Generator | None = None) -> gymnasium.Env[Any, Any]:
         generator = generator or torch.Generator().manual_seed(0)
         chosen = {name: _one(each, generator) for name, each in options.items()}
-        return maker(env, chosen)()
+        if (key := repr(chosen)) not in makers:
+            makers[key] = maker(env, chosen)
+        return makers[key]()
 
     return make
 
@@ -69,7 +81,7 @@ def _one(value: Any, generator: torch.Generator) -> Any:
     return value[int(torch.randint(len(value), (), generator=generator))]
 
 
-def _seeded(seed: int, make: Callable[[], Made]) -> Made:
+def seeded(seed: int, make: Callable[[], Made]) -> Made:
     """The same seed gives the same weights; torch's own generator stays as it was."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

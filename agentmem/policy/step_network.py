@@ -10,14 +10,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agentmem.neural.quantise import Precision
 from agentmem.neural.reader import Reading
 from agentmem.neural.shapes import check
 from agentmem.neural.values import Written
@@ -43,13 +42,6 @@ class Steps:
         ids, floats = zip(*map(features, observations), strict=True)
         parts = torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(floats)), torch.tensor(before)
         return cls(*(each[:, None] for each in parts))
-
-
-class State(Protocol):
-    """What episodes carry from step to step. position: steps seen."""
-
-    @property
-    def position(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -80,6 +72,9 @@ class StepNetwork(nn.Module, ABC):
     of each, that it is told too. acted: whether it is told the action before.
     """
 
+    remembers = True
+    """Whether anything but the present step can be told by it."""
+
     def __init__(self, features: Features, actions: int, width: int, clock: int = 0, acted: bool = True) -> None:
         super().__init__()
         self.features, self.sines = features, clock
@@ -99,20 +94,18 @@ class StepNetwork(nn.Module, ABC):
 
     @abstractmethod
     def start(self, episodes: int) -> Any:
-        """The state before the first step of so many episodes."""
+        """The state before the first step of so many episodes; its `position` is how many steps were seen."""
 
     @abstractmethod
-    def remember(self, x: Tensor, state: Any, precision: Precision | None) -> Remembered:
-        """x: the next steps, [B, T, width]. precision: of what is read of crystals."""
+    def remember(self, x: Tensor, state: Any) -> Remembered:
+        """x: the next steps, [B, T, width]."""
 
-    def forward(self, steps: Steps, state: Any = None, precision: Precision | None = None) -> tuple[Decided, Any]:
+    def forward(self, steps: Steps, state: Any = None) -> tuple[Decided, Any]:
         """What is decided at each of the next steps [B, T] of episodes, and the state after them; without a state, from
-        their beginning. precision: of what is read, see `Memory.view`.
-
-        Raises InvalidInputError for other shapes.
+        their beginning. Raises InvalidInputError for other shapes.
         """
         state = state or self.start(len(steps.before))
-        kept = self.remember(self.embedded(steps, state.position), state, precision)
+        kept = self.remember(self.embedded(steps, state.position), state)
         hidden = self.norm(kept.out)
         values = self.value(hidden).squeeze(-1)
         return Decided(hidden, self.action(hidden), values, kept.readings, kept.written), kept.state

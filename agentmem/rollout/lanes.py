@@ -273,10 +273,11 @@ def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
 
 
 class About(NamedTuple):
-    """What an environment says of itself: its actions, the first observation, what it is for, and its tools, as JSON,
-    if it has some.
+    """What an environment says of itself: its spaces, the first observation, what it is for, and its tools, as JSON, if
+    it has some.
     """
 
+    observation_space: spaces.Space[Any]
     action_space: spaces.Space[Any]
     first: Any
     goal: str
@@ -289,6 +290,7 @@ def about(make: Make) -> About:
     try:
         first, info = env.reset(seed=0)
         goal, tools = info.get("goal") or "", info.get("tools") or getattr(env.unwrapped, "schema", None)
-        return About(env.action_space, first, str(goal), json.dumps(tools, default=str) if tools else "")
+        tools = json.dumps(tools, default=str) if tools else ""
+        return About(env.observation_space, env.action_space, first, str(goal), tools)
     finally:
         env.close()

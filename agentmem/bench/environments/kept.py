@@ -1,4 +1,4 @@
-"""Rows of a table, each kept as a file: one that is there is not measured again.
+"""Rows of a table, each kept as a file: one that is there is not measured again; and how several are told as one.
 
 Knows files and a lock; knows nothing of what is measured.
 """
@@ -6,12 +6,22 @@ Knows files and a lock; knows nothing of what is measured.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import held, write
+
+
+def spread(values: Sequence[float | None], form: str) -> str:
+    """The mean, and from where to where; - where there is nothing to tell."""
+    there = [each for each in values if each is not None]
+    if not there:
+        return "-"
+    middle, low, high = (form.format(each).removesuffix("%") for each in (mean(there), min(there), max(there)))
+    return middle if low == high else f"{middle} ({low} to {high})"
 
 
 def kept_row(file: Path, asked: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:

@@ -12,14 +12,20 @@ if TYPE_CHECKING:
     from agentmem.policy import PolicyLM
 
 
+MAZE = "agentmem/TMaze-v0"
+
+
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Raises InvalidInputError for a policy that is none of steps."""
+    """Raises InvalidInputError for a policy that is none of steps, or of another environment."""
     from agentmem.errors import InvalidInputError
     from agentmem.policy import PolicyLM, load_trained
+    from agentmem.policy.fits import check_acts
+    from agentmem.rollout.lanes import about, maker
 
     policy = load_trained(asked.policy)
     if not isinstance(policy, PolicyLM):
         raise InvalidInputError(f"--policy {asked.policy} chooses calls and walks no maze: name one of steps, as tmaze")
+    check_acts(policy, asked.policy, MAZE, about(maker(MAZE, {"length": asked.lengths[0]})))
     return {"policy": asked.policy, "rows": [_row(policy, length, asked.seeds) for length in asked.lengths]}
 
 
@@ -35,7 +41,7 @@ def _row(policy: PolicyLM, length: int, seeds: int) -> dict[str, Any]:
     with bars() as bar, one_thread():
         task = bar.add_task(f"{length:,} steps", total=length)
         for seed in range(seeds):
-            env = gymnasium.make("agentmem/TMaze-v0", length=length).unwrapped
+            env = gymnasium.make(MAZE, length=length).unwrapped
             arms.append(str(env.reset(seed=seed)[0].tolist()))
             if arms[-1] not in ended:
                 ended[arms[-1]] = played(policy, env, seed, lambda steps: bar.update(task, completed=steps))

@@ -36,21 +36,25 @@ both are played, every action by the policy, and n seeds are counted by them.
 """
 TASKS_NOTES = """
 Each model is trained for as many processor-seconds on one thread, with as many
-parameters, and then plays 100 unseen episodes, always its likeliest action.
+parameters, and then plays 100 episodes of seeds that were not trained on, always
+its likeliest action. Of MiniGrid's mazes there are only some hundred different
+ones, so most of these were seen in training.
 
   imitation  of an oracle that looks into the environment. It also says which
-             earlier step showed what an action turns on; policy-lm learns from
-             that too, the others have no use for it
+             earlier step showed what an action turns on: all but none are
+             trained to tell what was seen there, policy-lm to read it as well
   ppo        online, from rewards alone
 
   The action before is told in Concentration alone, which asks for it: whoever
   is told can remember by acting.
 
   policy-lm, gru, windowed, none   one encoder, one trainer; they differ in what
-             remembers. A windowed transformer sees 128 steps
+             remembers. Attention reaches 33 steps back in policy-lm, which reads
+             crystals beyond, and 129 in the windowed transformer
   recurrent-ppo   sb3-contrib's, with its own sizes; by ppo alone
 
-A row that the folder has is not trained again, one that was interrupted goes on.
+A row that the folder has is not trained again. One that was interrupted goes on,
+its demonstrations are played again within its time; recurrent-ppo begins anew.
 
   agentmem bench environments tasks --tasks RepeatFirstHard --by ppo --out runs
 """
@@ -61,12 +65,13 @@ none was trained on. The memories differ in what the policy is shown:
   crystals, window   within --budget tokens: what is recalled, the newest steps
   full, none         the whole log, nothing
   gru                in place of the policy a GRU with as many parameters, which
-                     sees every observation in order and is shown nothing. It
-                     imitates the oracle in the shifts of --shown, for --seconds
+                     sees every observation in order, the first 48 words of it
+                     (all of a retail one, most of a banking one), and is shown
+                     nothing. It imitates the oracle in the shifts of --shown
 
   stale              of the decisions that had a superseded value, those that
                      chose it; one of eight calls is right
-  bytes kept         of the log, and with crystals of these: every step is
+  kB kept            of the log, and with crystals of these: every step is
                      logged, whatever is shown
 
 Without --shown, {EPISODES} shifts of each of {len(DESKS)} desks are played and kept in DIR, which
@@ -104,7 +109,12 @@ def add_shifts(parser: argparse.ArgumentParser) -> None:
         metavar="KIND,KIND",
         help=f"of {', '.join(MEMORIES)}",
     )
-    add("--policy", default="shift", metavar="NAME", help="as in agentmem rollout, but no chat:MODEL; %(default)s")
+    add(
+        "--policy",
+        default="shift",
+        metavar="NAME",
+        help="as in agentmem rollout, but neither chat:MODEL nor oracle",
+    )
     add("--budget", type=positive, default=BUDGET, metavar="N", help="tokens of a context; %(default)s")
     add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of shifts; 0,1,2")
     add("--set", action="append", default=[], dest="given", metavar="NAME=JSON", help="a keyword of the environments")

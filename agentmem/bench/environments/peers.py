@@ -9,19 +9,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from agentmem.bench.neural.peers.sizes import TOLERANCE, count, nearest
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.measure import bytes_of
-from agentmem.neural.quantise import Precision
 from agentmem.policy.policy_lm import PolicyLM
+from agentmem.policy.reference import seeded
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
 
-WINDOW = 128
-"""Steps that a windowed transformer sees: twice as many as PolicyLM beside its memory, and more bytes than it."""
+WINDOW = 64
+"""Steps that each block of a windowed transformer reaches back, four times those of PolicyLM: 128 in two blocks."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Gru(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried()
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         hidden, kept = self.gru(x, state.kept)
         return Remembered(x + self.out(hidden), Carried(state.position + x.shape[1], kept))
 
@@ -64,7 +63,7 @@ class Windowed(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried(kept=(None, [None] * len(self.blocks)))
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         convolution, before = state.kept
         hidden, convolution = self.convolution(x, convolution)
         caches: list[Cache] = []
@@ -77,6 +76,8 @@ class Windowed(StepNetwork):
 class Nothing(StepNetwork):
     """Remembers nothing: a feed-forward of `size` on each step."""
 
+    remembers = False
+
     def __init__(self, like: PolicyLM, size: int) -> None:
         super().__init__(*_of(like))
         width = like.settings.transformer.d_model
@@ -85,7 +86,7 @@ class Nothing(StepNetwork):
     def start(self, episodes: int) -> Carried:
         return Carried()
 
-    def remember(self, x: Tensor, state: Carried, precision: Precision | None) -> Remembered:
+    def remember(self, x: Tensor, state: Carried) -> Remembered:
         return Remembered(x + self.forwards(x), Carried(state.position + x.shape[1]))
 
 
@@ -95,10 +96,8 @@ PEERS: dict[str, Callable[[PolicyLM, int], StepNetwork]] = {"gru": Gru, "windowe
 def peer(name: str, like: PolicyLM, seed: int) -> StepNetwork:
     """A peer with as many parameters as a policy. Raises InvalidInputError where none comes within 3 %."""
     make, goal = PEERS[name], count(like)
-    with torch.random.fork_rng(devices=[]):
-        size = nearest(range(1, 4_096), lambda each: count(make(like, each)), goal)
-        torch.manual_seed(seed)
-        model = make(like, size)
+    size = seeded(seed, lambda: nearest(range(1, 4_096), lambda each: count(make(like, each)), goal))
+    model = seeded(seed, lambda: make(like, size))
     if abs(count(model) / goal - 1) > TOLERANCE:
         raise InvalidInputError(f"{name} of {goal} parameters: none comes nearer than {count(model)}")
     return model

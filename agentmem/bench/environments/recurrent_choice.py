@@ -1,7 +1,7 @@
 """What a choice from remembered lines is measured against: a GRU over the steps of a shift, which is shown no lines.
 
-It sees every observation in order; what is seen and what is offered share a table of words as ChoiceNetwork's. Knows
-tensors of numbered words, and observations; knows no training.
+It sees every observation in order, the first PRESENT words of it; what is seen and what is offered share a table of
+words as ChoiceNetwork's. Knows tensors of numbered words, and observations; knows no training.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from agentmem.neural.settings import at_least
 from agentmem.neural.shapes import check
 from agentmem.policy.choice import NOTHING, ChoiceSettings, WordNetwork
 from agentmem.policy.choosing import numbered, one_thread
-from agentmem.policy.reference import choice_network
+from agentmem.policy.reference import choice_network, seeded
 from agentmem.policy.words import CHOICES, OWN, PRESENT
 from agentmem.types import PlanningContext
 
@@ -78,11 +78,11 @@ class RecurrentChoice(WordNetwork):
 
 def recurrent_choice(seed: int) -> RecurrentChoice:
     """With as many parameters as the network that chooses from lines, within 3 %; the same for the same seed."""
-    with torch.random.fork_rng(devices=[]):
-        goal = count(choice_network(0))
-        size = nearest(range(1, 1_024), lambda each: count(RecurrentChoice(RecurrentSettings(size=each))), goal)
-        torch.manual_seed(seed)
-        return RecurrentChoice(RecurrentSettings(size=size))
+
+    def of(size: int) -> RecurrentChoice:
+        return seeded(seed, lambda: RecurrentChoice(RecurrentSettings(size=size)))
+
+    return of(nearest(range(1, 1_024), lambda size: count(of(size)), count(choice_network(0))))
 
 
 class RecurrentPolicy:

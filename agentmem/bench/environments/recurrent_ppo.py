@@ -1,6 +1,7 @@
 """RecurrentPPO of sb3-contrib, unmodified and with its own sizes, as a row of the table of tasks.
 
-Knows Stable-Baselines3. It sees what the others see, an observation's features, as a vector.
+Knows Stable-Baselines3. It sees an observation's features as a vector, with the action before where an environment asks
+that it is told; the number of the step, which the others are told, it can count itself.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import gymnasium
 import numpy as np
 
 from agentmem.errors import MissingExtraError
+from agentmem.policy.reference import actions_of, is_told
 from agentmem.policy.spaces import Features
 
 if TYPE_CHECKING:
@@ -26,27 +28,30 @@ Make = Callable[[], gymnasium.Env[Any, Any]]
 
 
 class Flat(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
-    """Observations as float32 vectors of 0 and 1."""
+    """Observations, and the action before where it is told, as float32 vectors of 0 and 1."""
 
     def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
         super().__init__(env)
         self.features = Features.of(env.observation_space)
-        size = self.features.rows + self.features.floats
+        self.actions = actions_of(env) if is_told(env) else 0
+        size = self.features.rows + self.features.floats + self.actions
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (size,), np.float32)
 
     def reset(self, **keywords: Any) -> tuple[np.ndarray, dict[str, Any]]:
         observation, info = self.env.reset(**keywords)
-        return self._flat(observation), info
+        return self._flat(observation, None), info
 
     def step(self, action: Any) -> tuple[np.ndarray, Any, bool, bool, dict[str, Any]]:
         observation, *rest = self.env.step(int(action))
-        return self._flat(observation), *rest  # type: ignore[return-value]
+        return self._flat(observation, int(action)), *rest  # type: ignore[return-value]
 
-    def _flat(self, observation: Any) -> np.ndarray:
+    def _flat(self, observation: Any, before: int | None) -> np.ndarray:
         ids, floats = self.features(observation)
-        there = np.zeros(self.features.rows, np.float32)
+        there, acted = np.zeros(self.features.rows, np.float32), np.zeros(self.actions, np.float32)
         there[ids] = 1
-        return np.concatenate((there, floats))
+        if before is not None and self.actions:
+            acted[before] = 1
+        return np.concatenate((there, floats, acted))
 
 
 def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:

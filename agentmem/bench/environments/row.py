@@ -1,4 +1,4 @@
-"""A row of the table of tasks: a model trained on a task for so many processor-seconds, then playing unseen episodes.
+"""A row of the table of tasks: a model trained on a task for so many processor-seconds, then playing other episodes.
 
 Knows environments, models and how they are trained; knows no table. A row that is done is kept as a file, one that is
 not goes on where it was.
@@ -90,15 +90,8 @@ def _objective(asked: Row, make: Callable[..., gymnasium.Env[Any, Any]]) -> Step
 def network(asked: Row) -> StepNetwork:
     """As it is before training."""
     env = maker_of(asked.task)()
-    ours = policy_lm(env, asked.seed, CLOCK, acted=is_told(env))
+    ours = policy_lm(env, asked.seed, CLOCK)
     return ours if asked.model == OURS else peer(asked.model, ours, asked.seed)
-
-
-def is_told(env: gymnasium.Env[Any, Any]) -> bool:
-    """Whether the action before is told: only where an environment asks for it, since whoever is told can remember by
-    acting.
-    """
-    return bool(getattr(env.unwrapped, "obs_requires_prev_action", False))
 
 
 def maker_of(task: str) -> Callable[..., gymnasium.Env[Any, Any]]:
@@ -108,13 +101,13 @@ def maker_of(task: str) -> Callable[..., gymnasium.Env[Any, Any]]:
 
 @torch.no_grad()
 def _played(model: StepNetwork, make: Callable[..., gymnasium.Env[Any, Any]]) -> dict[str, Any]:
-    """Unseen episodes, every action the likeliest; what is read of crystals are signs."""
+    """Episodes of seeds that were not trained on, every action the likeliest."""
     model.eval()
     returns: list[float] = []
     for start in range(FIRST, FIRST + EPISODES, LANES):
-        ended = play(model, [make() for _ in range(LANES)], range(start, start + LANES), None, "sign")
+        ended = play(model, [make() for _ in range(LANES)], range(start, start + LANES))
         returns += ended.rewards.sum(1).tolist()
-    steps = ended.part(torch.tensor([0])).steps
+    steps = ended.part(torch.tensor([0])).steps.part(0, int(ended.real[0].sum()))
     return {"returns": returns, "parameters": count(model), "bytes": bytes_carried(model, steps)}
 
 

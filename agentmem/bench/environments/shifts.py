@@ -9,15 +9,15 @@ import argparse
 import shlex
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, product
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars, given_options, make_folder
+from agentmem.bench.environments.kept import kept_row, spread
 from agentmem.bench.environments.options import BUDGET, DESKS, EPISODES, GRU
 from agentmem.errors import InvalidInputError
 
@@ -31,7 +31,7 @@ PERCENT = {
     "solved": "solved", "solved_hidden": "of those that need memory", "stale": "stale",
     "needed_fact_recall": "needed facts in the context",
 }  # fmt: skip
-NUMBERS = {"context_tokens_mean": "tokens a decision", "bytes": "bytes kept", "seconds": "processor-seconds"}
+NUMBERS = {"context_tokens_mean": ("tokens a decision", 1), "bytes": ("kB kept", 1_000)}
 """Columns of the table, by their names in a row."""
 REPORTED = {*PERCENT, "context_tokens_mean", "bytes", "steps", "digest"}
 """Of a rollout's report."""
@@ -142,8 +142,6 @@ def _command(asked: argparse.Namespace, options: Mapping[str, Any]) -> Command:
 
 
 def _row(one: Row, policy: Any, folder: Path, bar: Progress) -> dict[str, Any]:
-    from agentmem.bench.environments.kept import kept_row
-
     task = bar.add_task(one.name, total=1.0)
     made = kept_row(folder / f"{one.name}.json", asdict(one), lambda: _played(one, policy, partial(bar.update, task)))
     bar.remove_task(task)
@@ -170,23 +168,16 @@ def _played(one: Row, policy: Any, tell: Callable[..., None]) -> dict[str, Any]:
 
 def markdown(results: Mapping[str, Any]) -> str:
     """A line for each shift and memory: means of its seeds, and from where to where."""
-    heads = ("shift", "memory", "seeds", *PERCENT.values(), *NUMBERS.values())
+    heads = ("shift", "memory", "seeds", *PERCENT.values(), *(head for head, _ in NUMBERS.values()))
     said = [f"| {' | '.join(heads)} |", "|---|---|" + "--:|" * (len(heads) - 2)]
     for (env, memory), group in groupby(results["rows"], key=lambda one: (one["environment"], one["memory"])):
         rows = list(group)
-        shares = [_spread([one[name] for one in rows], "{:.1%}") for name in PERCENT]
-        numbers = [_spread([one[name] for one in rows], "{:,.0f}") for name in NUMBERS]
+        shares = [spread([one[name] for one in rows], "{:.1%}") for name in PERCENT]
+        numbers = [
+            spread([one[name] and one[name] / unit for one in rows], "{:,.0f}") for name, (_, unit) in NUMBERS.items()
+        ]
         said.append(f"| {' | '.join((_short(env), memory, str(len(rows)), *shares, *numbers))} |")
     return "\n".join(said)
-
-
-def _spread(values: Sequence[float | None], form: str) -> str:
-    """- where there is nothing to tell."""
-    there = [each for each in values if each is not None]
-    if not there:
-        return "-"
-    middle, low, high = (form.format(each).removesuffix("%") for each in (mean(there), min(there), max(there)))
-    return middle if low == high else f"{middle} ({low}-{high})"
 
 
 def _short(env: str) -> str:

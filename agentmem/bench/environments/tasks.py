@@ -9,6 +9,7 @@ from statistics import mean
 from typing import Any
 
 from agentmem.bench.arguments import bars, make_folder
+from agentmem.bench.environments.kept import spread
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
 from agentmem.bench.environments.row import Row, row
 
@@ -53,13 +54,7 @@ def _line(rows: Sequence[Mapping[str, Any]]) -> str:
     one = rows[0]
     model = f"**{one['model']}**" if one["model"] == OURS else one["model"]
     steps = mean(each["env_steps"] for each in rows)
-    told = f"{len(rows)} | {_spread(rows, 'return_mean')} | {_spread(rows, 'above_0')} | {steps:,.0f}"
+    returned, above = (spread([each[name] for each in rows], "{:.3f}") for name in ("return_mean", "above_0"))
+    told = f"{len(rows)} | {returned} | {above} | {steps:,.0f}"
     size = f"{one['seconds']:.0f} | {one['parameters']:,} | {max(each['bytes'] for each in rows):,}"
     return f"| {one['task']} | {model} | {one['protocol']} | {told} | {size} |"
-
-
-def _spread(rows: Sequence[Mapping[str, Any]], name: str) -> str:
-    """The mean, and from where to where."""
-    values = [each[name] for each in rows]
-    said = f"{mean(values):.3f}"
-    return said if len(values) == 1 else f"{said} ({min(values):.3f} to {max(values):.3f})"
