@@ -52,7 +52,7 @@ def test_every_text_has_its_speaker_in_front_and_stands_in_log_order() -> None:
     assert [item.key for item in items] == sorted(item.key for item in items)
 
 
-def test_no_time_stands_in_a_text_since_it_takes_room_and_finds_less() -> None:
+def test_no_time_stands_in_a_text_where_it_would_take_room() -> None:
     assert not any("2026" in item.text for item in items_of(HOUSE))
 
 

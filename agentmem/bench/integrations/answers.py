@@ -13,7 +13,7 @@ from agentmem.types import CountTokens
 def line_of(step: Step) -> str:
     """The text that a peer is given, and that its contexts show.
 
-    No time stands in it: with one in front of each text fewer are found by their vectors, and fewer fit a budget.
+    No time stands in it: one in front of each text would take room in a budget, and part of its vector.
     """
     return f"{step.actor or step.kind}: {step.text}"
 
