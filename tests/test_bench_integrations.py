@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from agentmem.bench.integrations.command import ROWS, at_end, results_of
 from agentmem.bench.peers import entries
 from agentmem.bench.peers.entries import ENTRIES
 from agentmem.bench.peers.ours import Ours
-from agentmem.bench.peers.racer import missing, started
+from agentmem.bench.peers.racer import Racer, missing, started
 from agentmem.bench.peers.summary import extractive, scripted
 from agentmem.bench.peers.vectors import vectors
 from agentmem.bench.recall.reading import history_of
@@ -40,6 +41,23 @@ def _own_counter(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TIKTOKEN_CACHE_DIR", str(tmp_path_factory.mktemp("empty")))
         yield
+
+
+@pytest.fixture(scope="module")
+def every(_own_counter: None) -> Iterator[dict[str, Racer]]:
+    """The peers that are installed, each started once; a test opens a new store in it."""
+    with started([name for name in NAMES if not missing([name])]) as racers:
+        yield racers
+
+
+def opened(every: dict[str, Racer], name: str) -> Racer:
+    if missing([name]):
+        pytest.skip(missing([name])[name])
+    if not every[name].running:
+        assert every[name].note == "it needs a Python whose sqlite3 loads extensions, which this one's does not"
+        pytest.skip(every[name].note)
+    every[name].order(open=True)
+    return every[name]
 
 
 # ---- what is given
@@ -91,15 +109,12 @@ def test_vectors_are_of_length_one_so_that_every_distance_orders_them_alike() ->
 
 
 @pytest.mark.parametrize("name", ["langgraph-memory", "langgraph-sqlite", "langgraph-postgres", "langchain-memory"])
-def test_peers_that_search_by_vectors_alone_find_the_same_in_the_same_order(name: str) -> None:
-    if missing([name]):
-        pytest.skip(missing([name])[name])
+def test_peers_that_search_by_vectors_alone_find_the_same_in_the_same_order(every: dict[str, Racer], name: str) -> None:
+    racer = opened(every, name)
+    racer.order(add_many=items_of(HOUSE))
     expected = vectors(LINES) @ vectors([KEY])[0]
-    with started([name]) as racers:
-        racers[name].order(open=True, add_many=items_of(HOUSE))
-        if racers[name].running:
-            (answer,) = racers[name].told(search=[KEY], most=8)["answers"]
-            assert answer == [LINES[place] for place in sorted(range(8), key=lambda place: -expected[place])]
+    (answer,) = racer.told(search=[KEY], most=8)["answers"]
+    assert answer == [LINES[place] for place in sorted(range(8), key=lambda place: -expected[place])]
 
 
 # ---- how answers are packed
@@ -163,40 +178,27 @@ def test_the_scripted_model_repeats_the_first_words_of_each_message(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_peer_finds_what_it_was_given_one_by_one_and_several_at_once(name: str) -> None:
-    if missing([name]):
-        pytest.skip(missing([name])[name])
-    with started([name]) as racers:
-        racer = racers[name]
-        if not racer.running:
-            assert racer.note == "it needs a Python whose sqlite3 loads extensions, which this one's does not"
-            return
-        racer.order(open=True)
-        items = items_of(HOUSE)
-        assert len(racer.order(add=items[:4])) == 4
-        assert len(racer.order(add_many=items[4:])) == 1
-        racer.order(do=["settle"])
-        (answer,) = racer.told(search=[KEY], most=3)["answers"]
-        assert HOUSE.steps[0].text in (answer if isinstance(answer, str) else answer[0])
-        if ENTRIES[name].cued and not isinstance(answer, str):
-            assert len(answer) == 3
-        racer.order(do=["close"])
-        assert (racer.bytes > 0) == ENTRIES[name].durable
-        racer.order(open=True)
-        assert racer.running
+def test_a_peer_finds_what_it_was_given_one_by_one_and_several_at_once(every: dict[str, Racer], name: str) -> None:
+    racer, items = opened(every, name), items_of(HOUSE)
+    assert len(racer.order(add=items[:4])) == 4
+    assert len(racer.order(add_many=items[4:])) == 1
+    racer.order(do=["settle"])
+    (answer,) = racer.told(search=[KEY], most=3)["answers"]
+    assert HOUSE.steps[0].text in (answer if isinstance(answer, str) else answer[0])
+    assert isinstance(answer, str) or len(answer) == 3
+    racer.order(do=["close"])
+    assert (racer.bytes > 0) == ENTRIES[name].durable
+    racer.order(open=True)
+    assert racer.running
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_same_text_may_stand_twice_in_what_is_given_at_once(name: str) -> None:
-    if missing([name]):
-        pytest.skip(missing([name])[name])
+def test_the_same_text_may_stand_twice_in_what_is_given_at_once(every: dict[str, Racer], name: str) -> None:
+    racer = opened(every, name)
     twice = [item._replace(key=f"{item.key}{copy}") for copy in "ab" for item in items_of(HOUSE)[:2]]
-    with started([name]) as racers:
-        if racers[name].running:
-            racers[name].order(open=True)
-            assert len(racers[name].order(add_many=twice)) == 1
-            (answer,) = racers[name].told(search=[KEY], most=4)["answers"]
-            assert HOUSE.steps[0].text in (answer if isinstance(answer, str) else answer[0])
+    assert len(racer.order(add_many=twice)) == 1
+    (answer,) = racer.told(search=[KEY], most=4)["answers"]
+    assert HOUSE.steps[0].text in (answer if isinstance(answer, str) else answer[0])
 
 
 def test_a_process_that_ends_leaves_a_note_and_no_figures() -> None:
