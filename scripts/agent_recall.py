@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
+from unittest.mock import patch
 
 from langchain_core.messages import BaseMessage
 
@@ -25,6 +26,7 @@ from agents import Timed, at_desk, begin, desk, thread
 from agentmem import Memory
 from agentmem.langchain.messages import turn_of, words_of
 from agentmem.langchain.prompt import cue_of
+from agentmem.langchain.thread import Thread
 
 
 def with_request(messages: Sequence[BaseMessage]) -> str:
@@ -35,6 +37,14 @@ def with_request(messages: Sequence[BaseMessage]) -> str:
 def newest(messages: Sequence[BaseMessage]) -> str:
     """What came last alone."""
     return words_of(messages[-1])
+
+
+class Again(Timed):
+    """Recalls the steps that the prompt shows, too."""
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        with patch.object(Thread, "positions", return_value=frozenset()):
+            return super().wrap_model_call(request, handler)
 
 
 NEVER: dict[str, Any] = {"when": lambda call: False}
@@ -48,6 +58,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "2,048 tokens": {"budget": 2048},
     "cue: newest": {"cue": newest},
     "cue: and request": {"cue": with_request},
+    "shown steps too": {"again": True},
+    "512, shown too": {"again": True, "budget": 512},
 }
 
 
@@ -64,7 +76,9 @@ def main() -> None:
 
 def row(calls: int, seed: int, options: dict[str, Any]) -> str:
     memory = Memory.open(":memory:")
-    place, mine = desk(calls, seed=seed), Timed(memory, **options)
+    kind = Again if options.get("again") else Timed
+    given = {name: value for name, value in options.items() if name != "again"}
+    place, mine = desk(calls, seed=seed), kind(memory, **given)
     agent, model = at_desk(place, [mine])
     agent.invoke(begin(place), thread())
     prompt = fmean(model.get_num_tokens_from_messages(prompt) for prompt in model.prompts)

@@ -10,9 +10,10 @@ import pytest
 from benched import history, write_histories
 from typer.testing import CliRunner, Result
 
+from agentmem.bench.peers import entries
 from agentmem.bench.recall.counting import Counter
 from agentmem.bench.recall.reading import history_of
-from agentmem.bench.speed import bars, peers, race, report
+from agentmem.bench.speed import bars, race, report
 from agentmem.bench.speed.build import Workshop
 from agentmem.bench.speed.forms import cased, class_of
 from agentmem.bench.speed.grow import Grown, Growth, in_turns
@@ -177,7 +178,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     file = write_histories(folder / "rooms.jsonl", history("house"), history("castle"))
     options = ("--sizes", "2500", "--cues", 5, "--peers", "mem0", "--items", 100, "--json")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(peers, "find_spec", here)
+        patch.setattr(entries, "find_spec", here)
         patch.setenv("TIKTOKEN_CACHE_DIR", str(folder))
         result = call(file, *options, "--out", folder / "made")
     assert result.exit_code == 0, result.output
@@ -223,7 +224,7 @@ def test_bars_stand_beside_their_figures(results: Any) -> None:
 
 
 def test_every_bar_names_entries_that_there_are() -> None:
-    assert {name for _, ours, theirs, _, _ in race.BARS for name in (ours, theirs)} <= set(peers.ENTRIES)
+    assert {name for _, ours, theirs, _, _ in race.BARS for name in (ours, theirs)} <= set(entries.ENTRIES)
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,19 @@ import random
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from agentmem.bench.arguments import parser_of, positive
-from agentmem.bench.speed.peers import vectors_of
-from agentmem.encode import StaticEncoder
-from agentmem.memory import Memory
+from agentmem.bench.peers.langgraph import LangGraph, episodic, in_memory, postgres, sqlite
 
 PLACE = ("users", "ann")
 THINGS = "pizza trains Bern mushrooms cats chess rain violins maps bread stamps rowing lamps birds soap".split()
-INDEX = {"dims": StaticEncoder.dimension, "embed": vectors_of, "fields": ["text"]}
 BATCH = 100
+SPREAD = 10
+"""Items of a namespace where there are many."""
 Row = tuple[str, float, float]  # what, and seconds of the processor and of the clock each
 
 
@@ -35,30 +33,13 @@ def value_of(number: int) -> dict[str, Any]:
     return {"text": text, "number": number, "even": number % 2 == 0}
 
 
-def episodic(folder: Path, stack: ExitStack, durability: Any) -> Any:
-    from agentmem.langchain import EpisodicStore
-
-    memory = stack.enter_context(Memory.open(folder / "agent.mem", durability=durability))
-    return EpisodicStore(memory, index={"fields": ["text"]})
-
-
-def in_memory(folder: Path, stack: ExitStack) -> Any:
-    return import_module("langgraph.store.memory").InMemoryStore(index=INDEX)
-
-
-def sqlite(folder: Path, stack: ExitStack, index: Any = INDEX) -> Any:
-    kind = import_module("langgraph.store.sqlite").SqliteStore
-    store = stack.enter_context(kind.from_conn_string(str(folder / "store.db"), index=index))
-    store.setup()
-    return store
-
-
-STORES: dict[str, Callable[[Path, ExitStack], Any]] = {
+STORES: dict[str, Callable[[Path], LangGraph]] = {
     "EpisodicStore, process": partial(episodic, durability="process"),
     "EpisodicStore, power": partial(episodic, durability="power"),
     "InMemoryStore": in_memory,
     "SqliteStore": sqlite,
-    "SqliteStore, no words": partial(sqlite, index=None),
+    "SqliteStore, no words": partial(sqlite, searched=False),
+    "PostgresStore": postgres,
 }
 
 
@@ -69,13 +50,13 @@ def timed(what: str, times: int, work: Callable[[int], object]) -> Row:
     return what, (time.process_time() - processor) / times, (time.perf_counter() - clock) / times
 
 
-def measured(make: Callable[[Path, ExitStack], Any], items: int, words: bool) -> Iterator[Row]:
+def measured(make: Callable[[Path], LangGraph], items: int, words: bool) -> Iterator[Row]:
     """Each figure as it is known; a folder of its own is removed at the end."""
     from langgraph.store.base import PutOp
 
     draw = random.Random(7)
-    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
-        store = make(Path(name), stack)
+    with tempfile.TemporaryDirectory() as name, closing(make(Path(name))) as peer:
+        store = peer.store
         puts = [PutOp(PLACE, f"note {n}", value_of(n)) for n in range(items)]
         what, *times = timed(
             "put, in batches", items // BATCH, lambda n: store.batch(puts[n * BATCH : (n + 1) * BATCH])
@@ -93,8 +74,23 @@ def measured(make: Callable[[Path, ExitStack], Any], items: int, words: bool) ->
         yield timed("newest ten", 20, lambda n: store.search(PLACE))
         yield timed("put over another", 200, lambda n: store.put(PLACE, f"note {n * 5}", value_of(n)))
         yield timed("delete", 5, lambda n: store.delete(PLACE, f"note {n * 11}"))
-        size = sum(path.stat().st_size for path in Path(name).iterdir())
+        told, files = peer.bytes(), [path for path in Path(name).rglob("*") if path.is_file()]
+        size = sum(path.stat().st_size for path in files) if told is None else told
         yield "bytes an item", size / items, size / items
+        if words:
+            yield over_namespaces(store, items // SPREAD)
+
+
+def over_namespaces(store: Any, namespaces: int) -> Row:
+    """Searches of many small namespaces at once, after a first one that is not timed."""
+    from langgraph.store.base import PutOp
+
+    for space in range(namespaces):
+        numbers = range(space * SPREAD, (space + 1) * SPREAD)
+        store.batch([PutOp(("many", f"space {space}"), f"note {n}", value_of(n)) for n in numbers])
+    ask = partial(store.search, ("many",))
+    ask(query="Who spoke of violins?")
+    return timed(f"by words over {namespaces:,}", 5, lambda n: ask(query=f"person {n * 37} and {THINGS[n]}"))
 
 
 def hundreds(text: str) -> int:
@@ -103,7 +99,8 @@ def hundreds(text: str) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = parser_of("stores", "LangGraph's stores side by side.", "Needs langgraph and langgraph-checkpoint-sqlite.")
+    notes = "by words over N: a search of N namespaces of ten items at once."
+    parser = parser_of("stores", "LangGraph's stores side by side.", notes)
     parser.add_argument("--items", type=hundreds, default=10_000, help="how many items are put")
     parser.add_argument("--only", default="", help="stores whose name begins so")
     chosen = parser.parse_args(arguments)
@@ -113,8 +110,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             try:
                 for what, processor, clock in measured(make, chosen.items, "no words" not in name):
                     print(_line(what, processor, clock), flush=True)
-            except (AttributeError, ImportError) as error:
-                print(f"  not here: {error}")
+            except (ImportError, LookupError) as error:
+                print(f"  not here: {error}; pip install 'agentmem-crystal[peers]' brings all of them")
 
 
 def _line(what: str, processor: float, clock: float) -> str:

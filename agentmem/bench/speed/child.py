@@ -2,27 +2,25 @@
 
     python -m agentmem.bench.speed.child < job
 
-Knows Memory and how to read what this process holds resident. A job names a file and what to do with it.
+Knows Memory. A job names a file and what to do with it.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import agentmem
+from agentmem.bench.peers.peer import BUDGET
+from agentmem.bench.processes import Timed, environment, resident
 from agentmem.memory import Memory
 
 WARM = 5
 """Recalls before those that are timed."""
-BUDGET = 1024
 
 
 def ask(job: Mapping[str, Any]) -> dict[str, Any]:
@@ -33,27 +31,6 @@ def ask(job: Mapping[str, Any]) -> dict[str, Any]:
     )
     figures: dict[str, Any] = json.loads(done.stdout)
     return figures
-
-
-def environment() -> dict[str, str]:
-    """This process's, in which a child finds the same agentmem."""
-    root = str(Path(agentmem.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
-
-
-class Timed:
-    """Milliseconds of wall and of CPU of each call."""
-
-    def __init__(self) -> None:
-        self.wall: list[float] = []
-        self.cpu: list[float] = []
-
-    def __call__(self, work: Callable[[], Any]) -> Any:
-        cpu, wall = time.process_time(), time.perf_counter()
-        result = work()
-        self.wall.append((time.perf_counter() - wall) * 1e3)
-        self.cpu.append((time.process_time() - cpu) * 1e3)
-        return result
 
 
 def read(path: str, cues: Sequence[str]) -> dict[str, Any]:
@@ -96,18 +73,6 @@ def sizes(path: str) -> dict[str, Any]:
     parts = {name: size for name, size in stats.bytes.items() if name != "total" and size}
     layers = {layer.value: report.crystals for layer, report in stats.layers.items()}
     return {"parts": parts, "files": files, "crystals": layers}
-
-
-def resident() -> int:
-    """Bytes of memory this process holds: Linux's VmRSS, elsewhere the peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
-        return int(line.split()[1]) * 1024
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 JOBS: dict[str, Callable[..., dict[str, Any]]] = {"read": read, "observe": observe, "sizes": sizes}

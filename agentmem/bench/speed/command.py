@@ -16,21 +16,20 @@ from typing import Any
 
 from agentmem.bench import bfcl, evidence
 from agentmem.bench.arguments import bars, make_folder, parser_of, positive, some_of
+from agentmem.bench.peers.peer import BUDGET
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.histories import History, Question, Step
 from agentmem.bench.recall.reading import load, name_of
 from agentmem.bench.speed import picture, report
 from agentmem.bench.speed.build import Workshop, spread
-from agentmem.bench.speed.child import BUDGET
 from agentmem.bench.speed.grow import Growth
 from agentmem.bench.speed.measure import measure
-from agentmem.bench.speed.peers import ENTRIES
-from agentmem.bench.speed.race import race
+from agentmem.bench.speed.race import RIVALS, race
 from agentmem.errors import InvalidInputError
 
 RETAIN = ("keep", "crystals")
-PEERS = tuple(dict.fromkeys(name.split()[0] for name in ENTRIES if not name.startswith("agentmem")))
+PEERS = tuple(name for name in RIVALS if name != "agentmem")
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 SEED = 0
 

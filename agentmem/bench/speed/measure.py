@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from agentmem.bench.processes import percentiles
 from agentmem.bench.speed.build import Built, Progress, Workshop, spread
 from agentmem.bench.speed.child import WARM, ask
 from agentmem.memory import Memory
@@ -95,8 +94,3 @@ def _of_one_step(retain: Retain, asked: Sequence[str]) -> int:
         with Memory.open(path, retain=retain) as memory, memory.episode() as episode:
             episode.observe(" ".join(asked[:2]))
         return int(ask({"do": "read", "path": str(path), "cues": list(asked)})["resident"])
-
-
-def percentiles(milliseconds: Sequence[float]) -> dict[str, float]:
-    found = np.quantile(np.array(milliseconds), [0.5, 0.99])
-    return {"p50": float(found[0]), "p99": float(found[1])}
