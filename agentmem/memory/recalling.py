@@ -58,7 +58,7 @@ def explained(
             seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
             best = rank(query, seen.view, seen.match, seen.similarity, core.read) if lines and most else ()
-            ranked = list(islice(best, most))
+            ranked = _with_ages(seen.view, list(islice(best, most)))
         except NotFoundError:
             if core.unchanged(generations):
                 raise
@@ -131,8 +131,6 @@ def moment_of(store_version: str) -> Moment:
 def _context(
     core: Core, namespaces: Sequence[Namespace], query: Query, seen: Seen, lines: Sequence[Line]
 ) -> PlanningContext:
-    at, known = seen.view.rows(np.array([line.position for line in lines], np.int64))
-    ages = np.where(known, seen.view.age[at] if len(seen.view.age) else 0, 0).tolist()
     goal = query.goal if lines else None
     text = render(lines, goal)
     context = PlanningContext(
@@ -140,12 +138,19 @@ def _context(
         sections=dict(sections(lines, goal)),
         tokens=query.count(text) if text else 0,
         budget=query.budget,
-        hits=tuple(line.hit.model_copy(update={"age": age}) for line, age in zip(lines, ages, strict=True)),
+        hits=tuple(_with_ages(seen.view, [line.hit for line in lines])),
         store_version=seen.version,
     )
     context._encode = core.encoder.encode if core.encoder is not None else None
     context._asked = _asked(core, namespaces, query, seen.view)
     return context
+
+
+def _with_ages(view: View, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with the tokens logged since each."""
+    at, known = view.rows(np.array([hit.position for hit in hits], np.int64))
+    ages = np.where(known, view.age[at] if len(view.age) else 0, 0).tolist()
+    return [hit.model_copy(update={"age": age}) for hit, age in zip(hits, ages, strict=True)]
 
 
 def _asked(core: Core, namespaces: Sequence[Namespace], query: Query, view: View) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from agentmem.types import Crystal, Frozen, Record, RecordType
 
 
 class Retired(NamedTuple):
-    """A crystal that ceased to hold. by: id of the one with a newer value; None where it was evicted for no other."""
+    """A crystal that ceased to hold. by: id of the atom with the newer value; None where that had no room for one."""
 
     crystal: Crystal
     by: str | None

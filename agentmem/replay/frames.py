@@ -138,6 +138,11 @@ class Frames(Sequence[Frame]):
     def __iter__(self) -> Iterator[Frame]:
         return (self[number] for number in range(len(self)))
 
+    @property
+    def recalls(self) -> int:
+        """How many recalls the log has of it."""
+        return len(self._recalls)
+
     def step(self, number: int) -> Step:
         """The step of a frame, alone."""
         (record,) = self._read([int(self._steps[number])])
@@ -268,10 +273,10 @@ class Frames(Sequence[Frame]):
         return plain.header(self)
 
     def _index(self) -> Index:
-        core = self.memory._core
+        core, namespace = self.memory._core, self.memory.namespace
         with core.lock:
-            index = core.index(self.memory.namespace)
-        if index.generation != self.generation:
+            index = core.held(namespace)
+        if index.generation != self.generation or not core.unchanged({namespace: self.generation}):
             raise NotFoundError("steps were erased or written anew since the replay was opened; open it again")
         return index
 

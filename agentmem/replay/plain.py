@@ -42,6 +42,7 @@ def header(frames: Frames) -> dict[str, Any]:
         "episode": None if episode is None else episode.id,
         **{name: text(value, SHORT) if isinstance(value, str) else value for name, value in about.items()},
         "frames": len(frames),
+        "recalls": frames.recalls,
         "crystallized_upto": frames.watermark,
         "end": frames.end,
     }
