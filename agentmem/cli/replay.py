@@ -88,7 +88,7 @@ def _list(path: str, namespace: str, json: bool) -> None:
         found = []
         for space in spaces:
             scoped = memory.scoped(*space)
-            found += [played(scoped, one.id).data() for one in scoped.episodes()[: None if json else LISTED]]
+            found += [played(scoped, one.id).data() for one in scoped.episodes()[: None if json else LISTED + 1]]
     if json:
         show.as_json({"version": 1, "episodes": found})
         return
@@ -127,7 +127,7 @@ def _as_json(frames: Frames, step: str | None) -> None:
     if step is not None:
         sys.stdout.write(frames[frames.number_of(step)].to_json() + "\n")
         return
-    _document({"replay": frames.data()}, "frames", (one.to_json() for one in frames))
+    _document({"replay": frames.data(), "tail": frames.tail.data()}, "frames", (one.to_json() for one in frames))
 
 
 def _document(head: dict[str, Any], name: str, parts: Iterable[str]) -> None:

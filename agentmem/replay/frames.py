@@ -64,6 +64,10 @@ class Tail(Frozen):
     retired: tuple[Retired, ...]
     events: tuple[Event, ...]
 
+    def data(self) -> dict[str, Any]:
+        """As plain JSON values, in the form of a frame's."""
+        return plain.tail(self)
+
 
 class Frames(Sequence[Frame]):
     """See `replay`. `episode` is the one played, None for all of a namespace; `len` costs nothing.

@@ -15,7 +15,7 @@ from agentmem.types import Crystal, Hit, Step
 
 if TYPE_CHECKING:
     from agentmem.replay.between import Event, Retired
-    from agentmem.replay.frames import Frame, Frames
+    from agentmem.replay.frames import Frame, Frames, Tail
     from agentmem.replay.recalled import Ranked, Recall
 
 VERSION = 1
@@ -60,6 +60,16 @@ def frame(made: Frame) -> dict[str, Any]:
         "crystallized": made.crystallized,
         "events": several(made.events, event),
         "erased": made.erased,
+    }
+
+
+def tail(last: Tail) -> dict[str, Any]:
+    """What came after the last step."""
+    return {
+        "recalls": several(last.recalls, recall, RECALLS),
+        "formed": several(last.formed, crystal),
+        "retired": several(last.retired, retired),
+        "events": several(last.events, event),
     }
 
 
