@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lawful import BUDGETS, ENCODERS, few
-from strategies import CUES, Player, Said, chat, logs, long_log, opened, talked
+from strategies import CUES, Player, Said, chat, logs, long_log, opened
 
 from agentmem import Layer, Memory, NotFoundError
 from agentmem.errors import InvalidInputError
 from agentmem.replay import Frame, Frames, replay
-from agentmem.testing import HashEncoder
 
 ROOT = Path(__file__).parent.parent
 DIGEST = """
@@ -298,10 +297,3 @@ def test_a_replay_reads_and_writes_nothing(frames: Frames, memory: Memory) -> No
     lines(frames)
     frames.recall(0, "door")
     assert memory.head() == before
-
-
-def test_a_conversation_of_many_tokens_opens_quickly_and_a_frame_reads_little() -> None:
-    with talked(2_000, encoder=HashEncoder(32)) as memory:
-        frames = replay(memory, "chat")
-        assert len(frames) == 2_000
-        assert frames[1_999].step.kind == "message"
