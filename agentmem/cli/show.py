@@ -84,6 +84,17 @@ def size(n_bytes: float) -> str:
     return f"{n_bytes:.0f} {unit}" if unit == "B" or n_bytes >= 100 else f"{n_bytes:.1f} {unit}"
 
 
+_UNSEEN = {code: chr(0x2400 + code) for code in range(32) if chr(code) not in "\t\n"} | {127: "␡"}
+_UNSEEN |= dict.fromkeys(
+    (*range(0x80, 0xA0), *range(0x200E, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "�"
+)
+
+
+def safe(text: str) -> str:
+    """A text that cannot steer a terminal, nor turn the direction of what stands around it."""
+    return text.translate(_UNSEEN)
+
+
 def path(file: str | Path) -> str:
     """A path as it can be printed, whatever bytes its name is made of."""
     return str(file).encode("utf-8", "backslashreplace").decode()

@@ -2,8 +2,20 @@
 
 from agentmem.index.coded import Dense
 from agentmem.index.growing import Index
-from agentmem.index.ids import STEP, step_id, step_position, step_positions
+from agentmem.index.ids import STEP, in_runs, runs_of, step_id, step_position, step_positions
 from agentmem.index.timeline import Stated
 from agentmem.index.view import View, join
 
-__all__ = ["STEP", "Dense", "Index", "Stated", "View", "join", "step_id", "step_position", "step_positions"]
+__all__ = [
+    "STEP",
+    "Dense",
+    "Index",
+    "Stated",
+    "View",
+    "in_runs",
+    "join",
+    "runs_of",
+    "step_id",
+    "step_position",
+    "step_positions",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -34,3 +34,16 @@ def step_positions(steps: Sequence[str]) -> np.ndarray:
         if (digits[:, 0] == ord("s") - ord("0")).all() and (digits[:, 1:] <= 9).all():
             return np.asarray(digits[:, 1:] @ 10 ** np.arange(_SIZE - 2, -1, -1))
     return np.array([step_position(step) for step in steps], np.int64)
+
+
+def runs_of(chosen: Collection[int], positions: np.ndarray) -> list[list[int]]:
+    """[first, last] of the runs in which chosen log positions follow one another among these, which are sorted."""
+    at = np.flatnonzero(np.isin(positions, list(chosen)))
+    parts = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(at) else []
+    return [[int(positions[part[0]]), int(positions[part[-1]])] for part in parts]
+
+
+def in_runs(runs: Sequence[Sequence[int]], positions: np.ndarray) -> list[int]:
+    """Which of these log positions are in such runs."""
+    found = [positions[(first <= positions) & (positions <= last)] for first, last in runs]
+    return [int(position) for part in found for position in part]

@@ -160,9 +160,10 @@ class Core:
             self.index(namespace)
         return self.held_view(namespaces, as_of)
 
-    def held_view(self, namespaces: Sequence[Namespace], as_of: int, sealed: int | None = None) -> View:
-        """`view`, of the indexes as they stand; sealed: as in `Index.view`. Hold `lock`."""
-        views = [self.held(namespace).view(as_of, sealed) for namespace in namespaces]
+    def held_view(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int] | None = None) -> View:
+        """`view`, of the indexes as they stand; sealed: of each namespace, as in `Index.view`. Hold `lock`."""
+        each = sealed or [as_of] * len(namespaces)
+        views = [self.held(namespace).view(as_of, upto) for namespace, upto in zip(namespaces, each, strict=True)]
         return views[0] if len(views) == 1 else join(views)
 
     # ---- lexical and dense ---------------------------------------------------------------------------------------
@@ -195,14 +196,17 @@ class Core:
         """What the codes of this memory's encoder are stored under; None without one."""
         return coder_id(self.encoder.id) if self.encoder is not None else None
 
-    def similarity(self, cue: str, namespaces: Sequence[Namespace], view: View) -> np.ndarray | None:
-        """Estimated cosine of the cue to each step of a view, float [n]; None without an encoder. Hold `lock`."""
+    def similarity(
+        self, cue: str, namespaces: Sequence[Namespace], view: View, sealed: Sequence[int]
+    ) -> np.ndarray | None:
+        """Estimated cosine of the cue to each step of a view, float [n]; None without an encoder. sealed: as in
+        `held_view`. Hold `lock`."""
         if self.encoder is None or not len(view.position):
             return None
         code = self.coder.encode(self.encoder.encode([cue]))[0]
         best = np.full(len(view.position), -1.0)
-        for namespace in namespaces:
-            self._sealed_similarity(namespace, code, view, best)
+        for namespace, upto in zip(namespaces, sealed, strict=True):
+            self._sealed_similarity(namespace, code, view, upto, best)
         self._tail_similarity(code, namespaces, view, best)
         return np.asarray(np.maximum(best, 0.0))
 
@@ -214,7 +218,9 @@ class Core:
         """Codes of units, each an id and the log positions of its steps."""
         return self.codes([(unit, self.store.read(positions)) for unit, positions in units])
 
-    def _sealed_similarity(self, namespace: Namespace, code: np.ndarray, view: View, best: np.ndarray) -> None:
+    def _sealed_similarity(
+        self, namespace: Namespace, code: np.ndarray, view: View, sealed: int, best: np.ndarray
+    ) -> None:
         if self.sparing:  # codes are not stored
             missing = self._indexes[namespace].uncoded()
             for start in range(0, len(missing), UNITS):
@@ -222,8 +228,8 @@ class Core:
                 self._indexes[namespace].add_codes([(0, one) for one in made])
         dense = self._indexes[namespace].dense()
         pairs = self._pairs.get(namespace)
-        if pairs is None or not pairs.hold(dense, view):
-            pairs = self._pairs[namespace] = _Pairs.of(dense, view)
+        if pairs is None or not pairs.hold(dense, view, sealed):
+            pairs = self._pairs[namespace] = _Pairs.of(dense, view, sealed)
         if len(dense.rows):
             pairs.best(similarity(code, dense.rows), best)
 
@@ -264,15 +270,16 @@ class Core:
                 found += self.store.read([position])
         return found
 
-    def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: int) -> str:
+    def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int]) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
         crystallized, at most to `sealed`, how many codes there are, and what was erased. Of the indexes as they stand;
-        hold `lock`.
+        hold `lock`. `agentmem.memory.recalling.moment_of` reads it.
         """
         parts = []
-        for index in (self._indexes[namespace] for namespace in namespaces):
-            codes = 0 if self.sparing else int((index.dense().born <= sealed).sum())
-            parts.append(f"{min(index.watermark, index.last(sealed))}.{codes}.{index.generation}")
+        for namespace, upto in zip(namespaces, sealed, strict=True):
+            index = self._indexes[namespace]
+            codes = 0 if self.sparing else int((index.dense().born <= upto).sum())
+            parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
 
 
@@ -293,10 +300,10 @@ class _Pairs(NamedTuple):
     own: np.ndarray
 
     @classmethod
-    def of(cls, dense: Dense, view: View) -> _Pairs:
+    def of(cls, dense: Dense, view: View, sealed: int) -> _Pairs:
         upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
         at, known = view.rows(dense.position)
-        known &= dense.born[dense.owner] <= view.sealed
+        known &= dense.born[dense.owner] <= sealed
         at, owner = at[known], dense.owner[known]
         order = np.argsort(at, kind="stable")
         at, owner = at[order], owner[order]
@@ -304,7 +311,7 @@ class _Pairs(NamedTuple):
         alone = first & np.append(first[1:], True)[: len(at)]
         several, begins = at[~alone], first[~alone]
         rows, starts = several[begins], np.flatnonzero(begins)
-        whole = upto if view.sealed >= upto else -1
+        whole = upto if sealed >= upto else -1
         return cls(dense, view.position, whole, rows, starts, owner[~alone], at[alone], owner[alone])
 
     def best(self, alike: np.ndarray, out: np.ndarray) -> None:
@@ -313,12 +320,12 @@ class _Pairs(NamedTuple):
         if len(self.rows):
             out[self.rows] = np.maximum.reduceat(alike[self.owner], self.starts)
 
-    def hold(self, dense: Dense, view: View) -> bool:
+    def hold(self, dense: Dense, view: View, sealed: int) -> bool:
         """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
         if dense is not self.dense or view.position is self.position:
             return dense is self.dense
         same, newer = np.split(view.position, [len(self.position)])
-        return 0 <= self.upto < min([view.sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
+        return 0 <= self.upto < min([sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
 
 
 def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -218,6 +218,7 @@ class EpisodeWriter:
             "tokens": context.tokens,
             "store_version": context.store_version,
             "sha256": hashlib.sha256(context.text.encode()).hexdigest(),
+            **({"asked": context._asked} if context._asked else {}),
         }
         return Record(
             type="recall",

@@ -9,12 +9,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import View, step_position
+from agentmem.index import View, runs_of, step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
 from agentmem.records import brief
@@ -23,40 +24,47 @@ from agentmem.tokens import check_budget, count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
 
 AsOf = str | datetime | None
+Sealed = int | Sequence[int] | None
+"""The log position up to which namespaces count as crystallized, or that of each; None for all that is."""
 
 
 def run(
-    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: int | None = None
+    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: Sealed = None
 ) -> PlanningContext:
-    """The planning context of a query over these namespaces, as they are at one moment. sealed: as in `Index.view`;
-    with it, recall gives what it gave then, though the log was crystallized further since.
+    """The planning context of a query over these namespaces, as they are at one moment. With `sealed`, recall gives
+    what it gave then, though the log was crystallized further since.
     """
-    with traced("search_memory", core.store.path, **_asked(namespaces, query)) as tell:
-        context = _run(core, namespaces, query, as_of, sealed)
+    with traced("search_memory", core.store.path, **_told(namespaces, query)) as tell:
+        context, _ = explained(core, namespaces, query, as_of, sealed)
         hits = context.hits
         tell(count=len(hits), tokens=context.tokens, records=lambda: [(hit.id, hit.text, hit.score) for hit in hits])
     return context
 
 
-def _asked(namespaces: Sequence[Namespace], query: Query) -> dict[str, object]:
+def _told(namespaces: Sequence[Namespace], query: Query) -> dict[str, object]:
     """What of a query a trace tells."""
     about = {"episode": query.current or query.episode, "agent": query.agent, "budget": query.budget}
     return {"namespace": namespaces[0], "query": query.cue, **about}
 
 
-def _run(core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: int | None) -> PlanningContext:
+def explained(
+    core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: Sealed = None, most: int = 0
+) -> tuple[PlanningContext, list[Hit]]:
+    """What `run` gives, and the best `most` of what it chose from, whole, best first."""
     query = replace(query, thinned=core.sparing)
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
             seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
+            best = rank(query, seen.view, seen.match, seen.similarity, core.read) if lines and most else ()
+            ranked = _with_ages(seen.view, list(islice(best, most)))
         except NotFoundError:
             if core.unchanged(generations):
                 raise
             continue  # a step was erased while it was read
         if core.unchanged(generations):
-            return _context(core, query, seen, lines)
+            return _context(core, namespaces, query, seen, lines), ranked
 
 
 def ranked(
@@ -79,7 +87,7 @@ class Seen(NamedTuple):
 
 
 def look(
-    core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: int | None = None, stated: bool = True
+    core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: Sealed = None, stated: bool = True
 ) -> Seen:
     """What a recall of a cue is computed from, as of one moment. stated: whether states count."""
     with core.lock:
@@ -87,17 +95,42 @@ def look(
         stated = stated and concerns(cue)
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
-        view = core.held_view(namespaces, position, sealed)
+        upto = _upto(namespaces, position, sealed)
+        view = core.held_view(namespaces, position, upto)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
-        similarity = core.similarity(cue, namespaces, view)
-        return Seen(view, match, similarity, core.version(namespaces, position, view.sealed))
+        similarity = core.similarity(cue, namespaces, view, upto)
+        return Seen(view, match, similarity, core.version(namespaces, position, upto))
 
 
-def _context(core: Core, query: Query, seen: Seen, lines: Sequence[Line]) -> PlanningContext:
-    at, known = seen.view.rows(np.array([line.position for line in lines], np.int64))
-    ages = np.where(known, seen.view.age[at] if len(seen.view.age) else 0, 0).tolist()
+def _upto(namespaces: Sequence[Namespace], position: int, sealed: Sealed) -> list[int]:
+    """How far each namespace counts as crystallized as of a log position."""
+    each = sealed if isinstance(sealed, Sequence) else [position if sealed is None else sealed] * len(namespaces)
+    return [min(position, upto) for upto in each]
+
+
+class Moment(NamedTuple):
+    """What a store version says: the log position that recall saw, and of each namespace how far it was crystallized,
+    how many codes there were, and its generation.
+    """
+
+    position: int
+    sealed: tuple[int, ...]
+    codes: tuple[int, ...]
+    generations: tuple[int, ...]
+
+
+def moment_of(store_version: str) -> Moment:
+    """See `Core.version`."""
+    position, _, parts = store_version.partition(":")
+    each = [tuple(map(int, part.split("."))) for part in parts.split("+")]
+    return Moment(int(position), *zip(*each, strict=True))
+
+
+def _context(
+    core: Core, namespaces: Sequence[Namespace], query: Query, seen: Seen, lines: Sequence[Line]
+) -> PlanningContext:
     goal = query.goal if lines else None
     text = render(lines, goal)
     context = PlanningContext(
@@ -105,11 +138,39 @@ def _context(core: Core, query: Query, seen: Seen, lines: Sequence[Line]) -> Pla
         sections=dict(sections(lines, goal)),
         tokens=query.count(text) if text else 0,
         budget=query.budget,
-        hits=tuple(line.hit.model_copy(update={"age": age}) for line, age in zip(lines, ages, strict=True)),
+        hits=tuple(_with_ages(seen.view, [line.hit for line in lines])),
         store_version=seen.version,
     )
     context._encode = core.encoder.encode if core.encoder is not None else None
+    context._asked = _asked(core, namespaces, query, seen.view)
     return context
+
+
+def _with_ages(view: View, hits: Sequence[Hit]) -> list[Hit]:
+    """Hits with the tokens logged since each."""
+    at, known = view.rows(np.array([hit.position for hit in hits], np.int64))
+    ages = np.where(known, view.age[at] if len(view.age) else 0, 0).tolist()
+    return [hit.model_copy(update={"age": age}) for hit, age in zip(hits, ages, strict=True)]
+
+
+def _asked(core: Core, namespaces: Sequence[Namespace], query: Query, view: View) -> dict[str, Any]:
+    """How a query was put, beside cue and budget, as JSON; only what is not as `Memory.recall` has it by itself.
+
+    current, goal: that the episode and its goal led it. without: [first, last] log positions of runs of steps.
+    """
+    said = {
+        "agent": query.agent,
+        "counter": "own" if query.own else None,
+        "current": query.current is not None,
+        "encoder": core.code_id,
+        "episode": query.episode,
+        "goal": query.goal is not None,
+        "layers": None if query.layers is None else list(query.layers),
+        "marks": query.marks,
+        "read": [list(namespace) for namespace in namespaces[1:]],
+        "without": runs_of(query.without, view.position),
+    }
+    return {name: value for name, value in said.items() if value or (name == "layers" and value is not None)}
 
 
 def query_of(
@@ -142,6 +203,7 @@ def query_of(
         current=current,
         goal=truncate(goal, budget // 4, counter) if goal else None,
         weights=weights or Weights(),
+        own=count_tokens is not None,
     )
 
 

@@ -248,7 +248,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         retain="crystals" if core.sparing else "keep",
         encoder=core.encoder.id if core.encoder is not None else None,
         uncoded=len(index.uncoded()) if core.encoder is not None and not core.sparing else 0,
-        store_version=core.version([namespace], index.head, index.head),
+        store_version=core.version([namespace], index.head, [index.head]),
     )
 
 

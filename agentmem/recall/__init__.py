@@ -54,7 +54,7 @@ class Query:
     """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal.
 
     thinned: steps may have lost text since they were counted. without: log positions of steps that who asks has before
-    him already; they are not told.
+    him already; they are not told. own: whether `count` is a caller's.
     """
 
     cue: str
@@ -68,6 +68,7 @@ class Query:
     goal: str | None = None
     thinned: bool = False
     without: frozenset[int] = frozenset()
+    own: bool = False
     weights: Weights = field(default_factory=Weights)
 
 

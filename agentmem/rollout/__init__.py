@@ -5,9 +5,10 @@ lanes values      copies of an environment stepped together; raw values as JSON 
 contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
 notes             who logged the episodes of an environment, and with what
 policies report   policies without a model; what came of it
-run               the rollout
+run again         the rollout; an episode of one, played again
 """
 
+from agentmem.rollout.again import Again
 from agentmem.rollout.minari import export_minari, import_minari
 from agentmem.rollout.policies import RandomPolicy, ScriptedPolicy, load_policy
 from agentmem.rollout.reading import Reading
@@ -16,6 +17,7 @@ from agentmem.rollout.run import rollout
 from agentmem.rollout.wrapper import PlanningContexts
 
 __all__ = [
+    "Again",
     "EpisodeReport",
     "PlanningContexts",
     "RandomPolicy",

@@ -107,15 +107,8 @@ class Trail:
 
     def observe(self, took: Took) -> list[Entry]:
         """An observation as it is to be logged."""
-        value, blobs = pack(took.observation, "observation")
-        over = took.terminated or took.truncated
-        info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
-        fields: dict[str, Any] = {"reward": took.reward, "terminated": took.terminated, "truncated": took.truncated}
         writer = self.writer(self.reading.thread(took.observation))
-        texts = list(self.reading.texts(took.observation)) or [""]
-        first = {"n": self.turn, "observation": value, "info": info}
-        more: list[Entry] = [(writer, {"text": text, "data": {"n": self.turn}}) for text in texts[1:]]
-        return [(writer, {"text": texts[0], "data": first, "blobs": blobs, **fields}), *more]
+        return [(writer, fields) for fields in observed(took, self.turn, self.reading)]
 
     def act(self, took: Took, action: Any, context: PlanningContext | None, kind: Kind) -> None:
         """Have the turn logged: the observation, the recall, if there was one, and the action."""
@@ -161,6 +154,18 @@ class Trail:
             said = [step.episode, step.kind, step.data, step.blobs, step.reward]
             made.update(json.dumps([*said, step.terminated, step.truncated], sort_keys=True).encode())
         return made.hexdigest()
+
+
+def observed(took: Took, turn: int, reading: Reading) -> list[dict[str, Any]]:
+    """The keywords of `log` of each step that is logged of an observation."""
+    value, blobs = pack(took.observation, "observation")
+    over = took.terminated or took.truncated
+    info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
+    fields: dict[str, Any] = {"reward": took.reward, "terminated": took.terminated, "truncated": took.truncated}
+    texts = list(reading.texts(took.observation)) or [""]
+    first = {"n": turn, "observation": value, "info": info}
+    more = [{"text": text, "data": {"n": turn}} for text in texts[1:]]
+    return [{"text": texts[0], "data": first, "blobs": blobs, **fields}, *more]
 
 
 def flush(trails: Sequence[Trail]) -> None:

@@ -9,8 +9,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import step_id, step_position
+from agentmem.index import runs_of, step_id, step_position
 from agentmem.records import canonical, check_name, check_namespace, digest, record_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, import_key, iso
 from agentmem.types import Namespace, Record, RecordType, Store
@@ -158,6 +160,9 @@ class Importer:
         if type == "recall":
             body["hits"] = [self._named(namespace, hit) for hit in body.get("hits", ())]
             body["as_of"] = body.get("as_of") and self._named(namespace, body["as_of"])
+            if "without" in body.get("asked", {}):
+                there = self._positions(namespace, body["asked"]["without"])
+                body["asked"] = {**body["asked"], "without": runs_of(there, np.arange(max(there, default=0) + 1))}
         record = Record(
             type,
             namespace,
@@ -223,5 +228,8 @@ def _bytes(what: str, text: Any) -> bytes:
 
 
 def _event_key(record: Record) -> tuple[Any, ...]:
-    """What two lines of the same event have in common."""
-    return record.type, record.namespace, record.episode, record.text, record.body, iso(record.logged_at)
+    """What two lines of the same event have in common; not how a recall was put, of which an erasure may take some."""
+    body = record.body
+    if record.type == "recall":
+        body = canonical({name: value for name, value in json.loads(body).items() if name != "asked"})
+    return record.type, record.namespace, record.episode, record.text, body, iso(record.logged_at)

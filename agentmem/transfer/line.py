@@ -48,6 +48,10 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"a {type} has no steps; give a list of step ids")
     if type in ("begin", "end", "recall") and not isinstance(line.get("episode"), str):
         raise InvalidInputError(f"a {type} has the episode {brief(line.get('episode'))}; give its id")
+    if type == "recall" and "asked" in line:
+        if not isinstance(line["asked"], dict):
+            raise InvalidInputError(f"asked {brief(line['asked'])} is not an object that says how a recall was put")
+        check_shapes({"hits": line["asked"].get("without", [])})
     for name in ("goal", "agent", "text"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")

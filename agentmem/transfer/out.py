@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from agentmem.errors import InvalidInputError, StoreError
-from agentmem.index import STEP, step_id, step_position
+from agentmem.index import STEP, in_runs, step_id, step_position
 from agentmem.transfer.line import POSITIONS, import_key, iso
 from agentmem.types import Namespace, Record, Store
 
@@ -77,6 +77,9 @@ class Exporter:
         if record.type == "recall":
             body["hits"] = [self._named(hit) for hit in body["hits"]]
             body["as_of"] = body["as_of"] and self._named(body["as_of"])
+            if "without" in body.get("asked", {}):
+                there = in_runs(body["asked"]["without"], self._steps[record.namespace])
+                body["asked"]["without"] = [line_id for at in there if (line_id := self._known(record, at))]
         return body
 
     def _named(self, name: str) -> str:

@@ -145,6 +145,7 @@ class PlanningContext(Frozen):
     hits: tuple[Hit, ...]
     store_version: str
     _encode: Callable[[list[str]], np.ndarray] | None = PrivateAttr(default=None)
+    _asked: dict[str, Any] | None = PrivateAttr(default=None)  # how it was asked for, for the record of it
 
     @cached_property
     def vectors(self) -> np.ndarray:
