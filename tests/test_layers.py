@@ -33,7 +33,7 @@ ONLY_IN = {
     "agentmem_envs": {"rollout", "bench", "testing", "cli"},
     "starlette": {"server", "viewer"},
     "uvicorn": {"server", "viewer"},
-    "matplotlib": {"viewer", "bench"},
+    "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},
 }

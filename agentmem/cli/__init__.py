@@ -7,12 +7,12 @@ Ctrl-C.
 
 from __future__ import annotations
 
-from agentmem.cli import bench, demo, move, read, remove, rollout, train, write
+from agentmem.cli import bench, demo, graph, move, read, remove, rollout, train, write
 from agentmem.cli.app import app
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, remove, move, rollout, train, bench):
+for _group in (demo, write, read, graph, remove, move, rollout, train, bench):
     _group.register(app)
 
 

@@ -1,0 +1,66 @@
+"""Entities: subjects of steps, and what the keys of atoms name. Knows the form of a key, which names its subject first
+(`alice: favorite color`, see `agentmem.claims`), and extracts nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from agentmem.graph.names import entity_id, folded
+from agentmem.graph.outline import Link, Node, Outline
+from agentmem.memory.core import Core
+from agentmem.types import Crystal, Namespace
+
+Subjects = Mapping[str, tuple[str, ...]]
+
+
+def entities(
+    made: Outline, subjects: Subjects, chosen: Iterable[str], near: Iterable[str], centre: str | None
+) -> tuple[dict[str, tuple[Node, str]], list[Link]]:
+    """(id -> node and name as first written, links to them) of the entities that the chosen nodes are about.
+
+    Those that one of `near` is about, or that is the centre.
+    """
+    names = {node.id: _named(node, made, subjects) for node in sorted(map(made.nodes.__getitem__, chosen), key=_age)}
+    reached = {entity_id(name) for node in near for name in names[node]} | {centre}
+    found, links = dict[str, tuple[Node, str]](), dict[Link, None]()
+    for node, mine in names.items():
+        ids = [entity_id(name) for name in mine]
+        for name, entity in zip(mine, ids, strict=True):
+            born = made.nodes[node].born
+            found.setdefault(entity, (Node(entity, "entity", born, born, born), name))
+            links[Link(node, entity, "about")] = None
+        if node in made.crystals and len(ids) > 1:
+            links[Link(*ids, "about")] = None
+    kept = {entity: one for entity, one in found.items() if entity in reached}
+    return kept, [link for link in links if link.target in kept and (link.source in kept or link.source in made.nodes)]
+
+
+def tied_to(core: Core, namespace: Namespace, made: Outline, name: str) -> list[str]:
+    """The steps and atoms of an outline that are about an entity. Looks through the log."""
+    wanted = entity_id(name)
+    found = [crystal.id for crystal in made.crystals.values() if wanted in map(entity_id, _keyed(crystal))]
+    steps = {node.position: node.id for node in made.nodes.values() if node.kind == "step"}
+    for record in core.store.scan(namespace, upto=made.view.as_of, types=["step"]):
+        if record.position in steps and '"subjects"' in record.body:
+            if folded(name) in map(folded, json.loads(record.body).get("subjects", ())):
+                found.append(steps[record.position])
+    return found
+
+
+def _age(node: Node) -> tuple[int, str]:
+    return node.born, node.id
+
+
+def _named(node: Node, made: Outline, subjects: Subjects) -> tuple[str, ...]:
+    crystal = made.crystals.get(node.id)
+    return _keyed(crystal) if crystal is not None else subjects.get(node.id, ())
+
+
+def _keyed(crystal: Crystal) -> tuple[str, ...]:
+    """An atom's key, and the subject that it names, if it does."""
+    if crystal.layer != "atom" or not crystal.key:
+        return ()
+    subject, _, rest = crystal.key.partition(": ")
+    return (crystal.key, subject) if subject and rest else (crystal.key,)
