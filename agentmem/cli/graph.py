@@ -117,8 +117,7 @@ def _tell(path: str, made: networkx.DiGraph) -> None:
     lists = {"most recalled": "most_recalled", "most leaned on": "most_leaned_on"}
     for title, name in ((title, name) for title, name in lists.items() if found[name]):
         show.say(title)
-        entries = ((_figure(one), _head(one), [], one["label"]) for one in found[name])
-        show.out().print(show.entries(entries))
+        show.out().print(show.entries((_figure(one), _head(one), [], one["label"]) for one in found[name]))
 
 
 def _figure(entry: dict[str, Any]) -> str:

@@ -22,9 +22,8 @@ def pagerank(graph: networkx.DiGraph, damping: float = 0.85) -> dict[str, float]
     """
     names = list(graph)
     number = {name: at for at, name in enumerate(names)}
-    pairs = [
-        (u, v) if kind in FORWARD else (v, u) for u, v, kind in graph.edges(data="kind") if kind in FORWARD | BACKWARD
-    ]
+    leaning = [edge for edge in graph.edges(data="kind") if edge[2] in FORWARD | BACKWARD]
+    pairs = [(source, target) if kind in FORWARD else (target, source) for source, target, kind in leaning]
     ends = np.array([(number[u], number[v]) for u, v in pairs], np.int64).reshape(-1, 2)
     return dict(zip(names, _ranks(ends, len(names), damping).tolist(), strict=True))
 

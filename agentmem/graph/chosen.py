@@ -1,4 +1,4 @@
-"""Which nodes of an outline are shown: a neighbourhood, and no more than a limit. Knows ids, links and log positions."""
+"""Which nodes of an outline are shown: a neighbourhood, no more than a limit. Knows ids, links and log positions."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def entities(
             found.setdefault(entity, (Node(entity, "entity", born, born, born), name))
             links[Link(node, entity, "about")] = None
         if node in made.crystals and len(ids) > 1:
-            links[Link(*ids, "about")] = None
+            links[Link(ids[0], ids[1], "about")] = None
     kept = {entity: one for entity, one in found.items() if entity in reached}
     return kept, [link for link in links if link.target in kept and (link.source in kept or link.source in made.nodes)]
 
@@ -43,9 +43,9 @@ def tied_to(core: Core, namespace: Namespace, made: Outline, name: str) -> list[
     found = [crystal.id for crystal in made.crystals.values() if wanted in map(entity_id, _keyed(crystal))]
     steps = {node.position: node.id for node in made.nodes.values() if node.kind == "step"}
     for record in core.store.scan(namespace, upto=made.view.as_of, types=["step"]):
-        if record.position in steps and '"subjects"' in record.body:
-            if folded(name) in map(folded, json.loads(record.body).get("subjects", ())):
-                found.append(steps[record.position])
+        subjects = json.loads(record.body).get("subjects", ()) if record.position in steps else ()
+        if folded(name) in map(folded, subjects):
+            found.append(steps[record.position])
     return found
 
 

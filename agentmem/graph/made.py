@@ -94,17 +94,15 @@ def _far(memory: Memory, made: Outline, around: str, hops: int, kinds: Sequence[
     name = around.removeprefix("entity:")
     tied = tied_to(memory._core, memory.namespace, made, name) if "entity" in kinds else []
     if not tied:
-        known = f"use the id of a {' or '.join(kinds)}, or the name of an episode or entity"
-        raise NotFoundError(f"around {brief(around)} is not in this graph; {known}")
+        known = "the id of a step, crystal or recall, or the name of an episode or entity"
+        raise NotFoundError(f"around {brief(around)} is nothing in this graph; give {known} that is")
     return near(made.nodes, made.links, dict.fromkeys(tied, 1), hops) | {entity_id(name): 0}
 
 
 def _graph(
     memory: Memory, made: Outline, far: dict[str, int] | None, hops: int, limit: int | None, named: bool
 ) -> networkx.DiGraph:
-    order = ranked(
-        made.nodes.values() if far is None else [made.nodes[name] for name in far if name in made.nodes], far
-    )
+    order = ranked((node for node in made.nodes.values() if far is None or node.id in far), far)
     few = order[:limit]
     told, subjects = filled(memory._core, made, few)
     close = few if far is None else [name for name in few if far[name] < hops]

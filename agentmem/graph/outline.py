@@ -180,15 +180,14 @@ def _under(index: Index) -> dict[str, list[int]]:
     """Crystal id -> log positions of the steps that it condenses: see `Memory.expand`."""
     found: dict[str, list[int]] = {}
     numbers = np.arange(len(index.crystals) + 1)
-    steps, held = (
-        np.searchsorted(rows[0], numbers).tolist() for rows in (index.sealed.steps.rows, index.sealed.held.rows)
-    )
+    rows = {Layer.UNIT: index.sealed.steps.rows, Layer.ATOM: index.sealed.held.rows}
+    begins = {layer: np.searchsorted(own[0], numbers).tolist() for layer, own in rows.items()}
     for number, crystal in enumerate(index.crystals):
         if crystal.layer is Layer.CLUSTER:
             found[crystal.id] = sorted({position for unit in crystal.sources for position in found[unit]})
-            continue
-        ends, rows = (steps, index.sealed.steps.rows) if crystal.layer is Layer.UNIT else (held, index.sealed.held.rows)
-        found[crystal.id] = sorted(set(rows[1, ends[number] : ends[number + 1]].tolist()))
+        else:
+            begin, end = begins[crystal.layer][number : number + 2]
+            found[crystal.id] = sorted(set(rows[crystal.layer][1, begin:end].tolist()))
     return found
 
 

@@ -1,4 +1,4 @@
-"""A graph as a picture: time from left to right, episodes below, what was made of them above. Knows attributes of nodes.
+"""A graph as a picture: time from left to right, episodes below, what was made of them above. Knows attributes alone.
 
 matplotlib is imported when a picture is drawn. Colours are Okabe and Ito's, which colour-blind people tell apart, and
 every kind has a shape of its own. Log positions at which nothing of the graph stands take no room.
@@ -59,8 +59,8 @@ def draw(graph: networkx.DiGraph, format: str = "png") -> bytes:
     """
     if len(graph) > DRAWN:
         raise InvalidInputError(
-            f"a picture of {len(graph):,} nodes is over the limit of {DRAWN:,}; choose fewer by newest, around or limit, "
-            "or another format, such as gexf for Gephi"
+            f"a picture of {len(graph):,} nodes is over the limit of {DRAWN:,}; choose fewer by newest, around or "
+            "limit, or another format, such as gexf for Gephi"
         )
     if find_spec("matplotlib") is None:
         raise MissingExtraError(INSTALL)
@@ -136,16 +136,11 @@ def _draw_nodes(axis: Any, graph: networkx.DiGraph, places: Places) -> None:
     for (kind, said, retired), names in marks.items():
         xs, ys = zip(*(places[name] for name in names), strict=True)
         shape = STEPS.get(said, "o") if kind == "step" else SHAPES[kind]
-        look = {
-            "facecolors": "white" if retired else COLOURS[kind],
-            "edgecolors": COLOURS[kind] if retired else "white",
-        }
-        if kind == "episode":
-            look = {"c": COLOURS[kind]}
-        axis.scatter(
-            xs, ys, s=SIZES[kind], marker=shape, zorder=3, linewidths=2 if kind == "episode" else 1.2 if retired else 0.5,
-            label=f"{said}{', retired' if retired else ''} ({len(names):,})", **look,
-        )  # fmt: skip
+        inside, outside = ("white", COLOURS[kind]) if retired else (COLOURS[kind], "white")
+        look = {"c": COLOURS[kind]} if kind == "episode" else {"facecolors": inside, "edgecolors": outside}
+        width = 2.0 if kind == "episode" else 1.2 if retired else 0.5
+        label = f"{said}{', retired' if retired else ''} ({len(names):,})"
+        axis.scatter(xs, ys, s=SIZES[kind], marker=shape, zorder=3, linewidths=width, label=label, **look)
 
 
 def _label(figure: Any, axis: Any, graph: networkx.DiGraph, places: Places) -> None:

@@ -61,8 +61,8 @@ def to_mermaid(graph: networkx.DiGraph) -> str:
     """A flowchart of at most 150 nodes; InvalidInputError for more."""
     if len(graph) > MERMAID:
         raise InvalidInputError(
-            f"a Mermaid flowchart of {len(graph):,} nodes is over the limit of {MERMAID}; choose fewer by newest, around "
-            "or limit, or another format"
+            f"a Mermaid flowchart of {len(graph):,} nodes is over the limit of {MERMAID}; choose fewer by newest, "
+            "around or limit, or another format"
         )
     number = {name: f"n{at}" for at, name in enumerate(graph)}
     lines = ["flowchart LR"]
