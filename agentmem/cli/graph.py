@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.text import Text
@@ -13,9 +13,6 @@ from agentmem.cli import show
 from agentmem.cli.app import open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag
 from agentmem.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    import networkx
 
 Format = Literal["json", "graphml", "gexf", "mermaid", "png", "svg"]
 SHOWN = 5  # nodes of each list
@@ -83,11 +80,11 @@ def graph(
         show.line(f"{show.count(made.graph['left_out'], 'nodes')} left out by --limit {limit}")
 
 
-def _size(made: networkx.DiGraph) -> str:
+def _size(made: Any) -> str:
     return f"{show.count(len(made), 'nodes')}, {show.count(made.number_of_edges(), 'edges')}"
 
 
-def _summary(made: networkx.DiGraph) -> dict[str, Any]:
+def _summary(made: Any) -> dict[str, Any]:
     """Counts, and what stands out, as values."""
     from agentmem.graph import most_recalled, pagerank
 
@@ -102,11 +99,11 @@ def _summary(made: networkx.DiGraph) -> dict[str, Any]:
     }
 
 
-def _entry(made: networkx.DiGraph, name: str) -> dict[str, Any]:
+def _entry(made: Any, name: str) -> dict[str, Any]:
     return {"id": name, "kind": made.nodes[name]["kind"], "label": made.nodes[name]["label"]}
 
 
-def _tell(path: str, made: networkx.DiGraph) -> None:
+def _tell(path: str, made: Any) -> None:
     found = _summary(made)
     show.say(show.path(path), f"{_size(made)}, as of position {show.number(made.graph['as_of'])}")
     for what in ("nodes", "edges"):

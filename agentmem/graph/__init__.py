@@ -7,7 +7,7 @@ no page and no command. Every attribute is a str, int, float or bool, and one th
     step      one of the log                 text, step_kind, episode, tokens, logged_at, recalled, pinned; actor, at,
                                              reward, terminated, truncated, trust, lost
     unit      a crystal                      text, first, tokens, source_tokens, salience, recalled; episode (if all
-    cluster                                  of it is of one), key, retired (with retired=True); of an atom, value
+    cluster                                  of it is of one), about, retired (if asked for); of an atom value
     atom                                     and support
     recall    one that an episode made       text (the cue), episode, tokens, budget, hits, logged_at
     episode   the steps of one run           text (the goal), agent, ended, steps

@@ -20,28 +20,40 @@ def entities(
 ) -> tuple[dict[str, tuple[Node, str]], list[Link]]:
     """(id -> node and name as first written, links to them) of the entities that the chosen nodes are about.
 
-    Those that one of `near` is about, or that is the centre.
+    Those that one of `near` is about, or that is the centre. One is born with the first atom that names it, though that
+    is retired by now, or the first of the chosen steps.
     """
-    names = {node.id: _named(node, made, subjects) for node in sorted(map(made.nodes.__getitem__, chosen), key=_age)}
-    reached = {entity_id(name) for node in near for name in names[node]} | {centre}
-    found, links = dict[str, tuple[Node, str]](), dict[Link, None]()
+    names = {name: _named(made.nodes[name], made, subjects) for name in chosen}
+    found = _first(made, names)
+    links = dict[Link, None]()
     for node, mine in names.items():
         ids = [entity_id(name) for name in mine]
-        for name, entity in zip(mine, ids, strict=True):
-            born = made.nodes[node].born
-            found.setdefault(entity, (Node(entity, "entity", born, born, born), name))
-            links[Link(node, entity, "about")] = None
+        links.update(dict.fromkeys(Link(node, entity, "about") for entity in ids))
         if node in made.crystals and len(ids) > 1:
             links[Link(ids[0], ids[1], "about")] = None
-    kept = {entity: one for entity, one in found.items() if entity in reached}
-    return kept, [link for link in links if link.target in kept and (link.source in kept or link.source in made.nodes)]
+    reached = {entity_id(name) for node in near for name in names[node]} | {centre}
+    tied = {link.target for link in links} & reached
+    kept = {entity: one for entity, one in found.items() if entity in tied}
+    return kept, [link for link in links if link.target in kept and (link.source in kept or link.source in names)]
 
 
-def tied_to(core: Core, namespace: Namespace, made: Outline, name: str) -> list[str]:
-    """The steps and atoms of an outline that are about an entity. Looks through the log."""
+def _first(made: Outline, names: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[Node, str]]:
+    """Entity -> its node, and its name as first written."""
+    named = {**names, **{name: _keyed(crystal) for name, crystal in made.crystals.items()}}
+    found: dict[str, tuple[Node, str]] = {}
+    for node in sorted(map(made.nodes.__getitem__, named), key=_age):
+        for name in named[node.id]:
+            entity = entity_id(name)
+            found.setdefault(entity, (Node(entity, "entity", node.born, node.born, node.born), name))
+    return found
+
+
+def tied_to(core: Core, namespace: Namespace, made: Outline, shown: Mapping[str, Node], name: str) -> list[str]:
+    """The steps and atoms among those shown that are about an entity. Looks through the log."""
     wanted = entity_id(name)
-    found = [crystal.id for crystal in made.crystals.values() if wanted in map(entity_id, _keyed(crystal))]
-    steps = {node.position: node.id for node in made.nodes.values() if node.kind == "step"}
+    atoms = (made.crystals[node] for node in shown if node in made.crystals)
+    found = [atom.id for atom in atoms if wanted in map(entity_id, _keyed(atom))]
+    steps = {node.position: node.id for node in shown.values() if node.kind == "step"}
     for record in core.store.scan(namespace, upto=made.view.as_of, types=["step"]):
         subjects = json.loads(record.body).get("subjects", ()) if record.position in steps else ()
         if folded(name) in map(folded, subjects):

@@ -81,7 +81,7 @@ def _crystal(crystal: Crystal, made: Outline, node: Node) -> Attributes:
         source_tokens=crystal.source_tokens,
         salience=round(crystal.salience, 4),
         episode=plain(node.episode or ""),
-        key=plain(crystal.key or ""),
+        about=plain(crystal.key or ""),  # not `key`, which GEXF renames
         value=plain(crystal.value or ""),
         support=crystal.support if crystal.layer == "atom" else None,
         recalled=made.recalled[crystal.id],

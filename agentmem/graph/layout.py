@@ -28,7 +28,7 @@ def places(nodes: Iterable[Node], turns: Sequence[Turn]) -> dict[str, tuple[floa
         if node.kind in LANES:
             y = LANES[node.kind] + lanes[node.kind].height(node.x)
         else:
-            y = -float(tracks.get(node.episode or "", 0)) - (BENEATH if node.kind == "recall" else 0.0)
+            y = 0.0 - tracks.get(node.episode or "", 0) - (BENEATH if node.kind == "recall" else 0.0)
         found[node.id] = (float(node.x), round(y, 4))
     return found
 

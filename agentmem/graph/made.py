@@ -17,7 +17,7 @@ from agentmem.graph.entities import entities, tied_to
 from agentmem.graph.filled import Attributes, entity, filled
 from agentmem.graph.layout import places
 from agentmem.graph.names import KINDS, entity_id, episode_id, plain
-from agentmem.graph.outline import Asked, Link, Outline, outline
+from agentmem.graph.outline import Asked, Link, Node, Outline, outline
 from agentmem.memory import Memory, checks, recalling
 from agentmem.records import brief, check_flag, check_id
 
@@ -61,9 +61,10 @@ def memory_graph(
         try:
             with core.lock:
                 position = recalling.position_of(core, [namespace], as_of)
-                made = outline(core, namespace, Asked(position, kinds, episode, agent, newest, retired))
-            far = None if around is None else _far(memory, made, around, hops, kinds)
-            graph = _graph(memory, made, far, hops, limit, "entity" in kinds)
+                made = outline(core, namespace, Asked(position, kinds, episode, agent, newest))
+            shown = {name: node for name, node in made.nodes.items() if retired or node.retired is None}
+            far = None if around is None else _far(memory, made, shown, around, hops)
+            graph = _graph(memory, made, shown, far, hops, limit, kinds)
         except NotFoundError:
             if core.unchanged({namespace: generation}):
                 raise
@@ -86,43 +87,50 @@ def _check_whole(what: str, value: object, least: int) -> None:
         raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
 
 
-def _far(memory: Memory, made: Outline, around: str, hops: int, kinds: Sequence[str]) -> dict[str, int]:
+def _far(memory: Memory, made: Outline, shown: Mapping[str, Node], around: str, hops: int) -> dict[str, int]:
     """Node -> how far it is from `around`, which may be an entity, and then is no node of the outline."""
+    links = [link for link in made.links if link.source in shown and link.target in shown]
     for name in (around, episode_id(around)):
-        if name in made.nodes:
-            return near(made.nodes, made.links, {name: 0}, hops)
+        if name in shown:
+            return near(shown, links, {name: 0}, hops)
     name = around.removeprefix("entity:")
-    tied = tied_to(memory._core, memory.namespace, made, name) if "entity" in kinds else []
+    tied = tied_to(memory._core, memory.namespace, made, shown, name)
     if not tied:
         known = "the id of a step, crystal or recall, or the name of an episode or entity"
         raise NotFoundError(f"around {brief(around)} is nothing in this graph; give {known} that is")
-    return near(made.nodes, made.links, dict.fromkeys(tied, 1), hops) | {entity_id(name): 0}
+    return near(shown, links, dict.fromkeys(tied, 1), hops) | {entity_id(name): 0}
 
 
 def _graph(
-    memory: Memory, made: Outline, far: dict[str, int] | None, hops: int, limit: int | None, named: bool
+    memory: Memory,
+    made: Outline,
+    shown: Mapping[str, Node],
+    far: Mapping[str, int] | None,
+    hops: int,
+    limit: int | None,
+    kinds: Sequence[str],
 ) -> networkx.DiGraph:
-    order = ranked((node for node in made.nodes.values() if far is None or node.id in far), far)
+    order = ranked((node for node in shown.values() if far is None or node.id in far), far)
     few = order[:limit]
     told, subjects = filled(memory._core, made, few)
     close = few if far is None else [name for name in few if far[name] < hops]
     centre = next((name for name, distance in (far or {}).items() if not distance), None)
-    found, about = entities(made, subjects, few, close, centre) if named else ({}, [])
+    found, about = entities(made, subjects, few, close, centre) if "entity" in kinds else ({}, [])
     told |= {name: entity(node, written) for name, (node, written) in found.items()}
-    nodes = {name: made.nodes[name] for name in few} | {name: node for name, (node, _) in found.items()}
+    named = {name: node for name, (node, _) in found.items()}
+    nodes = {name: shown[name] for name in few} | named
     links = [link for link in chain(made.links, about) if link.source in nodes and link.target in nodes]
     left = len(order) - len(few)
     if limit is not None and len(nodes) > limit:
         left += len(nodes) - limit
         stay = kept(few, _ties(links), limit)
         nodes = {name: node for name, node in nodes.items() if name in stay}
-    for name, (x, y) in places(nodes.values(), made.turns).items():
-        told[name] |= {"x": x, "y": y}
+    stand = places(chain(made.nodes.values(), named.values()), made.turns)
     ids = sorted(nodes, key=lambda name: (nodes[name].position, nodes[name].born, name))
     whole: Attributes = {"as_of": made.view.as_of, "left_out": left}
     if memory.namespace:
         whole["namespace"] = plain("/".join(memory.namespace))
-    return _built(whole, {name: told[name] for name in ids}, links)
+    return _built(whole, {name: told[name] | dict(zip("xy", stand[name], strict=True)) for name in ids}, links)
 
 
 def _ties(links: Sequence[Link]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
 """What there is in a namespace as of a log position, and what leads from one to another, before any step is read.
 
 Knows the index and the crystals of a memory, and its recall records one at a time; knows no steps' texts, and so no
-subjects. What is forgotten is not in it.
+subjects. What is forgotten is not in it; what is retired is, and says so.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class Asked(NamedTuple):
     episode: str | None
     agent: str | None
     newest: int | None
-    retired: bool
 
 
 class Node(NamedTuple):
@@ -153,16 +152,16 @@ def _add_steps(made: Outline, steps: np.ndarray, asked: Asked) -> None:
 
 
 def _add_crystals(made: Outline, index: Index, asked: Asked, steps: np.ndarray) -> dict[str, list[int]]:
-    """Those that condense one of the steps; returns log positions by id, of each crystal that there is."""
+    """Those that condense one of the steps, retired ones too; returns log positions by id, of all crystals."""
     view, sealed = made.view, index.sealed
     born, retired = sealed.columns.rows[:2]
-    live = view.live
-    if asked.retired:
-        live = sealed.shown(born <= asked.as_of, view.position) if index.hidden.rows.size else born <= asked.as_of
+    there = born <= asked.as_of
+    if index.hidden.rows.size:
+        there = sealed.shown(there, view.position)
     under = _under(index)
     episode_of = dict(zip(view.position.tolist(), view.episode.tolist(), strict=True))
     wanted, whole = set(view.position[steps].tolist()), len(steps) == len(view.position)
-    for number in np.flatnonzero(live).tolist():
+    for number in np.flatnonzero(there).tolist():
         crystal = index.crystals[number]
         mine = under[crystal.id]
         if crystal.layer not in asked.kinds or not (whole or not wanted.isdisjoint(mine)):

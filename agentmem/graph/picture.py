@@ -44,7 +44,7 @@ LINES = {
 }
 """Edges: what the legend calls them, if it does."""
 NAMED = ("episode", "entity", "cluster", "atom", "unit", "recall", "step")  # in the order in which labels find room
-LANES = {"unit": ("units", 1.0), "cluster": ("clusters", 2.0), "atom": ("atoms", 3.0), "entity": ("entities", 4.0)}
+LANES = {"unit": "units", "cluster": "clusters", "atom": "atoms", "entity": "entities"}
 TRACK = 0.62  # of a lane's height
 FONT = 8.0
 MANY = 150  # edges of a kind from which on they are drawn fainter
@@ -88,9 +88,19 @@ def _places(graph: networkx.DiGraph) -> Places:
         for name in (name for name, node in graph.nodes.items() if node["kind"] == kind):
             under = [squeezed[to] for _, to, edge in graph.out_edges(name, data="kind") if edge == "sources"]
             squeezed[name] = sum(under) / len(under) if under else squeezed[name]
-    return {
-        name: (squeezed[name], node["y"] if node["y"] > 0 else TRACK * node["y"]) for name, node in graph.nodes.items()
-    }
+    lanes = _lanes(graph)
+    return {name: (squeezed[name], _height(node, lanes)) for name, node in graph.nodes.items()}
+
+
+def _lanes(graph: networkx.DiGraph) -> dict[str, float]:
+    """Kind -> where its lane begins; kinds that are not there have none."""
+    present = {node["kind"] for node in graph.nodes.values()}
+    return {kind: 1.0 + number for number, kind in enumerate(kind for kind in LANES if kind in present)}
+
+
+def _height(node: Mapping[str, Any], lanes: Mapping[str, float]) -> float:
+    kind, y = node["kind"], float(node["y"])
+    return lanes[kind] + y % 1 if kind in lanes else TRACK * y
 
 
 def _frame(places: Places) -> tuple[Any, Any]:
@@ -165,7 +175,7 @@ def _importance(name: str, node: Mapping[str, Any]) -> tuple[Any, ...]:
 def _furnish(figure: Any, axis: Any, graph: networkx.DiGraph, places: Places) -> None:
     """Lanes, an axis, a title and a legend."""
     present = {node["kind"] for node in graph.nodes.values()}
-    lanes = [LANES[kind] for kind in LANES if kind in present]
+    lanes = [(LANES[kind], y) for kind, y in _lanes(graph).items()]
     for _, y in lanes:
         axis.axhspan(y - 0.12, y + 0.86, color="#f5f5f5", zorder=0, linewidth=0)
     below = [("steps", 0.0)] if {"step", "episode", "recall"} & present else []
