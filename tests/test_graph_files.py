@@ -231,3 +231,13 @@ class TestCommand:
         }
         assert "2 nodes left out by --limit 4" in self.call(path, "--limit", "4").stderr
         assert self.call(path, "--around", "nobody").exit_code == 1
+
+
+def test_the_benchmark_tells_nodes_edges_and_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    from agentmem.bench.graph import main
+
+    main(["--steps", "120", "--json"])
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["the whole graph"]["nodes"] > 120
+    assert figures["2 edges around a step"]["nodes"] < 120
+    assert all(set(figure) == {"nodes", "edges", "seconds"} for figure in figures.values())

@@ -10,7 +10,7 @@ import typer
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
-Name = Literal["environments", "fit", "log", "neural", "recall", "rollout", "speed", "stores"]
+Name = Literal["environments", "fit", "graph", "log", "neural", "recall", "rollout", "speed", "stores"]
 
 
 def register(app: typer.Typer) -> None:
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench fit histories.jsonl --by type --out fitted",
             "agentmem bench speed --sizes 100k,1m --out results",
             "agentmem bench stores --items 10000",
+            "agentmem bench graph --steps 20000",
             "agentmem bench rollout --ms 0,1,5",
             "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",

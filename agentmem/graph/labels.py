@@ -12,6 +12,7 @@ import numpy as np
 LENGTHS = (40, 26, 15)  # characters that are tried
 WIDE = 1.75  # times as wide as a letter
 LETTER, LINE = 0.56, 1.25  # of the size of the font
+BOLD = 1.15  # times as wide
 POINTS = 72  # to an inch
 VEIL = {"facecolor": "#fafafa", "alpha": 0.7, "linewidth": 0, "pad": 0.4}  # so that lines do not strike letters out
 
@@ -48,7 +49,7 @@ class Board:
         """A label beside a mark of so many points: right of it, above or below, shorter if need be; or none."""
         for length in LENGTHS if len(text) > LENGTHS[-1] else LENGTHS[-1:]:
             short = text if len(text) <= length else text[: length - 1].rstrip() + "…"
-            wide, high = self._size(short)
+            wide, high = self._size(short, style.get("fontweight") == "bold")
             for left, bottom in self._spots(x, y, beside, wide, high):
                 box = (left, bottom, left + wide, bottom + high)
                 if box[2] <= self._right and not self._meets(box):
@@ -57,9 +58,9 @@ class Board:
                     self._axis.text(left, bottom + high / 2, short, parse_math=False, **look)
                     return
 
-    def _size(self, text: str) -> tuple[float, float]:
+    def _size(self, text: str, bold: bool) -> tuple[float, float]:
         letters = sum(WIDE if unicodedata.east_asian_width(char) in "WF" else 1.0 for char in text)
-        return letters * LETTER * self._font * self._x, LINE * self._font * self._y
+        return letters * (BOLD if bold else 1.0) * LETTER * self._font * self._x, LINE * self._font * self._y
 
     def _spots(self, x: float, y: float, beside: float, wide: float, high: float) -> list[tuple[float, float]]:
         """Left bottom corners."""

@@ -42,7 +42,7 @@ def memory_graph(
     layers: the kinds of nodes that are wanted. episode, agent, newest: only these steps, and what is tied to them.
     around: the id of a node, or the name of an episode or an entity: what is at most `hops` edges away; episodes and
     entities on the way are reached and not gone through. limit: that many nodes at most, the nearest and newest; the
-    graph's `left_out` says how many are not in it. retired: also crystals that a newer one has retired by then.
+    graph's `left_out` says how many are not in it, but for entities of steps that were not read. retired: also crystals that a newer one has retired by then.
 
     Texts are read of the steps that are shown alone. Raises InvalidInputError for a value of the wrong kind,
     NotFoundError for an episode, agent, as_of or node that is not there.

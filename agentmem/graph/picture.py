@@ -32,7 +32,7 @@ COLOURS = {
 }
 SHAPES = {"unit": "s", "cluster": "h", "atom": "D", "recall": "v", "episode": "|", "entity": "p"}
 STEPS = {"observation": "o", "action": ">", "message": "P"}
-SIZES = {"step": 34, "unit": 50, "cluster": 100, "atom": 46, "recall": 42, "episode": 150, "entity": 80}
+SIZES = {"step": 42, "unit": 50, "cluster": 100, "atom": 46, "recall": 42, "episode": 150, "entity": 80}
 LINES = {
     "sources": ("made from", "#8c8c8c", "-"),
     "sealed_with": ("sealed with", COLOURS["atom"], "-"),
@@ -161,7 +161,7 @@ def _label(figure: Any, axis: Any, graph: networkx.DiGraph, places: Places) -> N
     quiet = sum(node["kind"] == "step" for node in graph.nodes.values()) > SAID
     for name in sorted(places, key=lambda name: _importance(name, graph.nodes[name])):
         node, kind = graph.nodes[name], graph.nodes[name]["kind"]
-        if not (quiet and kind == "step"):
+        if not (quiet and kind == "step") and node["label"] != name:
             colour = COLOURS[kind] if kind in ("episode", "atom", "entity") else "#444444"
             bold = "bold" if kind in ("episode", "entity") else "normal"
             text = drawable(node["label"])
