@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import networkx
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.graph.chosen import around as near
 from agentmem.graph.chosen import kept, ranked
-from agentmem.graph.entities import entities, tied_to
+from agentmem.graph.entities import Subjects, entities, tied_to
 from agentmem.graph.filled import Attributes, entity, filled
 from agentmem.graph.layout import places
 from agentmem.graph.names import KINDS, entity_id, episode_id, plain
@@ -42,7 +43,8 @@ def memory_graph(
     layers: the kinds of nodes that are wanted. episode, agent, newest: only these steps, and what is tied to them.
     around: the id of a node, or the name of an episode or an entity: what is at most `hops` edges away; episodes and
     entities on the way are reached and not gone through. limit: that many nodes at most, the nearest and newest; the
-    graph's `left_out` says how many are not in it, but for entities of steps that were not read. retired: also crystals that a newer one has retired by then.
+    graph's `left_out` says how many are not in it, but for entities of steps that were not read. retired: also crystals
+    that a newer one has retired by then.
 
     Texts are read of the steps that are shown alone. Raises InvalidInputError for a value of the wrong kind,
     NotFoundError for an episode, agent, as_of or node that is not there.
@@ -64,7 +66,7 @@ def memory_graph(
                 made = outline(core, namespace, Asked(position, kinds, episode, agent, newest))
             shown = {name: node for name, node in made.nodes.items() if retired or node.retired is None}
             far = None if around is None else _far(memory, made, shown, around, hops)
-            graph = _graph(memory, made, shown, far, hops, limit, kinds)
+            graph = _graph(memory, made, shown, _Part(kinds, far, hops, limit))
         except NotFoundError:
             if core.unchanged({namespace: generation}):
                 raise
@@ -101,36 +103,46 @@ def _far(memory: Memory, made: Outline, shown: Mapping[str, Node], around: str, 
     return near(shown, links, dict.fromkeys(tied, 1), hops) | {entity_id(name): 0}
 
 
-def _graph(
-    memory: Memory,
-    made: Outline,
-    shown: Mapping[str, Node],
-    far: Mapping[str, int] | None,
-    hops: int,
-    limit: int | None,
-    kinds: Sequence[str],
-) -> networkx.DiGraph:
-    order = ranked((node for node in shown.values() if far is None or node.id in far), far)
-    few = order[:limit]
+class _Part(NamedTuple):
+    """Which of the nodes are shown: those that are in `far`, if it is not None, and no more than `limit`."""
+
+    kinds: Sequence[str]
+    far: Mapping[str, int] | None
+    hops: int
+    limit: int | None
+
+
+def _graph(memory: Memory, made: Outline, shown: Mapping[str, Node], part: _Part) -> networkx.DiGraph:
+    order = ranked((node for node in shown.values() if part.far is None or node.id in part.far), part.far)
+    few = order[: part.limit]
     told, subjects = filled(memory._core, made, few)
-    close = few if far is None else [name for name in few if far[name] < hops]
-    centre = next((name for name, distance in (far or {}).items() if not distance), None)
-    found, about = entities(made, subjects, few, close, centre) if "entity" in kinds else ({}, [])
+    found, about = _entities(made, subjects, few, part)
     told |= {name: entity(node, written) for name, (node, written) in found.items()}
     named = {name: node for name, (node, _) in found.items()}
     nodes = {name: shown[name] for name in few} | named
     links = [link for link in chain(made.links, about) if link.source in nodes and link.target in nodes]
     left = len(order) - len(few)
-    if limit is not None and len(nodes) > limit:
-        left += len(nodes) - limit
-        stay = kept(few, _ties(links), limit)
+    if part.limit is not None and len(nodes) > part.limit:
+        left += len(nodes) - part.limit
+        stay = kept(few, _ties(links), part.limit)
         nodes = {name: node for name, node in nodes.items() if name in stay}
-    stand = places(chain(made.nodes.values(), named.values()), made.turns)
-    ids = sorted(nodes, key=lambda name: (nodes[name].position, nodes[name].born, name))
     whole: Attributes = {"as_of": made.view.as_of, "left_out": left}
     if memory.namespace:
         whole["namespace"] = plain("/".join(memory.namespace))
+    stand = places(chain(made.nodes.values(), named.values()), made.turns)
+    ids = sorted(nodes, key=lambda name: (nodes[name].position, nodes[name].born, name))
     return _built(whole, {name: told[name] | dict(zip("xy", stand[name], strict=True)) for name in ids}, links)
+
+
+def _entities(
+    made: Outline, subjects: Subjects, few: Sequence[str], part: _Part
+) -> tuple[dict[str, tuple[Node, str]], list[Link]]:
+    if "entity" not in part.kinds:
+        return {}, []
+    far = part.far
+    close = few if far is None else [name for name in few if far[name] < part.hops]
+    centre = next((name for name, distance in (far or {}).items() if not distance), None)
+    return entities(made, subjects, few, close, centre)
 
 
 def _ties(links: Sequence[Link]) -> dict[str, list[str]]:
