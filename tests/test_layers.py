@@ -36,7 +36,7 @@ ONLY_IN = {
     "starlette": {"mcp", "server", "viewer"},
     "uvicorn": {"mcp", "server", "viewer"},
     "prometheus_client": {"server"},
-    "matplotlib": {"viewer", "bench"},
+    "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},
     "typer": {"cli"},
 }

@@ -10,7 +10,9 @@ import typer
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
-Name = Literal["environments", "fit", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores"]
+Name = Literal[
+    "environments", "fit", "graph", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores"
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench speed --sizes 100k,1m --out results",
             "agentmem bench stores --items 10000",
             "agentmem bench integrations locomo10.json --histories 5 --out results",
+            "agentmem bench graph --steps 20000",
             "agentmem bench rollout --ms 0,1,5",
             "agentmem bench server --clients 8",
             "agentmem bench environments mazes --lengths 100,1000",
