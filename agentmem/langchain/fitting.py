@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
@@ -18,6 +18,7 @@ from agentmem.langchain.counting import Counter
 from agentmem.langchain.messages import groups_of, split
 from agentmem.tokens import truncate
 
+Said = TypeVar("Said", bound=BaseMessage)
 BLOCKS = 4
 """Parts of a window; one gives way at a time."""
 
@@ -91,27 +92,28 @@ class Fitting:
             return Shown(message, message)
         known = self.stubs.get((message.id, most))
         if known is None or known.message is not message:
-            step = self.step_of(message)
-            rest = f"the whole is step {step}{self.hint.format(step)}" if step is not None else "ask for less"
-            cut = beginning(message, most, f"\n[cut here; {rest}]", self.counter.message, self.counter.text)
-            known = self.stubs[message.id, most] = Shown(message, cut)
+            known = self.stubs[message.id, most] = Shown(message, self._beginning(message, most))
         return known
 
+    def _beginning(self, message: BaseMessage, most: int) -> BaseMessage:
+        """The beginning of its words, and a note; the message itself where that is no less.
 
-def beginning(
-    message: BaseMessage, most: int, note: str, count: Callable[[BaseMessage], int], count_text: Callable[[str], int]
-) -> BaseMessage:
-    """A message of at most `most` tokens: the beginning of its words, and a note.
-
-    Parts that are no words stay whole, and leave the words a quarter. The message itself where that is no less.
-    """
-    words, parts = split(message)
-    bare = _with_words(message, note, parts, f"{message.id}/{most}")
-    text = truncate(words, max(most // BLOCKS if parts else 0, most - count(bare)), count_text)
-    cut = _with_words(bare, text + note, parts, bare.id)
-    return cut if count(cut) < count(message) else message
+        Parts that are no words stay whole, and leave the words a quarter.
+        """
+        words, parts = split(message)
+        note, count = cut_note(self.step_of(message), self.hint), self.counter.message
+        bare = with_words(message, note, parts).model_copy(update={"id": f"{message.id}/{most}"})
+        left = max(most // BLOCKS if parts else 0, most - count(bare))
+        cut = with_words(bare, truncate(words, left, self.counter.text) + note, parts)
+        return cut if count(cut) < count(message) else message
 
 
-def _with_words(message: BaseMessage, words: str, parts: list[Any], id: str | None) -> BaseMessage:
+def cut_note(step: str | None, hint: str) -> str:
+    """What stands behind the beginning of a message. hint: how a step is seen whole, with {} for its id."""
+    return f"\n[cut here; {'ask for less' if step is None else f'the whole is step {step}{hint.format(step)}'}]"
+
+
+def with_words(message: Said, words: str, parts: list[Any]) -> Said:
+    """The message with other words, and these parts that are none."""
     content = [{"type": "text", "text": words}, *parts] if parts else words
-    return message.model_copy(update={"content": content, "id": id})
+    return message.model_copy(update={"content": content})

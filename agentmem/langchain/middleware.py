@@ -97,7 +97,7 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]) -> Result:
         """Run the tool, and log what it raises. What it answers is logged from the state, as others leave it."""
-        thread = self._thread(request.runtime, request.state["messages"])
+        thread = self.thread(request.runtime, request.state["messages"])
         try:
             return handler(request)
         except GraphBubbleUp:  # an interrupt, and no failure
@@ -110,7 +110,7 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
     ) -> Result:
         """`wrap_tool_call`, awaited."""
-        thread = await asyncio.to_thread(self._thread, request.runtime, request.state["messages"])
+        thread = await asyncio.to_thread(self.thread, request.runtime, request.state["messages"])
         try:
             return await handler(request)
         except GraphBubbleUp:
@@ -137,7 +137,7 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
         """Log the rest, end the episode, and crystallize."""
-        thread = self._thread(runtime, state["messages"])
+        thread = self.thread(runtime, state["messages"])
         thread.end(state["messages"])
         if thread.helper or not thread.lasting:
             with self._lock:
@@ -151,13 +151,13 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
     # ---- what they share -----------------------------------------------------------------------------------------
 
     def _prompt(self, request: ModelRequest[Any]) -> Prompt:
-        thread = self._thread(request.runtime, request.state["messages"])
+        thread = self.thread(request.runtime, request.state["messages"])
         return Prompt(self.settings, thread, self._counter(request.model), request)
 
     def _thread_of_tool(self, runtime: Any) -> Thread:
-        return self._thread(runtime, runtime.state["messages"])
+        return self.thread(runtime, runtime.state["messages"])
 
-    def _thread(self, runtime: Any, messages: Sequence[BaseMessage]) -> Thread:
+    def thread(self, runtime: Any, messages: Sequence[BaseMessage]) -> Thread:
         """The conversation that a run goes on with."""
         own, name, helper = self.memory, thread_of(runtime), helper_of(runtime)
         part = namespace_of(runtime, self.scope)
