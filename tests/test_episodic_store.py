@@ -72,6 +72,22 @@ def test_a_key_with_its_refreshed_times_is_deleted_whole() -> None:
         assert store.list_namespaces() == []
 
 
+def test_what_is_deleted_and_put_again_in_one_batch_is_new(tmp_path: Path) -> None:
+    with EpisodicStore(tmp_path / "agent.mem") as store:
+        store.put(ANN, "safe", {"text": SECRET})
+        first = store.get(ANN, "safe")
+        results = store.batch([PutOp(ANN, "safe", None), GetOp(ANN, "safe"), PutOp(ANN, "safe", {"text": "nothing"})])
+        assert results[1].value == {"text": SECRET}  # type: ignore[union-attr]
+        second = store.get(ANN, "safe")
+        assert second is not None
+        assert first is not None
+        assert (second.value, second.created_at > first.created_at) == ({"text": "nothing"}, True)
+        assert [step.text for step in store.scoped(*ANN).steps()] == ["nothing"]
+        assert not any(SECRET.encode() in path.read_bytes() for path in tmp_path.iterdir())
+        store.batch([PutOp(ANN, "safe", {"text": "new"}), PutOp(ANN, "safe", None)])
+        assert store.get(ANN, "safe") is None
+
+
 def test_a_deletion_leaves_what_an_agent_has_crystallized(memory: Memory) -> None:
     with memory.episode(id="run") as episode:
         episode.log_many([f"Door {number} of the house is red." for number in range(300)])
@@ -106,6 +122,14 @@ def test_an_agent_recalls_items_beside_its_episodes(memory: Memory, store: Episo
     reader = memory.scoped(*memory.namespace, read=[store.scoped(*ANN).namespace])
     assert "mushrooms" in reader.recall("pizza").text
     assert "oven" in reader.recall("pizza").text
+
+
+def test_an_item_that_is_not_indexed_is_no_line_of_a_recall(store: EpisodicStore) -> None:
+    store.put(ANN, "secret", {"text": "the door code is 4711"}, index=False)
+    store.put(ANN, "colour", {"text": "the door is red"})
+    recalled = store.scoped(*ANN).recall("what is the door code?")
+    assert recalled.text.splitlines() == ["[items]", "observation: the door is red"]
+    assert [hit.text for hit in recalled.hits] == ["the door is red"]
 
 
 def test_two_memories_of_one_file_have_stores_of_their_own(memory: Memory) -> None:
@@ -250,6 +274,31 @@ def test_the_sweep_comes_by_itself_at_the_first_call_that_is_due() -> None:
         clock.advance(11 * 60)
         assert store.get(ANN, "other") is None
         assert list(store.scoped(*ANN).steps()) == []
+
+
+def test_what_has_ended_is_swept_by_default_and_then_no_agent_recalls_it(file: Path) -> None:
+    clock = FakeClock(tick=0.001)
+    with opened(file, clock=clock) as memory:
+        EpisodicStore(memory).put(ANN, "k", {"text": SECRET}, ttl=10)
+    clock.advance(30 * 60)
+    with opened(file, clock=clock) as memory:
+        store = EpisodicStore(memory)
+        agent = memory.scoped("agent", read=[store.scoped(*ANN).namespace])
+        assert SECRET in agent.recall("combination of the safe").text  # nobody has called the store yet
+        assert store.get(ANN, "k") is None
+        assert store.get(ANN, "k") is None
+        assert list(store.scoped(*ANN).steps()) == []
+        assert agent.recall("combination of the safe").text == ""
+
+
+def test_without_an_interval_nothing_is_swept_by_itself(file: Path) -> None:
+    clock = FakeClock(tick=0.001)
+    with opened(file, clock=clock) as memory:
+        store = EpisodicStore(memory, ttl={"default_ttl": 5, "sweep_interval_minutes": None})
+        store.put(ANN, "k", {"text": SECRET})
+        clock.advance(60 * 60)
+        assert store.get(ANN, "k") is None
+        assert [step.text for step in store.scoped(*ANN).steps()] == [SECRET]
 
 
 def test_an_item_that_is_put_again_meanwhile_is_not_swept(both: tuple[EpisodicStore, EpisodicStore]) -> None:

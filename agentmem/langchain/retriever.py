@@ -25,8 +25,9 @@ class EpisodicRetriever(BaseRetriever):
     """The `k` steps that fit a query best, each a Document with its id and where it comes from.
 
     memory: a Memory, whose `read` namespaces are read as well. budget: then what `recall` chooses within so many
-    tokens, in the order of its text; of these `k` only where `invoke` is given one. layers: crystals of these instead of steps. episode, agent:
-    only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall` raises.
+    tokens, in the order of its text; `k` counts only where `invoke` is given one. layers: crystals of these instead of
+    steps. episode, agent: only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall`
+    raises, and InvalidInputError for a `k` that is no number of documents.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
