@@ -83,7 +83,10 @@ def _leaves(given: object) -> Iterator[str]:
 
 
 class Prompt:
-    """One call's. Made, it has what was said and done until now logged."""
+    """One call's. Made, it has what was said and done until now logged.
+
+    What of the state's messages gave way, or a middleware around this one changed or left out, is not shown whole.
+    """
 
     def __init__(self, settings: Settings, thread: Thread, counter: Counter, asked: ModelRequest[Any]) -> None:
         self.settings, self.thread, self.counter, self.asked = settings, thread, counter, asked
@@ -91,7 +94,10 @@ class Prompt:
         self.recalled = False
         thread.settle(asked.state["messages"])
         self.shown = self._fitted()
-        self._recall_if_due()
+        state = {message.id: _told(message) for message in asked.state["messages"]}
+        same = [each for each in self.shown if state.get(each.message.id) == _told(each.message)]
+        self.whole = [message for message, as_ in same if message is as_]
+        self._recall_if_due(trimmed=len(state) - len(same))
 
     def _fitted(self) -> list[Shown]:
         """What is shown of the messages. InvalidInputError if the newest of them are too much for the model."""
@@ -124,29 +130,18 @@ class Prompt:
 
     # ---- recalling -----------------------------------------------------------------------------------------------
 
-    def _recall_if_due(self) -> None:
+    def _recall_if_due(self, trimmed: int) -> None:
         messages, standing = self.asked.messages, self.thread.standing
         away = standing is not None and all(message.id != standing.after for message in messages)
-        if self.settings.due(call_of(messages, self._trimmed())):
+        if self.settings.due(call_of(messages, trimmed)):
             self._recall(self.settings.cue(messages), messages)
         elif self.settings.begun and (self.thread.fresh or away):  # before a restart, or on another branch
             begun = messages[: turn_of(messages) + 1]
             self._recall(self.settings.cue(begun), begun)
 
-    def _trimmed(self) -> int:
-        """How many messages of the state gave way, or were changed or left out by a middleware around this one."""
-        shown = {each.message.id: _told(each.message) for each in self.shown}
-        return sum(shown.get(message.id) != _told(message) for message in self.asked.state["messages"])
-
-    def _whole(self) -> list[BaseMessage]:
-        """The messages that are shown as the state has them."""
-        state = {message.id: _told(message) for message in self.asked.state["messages"]}
-        same = (each.message for each in self.shown if each.message is each.as_)
-        return [message for message in same if state.get(message.id) == _told(message)]
-
     def _recall(self, cue: str, messages: Sequence[BaseMessage]) -> None:
         """Have what memory finds stand behind these messages."""
-        without = self.thread.positions(self._whole())
+        without = self.thread.positions(self.whole)
         budget = self.settings.budget - self.counter.message(_framed("")) - SLACK
         self.recalled, self.thread.standing = True, None
         while budget > 0:
