@@ -6,19 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langgraph.graph import END, START, StateGraph
-from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory
 from agentmem.errors import ReadOnlyError, SettingsError
 from agentmem.langchain import EpisodicStore
 from agentmem.langchain.items import Place
-from agentmem.testing import FakeClock, HashEncoder
+from agentmem.testing import FakeClock
 
 ANN = ("users", "ann")
 SECRET = "the combination of the safe is 7731-90-4"
@@ -356,47 +355,3 @@ except Exception as error:
     run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
     assert "MissingExtraError" in run.stdout
     assert "pip install 'agentmem-crystal[langchain]'" in run.stdout
-
-
-# ---- in graphs ---------------------------------------------------------------------------------------------------
-
-
-class Said(TypedDict):
-    text: str
-    found: list[str]
-
-
-def remember(state: Said, *, store: BaseStore) -> dict[str, Any]:
-    found = [item.value["text"] for item in store.search(("notes", "ann"), query=state["text"], limit=2)]
-    store.put(("notes", "ann"), state["text"], {"text": state["text"]})
-    return {"found": found}
-
-
-async def aremember(state: Said, *, store: BaseStore) -> dict[str, Any]:
-    found = [item.value["text"] for item in await store.asearch(("notes", "ann"), query=state["text"], limit=2)]
-    await store.aput(("notes", "ann"), state["text"], {"text": state["text"]})
-    return {"found": found}
-
-
-def graph_of(node: Any, store: BaseStore) -> Any:
-    graph = StateGraph(Said)
-    graph.add_node("remember", node)
-    graph.add_edge(START, "remember")
-    graph.add_edge("remember", END)
-    return graph.compile(store=store)
-
-
-def test_a_graph_finds_after_a_restart_what_it_put_before(file: Path) -> None:
-    for said in ("Ann likes pizza with mushrooms", "Ann works at the station in Bern"):
-        with opened(file, encoder=HashEncoder(64)) as memory:
-            graph_of(remember, EpisodicStore(memory)).invoke({"text": said, "found": []})
-    with opened(file, encoder=HashEncoder(64)) as memory:
-        state = graph_of(remember, EpisodicStore(memory)).invoke({"text": "pizza", "found": []})
-        assert state["found"][0] == "Ann likes pizza with mushrooms"
-
-
-async def test_a_graph_awaits_its_store(memory: Memory) -> None:
-    graph = graph_of(aremember, EpisodicStore(memory))
-    await graph.ainvoke({"text": "Ann likes pizza", "found": []})
-    state = await graph.ainvoke({"text": "pizza", "found": []})
-    assert state["found"] == ["Ann likes pizza"]
