@@ -186,14 +186,15 @@ def test_a_memory_that_was_given_stays_open_and_one_that_was_opened_is_closed(me
 
 
 def caller(memory: Memory, shared: bool) -> tuple[Any, ScriptedChatModel, ScriptedChatModel]:
-    """An agent that calls another in a tool, twice, and the models of both."""
+    """An agent that calls another in a tool, twice, with a history that is not its own; and the models of both."""
     mine, helpers = EpisodicMemory(memory), ScriptedChatModel(script=lambda prompt: "Nobody knows.")
     helper = create_agent(helpers, [look], middleware=[mine if shared else EpisodicMemory(memory)])
 
     @tool
     def research(question: str) -> str:
         """Ask a helper."""
-        return str(helper.invoke({"messages": [HumanMessage(question)]})["messages"][-1].text)
+        told = [HumanMessage("Hello.", id="u0"), AIMessage("Hi.", id="a0"), HumanMessage(question)]
+        return str(helper.invoke({"messages": told})["messages"][-1].text)
 
     asked = [("research", {"question": f"Where did Bob put his {thing} key?"}) for thing in ("violin", "house")]
     script = [calls(*asked), calls(("look", {"where": "mat"}), first=3), "Done."]

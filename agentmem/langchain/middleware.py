@@ -139,7 +139,7 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         """Log the rest, end the episode, and crystallize."""
         thread = self.thread(runtime, state["messages"])
         thread.end(state["messages"])
-        if thread.helper or not thread.lasting:
+        if not thread.lasting:
             with self._lock:
                 self._threads.pop((thread.memory.namespace, thread.id), None)
         thread.memory.crystallize()
@@ -169,7 +169,8 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
                 id = "/".join(each for each in (name or RUN, helper) if each is not None)
             key = memory.namespace, id
             if key not in self._threads:
-                self._threads[key] = Thread(memory, id, messages, self._own, lasts(runtime), helper is not None)
+                lasting = helper is None and lasts(runtime)
+                self._threads[key] = Thread(memory, id, messages, self._own, lasting, helper is not None)
             self._threads.move_to_end(key)
             while len(self._threads) > HELD:
                 self._threads.popitem(last=False)

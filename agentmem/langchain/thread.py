@@ -48,8 +48,9 @@ class Standing:
 
 class Thread:
     """A conversation. id: of its episode. own: names of memory's own tools, whose answers are memories already and are
-    not logged. lasting: False for a run without checkpoints, of whose messages only those from the user's last one on
-    are its own. helper: whether another agent asks in the user's place. Every method may be called from any thread.
+    not logged. lasting: False for a run without checkpoints and for a helper, of whose messages only those from the
+    user's last one on are its own. helper: whether another agent asks in the user's place. Every method may be called
+    from any thread.
     """
 
     def __init__(
