@@ -169,6 +169,25 @@ def test_what_memory_put_into_a_prompt_is_not_logged(memory: Memory, invoke: Inv
     assert [text for _, _, text in logged(memory)] == ["Where?", "Here."]
 
 
+def test_what_is_no_text_is_cleaned(memory: Memory, invoke: Invoke) -> None:
+    model = scripted(calling("look", "1", where="hall \ud801"), "odd \ud802")
+    invoke(agent(model), {"messages": [("user", "odd \ud800 text")]}, callbacks=[EpisodicRecorder(memory)])
+    said = ["odd ? text", 'look({"where": "hall ?"})', "A key in the hall ?.", "odd ?"]
+    assert [text for _, _, text in logged(memory)] == said
+    assert memory.episodes()[0].goal == "odd ? text"
+
+
+def test_of_a_long_error_the_beginning_is_logged(memory: Memory) -> None:
+    def fail(given: str) -> str:
+        raise ValueError("bad " + "z" * 100_000)
+
+    with pytest.raises(ValueError, match="bad"):
+        RunnableLambda(fail).invoke("Well?", {"callbacks": [EpisodicRecorder(memory)]})
+    ((_, _, text),) = logged(memory)
+    assert text.startswith("raised ValueError('bad zz")
+    assert len(text) < 4_100
+
+
 def test_many_runs_side_by_side_are_kept_apart(memory: Memory) -> None:
     recorder = EpisodicRecorder(memory)
     chain = (

@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from agentmem.ingest.talk import Talk, goal_of, said
-from agentmem.langchain.history import said_steps
+from agentmem.langchain.messages import raised_text, said_steps
 from agentmem.langchain.retriever import SOURCE
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.records import check_name, digest, to_json
@@ -222,12 +222,8 @@ class EpisodicRecorder(BaseCallbackHandler):
         """What was raised instead of an answer; an interrupted graph has raised nothing."""
         run = self._of(run_id)
         if run is not None and all(kind.__name__ != "GraphBubbleUp" for kind in type(error).__mro__):
-            text = f"raised {error!r}".encode("utf-8", "replace").decode()
-            self._log(
-                run,
-                f"{run_id}/error",
-                [{"text": text, "kind": "observation", "actor": actor, "data": {"status": "error"}}],
-            )
+            step = {"text": raised_text(error), "kind": "observation", "actor": actor, "data": {"status": "error"}}
+            self._log(run, f"{run_id}/error", [step])
 
 
 def _steps(found: Any) -> list[dict[str, Any]]:
