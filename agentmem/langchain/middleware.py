@@ -29,12 +29,12 @@ from agentmem.langchain.thread import Thread
 from agentmem.langchain.tools import memory_tools
 from agentmem.langchain.when import DEFAULT, When, rules_of
 from agentmem.memory import Memory
-from agentmem.records import brief
+from agentmem.records import brief, digest
 from agentmem.tokens import check_budget
 from agentmem.types import Namespace
 
-RUN = "run"
-"""Of what has no thread."""
+RUN, NAME = "run", 12
+"""Of what has no thread: its label, and the most letters of its name."""
 HELD = 256
 """Conversations that a process keeps at hand; others are read from the log again."""
 Result = ToolMessage | Command[Any]
@@ -183,7 +183,7 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         for (space, id), thread in self._threads.items():
             if space == namespace and id.startswith(f"{RUN}/") and not names.isdisjoint(thread.own_ids):
                 return id
-        return f"{RUN}/{name_of(messages[turn_of(messages)])}" if messages else RUN
+        return f"{RUN}/{_short(name_of(messages[turn_of(messages)]))}" if messages else RUN
 
     def _counter(self, model: BaseChatModel) -> Counter:
         with self._lock:
@@ -198,3 +198,8 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         """Close the memory if it was opened here."""
         if self._owned:
             self.memory.close()
+
+
+def _short(name: str) -> str:
+    """Names of messages are made of 36 digits, and an episode's stands in each context that shows it."""
+    return name if len(name) <= NAME else digest(name.encode())[:NAME]
