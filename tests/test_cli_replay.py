@@ -97,6 +97,19 @@ def test_a_step_is_shown_with_what_another_cue_or_budget_would_have_recalled(pat
     assert "of 40 tokens" in other.stdout
 
 
+def test_what_recalls_read_of_another_namespace_is_read_if_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.mem"
+    with Memory.open(path, encoder=None, durability="process") as whole:
+        whole.scoped("acme", "shared").episode(id="rules").log("Door 9 stays shut.")
+        episode = whole.scoped("ann", read=[("acme", "shared")]).episode(id="run")
+        episode.recall("door 9", budget=60)
+        episode.act("leave it")
+    said = call(path, "run", "-n", "ann").stdout
+    assert "it also read" in said
+    assert "stays shut" not in said
+    assert "Door 9 stays shut." in call(path, "run", "-n", "ann", "--read", "acme/shared").stdout
+
+
 def test_another_run_is_compared(path: Path) -> None:
     said = call(path, "monday", "--compare", "tuesday").stdout
     assert "The red door is locked" in said

@@ -10,7 +10,16 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import BudgetOption, JsonOption, MemoryPath, NamespaceOption, example, flag, written
+from agentmem.cli.options import (
+    BudgetOption,
+    JsonOption,
+    MemoryPath,
+    NamespaceOption,
+    example,
+    flag,
+    namespace_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -46,6 +55,10 @@ def replay(
         bool, flag("--rerun", "Play a rollout's environment again, and check what is observed; 1 if it differs.")
     ] = False,
     namespace: NamespaceOption = "",
+    read: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A/B", help="Another namespace that its recalls read, and so does the replay."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Play a stored episode: each step, what memory gave before it and why, and the crystals that formed.
@@ -57,14 +70,15 @@ def replay(
     if sum((step is not None, compare is not None, rerun)) > 1:
         raise typer.BadParameter("give one of --step, --compare and --rerun")
     if episode is None and not together:
-        if any(option not in (None, False) for option in (step, cue, budget, compare, rerun)):
+        if any(option not in (None, False) for option in (step, cue, budget, compare, rerun, read)):
             raise typer.BadParameter("name an EPISODE, or give --together")
         _list(path, namespace, json)
         return
     from agentmem.replay import compare as compared
     from agentmem.replay import replay as played
 
-    with open_memory(path, namespace, read_only=True) as memory:
+    with open_memory(path, namespace, read_only=True) as whole:
+        memory = whole.scoped(*whole.namespace, read=[namespace_of(other) for other in read or ()])
         frames = played(memory, episode, cue=cue, budget=budget)
         if compare is not None:
             _compare(compared(frames, played(memory, compare, cue=cue, budget=budget)), json)

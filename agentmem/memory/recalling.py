@@ -249,14 +249,14 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
 
 
 def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:
-    """(log position, text) of the steps and crystals with these ids that are still there."""
+    """(log position, text) of the steps and crystals of these namespaces with these ids that are still there."""
     with core.lock:
         indexes = [core.index(namespace) for namespace in namespaces]
         found = [(index.crystals[index.by_id[hit]]) for hit in hits for index in indexes if hit in index.by_id]
     texts = [(crystal.covers[0], crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
-            texts += [(record.position, record.text) for record in core.read([position])]
+            texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
     return texts
 
 

@@ -93,13 +93,16 @@ class _Noted(BaseModel):
 
 @dataclass(frozen=True)
 class Put:
-    """How a recall was put, and to what: all that it needs to be made again."""
+    """How a recall was put, and to what: all that it needs to be made again. unread: what else it read, by its record,
+    and the view must not.
+    """
 
     namespaces: tuple[Namespace, ...]
     query: Query
     as_of: int
     sealed: tuple[int, ...] | None
     encoder: str | None
+    unread: tuple[Namespace, ...] = ()
 
 
 class Recaller:
@@ -127,8 +130,7 @@ class Recaller:
         if not 0 < put.as_of <= self._core.store.head().position:
             return found
         core = self._core_of(put)
-        sealed = put.sealed if put.sealed and len(put.sealed) == len(put.namespaces) else None
-        context, best = explained(core, put.namespaces, put.query, step_id(put.as_of), sealed, RANKED)
+        context, best = explained(core, put.namespaces, put.query, step_id(put.as_of), put.sealed, RANKED)
         place = {hit.id: rank for rank, hit in enumerate(best, 1)}
         ranked = tuple(Ranked(place.get(hit.id), hit) for hit in context.hits)
         return found.model_copy(update={"context": context, "ranked": ranked, "missed": _missed(context, best)})
@@ -152,14 +154,19 @@ class Recaller:
 
     def _put(self, record: Record, noted: _Noted, goal: str | None) -> Put:
         asked, moment = noted.asked, moment_of(noted.store_version)
-        namespaces = (record.namespace, *map(tuple, asked.read))
+        told = (record.namespace, *map(tuple, asked.read))
+        readable = [number for number, one in enumerate(told) if one in self.memory.namespaces]
+        namespaces = tuple(told[number] for number in readable)
+        whole = len(moment.sealed) == len(told)
+        sealed = tuple(moment.sealed[number] for number in readable) if whole else None
         query = query_of(
             record.text, noted.budget, self.count_tokens if asked.counter else None, asked.layers, asked.episode,
             asked.agent, asked.marks, current=record.episode if asked.current else None,
             goal=goal if asked.goal else None,
         )  # fmt: skip
         query = replace(query, without=frozenset(self._steps_in(asked.without, namespaces, moment.position)))
-        return Put(namespaces, query, moment.position, moment.sealed, asked.encoder)
+        unread = tuple(one for one in told if one not in namespaces)
+        return Put(namespaces, query, moment.position, sealed, asked.encoder, unread)
 
     def _steps_in(self, runs: Sequence[Sequence[int]], namespaces: Sequence[Namespace], as_of: int) -> list[int]:
         if not runs:
@@ -196,6 +203,8 @@ class Recaller:
         own = self._core.code_id
         if moment.position > store.head().position:
             return "it was logged in another memory, and imported"
+        if put.unread:
+            return f"it also read {', '.join(map(str, put.unread))}: give the view read="
         if asked.counter and self.count_tokens is None:
             return "its tokens were counted by a counter of the caller's own: give count_tokens to replay"
         if asked.encoder is not None and asked.encoder != own:
