@@ -316,9 +316,10 @@ class Memory:
     ) -> EraseReport:
         """Remove steps from the file for good, with every crystal made from them, and make the crystals again.
 
-        What else quotes them goes too: blobs, recall records, and every attachment of this namespace and of those
-        whose recalls showed the steps, since it may hold them: `attachments` in the report lists these. `residue` says
-        where the erased text is still found, if anywhere: it may also have been logged elsewhere.
+        What else quotes them goes too: blobs, recall records that showed them or, in this namespace, whose cue repeats
+        them, and every attachment of this namespace and of those whose recalls showed the steps, since it may hold
+        them: `attachments` in the report lists these. `residue` says where the erased text is still found, if
+        anywhere: it may also have been logged elsewhere.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         check_flag("dry_run", dry_run)
