@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import networkx
@@ -17,6 +19,7 @@ from agentmem import InvalidInputError, Memory, NotFoundError
 from agentmem.graph import communities, memory_graph, most_recalled, pagerank
 from agentmem.graph.names import KINDS
 from agentmem.index import step_id
+from agentmem.ingest import ingest
 
 CRYSTALS = ("unit", "cluster", "atom")
 
@@ -171,6 +174,21 @@ class TestWhatIsInIt:
                 graph.nodes["episode:door"] | {"text": "open the red door", "agent": "ada", "steps": 2}
                 == (graph.nodes["episode:door"])
             )
+
+    def test_an_imported_recall_that_says_little_is_in_it_all_the_same(self, tmp_path: Path) -> None:
+        lines = [
+            {"id": "1", "episode": "e", "text": "The red door is locked."},
+            {"type": "recall", "episode": "e", "text": "door", "steps": ["1"]},
+            {"type": "recall", "episode": "e", "text": "door?", "steps": ["1"], "hits": ["1"], "budget": "many"},
+        ]
+        (tmp_path / "log.jsonl").write_text("\n".join(map(json.dumps, lines)))
+        with opened() as memory:
+            ingest(memory, tmp_path / "log.jsonl")
+            graph = memory_graph(memory)
+            told = [(node["hits"], "tokens" in node, "budget" in node) for node in of_kind(graph, "recall").values()]
+            assert told == [(0, False, False), (1, False, False)]
+            memory.erase(steps=[step.id for step in memory.steps()])
+            assert not of_kind(memory_graph(memory), "recall")
 
     def test_a_newer_atom_supersedes_the_one_that_it_retired(self, long: Memory) -> None:
         graph = memory_graph(long, retired=True)

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import networkx
 import pytest
 from graphs import content, of_kind, remembered
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lawful import LONG, few
 from strategies import opened
@@ -79,11 +79,15 @@ class TestReadBack:
         assert content(of_gexf(to_gexf(graph))) == content(graph)
 
     @few(15)
+    @example([" "])
+    @example([" " * 60, "\t\n\u2028"])
     @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60), min_size=1, max_size=3))
     def test_any_text_comes_back(self, texts: list[str]) -> None:
         graph = hostile_graph(texts)
         assert content(networkx.read_graphml(io.BytesIO(to_graphml(graph).encode()))) == content(graph)
         assert content(of_gexf(to_gexf(graph))) == content(graph)
+        assert all(1 <= len(node["label"]) <= 48 for node in graph.nodes.values())
+        assert to_mermaid(graph)
 
     def test_gexf_has_the_time_of_every_node_and_edge(self, graph: networkx.DiGraph) -> None:
         read = networkx.read_gexf(io.BytesIO(to_gexf(graph).encode()))

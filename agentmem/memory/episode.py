@@ -237,7 +237,7 @@ class EpisodeWriter:
         if not after:
             self._guard = Guard()
         for record in self._core.store.scan(self._memory.namespace, after, episode=self.id, types=["recall"]):
-            hits = json.loads(record.body)["hits"]
+            hits = recalling.shown_by(record).hits
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
 
     def shown(self, told: Iterable[tuple[int, str]]) -> None:

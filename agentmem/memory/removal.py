@@ -11,6 +11,7 @@ import numpy as np
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.core import Core
+from agentmem.memory.recalling import shown_by
 from agentmem.records import canonical
 from agentmem.telemetry import traced
 from agentmem.types import EraseReport, Layer, Namespace, Record
@@ -81,9 +82,9 @@ def _quoting(core: Core, erased: Sequence[Record], crystals: set[str]) -> list[R
     ids = crystals.union(map(step_id, positions))
 
     def quotes(record: Record) -> bool:
-        body = json.loads(record.body)
-        shown = not (positions.isdisjoint(body["steps"]) and ids.isdisjoint(body["hits"]))
-        return shown or (record.namespace == namespace and repeats(record.text))
+        shown = shown_by(record)
+        quoted = not (positions.isdisjoint(shown.steps) and ids.isdisjoint(shown.hits))
+        return quoted or (record.namespace == namespace and repeats(record.text))
 
     return [one for one in core.store.scan(types=["recall"]) if one.position not in positions and quotes(one)]
 

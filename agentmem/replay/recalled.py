@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from agentmem.index import STEP, in_runs, step_id
 from agentmem.memory import Memory
 from agentmem.memory.core import Core
-from agentmem.memory.recalling import explained, moment_of, query_of, told
+from agentmem.memory.recalling import Noted, explained, moment_of, query_of, told
 from agentmem.recall import Query
 from agentmem.records import digest
 from agentmem.types import CountTokens, Frozen, Hit, Namespace, PlanningContext, Record
@@ -26,7 +26,6 @@ RANKED = 64
 MISSED = 5
 """Of the next candidates that did not get in, so many are told."""
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
-_VERSION = r"^\d{1,11}:\d{1,11}\.\d{1,15}\.\d{1,15}(\+\d{1,11}\.\d{1,15}\.\d{1,15})*$"
 
 
 class Ranked(NamedTuple):
@@ -63,34 +62,6 @@ class Recall(Frozen):
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class _Asked(BaseModel):
-    """`asked` of a record, see `agentmem.memory.recalling`."""
-
-    model_config = ConfigDict(strict=True)
-    agent: str | None = None
-    counter: str | None = None
-    current: bool = False
-    encoder: str | None = None
-    episode: str | None = None
-    goal: bool = False
-    layers: list[Literal["unit", "cluster", "atom"]] | None = None
-    marks: bool = False
-    read: list[list[str]] = []
-    without: list[tuple[int, int]] = []
-
-
-class _Noted(BaseModel):
-    """The body of a recall record."""
-
-    model_config = ConfigDict(strict=True)
-    budget: int = Field(ge=0, lt=1 << 62)
-    hits: list[str]
-    tokens: int
-    store_version: str = Field(pattern=_VERSION)
-    sha256: str
-    asked: _Asked = _Asked()
-
-
 @dataclass(frozen=True)
 class Put:
     """How a recall was put, and to what: all that it needs to be made again. unread: what else it read, by its record,
@@ -118,7 +89,7 @@ class Recaller:
     def again(self, record: Record, goal: str | None) -> Recall:
         """What a record says was recalled."""
         try:
-            noted = _Noted.model_validate_json(record.body)
+            noted = Noted.model_validate_json(record.body)
         except ValidationError as error:
             return _broken(record, error)
         put = self._put(record, noted, goal)
@@ -148,11 +119,11 @@ class Recaller:
     def put_of(self, record: Record, goal: str | None) -> Put | None:
         """How a recorded recall was put; None if the record does not say."""
         try:
-            return self._put(record, _Noted.model_validate_json(record.body), goal)
+            return self._put(record, Noted.model_validate_json(record.body), goal)
         except ValidationError:
             return None
 
-    def _put(self, record: Record, noted: _Noted, goal: str | None) -> Put:
+    def _put(self, record: Record, noted: Noted, goal: str | None) -> Put:
         asked, moment = noted.asked, moment_of(noted.store_version)
         told = (record.namespace, *map(tuple, asked.read))
         readable = [number for number, one in enumerate(told) if one in self.memory.namespaces]
@@ -180,7 +151,7 @@ class Recaller:
 
     # ---- whether it is the same ----------------------------------------------------------------------------------
 
-    def _checked(self, record: Record, noted: _Noted, put: Put, found: Recall) -> Recall:
+    def _checked(self, record: Record, noted: Noted, put: Put, found: Recall) -> Recall:
         same = digest(found.context.text.encode()) == noted.sha256
         said = {
             "position": record.position,
@@ -197,7 +168,7 @@ class Recaller:
         """What a hit says; None if it is not in the log any more."""
         return next((text for _, text in told(self._core, put.namespaces, [hit])), None)
 
-    def _why(self, noted: _Noted, put: Put) -> str:
+    def _why(self, noted: Noted, put: Put) -> str:
         """Why a context is not the one that was shown, as far as that can be known."""
         store, asked, moment = self._core.store, noted.asked, moment_of(noted.store_version)
         own = self._core.code_id
