@@ -57,6 +57,10 @@ def test_without_an_episode_it_lists_them(path: Path, run: Path) -> None:
     listed = json.loads(call(path, "--json").stdout)["episodes"]
     assert [(one["episode"], one["frames"], one["recalls"]) for one in listed] == [("monday", 3, 1), ("tuesday", 3, 1)]
     assert r"agentmem\/ShiftShop-Short-v0/0" in call(run).stdout
+    with Memory.open(path, encoder=None, durability="process") as memory:
+        memory.episode(id="odd\x9b31m", goal="\u202e")
+    assert call(path, "--json").stdout.isascii()
+    assert json.loads(call(path, "--json").stdout)["episodes"][-1]["episode"] == "odd\x9b31m"
 
 
 def test_elsewhere_than_in_a_terminal_the_frames_are_printed_and_cannot_steer_it(path: Path) -> None:

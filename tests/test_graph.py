@@ -275,6 +275,13 @@ class TestWhichPart:
             memory_graph(long, around="episode:the red door")
         )
         assert "entity:user" in memory_graph(long, around="User", hops=1)
+        with opened() as memory:
+            memory.episode(id="chat").log("I moved.", subjects=["a\\b", "entity:q", "q\x00", "Ann"])
+            whole = memory_graph(memory)
+            for name in whole:
+                assert name in memory_graph(memory, around=name)
+            for name, id in (("a\\b", "entity:a\\\\b"), ("entity:q", "entity:entity:q"), ("entity:Ann", "entity:ann")):
+                assert id in memory_graph(memory, around=name)
 
     @few(15)
     @given(st.integers(1, 400), st.sampled_from([None, "episode:alpha", "entity:user"]))

@@ -218,6 +218,20 @@ class TestCommand:
         assert self.call(path, "--out", tmp_path / "b.txt", "--format", "graphml").exit_code == 0
         assert len(networkx.read_graphml(tmp_path / "b.txt")) == 6
 
+    def test_a_place_that_cannot_be_written_is_told(self, path: Path, tmp_path: Path) -> None:
+        for place, said in (("none/a.json", "cannot write the graph to"), (".", "is a directory; give the path of")):
+            result = self.call(path, "--out", tmp_path / place, "--format", "json")
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert said in result.stderr
+
+    def test_no_text_steers_the_terminal(self, tmp_path: Path) -> None:
+        with opened(tmp_path / "b.mem") as memory, memory.episode(id="a\u202eb\u2066") as episode:
+            episode.log("\u202egnp.exe \x9b31m", subjects=["\u2066Ann"])
+            episode.recall("exe")
+        result = self.call(tmp_path / "b.mem")
+        assert "gnp.exe" in result.stdout
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x7f-\x9f]", result.stdout)
+
     def test_a_format_without_a_file_goes_to_standard_output(self, path: Path) -> None:
         with Memory.open(path, encoder=None, read_only=True) as memory:
             graph = memory_graph(memory)

@@ -104,7 +104,7 @@ def _list(path: str, namespace: str, json: bool) -> None:
             scoped = memory.scoped(*space)
             found += [played(scoped, one.id).data() for one in scoped.episodes()[: None if json else LISTED + 1]]
     if json:
-        show.as_json({"version": 1, "episodes": found})
+        _print({"episodes": found})
         return
     made = show.table("namespace", "episode", "steps", "recalls", "goal", right=("steps", "recalls"))
     for one in found[:LISTED]:
@@ -142,6 +142,14 @@ def _as_json(frames: Frames, step: str | None) -> None:
         sys.stdout.write(frames[frames.number_of(step)].to_json() + "\n")
         return
     _document({"replay": frames.data(), "tail": frames.tail.data()}, "frames", (one.to_json() for one in frames))
+
+
+def _print(values: dict[str, Any]) -> None:
+    """One JSON document, which cannot steer a terminal."""
+    from agentmem.replay import VERSION
+    from agentmem.replay.plain import to_json
+
+    sys.stdout.write(to_json({"version": VERSION, **values}) + "\n")
 
 
 def _document(head: dict[str, Any], name: str, parts: Iterable[str]) -> None:
@@ -187,7 +195,7 @@ def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
     wrong = [one for one in checked if not one.same]
     if json:
         named = [{"number": one.number, "step": frames.step(one.number).id, "why": one.why} for one in wrong]
-        show.as_json({"version": 1, "replay": frames.data(), "checked": len(checked), "differ": named})
+        _print({"replay": frames.data(), "checked": len(checked), "differ": named})
     else:
         for one in wrong:
             show.say(f"frame {one.number}", show.safe(one.why), style="red")
