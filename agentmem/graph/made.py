@@ -124,7 +124,8 @@ def _graph(memory: Memory, made: Outline, shown: Mapping[str, Node], part: _Part
     left = len(order) - len(few)
     if part.limit is not None and len(nodes) > part.limit:
         left += len(nodes) - part.limit
-        stay = kept(few, _ties(links), part.limit)
+        centre = [name for name in named if (part.far or {}).get(name) == 0]
+        stay = kept([*centre, *few], _ties(links), part.limit)
         nodes = {name: node for name, node in nodes.items() if name in stay}
     whole: Attributes = {"as_of": made.view.as_of, "left_out": left}
     if memory.namespace:
