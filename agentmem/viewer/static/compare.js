@@ -18,7 +18,7 @@ export function makeCompare() {
     event.preventDefault();
     run();
   };
-  fill(byId("compare"), h("h2", {}, "Compare two runs"), h("form", { class: "row", onsubmit: submit }, left, right, h("label", {}, differ, " only where the steps differ"), button("Compare", run, { class: "main" })), h("datalist", { id: "runs" }), found, more);
+  fill(byId("compare"), h("h2", {}, "Compare two runs"), h("form", { class: "row", onsubmit: submit }, left, right, h("label", {}, differ, " only where the steps differ"), button("Compare", null, { type: "submit", class: "main" })), h("datalist", { id: "runs" }), found, more);
   on("opened", () => {
     left.value ||= state.episode || "";
   });

@@ -136,10 +136,18 @@ function redraw() {
     pending = null;
     need();
     draw(canvas, graph, looking());
-    if (!graph) told.textContent = "";
-    else told.textContent = graph.left_out ? `${many(graph.left_out, "nodes")} of this stretch are not drawn; show fewer frames` : "";
+    told.textContent = graph ? remark() : "";
   });
 }
+
+function remark() {
+  if (graph.left_out) return `${many(graph.left_out, "nodes")} of this stretch are not drawn; show fewer frames`;
+  const { hits } = looking();
+  const elsewhere = [...hits].filter((id) => !graph.at_id.has(id)).length;
+  return elsewhere ? `${number(elsewhere)} of ${many(hits.size, "hits")} ${isWhole() ? "are of other episodes" : "are not in sight"}` : "";
+}
+
+const isWhole = () => stretch().last === null;
 
 // ---- pointing ------------------------------------------------------------------------------------------------------------
 

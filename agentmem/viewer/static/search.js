@@ -19,5 +19,5 @@ export function makeSearch() {
     const spent = Math.round(performance.now() - began);
     fill(found, recallOf(recall, as_of ? `As of step ${as_of}` : "Now"), h("p", { class: "quiet" }, `answered in ${spent} ms; nothing was written`));
   };
-  fill(byId("search"), h("h2", {}, "Search"), h("form", { class: "row", onsubmit: run }, cue, h("label", {}, "budget ", budget), h("label", {}, then, " as of the step shown"), button("Recall", run, { class: "main" })), found);
+  fill(byId("search"), h("h2", {}, "Search"), h("form", { class: "row", onsubmit: run }, cue, h("label", {}, "budget ", budget), h("label", {}, then, " as of the step shown"), button("Recall", null, { type: "submit", class: "main" })), found);
 }

@@ -18,8 +18,8 @@ export function makeTimeline() {
   speed = h("select", { "aria-label": "Frames a second" }, SPEEDS.map((one) => h("option", { value: one, selected: one === 2 }, `${one}/s`)));
   const jump = (text, name, to) => button(text, () => go(to()), { "aria-label": name, title: name });
   const controls = h("div", { class: "row" },
-    jump("⏮", "First frame (Home)", () => 0), jump("◀", "Frame before (←)", () => state.number - 1), play,
-    jump("▶", "Next frame (→)", () => state.number + 1), jump("⏭", "Last frame (End)", () => state.replay.frames - 1), speed, told);
+    jump("|◀", "First frame (Home)", () => 0), jump("◀", "Frame before (←)", () => state.number - 1), play,
+    jump("▶", "Next frame (→)", () => state.number + 1), jump("▶|", "Last frame (End)", () => state.replay.frames - 1), speed, told);
   fill(byId("timeline"), h("div", { class: "row spread" }, title, controls), canvas, range, legend());
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
