@@ -18,7 +18,14 @@ export const number = (value) => Math.round(value).toLocaleString("en-GB");
 export const many = (value, things) => `${number(value)} ${value === 1 ? things.replace(/s$/, "") : things}`;
 export const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 export const ratio = (from, to) => (to ? `${(from / to).toFixed(1)} : 1` : "–");
-export const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const colours = new Map();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours.clear());
+
+export function colour(name) {
+  if (!colours.has(name)) colours.set(name, getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim());
+  return colours.get(name);
+}
+
 export const calm = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 export function size(bytes) {

@@ -149,7 +149,7 @@ function node(pen, graph, at, [x, y], look, dense) {
   pen.fill();
   pen.lineWidth = retired ? 1.8 : 1;
   pen.strokeStyle = retired ? colour(kind) : colour("paper");
-  pen.stroke();
+  if (retired || dense < 0.2) pen.stroke();
   pen.lineWidth = 1;
   pen.globalAlpha = 1;
 }

@@ -52,8 +52,7 @@ function opened() {
 function moved(from) {
   const width = view.last - view.first;
   if (state.number < view.first + 0.05 * width || state.number > view.last - 0.05 * width) {
-    view.first = Math.max(-0.5, state.number - 0.7 * width);
-    view.last = view.first + width;
+    look(state.number - 0.7 * width, state.number + 0.3 * width);
   }
   if (state.number === from + 1 && !calm()) grow();
   else grown = 1;

@@ -41,7 +41,7 @@ function share(part, most) {
 }
 
 function layers(found) {
-  const rows = Object.entries(found.layers).map(([name, one]) => [h("span", {}, h("i", { class: `mark ${name}` }), name), number(one.crystals), number(one.tokens), ratio(one.source_tokens, one.tokens), share(one.tokens, found.tokens)]);
+  const rows = ["unit", "cluster", "atom"].map((name) => [name, found.layers[name]]).map(([name, one]) => [h("span", {}, h("i", { class: `mark ${name}` }), name), number(one.crystals), number(one.tokens), ratio(one.source_tokens, one.tokens), share(one.tokens, found.tokens)]);
   return table(["layer", "crystals that hold", "tokens", "of the layer below", ""], [["steps", number(found.steps), number(found.tokens), "", share(found.tokens, found.tokens)], ...rows]);
 }
 

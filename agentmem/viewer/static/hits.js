@@ -1,9 +1,11 @@
 // A recall: its cue, what it cost, each hit with rank and reasons, what just missed, and the exact context.
 
 import { button, fixed, h, many, number, whole } from "./dom.js";
+import { shownAlone } from "./source.js";
 import { openStep, tell } from "./state.js";
 
 export function idButton(id, layer) {
+  if (shownAlone) return h("code", {}, id);
   const open = () => (layer === "step" ? openStep(id) : tell("select", id));
   return button(id, open, { class: "id", title: layer === "step" ? "Go to this step" : "Show what it condenses" });
 }
@@ -15,7 +17,7 @@ export function recallOf(recall, heading) {
   meter.firstChild.style.width = `${share * 100}%`;
   return h("section", { class: "recall-shown" },
     h("h3", {}, heading, " ", h("span", { class: "quiet" }, `${number(context.tokens)} of ${many(recall.budget, "tokens")}`), meter),
-    h("p", { class: "cue" }, h("span", { class: "quiet" }, "cue "), recall.cue.text),
+    recall.cue ? h("p", { class: "cue" }, h("span", { class: "quiet" }, "cue "), recall.cue.text) : null,
     sameness(recall),
     h("details", { open: true }, h("summary", {}, "Exact context"), context.text ? whole(context) : h("p", { class: "quiet" }, "nothing")),
     recall.hits.count ? listOf(`Why: ${many(recall.hits.count, "hits")}`, recall.hits, "") : null,
@@ -37,10 +39,10 @@ function listOf(title, several, kind) {
 
 function hitOf(hit, most) {
   return h("li", { class: "hit" },
-    h("p", { class: "row" }, h("b", { class: "rank", title: "Rank" }, hit.rank === null ? "–" : `#${hit.rank}`), h("i", { class: `mark ${hit.layer}` }), hit.layer, " ", idButton(hit.id, hit.layer),
+    h("p", { class: "row" }, hit.rank === null ? null : h("b", { class: "rank", title: "Rank" }, `#${hit.rank}`), h("i", { class: `mark ${hit.layer}` }), hit.layer, " ", idButton(hit.id, hit.layer),
       h("span", { class: "quiet" }, `${hit.section ? `${hit.section}, ` : ""}score ${fixed(hit.score)}, ${many(hit.tokens, "tokens")}, ${many(hit.age, "tokens")} ago`)),
     h("p", { class: "said" }, hit.text),
-    h("ul", { class: "reasons" }, Object.entries(hit.reasons).sort((one, other) => Math.abs(other[1]) - Math.abs(one[1])).map(([name, value]) => reason(name, value, most))));
+    h("ul", { class: "reasons" }, Object.entries(hit.reasons).filter(([, value]) => Math.abs(value) >= 0.005).sort((one, other) => Math.abs(other[1]) - Math.abs(one[1])).map(([name, value]) => reason(name, value, most))));
 }
 
 function reason(name, value, most) {
