@@ -142,7 +142,7 @@ function node(pen, graph, at, [x, y], look, dense) {
     pen.globalAlpha = 1;
     return;
   }
-  const size = SIZE[kind] * (taken && !open ? 0.62 : 1);
+  const size = Math.min(SIZE[kind] * (taken && !open ? 0.62 : 1), kind === "step" ? Math.max(1.2, 0.42 / dense) : 99);
   pen.globalAlpha = taken && !open ? 0.5 : 1;
   shape(pen, kind, x, y, size);
   pen.fillStyle = retired ? colour("paper") : colour(kind);
@@ -184,22 +184,36 @@ function ring(pen, graph, at, [x, y], look) {
   pen.lineWidth = 1;
 }
 
-// Of crystals, as many as find room beside one another.
+// Of crystals, as much of each as finds room before what stands next to it.
 function labels(pen, graph, shown, spot, look) {
   if (!graph.label) return;
-  const ends = new Map();
   pen.fillStyle = colour("ink");
   pen.font = "11px system-ui, sans-serif";
   pen.textBaseline = "middle";
-  const named = shown.filter((at) => !["step", "recall"].includes(graph.kinds[graph.kind[at]]) || graph.id[at] === look.selected);
-  for (const at of named.sort((one, other) => graph.x[one] - graph.x[other])) {
+  const rows = new Map();
+  for (const at of shown) {
     const [x, y] = spot(at);
-    const row = Math.round(y / 13);
-    const text = graph.label[at].length > 26 ? `${graph.label[at].slice(0, 25)}…` : graph.label[at];
-    if ((ends.get(row) ?? -1e9) > x - 12 || x + 12 > pen.canvas.clientWidth - 30) continue;
-    pen.fillText(text, x + 12, y);
-    ends.set(row, x + 16 + pen.measureText(text).width);
+    const row = Math.round(y / 6);
+    if (graph.kinds[graph.kind[at]] === "step" || graph.kinds[graph.kind[at]] === "recall") continue;
+    if (!rows.has(row)) rows.set(row, []);
+    rows.get(row).push({ at, x, y });
   }
+  for (const row of rows.values()) {
+    row.sort((one, other) => one.x - other.x);
+    row.forEach(({ at, x, y }, place) => {
+      const ring = graph.id[at] === look.selected ? 13 : 10;
+      const room = Math.min(place + 1 < row.length ? row[place + 1].x - 10 : Infinity, pen.canvas.clientWidth - 6) - x - ring;
+      const text = fitted(pen, graph.label[at], room);
+      if (text) pen.fillText(text, x + ring, y);
+    });
+  }
+}
+
+// The beginning of a text that fits into a width; nothing where it would say too little.
+function fitted(pen, text, room) {
+  if (room < 44) return "";
+  const wide = pen.measureText(text).width;
+  return wide <= room ? text : `${text.slice(0, Math.max(1, Math.floor((text.length * room) / wide) - 2))}…`;
 }
 
 // The node at a place on the canvas, or -1.

@@ -17,12 +17,15 @@ const LOOK = 4000; // milliseconds between two looks at whether the log has grow
 const KEYS = {
   ArrowLeft: () => go(state.number - 1),
   ArrowRight: () => go(state.number + 1),
+  ArrowUp: () => go(state.number - 1),
+  ArrowDown: () => go(state.number + 1),
   PageUp: () => go(state.number - 10),
   PageDown: () => go(state.number + 10),
   Home: () => go(0),
   End: () => go(state.replay.frames - 1),
   " ": toggle,
 };
+const UPRIGHT = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown"]); // scroll, but in the list of steps
 
 function makeTabs() {
   fill(byId("tabs"), TABS.map((name) => button(name[0].toUpperCase() + name.slice(1), () => tell("show", name), { id: `tab-${name}` })));
@@ -39,12 +42,12 @@ function makeTabs() {
 function makeKeys() {
   document.addEventListener("keydown", (event) => {
     const { target } = event;
-    const writes = target.closest("input:not([type=range]), textarea, select, dialog, summary");
+    const writes = target.closest("input:not([type=range]), textarea, select, dialog");
     if (event.ctrlKey || event.metaKey || event.altKey || writes || byId("replay").hidden || !state.replay) return;
     if (event.key === "/" && !isFile) {
       event.preventDefault();
       tell("show", "search");
-    } else if (KEYS[event.key] && !(event.key === " " && target.closest("button"))) {
+    } else if (KEYS[event.key] && !(event.key === " " && target.closest("button, summary")) && !(UPRIGHT.has(event.key) && !target.closest("#rows"))) {
       event.preventDefault();
       KEYS[event.key]();
     }
