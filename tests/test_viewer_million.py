@@ -43,7 +43,7 @@ def test_a_memory_of_a_million_tokens_opens_at_once_and_is_never_loaded_whole(tm
     with viewing(tmp_path / "a.mem", "--read-only") as viewed, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = watched(browser.new_page(), errors)
-        page.on("response", answers.append)
+        page.on("response", lambda answer: answers.append(answer))
         began = time.monotonic()
         page.goto(viewed.url)
         page.wait_for_selector("#step")

@@ -23,6 +23,7 @@ from agentmem.viewer.edits import corrections
 from agentmem.viewer.look import Look
 
 SPACES = 1_000
+TRIED = 20
 LISTED = 100  # episodes of an answer
 WINDOW = 100  # steps of an answer
 PAIRS = 100
@@ -45,8 +46,9 @@ def memory(look: Look, given: asked.Nothing) -> dict[str, Any]:
 
 
 def _first(look: Look, spaces: Sequence[Namespace]) -> Namespace:
-    """The one that is shown at first."""
-    return look.memory.namespace if look.memory.namespace in spaces else spaces[0]
+    """The one that is shown at first: that it was opened with, or else the first in which something happened."""
+    several = [look.memory.namespace, *spaces[:TRIED]]
+    return next((space for space in several if look.memory.scoped(*space).episodes()), spaces[0])
 
 
 def episodes(look: Look, given: asked.Episodes) -> dict[str, Any]:

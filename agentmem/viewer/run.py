@@ -15,6 +15,7 @@ from agentmem.viewer.look import Look
 HOST = "127.0.0.1"
 STOPPING = 5  # seconds that open requests have to finish
 HEAD = 64 << 10  # bytes of a request's head
+OPEN = 64  # requests that are answered at a time
 
 
 def serve(look: Look, port: int, ready: Callable[[str], None]) -> None:
@@ -28,7 +29,7 @@ def serve(look: Look, port: int, ready: Callable[[str], None]) -> None:
     app = make_app(look, socket.getsockname()[1], token)
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=STOPPING, h11_max_incomplete_event_size=HEAD,
+        proxy_headers=False, timeout_graceful_shutdown=STOPPING, limit_concurrency=OPEN, h11_max_incomplete_event_size=HEAD,
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more
     ready(f"{address}/#token={token}")

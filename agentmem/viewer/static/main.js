@@ -81,9 +81,10 @@ async function begin(episode, step) {
 // A memory that an agent writes to meanwhile: one is told, and looks when one likes.
 function watch() {
   let seen = state.memory.end;
-  setInterval(async () => {
+  const looks = setInterval(async () => {
     if (document.hidden) return;
     const memory = await tried(() => ask("memory"));
+    if (!memory) clearInterval(looks); // the server has stopped, and says so above
     if (!memory || memory.end === seen || memory.end === state.memory.end) return;
     seen = memory.end;
     say(`The log has grown by ${many(memory.end - state.memory.end, "records")}. `);
