@@ -103,6 +103,26 @@ def test_a_file_holds_as_much_as_finds_room_and_says_how_much_does_not(tmp_path:
     assert len(json.dumps(made.answers)) < 80_000
 
 
+def test_a_long_episode_is_held_from_its_first_step_on_as_far_as_there_is_room() -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(900)])
+        made = gathered(memory, None, 300_000, "a.mem")
+    assert 100 < made.frames < 900
+    assert key("frame", {"namespace": [], "episode": "long", "number": made.frames - 1}) in made.answers
+
+
+def test_what_was_recalled_from_another_namespace_is_exported_with_the_frame(tmp_path: Path) -> None:
+    harbour(tmp_path / "a.mem", ("told",)).close()
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        reader = memory.scoped("reader", read=[["told"]])
+        with reader.episode(id="run") as episode:
+            hits = episode.recall("Where do you live? lives in", budget=400, layers=["unit", "atom"]).hits
+            episode.act("wait")
+        made = gathered(reader, None, 1 << 20, "a.mem")
+    assert hits
+    assert (made.frames, made.left_out) == (1, 0)
+
+
 def test_one_episode_is_exported_alone(tmp_path: Path) -> None:
     with harbour(tmp_path / "a.mem") as memory:
         made = export(memory, tmp_path / "run.html", "day 2")

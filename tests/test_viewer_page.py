@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from seen import CHROMIUM, HAS_BROWSER, HOSTILE, NO_BROWSER, Viewed, harbour, hostile, viewing, watched
 
 from agentmem import Memory
@@ -322,6 +324,24 @@ def test_a_file_of_texts_that_look_like_code_runs_none_of_it(browser: Any, tmp_p
     page.wait_for_selector(".recall-shown")
     shown_as_text(page, HOSTILE[-1])
     assert page.inner_text("#memory") == HOSTILE[1]
+    page.context.close()
+    assert errors == []
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), min_size=1, max_size=30))
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_text_stands_in_the_page_as_it_was_logged(browser: Any, tmp_path: Path, said: str) -> None:
+    text = f"<b onclick=hacked()>{said}</b></script><!--"
+    with Memory.open(":memory:", encoder=None) as memory:
+        with memory.episode(id="run", goal=text) as episode:
+            episode.observe(text, data=[text])
+            episode.recall(text)
+        export(memory, tmp_path / "run.html", name=text)
+    errors: list[str] = []
+    page = opened(browser, f"file://{tmp_path}/run.html", errors)
+    assert page.evaluate("document.querySelector('#frame pre').textContent") == text
+    assert page.evaluate("document.querySelector('#memory').textContent") == text
+    assert page.locator("#main b[onclick]").count() == 0
     page.context.close()
     assert errors == []
 

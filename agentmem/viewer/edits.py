@@ -89,8 +89,8 @@ def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
         else:
             steps = None if given.step is None else [given.step]
             positions = removal.chosen(core, namespace, steps, given.episode)
-        made = [one for one in index.crystals if removal._steps_under(index, one.id).intersection(positions)]
-        quoting = removal._quoting(core, set(positions), {one.id for one in made}) if positions else []
+        made = [one for one in index.crystals if removal.steps_under(index, one.id).intersection(positions)]
+        quoting = removal.quoting_records(core, set(positions), {one.id for one in made}) if positions else []
         repeats = removal.lineage(core, namespace, given.step) if given.step is not None else []
     return {
         "derived": plain.several(made, plain.crystal),

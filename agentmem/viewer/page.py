@@ -24,7 +24,7 @@ from agentmem.replay.plain import to_json
 from agentmem.types import Namespace
 from agentmem.viewer.look import Look
 from agentmem.viewer.questions import READS
-from agentmem.viewer.reads import WINDOW
+from agentmem.viewer.reads import WINDOW, listed
 
 INDEX = "index.html"
 MODULES = tuple(
@@ -130,7 +130,10 @@ class _Gather:
 
     def __init__(self, look: Look, namespace: Namespace, most: int) -> None:
         self.look, self.namespace, self.room = look, namespace, most
-        self.made, self.listed = Exported(), list[str]()
+        self.made, self.listed = Exported(), set[str]()
+        core = look.memory._core
+        with core.lock:
+            self.crystals = frozenset(core.index(namespace).by_id)
 
     def ask(self, what: str, **asked: Any) -> dict[str, Any] | None:
         """The answer, if it found room."""
@@ -150,37 +153,36 @@ class _Gather:
         """All that is asked of an episode: its head first, then frame after frame."""
         n = len(self.look.frames(self.namespace, id))
         shown = 0
-        if self.room > 0 and self.ask("replay", episode=id) and self.ask("graph", episode=id, first=0, last=None):
-            self.listed.append(id)
-            starts = range(0, n, WINDOW)
-            if all(self.ask("steps", episode=id, start=start) for start in starts) and self.ask("tail", episode=id):
-                while shown < n and self.frame(id, shown):
-                    shown += 1
+        head = ({"what": "replay"}, {"what": "graph", "first": 0, "last": None}, {"what": "tail"})
+        if self.room > 0 and all(self.ask(episode=id, **one) is not None for one in head):
+            self.listed.add(id)
+            while shown < n and self.frame(id, shown):
+                shown += 1
         self.made.frames += shown
         self.made.episodes += bool(shown)
         self.made.left_out += n - shown
 
     def frame(self, id: str, number: int) -> bool:
-        """Whether a frame found room, and the steps behind its crystals."""
-        made = self.ask("frame", episode=id, number=number)
+        """Whether a frame found room, with its lines in the list of steps, and the steps behind its crystals."""
+        lines = self.ask("steps", episode=id, start=number - number % WINDOW)
+        made = self.ask("frame", episode=id, number=number) if lines is not None else None
         if made is None:
             return False
         crystals = [one["id"] for one in made["formed"]["first"]]
         for recall in made["recalls"]["first"]:
             hits = [*recall["hits"]["first"], *recall["missed"]["first"]]
             crystals += [hit["id"] for hit in hits if hit["layer"] != "step"]
-        return all(self.ask("sources", id=one) is not None for one in dict.fromkeys(crystals))
+        mine = [one for one in dict.fromkeys(crystals) if one in self.crystals]  # others are of other namespaces
+        return all(self.ask("sources", id=one) is not None for one in mine)
 
     def done(self) -> Exported:
-        """With the list of what there is."""
-        everything = READS["episodes"][1](self.look, READS["episodes"][0](namespace=self.namespace))
-        rows = {row["id"]: row for row in everything["first"]}
-        first = [rows.get(id, {"id": id, "goal": "", "agent": None, "ended": True, "steps": 0}) for id in self.listed]
+        """With what there is in all."""
+        held = [one for one in self.look.memory.episodes() if one.id in self.listed]
+        first = listed(self.look, self.namespace, held[::-1])
         body = {"namespace": list(self.namespace)}
+        model, answer = READS["health"]
+        self.made.answers[key("health", body)] = answer(self.look, model(namespace=self.namespace))
         self.made.answers[key("episodes", {**body, "find": "", "start": 0})] = {"count": len(first), "first": first}
-        self.made.answers[key("health", body)] = READS["health"][1](
-            self.look, READS["health"][0](namespace=self.namespace)
-        )
         opened = READS["memory"][1](self.look, READS["memory"][0]())
         self.made.answers[key("memory", {})] = opened | {"left_out": self.made.left_out, "frames": self.made.frames}
         return self.made

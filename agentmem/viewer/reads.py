@@ -17,7 +17,7 @@ from agentmem.memory import Memory
 from agentmem.memory.recalling import query_of
 from agentmem.replay import Comparison, Frames, plain
 from agentmem.replay.recalled import Put, Recaller
-from agentmem.types import KINDS, Namespace, Step
+from agentmem.types import KINDS, Episode, Namespace, Step
 from agentmem.viewer import asked
 from agentmem.viewer.edits import corrections
 from agentmem.viewer.look import Look
@@ -53,19 +53,25 @@ def _first(look: Look, spaces: Sequence[Namespace]) -> Namespace:
 
 def episodes(look: Look, given: asked.Episodes) -> dict[str, Any]:
     """Episodes, the newest first."""
-    scoped = look.scoped(given.namespace)
-    counts = look.kept("counts", given.namespace, None, lambda: _counts(scoped))
     wanted = given.find.casefold()
-    known = [one for one in reversed(scoped.episodes()) if wanted in f"{one.id}\n{one.goal or ''}".casefold()]
-    page = known[given.start : given.start + LISTED]
-    return {
-        "count": len(known),
-        "first": [
-            {"id": one.id, "goal": (one.goal or "")[: plain.SHORT], "agent": one.agent, "ended": one.ended is not None,
-             "steps": counts.get(one.id, 0)}
-            for one in page
-        ],
-    }  # fmt: skip
+    every = reversed(look.scoped(given.namespace).episodes())
+    known = [one for one in every if wanted in f"{one.id}\n{one.goal or ''}".casefold()]
+    return {"count": len(known), "first": listed(look, given.namespace, known[given.start : given.start + LISTED])}
+
+
+def listed(look: Look, namespace: Namespace, several: Sequence[Episode]) -> list[dict[str, Any]]:
+    """Episodes, each in a line."""
+    counts = look.kept("counts", namespace, None, lambda: _counts(look.scoped(namespace)))
+    return [
+        {
+            "id": one.id,
+            "goal": (one.goal or "")[: plain.SHORT],
+            "agent": one.agent,
+            "ended": one.ended is not None,
+            "steps": counts.get(one.id, 0),
+        }
+        for one in several
+    ]
 
 
 def _counts(scoped: Memory) -> dict[str, int]:

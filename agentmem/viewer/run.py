@@ -29,7 +29,8 @@ def serve(look: Look, port: int, ready: Callable[[str], None]) -> None:
     app = make_app(look, socket.getsockname()[1], token)
     config = uvicorn.Config(
         app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=STOPPING, limit_concurrency=OPEN, h11_max_incomplete_event_size=HEAD,
+        proxy_headers=False, timeout_graceful_shutdown=STOPPING, limit_concurrency=OPEN,
+        h11_max_incomplete_event_size=HEAD,
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more
     ready(f"{address}/#token={token}")
