@@ -161,7 +161,7 @@ def desk(most: int, steps: int = 1000, delay: int = 100, seed: int = 0) -> Desk:
 
 
 class Killed(Timed):
-    """Kills its process as soon as so many calls of tools are logged, and before LangGraph knows of the last."""
+    """Kills its process as soon as so many calls of tools were made, and before LangGraph knows of the last."""
 
     at = 0
 

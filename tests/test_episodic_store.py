@@ -6,19 +6,18 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langgraph.graph import END, START, StateGraph
-from langgraph.store.base import BaseStore, GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory
 from agentmem.errors import ReadOnlyError, SettingsError
 from agentmem.langchain import EpisodicStore
 from agentmem.langchain.items import Place
-from agentmem.testing import FakeClock, HashEncoder
+from agentmem.testing import FakeClock
 
 ANN = ("users", "ann")
 SECRET = "the combination of the safe is 7731-90-4"
@@ -72,6 +71,22 @@ def test_a_key_with_its_refreshed_times_is_deleted_whole() -> None:
         assert store.list_namespaces() == []
 
 
+def test_what_is_deleted_and_put_again_in_one_batch_is_new(tmp_path: Path) -> None:
+    with EpisodicStore(tmp_path / "agent.mem") as store:
+        store.put(ANN, "safe", {"text": SECRET})
+        first = store.get(ANN, "safe")
+        results = store.batch([PutOp(ANN, "safe", None), GetOp(ANN, "safe"), PutOp(ANN, "safe", {"text": "nothing"})])
+        assert results[1].value == {"text": SECRET}  # type: ignore[union-attr]
+        second = store.get(ANN, "safe")
+        assert second is not None
+        assert first is not None
+        assert (second.value, second.created_at > first.created_at) == ({"text": "nothing"}, True)
+        assert [step.text for step in store.scoped(*ANN).steps()] == ["nothing"]
+        assert not any(SECRET.encode() in path.read_bytes() for path in tmp_path.iterdir())
+        store.batch([PutOp(ANN, "safe", {"text": "new"}), PutOp(ANN, "safe", None)])
+        assert store.get(ANN, "safe") is None
+
+
 def test_a_deletion_leaves_what_an_agent_has_crystallized(memory: Memory) -> None:
     with memory.episode(id="run") as episode:
         episode.log_many([f"Door {number} of the house is red." for number in range(300)])
@@ -106,6 +121,14 @@ def test_an_agent_recalls_items_beside_its_episodes(memory: Memory, store: Episo
     reader = memory.scoped(*memory.namespace, read=[store.scoped(*ANN).namespace])
     assert "mushrooms" in reader.recall("pizza").text
     assert "oven" in reader.recall("pizza").text
+
+
+def test_an_item_that_is_not_indexed_is_no_line_of_a_recall(store: EpisodicStore) -> None:
+    store.put(ANN, "secret", {"text": "the door code is 4711"}, index=False)
+    store.put(ANN, "colour", {"text": "the door is red"})
+    recalled = store.scoped(*ANN).recall("what is the door code?")
+    assert recalled.text.splitlines() == ["[items]", "observation: the door is red"]
+    assert [hit.text for hit in recalled.hits] == ["the door is red"]
 
 
 def test_two_memories_of_one_file_have_stores_of_their_own(memory: Memory) -> None:
@@ -252,6 +275,31 @@ def test_the_sweep_comes_by_itself_at_the_first_call_that_is_due() -> None:
         assert list(store.scoped(*ANN).steps()) == []
 
 
+def test_what_has_ended_is_swept_by_default_and_then_no_agent_recalls_it(file: Path) -> None:
+    clock = FakeClock(tick=0.001)
+    with opened(file, clock=clock) as memory:
+        EpisodicStore(memory).put(ANN, "k", {"text": SECRET}, ttl=10)
+    clock.advance(30 * 60)
+    with opened(file, clock=clock) as memory:
+        store = EpisodicStore(memory)
+        agent = memory.scoped("agent", read=[store.scoped(*ANN).namespace])
+        assert SECRET in agent.recall("combination of the safe").text  # nobody has called the store yet
+        assert store.get(ANN, "k") is None
+        assert store.get(ANN, "k") is None
+        assert list(store.scoped(*ANN).steps()) == []
+        assert agent.recall("combination of the safe").text == ""
+
+
+def test_without_an_interval_nothing_is_swept_by_itself(file: Path) -> None:
+    clock = FakeClock(tick=0.001)
+    with opened(file, clock=clock) as memory:
+        store = EpisodicStore(memory, ttl={"default_ttl": 5, "sweep_interval_minutes": None})
+        store.put(ANN, "k", {"text": SECRET})
+        clock.advance(60 * 60)
+        assert store.get(ANN, "k") is None
+        assert [step.text for step in store.scoped(*ANN).steps()] == [SECRET]
+
+
 def test_an_item_that_is_put_again_meanwhile_is_not_swept(both: tuple[EpisodicStore, EpisodicStore]) -> None:
     one, other = both
     one.put(ANN, "k", {"n": 1}, ttl=0.01)
@@ -309,45 +357,21 @@ except Exception as error:
     assert "pip install 'agentmem-crystal[langchain]'" in run.stdout
 
 
-# ---- in graphs ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda store: store.put("users", "k", {"a": 1}),
+        lambda store: store.search("users"),
+        lambda store: store.get("users", "k"),
+        lambda store: store.list_namespaces(prefix="users"),
+    ],
+)
+def test_a_name_in_place_of_a_namespace_is_refused_and_not_taken_for_its_letters(memory: Memory, wrong: Any) -> None:
+    with pytest.raises(InvalidNamespaceError, match=r"namespace 'users': give a tuple of labels, such as \('users',\)"):
+        wrong(EpisodicStore(memory))
+    assert list(memory.steps()) == []
 
 
-class Said(TypedDict):
-    text: str
-    found: list[str]
-
-
-def remember(state: Said, *, store: BaseStore) -> dict[str, Any]:
-    found = [item.value["text"] for item in store.search(("notes", "ann"), query=state["text"], limit=2)]
-    store.put(("notes", "ann"), state["text"], {"text": state["text"]})
-    return {"found": found}
-
-
-async def aremember(state: Said, *, store: BaseStore) -> dict[str, Any]:
-    found = [item.value["text"] for item in await store.asearch(("notes", "ann"), query=state["text"], limit=2)]
-    await store.aput(("notes", "ann"), state["text"], {"text": state["text"]})
-    return {"found": found}
-
-
-def graph_of(node: Any, store: BaseStore) -> Any:
-    graph = StateGraph(Said)
-    graph.add_node("remember", node)
-    graph.add_edge(START, "remember")
-    graph.add_edge("remember", END)
-    return graph.compile(store=store)
-
-
-def test_a_graph_finds_after_a_restart_what_it_put_before(file: Path) -> None:
-    for said in ("Ann likes pizza with mushrooms", "Ann works at the station in Bern"):
-        with opened(file, encoder=HashEncoder(64)) as memory:
-            graph_of(remember, EpisodicStore(memory)).invoke({"text": said, "found": []})
-    with opened(file, encoder=HashEncoder(64)) as memory:
-        state = graph_of(remember, EpisodicStore(memory)).invoke({"text": "pizza", "found": []})
-        assert state["found"][0] == "Ann likes pizza with mushrooms"
-
-
-async def test_a_graph_awaits_its_store(memory: Memory) -> None:
-    graph = graph_of(aremember, EpisodicStore(memory))
-    await graph.ainvoke({"text": "Ann likes pizza", "found": []})
-    state = await graph.ainvoke({"text": "pizza", "found": []})
-    assert state["found"] == ["Ann likes pizza"]
+def test_a_name_in_place_of_fields_is_refused(memory: Memory) -> None:
+    with pytest.raises(InvalidInputError, match=r"fields 'content' of index: give a list of paths"):
+        EpisodicStore(memory, index={"fields": "content"})  # type: ignore[typeddict-item]

@@ -113,7 +113,7 @@ def test_two_processes_and_a_third_that_comes_late_have_what_a_dict_has(
 ) -> None:
     file, clock, model = path(), FakeClock(tick=0), Model()
     with opened(file, clock=clock) as one, opened(file, clock=clock) as other:
-        stores = EpisodicStore(one), EpisodicStore(other)
+        stores = tuple(EpisodicStore(memory, ttl={"sweep_interval_minutes": None}) for memory in (one, other))
         for second, deed in done:
             do(stores[second], model, clock, deed)
             if deed[0] in ("delete", "erase", "sweep"):

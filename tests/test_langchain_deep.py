@@ -46,20 +46,23 @@ def test_a_deep_agent_remembers_in_another_thread_what_it_wrote_into_a_file() ->
     assert len(said) == len(set(said)) == 6
 
 
-def test_an_agent_that_a_deep_agent_calls_may_share_its_memory_and_logs_nothing_twice() -> None:
+def test_an_agent_that_a_deep_agent_calls_may_share_its_memory_in_an_episode_of_its_own() -> None:
     with Memory.open(":memory:", encoder=None) as memory:
         model = worked(memory, remembers=True)
-        steps = list(memory.steps("t1"))
+        first, helper, second = memory.episodes()
+        own = [(step.kind, step.actor, step.trust) for step in memory.steps(first.id)]
+        of_helper = [(step.kind, step.actor, step.trust) for step in memory.steps(helper.id)]
     assert "4711" in model.prompts[2][-1].text  # the called agent's first prompt
-    assert [(step.kind, step.actor) for step in steps] == [
-        ("message", "user"),
-        ("action", "assistant"),
-        ("observation", "tool"),
-        ("message", "user"),
-        ("action", "assistant"),
-        ("observation", "tool"),
-        ("message", "finder"),
-        ("action", "assistant"),
-        ("observation", "tool"),
-        ("message", "assistant"),
+    assert (first.id, helper.id[:9], second.id) == ("t1", "t1/tools:", "t2")
+    assert (helper.goal, helper.ended is not None) == ("Find the code.", True)
+    assert of_helper == [
+        ("message", "assistant", None),
+        ("action", "finder", None),
+        ("observation", "tool", "tool"),
+        ("message", "finder", None),
+    ]
+    assert own == [
+        ("message", "user", "user"),
+        *[("action", "assistant", None), ("observation", "tool", "tool")] * 2,
+        ("message", "assistant", None),
     ]

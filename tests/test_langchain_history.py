@@ -64,6 +64,14 @@ def test_the_same_message_twice_is_two_messages(memory: Memory) -> None:
     assert [message.content for message in history.messages] == ["Yes.", "Yes.", "Fine."]
 
 
+def test_what_is_no_text_is_cleaned(memory: Memory) -> None:
+    history = EpisodicChatHistory(memory, "ann")
+    odd = {"name": "look", "args": {"where": "\ud801"}, "id": "c1", "type": "tool_call"}
+    history.add_messages([HumanMessage("odd \ud800 text"), AIMessage("", tool_calls=[odd])])
+    assert [message.content for message in history.messages] == ["odd ? text", ""]
+    assert [step.text for step in memory.steps("ann")] == ["odd ? text", 'look({"where": "?"})']
+
+
 def test_sessions_are_apart_and_cleared_for_good(tmp_path: Path) -> None:
     with Memory.open(tmp_path / "agent.mem", encoder=None) as memory:
         one, other = EpisodicChatHistory(memory, "ann"), EpisodicChatHistory(memory, "bob")

@@ -95,7 +95,7 @@ def test_a_run_is_logged_in_order_as_an_episode_of_its_thread(memory: Memory) ->
     assert (episode.id, episode.goal, episode.ended is not None) == ("t7", "Find the key.", True)
     said, _, act, seen, _ = memory.steps()
     assert (said.actor, said.trust, seen.trust) == ("user", "user", "tool")
-    assert act.data == {"tool": "look", "call": "c1"}
+    assert act.data == {"tool": "look", "call": "c1", "arguments": {"where": "door"}}
 
 
 def test_an_awaited_run_is_logged_as_any_other(memory: Memory) -> None:
@@ -347,25 +347,30 @@ def test_a_restart_with_the_same_thread_goes_on_and_logs_nothing_twice(tmp_path:
 
 
 def test_without_a_thread_each_run_is_an_episode_of_its_last_turn(memory: Memory) -> None:
-    model = ScriptedChatModel(script=["One.", "Two."])
+    model = ScriptedChatModel(script=["One.", "Two.", "Three."])
     agent = create_agent(model, TOOLS, middleware=[EpisodicMemory(memory)])
     history = [("user", "First."), ("assistant", "Earlier."), ("user", "Second.")]
     agent.invoke({"messages": history[:1]})
-    agent.invoke({"messages": history})
-    assert logged(memory) == ["message: First.", "message: One.", "message: Second.", "message: Two."]
-    assert len(memory.episodes()) == 2
+    state = agent.invoke({"messages": history})
+    agent.invoke({"messages": [*state["messages"], ("user", "Third.")]})  # with the ids that they have now
+    said = [[step.text for step in memory.steps(episode.id)] for episode in memory.episodes()]
+    assert said == [["First.", "One."], ["Second.", "Two."], ["Third.", "Three."]]
+    assert [episode.goal for episode in memory.episodes()] == ["First.", "Second.", "Third."]
 
 
-def test_an_answer_that_was_rewritten_or_erased_stays_as_it_was_logged(memory: Memory) -> None:
+def test_what_was_rewritten_is_logged_as_it_reads_now_and_what_was_erased_stays_so(memory: Memory) -> None:
     saver = InMemorySaver()
     agent, _ = made(memory, [*SCRIPT, "Yes."], saver=saver)
     state = agent.invoke(USER, thread())
     changed = [message.model_copy(update={"content": "(hidden)"}) for message in state["messages"][1:3]]
     agent.update_state(thread(), {"messages": changed})
     memory.erase(steps=[next(memory.steps()).id])
-    again, _ = made(memory, ["Yes."], saver=saver)
-    again.invoke({"messages": [HumanMessage("Sure?")]}, thread())
-    assert logged(memory) == [*LOOKED[1:], "message: Sure?", "message: Yes."]
+    for said in ("Sure?", "Really?"):
+        again, _ = made(memory, ["Yes."], saver=saver)
+        again.invoke({"messages": [HumanMessage(said)]}, thread())
+    rewritten = ["message: (hidden)", "observation: (hidden)"]
+    said = ["message: Sure?", "message: Yes.", "message: Really?", "message: Yes."]
+    assert logged(memory) == [*LOOKED[1:], *rewritten, *said]
 
 
 def test_what_the_model_repeats_of_its_context_is_marked_as_recalled(memory: Memory) -> None:

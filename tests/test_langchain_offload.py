@@ -5,100 +5,118 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from agents import calls, orphans, thread
 from langchain.agents import create_agent
 from langchain.agents.middleware import ContextEditingMiddleware
+from langchain.tools import tool
 from langchain_core.language_models import GenericFakeChatModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
-from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
 from strategies import chat, opened
 
 from agentmem import CondenseError, InvalidInputError, Memory
-from agentmem.langchain import ChatModelCondenser, OffloadToolResults
+from agentmem.langchain import ChatModelCondenser, EpisodicMemory, OffloadToolResults
+from agentmem.testing import ScriptedChatModel
 from agentmem.tokens import count
 from agentmem.types import Layer
 
 
-def results(number: int, words: int = 400) -> list[Any]:
-    """Calls and their long answers."""
-    found: list[Any] = [HumanMessage("Read the pages.")]
-    for n in range(number):
-        found.append(
-            AIMessage("", tool_calls=[{"name": "read", "args": {"page": n}, "id": f"c{n}", "type": "tool_call"}])
-        )
-        found.append(ToolMessage(f"Page {n} begins. " + f"word{n} " * words, tool_call_id=f"c{n}", name="read"))
-    return found
+@tool
+def read(page: int) -> str:
+    """Read a page."""
+    return f"Page {page} begins. " + f"word{page} " * 400
+
+
+@tool
+def shoot(page: int) -> list[Any]:
+    """Take a picture of a page."""
+    return [{"type": "text", "text": f"Page {page} shows. " + "word " * 400}, PICTURE]
+
+
+PICTURE = {"type": "image", "base64": "AAAA", "mime_type": "image/png"}
+
+
+def worked(memory: Memory, *pages: AIMessage, expands: bool = True, **options: Any) -> tuple[ScriptedChatModel, Any]:
+    """The model of an agent that read pages with its old results offloaded, and the agent's last state."""
+    model = ScriptedChatModel(script=[*pages, "Done."])
+    mine = EpisodicMemory(memory, tools=("recall", "expand") if expands else (), when=lambda call: False)
+    edit = ContextEditingMiddleware(edits=[OffloadToolResults(mine, **options)])
+    agent = create_agent(model, [read, shoot], middleware=[edit, mine], checkpointer=InMemorySaver())
+    state = agent.invoke({"messages": [("user", "Read.")]}, thread(), context={"user_id": "ann"})
+    return model, state
+
+
+def pages(number: int, name: str = "read") -> list[AIMessage]:
+    return [calls((name, {"page": page}), first=page) for page in range(number)]
 
 
 def texts(messages: list[Any]) -> list[str]:
-    return [str(message.content) for message in messages if isinstance(message, ToolMessage)]
+    return [message.text for message in messages if isinstance(message, ToolMessage)]
 
 
 def test_old_results_give_way_to_their_beginning_and_the_step_that_has_them(memory: Memory) -> None:
-    before, messages = results(6), results(6)
-    edit = OffloadToolResults(memory, trigger=500, keep=2)
-    edit.apply(messages, count_tokens=count_tokens_approximately)
-    assert len(messages) == len(before)
-    assert texts(messages)[4:] == texts(before)[4:]
-    for cut, whole in zip(texts(messages)[:4], texts(before)[:4], strict=True):
-        assert cut.startswith(whole[:15])
-        assert count(cut) < 80
-        step = memory.step(cut.rsplit("step ", 1)[1].split()[0])
-        assert (step.text, step.kind, step.actor) == (whole, "observation", "tool")
-    assert [message.type for message in messages] == [message.type for message in before]
-    assert "Page 1 begins" in memory.recall("page 1 begins", 1_000).text
+    model, state = worked(memory, *pages(6), trigger=500, keep=2)
+    shown, whole = texts(model.prompts[-1]), texts(state["messages"])
+    assert shown[4:] == whole[4:]
+    own = memory.scoped("ann")
+    for short, long in zip(shown[:4], whole[:4], strict=True):
+        assert short.startswith(long[:15])
+        assert count(short) < 100
+        id = short.rpartition("expand('")[2].partition("'")[0]
+        assert f"[cut here; the whole is step {id}, " in short
+        (step,) = own.expand(id)
+        assert (step.text, step.kind, step.actor) == (long, "observation", "tool")
+    assert not any(map(orphans, model.prompts))
 
 
-def test_each_result_is_logged_once_however_often_it_is_cut(memory: Memory) -> None:
-    for number in (4, 5, 6):
-        messages = results(number)
-        edit = OffloadToolResults(memory, trigger=500, keep=2)
-        edit.apply(messages, count_tokens=count_tokens_approximately)
-        again = list(messages)
-        edit.apply(again, count_tokens=count_tokens_approximately)
-        assert again == messages
-    assert len(list(memory.steps("offloaded"))) == 4
-    other = results(3, words=500)  # another conversation with the same ids
-    OffloadToolResults(memory, trigger=500, keep=2).apply(other, count_tokens=count_tokens_approximately)
-    assert len(list(memory.steps("offloaded"))) == 5
+def test_each_result_is_logged_once_where_its_user_is(memory: Memory) -> None:
+    worked(memory, *pages(6), trigger=500, keep=2)
+    assert memory.episodes() == []
+    said = [step.text for step in memory.scoped("ann").steps()]
+    assert len(said) == len(set(said)) == 1 + 6 * 2 + 1
+
+
+def test_an_agent_without_the_tool_is_not_told_of_it(memory: Memory) -> None:
+    model, _ = worked(memory, *pages(3), expands=False, trigger=500, keep=1)
+    assert "expand" not in texts(model.prompts[-1])[0]
+    assert "the whole is step s" in texts(model.prompts[-1])[0]
+
+
+def test_pictures_stay_and_the_words_beside_them_give_way(memory: Memory) -> None:
+    model, _ = worked(memory, *pages(3, "shoot"), trigger=500, keep=1)
+    first = next(message for message in model.prompts[-1] if isinstance(message, ToolMessage))
+    assert first.content[1] == PICTURE
+    assert first.text.startswith("Page 0 shows.")
+    assert count(first.text) < 100
 
 
 @pytest.mark.parametrize("settings", [{"trigger": 100_000}, {"trigger": 0, "keep": 6}, {"trigger": 0, "least": 9_999}])
 def test_what_need_not_give_way_stays(memory: Memory, settings: dict[str, int]) -> None:
-    messages = results(5)
-    OffloadToolResults(memory, **settings).apply(messages, count_tokens=count_tokens_approximately)
-    assert messages == results(5)
-    assert memory.head().position == 0
+    model, state = worked(memory, *pages(5), **settings)
+    assert texts(model.prompts[-1]) == texts(state["messages"])
 
 
-def test_an_agent_with_the_edit_sends_short_prompts_and_keeps_its_state(memory: Memory) -> None:
-    class Model(GenericFakeChatModel):
-        sent: list[list[BaseMessage]] = []  # noqa: RUF012
+def test_what_is_offloaded_is_recalled(memory: Memory) -> None:
+    model = ScriptedChatModel(script=[*pages(6), "Done."])
+    mine = EpisodicMemory(memory, cue=lambda messages: "How does page 1 begin?")
+    edit = ContextEditingMiddleware(edits=[OffloadToolResults(mine, trigger=500, keep=2)])
+    create_agent(model, [read], middleware=[edit, mine]).invoke({"messages": [("user", "Read.")]})
+    told = [message.text for message in model.prompts[-1] if message.additional_kwargs.get("lc_source")]
+    assert "Page 1 begins" in told[0]
 
-        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-            return self
 
-        def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
-            self.sent.append(list(messages))
-            return super()._generate(messages, *args, **kwargs)
-
-    @tool
-    def read(page: int) -> str:
-        """Read a page."""
-        return f"Page {page}. " + "word " * 500
-
-    answers = [message for message in results(8) if isinstance(message, AIMessage)]
-    model = Model(messages=iter([*answers, AIMessage("Done.")]))
-    edit = ContextEditingMiddleware(edits=[OffloadToolResults(memory, trigger=1_500, keep=1)])
-    state = create_agent(model, [read], middleware=[edit]).invoke({"messages": [("user", "Read.")]})
-    assert max(map(count_tokens_approximately, model.sent)) < 2_500
+def test_prompts_are_short_and_the_state_is_whole(memory: Memory) -> None:
+    model, state = worked(memory, *pages(8), trigger=1_500, keep=1)
+    assert max(map(count_tokens_approximately, model.prompts)) < 2_500
     assert count_tokens_approximately(state["messages"]) > 4_000
-    assert len(list(memory.steps("offloaded"))) == 7
 
 
 def test_a_setting_that_makes_no_sense_is_refused(memory: Memory) -> None:
     with pytest.raises(InvalidInputError, match="keep -1"):
-        OffloadToolResults(memory, keep=-1)
+        OffloadToolResults(EpisodicMemory(memory), keep=-1)
+    with pytest.raises(InvalidInputError, match="give the one in the agent's middleware"):
+        OffloadToolResults(memory)  # type: ignore[arg-type]
 
 
 # ---- condensing --------------------------------------------------------------------------------------------------

@@ -1,7 +1,9 @@
 """What the model is given: never over budget, growing at its end alone between cuts, and no call without its answer."""
 
+import json
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any
 
@@ -12,9 +14,10 @@ from hypothesis import strategies as st
 from langchain.agents import create_agent
 from langchain.tools import tool
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.utils import count_tokens_approximately
 from langgraph.checkpoint.memory import InMemorySaver
+from pydantic import Field, create_model
 
 from agentmem import Memory
 from agentmem.errors import InvalidInputError
@@ -100,7 +103,8 @@ def test_between_cuts_a_prompt_begins_with_the_one_before() -> None:
     shown = [[message.id for message in prompt if message.id] for prompt in model.prompts]
     cuts = [number for number, (one, other) in enumerate(pairwise(shown)) if other[: len(one)] != one]
     assert 3 <= len(cuts) <= 60 / 4
-    assert all(message.id is None for prompt in model.prompts[1:] for message in prompt[-1:] if context_of([message]))
+    places = [[bool(context_of([message])) for message in prompt] for prompt in model.prompts[cuts[0] + 1 :]]
+    assert all(place.index(True) == len(place) - 1 for place in places)  # behind all that can be cached
 
 
 def test_a_context_stays_where_it_was_recalled_until_another_takes_its_place() -> None:
@@ -126,6 +130,16 @@ def test_after_a_restart_the_context_of_the_task_is_there_again() -> None:
     assert context_of(again.prompts[0][2:3])
 
 
+def test_a_rule_of_ones_own_is_asked_of_real_calls_alone() -> None:
+    seen, memory, saver = list[int](), Memory.open(":memory:", encoder=None), InMemorySaver()
+    for script in (looked(2)[:-1], ["Nothing more."]):
+        mine = EpisodicMemory(memory, when=lambda call: bool(seen.append(call.results)))
+        agent = create_agent(ScriptedChatModel(script=script), [look], middleware=[mine], checkpointer=saver)
+        with suppress(IndexError):
+            agent.invoke(USER if len(script) > 1 else None, thread())
+    assert seen == [0, 1, 2, 2]
+
+
 def test_the_system_message_can_hold_the_context() -> None:
     memory = Memory.open(":memory:", encoder=None)
     memory.episode(id="before").observe("The red key was seen in room 3 yesterday.")
@@ -133,6 +147,19 @@ def test_the_system_message_can_hold_the_context() -> None:
     assert prompt[0].text.startswith("Obey.")
     assert "was seen in room 3" in prompt[0].text
     assert prompt[1:] == [SAID]
+
+
+def test_all_else_of_a_system_message_stays() -> None:
+    memory = Memory.open(":memory:", encoder=None)
+    memory.episode(id="before").observe("The red key was seen in room 3 yesterday.")
+    block = {"type": "text", "text": "Obey.", "cache_control": {"type": "ephemeral"}}
+    system = SystemMessage([block], id="s1", additional_kwargs={"tenant": "acme"})
+    model = ScriptedChatModel(script=["Nothing."])
+    mine = EpisodicMemory(memory, placement="system")
+    create_agent(model, [], system_prompt=system, middleware=[mine]).invoke(USER)
+    told = model.prompts[0][0]
+    assert (told.id, told.additional_kwargs, told.content[0]) == ("s1", {"tenant": "acme"}, block)
+    assert "was seen in room 3" in told.text
 
 
 def test_text_that_was_logged_cannot_end_the_context() -> None:
@@ -194,29 +221,11 @@ def test_memory_is_asked_when_it_is_to_be(when: Any, due: list[int]) -> None:
     assert asked == [number for number, wanted in zip((1, 3, 5, 7), due, strict=True) if wanted]
 
 
-def test_before_a_tool_that_writes_the_model_is_asked_again_with_what_memory_finds() -> None:
-    memory = Memory.open(":memory:", encoder=None)
-    memory.episode(id="before").observe("Order 17 must not be cancelled.")
-
-    @tool
-    def cancel_order(order: int) -> str:
-        """Cancel."""
-        raise AssertionError
-
-    def script(prompt: list[BaseMessage]) -> str | AIMessage:
-        return "It must not be." if "must not" in context_of(prompt) else calls(("cancel_order", {"order": 17}))
-
-    model = ScriptedChatModel(script=script)
-    mine = EpisodicMemory(memory, when="writes")
-    state = create_agent(model, [cancel_order, look], middleware=[mine]).invoke({"messages": [("user", "Cancel it.")]})
-    assert [message.text for message in state["messages"]] == ["Cancel it.", "It must not be."]
-    assert len(model.prompts) == 2
-
-
 @pytest.mark.parametrize(
     ("options", "says"),
     [
         ({"when": "sometimes"}, "use some of always, start"),
+        ({"when": "writes"}, "use some of always, start"),
         ({"when": []}, "no rule"),
         ({"window": 0}, "window 0: give a whole number"),
         ({"large": True}, "large True"),
@@ -262,6 +271,86 @@ def test_a_model_without_a_counter_that_counts_here_is_counted_on_the_high_side(
     assert counter.message(message) > counter.message(AIMessage("Hello")) > counter.text("") == 0
 
 
+SOUND = {"type": "audio", "base64": "AAAA", "mime_type": "audio/wav"}
+PICTURE = {"type": "image", "base64": "A" * 2_000, "mime_type": "image/png"}
+
+
+class Unknown(ScriptedChatModel):
+    """Counts as ChatOpenAI does for a model whose name it does not know."""
+
+    def get_num_tokens_from_messages(self, messages: Any, tools: Any = None) -> int:
+        raise NotImplementedError("get_num_tokens_from_messages() is not presently implemented for deepseek-chat")
+
+
+class Deaf(ScriptedChatModel):
+    """Counts as ChatOpenAI does: a ValueError for what it does not know in a message."""
+
+    def get_num_tokens_from_messages(self, messages: Any, tools: Any = None) -> int:
+        if any(part.get("type") != "text" for each in messages for part in each.content if isinstance(part, dict)):
+            raise ValueError("Unrecognized content block type")
+        return super().get_num_tokens_from_messages(messages, tools)
+
+
+@pytest.mark.parametrize("kind", [Unknown, Deaf])
+def test_a_counter_that_fails_stops_no_agent(kind: type[ScriptedChatModel]) -> None:
+    model = kind(script=["Nothing."])
+    heard = HumanMessage([{"type": "text", "text": "Listen."}, SOUND])
+    mine = EpisodicMemory(Memory.open(":memory:", encoder=None))
+    state = create_agent(model, [], middleware=[mine]).invoke({"messages": [heard]})
+    assert state["messages"][-1].text == "Nothing."
+    counter = Counter(model, None)
+    assert counter.message(heard) > 1_000 > counter.message(HumanMessage("Listen.")) > 0
+
+
+@pytest.mark.parametrize("kind", [ScriptedChatModel, Plain])
+@pytest.mark.parametrize("words", [1, 4_000])
+def test_pictures_in_results_stay_and_the_words_beside_them_are_cut(kind: Any, words: int) -> None:
+    @tool
+    def shoot(page: int) -> list[Any]:
+        """Take a picture of a page."""
+        return [{"type": "text", "text": f"page {page} " + "says " * words}, PICTURE]
+
+    model = kind(script=[calls(*(("shoot", {"page": page}) for page in range(8))), "Seen."])
+    mine = EpisodicMemory(Memory.open(":memory:", encoder=None))
+    create_agent(model, [shoot], middleware=[mine]).invoke(USER)
+    results = [message for message in model.prompts[1] if isinstance(message, ToolMessage)]
+    assert [each.content[1] for each in results] == [PICTURE] * 8
+    texts = [each.content[0]["text"] for each in results]
+    assert all(text.startswith(f"page {page} says") for page, text in enumerate(texts))
+    assert all(("[cut here; the whole is step s" in text) == (words > 1) for text in texts)
+
+
+def test_what_memorys_own_tools_answer_is_cut_as_well() -> None:
+    memory = Memory.open(":memory:", encoder=None)
+    step = memory.episode(id="before").observe("word of the long document that says many things. " * 2_000)
+    pages = calls(*(("expand", {"id": step.id, "start": start * 3_000}) for start in range(10)))
+    model = worked([pages, "Read."], memory, tokens=8_000)
+    results = [message for message in model.prompts[1] if isinstance(message, ToolMessage)]
+    assert tokens_of(model, results) <= 2_000
+    assert all(each.text.endswith("[cut here; ask for less]") for each in results)
+
+
+def test_a_message_that_the_model_cannot_take_is_refused() -> None:
+    model = ScriptedChatModel(script=["Well."], profile={"max_input_tokens": 4_000})
+    agent = create_agent(model, [], middleware=[EpisodicMemory(Memory.open(":memory:", encoder=None))])
+    with pytest.raises(
+        InvalidInputError, match=r"the newest messages have 8,\d\d\d tokens, and the model has room for 2,"
+    ):
+        agent.invoke({"messages": [HumanMessage("word " * 8_000)]})
+
+
+def test_the_schema_of_the_answer_takes_its_room_too() -> None:
+    fields: dict[str, Any] = {f"f{n}": (str, Field(description="a long description of it " * 8)) for n in range(40)}
+    schema = create_model("Answer", **fields)
+    answer = calls(("Answer", dict.fromkeys(fields, "x")), first=99)
+    model = ScriptedChatModel(script=[*looked(60)[:-1], answer], profile={"max_input_tokens": 8_000})
+    mine = EpisodicMemory(Memory.open(":memory:", encoder=None), window=7_000)
+    create_agent(model, [look], middleware=[mine], response_format=schema).invoke(USER, thread())
+    told = len(json.dumps(schema.model_json_schema())) // 6  # tokens at least
+    assert told > 1_500
+    assert max(tokens_of(model, prompt) for prompt in model.prompts) + told <= 8_000
+
+
 def test_a_models_own_tokens_are_what_counts() -> None:
     assert counts_here(ScriptedChatModel(script=[]))
     letters = Plain(script=[], custom_get_token_ids=lambda text: [0] * len(text))
@@ -294,9 +383,8 @@ COUNTER = Counter(ScriptedChatModel(script=[]), lambda messages: sum(len(each.te
 @given(MESSAGES, st.integers(20, 300))
 def test_whatever_the_messages_no_orphan_is_shown_and_what_is_shown_fits(drawn: list[BaseMessage], window: int) -> None:
     messages = [message.model_copy(update={"id": f"m{place}"}) for place, message in enumerate(drawn)]
-    fitted = Fitting(COUNTER, window, window // 4, lambda message: None, {}).fit(messages)
-    shown = [each.as_ for each in fitted.shown]
+    fitting = Fitting(COUNTER, window, window // 4, lambda message: None, {})
+    shown = [each.as_ for each in fitting.fit(messages)]
     assert orphans(shown) == []
-    assert fitted.tokens == sum(map(COUNTER.message, shown))
     groups = [message for message in shown if not isinstance(message, ToolMessage)]
-    assert fitted.tokens <= window or len(groups) <= 2  # the newest group, and the turn it is of
+    assert sum(map(COUNTER.message, shown)) <= window or len(groups) <= 2  # the newest group, and the turn it is of

@@ -20,8 +20,8 @@ from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
-from agentmem import Memory
-from agentmem.langchain import EpisodicRecorder, EpisodicRetriever
+from agentmem import InvalidInputError, Memory
+from agentmem.langchain import EpisodicChatHistory, EpisodicRecorder, EpisodicRetriever
 
 Invoke = Callable[..., Any]
 
@@ -169,6 +169,25 @@ def test_what_memory_put_into_a_prompt_is_not_logged(memory: Memory, invoke: Inv
     assert [text for _, _, text in logged(memory)] == ["Where?", "Here."]
 
 
+def test_what_is_no_text_is_cleaned(memory: Memory, invoke: Invoke) -> None:
+    model = scripted(calling("look", "1", where="hall \ud801"), "odd \ud802")
+    invoke(agent(model), {"messages": [("user", "odd \ud800 text")]}, callbacks=[EpisodicRecorder(memory)])
+    said = ["odd ? text", 'look({"where": "hall ?"})', "A key in the hall ?.", "odd ?"]
+    assert [text for _, _, text in logged(memory)] == said
+    assert memory.episodes()[0].goal == "odd ? text"
+
+
+def test_of_a_long_error_the_beginning_is_logged(memory: Memory) -> None:
+    def fail(given: str) -> str:
+        raise ValueError("bad " + "z" * 100_000)
+
+    with pytest.raises(ValueError, match="bad"):
+        RunnableLambda(fail).invoke("Well?", {"callbacks": [EpisodicRecorder(memory)]})
+    ((_, _, text),) = logged(memory)
+    assert text.startswith("raised ValueError('bad zz")
+    assert len(text) < 4_100
+
+
 def test_many_runs_side_by_side_are_kept_apart(memory: Memory) -> None:
     recorder = EpisodicRecorder(memory)
     chain = (
@@ -189,3 +208,9 @@ def test_an_error_of_the_memory_is_the_chains_unless_told_otherwise(memory: Memo
         scripted("Fine.").invoke("Well?", {"callbacks": [EpisodicRecorder(memory)]})
     answer = scripted("Fine.").invoke("Well?", {"callbacks": [EpisodicRecorder(memory, raise_error=False)]})
     assert answer.content == "Fine."
+
+
+@pytest.mark.parametrize("make", [EpisodicRecorder, EpisodicChatHistory])
+def test_a_path_in_place_of_a_memory_is_refused_at_once(make: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"memory 'a.mem' is no Memory; give Memory.open\('a.mem'\)"):
+        make("a.mem", "tuesday")

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from pytest_socket import disable_socket, enable_socket
 from strategies import opened
 
-from agentmem import Memory, NotFoundError
+from agentmem import InvalidInputError, Memory, NotFoundError
 from agentmem.langchain import EpisodicRetriever
 from agentmem.tokens import count
 
@@ -79,6 +79,16 @@ def test_a_budget_gives_what_recall_gives(doors: Memory) -> None:
     assert sum(count(one.page_content) for one in found) <= 30
     assert len(EpisodicRetriever(memory=doors, budget=30).invoke("a red gate", k=1)) == 1
     assert len(EpisodicRetriever(memory=doors).invoke("a red gate", budget=500)) > 4
+    (long, short) = (doors.recall("a red gate", budget).hits for budget in (500, 12))
+    assert len(long) > 4 > len(short) > 0
+    both = EpisodicRetriever(memory=doors, budget=12).invoke("a red gate", k=4)
+    assert [one.id for one in both] == [hit.id for hit in short]
+
+
+@pytest.mark.parametrize("k", [-1, 0, True, "two"])
+def test_a_number_of_documents_that_makes_no_sense_is_refused(doors: Memory, k: Any) -> None:
+    with pytest.raises(InvalidInputError, match="must be a whole number of documents"):
+        EpisodicRetriever(memory=doors).invoke("a red gate", k=k)
 
 
 def test_crystals_come_with_their_sources(memory: Memory) -> None:

@@ -17,6 +17,7 @@ from agentmem import Memory
 from agentmem.errors import FullError, InvalidInputError, MissingExtraError
 from agentmem.langchain import (
     EpisodicMemory,
+    EpisodicStore,
     expand_tool,
     explain_recall_tool,
     memory_tools,
@@ -81,6 +82,16 @@ def test_a_scope_names_the_fields_that_must_be_there(memory: Memory) -> None:
         asked(memory, ["Noted."], SECRET, "t1", User("ann"), scope=("org", "user_id"))
     asked(memory, ["Noted."], SECRET, "t1", User("bob"), scope=lambda runtime: ("team", runtime.context.user_id))
     assert len(list(memory.scoped("team", "bob").steps())) == 2
+
+
+def test_no_scope_leads_to_the_items_of_a_store(memory: Memory) -> None:
+    EpisodicStore(memory).put(("users", "ann"), "code", {"text": SECRET})
+    nosy = User("users", "langgraph.store")
+    for scope in (("org", "user_id"), lambda runtime: (runtime.context.org, "users", "ann")):
+        with pytest.raises(InvalidInputError, match=r"under 'langgraph\.store' lie a store's items"):
+            asked(memory, ["No idea."], "What is the alarm code?", "t1", nosy, scope=scope)
+    with pytest.raises(InvalidInputError, match="bare|tuple"):
+        asked(memory, ["No idea."], "Hello.", "t1", nosy, scope=lambda runtime: "acme")
 
 
 def test_a_user_may_be_named_in_the_config_and_a_mapping_be_the_context(memory: Memory) -> None:

@@ -1,14 +1,17 @@
-"""LangGraph's stores held against the contract: ours, and the one that comes with LangGraph as the reference."""
+"""LangGraph's stores held against the contract: ours, and its own as the reference; and ours in graphs."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, TypedDict
 
 import numpy as np
 import pytest
 from langchain_core.embeddings import Embeddings
+from langgraph.graph import END, START, StateGraph
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
+from strategies import opened
 
 from agentmem import Memory
 from agentmem.langchain import EpisodicStore
@@ -54,3 +57,47 @@ class TestInMemoryStore(LangGraphStoreContract):
 
     def make_store(self, index: Any = None, ttl: Any = None) -> BaseStore:
         return InMemoryStore(index={**index, "dims": 64, "embed": Hashed()} if index else None)
+
+
+# ---- in graphs ---------------------------------------------------------------------------------------------------
+
+
+class Said(TypedDict):
+    text: str
+    found: list[str]
+
+
+def remember(state: Said, *, store: BaseStore) -> dict[str, Any]:
+    found = [item.value["text"] for item in store.search(("notes", "ann"), query=state["text"], limit=2)]
+    store.put(("notes", "ann"), state["text"], {"text": state["text"]})
+    return {"found": found}
+
+
+async def aremember(state: Said, *, store: BaseStore) -> dict[str, Any]:
+    found = [item.value["text"] for item in await store.asearch(("notes", "ann"), query=state["text"], limit=2)]
+    await store.aput(("notes", "ann"), state["text"], {"text": state["text"]})
+    return {"found": found}
+
+
+def graph_of(node: Any, store: BaseStore) -> Any:
+    graph = StateGraph(Said)
+    graph.add_node("remember", node)
+    graph.add_edge(START, "remember")
+    graph.add_edge("remember", END)
+    return graph.compile(store=store)
+
+
+def test_a_graph_finds_after_a_restart_what_it_put_before(file: Path) -> None:
+    for said in ("Ann likes pizza with mushrooms", "Ann works at the station in Bern"):
+        with opened(file, encoder=HashEncoder(64)) as memory:
+            graph_of(remember, EpisodicStore(memory)).invoke({"text": said, "found": []})
+    with opened(file, encoder=HashEncoder(64)) as memory:
+        state = graph_of(remember, EpisodicStore(memory)).invoke({"text": "pizza", "found": []})
+        assert state["found"][0] == "Ann likes pizza with mushrooms"
+
+
+async def test_a_graph_awaits_its_store(memory: Memory) -> None:
+    graph = graph_of(aremember, EpisodicStore(memory))
+    await graph.ainvoke({"text": "Ann likes pizza", "found": []})
+    state = await graph.ainvoke({"text": "pizza", "found": []})
+    assert state["found"] == ["Ann likes pizza"]

@@ -66,17 +66,16 @@ class Talk:
 
     def _found(self, number: int, key: str, at: Any, **step: Any) -> Found:
         step |= {"key": f"{self.episode}/{key}", "at": time_of(at)}
-        return Found(
-            number, self.episode, {name: value for name, value in step.items() if value is not None}, self.goal
-        )
+        told = {name: clean(value) for name, value in step.items() if value is not None}
+        return Found(number, self.episode, told, self.goal)
 
 
 def said(content: Any) -> tuple[str, list[Any]]:
     """The words of a message's content, and those parts that are no words, which the text names in brackets."""
     if content is None or isinstance(content, str):
-        return content or "", []
+        return clean(content or ""), []
     if not isinstance(content, list):
-        return shown(content), []
+        return clean(shown(content)), []
     lines, parts = [], []
     for part in content:
         words = _words(part)
@@ -84,7 +83,16 @@ def said(content: Any) -> tuple[str, list[Any]]:
             parts.append(kept(part))
             words = _placeholder(part)
         lines.append(words)
-    return "\n".join(line for line in lines if line), parts
+    return clean("\n".join(line for line in lines if line)), parts
+
+
+def clean(value: Any) -> Any:
+    """A value with question marks in its texts for what cannot be stored: lone surrogates."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, Mapping):
+        return {clean(name): clean(inner) for name, inner in value.items()}
+    return [clean(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _words(part: Any) -> str | None:
@@ -141,7 +149,7 @@ def shown(value: Any) -> str:
 
 def goal_of(text: str) -> str | None:
     """The first line of a text, cut at a word."""
-    line = next((line.strip() for line in text.splitlines() if line.strip()), "")
+    line = next((line.strip() for line in clean(text).splitlines() if line.strip()), "")
     return line if len(line) <= GOAL else f"{line[:GOAL].rsplit(' ', 1)[0]}…"
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
+from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.language_models import BaseChatModel, BaseLanguageModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from agentmem.ingest.talk import said, shown
+from agentmem.langchain.messages import calls_of, split
 from agentmem.memory.checks import tokens_counted
 from agentmem.tokens import count
 
@@ -34,8 +36,7 @@ def count_messages(messages: Sequence[BaseMessage]) -> int:
 
 def _count(message: BaseMessage) -> int:
     text, parts = said(message.content)
-    calls = message.tool_calls if isinstance(message, AIMessage) else ()
-    called = sum(count(f"{call['name']} {shown(call['args'])}") + OVERHEAD for call in calls)
+    called = sum(count(f"{call['name']} {shown(call['args'])}") + OVERHEAD for call in calls_of(message))
     return count(text) + called + PICTURE * len(parts) + OVERHEAD
 
 
@@ -44,6 +45,17 @@ def counts_here(model: BaseChatModel) -> bool:
     if model.custom_get_token_ids is not None:
         return True
     return _own(model, MESSAGES, *TEXT) and not any(kind.__module__.startswith(ASKING) for kind in type(model).__mro__)
+
+
+def own_counter(model: BaseChatModel) -> CountMessages | None:
+    """A model's own counter of messages, if it has one that counts here, and for a model of this name."""
+    if not counts_here(model):
+        return None
+    try:
+        model.get_num_tokens_from_messages([HumanMessage("")])
+    except NotImplementedError:  # of ChatOpenAI's, for names it does not know
+        return None
+    return cast(CountMessages, model.get_num_tokens_from_messages)
 
 
 def _own(model: BaseChatModel, *names: str) -> bool:
@@ -55,10 +67,10 @@ class Counter:
     """Counts messages, texts and tools for one model. given: counts in place of the model's own counter."""
 
     def __init__(self, model: BaseChatModel, given: CountMessages | None) -> None:
-        here = counts_here(model)
-        self.model = model
-        self._counts = given or (model.get_num_tokens_from_messages if here else count_messages)
-        texts = model.get_num_tokens if here and _own(model, *TEXT) else None if here else count
+        own = own_counter(model)
+        self.model, self._given = model, given
+        self._counts = given or own or count_messages
+        texts = count if own is None else model.get_num_tokens if _own(model, *TEXT) else None
         self._text = None if given else texts
         self._messages: dict[str, tuple[BaseMessage, int]] = {}
         self._tools: dict[int, tuple[Any, int]] = {}
@@ -75,6 +87,8 @@ class Counter:
         return known[1]
 
     def _of(self, message: BaseMessage) -> int:
+        if self._given is None and split(message)[1]:  # of pictures a model's own counter fails, or fetches them
+            return _count(message)
         return tokens_counted(self._counts([message]))
 
     def text(self, text: str) -> int:
@@ -83,13 +97,23 @@ class Counter:
             return tokens_counted(self._text(text))
         return max(0, self._of(HumanMessage(text)) - self._empty) if text else 0
 
-    def fixed(self, system: SystemMessage | None, tools: Sequence[BaseTool | dict[str, Any]]) -> int:
-        """Tokens of what every prompt has: the system message and what the tools are said to be."""
-        return (self.message(system) if system is not None else 0) + sum(map(self._tool, tools))
+    def fixed(self, system: SystemMessage | None, told: Sequence[Any]) -> int:
+        """Tokens of what every prompt has: the system message, the tools, the schema of the answer."""
+        return (self.message(system) if system is not None else 0) + sum(map(self._told, told))
 
-    def _tool(self, tool: BaseTool | dict[str, Any]) -> int:
+    def _told(self, tool: Any) -> int:
         known = self._tools.get(id(tool))
         if known is None or known[0] is not tool:
-            told = json.dumps(convert_to_openai_tool(tool), ensure_ascii=False, default=str)
-            known = self._tools[id(tool)] = tool, self.text(told)
+            schemas = [json.dumps(each, ensure_ascii=False, default=str) for each in schemas_of(tool)]
+            known = self._tools[id(tool)] = tool, sum(map(self.text, schemas))
         return known[1]
+
+
+def schemas_of(tool: Any) -> list[dict[str, Any]]:
+    """What a model is told of a tool, or of a schema that its answer is to have."""
+    if isinstance(tool, BaseTool | dict):
+        return [convert_to_openai_tool(tool)]
+    if isinstance(tool, ProviderStrategy):
+        return [tool.schema_spec.json_schema]
+    strategy = tool if isinstance(tool, ToolStrategy) else ToolStrategy(getattr(tool, "schema", tool))
+    return [spec.json_schema for spec in strategy.schema_specs]

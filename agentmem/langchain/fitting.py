@@ -10,14 +10,15 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
 from agentmem.langchain.counting import Counter
-from agentmem.langchain.messages import groups_of, words_of
+from agentmem.langchain.messages import groups_of, split
 from agentmem.tokens import truncate
 
+Said = TypeVar("Said", bound=BaseMessage)
 BLOCKS = 4
 """Parts of a window; one gives way at a time."""
 
@@ -34,26 +35,11 @@ Stubs = dict[tuple[str | None, int], Shown]
 Group = list[Shown]
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """What is shown, in order. trimmed: how many messages gave way. tokens: of what is shown."""
-
-    shown: list[Shown]
-    trimmed: int
-    tokens: int
-
-    @property
-    def whole(self) -> list[BaseMessage]:
-        """The messages that are shown as they are."""
-        return [message for message, as_ in self.shown if message is as_]
-
-
 @dataclass
 class Fitting:
     """Fits messages into `window` tokens; results of over `large` tokens are shown by their beginning.
 
-    step_of: the id of the step that holds a message; None where there is none, and it has to stay as it is. hint: what
-    is said behind that id.
+    step_of: the id of the step that holds a message; None where there is none. hint: what is said behind that id.
     """
 
     counter: Counter
@@ -63,23 +49,21 @@ class Fitting:
     stubs: Stubs
     hint: str = ""
 
-    def fit(self, messages: Sequence[BaseMessage]) -> Fitted:
+    def fit(self, messages: Sequence[BaseMessage]) -> list[Shown]:
+        """What is shown, in order."""
         groups = [self._shortened(group) for group in groups_of(messages)]
-        sizes = [self._tokens(group) for group in groups]
-        start, pinned = self._cut(groups, sizes)
-        shown = [*pinned, *(each for group in groups[start:] for each in group)]
-        trimmed = sum(map(len, groups[:start])) - len(pinned)
-        return Fitted(shown, trimmed, sum(sizes[start:]) + self._tokens(pinned))
+        start, pinned = self._cut(groups, list(map(self.tokens, groups)))
+        return [*pinned, *(each for group in groups[start:] for each in group)]
 
-    def _tokens(self, group: Group) -> int:
-        return sum(self.counter.message(each.as_) for each in group)
+    def tokens(self, shown: Sequence[Shown]) -> int:
+        return sum(self.counter.message(each.as_) for each in shown)
 
     def _cut(self, groups: Sequence[Group], sizes: Sequence[int]) -> tuple[int, Group]:
         """The first group to show, and the user's message that is shown in front of it."""
         ends = [0, *accumulate(sizes)]
         block, total = max(1, self.window // BLOCKS), ends[-1]
         given, start, pinned = max(0, total - self.window) // block * block, 0, Group()
-        while start < len(groups) - 1 and total - ends[start] + self._tokens(pinned) > self.window:
+        while start < len(groups) - 1 and total - ends[start] + self.tokens(pinned) > self.window:
             start = min(bisect_left(ends, given), len(groups) - 1)
             pinned = self._pinned(groups, start)
             given += block
@@ -95,8 +79,12 @@ class Fitting:
 
     def _shortened(self, group: list[BaseMessage]) -> Group:
         """Results that are too long shown by their beginning; those of one message have half the window at most."""
-        most = min(self.large, self.window // 2 // max(1, len(group) - 1))
-        return [self._stub(each, most) if isinstance(each, ToolMessage) else Shown(each, each) for each in group]
+        share = self.window // 2 // max(1, len(group) - 1)
+        return [self._result(each, share) if isinstance(each, ToolMessage) else Shown(each, each) for each in group]
+
+    def _result(self, message: BaseMessage, share: int) -> Shown:
+        known = self.counter.message(message) > self.large and self.step_of(message) is not None
+        return self._stub(message, min(self.large, share) if known else share)
 
     def _stub(self, message: BaseMessage, most: int) -> Shown:
         """A message of at most `most` tokens: itself, or its beginning and where the rest is."""
@@ -108,10 +96,24 @@ class Fitting:
         return known
 
     def _beginning(self, message: BaseMessage, most: int) -> BaseMessage:
-        if (step := self.step_of(message)) is None:
-            return message
-        count = self.counter.text
-        note = f"\n[cut here; the whole is step {step}{self.hint.format(step)}]"
-        bare = message.model_copy(update={"content": note, "id": f"{message.id}/{most}"})
-        text = truncate(words_of(message), max(0, most - self.counter.message(bare)), count)
-        return bare.model_copy(update={"content": text + note})
+        """The beginning of its words, and a note; the message itself where that is no less.
+
+        Parts that are no words stay whole, and leave the words a quarter.
+        """
+        words, parts = split(message)
+        note, count = cut_note(self.step_of(message), self.hint), self.counter.message
+        bare = with_words(message, note, parts).model_copy(update={"id": f"{message.id}/{most}"})
+        left = max(most // BLOCKS if parts else 0, most - count(bare))
+        cut = with_words(bare, truncate(words, left, self.counter.text) + note, parts)
+        return cut if count(cut) < count(message) else message
+
+
+def cut_note(step: str | None, hint: str) -> str:
+    """What stands behind the beginning of a message. hint: how a step is seen whole, with {} for its id."""
+    return f"\n[cut here; {'ask for less' if step is None else f'the whole is step {step}{hint.format(step)}'}]"
+
+
+def with_words(message: Said, words: str, parts: list[Any]) -> Said:
+    """The message with other words, and these parts that are none."""
+    content = [{"type": "text", "text": words}, *parts] if parts else words
+    return message.model_copy(update={"content": content})

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from langchain_core.chat_history import BaseChatMessageHistory
 from langchain_core.messages import BaseMessage, message_to_dict, messages_from_dict
 
 from agentmem.errors import NotFoundError
-from agentmem.ingest.langchain import fields_of, message_steps
-from agentmem.ingest.talk import Talk
+from agentmem.ingest.talk import clean
+from agentmem.langchain.messages import said_steps
+from agentmem.langchain.scope import check_memory
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.records import check_name
 from agentmem.types import Step
@@ -24,7 +25,7 @@ class EpisodicChatHistory(BaseChatMessageHistory):
     """
 
     def __init__(self, memory: Memory, session_id: str) -> None:
-        self.memory, self.session_id = memory, check_name("session_id", session_id)
+        self.memory, self.session_id = check_memory(memory), check_name("session_id", session_id)
         self._writer: EpisodeWriter | None = None
 
     @property
@@ -52,18 +53,10 @@ class EpisodicChatHistory(BaseChatMessageHistory):
 
 def steps_of(message: BaseMessage) -> list[dict[str, Any]]:
     """A message as keywords of `log`: what it says and the tools it calls. The first holds all of it in its data."""
-    whole = message_to_dict(message)
-    steps = list(said_steps(message)) or [{"text": "", "kind": "message", "actor": message.type}]
+    whole = clean(message_to_dict(message))
+    steps = said_steps(message) or [{"text": "", "kind": "message", "actor": message.type}]
     steps[0]["data"] = {**(steps[0].get("data") or {}), "message": whole}
     return steps
-
-
-def said_steps(message: BaseMessage) -> Iterator[dict[str, Any]]:
-    """What ingesting the message out of a file would log of it, without keys."""
-    fields = fields_of(message_to_dict(message))
-    for found in message_steps(Talk(""), 0, "", fields) if fields is not None else ():
-        if found.step is not None:
-            yield {name: value for name, value in found.step.items() if name not in ("key", "reply_to")}
 
 
 def _has_message(step: Step) -> bool:

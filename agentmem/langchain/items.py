@@ -24,9 +24,9 @@ from agentmem.types import Namespace, Record
 EPISODE = "items"
 ITEMS = Weights(
     neighbours=0, episode=0, best_episode=0, name=0, kind=0, user=0, speaker=0, state=0, date=0, end=0, ends=0, late=0,
-    length=0,
+    length=0.6,
 )  # fmt: skip
-"""By words, vectors and age: items do not follow one another as steps of a run do."""
+"""By words, vectors, age and length: items do not follow one another as steps of a run do."""
 ROOT = "langgraph.store"
 """The label under which all items stand; LangGraph's own labels have no dots."""
 UNTOLD = ("content", "data", "memory", "text", "value")
@@ -66,6 +66,7 @@ class Tables:
         self._core, self._root = memory._core, (*memory.namespace, ROOT)
         self.entries: dict[Namespace, dict[str, Entry]] = {}  # in the order of the log
         self.at: dict[int, Place] = {}
+        self.timed = False  # whether any item was seen that ends
         self._seen: dict[Namespace, tuple[int, int, int]] = {}  # end of the log, erasures, generation
         self._listed: tuple[tuple[int, int], list[Namespace]] = (-1, -1), []
         self._values: dict[int, dict[str, Any]] = {}
@@ -152,6 +153,7 @@ class Tables:
             return
         old = entries.pop(key, None)  # so that they stand in the order of the log
         new = entries[key] = _entry(record, data)
+        self.timed = self.timed or new.ends is not None
         if old is not None:
             self.at.pop(old.position, None)
             new.steps = [*old.steps, record.position]

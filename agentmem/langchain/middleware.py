@@ -22,16 +22,19 @@ from langgraph.types import Command
 
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.counting import Counter, CountMessages
-from agentmem.langchain.messages import name_of
+from agentmem.langchain.messages import name_of, turn_of
 from agentmem.langchain.prompt import Cue, Placement, Prompt, Settings, cue_of
-from agentmem.langchain.scope import Scope, check_scope, namespace_of, thread_of
+from agentmem.langchain.scope import Scope, check_scope, helper_of, lasts, namespace_of, thread_of
 from agentmem.langchain.thread import Thread
 from agentmem.langchain.tools import memory_tools
 from agentmem.langchain.when import DEFAULT, When, rules_of
 from agentmem.memory import Memory
-from agentmem.records import brief
+from agentmem.records import brief, digest
 from agentmem.tokens import check_budget
+from agentmem.types import Namespace
 
+RUN, NAME = "run", 12
+"""Of what has no thread: its label, and the most letters of its name."""
 HELD = 256
 """Conversations that a process keeps at hand; others are read from the log again."""
 Result = ToolMessage | Command[Any]
@@ -44,15 +47,15 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
     It logs what is said and done, keeps the newest messages in the prompt, and gives the model a planning context of
     what is not there: within `budget` tokens, and no part of the agent's state. See docs/decisions/0013-langchain.md.
 
-    memory: a Memory, or the path of one. budget: tokens of the planning context. window: tokens of the newest messages
-    that are kept, in whole groups of calls and answers; by default half of what the model's profile says it takes, or
-    16,000. placement "tail": the context stands where the prompt ended when it was recalled; "system": in the system
-    message. when: at which calls of the model to recall, some of "always", "start" (of a task), "trimmed" (as soon as
-    messages gave way), "failures" (two calls in a row failed) and "writes" (before a tool that may change something; it
-    costs another call), or a function of `agentmem.langchain.Call`. large: tokens of a tool's result from which on its
-    beginning is shown; by default a quarter of the window. scope: see `agentmem.langchain.scope`. tools: names of
-    `agentmem.langchain.TOOLS` that the model gets. count_tokens: of messages, in place of the model's own counter. cue:
-    what memory is asked, of the messages. Raises InvalidInputError for values that cannot be.
+    memory: a Memory, or the path of one, which `close` then closes. budget: tokens of the planning context. window:
+    tokens of the newest messages that are kept, in whole groups of calls and answers; by default half of what the
+    model's profile says it takes, or 16,000. placement "tail": the context stands where the prompt ended when it was
+    recalled; "system": in the system message. when: at which calls of the model to recall, some of "always", "start"
+    (of a task), "trimmed" (as soon as messages gave way) and "failures" (two calls in a row failed), or a function of
+    `agentmem.langchain.Call`. large: tokens of a tool's result from which on its beginning is shown; by default a
+    quarter of the window. scope: see `agentmem.langchain.scope`. tools: names of `agentmem.langchain.tools.TOOLS` that
+    the model gets. count_tokens: of messages, in place of the model's own counter. cue: what memory is asked, of the
+    messages. Raises InvalidInputError for values that cannot be; a run does for messages that the model cannot take.
     """
 
     trace_policy = TracePolicy(process_inputs=omit_payload)
@@ -78,11 +81,12 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
                 raise InvalidInputError(f"{name} {brief(value)}: give a whole number of tokens, 1 or more, or None")
         if placement not in ("tail", "system"):
             raise InvalidInputError(f"placement {brief(placement)} is unknown; use 'tail' or 'system'")
-        due, before_writes = rules_of(when)
+        due, begun = rules_of(when)
         hint = ", expand('{}') shows it" if "expand" in tools else ""
-        self.settings = Settings(budget, window, large, placement, due, before_writes, cue, count_tokens, hint)
+        self.settings = Settings(budget, window, large, placement, due, begun, cue, count_tokens, hint)
         self.scope = check_scope(scope)
         self.tools = memory_tools(self._thread_of_tool, tools, budget)
+        self._owned = not isinstance(memory, Memory)
         self.memory = memory if isinstance(memory, Memory) else Memory.open(memory)
         self._own = frozenset(tool.name for tool in self.tools)
         self._threads: OrderedDict[tuple[tuple[str, ...], str], Thread] = OrderedDict()
@@ -92,37 +96,35 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
     # ---- the hooks -----------------------------------------------------------------------------------------------
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]) -> Result:
-        """Run the tool, then log the call and what came of it."""
+        """Run the tool, and log what it raises. What it answers is logged from the state, as others leave it."""
+        thread = self.thread(request.runtime, request.state["messages"])
         try:
-            came = handler(request)
+            return handler(request)
         except GraphBubbleUp:  # an interrupt, and no failure
             raise
         except Exception as error:
-            self._done(request, error)
+            thread.raised(request.state["messages"], request.tool_call, error)
             raise
-        self._done(request, came)
-        return came
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[Result]]
     ) -> Result:
         """`wrap_tool_call`, awaited."""
+        thread = await asyncio.to_thread(self.thread, request.runtime, request.state["messages"])
         try:
-            came = await handler(request)
+            return await handler(request)
         except GraphBubbleUp:
             raise
         except Exception as error:
-            await asyncio.to_thread(self._done, request, error)
+            await asyncio.to_thread(thread.raised, request.state["messages"], request.tool_call, error)
             raise
-        await asyncio.to_thread(self._done, request, came)
-        return came
 
     def wrap_model_call(self, request: ModelRequest[Any], handler: Answers) -> ModelCallResult[Any]:
-        """Log what no hook saw, and ask the model with what fits and what memory finds."""
+        """Log what was said and done, and ask the model with what fits and what memory finds."""
         prompt = self._prompt(request)
         answer = handler(prompt.request())
-        again = prompt.before_writing(answer)
-        return answer if again is None else handler(again)
+        prompt.answered()
+        return answer
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -130,12 +132,12 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         """`wrap_model_call`, awaited."""
         prompt = await asyncio.to_thread(self._prompt, request)
         answer = await handler(prompt.request())
-        again = await asyncio.to_thread(prompt.before_writing, answer)
-        return answer if again is None else await handler(again)
+        prompt.answered()
+        return answer
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> None:
         """Log the rest, end the episode, and crystallize."""
-        thread = self._thread(runtime, state["messages"])
+        thread = self.thread(runtime, state["messages"])
         thread.end(state["messages"])
         if not thread.lasting:
             with self._lock:
@@ -148,30 +150,40 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
 
     # ---- what they share -----------------------------------------------------------------------------------------
 
-    def _done(self, request: ToolCallRequest, came: object) -> None:
-        messages = request.state["messages"]
-        self._thread(request.runtime, messages).done(messages, request.tool_call, came)
-
     def _prompt(self, request: ModelRequest[Any]) -> Prompt:
-        thread = self._thread(request.runtime, request.state["messages"])
+        thread = self.thread(request.runtime, request.state["messages"])
         return Prompt(self.settings, thread, self._counter(request.model), request)
 
     def _thread_of_tool(self, runtime: Any) -> Thread:
-        return self._thread(runtime, runtime.state["messages"])
+        return self.thread(runtime, runtime.state["messages"])
 
-    def _thread(self, runtime: Any, messages: Sequence[BaseMessage]) -> Thread:
+    def thread(self, runtime: Any, messages: Sequence[BaseMessage]) -> Thread:
         """The conversation that a run goes on with."""
-        own, name = self.memory, thread_of(runtime)
+        own, name, helper = self.memory, thread_of(runtime), helper_of(runtime)
         part = namespace_of(runtime, self.scope)
         memory = own.scoped(*own.namespace, *part, read=own.namespaces[1:]) if part else own
-        key = memory.namespace, name or f"run/{name_of(messages[0]) if messages else ''}"
         with self._lock:
+            if name is None and helper is None:
+                id = self._run_of(memory.namespace, messages)
+            else:
+                id = "/".join(each for each in (name or RUN, helper) if each is not None)
+            key = memory.namespace, id
             if key not in self._threads:
-                self._threads[key] = Thread(memory, key[1], messages, self._own, lasting=name is not None)
+                lasting = helper is None and lasts(runtime)
+                self._threads[key] = Thread(memory, id, messages, self._own, lasting, helper is not None)
             self._threads.move_to_end(key)
             while len(self._threads) > HELD:
                 self._threads.popitem(last=False)
+            self._threads[key].see(messages)
             return self._threads[key]
+
+    def _run_of(self, namespace: Namespace, messages: Sequence[BaseMessage]) -> str:
+        """The name of a run without a thread: of the one that knows one of these messages, or of a new one."""
+        names = set(map(name_of, messages))
+        for (space, id), thread in self._threads.items():
+            if space == namespace and id.startswith(f"{RUN}/") and not names.isdisjoint(thread.own_ids):
+                return id
+        return f"{RUN}/{_short(name_of(messages[turn_of(messages)]))}" if messages else RUN
 
     def _counter(self, model: BaseChatModel) -> Counter:
         with self._lock:
@@ -183,5 +195,11 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
             return known
 
     def close(self) -> None:
-        """Close the memory."""
-        self.memory.close()
+        """Close the memory if it was opened here."""
+        if self._owned:
+            self.memory.close()
+
+
+def _short(name: str) -> str:
+    """Names of messages are made of 36 digits, and an episode's stands in each context that shows it."""
+    return name if len(name) <= NAME else digest(name.encode())[:NAME]

@@ -6,19 +6,20 @@ Knows a thread, a counter and the request; nothing of it is stored in a state. S
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from langchain.agents.middleware import ExtendedModelResponse, ModelRequest
+from langchain.agents.middleware import ModelRequest
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.counting import Counter, CountMessages
 from agentmem.langchain.fitting import BLOCKS, Fitting, Shown
-from agentmem.langchain.messages import OURS, SOURCE, call_step, turn_of, words_of
+from agentmem.langchain.messages import OURS, SOURCE, calls_of, turn_of, words_of
 from agentmem.langchain.thread import Standing, Thread
-from agentmem.langchain.when import Call, call_of, writes
+from agentmem.langchain.when import Call, call_of
 from agentmem.tokens import truncate
+from agentmem.types import PlanningContext
 
 WINDOW = 16_000
 """Tokens of newest messages that are kept for a model that does not say how many it takes."""
@@ -35,14 +36,15 @@ Cue = Callable[[Sequence[BaseMessage]], str]
 
 @dataclass(frozen=True)
 class Settings:
-    """See EpisodicMemory. due: whether to recall at a call; before_writes: and before a tool that writes."""
+    """See EpisodicMemory. due: whether to recall at a call; begun: whether what was recalled as a task started is to be
+    there all along. hint: how the rest of what is cut is had."""
 
     budget: int
     window: int | None
     large: int | None
     placement: Placement
     due: Callable[[Call], bool]
-    before_writes: bool
+    begun: bool
     cue: Cue
     count_tokens: CountMessages | None
     hint: str
@@ -67,8 +69,7 @@ def cue_of(messages: Sequence[BaseMessage]) -> str:
 
 def _values(message: BaseMessage) -> list[str]:
     """What a message's calls are called with."""
-    calls = message.tool_calls if isinstance(message, AIMessage) else ()
-    return [" ".join(_leaves(call["args"])) for call in calls]
+    return [" ".join(_leaves(call["args"])) for call in calls_of(message)]
 
 
 def _leaves(given: object) -> Iterator[str]:
@@ -82,46 +83,65 @@ def _leaves(given: object) -> Iterator[str]:
 
 
 class Prompt:
-    """One call's. Made, it has what was said and done until now logged."""
+    """One call's. Made, it has what was said and done until now logged.
+
+    What of the state's messages gave way, or a middleware around this one changed or left out, is not shown whole.
+    """
 
     def __init__(self, settings: Settings, thread: Thread, counter: Counter, asked: ModelRequest[Any]) -> None:
         self.settings, self.thread, self.counter, self.asked = settings, thread, counter, asked
-        thread.settle(asked.state["messages"])
-        window = self._window()
-        large = window // BLOCKS if settings.large is None else settings.large
-        self.fitted = Fitting(counter, window, large, thread.step_of, thread.stubs, settings.hint).fit(asked.messages)
+        self.told: tuple[str, PlanningContext] | None = None
         self.recalled = False
-        self._recall_if_due()
+        thread.settle(asked.state["messages"])
+        self.shown = self._fitted()
+        state = {message.id: _told(message) for message in asked.state["messages"]}
+        same = [each for each in self.shown if state.get(each.message.id) == _told(each.message)]
+        self.whole = [message for message, as_ in same if message is as_]
+        self._recall_if_due(trimmed=len(state) - len(same))
 
-    def _window(self) -> int:
-        """Tokens that messages may have."""
+    def _fitted(self) -> list[Shown]:
+        """What is shown of the messages. InvalidInputError if the newest of them are too much for the model."""
+        window, left = self._room()
+        large = window // BLOCKS if self.settings.large is None else self.settings.large
+        fitting = Fitting(self.counter, window, large, self.thread.step_of, self.thread.stubs, self.settings.hint)
+        shown = fitting.fit(self.asked.messages)
+        if left is not None and (size := fitting.tokens(shown)) > left:
+            raise InvalidInputError(
+                f"the newest messages have {size:,} tokens, and the model has room for {left:,} beside the system "
+                "message, the tools and memory; say less at once, or lower the budget"
+            )
+        return shown
+
+    def _room(self) -> tuple[int, int | None]:
+        """Tokens that messages may have, and those that the model can take; None where it does not say."""
         most = (self.asked.model.profile or {}).get("max_input_tokens")
         window = self.settings.window or (WINDOW if most is None else most // 2)
         if most is None:
-            return window
-        fixed = self.counter.fixed(self.asked.system_message, self.asked.tools)
+            return window, None
+        schema = () if self.asked.response_format is None else (self.asked.response_format,)
+        fixed = self.counter.fixed(self.asked.system_message, (*self.asked.tools, *schema))
         if (left := most - fixed - self.settings.budget) < LEAST:
             raise InvalidInputError(
                 f"the model takes {most:,} tokens, of which the system message and the tools have {fixed:,} and the "
                 f"budget of memory {self.settings.budget:,}: {max(0, left):,} are left for messages; lower the budget, "
                 "or offer fewer tools"
             )
-        return min(window, left)
+        return min(window, left), left
 
     # ---- recalling -----------------------------------------------------------------------------------------------
 
-    def _recall_if_due(self) -> None:
-        messages = self.asked.messages
-        call = call_of(messages, self.fitted.trimmed)
-        if self.settings.due(call):
+    def _recall_if_due(self, trimmed: int) -> None:
+        messages, standing = self.asked.messages, self.thread.standing
+        away = standing is not None and all(message.id != standing.after for message in messages)
+        if self.settings.due(call_of(messages, trimmed)):
             self._recall(self.settings.cue(messages), messages)
-        elif self.thread.fresh and self.settings.due(replace(call, results=0, failures=0)):  # before a restart
+        elif self.settings.begun and (self.thread.fresh or away):  # before a restart, or on another branch
             begun = messages[: turn_of(messages) + 1]
             self._recall(self.settings.cue(begun), begun)
 
     def _recall(self, cue: str, messages: Sequence[BaseMessage]) -> None:
         """Have what memory finds stand behind these messages."""
-        without = self.thread.positions(self.fitted.whole)
+        without = self.thread.positions(self.whole)
         budget = self.settings.budget - self.counter.message(_framed("")) - SLACK
         self.recalled, self.thread.standing = True, None
         while budget > 0:
@@ -130,7 +150,7 @@ class Prompt:
                 return
             message = _framed(context.text)
             if (over := self.counter.message(message) - self.settings.budget) <= 0:
-                self.thread.tell(cue, context)
+                self.told = cue, context
                 self.thread.standing = Standing(messages[-1].id if messages else None, message)
                 return
             budget -= over
@@ -138,7 +158,7 @@ class Prompt:
     # ---- what the model gets -------------------------------------------------------------------------------------
 
     def request(self) -> ModelRequest[Any]:
-        shown, standing = self.fitted.shown, self.thread.standing
+        shown, standing = self.shown, self.thread.standing
         if standing is None:
             return self._with([each.as_ for each in shown])
         if self.settings.placement == "system":
@@ -149,15 +169,15 @@ class Prompt:
     def _with(self, messages: list[BaseMessage]) -> ModelRequest[Any]:
         return self.asked.override(messages=cast("list[AnyMessage]", messages))
 
-    def before_writing(self, answer: object) -> ModelRequest[Any] | None:
-        """The prompt to ask again with, if the answer is to change something and was given without a look at memory."""
-        called = [call for message in _messages_of(answer) for call in message.tool_calls if writes(call["name"])]
-        if not self.settings.before_writes or self.recalled or not called:
-            return None
-        messages = self.asked.messages
-        words = [call_step(call, "")["text"] for call in called]
-        self._recall("\n".join([*words, self.settings.cue(messages)]), messages)
-        return None if self.thread.standing is None else self.request()
+    def answered(self) -> None:
+        """Note that the model was told what memory found: it has answered."""
+        if self.told is not None:
+            self.thread.tell(*self.told)
+
+
+def _told(message: BaseMessage) -> tuple[Any, Any]:
+    """What of a message a middleware may have changed for a prompt."""
+    return message.content, calls_of(message)
 
 
 def _framed(text: str) -> HumanMessage:
@@ -175,13 +195,8 @@ def _placed(shown: Sequence[Shown], standing: Standing, at_least: bool) -> list[
 
 
 def _with_block(system: SystemMessage | None, text: str) -> SystemMessage:
-    blocks: list[Any] = list(system.content_blocks) if system is not None else []
-    return SystemMessage(content_blocks=[*blocks, {"type": "text", "text": text}])
-
-
-def _messages_of(answer: object) -> list[AIMessage]:
-    """The model's messages in what a handler returned."""
-    if isinstance(answer, ExtendedModelResponse):
-        answer = answer.model_response
-    given = [answer] if isinstance(answer, BaseMessage) else getattr(answer, "result", [])
-    return [message for message in given if isinstance(message, AIMessage)]
+    if system is None:
+        return SystemMessage(text)
+    said = [system.content] if isinstance(system.content, str) else system.content
+    blocks = [{"type": "text", "text": block} if isinstance(block, str) else block for block in said]
+    return system.model_copy(update={"content": [*blocks, {"type": "text", "text": text}]})

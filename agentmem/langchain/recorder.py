@@ -18,8 +18,9 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.outputs import ChatGeneration, LLMResult
 
 from agentmem.ingest.talk import Talk, goal_of, said
-from agentmem.langchain.history import said_steps
+from agentmem.langchain.messages import raised_text, said_steps
 from agentmem.langchain.retriever import SOURCE
+from agentmem.langchain.scope import check_memory
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.records import check_name, digest, to_json
 
@@ -48,7 +49,7 @@ class EpisodicRecorder(BaseCallbackHandler):
     """
 
     def __init__(self, memory: Memory, episode: str | None = None, raise_error: bool = True) -> None:
-        self.memory, self.raise_error = memory, raise_error
+        self.memory, self.raise_error = check_memory(memory), raise_error
         self.episode = None if episode is None else check_name("episode", episode)
         self._lock = threading.RLock()
         self._roots: dict[UUID, UUID] = {}
@@ -222,12 +223,8 @@ class EpisodicRecorder(BaseCallbackHandler):
         """What was raised instead of an answer; an interrupted graph has raised nothing."""
         run = self._of(run_id)
         if run is not None and all(kind.__name__ != "GraphBubbleUp" for kind in type(error).__mro__):
-            text = f"raised {error!r}".encode("utf-8", "replace").decode()
-            self._log(
-                run,
-                f"{run_id}/error",
-                [{"text": text, "kind": "observation", "actor": actor, "data": {"status": "error"}}],
-            )
+            step = {"text": raised_text(error), "kind": "observation", "actor": actor, "data": {"status": "error"}}
+            self._log(run, f"{run_id}/error", [step])
 
 
 def _steps(found: Any) -> list[dict[str, Any]]:

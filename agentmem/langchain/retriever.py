@@ -11,9 +11,10 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field
 
+from agentmem.errors import InvalidInputError
 from agentmem.index import step_position
 from agentmem.memory import Memory
-from agentmem.records import step_of
+from agentmem.records import brief, step_of
 from agentmem.types import Hit, Layer
 
 SOURCE = {"lc_source": "agentmem"}
@@ -24,8 +25,9 @@ class EpisodicRetriever(BaseRetriever):
     """The `k` steps that fit a query best, each a Document with its id and where it comes from.
 
     memory: a Memory, whose `read` namespaces are read as well. budget: then what `recall` chooses within so many
-    tokens, in the order of its text, and `k` is not asked. layers: crystals of these instead of steps. episode, agent:
-    only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall` raises.
+    tokens, in the order of its text; `k` counts only where `invoke` is given one. layers: crystals of these instead of
+    steps. episode, agent: only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall`
+    raises, and InvalidInputError for a `k` that is no number of documents.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -47,10 +49,12 @@ class EpisodicRetriever(BaseRetriever):
     ) -> list[Document]:
         asked: dict[str, Any] = {"episode": self.episode, "agent": self.agent, "layers": self.layers}
         budget = self.budget if budget is None else budget
-        if budget is not None and k is None:
-            hits = list(self.memory.recall(query, budget, **asked).hits)
-        else:
+        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
+            raise InvalidInputError(f"k {brief(k)} must be a whole number of documents, 1 or more")
+        if budget is None:
             hits = list(islice(self.memory.rank(query, **asked), self.k if k is None else k))
+        else:
+            hits = list(self.memory.recall(query, budget, **asked).hits)[:k]
         return _documents(self.memory, hits)
 
 

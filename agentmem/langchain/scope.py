@@ -1,21 +1,36 @@
 """Whose memory a run may see: the namespace and the thread, from what the caller set and never from what a model wrote.
 
-Knows LangGraph's runtime and config.
+Knows LangGraph's runtime and config; that an agent's tools run in its node `tools`, and what they call in a namespace
+of checkpoints below it.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langgraph.config import get_config
 
 from agentmem.errors import InvalidInputError
+from agentmem.langchain.items import ROOT
+from agentmem.memory import Memory
 from agentmem.records import brief, check_name, check_namespace
 from agentmem.types import Namespace
 
 Scope = Sequence[str] | Callable[[Any], Sequence[str]]
 USER, THREAD = "user_id", "thread_id"
+CHECKPOINTER = "__pregel_checkpointer"
+"""Where LangGraph has the checkpointer among `configurable`."""
+TOOLS = re.compile(r"((?:.*\|)?tools(?::[^|]*)?(?:\|\d+)*)\|")
+"""The namespace of checkpoints up to the innermost call of a tool that a run is in."""
+
+
+def check_memory(memory: Any) -> Memory:
+    """InvalidInputError for anything but an open memory."""
+    if not isinstance(memory, Memory):
+        raise InvalidInputError(f"memory {brief(memory)} is no Memory; give Memory.open({brief(memory)})")
+    return memory
 
 
 def check_scope(scope: Scope | None) -> Scope | None:
@@ -29,8 +44,15 @@ def namespace_of(runtime: Any, scope: Scope | None) -> Namespace:
     scope: fields of the runtime context (or of `configurable`) that all must be there; `thread_id` is the thread's. Or
     a function of the runtime. None: the field `user_id`, if there is one. Raises InvalidInputError for one that lacks.
     """
-    if callable(scope):
-        return check_namespace(scope(runtime))
+    found = check_namespace(scope(runtime) if callable(scope) else _of_fields(runtime, scope))
+    if ROOT in found:
+        raise InvalidInputError(
+            f"scope gives {brief(found)}, but under {ROOT!r} lie a store's items; give another name"
+        )
+    return found
+
+
+def _of_fields(runtime: Any, scope: Sequence[str] | None) -> Namespace:
     values = {name: field(runtime, name) for name in ((USER,) if scope is None else scope)}
     if scope is None and values[USER] is None:
         return ()
@@ -44,10 +66,21 @@ def namespace_of(runtime: Any, scope: Scope | None) -> Namespace:
 
 
 def thread_of(runtime: Any) -> str | None:
-    """The id of the thread; None without a checkpointer."""
-    info = getattr(runtime, "execution_info", None)
-    found = info.thread_id if info is not None else None
+    """The `thread_id` that the caller gave, with a checkpointer or without; None for none."""
+    found = runtime.execution_info.thread_id if getattr(runtime, "execution_info", None) is not None else None
     return None if found is None else check_name("thread_id", str(found))
+
+
+def helper_of(runtime: Any) -> str | None:
+    """The call of a tool in which an agent asks the one that runs; None if nobody stands between it and the user."""
+    info = getattr(runtime, "execution_info", None)
+    found = TOOLS.match(info.checkpoint_ns) if info is not None else None
+    return found[1] if found is not None else None
+
+
+def lasts(runtime: Any) -> bool:
+    """Whether the run has a checkpointer, so that its messages are there when its thread goes on."""
+    return _configurable(runtime).get(CHECKPOINTER) is not None
 
 
 def field(runtime: Any, name: str) -> Any:
@@ -56,14 +89,14 @@ def field(runtime: Any, name: str) -> Any:
         return thread_of(runtime)
     context = getattr(runtime, "context", None)
     found = context.get(name) if isinstance(context, Mapping) else getattr(context, name, None)
-    if found is None:
-        config = getattr(runtime, "config", None) or _config()
-        found = (config.get("configurable") or {}).get(name)
-    return found
+    return _configurable(runtime).get(name) if found is None else found
 
 
-def _config() -> Mapping[str, Any]:
-    try:
-        return get_config()
-    except RuntimeError:  # outside of a run
-        return {}
+def _configurable(runtime: Any) -> Mapping[str, Any]:
+    config = getattr(runtime, "config", None)
+    if config is None:
+        try:
+            config = get_config()
+        except RuntimeError:  # outside of a run
+            return {}
+    return config.get("configurable") or {}

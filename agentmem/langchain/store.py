@@ -56,6 +56,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
 
+SWEEP = 5  # minutes between sweeps
 READ = 64  # values that are read at once
 Found = tuple[Place, Entry, float | None]  # an item, where it stands, its score
 
@@ -65,7 +66,8 @@ class EpisodicStore(BaseStore):
 
     memory: a Memory, or the path of one, which `close` then closes. index: as LangGraph's IndexConfig; `fields` are
     what items are found by (by default all that is in them), `embed` the encoder of a memory given as a path. ttl: as
-    its TTLConfig, but that what has ended is told only with omit_expired=False. Raises InvalidInputError, which is a
+    its TTLConfig, but that what has ended is told only with omit_expired=False, and is erased by default, at a call
+    that comes `sweep_interval_minutes` (5; None for never) after the last sweep. Raises InvalidInputError, which is a
     ValueError, for what cannot be stored, before anything is written; and what Memory raises for its file.
     """
 
@@ -74,7 +76,9 @@ class EpisodicStore(BaseStore):
     def __init__(
         self, memory: Memory | str | Path, *, index: IndexConfig | None = None, ttl: TTLConfig | None = None
     ) -> None:
-        embed = (index or {}).get("embed")
+        embed, fields = (index or {}).get("embed"), (index or {}).get("fields")
+        if isinstance(fields, str):
+            raise InvalidInputError(f"fields {brief(fields)} of index: give a list of paths, such as [{brief(fields)}]")
         self._owned = not isinstance(memory, Memory)
         if isinstance(memory, Memory):
             if embed is not None:
@@ -85,12 +89,15 @@ class EpisodicStore(BaseStore):
         self._fields = (index or {}).get("fields")
         self.ttl_config = ttl
         self._core, self._tables, self._lock = self.memory._core, Tables(self.memory), threading.RLock()
-        self._swept = self._core.clock()
+        self._swept = -math.inf
 
     # ---- LangGraph's two methods ---------------------------------------------------------------------------------
 
     def batch(self, ops: Iterable[Op]) -> list[Result]:
-        """Reads first, as of now; then all puts in one transaction, the last of each key; then deletions."""
+        """Reads first, as of now; then all puts in one transaction, the last of each key; then deletions.
+
+        A key that is deleted and put again is erased before it is put.
+        """
         asked = list(ops)
         for op in asked:
             _check(op)
@@ -100,9 +107,11 @@ class EpisodicStore(BaseStore):
             if isinstance(op, PutOp):
                 puts.pop(place := Place(tuple(op.namespace), op.key), None)
                 puts[place] = op
+        deleted = {Place(tuple(op.namespace), op.key) for op in asked if isinstance(op, PutOp) and op.value is None}
         with self._lock:
             reading = _Reading(self, self._core.clock())
             results = [reading.result(op) for op in asked]
+            self._erase([place for place in deleted if puts[place].value is not None])  # it is put again, as a new one
             records = [*self._put(puts), *self._kept_alive(reading, puts)]
         if records:
             tokens = sum(record.tokens for record in records)
@@ -175,8 +184,11 @@ class EpisodicStore(BaseStore):
         return self._erase(every, self._swept)
 
     def _sweep_if_due(self) -> None:
-        minutes = (self.ttl_config or {}).get("sweep_interval_minutes")
-        if minutes is not None and self._core.clock() >= self._swept + minutes * MINUTE and not self._core.read_only:
+        """Sweep if it is time to, and anything can have ended."""
+        minutes = (self.ttl_config or {}).get("sweep_interval_minutes", SWEEP)
+        if minutes is None or self._core.read_only or not (self.ttl_config or self._tables.timed):
+            return
+        if self._core.clock() >= self._swept + minutes * MINUTE:
             self.sweep_ttl()
 
     # ---- the memory behind it ------------------------------------------------------------------------------------
@@ -321,6 +333,8 @@ def _labels(op: Op) -> list[Sequence[Any]]:
 
 def _check_labels(labels: Sequence[Any]) -> None:
     """As LangGraph's own methods check them, for operations that are given to `batch`."""
+    if isinstance(labels, str):
+        raise InvalidNamespaceError(f"namespace {brief(labels)}: give a tuple of labels, such as ({brief(labels)},)")
     for label in labels:
         if not isinstance(label, str) or not label or "." in label or "\0" in label:
             raise InvalidNamespaceError(

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import BaseMessage, HumanMessage
 
 from agentmem.errors import KeyConflictError
 from agentmem.index import step_id
@@ -18,25 +18,24 @@ from agentmem.ingest.talk import goal_of
 from agentmem.langchain.fitting import Stubs
 from agentmem.langchain.messages import (
     Fields,
-    call_step,
+    calls_of,
+    group_steps,
     groups_of,
     is_made,
     key_of,
     name_of,
     raised_step,
-    result_step,
-    said_step,
+    short,
     turn_of,
     words_of,
 )
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
 from agentmem.memory.episode import Entry
 from agentmem.memory.recalling import query_of, run
-from agentmem.records import digest
 from agentmem.types import CountTokens, PlanningContext, Step
 
 FORGOTTEN = 0
-"""In place of the log position of a step that was erased, or logged with another text."""
+"""In place of the log position of a step that was erased."""
 
 
 @dataclass
@@ -49,29 +48,56 @@ class Standing:
 
 class Thread:
     """A conversation. id: of its episode. own: names of memory's own tools, whose answers are memories already and are
-    not logged. lasting: False for a run without a thread, of whose messages only those from the user's last one on are
-    its own. Every method may be called from any thread.
+    not logged. lasting: False for a run without checkpoints and for a helper, of whose messages only those from the
+    user's last one on are its own. helper: whether another agent asks in the user's place. Every method may be called
+    from any thread.
     """
 
     def __init__(
-        self, memory: Memory, id: str, messages: Sequence[BaseMessage], own: Collection[str], lasting: bool = True
+        self,
+        memory: Memory,
+        id: str,
+        messages: Sequence[BaseMessage],
+        own: Collection[str],
+        lasting: bool = True,
+        helper: bool = False,
     ) -> None:
-        self.memory, self.id, self.own, self.lasting = memory, id, own, lasting
+        self.memory, self.id, self.own, self.lasting, self.helper = memory, id, own, lasting, helper
         self.standing: Standing | None = None
         self.fresh = True
         """Whether nothing was recalled since this process knows the thread."""
         self.stubs: Stubs = {}
+        self.own_ids = set[str]()
+        """Of the messages seen that are no former run's."""
+        self._former = frozenset(() if lasting else map(name_of, messages[: turn_of(messages)]))
         self._lock = threading.RLock()
-        self._keys: dict[str | None, list[str]] = {}  # id of a message -> keys of its steps; its words' first
+        self._settled: dict[str, BaseMessage] = {}  # by name, as it was when all steps of it were logged
+        self._known: dict[str, dict[str, int]] = {}  # key without its mark -> mark -> log position
         self._waiting: list[Recalled] = []
-        self._writer = self._open(messages)
+        self._writer: EpisodeWriter | None = None
+        self._learn(memory.steps(id) if self._begun() else ())
+        self.see(messages)
 
-    def _open(self, messages: Sequence[BaseMessage]) -> EpisodeWriter:
-        known = any(episode.id == self.id for episode in self.memory.episodes())
-        self._known = {step.key: step.position for step in self.memory.steps(self.id)} if known else {}
-        said = [message for message in messages if isinstance(message, HumanMessage) and not is_made(message)]
-        goal = goal_of(words_of(said[0])) if said and not known else None
-        return self.memory.episode(goal, self.id)
+    def _begun(self) -> bool:
+        return any(episode.id == self.id for episode in self.memory.episodes())
+
+    def _learn(self, steps: Iterable[Step | None]) -> None:
+        for step in steps:
+            if step is not None and step.key is not None:
+                self._place(step.key, step.position)
+
+    def _place(self, key: str, position: int) -> None:
+        name, _, mark = key.rpartition("/")
+        self._known.setdefault(name, {})[mark] = position
+
+    def _position(self, key: str) -> int:
+        """Where the step of a key lies in the log; FORGOTTEN if it was erased, -1 if it was never there."""
+        name, _, mark = key.rpartition("/")
+        return self._known.get(name, {}).get(mark, -1)
+
+    def see(self, messages: Sequence[BaseMessage]) -> None:
+        """Note the messages by which a run without a thread is known again."""
+        self.own_ids.update(name for name in map(name_of, messages) if name not in self._former)
 
     # ---- logging -------------------------------------------------------------------------------------------------
 
@@ -81,109 +107,111 @@ class Thread:
         Calls of the newest message that lack an answer are left for when they have one, unless the run is over.
         """
         with self._lock:
-            self._log(list(self._unlogged(messages, over)))
+            self._log(messages, list(self._unlogged(messages, over)))
 
-    def done(self, messages: Sequence[BaseMessage], call: Mapping[str, Any], came: object) -> None:
-        """Log a call and what came of it: the tool's message, or the error that it raised."""
+    def raised(self, messages: Sequence[BaseMessage], call: Mapping[str, Any], error: Exception) -> None:
+        """Log a call and what it raised: no message of the state will say so."""
         with self._lock:
-            said = list(self._unlogged(messages, over=False))
-            if call["name"] in self.own or not isinstance(came, ToolMessage | Exception):
-                return self._log(said)
-            key = self._key(_asked_by(messages, call), call["id"])
-            if isinstance(came, ToolMessage):
-                came_of = result_step(call, came, f"{key}/result")
-            else:
-                came_of = raised_step(call, came, f"{key}/raised/{digest(repr(came).encode('utf-8', 'replace'))[:16]}")
-            return self._log([*said, call_step(call, key), came_of])
+            steps = list(self._unlogged(messages, over=False))
+            for step in group_steps([_asking(messages, call["id"])], self.id, self.own):
+                if step["kind"] == "action" and step["data"]["call"] == call["id"]:
+                    steps += [self._keyed(step), raised_step(step, error)]
+            self._log(messages, steps)
 
     def note(self, messages: Sequence[BaseMessage], text: str, call: str | None) -> str:
         """Log a note of the model's own, once for each call; the id of its step."""
         with self._lock:
             self.settle(messages)
-            asked = _asked_by(messages, {"id": call})
-            key = self._key(asked, call, "note")
-            self._log([{"text": text, "kind": "message", "actor": "assistant", "key": key}])
-            return step_id(self._known[key])
+            key = key_of(f"{self.id}/{name_of(_asking(messages, call))}/{call}/note", text)
+            self._log(messages, [{"text": text, "kind": "message", "actor": "assistant", "key": key}])
+            return step_id(self._position(key))
 
     def end(self, messages: Sequence[BaseMessage]) -> None:
         """Log the rest, and end the episode."""
         with self._lock:
             self.settle(messages, over=True)
-            self._writer.end()
-
-    def _key(self, *parts: object) -> str:
-        return key_of(self.id, *parts)
+            if self._writer is not None:
+                self._writer.end()
 
     def _unlogged(self, messages: Sequence[BaseMessage], over: bool) -> Iterator[Fields]:
-        start = 0 if self.lasting else turn_of(messages)
-        first = next((place for place in range(start, len(messages)) if messages[place].id not in self._keys), None)
-        groups = groups_of(messages[first:]) if first is not None else []
-        for number, group in enumerate(groups):
-            if not is_made(group[0]) and (step := said_step(group[0], self._key(name_of(group[0])))):
-                yield step
-            if over or number < len(groups) - 1 or not any(map(is_made, group[1:])):
-                yield from self._settled(group)
-
-    def _settled(self, group: Sequence[BaseMessage]) -> Iterator[Fields]:
-        """The calls of a message, each with its answer if it has one. With that all of the group is logged."""
-        asking = self._key(name_of(group[0]))
-        keys = self._keys[group[0].id] = [asking]
-        calls = {str(call["id"]): call for call in group[0].tool_calls} if isinstance(group[0], AIMessage) else {}
-        for answer in (each for each in group[1:] if isinstance(each, ToolMessage)):
-            call, key = calls[answer.tool_call_id], key_of(asking, answer.tool_call_id)
-            known = self._keys[answer.id] = []
-            if call["name"] in self.own:
+        """The steps of all groups in which something is new or was changed."""
+        groups = groups_of(message for message in messages if name_of(message) not in self._former)
+        for group in groups:
+            if all(map(self._is_settled, group)):
                 continue
-            keys.append(key)
-            yield call_step(call, key)
-            if not is_made(answer):
-                known.append(f"{key}/result")
-                yield result_step(call, answer, known[0])
+            waits = not over and group is groups[-1] and any(map(is_made, group[1:]))
+            steps = [self._keyed(step) for step in group_steps(group, self.id, self.own)]
+            yield from (step for step in steps if not waits or step["kind"] == "message")
+            if not waits:
+                self._settled |= {name_of(message): message for message in group}
 
-    def _log(self, steps: Sequence[Fields]) -> None:
+    def _is_settled(self, message: BaseMessage) -> bool:
+        known = self._settled.get(name := name_of(message))
+        if known is not message and known == message:
+            self._settled[name] = message  # the same is told at once the next time
+            return True
+        return is_made(message) or known is message
+
+    def _keyed(self, step: Fields) -> Fields:
+        """A step with the mark of its text in its key, and in a helper's with who asks."""
+        if self.helper and step.get("trust") == "user":
+            step = step | {"actor": "assistant", "trust": None}
+        return step | {"key": key_of(step["key"], step["text"])}
+
+    def _log(self, messages: Sequence[BaseMessage], steps: Sequence[Fields]) -> None:
         """Log those of the steps that are new, and the recalls that wait, in one transaction."""
-        new = [step for step in steps if step["key"] not in self._known]
+        new = [step for step in steps if self._position(step["key"]) < 0]
         if not self._waiting and not new:
             return
-        if self._writer.info.ended is not None:
-            self._writer = self.memory.episode(id=self.id)
-        entries: list[Entry] = [(self._writer, each) for each in self._waiting]
-        entries += [(self._writer, each) for each in new]
+        told: list[Fields | Recalled] = [*self._waiting, *new]
         try:
-            logged = self._logged(entries)
+            writer = self._open(messages)
+            logged = self._logged([(writer, each) for each in told])
         except Exception:
-            self._keys.clear()  # nothing of these messages is logged: they are to be looked at again
+            self._settled.clear()  # nothing of these messages is logged: they are to be looked at again
             raise
         self._waiting = []
-        self._known |= {step.key: step.position for step in logged if step is not None and step.key is not None}
+        self._learn(logged)
+
+    def _open(self, messages: Sequence[BaseMessage]) -> EpisodeWriter:
+        """The episode: begun, for what the user said first, or gone on with."""
+        if self._writer is None or self._writer.info.ended is not None:
+            said = [message for message in messages if isinstance(message, HumanMessage) and not is_made(message)]
+            first = next((message for message in said if name_of(message) not in self._former), None)
+            goal = None if first is None or self._begun() else goal_of(words_of(first))
+            self._writer = self.memory.episode(goal, self.id)
+        return self._writer
 
     def _logged(self, entries: Sequence[Entry]) -> list[Step | None]:
         try:
             return log_together(entries)
-        except KeyConflictError:  # of one of them, known under its key with another text
+        except KeyConflictError:  # of one of them, which was erased
             return [self._logged_alone(entry) for entry in entries]
 
     def _logged_alone(self, entry: Entry) -> Step | None:
-        """The step of an entry; None where its key stands for another text, or for one that was erased: that holds."""
+        """The step of an entry; None where it was erased: what is erased stays so."""
         try:
             return log_together([entry])[0]
         except KeyConflictError:
             assert not isinstance(entry[1], Recalled)
-            self._known[entry[1]["key"]] = FORGOTTEN
+            self._place(entry[1]["key"], FORGOTTEN)
             return None
 
     # ---- reading -------------------------------------------------------------------------------------------------
 
     def positions(self, messages: Iterable[BaseMessage]) -> frozenset[int]:
-        """The log positions of the steps that these messages are logged as."""
-        keys = (key for message in messages for key in self._keys.get(message.id, ()))
-        return frozenset(self._known.get(key, FORGOTTEN) for key in keys) - {FORGOTTEN}
+        """The log positions of the steps that these messages are logged as, whatever they said before they changed."""
+        names = (name for message in messages for name in self._names(message))
+        return frozenset(place for name in names for place in self._known.get(short(name), {}).values()) - {FORGOTTEN}
+
+    def _names(self, message: BaseMessage) -> list[str]:
+        name = f"{self.id}/{name_of(message)}"
+        return [name, *(f"{name}/{place}" for place in range(len(calls_of(message))))]
 
     def step_of(self, message: BaseMessage) -> str | None:
         """The id of the step that holds a message's words; None if there is none."""
-        keys = self._keys.get(message.id, [])
-        position = self._known.get(keys[0], FORGOTTEN) if keys else FORGOTTEN
-        return step_id(position) if position else None
+        position = self._position(key_of(f"{self.id}/{name_of(message)}", words_of(message)))
+        return step_id(position) if position > FORGOTTEN else None
 
     def recall(
         self, cue: str, budget: int, count_tokens: CountTokens | None, without: frozenset[int], marks: bool = False
@@ -200,9 +228,7 @@ class Thread:
             self._waiting.append(Recalled(cue, context))
 
 
-def _asked_by(messages: Sequence[BaseMessage], call: Mapping[str, Any]) -> str:
-    """The id of the message that a call is of."""
-    for message in reversed(messages):
-        if isinstance(message, AIMessage) and any(each["id"] == call["id"] for each in message.tool_calls):
-            return name_of(message)
-    return ""
+def _asking(messages: Sequence[BaseMessage], call: str | None) -> BaseMessage:
+    """The last message that makes a call with this id; the last of all if there is none."""
+    asking = (message for message in reversed(messages) if any(each["id"] == call for each in calls_of(message)))
+    return next(asking, messages[-1])

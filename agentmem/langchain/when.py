@@ -17,8 +17,6 @@ from agentmem.records import brief
 
 FAILURES = 2
 """Failed calls in a row after which recalling is due."""
-READS = tuple("calculate expand explain fetch find get list look query read recall search show view".split())
-"""How the names of tools begin that change nothing."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +32,15 @@ class Call:
     trimmed: int
 
 
+START = "start"
 When = str | Sequence[str] | Callable[[Call], bool]
-WRITES = "writes"
 RULES: dict[str, Callable[[Call], bool]] = {
     "always": lambda call: True,
-    "start": lambda call: call.results == 0,
+    START: lambda call: call.results == 0,
     "trimmed": lambda call: call.trimmed > 0,
     "failures": lambda call: call.failures >= FAILURES,
-    WRITES: lambda call: False,  # known only after the model has answered
 }
-DEFAULT = ("start", "trimmed")
+DEFAULT = (START, "trimmed")
 
 
 def call_of(messages: Sequence[BaseMessage], trimmed: int) -> Call:
@@ -54,7 +51,7 @@ def call_of(messages: Sequence[BaseMessage], trimmed: int) -> Call:
 
 
 def rules_of(when: When) -> tuple[Callable[[Call], bool], bool]:
-    """Whether recalling is due at a call; and whether it is before a tool that writes, too."""
+    """Whether recalling is due at a call; and whether what was recalled as a task started is to be there all along."""
     if callable(when):
         return when, False
     names = [when] if isinstance(when, str) else list(when)
@@ -64,9 +61,4 @@ def rules_of(when: When) -> tuple[Callable[[Call], bool], bool]:
             "of agentmem.langchain.Call"
         )
     rules = [RULES[name] for name in names]
-    return (lambda call: any(rule(call) for rule in rules)), WRITES in names
-
-
-def writes(tool: str) -> bool:
-    """Whether a tool of this name may change something."""
-    return not tool.lower().startswith(READS)
+    return (lambda call: any(rule(call) for rule in rules)), START in names

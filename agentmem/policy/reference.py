@@ -21,8 +21,8 @@ from agentmem.rollout.lanes import maker
 Made = TypeVar("Made")
 CRYSTAL = CrystalSettings(dimension=64, code_bits=1_280, slots=10, cue_bits=64, recent=(300, 600), budget=10_496)
 """Each of the newest 300 steps in a slot of 16 bytes; of older ones ten in a hundred, in 64 atoms at most."""
-STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=16, conv=4, crystal=CRYSTAL)
-"""Attention itself reaches 33 steps back; all beyond is read of crystals, the youngest of which are 23 steps old."""
+STEPS = TransformerSettings(64, 4, lower=1, upper=1, window=64, conv=4, crystal=CRYSTAL)
+"""Attention itself reaches 129 steps back; all beyond is read of crystals."""
 
 
 def choice_network(seed: int) -> ChoiceNetwork:

@@ -94,6 +94,8 @@ class Packer:
         self.used = self.count(f"goal: {fold(self.goal)}\n") if self.goal else 0
         misses = 0
         for candidate in candidates:
+            if candidate is not None and not candidate.text.strip():
+                continue  # it says nothing
             if candidate is not None and len(self._best) < BEST:
                 self._best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
@@ -107,7 +109,7 @@ class Packer:
     def _add_along(self, candidate: Candidate, step: Callable[[int], Candidate | None]) -> None:
         """What makes a step understood: its other half, if that is short, and for the best ones where it was."""
         other = step(candidate.partner) if candidate.partner is not None else None
-        if other is not None and self.count(line(other.label, other.text)) <= PAIRED:
+        if other is not None and other.text.strip() and self.count(line(other.label, other.text)) <= PAIRED:
             self.add(other)
         where = step(candidate.place) if candidate.place is not None and self._placed < PLACED else None
         self._placed += where is not None

@@ -49,8 +49,8 @@ ones, so most of these were seen in training.
   is told can remember by acting.
 
   policy-lm, gru, windowed, none   one encoder, one trainer; they differ in what
-             remembers. Attention reaches 33 steps back in policy-lm, which reads
-             crystals beyond, and 129 in the windowed transformer
+             remembers. Attention reaches 129 steps back, in policy-lm and in the
+             windowed transformer; what is older policy-lm reads of crystals
   recurrent-ppo   sb3-contrib's, with its own sizes; by ppo alone
 
 A row that the folder has is not trained again. One that was interrupted goes on,

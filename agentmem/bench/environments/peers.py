@@ -20,7 +20,7 @@ from agentmem.policy.reference import seeded
 from agentmem.policy.step_network import Remembered, StepNetwork, Steps
 
 WINDOW = 64
-"""Steps that each block of a windowed transformer reaches back, four times those of PolicyLM: 128 in two blocks."""
+"""Steps that each block of a windowed transformer reaches back, as in PolicyLM."""
 
 
 @dataclass(frozen=True)

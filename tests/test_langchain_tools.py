@@ -1,0 +1,64 @@
+"""Memory's tools, by LangChain's own suites with the network shut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain_core.tools import BaseTool
+from langchain_tests.integration_tests import ToolsIntegrationTests
+from langchain_tests.unit_tests import ToolsUnitTests
+from pytest_socket import disable_socket, enable_socket
+from strategies import opened
+
+from agentmem.langchain import memory_tools
+
+STEP = "s00000000002"
+CASES: dict[str, dict[str, Any]] = {
+    "recall": {"query": "Which door is red?"},
+    "remember": {"text": "The red door leads to the garden."},
+    "explain_recall": {"query": "Which door is red?"},
+    "expand": {"id": STEP},
+}
+
+
+def tool_of(name: str) -> BaseTool:
+    memory = opened()
+    memory.episode(id="house").log("Door 1 is red.")
+    (tool,) = memory_tools(memory, [name])
+    return tool
+
+
+class OfEach:
+    """Of each tool."""
+
+    name: str
+
+    @pytest.fixture(autouse=True, params=sorted(CASES))
+    def _named_and_no_network(self, request: pytest.FixtureRequest) -> Iterator[None]:
+        self.name = request.param
+        disable_socket(allow_unix_socket=True)  # which event loops are made of
+        yield
+        enable_socket()
+
+    @property
+    def tool_constructor(self) -> BaseTool:
+        return tool_of(self.name)
+
+    @property
+    def tool_invoke_params_example(self) -> dict[str, Any]:
+        return CASES[self.name]
+
+
+class TestAlone(OfEach, ToolsUnitTests):
+    pass
+
+
+class TestInvoked(OfEach, ToolsIntegrationTests):
+    pass
+
+
+@pytest.mark.parametrize(("name", "said"), [("recall", "red"), ("expand", "red"), ("explain_recall", STEP)])
+def test_the_arguments_of_these_suites_find_something(name: str, said: str) -> None:
+    assert said in tool_of(name).invoke(CASES[name])
