@@ -21,6 +21,7 @@ from agentmem.memory.guard import Guard
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
+from agentmem.types.pictured import pictured
 
 if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
@@ -252,6 +253,9 @@ class EpisodeWriter:
             record = Record("end", self._memory.namespace, self.id, logged_at=self._core.clock())
             (logged,) = self._core.store.append([record])
             self.info = self.info.model_copy(update={"ended": logged.position})
+
+    def _repr_html_(self) -> str:
+        return pictured(self)
 
     def __enter__(self) -> EpisodeWriter:
         return self

@@ -47,6 +47,7 @@ from agentmem.types import (
     Step,
     Verification,
 )
+from agentmem.types.pictured import pictured
 
 HORIZON = 20_000
 _AUTOMATIC = "episode-"
@@ -373,6 +374,9 @@ class Memory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return pictured(self)
 
     # ---- the same, awaited ---------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ def lineage(core: Core, namespace: Namespace, origin: str) -> list[int]:
     """What is derived from a step (itself, and steps that repeat it), or the steps a crystal was condensed from."""
     index = core.index(namespace)
     if origin in index.by_id:
-        return sorted(_steps_under(index, origin))
+        return sorted(steps_under(index, origin))
     found = set(chosen(core, namespace, [origin], None))
     for record in core.store.scan(namespace, after=min(found), types=["step"]):
         if found & set(json.loads(record.body).get("recalled_from", ())):
@@ -50,13 +50,13 @@ def behind(core: Core, namespace: Namespace, id: str) -> list[int]:
     return chosen(core, namespace, [id], None) if step_position(id) >= 0 else lineage(core, namespace, id)
 
 
-def _steps_under(index: Index, crystal_id: str) -> set[int]:
+def steps_under(index: Index, crystal_id: str) -> set[int]:
     crystal = index.crystals[index.by_id[crystal_id]]
     if crystal.layer is Layer.UNIT:
         return {step_position(step) for step in crystal.sources}
     if crystal.layer is Layer.ATOM:
         return {span.position for span in crystal.spans}
-    return {position for source in crystal.sources for position in _steps_under(index, source)}
+    return {position for source in crystal.sources for position in steps_under(index, source)}
 
 
 def one_of(**criteria: object) -> str:
@@ -73,12 +73,12 @@ def about(core: Core, namespace: Namespace, subject: str) -> list[int]:
     return [record.position for record in records if subject in json.loads(record.body).get("subjects", ())]
 
 
-def _quoting(core: Core, erased: Sequence[Record], crystals: set[str]) -> list[Record]:
-    """Recall records that showed these records or crystals, of any namespace; and those of their own whose cue repeats
-    them.
+def quoting_records(core: Core, positions: set[int], crystals: set[str]) -> list[Record]:
+    """Recall records that showed what is at these positions or these crystals, of any namespace; and those of their own
+    whose cue repeats it.
     """
+    erased = core.store.read(sorted(positions))
     namespace, repeats = erased[0].namespace, _repeating(erased)
-    positions = {record.position for record in erased}
     ids = crystals.union(map(step_id, positions))
 
     def quotes(record: Record) -> bool:
@@ -163,9 +163,9 @@ def erase(
         positions = index.positions().tolist()
     else:
         positions = about(core, namespace, subject) if subject else chosen(core, namespace, steps, episode)
-    made = {crystal.id for crystal in index.crystals if _steps_under(index, crystal.id).intersection(positions)}
-    erased = list(core.store.read(positions))
-    quoting = _quoting(core, erased, made) if erased else []
+    made = {crystal.id for crystal in index.crystals if steps_under(index, crystal.id).intersection(positions)}
+    erased = core.store.read(positions)
+    quoting = quoting_records(core, set(positions), made) if positions else []
     touched = [namespace, *(record.namespace for record in quoting)] if positions or whole else []
     touched = list(dict.fromkeys(touched))
     report = _report(core, erased, len(made), touched, dry_run)
