@@ -240,3 +240,16 @@ def test_residue_is_looked_for_by_keys_and_data_as_well(memory: Memory) -> None:
     assert memory.erase(steps=first.id).residue
     other = episode.log("short", data={"note": "the garden of Ann is green in the spring"})
     assert memory.erase(steps=other.id).residue == ()
+
+
+def test_a_namespace_that_has_recalled_is_erased_without_residue_beside_another(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "two.mem") as memory:
+        for name in ("ann", "bob"):
+            episode = memory.scoped(name).episode()
+            episode.log(f"{name} lives at the old mill behind the harbour of the town.")
+            episode.recall("Who lives at the old mill?")
+            episode.end()
+            memory.scoped(name).crystallize()
+        report = memory.erase(namespace=["ann"])
+        assert report.steps == 1
+        assert report.residue == ()

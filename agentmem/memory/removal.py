@@ -117,9 +117,12 @@ def _report(
 
 
 def needles(records: Sequence[Record]) -> list[bytes]:
-    """Byte strings by which erased steps would be known again: keys, and longer lines of text and strings of data."""
-    texts = (text for record in records for text in (record.text, *_strings(json.loads(record.body))))
-    return _lines([*texts, *(record.key for record in records if record.key)])
+    """Byte strings by which erased steps would be known again: keys, and longer lines of text and strings of data.
+
+    Of a recall its cue alone: how it was put, such as by which encoder, stands in many other places too.
+    """
+    told = [value for record in records if record.type != "recall" for value in _strings(json.loads(record.body))]
+    return _lines([*told, *(text for record in records for text in (record.text, record.key) if text)])
 
 
 def _lines(texts: Iterable[str]) -> list[bytes]:
