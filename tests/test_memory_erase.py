@@ -247,7 +247,7 @@ def test_a_namespace_that_has_recalled_is_erased_without_residue_beside_another(
         for name in ("ann", "bob"):
             episode = memory.scoped(name).episode()
             episode.log(f"{name} lives at the old mill behind the harbour of the town.")
-            episode.recall("Who lives at the old mill?")
+            episode.recall(f"Where does {name} live, was it at the mill?")
             episode.end()
             memory.scoped(name).crystallize()
         report = memory.erase(namespace=["ann"])
