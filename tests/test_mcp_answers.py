@@ -16,6 +16,7 @@ from served import ERAS, made_of, refusal, text_of
 from strategies import long_log, opened, played
 
 from agentmem import Memory
+from agentmem.answers import NOTHING
 from agentmem.errors import FullError, KeyConflictError, NotFoundError
 from agentmem.mcp import mcp_server
 from agentmem.mcp.arguments import LEAST, MOST
@@ -242,6 +243,23 @@ async def test_of_a_long_step_or_a_crystal_only_the_page_that_was_shown_counts_a
     assert memory._core.store.read([memory.head().position - 1])[0].body.endswith(
         f'"recalled_from":[{steps[1].position}]}}'
     )
+
+
+async def test_what_is_erased_is_neither_explained_nor_logged_again_by_who_recalled_it(memory: Memory) -> None:
+    async with Client(mcp_server(memory)) as client, Client(mcp_server(memory)) as other:
+        step = await made_of(other, "log_event", text=SAID, actor="user", subjects=["Ann"])
+        recalled = await text_of(client, "recall", goal=SAID)
+        id = recalled.split('recall="')[1].split('"')[0]
+        assert step["id"] in await text_of(client, "explain_recall", recall_id=id)
+        assert memory.erase(subject="Ann").steps == 1
+        assert "since anything was erased; recall again" in await refusal(client, "explain_recall", recall_id=id)
+        await made_of(client, "log_event", text="The harbour holds twelve boats tonight.")
+        assert await text_of(client, "recall", goal="How many boats does the harbour hold?") != NOTHING
+        await made_of(client, "log_event", text="There are boats.")
+    records = list(memory._core.store.scan(types=["recall"]))
+    assert [record.text for record in records] == ["How many boats does the harbour hold?"]
+    assert step["id"] not in records[0].body
+    assert "Bergen" not in str(memory.episodes())
 
 
 async def test_stored_text_cannot_end_the_frame_that_says_it_is_a_record(memory: Memory) -> None:

@@ -40,7 +40,7 @@ class Session:
         self.scope, self.used = scope, 0.0
         self._lock = threading.RLock()
         self._writer: EpisodeWriter | None = None
-        self._goal: str | None = None
+        self._asked: Recalled | None = None  # the first recall, whose goal becomes the episode's
         self._waiting: deque[Recalled] = deque(maxlen=WAITING)
         self._shown: deque[tuple[int, str]] = deque(maxlen=SHOWN)
 
@@ -60,7 +60,8 @@ class Session:
     def told(self, goal: str, context: PlanningContext) -> None:
         """Note that this context was shown."""
         with self._lock:
-            self._goal = self._goal or goal_of(goal)
+            self._drop_erased()
+            self._asked = self._asked or Recalled(goal, context)
             if context.hits:
                 self._waiting.append(Recalled(goal, context))
         self.show((hit.position, hit.text) for hit in context.hits)
@@ -71,6 +72,14 @@ class Session:
             self._shown.extend(new := list(texts))
             if self._writer is not None:
                 self._writer.shown(new)
+
+    def _drop_erased(self) -> None:
+        """Forget recalls made before something was erased: they may quote it, and are not to bring it back."""
+        recalls = [*self._waiting, *filter(None, [self._asked])]
+        intact = set(map(id, self.scope.intact(each.context for each in recalls)))
+        self._waiting = deque((each for each in self._waiting if id(each.context) in intact), maxlen=WAITING)
+        if self._asked is not None and id(self._asked.context) not in intact:
+            self._asked = None
 
     # ---- logging -------------------------------------------------------------------------------------------------
 
@@ -101,6 +110,7 @@ class Session:
         return None if key is None else memory._core.store.keyed(memory.namespace, key)
 
     def _logged(self, fields: dict[str, Any]) -> Step:
+        self._drop_erased()
         writer = self._begun()
         entries: list[Entry] = [*((writer, each) for each in self._waiting), (writer, fields)]
         try:
@@ -114,7 +124,8 @@ class Session:
 
     def _begun(self) -> EpisodeWriter:
         if self._writer is None or self._writer.info.ended is not None:
-            self._writer = self.scope.memory.episode(self._goal, agent=self.scope.agent)
+            goal = None if self._asked is None else goal_of(self._asked.cue)
+            self._writer = self.scope.memory.episode(goal, agent=self.scope.agent)
             self._writer.reported = True
             self._writer.shown(self._shown)
         return self._writer
@@ -132,7 +143,7 @@ class Sessions:
         self.scope, self._ended, self._clock = scope, ended, clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Session] = OrderedDict()  # the one that was silent longest first
-        self._recalls: OrderedDict[str, tuple[Hit, ...]] = OrderedDict()
+        self._recalls: OrderedDict[str, PlanningContext] = OrderedDict()
 
     def of(self, name: str) -> Session:
         """The conversation of a name, begun if there is none."""
@@ -163,9 +174,10 @@ class Sessions:
                 self._ended()
 
     def keep(self, id: str, context: PlanningContext) -> None:
-        """Keep the hits of a recall, to be explained."""
+        """Keep a recall, to be explained until something is erased."""
         with self._lock:
-            self._recalls[id] = context.hits
+            self._drop_erased()
+            self._recalls[id] = context
             self._recalls.move_to_end(id)
             while len(self._recalls) > RECALLS:
                 self._recalls.popitem(last=False)
@@ -173,9 +185,16 @@ class Sessions:
     def hits(self, id: str) -> tuple[Hit, ...]:
         """Those of a recall; NotFoundError for one that is not kept."""
         with self._lock:
+            self._drop_erased()
             if id not in self._recalls:
-                raise NotFoundError(f"there is no recall {brief(id)} among the newest {RECALLS}; recall again")
-            return self._recalls[id]
+                raise NotFoundError(
+                    f"there is no recall {brief(id)} among the newest {RECALLS} since anything was erased; recall again"
+                )
+            return self._recalls[id].hits
+
+    def _drop_erased(self) -> None:
+        intact = set(map(id, self.scope.intact(self._recalls.values())))
+        self._recalls = OrderedDict((name, each) for name, each in self._recalls.items() if id(each) in intact)
 
 
 def recall_id(goal: str, context: PlanningContext) -> str:
