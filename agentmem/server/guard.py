@@ -6,7 +6,6 @@ is behind the guard finds the token in the scope; but for what is public, nothin
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
 from collections.abc import Callable, Collection
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import SettingsError
+from agentmem.listening import host_of, names_of
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.rates import Rates
 from agentmem.server.tokens import Token, Tokens
@@ -23,7 +23,6 @@ logger = logging.getLogger("agentmem.server")
 PUBLIC = ("/health", "/openapi.json")
 TOKEN = "agentmem.token"
 MAKE = "`agentmem serve MEMORY --new-token A/B` makes one"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Guard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.tokens, self.limits, self.clock = app, tokens, limits, clock
-        self.hosts = LOOPBACK | {host.lower() for host in hosts}
+        self.hosts = names_of(hosts)
         self.rates = Rates(limits.rate)
         self.open = 0
 
@@ -83,9 +82,10 @@ class Guard:
     def _check_host(self, scope: Scope) -> None:
         """Refuse a name that is not ours: a page that has its own name lead to this machine is not to read it."""
         given = _header(scope, b"host")
-        host = _name(given[0]) if len(given) == 1 else ""
-        if host not in self.hosts:
-            raise Refused(421, f"this server is not {host[:80]!r}; start it with --allow-host and the name it goes by")
+        if len(given) != 1 or host_of(given[0]) not in self.hosts:
+            raise Refused(
+                421, f"this server is not {', '.join(given)[:80]!r}; start it with --allow-host and the name it goes by"
+            )
 
     def _token(self, scope: Scope) -> Token:
         given = _header(scope, b"authorization")
@@ -106,18 +106,3 @@ class Guard:
 
 def _header(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-
-
-def _name(host: str) -> str:
-    """The name in a Host header: without its port, and an address of IPv6 without brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches what is bound to a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
