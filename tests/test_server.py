@@ -128,6 +128,15 @@ def test_a_page_of_long_steps_ends_early(client: httpx.Client) -> None:
     assert page["next"] == page["steps"][1]["id"]
 
 
+def test_a_page_of_steps_with_long_data_ends_early(client: httpx.Client) -> None:
+    for number in range(4):
+        logged(client, "long data", str(number), data="y" * 700_000)
+    page = client.get("/v1/episodes/long data/steps").json()
+    assert [step["text"] for step in page["steps"]] == ["0", "1"]
+    page = client.get("/v1/episodes/long data/steps", params={"after": page["next"]}).json()
+    assert [step["text"] for step in page["steps"]] == ["2", "3"]
+
+
 def test_recall_is_what_the_library_recalls(server: Served, client: httpx.Client) -> None:
     steps = logged(client, "run-1", "The red door is locked.", "The brass key hangs in the kitchen.")
     logged(client, "run-2", "The blue door stands open.")
