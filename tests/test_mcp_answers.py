@@ -293,6 +293,21 @@ def test_conversations_end_when_they_are_silent_or_too_many_and_begin_anew(memor
     assert len(ended) == 1 + MOST_SESSIONS + 5
 
 
+def test_as_many_sessions_as_the_protocol_allows_keep_their_episodes_however_long_they_are_silent(
+    memory: Memory,
+) -> None:
+    clock = FakeClock(0.0, tick=0.0)
+    sessions = Sessions(Scope(memory), ended=lambda: None, clock=clock)
+    for _ in range(2):
+        for n in (0, *range(200, 255)):
+            sessions.of(f"session {n}").log(f"{n} says hello.", "message")
+        for n in range(1, 200):
+            sessions.of(f"session {n}")
+        clock.advance(IDLE_S + 1)
+    assert len(memory.episodes()) == 56
+    assert not any(episode.ended for episode in memory.episodes())
+
+
 def test_a_key_that_another_server_logged_first_is_found_and_an_erased_one_stays_erased(file: Path) -> None:
     with opened(file) as one, opened(file) as other:
         first, second = (Session(Scope(memory)) for memory in (one, other))

@@ -16,11 +16,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from agentmem.errors import InvalidInputError
 from agentmem.listening import host_of, names_of, serve
 from agentmem.mcp.server import mcp_server
+from agentmem.mcp.sessions import MOST
 from agentmem.memory import Memory
 
 PATH = "/mcp"
 BODY = 4 << 20  # bytes of a request
-SESSIONS = 256  # that are open at a time
 GRACE_S = 5  # for requests that are being answered when the server is to stop
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]{16,1000}")
 
@@ -62,7 +62,7 @@ def http_app(memory: Memory, token: str, agent: str | None = None, names: Sequen
     app = mcp_server(memory, agent).streamable_http_app(
         streamable_http_path=PATH,
         max_request_body_size=BODY,
-        max_sessions=SESSIONS,
+        max_sessions=MOST,
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # the gate does it
     )
     return Gate(app, check_token(token), names)

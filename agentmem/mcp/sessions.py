@@ -23,8 +23,11 @@ from agentmem.types import Hit, PlanningContext, Record, Step
 
 IDLE_S = 30 * 60
 """Seconds without a call after which a conversation is over."""
-MOST = 64
-"""Conversations that are open at a time; the one that was silent longest makes room."""
+SESSION = "session "
+"""How the names of conversations begin that the protocol itself ends: they may be silent for SESSION_IDLE_S."""
+SESSION_IDLE_S = 24 * 60 * 60
+MOST = 256
+"""Conversations that are open at a time, and sessions of the protocol; the one that was silent longest makes room."""
 RECALLS = 100
 """Newest recalls that can be explained."""
 SHOWN = 1_000  # texts that a conversation was shown and may repeat
@@ -151,7 +154,7 @@ class Sessions:
             session = self._open.setdefault(name, Session(self.scope))
             self._open.move_to_end(name)
             session.used = self._clock()
-            over = [each for each, other in self._open.items() if session.used - other.used > IDLE_S]
+            over = [each for each, other in self._open.items() if session.used - other.used > _idle(each)]
             over += list(self._open)[: max(0, len(self._open) - MOST)]
             gone = [self._open.pop(each) for each in dict.fromkeys(over)]
         self._end(gone)
@@ -195,6 +198,10 @@ class Sessions:
     def _drop_erased(self) -> None:
         intact = set(map(id, self.scope.intact(self._recalls.values())))
         self._recalls = OrderedDict((name, each) for name, each in self._recalls.items() if id(each) in intact)
+
+
+def _idle(name: str) -> int:
+    return SESSION_IDLE_S if name.startswith(SESSION) else IDLE_S
 
 
 def recall_id(goal: str, context: PlanningContext) -> str:
