@@ -320,6 +320,13 @@ def test_a_key_that_another_server_logged_first_is_found_and_an_erased_one_stays
             second.log("One.", "message", "assistant", key="k")
 
 
+def test_agents_whose_names_begin_alike_share_no_keys(memory: Memory) -> None:
+    tried = [("a", "b/c"), ("a/b", "c"), ("a%2Fb", "c"), (None, "a/c"), ("a", "c")]
+    for number, (agent, key) in enumerate(tried):
+        assert Session(Scope(memory, agent)).log(f"{number}", "message", key=key)[1]
+    assert len(list(memory.steps())) == len(tried)
+
+
 def test_only_the_newest_recalls_can_be_explained(asked: Asked) -> None:
     sessions = Sessions(asked.scope, ended=lambda: None)
     context = asked.session.recall("Oslo harbour", 500)

@@ -39,6 +39,8 @@ class Scope:
         self.memory = memory
         self.agent = None if agent is None else check_name("agent", agent)
         self.name = EVERYONE if agent is None else quote(agent, safe="")
+        self.keys = f"mcp/{(agent or '').replace('%', '%25').replace('/', '%2F')}/"
+        """How the keys of its events begin; no other agent's begin so."""
 
     # ---- episodes ------------------------------------------------------------------------------------------------
 

@@ -94,7 +94,7 @@ class Session:
         Raises what `EpisodeWriter.log` raises.
         """
         check_text(text)
-        key = None if key is None else f"mcp/{self.scope.agent or ''}/{check_name('key', key)}"
+        key = None if key is None else f"{self.scope.keys}{check_name('key', key)}"
         actor = None if actor is None else check_name("actor", actor)
         subjects = [check_name("subject", subject) for subject in subjects]
         fields = {"text": text, "kind": kind, "actor": actor, "subjects": subjects, "key": key}
