@@ -25,7 +25,12 @@ def explained(hits: Sequence[Hit]) -> str:
 
 def _explained(hit: Hit) -> str:
     parts = ", ".join(f"{name} {value:+.2f}" for name, value in sorted(hit.reasons.items(), key=lambda one: -one[1]))
-    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {truncate(' '.join(hit.text.split()), SHOWN)}"
+    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {beginning(hit)}"
+
+
+def beginning(hit: Hit) -> str:
+    """What `explained` shows of a hit's text."""
+    return truncate(" ".join(hit.text.split()), SHOWN)
 
 
 def expanded(memory: Memory, id: str, start: int = 0) -> str:

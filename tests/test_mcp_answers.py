@@ -21,7 +21,7 @@ from agentmem.errors import FullError, KeyConflictError, NotFoundError
 from agentmem.mcp import mcp_server
 from agentmem.mcp.arguments import LEAST, MOST
 from agentmem.mcp.crystallizing import STEPS, Crystallizing
-from agentmem.mcp.pages import PAGE
+from agentmem.mcp.pages import PAGE, explained_page
 from agentmem.mcp.scope import Scope
 from agentmem.mcp.sessions import IDLE_S, RECALLS, Session, Sessions
 from agentmem.mcp.sessions import MOST as MOST_SESSIONS
@@ -243,6 +243,29 @@ async def test_of_a_long_step_or_a_crystal_only_the_page_that_was_shown_counts_a
     assert memory._core.store.read([memory.head().position - 1])[0].body.endswith(
         f'"recalled_from":[{steps[1].position}]}}'
     )
+
+
+async def test_what_does_not_fit_a_page_does_not_count_as_told(memory: Memory) -> None:
+    with memory.episode(id="old") as episode:
+        steps = episode.log_many(" ".join(f"raven{n} flies{k}" for k in range(90)) for n in range(60))
+    words = [step.text.split() for step in steps]
+    async with Client(mcp_server(memory)) as client:
+        page = await text_of(client, "get_episode", id="old", limit=100)
+        assert "raven2 flies0" in page
+        assert "raven50 flies0" not in page
+        await made_of(client, "log_event", text=" ".join(words[2][:20]))
+        await made_of(client, "log_event", text=" ".join(words[50][:20]))
+    assert [bool(step.recalled) for step in memory.steps()][60:] == [True, False]
+
+
+def test_of_a_hit_that_is_explained_its_beginning_counts_as_told(asked: Asked) -> None:
+    context = asked.session.recall("Oslo harbour", 2_000)
+    session = Session(asked.scope)
+    long = [hit.model_copy(update={"text": hit.text * 90}) for hit in context.hits]
+    page = explained_page(long, session, 0, 5)
+    assert context.hits
+    assert [position for position, _ in session._shown] == [hit.position for hit in long[:5]]
+    assert all(text in page for _, text in session._shown)
 
 
 async def test_what_is_erased_is_neither_explained_nor_logged_again_by_who_recalled_it(memory: Memory) -> None:

@@ -52,9 +52,7 @@ def recall(asked: Asked, cue: given.Recall) -> str:
 
 def explain_recall(asked: Asked, of: given.ExplainRecall) -> str:
     """Say why each memory of a recall was chosen: its score and what that is made of."""
-    hits = asked.sessions.hits(of.recall_id)
-    asked.session.show((hit.position, hit.text) for hit in hits[of.offset : of.offset + of.limit])
-    return explained_page(hits, of.offset, of.limit)
+    return explained_page(asked.sessions.hits(of.recall_id), asked.session, of.offset, of.limit)
 
 
 def get_episode(asked: Asked, of: given.GetEpisode) -> str:
