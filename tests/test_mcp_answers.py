@@ -360,15 +360,16 @@ def test_only_the_newest_recalls_can_be_explained(asked: Asked) -> None:
         sessions.hits("0")
 
 
+@pytest.mark.parametrize("failure", [FullError("the disk is full"), RuntimeError("a bug")])
 def test_crystallizing_goes_on_after_so_many_steps_and_after_a_failure(
-    memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    failure: Exception, memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     runs: list[int] = []
 
     def crystallize(progress: Any) -> None:
         runs.append(memory.head().position)
         if len(runs) == 1:
-            raise FullError("the disk is full")
+            raise failure
 
     monkeypatch.setattr(memory, "crystallize", crystallize)
     crystallizing = Crystallizing(memory)
@@ -379,7 +380,7 @@ def test_crystallizing_goes_on_after_so_many_steps_and_after_a_failure(
     wait_for(lambda: len(runs) == 2)
     crystallizing.end()
     assert len(runs) == 3
-    assert "the disk is full" in caplog.text
+    assert str(failure) in caplog.text
 
 
 def test_a_last_run_that_takes_too_long_is_stopped_and_the_next_goes_on_with_it(memory: Memory) -> None:
