@@ -11,6 +11,7 @@ from rest_server import FAST, Served, logged, problem, serving
 
 from agentmem import Memory
 from agentmem.index import step_position
+from agentmem.server.openapi import document
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +318,8 @@ def test_answers_come_at_once(client: httpx.Client) -> None:
     assert waits[0] < 0.035
 
 
-def test_openapi_is_served_to_all(server: Served) -> None:
-    document = httpx.get(f"{server.url}/openapi.json").json()
-    assert document["openapi"].startswith("3.1")
+def test_openapi_is_served_to_all_and_is_the_same_each_time(server: Served) -> None:
+    served = httpx.get(f"{server.url}/openapi.json").json()
+    assert served["openapi"].startswith("3.1")
+    assert served == document(served["info"]["version"])
     assert Path(server.path).exists()
