@@ -13,9 +13,16 @@ from agentmem.memory import Memory
 from agentmem.tokens import MARK, truncate
 from agentmem.types import Hit, Step
 
+TAG = "planning_context"
 PAGE = 1_000  # tokens of `expanded` at once
 SHOWN = 60  # tokens of a hit that is explained
 NOTHING = "Memory holds nothing about that."
+
+
+def framed(text: str, head: str, recall: str | None = None) -> str:
+    """A planning context in a frame that says what it is; what was logged cannot end it. recall: its id, if any."""
+    named = "" if recall is None else f' recall="{recall}"'
+    return f"<{TAG}{named}>\n{head}\n{text.replace(TAG, TAG.replace('_', ' '))}\n</{TAG}>"
 
 
 def explained(hits: Sequence[Hit]) -> str:
