@@ -22,7 +22,7 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt Makefile
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
 	    || { echo "agentmem needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@echo "setup: installing agentmem and its dependencies into $(VENV) (once, a minute or two) ..."
+	@echo "setup: installing agentmem and its dependencies into $(VENV) (once, some minutes) ..."
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) -c constraints.txt -e ".[test]"
 	@$(PIP) --no-deps $(DATA) $(PEERS)

@@ -57,6 +57,10 @@ def test_without_an_episode_it_lists_them(path: Path, run: Path) -> None:
     listed = json.loads(call(path, "--json").stdout)["episodes"]
     assert [(one["episode"], one["frames"], one["recalls"]) for one in listed] == [("monday", 3, 1), ("tuesday", 3, 1)]
     assert r"agentmem\/ShiftShop-Short-v0/0" in call(run).stdout
+    with Memory.open(path, encoder=None, durability="process") as memory:
+        memory.episode(id="odd\x9b31m", goal="\u202e")
+    assert call(path, "--json").stdout.isascii()
+    assert json.loads(call(path, "--json").stdout)["episodes"][-1]["episode"] == "odd\x9b31m"
 
 
 def test_elsewhere_than_in_a_terminal_the_frames_are_printed_and_cannot_steer_it(path: Path) -> None:
@@ -95,6 +99,19 @@ def test_a_step_is_shown_with_what_another_cue_or_budget_would_have_recalled(pat
     other = call(path, "tuesday", "--step", step, "--cue", "brass key", "--budget", 40)
     assert "would be recalled" in other.stdout
     assert "of 40 tokens" in other.stdout
+
+
+def test_what_recalls_read_of_another_namespace_is_read_if_it_is_given(tmp_path: Path) -> None:
+    path = tmp_path / "a.mem"
+    with Memory.open(path, encoder=None, durability="process") as whole:
+        whole.scoped("acme", "shared").episode(id="rules").log("Door 9 stays shut.")
+        episode = whole.scoped("ann", read=[("acme", "shared")]).episode(id="run")
+        episode.recall("door 9", budget=60)
+        episode.act("leave it")
+    said = call(path, "run", "-n", "ann").stdout
+    assert "it also read" in said
+    assert "stays shut" not in said
+    assert "Door 9 stays shut." in call(path, "run", "-n", "ann", "--read", "acme/shared").stdout
 
 
 def test_another_run_is_compared(path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from langchain_core.embeddings import DeterministicFakeEmbedding
-from langgraph.store.base import GetOp, ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp, MatchCondition, PutOp, SearchOp
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory
@@ -355,3 +355,23 @@ except Exception as error:
     run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
     assert "MissingExtraError" in run.stdout
     assert "pip install 'agentmem-crystal[langchain]'" in run.stdout
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda store: store.put("users", "k", {"a": 1}),
+        lambda store: store.search("users"),
+        lambda store: store.get("users", "k"),
+        lambda store: store.list_namespaces(prefix="users"),
+    ],
+)
+def test_a_name_in_place_of_a_namespace_is_refused_and_not_taken_for_its_letters(memory: Memory, wrong: Any) -> None:
+    with pytest.raises(InvalidNamespaceError, match=r"namespace 'users': give a tuple of labels, such as \('users',\)"):
+        wrong(EpisodicStore(memory))
+    assert list(memory.steps()) == []
+
+
+def test_a_name_in_place_of_fields_is_refused(memory: Memory) -> None:
+    with pytest.raises(InvalidInputError, match=r"fields 'content' of index: give a list of paths"):
+        EpisodicStore(memory, index={"fields": "content"})  # type: ignore[typeddict-item]

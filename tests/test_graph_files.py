@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import networkx
 import pytest
 from graphs import content, of_kind, remembered
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from lawful import LONG, few
 from strategies import opened
@@ -79,11 +79,15 @@ class TestReadBack:
         assert content(of_gexf(to_gexf(graph))) == content(graph)
 
     @few(15)
+    @example([" "])
+    @example([" " * 60, "\t\n\u2028"])
     @given(st.lists(st.text(st.characters(codec="utf-8"), min_size=1, max_size=60), min_size=1, max_size=3))
     def test_any_text_comes_back(self, texts: list[str]) -> None:
         graph = hostile_graph(texts)
         assert content(networkx.read_graphml(io.BytesIO(to_graphml(graph).encode()))) == content(graph)
         assert content(of_gexf(to_gexf(graph))) == content(graph)
+        assert all(1 <= len(node["label"]) <= 48 for node in graph.nodes.values())
+        assert to_mermaid(graph)
 
     def test_gexf_has_the_time_of_every_node_and_edge(self, graph: networkx.DiGraph) -> None:
         read = networkx.read_gexf(io.BytesIO(to_gexf(graph).encode()))
@@ -213,6 +217,20 @@ class TestCommand:
             assert (tmp_path / name).read_bytes().startswith(begins)
         assert self.call(path, "--out", tmp_path / "b.txt", "--format", "graphml").exit_code == 0
         assert len(networkx.read_graphml(tmp_path / "b.txt")) == 6
+
+    def test_a_place_that_cannot_be_written_is_told(self, path: Path, tmp_path: Path) -> None:
+        for place, said in (("none/a.json", "cannot write the graph to"), (".", "is a directory; give the path of")):
+            result = self.call(path, "--out", tmp_path / place, "--format", "json")
+            assert (result.exit_code, result.stdout) == (1, "")
+            assert said in result.stderr
+
+    def test_no_text_steers_the_terminal(self, tmp_path: Path) -> None:
+        with opened(tmp_path / "b.mem") as memory, memory.episode(id="a\u202eb\u2066") as episode:
+            episode.log("\u202egnp.exe \x9b31m", subjects=["\u2066Ann"])
+            episode.recall("exe")
+        result = self.call(tmp_path / "b.mem")
+        assert "gnp.exe" in result.stdout
+        assert not re.search("[\u202a-\u202e\u2066-\u2069\x7f-\x9f]", result.stdout)
 
     def test_a_format_without_a_file_goes_to_standard_output(self, path: Path) -> None:
         with Memory.open(path, encoder=None, read_only=True) as memory:

@@ -20,8 +20,8 @@ from langgraph.graph.message import add_messages
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Command, interrupt
 
-from agentmem import Memory
-from agentmem.langchain import EpisodicRecorder, EpisodicRetriever
+from agentmem import InvalidInputError, Memory
+from agentmem.langchain import EpisodicChatHistory, EpisodicRecorder, EpisodicRetriever
 
 Invoke = Callable[..., Any]
 
@@ -208,3 +208,9 @@ def test_an_error_of_the_memory_is_the_chains_unless_told_otherwise(memory: Memo
         scripted("Fine.").invoke("Well?", {"callbacks": [EpisodicRecorder(memory)]})
     answer = scripted("Fine.").invoke("Well?", {"callbacks": [EpisodicRecorder(memory, raise_error=False)]})
     assert answer.content == "Fine."
+
+
+@pytest.mark.parametrize("make", [EpisodicRecorder, EpisodicChatHistory])
+def test_a_path_in_place_of_a_memory_is_refused_at_once(make: Any) -> None:
+    with pytest.raises(InvalidInputError, match=r"memory 'a.mem' is no Memory; give Memory.open\('a.mem'\)"):
+        make("a.mem", "tuesday")

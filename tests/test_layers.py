@@ -41,6 +41,8 @@ ONLY_IN = {
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""
+DRAWS = {("viewer", "replay"), ("viewer", "graph")}
+"""What is drawn of a row above."""
 FOR_ENVIRONMENTS = {"agentmem", "agentmem_envs", "gymnasium", "numpy", "pydantic", "yaml", *sys.stdlib_module_names}
 
 
@@ -117,7 +119,8 @@ def find_cycle(graph: dict[str, set[str]], path: list[str]) -> list[str]:
 
 def test_adapters_do_not_know_each_other() -> None:
     graph = edges()
-    assert [(here, there) for here in INDEPENDENT for there in graph.get(here, ()) if there in INDEPENDENT] == []
+    known = {(here, there) for here in INDEPENDENT for there in graph.get(here, ()) if there in INDEPENDENT}
+    assert known - DRAWS == set()
 
 
 def test_heavy_packages_are_imported_in_one_place() -> None:

@@ -204,6 +204,34 @@ def test_what_is_logged_after_its_episode_was_erased_can_be_recalled_and_erased(
     assert "going on" not in memory.recall("safe").text
 
 
+@pytest.mark.parametrize(
+    ("cue", "goes"),
+    [
+        ("{said}", True),
+        ("What was asked before?\n{said}\nAnd so on.", True),
+        ("My name is Ann Harding, I live", True),
+        ("  4711 \n", True),
+        ("Is 4711 a room?", False),
+        ("", False),
+        ("What do you suggest?", False),
+    ],
+)
+def test_a_recall_whose_cue_repeats_what_is_erased_goes_too(memory: Memory, file: Path, cue: str, goes: bool) -> None:
+    said = "My name is Ann Harding, I live at 12 Quay Street, Bergen. What do you suggest?"
+    episode, other = memory.episode(id="a"), memory.scoped("other").episode(id="b")
+    episode.recall(cue.format(said=said))
+    other.recall("4711")
+    episode.say("user", said, subjects=["ann"])
+    episode.say("user", "4711", subjects=["ann"])
+    episode.say("user", "", subjects=["ann"])
+    episode.observe("The harbour is quiet.")
+    report = memory.erase(subject="ann")
+    assert (report.steps, report.residue) == (3, ())
+    left = [record.text for record in memory._core.store.scan(types=["recall"])]
+    assert left == ([] if goes else [cue]) + ["4711"]
+    assert anywhere(file, "Quay Street") == []
+
+
 def test_residue_is_looked_for_by_keys_and_data_as_well(memory: Memory) -> None:
     episode = memory.episode(id="e")
     data = {"note": ["the vault of Ann opens at 4711 o'clock"]}

@@ -153,7 +153,8 @@ def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -
 def test_every_parameter_gets_a_gradient(crystal: MemoryCrystal) -> None:
     torch.nn.init.normal_(crystal.reader.correction.weight)
     written = crystal.crystallize(states(203))
-    (crystal.recall(states(5, seed=3), written=written).square().sum()).backward()
+    forecasts = [each.logits.sigmoid().sum() for each in written.choices]  # what the loss of importance trains
+    (crystal.recall(states(5, seed=3), written=written).square().sum() + sum(forecasts)).backward()
     without = [name for name, each in crystal.named_parameters() if each.grad is None or not each.grad.any()]
     assert without == []
 

@@ -21,6 +21,7 @@ from agentmem.langchain import EpisodicMemory
 from agentmem.replay import Frames, Player, Recall, compare, replay, rerun
 from agentmem.rollout import Again, load_policy
 from agentmem.testing import HashEncoder
+from agentmem.transfer import export
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J</script><script>alert(1)</script>\u202egnp.exe \x9b31m " + "x" * 50_000
 
@@ -115,11 +116,62 @@ def test_every_setting_of_a_recall_is_in_its_record(tmp_path: Path) -> None:
         memory.crystallize()
         other.crystallize()
     with opened(tmp_path / "a.mem", encoder=encoder, read_only=True) as whole:
-        made = recalls(replay(whole.scoped("ann"), "run", count_tokens=len))
+        made = recalls(replay(whole.scoped("ann", read=[("shared",)]), "run", count_tokens=len))
         assert [recall.same for recall in made] == [True] * 7
         assert [recall.context.model_dump() for recall in made] == [context.model_dump() for context in live]
         assert made[2].settings["agent"] == "law"
         assert made[0].settings["read"] == [["shared"]]
+
+
+def lodgers(path: Path, read: tuple[str, ...]) -> None:
+    """An export of Ann's namespace, whose recall showed steps of another one."""
+    with opened(path.with_suffix(".mem")) as whole:
+        whole.scoped(*read).episode(id="b").log_many([f"The vault code is {n}{n}{n}{n}." for n in range(4)])
+        ann = whole.scoped("ann", read=[read])
+        episode = ann.episode(id="a")
+        episode.observe("Ann looks for the vault code.")
+        episode.recall("vault code")
+        episode.act("go")
+        ann.export(path)
+
+
+@pytest.mark.parametrize("there", [("bob",), ("shared",)])
+def test_a_replay_shows_no_step_of_a_namespace_that_its_view_does_not_read(tmp_path: Path, there: Any) -> None:
+    lodgers(tmp_path / "ann.jsonl", ("shared",))
+    with opened() as whole:
+        whole.scoped(*there).episode(id="b").log_many([f"Secret {n} of the vault." for n in range(10)])
+        ingest(whole, tmp_path / "ann.jsonl")
+        for view in (whole.scoped("ann"), whole.scoped("ann", read=[("shared",)])):
+            frames = replay(view, "a")
+            (shown,) = recalls(frames)
+            texts = [text for _, text in shown.recorded] + [frames.recall(1, cue="vault secret").context.text]
+            assert "Secret" not in str(texts) or there in view.namespaces
+            assert [text for _, text in shown.recorded] == ["Ann looks for the vault code."]
+
+
+def test_a_recall_that_read_more_than_the_view_says_so(tmp_path: Path) -> None:
+    lodgers(tmp_path / "ann.jsonl", ("shared",))
+    with opened(tmp_path / "ann.mem") as whole:
+        frames = replay(whole.scoped("ann"), "a")
+        (shown,) = recalls(frames)
+        assert (shown.same, shown.why) == (False, "it also read ('shared',): give the view read=")
+        assert [text for _, text in shown.recorded].count(None) == 4
+        assert "code is" not in frames.recall(1, cue="vault code").context.text
+        (again,) = recalls(replay(whole.scoped("ann", read=[("shared",)]), "a"))
+        assert again.same
+
+
+def test_what_an_imported_recall_showed_of_another_namespace_comes_along_with_it(tmp_path: Path) -> None:
+    lodgers(tmp_path / "ann.jsonl", ("shared",))
+    with opened(tmp_path / "ann.mem") as whole, opened() as copy:
+        copy.episode(id="first").log_many(["One.", "Two."])
+        export(whole._core.store, [("ann",), ("shared",)], tmp_path / "whole.jsonl")
+        for _ in range(2):
+            ingest(copy, tmp_path / "whole.jsonl")
+        (shown,) = recalls(replay(copy.scoped("ann", read=[("shared",)]), "a"))
+        assert sum("vault code is" in (text or "") for _, text in shown.recorded) == 4
+        ingest(whole, tmp_path / "ann.jsonl")
+        assert len(list(whole._core.store.scan(types=["recall"]))) == 1
 
 
 # ---- what cannot be the same -------------------------------------------------------------------------------------

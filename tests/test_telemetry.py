@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from agentmem import Memory
 from agentmem.errors import KeyConflictError, NotFoundError
 from agentmem.langchain import EpisodicStore
+from agentmem.memory import Recalled, log_together
 from agentmem.telemetry import CAPTURE
 
 SECRET = "The red fox keeps its key under the third stone of the wall."
@@ -80,6 +81,26 @@ def test_each_operation_is_a_span_with_its_records_and_tokens(spans: Any, tmp_pa
     assert [erase.name, again.name] == ["upsert_memory", "delete_memory"]  # what ends first is told first
     assert erase.parent is not None
     assert erase.parent.span_id == again.context.span_id
+
+
+def test_steps_are_counted_that_were_written(spans: Any) -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        one, two = memory.episode(id="one"), memory.episode(id="two")
+        step = one.log(SECRET, key="k")
+        assert one.log(SECRET, key="k") == step
+        more = one.log_many([{"text": SECRET, "key": "k"}, {"text": "new", "key": "n"}, {"text": "new", "key": "n"}])
+        context = memory.recall("fox", budget=64)
+        log_together([(one, Recalled("fox", context)), (one, {"text": "a"}), (two, {"text": "b"})])
+        log_together([(two, Recalled("fox", context))])
+    first, retry, many, _, both, recall = map(told, spans())
+    counted = ("gen_ai.memory.record.count", "agentmem.tokens", "gen_ai.conversation.id", "gen_ai.memory.record.id")
+    assert [tuple(map(span.get, counted)) for span in (first, retry, many, both, recall)] == [
+        (1, step.tokens, "one", step.id),
+        (0, 0, "one", step.id),
+        (1, more[1].tokens, "one", None),
+        (2, 2, None, None),
+        (0, 0, "two", None),
+    ]
 
 
 def test_no_span_holds_a_text_unless_it_is_asked_for(

@@ -114,7 +114,7 @@ def _tell(path: str, made: Any) -> None:
     lists = {"most recalled": "most_recalled", "most leaned on": "most_leaned_on"}
     for title, name in ((title, name) for title, name in lists.items() if found[name]):
         show.say(title)
-        show.out().print(show.entries((_figure(one), _head(one), [], one["label"]) for one in found[name]))
+        show.out().print(show.entries((_figure(one), _head(one), [], show.safe(one["label"])) for one in found[name]))
 
 
 def _figure(entry: dict[str, Any]) -> str:
@@ -122,4 +122,4 @@ def _figure(entry: dict[str, Any]) -> str:
 
 
 def _head(entry: dict[str, Any]) -> Text:
-    return Text.assemble(f"{entry['kind']} ", (entry["id"], show.ACCENT))
+    return Text.assemble(f"{entry['kind']} ", (show.safe(entry["id"]), show.ACCENT))

@@ -10,7 +10,16 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import BudgetOption, JsonOption, MemoryPath, NamespaceOption, example, flag, written
+from agentmem.cli.options import (
+    BudgetOption,
+    JsonOption,
+    MemoryPath,
+    NamespaceOption,
+    example,
+    flag,
+    namespace_of,
+    written,
+)
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -46,6 +55,10 @@ def replay(
         bool, flag("--rerun", "Play a rollout's environment again, and check what is observed; 1 if it differs.")
     ] = False,
     namespace: NamespaceOption = "",
+    read: Annotated[
+        list[str] | None,
+        typer.Option(metavar="A/B", help="Another namespace that its recalls read, and so does the replay."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Play a stored episode: each step, what memory gave before it and why, and the crystals that formed.
@@ -57,14 +70,15 @@ def replay(
     if sum((step is not None, compare is not None, rerun)) > 1:
         raise typer.BadParameter("give one of --step, --compare and --rerun")
     if episode is None and not together:
-        if any(option not in (None, False) for option in (step, cue, budget, compare, rerun)):
+        if any(option not in (None, False) for option in (step, cue, budget, compare, rerun, read)):
             raise typer.BadParameter("name an EPISODE, or give --together")
         _list(path, namespace, json)
         return
     from agentmem.replay import compare as compared
     from agentmem.replay import replay as played
 
-    with open_memory(path, namespace, read_only=True) as memory:
+    with open_memory(path, namespace, read_only=True) as whole:
+        memory = whole.scoped(*whole.namespace, read=[namespace_of(other) for other in read or ()])
         frames = played(memory, episode, cue=cue, budget=budget)
         if compare is not None:
             _compare(compared(frames, played(memory, compare, cue=cue, budget=budget)), json)
@@ -90,7 +104,7 @@ def _list(path: str, namespace: str, json: bool) -> None:
             scoped = memory.scoped(*space)
             found += [played(scoped, one.id).data() for one in scoped.episodes()[: None if json else LISTED + 1]]
     if json:
-        show.as_json({"version": 1, "episodes": found})
+        _print({"episodes": found})
         return
     made = show.table("namespace", "episode", "steps", "recalls", "goal", right=("steps", "recalls"))
     for one in found[:LISTED]:
@@ -128,6 +142,14 @@ def _as_json(frames: Frames, step: str | None) -> None:
         sys.stdout.write(frames[frames.number_of(step)].to_json() + "\n")
         return
     _document({"replay": frames.data(), "tail": frames.tail.data()}, "frames", (one.to_json() for one in frames))
+
+
+def _print(values: dict[str, Any]) -> None:
+    """One JSON document, which cannot steer a terminal."""
+    from agentmem.replay import VERSION
+    from agentmem.replay.plain import to_json
+
+    sys.stdout.write(to_json({"version": VERSION, **values}) + "\n")
 
 
 def _document(head: dict[str, Any], name: str, parts: Iterable[str]) -> None:
@@ -173,7 +195,7 @@ def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
     wrong = [one for one in checked if not one.same]
     if json:
         named = [{"number": one.number, "step": frames.step(one.number).id, "why": one.why} for one in wrong]
-        show.as_json({"version": 1, "replay": frames.data(), "checked": len(checked), "differ": named})
+        _print({"replay": frames.data(), "checked": len(checked), "differ": named})
     else:
         for one in wrong:
             show.say(f"frame {one.number}", show.safe(one.why), style="red")

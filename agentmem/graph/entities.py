@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 
-from agentmem.graph.names import entity_id, folded
+from agentmem.graph.names import entity_id
 from agentmem.graph.outline import Link, Node, Outline
 from agentmem.memory.core import Core
 from agentmem.types import Crystal, Namespace
@@ -48,15 +48,14 @@ def _first(made: Outline, names: Mapping[str, tuple[str, ...]]) -> dict[str, tup
     return found
 
 
-def tied_to(core: Core, namespace: Namespace, made: Outline, shown: Mapping[str, Node], name: str) -> list[str]:
-    """The steps and atoms among those shown that are about an entity. Looks through the log."""
-    wanted = entity_id(name)
+def tied_to(core: Core, namespace: Namespace, made: Outline, shown: Mapping[str, Node], entity: str) -> list[str]:
+    """The steps and atoms among those shown that are about the entity of an id. Looks through the log."""
     atoms = (made.crystals[node] for node in shown if node in made.crystals)
-    found = [atom.id for atom in atoms if wanted in map(entity_id, _keyed(atom))]
+    found = [atom.id for atom in atoms if entity in map(entity_id, _keyed(atom))]
     steps = {node.position: node.id for node in shown.values() if node.kind == "step"}
     for record in core.store.scan(namespace, upto=made.view.as_of, types=["step"]):
         subjects = json.loads(record.body).get("subjects", ()) if record.position in steps else ()
-        if folded(name) in map(folded, subjects):
+        if entity in map(entity_id, subjects):
             found.append(steps[record.position])
     return found
 

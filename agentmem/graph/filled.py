@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from agentmem.graph.names import label, plain
 from agentmem.graph.outline import SLICE, Node, Outline
 from agentmem.memory.core import Core
+from agentmem.memory.recalling import shown_by
 from agentmem.records import step_of
 from agentmem.types import Crystal, Record, Step
 
@@ -37,7 +37,7 @@ def filled(core: Core, made: Outline, names: Sequence[str]) -> tuple[dict[str, A
 
 
 def entity(node: Node, name: str) -> Attributes:
-    return _common(node) | _told(label=label(name), text=plain(name))
+    return _common(node) | _told(label=label(name) or label(node.id), text=plain(name))
 
 
 def _read(core: Core, nodes: Sequence[Node]) -> Iterator[tuple[Node, Record]]:
@@ -92,18 +92,18 @@ def _episode(made: Outline, node: Node) -> Attributes:
     known = made.episodes[node.episode or ""]
     goal, agent = plain(known.goal or ""), plain(known.agent or "")
     return _told(
-        label=label(known.id) or node.id, text=goal, agent=agent, ended=known.ended, steps=made.steps[known.id]
+        label=label(known.id) or label(node.id), text=goal, agent=agent, ended=known.ended, steps=made.steps[known.id]
     )
 
 
 def _recall(record: Record) -> Attributes:
-    body = json.loads(record.body)
+    shown = shown_by(record)
     return _told(
         label=label(record.text) or "(no cue)",
         text=plain(record.text),
         episode=plain(record.episode or ""),
-        tokens=body["tokens"],
-        budget=body["budget"],
-        hits=len(body["hits"]),
+        tokens=shown.tokens,
+        budget=shown.budget,
+        hits=len(shown.hits),
         logged_at=datetime.fromtimestamp(record.logged_at, UTC).isoformat(),
     )

@@ -95,12 +95,12 @@ def _far(memory: Memory, made: Outline, shown: Mapping[str, Node], around: str, 
     for name in (around, episode_id(around)):
         if name in shown:
             return near(shown, links, {name: 0}, hops)
-    name = around.removeprefix("entity:")
-    tied = tied_to(memory._core, memory.namespace, made, shown, name)
-    if not tied:
-        known = "the id of a step, crystal or recall, or the name of an episode or entity"
-        raise NotFoundError(f"around {brief(around)} is nothing in this graph; give {known} that is")
-    return near(shown, links, dict.fromkeys(tied, 1), hops) | {entity_id(name): 0}
+    ids = [around] if around.startswith("entity:") else []  # an id first: in one a name is escaped
+    for name in dict.fromkeys([*ids, entity_id(around), entity_id(around.removeprefix("entity:"))]):
+        if tied := tied_to(memory._core, memory.namespace, made, shown, name):
+            return near(shown, links, dict.fromkeys(tied, 1), hops) | {name: 0}
+    known = "the id of a step, crystal or recall, or the name of an episode or entity"
+    raise NotFoundError(f"around {brief(around)} is nothing in this graph; give {known} that is")
 
 
 class _Part(NamedTuple):
@@ -124,7 +124,8 @@ def _graph(memory: Memory, made: Outline, shown: Mapping[str, Node], part: _Part
     left = len(order) - len(few)
     if part.limit is not None and len(nodes) > part.limit:
         left += len(nodes) - part.limit
-        stay = kept(few, _ties(links), part.limit)
+        centre = [name for name in named if (part.far or {}).get(name) == 0]
+        stay = kept([*centre, *few], _ties(links), part.limit)
         nodes = {name: node for name, node in nodes.items() if name in stay}
     whole: Attributes = {"as_of": made.view.as_of, "left_out": left}
     if memory.namespace:

@@ -6,7 +6,6 @@ subjects. What is forgotten is not in it; what is retired is, and says so.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator
@@ -19,6 +18,7 @@ import numpy as np
 from agentmem.graph.names import episode_id, recall_id
 from agentmem.index import STEP, Index, View, step_id
 from agentmem.memory.core import Core
+from agentmem.memory.recalling import shown_by
 from agentmem.types import RECORD_TYPES, Crystal, Episode, Layer, Namespace
 
 BEGIN, END, RECALL = map(RECORD_TYPES.index, ("begin", "end", "recall"))
@@ -203,7 +203,7 @@ def _recalls(core: Core, index: Index, made: Outline, asked: Asked, steps: np.nd
     rows = np.flatnonzero((log.type == RECALL) & (log.position <= asked.as_of))
     for start in range(0, len(rows), SLICE):
         for record in core.store.read(log.position[rows[start : start + SLICE]].tolist()):
-            hits = list(dict.fromkeys(json.loads(record.body)["hits"]))
+            hits = list(dict.fromkeys(shown_by(record).hits))
             made.recalled.update(hits)
             if "recall" in asked.kinds and record.episode in made.episodes and record.position >= first:
                 name = recall_id(record.position)

@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import networkx
 from networkx.readwrite.gexf import GEXFWriter
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, StoreError
 from agentmem.graph.picture import COLOURS, draw
 from agentmem.records import brief, check_path
 
@@ -83,12 +83,17 @@ PICTURES = ("png", "svg")
 
 def write(graph: networkx.DiGraph, path: str | Path, format: str | None = None) -> None:
     """Write a graph into a file, in the format that its name ends with, or this one: json, graphml, gexf, mermaid (or
-    .mmd), png, svg. Nothing is written where the format cannot hold the graph.
+    .mmd), png, svg. Nothing is written where the format cannot hold the graph. StoreError where it cannot be written.
     """
     file = check_path("path", path)
     chosen = format or {"mmd": "mermaid"}.get(file.suffix[1:].lower(), file.suffix[1:].lower())
     content = drawn(graph, chosen)
-    file.write_bytes(content)
+    if file.is_dir():
+        raise InvalidInputError(f"{file} is a directory; give the path of a file in it")
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"cannot write the graph to {file}: {error.strerror}; choose another place") from error
 
 
 def drawn(graph: networkx.DiGraph, format: str) -> bytes:

@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage, message_to_dict, messages_from_
 from agentmem.errors import NotFoundError
 from agentmem.ingest.talk import clean
 from agentmem.langchain.messages import said_steps
+from agentmem.langchain.scope import check_memory
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.records import check_name
 from agentmem.types import Step
@@ -24,7 +25,7 @@ class EpisodicChatHistory(BaseChatMessageHistory):
     """
 
     def __init__(self, memory: Memory, session_id: str) -> None:
-        self.memory, self.session_id = memory, check_name("session_id", session_id)
+        self.memory, self.session_id = check_memory(memory), check_name("session_id", session_id)
         self._writer: EpisodeWriter | None = None
 
     @property

@@ -20,6 +20,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from agentmem.ingest.talk import Talk, goal_of, said
 from agentmem.langchain.messages import raised_text, said_steps
 from agentmem.langchain.retriever import SOURCE
+from agentmem.langchain.scope import check_memory
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.records import check_name, digest, to_json
 
@@ -48,7 +49,7 @@ class EpisodicRecorder(BaseCallbackHandler):
     """
 
     def __init__(self, memory: Memory, episode: str | None = None, raise_error: bool = True) -> None:
-        self.memory, self.raise_error = memory, raise_error
+        self.memory, self.raise_error = check_memory(memory), raise_error
         self.episode = None if episode is None else check_name("episode", episode)
         self._lock = threading.RLock()
         self._roots: dict[UUID, UUID] = {}

@@ -76,7 +76,9 @@ class EpisodicStore(BaseStore):
     def __init__(
         self, memory: Memory | str | Path, *, index: IndexConfig | None = None, ttl: TTLConfig | None = None
     ) -> None:
-        embed = (index or {}).get("embed")
+        embed, fields = (index or {}).get("embed"), (index or {}).get("fields")
+        if isinstance(fields, str):
+            raise InvalidInputError(f"fields {brief(fields)} of index: give a list of paths, such as [{brief(fields)}]")
         self._owned = not isinstance(memory, Memory)
         if isinstance(memory, Memory):
             if embed is not None:
@@ -331,6 +333,8 @@ def _labels(op: Op) -> list[Sequence[Any]]:
 
 def _check_labels(labels: Sequence[Any]) -> None:
     """As LangGraph's own methods check them, for operations that are given to `batch`."""
+    if isinstance(labels, str):
+        raise InvalidNamespaceError(f"namespace {brief(labels)}: give a tuple of labels, such as ({brief(labels)},)")
     for label in labels:
         if not isinstance(label, str) or not label or "." in label or "\0" in label:
             raise InvalidNamespaceError(

@@ -21,6 +21,7 @@ from agentmem.memory.guard import Guard
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
+from agentmem.types.pictured import pictured
 
 if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
@@ -149,14 +150,14 @@ class EpisodeWriter:
             raise InvalidInputError(f"episode {self.id!r} has ended; resume it with memory.episode(id={self.id!r})")
 
     def _append(self, records: Sequence[Record], blobs: Mapping[str, bytes]) -> list[Record]:
-        about = {"namespace": self._memory.namespace, "episode": self.id, "agent": self.info.agent}
-        tokens = sum(record.tokens for record in records)
-        with traced("create_memory", self._core.store.path, count=len(records), tokens=tokens, **about) as tell:
+        of_one = all(record.episode == self.id for record in records)
+        about = {"episode": self.id, "agent": self.info.agent} if of_one else {}
+        with traced("create_memory", self._core.store.path, namespace=self._memory.namespace, **about) as tell:
             try:
                 logged = self._core.store.append(records, blobs)
             except KeyConflictError:
                 logged = self._core.store.append([self._marked_as_before(record) for record in records], blobs)
-            tell(record=step_id(logged[0].position) if len(logged) == 1 else None, records=lambda: _texts(logged))
+            tell(**_written(records, logged))
         return logged
 
     def _marked_as_before(self, record: Record) -> Record:
@@ -237,7 +238,7 @@ class EpisodeWriter:
         if not after:
             self._guard = Guard()
         for record in self._core.store.scan(self._memory.namespace, after, episode=self.id, types=["recall"]):
-            hits = json.loads(record.body)["hits"]
+            hits = recalling.shown_by(record).hits
             self._guard.remember(recalling.told(self._core, self._memory.namespaces, hits))
 
     def shown(self, told: Iterable[tuple[int, str]]) -> None:
@@ -252,6 +253,9 @@ class EpisodeWriter:
             record = Record("end", self._memory.namespace, self.id, logged_at=self._core.clock())
             (logged,) = self._core.store.append([record])
             self.info = self.info.model_copy(update={"ended": logged.position})
+
+    def _repr_html_(self) -> str:
+        return pictured(self)
 
     def __enter__(self) -> EpisodeWriter:
         return self
@@ -314,8 +318,16 @@ def _together(entries: Sequence[Entry]) -> tuple[list[Record], dict[str, bytes]]
     return records, blobs
 
 
-def _texts(records: Sequence[Record]) -> list[tuple[str, str, None]]:
-    return [(step_id(record.position), record.text, None) for record in records]
+def _written(given: Sequence[Record], logged: Sequence[Record]) -> dict[str, Any]:
+    """What a trace tells of the steps among these that were written: a retry gives one that was logged before."""
+    pairs = zip(given, logged, strict=True)
+    new = {one.position: one for own, one in pairs if one.type == "step" and one.logged_at == own.logged_at}
+    return {
+        "count": len(new),
+        "tokens": sum(one.tokens for one in new.values()),
+        "record": step_id(logged[0].position) if [one.type for one in logged] == ["step"] else None,
+        "records": lambda: [(step_id(one.position), one.text, None) for one in new.values()],
+    }
 
 
 def _contents(blobs: Mapping[str, bytes] | None) -> dict[str, bytes]:

@@ -47,6 +47,7 @@ from agentmem.types import (
     Step,
     Verification,
 )
+from agentmem.types.pictured import pictured
 
 HORIZON = 20_000
 _AUTOMATIC = "episode-"
@@ -316,9 +317,10 @@ class Memory:
     ) -> EraseReport:
         """Remove steps from the file for good, with every crystal made from them, and make the crystals again.
 
-        What else quotes them goes too: blobs, recall records, and every attachment of this namespace and of those
-        whose recalls showed the steps, since it may hold them: `attachments` in the report lists these. `residue` says
-        where the erased text is still found, if anywhere: it may also have been logged elsewhere.
+        What else quotes them goes too: blobs, recall records that showed them or, in this namespace, whose cue repeats
+        them, and every attachment of this namespace and of those whose recalls showed the steps, since it may hold
+        them: `attachments` in the report lists these. `residue` says where the erased text is still found, if
+        anywhere: it may also have been logged elsewhere.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         check_flag("dry_run", dry_run)
@@ -372,6 +374,9 @@ class Memory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _repr_html_(self) -> str:
+        return pictured(self)
 
     # ---- the same, awaited ---------------------------------------------------------------------------------------
 

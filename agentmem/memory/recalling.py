@@ -5,14 +5,16 @@ Knows the core and the pure recall; writes nothing.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import View, runs_of, step_position
@@ -21,7 +23,7 @@ from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall,
 from agentmem.records import brief
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
-from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext
+from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
 AsOf = str | datetime | None
 Sealed = int | Sequence[int] | None
@@ -248,15 +250,62 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
         raise InvalidInputError(f"layers {list(layers)!r}: use some of {', '.join(Layer)}") from None
 
 
+_VERSION = r"^\d{1,11}:\d{1,11}\.\d{1,15}\.\d{1,15}(\+\d{1,11}\.\d{1,15}\.\d{1,15})*$"
+
+
+class Asked(BaseModel):
+    """`asked` of a recall record: see `_asked`."""
+
+    model_config = ConfigDict(strict=True)
+    agent: str | None = None
+    counter: str | None = None
+    current: bool = False
+    encoder: str | None = None
+    episode: str | None = None
+    goal: bool = False
+    layers: list[Literal["unit", "cluster", "atom"]] | None = None
+    marks: bool = False
+    read: list[list[str]] = []
+    without: list[tuple[int, int]] = []
+
+
+class Noted(BaseModel):
+    """The body of a recall record from which the recall can be made again; an imported one may say less: `shown_by`."""
+
+    model_config = ConfigDict(strict=True)
+    budget: int = Field(ge=0, lt=1 << 62)
+    hits: list[str]
+    tokens: int
+    store_version: str = Field(pattern=_VERSION)
+    sha256: str
+    asked: Asked = Asked()
+
+
+class Shown(NamedTuple):
+    """What a recall showed: ids of hits, log positions of the steps among them. None: the record does not say."""
+
+    hits: list[str]
+    steps: list[int]
+    tokens: int | None
+    budget: int | None
+
+
+def shown_by(record: Record) -> Shown:
+    """What a recall record says was shown, whoever wrote it."""
+    body = json.loads(record.body)
+    tokens, budget = (value if type(value) is int else None for value in map(body.get, ("tokens", "budget")))
+    return Shown(body.get("hits", []), body.get("steps", []), tokens, budget)
+
+
 def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:
-    """(log position, text) of the steps and crystals with these ids that are still there."""
+    """(log position, text) of the steps and crystals of these namespaces with these ids that are still there."""
     with core.lock:
         indexes = [core.index(namespace) for namespace in namespaces]
         found = [(index.crystals[index.by_id[hit]]) for hit in hits for index in indexes if hit in index.by_id]
     texts = [(crystal.covers[0], crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
-            texts += [(record.position, record.text) for record in core.read([position])]
+            texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
     return texts
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.core import Core
+from agentmem.memory.recalling import shown_by
 from agentmem.records import canonical
 from agentmem.telemetry import traced
 from agentmem.types import EraseReport, Layer, Namespace, Record
@@ -36,7 +37,7 @@ def lineage(core: Core, namespace: Namespace, origin: str) -> list[int]:
     """What is derived from a step (itself, and steps that repeat it), or the steps a crystal was condensed from."""
     index = core.index(namespace)
     if origin in index.by_id:
-        return sorted(_steps_under(index, origin))
+        return sorted(steps_under(index, origin))
     found = set(chosen(core, namespace, [origin], None))
     for record in core.store.scan(namespace, after=min(found), types=["step"]):
         if found & set(json.loads(record.body).get("recalled_from", ())):
@@ -49,13 +50,13 @@ def behind(core: Core, namespace: Namespace, id: str) -> list[int]:
     return chosen(core, namespace, [id], None) if step_position(id) >= 0 else lineage(core, namespace, id)
 
 
-def _steps_under(index: Index, crystal_id: str) -> set[int]:
+def steps_under(index: Index, crystal_id: str) -> set[int]:
     crystal = index.crystals[index.by_id[crystal_id]]
     if crystal.layer is Layer.UNIT:
         return {step_position(step) for step in crystal.sources}
     if crystal.layer is Layer.ATOM:
         return {span.position for span in crystal.spans}
-    return {position for source in crystal.sources for position in _steps_under(index, source)}
+    return {position for source in crystal.sources for position in steps_under(index, source)}
 
 
 def one_of(**criteria: object) -> str:
@@ -72,21 +73,40 @@ def about(core: Core, namespace: Namespace, subject: str) -> list[int]:
     return [record.position for record in records if subject in json.loads(record.body).get("subjects", ())]
 
 
-def _quoting(core: Core, positions: set[int], crystals: set[str]) -> list[Record]:
-    """Recall records, of any namespace, that showed these steps or crystals."""
+def quoting_records(core: Core, positions: set[int], crystals: set[str]) -> list[Record]:
+    """Recall records that showed what is at these positions or these crystals, of any namespace; and those of their own
+    whose cue repeats it.
+    """
+    erased = core.store.read(sorted(positions))
+    namespace, repeats = erased[0].namespace, _repeating(erased)
+    ids = crystals.union(map(step_id, positions))
 
     def quotes(record: Record) -> bool:
-        body = json.loads(record.body)
-        return not (positions.isdisjoint(body["steps"]) and crystals.isdisjoint(body["hits"]))
+        shown = shown_by(record)
+        quoted = not (positions.isdisjoint(shown.steps) and ids.isdisjoint(shown.hits))
+        return quoted or (record.namespace == namespace and repeats(record.text))
 
-    return list(filter(quotes, core.store.scan(types=["recall"])))
+    return [one for one in core.store.scan(types=["recall"]) if one.position not in positions and quotes(one)]
+
+
+def _repeating(erased: Sequence[Record]) -> Callable[[str], bool]:
+    """Whether a cue is a text of these, or has a longer line of them, or they one of it."""
+    steps = [record for record in erased if record.type == "step"]
+    texts, marks = {record.text.strip() for record in steps} - {""}, needles(steps)
+    whole = "\n".join(sorted(texts)).encode()
+
+    def repeats(cue: str) -> bool:
+        said = cue.encode()
+        return cue.strip() in texts or any(mark in said for mark in marks) or any(one in whole for one in _lines([cue]))
+
+    return repeats
 
 
 def _report(
-    core: Core, positions: Sequence[int], crystals: int, touched: Sequence[Namespace], dry_run: bool
+    core: Core, erased: Sequence[Record], crystals: int, touched: Sequence[Namespace], dry_run: bool
 ) -> EraseReport:
-    """What erasing these steps takes with it. touched: the namespaces whose attachments may hold some of them."""
-    steps = [record for record in core.store.read(list(positions)) if record.type == "step"]
+    """What erasing these records takes with it. touched: the namespaces whose attachments may hold some of them."""
+    steps = [record for record in erased if record.type == "step"]
     return EraseReport(
         dry_run=dry_run,
         steps=len(steps),
@@ -98,11 +118,13 @@ def _report(
 
 def needles(records: Sequence[Record]) -> list[bytes]:
     """Byte strings by which erased steps would be known again: keys, and longer lines of text and strings of data."""
-    lines = {record.key for record in records if record.key}
-    for record in records:
-        lines.update(
-            line.strip() for text in (record.text, *_strings(json.loads(record.body))) for line in text.splitlines()
-        )
+    texts = (text for record in records for text in (record.text, *_strings(json.loads(record.body))))
+    return _lines([*texts, *(record.key for record in records if record.key)])
+
+
+def _lines(texts: Iterable[str]) -> list[bytes]:
+    """The beginnings of the longer lines of texts."""
+    lines = {line.strip() for text in texts for line in text.splitlines()}
     return [line.encode()[:200] for line in sorted(lines) if len(line) >= 24]
 
 
@@ -141,15 +163,16 @@ def erase(
         positions = index.positions().tolist()
     else:
         positions = about(core, namespace, subject) if subject else chosen(core, namespace, steps, episode)
-    made = {crystal.id for crystal in index.crystals if _steps_under(index, crystal.id).intersection(positions)}
-    quoting = _quoting(core, set(positions), made) if positions else []
+    made = {crystal.id for crystal in index.crystals if steps_under(index, crystal.id).intersection(positions)}
+    erased = core.store.read(positions)
+    quoting = quoting_records(core, set(positions), made) if positions else []
     touched = [namespace, *(record.namespace for record in quoting)] if positions or whole else []
     touched = list(dict.fromkeys(touched))
-    report = _report(core, positions, len(made), touched, dry_run)
+    report = _report(core, erased, len(made), touched, dry_run)
     if dry_run or not (positions or report.attachments):
         return report
     with traced("delete_memory", core.store.path, namespace=namespace, what="erase", count=report.steps):
-        marks = needles(core.store.read(positions))
+        marks = needles(erased)
         events = core.store.scan(namespace, episode=episode) if episode is not None else ()
         gone = sorted({*positions, *(record.position for record in (*quoting, *events))})
         crystallized = [one for one in touched if core.store.version(one).watermark]

@@ -135,10 +135,18 @@ class Reader(nn.Module):
         noisy or). A cluster's and an atom's places are known to their span only: what may be of the same time is not
         newer.
         """
-        none_is = F.logsigmoid(SHARPNESS * (self.same_cue - self._newer(scores, chosen, view))).sum(-1)
+        none_is, steepness = self._none_is_the_same(scores, chosen, view)
+        none_is = none_is + steepness * (self.same_cue - self.same_cue.detach())
         return -none_is.expm1() * F.softplus(QUICKLY * self.superseded_by)
 
     @torch.no_grad()
+    def _none_is_the_same(self, scores: Tensor, chosen: Tensor, view: View) -> tuple[Tensor, Tensor]:
+        """Log likelihood that no newer slot is of the same cue [B, h, T, k], and how steeply it rises with `same_cue`:
+        so nothing of size k x k is kept for the gradient.
+        """
+        closer = SHARPNESS * (self._newer(scores, chosen, view) - self.same_cue)
+        return -F.softplus(closer).sum(-1), SHARPNESS * closer.sigmoid().sum(-1)
+
     def _newer(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
         """Of each slot and each that is newer the cosine of their cues, -2 where it is not newer: [B, h, T, k, k]."""
         cues = F.normalize(gather(view.cues, chosen), dim=-1)

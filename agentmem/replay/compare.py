@@ -100,14 +100,20 @@ def _together(left: Frames, right: Frames) -> Iterator[Pair]:
         yield from (Pair(number, number, True) for number in range(len(left)))
         return
     said, also = _said(left), _said(right)
-    start = next((n for n, (one, other) in enumerate(zip(said, also, strict=False)) if one != other), None)
-    start = min(len(said), len(also)) if start is None else start
+    start = _alike(said, also)
+    end = _alike(said[start:][::-1], also[start:][::-1])
+    ours, theirs = range(start, len(said) - end), range(start, len(also) - end)
     yield from (Pair(number, number, True) for number in range(start))
-    matcher = SequenceMatcher(None, said[start:], also[start:])
-    for what, first, last, begin, end in matcher.get_opcodes():
-        yield from _paired(
-            what == "equal", range(start + first, start + last), range(start + begin, start + end), left, right
-        )
+    matcher = SequenceMatcher(None, said[start : ours.stop], also[start : theirs.stop], autojunk=False)
+    for what, first, last, begin, until in matcher.get_opcodes():
+        yield from _paired(what == "equal", ours[first:last], theirs[begin:until], left, right)
+    yield from (Pair(ours.stop + number, theirs.stop + number, True) for number in range(end))
+
+
+def _alike(said: Sequence[str], also: Sequence[str]) -> int:
+    """How many there are before the first that differs."""
+    pairs = zip(said, also, strict=False)
+    return next((n for n, (one, other) in enumerate(pairs) if one != other), min(len(said), len(also)))
 
 
 def _paired(same: bool, ours: range, theirs: range, left: Frames, right: Frames) -> Iterator[Pair]:

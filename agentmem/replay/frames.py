@@ -152,10 +152,11 @@ class Frames(Sequence[Frame]):
         (record,) = self._read([int(self._steps[number])])
         return step_of(record)
 
-    def steps(self) -> Iterator[Step]:
-        """The steps of all frames, in order."""
-        for start in range(0, len(self), CHUNK):
-            yield from map(step_of, self._read(self._steps[start : start + CHUNK].tolist()))
+    def steps(self, first: int = 0, last: int | None = None) -> Iterator[Step]:
+        """The steps of all frames, or of those from one number to before another, in order."""
+        end = len(self) if last is None else min(last, len(self))
+        for start in range(first, end, CHUNK):
+            yield from map(step_of, self._read(self._steps[start : min(start + CHUNK, end)].tolist()))
 
     def is_of(self, other: Frames) -> bool:
         """Whether both play the same steps of one memory."""

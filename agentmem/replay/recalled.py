@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from agentmem.index import STEP, in_runs, step_id
 from agentmem.memory import Memory
 from agentmem.memory.core import Core
-from agentmem.memory.recalling import explained, moment_of, query_of, told
+from agentmem.memory.recalling import Noted, explained, moment_of, query_of, told
 from agentmem.recall import Query
 from agentmem.records import digest
 from agentmem.types import CountTokens, Frozen, Hit, Namespace, PlanningContext, Record
@@ -26,7 +26,6 @@ RANKED = 64
 MISSED = 5
 """Of the next candidates that did not get in, so many are told."""
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
-_VERSION = r"^\d{1,11}:\d{1,11}\.\d{1,15}\.\d{1,15}(\+\d{1,11}\.\d{1,15}\.\d{1,15})*$"
 
 
 class Ranked(NamedTuple):
@@ -63,43 +62,18 @@ class Recall(Frozen):
     settings: Mapping[str, Any] = Field(default_factory=dict)
 
 
-class _Asked(BaseModel):
-    """`asked` of a record, see `agentmem.memory.recalling`."""
-
-    model_config = ConfigDict(strict=True)
-    agent: str | None = None
-    counter: str | None = None
-    current: bool = False
-    encoder: str | None = None
-    episode: str | None = None
-    goal: bool = False
-    layers: list[Literal["unit", "cluster", "atom"]] | None = None
-    marks: bool = False
-    read: list[list[str]] = []
-    without: list[tuple[int, int]] = []
-
-
-class _Noted(BaseModel):
-    """The body of a recall record."""
-
-    model_config = ConfigDict(strict=True)
-    budget: int = Field(ge=0, lt=1 << 62)
-    hits: list[str]
-    tokens: int
-    store_version: str = Field(pattern=_VERSION)
-    sha256: str
-    asked: _Asked = _Asked()
-
-
 @dataclass(frozen=True)
 class Put:
-    """How a recall was put, and to what: all that it needs to be made again."""
+    """How a recall was put, and to what: all that it needs to be made again. unread: what else it read, by its record,
+    and the view must not.
+    """
 
     namespaces: tuple[Namespace, ...]
     query: Query
     as_of: int
     sealed: tuple[int, ...] | None
     encoder: str | None
+    unread: tuple[Namespace, ...] = ()
 
 
 class Recaller:
@@ -115,7 +89,7 @@ class Recaller:
     def again(self, record: Record, goal: str | None) -> Recall:
         """What a record says was recalled."""
         try:
-            noted = _Noted.model_validate_json(record.body)
+            noted = Noted.model_validate_json(record.body)
         except ValidationError as error:
             return _broken(record, error)
         put = self._put(record, noted, goal)
@@ -127,8 +101,7 @@ class Recaller:
         if not 0 < put.as_of <= self._core.store.head().position:
             return found
         core = self._core_of(put)
-        sealed = put.sealed if put.sealed and len(put.sealed) == len(put.namespaces) else None
-        context, best = explained(core, put.namespaces, put.query, step_id(put.as_of), sealed, RANKED)
+        context, best = explained(core, put.namespaces, put.query, step_id(put.as_of), put.sealed, RANKED)
         place = {hit.id: rank for rank, hit in enumerate(best, 1)}
         ranked = tuple(Ranked(place.get(hit.id), hit) for hit in context.hits)
         return found.model_copy(update={"context": context, "ranked": ranked, "missed": _missed(context, best)})
@@ -146,20 +119,25 @@ class Recaller:
     def put_of(self, record: Record, goal: str | None) -> Put | None:
         """How a recorded recall was put; None if the record does not say."""
         try:
-            return self._put(record, _Noted.model_validate_json(record.body), goal)
+            return self._put(record, Noted.model_validate_json(record.body), goal)
         except ValidationError:
             return None
 
-    def _put(self, record: Record, noted: _Noted, goal: str | None) -> Put:
+    def _put(self, record: Record, noted: Noted, goal: str | None) -> Put:
         asked, moment = noted.asked, moment_of(noted.store_version)
-        namespaces = (record.namespace, *map(tuple, asked.read))
+        told = (record.namespace, *map(tuple, asked.read))
+        readable = [number for number, one in enumerate(told) if one in self.memory.namespaces]
+        namespaces = tuple(told[number] for number in readable)
+        whole = len(moment.sealed) == len(told)
+        sealed = tuple(moment.sealed[number] for number in readable) if whole else None
         query = query_of(
             record.text, noted.budget, self.count_tokens if asked.counter else None, asked.layers, asked.episode,
             asked.agent, asked.marks, current=record.episode if asked.current else None,
             goal=goal if asked.goal else None,
         )  # fmt: skip
         query = replace(query, without=frozenset(self._steps_in(asked.without, namespaces, moment.position)))
-        return Put(namespaces, query, moment.position, moment.sealed, asked.encoder)
+        unread = tuple(one for one in told if one not in namespaces)
+        return Put(namespaces, query, moment.position, sealed, asked.encoder, unread)
 
     def _steps_in(self, runs: Sequence[Sequence[int]], namespaces: Sequence[Namespace], as_of: int) -> list[int]:
         if not runs:
@@ -173,7 +151,7 @@ class Recaller:
 
     # ---- whether it is the same ----------------------------------------------------------------------------------
 
-    def _checked(self, record: Record, noted: _Noted, put: Put, found: Recall) -> Recall:
+    def _checked(self, record: Record, noted: Noted, put: Put, found: Recall) -> Recall:
         same = digest(found.context.text.encode()) == noted.sha256
         said = {
             "position": record.position,
@@ -190,12 +168,14 @@ class Recaller:
         """What a hit says; None if it is not in the log any more."""
         return next((text for _, text in told(self._core, put.namespaces, [hit])), None)
 
-    def _why(self, noted: _Noted, put: Put) -> str:
+    def _why(self, noted: Noted, put: Put) -> str:
         """Why a context is not the one that was shown, as far as that can be known."""
         store, asked, moment = self._core.store, noted.asked, moment_of(noted.store_version)
         own = self._core.code_id
         if moment.position > store.head().position:
             return "it was logged in another memory, and imported"
+        if put.unread:
+            return f"it also read {', '.join(map(str, put.unread))}: give the view read="
         if asked.counter and self.count_tokens is None:
             return "its tokens were counted by a counter of the caller's own: give count_tokens to replay"
         if asked.encoder is not None and asked.encoder != own:

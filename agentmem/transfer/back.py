@@ -18,6 +18,7 @@ from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, 
 from agentmem.types import Namespace, Record, RecordType, Store
 
 BATCH = 500
+_RECALLED = ("asked", "hits", "steps")
 
 Bad = Callable[[int, str], None]
 """Called with a line's number and what is wrong with it; raises, or takes note."""
@@ -158,7 +159,7 @@ class Importer:
         if "steps" in body:
             body["steps"] = self._positions(namespace, body["steps"])
         if type == "recall":
-            body["hits"] = [self._named(namespace, hit) for hit in body.get("hits", ())]
+            body["hits"] = self._hits(namespace, body)
             body["as_of"] = body.get("as_of") and self._named(namespace, body["as_of"])
             if "without" in body.get("asked", {}):
                 there = self._positions(namespace, body["asked"]["without"])
@@ -210,6 +211,20 @@ class Importer:
         position = self._ids.get((namespace, name))
         return name if position is None else step_id(position)
 
+    def _hits(self, namespace: Namespace, body: Mapping[str, Any]) -> list[str]:
+        """The hits of a recall by their ids in this log; steps of no line so far are left out: here such an id is
+        another step's.
+        """
+        read = [namespace, *map(tuple, body.get("asked", {}).get("read", ()))]
+        named = []
+        for hit in body.get("hits", ()):
+            place = next((place for place in read if (place, hit) in self._ids), None)
+            if place is not None:
+                named.append(step_id(self._ids[place, hit]))
+            elif step_position(hit) < 0:  # a crystal
+                named.append(hit)
+        return named
+
     def _logged_at(self, line: Mapping[str, Any]) -> float:
         if "logged_at" not in line:
             return self.now()
@@ -228,8 +243,10 @@ def _bytes(what: str, text: Any) -> bytes:
 
 
 def _event_key(record: Record) -> tuple[Any, ...]:
-    """What two lines of the same event have in common; not how a recall was put, of which an erasure may take some."""
+    """What two lines of the same event have in common; not how a recall was put nor what it showed, of which an erasure
+    or an export may take some.
+    """
     body = record.body
     if record.type == "recall":
-        body = canonical({name: value for name, value in json.loads(body).items() if name != "asked"})
+        body = canonical({name: value for name, value in json.loads(body).items() if name not in _RECALLED})
     return record.type, record.namespace, record.episode, record.text, body, iso(record.logged_at)

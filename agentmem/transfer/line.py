@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from agentmem.errors import InvalidInputError
-from agentmem.records import brief
+from agentmem.records import brief, check_namespace
 from agentmem.types import RECORD_TYPES, RecordType
 
 EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
@@ -52,9 +52,17 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         if not isinstance(line["asked"], dict):
             raise InvalidInputError(f"asked {brief(line['asked'])} is not an object that says how a recall was put")
         check_shapes({"hits": line["asked"].get("without", [])})
+        for namespace in _listed("read", line["asked"].get("read", [])):
+            check_namespace(namespace)
     for name in ("goal", "agent", "text"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+
+
+def _listed(what: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise InvalidInputError(f"{what} {brief(value)} is not a list")
+    return value
 
 
 def check_shapes(line: Mapping[str, Any]) -> None:

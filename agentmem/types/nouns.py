@@ -11,6 +11,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from agentmem.types.pictured import pictured
+
 Namespace = tuple[str, ...]
 Kind = Literal["observation", "action", "message"]
 Trust = Literal["system", "operator", "user", "tool", "web"]
@@ -161,6 +163,9 @@ class PlanningContext(Frozen):
 
     def __str__(self) -> str:
         return self.text
+
+    def _repr_html_(self) -> str:
+        return pictured(self)
 
 
 class LayerReport(Frozen):

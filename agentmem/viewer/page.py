@@ -1,0 +1,188 @@
+"""The page's files, and the page as one file with its answers inside, which asks nobody. Knows no HTTP.
+
+The files are plain modules of JavaScript. In one file each is a function that returns its exports, one after another;
+what may run there is named by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files as resources
+from pathlib import Path
+from typing import Any
+
+from agentmem.errors import NotFoundError
+from agentmem.memory import Memory
+from agentmem.records import brief, check_path
+from agentmem.replay.plain import to_json
+from agentmem.types import Namespace
+from agentmem.viewer.look import Look
+from agentmem.viewer.questions import READS
+from agentmem.viewer.reads import WINDOW, listed
+
+INDEX = "index.html"
+MODULES = tuple(
+    f"{name}.js"
+    for name in "dom source state timeline steps hits edit frame draw graph search compare health main".split()
+)
+"""Each after those that it imports."""
+MEDIA = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
+MOST = 16 << 20
+"""Bytes of the answers in a file."""
+LINK, SCRIPT = '<link rel="stylesheet" href="static/style.css">', '<script type="module" src="static/main.js"></script>'
+_IMPORT = re.compile(r'^import (\{.*?\}) from "\./(\w+)\.js";$', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
+
+
+@cache
+def files() -> frozenset[str]:
+    """Their names."""
+    return frozenset((INDEX, "style.css", *MODULES))
+
+
+@cache
+def read(name: str) -> str:
+    return resources("agentmem.viewer").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def media(name: str) -> str:
+    return MEDIA[name.rpartition(".")[2]]
+
+
+def whole(answers: Mapping[str, Any]) -> str:
+    """The page as one document that holds these answers, by `key`."""
+    style = read("style.css")
+    script = "".join(map(_joined, MODULES))
+    policy = (
+        f"default-src 'none'; script-src {_hash(script)}; style-src {_hash(style)}; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )
+    head = f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
+    data = f'<script type="application/json" id="answers">{to_json(answers)}</script>'
+    page = read(INDEX)
+    return page.replace(LINK, head).replace(SCRIPT, f'{data}<script type="module">{script}</script>')
+
+
+def _joined(name: str) -> str:
+    """A module as a statement of a larger script."""
+    code = read(name)
+    exports = ", ".join(_EXPORT.findall(code))
+    inside = _EXPORT.sub("", _IMPORT.sub(r"const \1 = module_\2;", code))
+    return f"const module_{name.removesuffix('.js')} = (() => {{\n{inside}\nreturn {{ {exports} }};\n}})();\n"
+
+
+def _hash(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"
+
+
+def key(name: str, asked: Mapping[str, Any]) -> str:
+    """A question as the page names it: see source.js."""
+    return f"{name} {json.dumps(asked, sort_keys=True, separators=(',', ':'), ensure_ascii=False)}"
+
+
+@dataclass
+class Exported:
+    """What went into a file. frames: steps with all that memory did; left_out: those of the episodes asked for that
+    found no room. episodes: how many have a step in it.
+    """
+
+    frames: int = 0
+    left_out: int = 0
+    episodes: int = 0
+    bytes: int = 0
+    answers: dict[str, Any] = field(default_factory=dict, repr=False)
+
+
+def export(memory: Memory, path: str | Path, episode: str | None = None, name: str = "memory") -> Exported:
+    """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
+
+    At most 16 MiB of answers: the newest episodes first, of each the first frames. name: what the page calls the
+    memory. Raises NotFoundError for an episode that is not there, before anything is written.
+    """
+    file = check_path("path", path)
+    made = gathered(memory, episode, MOST, name)
+    content = whole(made.answers).encode()
+    file.write_bytes(content)
+    made.bytes = len(content)
+    return made
+
+
+def gathered(memory: Memory, episode: str | None, most: int, name: str) -> Exported:
+    """The answers to what the page would ask, in at most so many bytes."""
+    look = Look(memory, name, only=True, read_only=True)
+    known = [one.id for one in reversed(memory.episodes())]
+    if episode is not None and episode not in known:
+        raise NotFoundError(f"there is no episode {brief(episode)} to export; `agentmem replay MEMORY` lists them")
+    gather = _Gather(look, memory.namespace, most)
+    for one in known if episode is None else [episode]:
+        gather.episode(one)
+    return gather.done()
+
+
+class _Gather:
+    """Asks the page's questions, and keeps the answers while there is room."""
+
+    def __init__(self, look: Look, namespace: Namespace, most: int) -> None:
+        self.look, self.namespace, self.room = look, namespace, most
+        self.made, self.listed = Exported(), set[str]()
+        core = look.memory._core
+        with core.lock:
+            self.crystals = frozenset(core.index(namespace).by_id)
+
+    def ask(self, what: str, **asked: Any) -> dict[str, Any] | None:
+        """The answer, if it found room."""
+        model, answer = READS[what]
+        body = {"namespace": list(self.namespace), **asked}
+        if (name := key(what, body)) in self.made.answers:
+            found: dict[str, Any] = self.made.answers[name]
+            return found
+        made = answer(self.look, model(**{**body, "namespace": self.namespace}))
+        self.room -= len(to_json(made))
+        if self.room < 0:
+            return None
+        self.made.answers[name] = made
+        return made
+
+    def episode(self, id: str) -> None:
+        """All that is asked of an episode: its head first, then frame after frame."""
+        n = len(self.look.frames(self.namespace, id))
+        shown = 0
+        head = ({"what": "replay"}, {"what": "graph", "first": 0, "last": None}, {"what": "tail"})
+        if self.room > 0 and all(self.ask(episode=id, **one) is not None for one in head):
+            self.listed.add(id)
+            while shown < n and self.frame(id, shown):
+                shown += 1
+        self.made.frames += shown
+        self.made.episodes += bool(shown)
+        self.made.left_out += n - shown
+
+    def frame(self, id: str, number: int) -> bool:
+        """Whether a frame found room, with its lines in the list of steps, and the steps behind its crystals."""
+        lines = self.ask("steps", episode=id, start=number - number % WINDOW)
+        made = self.ask("frame", episode=id, number=number) if lines is not None else None
+        if made is None:
+            return False
+        crystals = [one["id"] for one in made["formed"]["first"]]
+        for recall in made["recalls"]["first"]:
+            hits = [*recall["hits"]["first"], *recall["missed"]["first"]]
+            crystals += [hit["id"] for hit in hits if hit["layer"] != "step"]
+        mine = [one for one in dict.fromkeys(crystals) if one in self.crystals]  # others are of other namespaces
+        return all(self.ask("sources", id=one) is not None for one in mine)
+
+    def done(self) -> Exported:
+        """With what there is in all."""
+        held = [one for one in self.look.memory.episodes() if one.id in self.listed]
+        first = listed(self.look, self.namespace, held[::-1])
+        body = {"namespace": list(self.namespace)}
+        model, answer = READS["health"]
+        self.made.answers[key("health", body)] = answer(self.look, model(namespace=self.namespace))
+        self.made.answers[key("episodes", {**body, "find": "", "start": 0})] = {"count": len(first), "first": first}
+        opened = READS["memory"][1](self.look, READS["memory"][0]())
+        self.made.answers[key("memory", {})] = opened | {"left_out": self.made.left_out, "frames": self.made.frames}
+        return self.made

@@ -1,0 +1,132 @@
+// Puts the page together: tabs, keys, the namespace, and what the address asks for.
+
+import { button, byId, fill, h, many, number, say } from "./dom.js";
+import { makeCompare } from "./compare.js";
+import { makeFrame } from "./frame.js";
+import { makeGraph } from "./graph.js";
+import { makeHealth } from "./health.js";
+import { recallOf } from "./hits.js";
+import { makeSearch } from "./search.js";
+import { ask, isFile, shownAlone, takeToken } from "./source.js";
+import { addressed, go, on, open, openStep, reopen, state, tell, tried } from "./state.js";
+import { listEpisodes, makeEpisodes, makeSteps } from "./steps.js";
+import { makeTimeline, toggle } from "./timeline.js";
+
+const TABS = isFile ? ["replay", "health"] : ["replay", "search", "compare", "health"];
+const LOOK = 4000; // milliseconds between two looks at whether the log has grown
+const KEYS = {
+  ArrowLeft: () => go(state.number - 1),
+  ArrowRight: () => go(state.number + 1),
+  ArrowUp: () => go(state.number - 1),
+  ArrowDown: () => go(state.number + 1),
+  PageUp: () => go(state.number - 10),
+  PageDown: () => go(state.number + 10),
+  Home: () => go(0),
+  End: () => go(state.replay.frames - 1),
+  " ": toggle,
+};
+const UPRIGHT = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown"]); // scroll, but in the list of steps
+
+function makeTabs() {
+  fill(byId("tabs"), TABS.map((name) => button(name[0].toUpperCase() + name.slice(1), () => tell("show", name), { id: `tab-${name}` })));
+  on("show", (name) => {
+    for (const tab of TABS) {
+      byId(tab).hidden = tab !== name;
+      if (tab === name) byId(`tab-${tab}`).setAttribute("aria-current", "page");
+      else byId(`tab-${tab}`).removeAttribute("aria-current");
+    }
+    if (name === "search") byId("cue").focus();
+  });
+}
+
+function makeKeys() {
+  document.addEventListener("keydown", (event) => {
+    const { target } = event;
+    const writes = target.closest("input:not([type=range]), textarea, select, dialog");
+    if (event.ctrlKey || event.metaKey || event.altKey || writes || byId("replay").hidden || !state.replay) return;
+    if (event.key === "/" && !isFile) {
+      event.preventDefault();
+      tell("show", "search");
+    } else if (KEYS[event.key] && !(event.key === " " && target.closest("button, summary")) && !(UPRIGHT.has(event.key) && !target.closest("#rows"))) {
+      event.preventDefault();
+      KEYS[event.key]();
+    }
+  });
+}
+
+function makeNamespaces() {
+  const spaces = state.memory.namespaces.first;
+  const choice = byId("namespace");
+  byId("spaces").hidden = spaces.length < 2;
+  fill(choice, spaces.map((space, at) => h("option", { value: at, selected: JSON.stringify(space) === JSON.stringify(state.namespace) }, space.join("/") || "(root)")));
+  choice.addEventListener("change", () => tried(async () => {
+    state.namespace = spaces[Number(choice.value)];
+    state.episode = undefined;
+    tell("changed");
+    await begin(null, null);
+  }));
+}
+
+async function begin(episode, step) {
+  const page = await listEpisodes(0);
+  if (step && episode === null) {
+    await openStep(step);
+    if (state.replay) return;
+  }
+  if (episode !== null) await open(episode, step || 0);
+  else if (page && page.first.length) await open(page.first[0].id);
+  else if (!isFile) await open(null);
+}
+
+// A memory that an agent writes to meanwhile: one is told, and looks when one likes.
+function watch() {
+  let seen = state.memory.end;
+  const looks = setInterval(async () => {
+    if (document.hidden) return;
+    const memory = await tried(() => ask("memory"));
+    if (!memory) clearInterval(looks); // the server has stopped, and says so above
+    if (!memory || memory.end === seen || memory.end === state.memory.end) return;
+    seen = memory.end;
+    say(`The log has grown by ${many(memory.end - state.memory.end, "records")}. `);
+    byId("note").append(button("Show them", () => tried(async () => {
+      await reopen();
+      say("");
+    })));
+  }, LOOK);
+}
+
+function alone(recall) {
+  byId("context").hidden = false;
+  byId("tabs").remove();
+  fill(byId("context"), recallOf(recall, "Planning context"));
+}
+
+async function start() {
+  if (shownAlone) return alone(shownAlone);
+  if (!isFile) takeToken();
+  makeTabs();
+  makeTimeline();
+  makeEpisodes();
+  makeSteps();
+  makeFrame();
+  makeGraph();
+  if (!isFile) {
+    makeSearch();
+    makeCompare();
+  }
+  makeHealth();
+  makeKeys();
+  const asked = addressed();
+  state.memory = await ask("memory");
+  state.namespace = asked.namespace || state.memory.namespace;
+  byId("memory").textContent = state.memory.name;
+  document.title = `${state.memory.name} – agentmem`;
+  if (state.memory.left_out) say(`This file holds ${many(state.memory.frames, "steps")}; ${number(state.memory.left_out)} more found no room. Open the memory with agentmem view to see all.`);
+  makeNamespaces();
+  tell("show", "replay");
+  await begin(asked.episode, asked.step);
+  if (!isFile) watch();
+  return undefined;
+}
+
+tried(start);
