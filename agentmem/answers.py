@@ -13,9 +13,16 @@ from agentmem.memory import Memory
 from agentmem.tokens import MARK, truncate
 from agentmem.types import Hit, Step
 
+TAG = "planning_context"
 PAGE = 1_000  # tokens of `expanded` at once
 SHOWN = 60  # tokens of a hit that is explained
 NOTHING = "Memory holds nothing about that."
+
+
+def framed(text: str, head: str, recall: str | None = None) -> str:
+    """A planning context in a frame that says what it is; what was logged cannot end it. recall: its id, if any."""
+    named = "" if recall is None else f' recall="{recall}"'
+    return f"<{TAG}{named}>\n{head}\n{text.replace(TAG, TAG.replace('_', ' '))}\n</{TAG}>"
 
 
 def explained(hits: Sequence[Hit]) -> str:
@@ -25,7 +32,12 @@ def explained(hits: Sequence[Hit]) -> str:
 
 def _explained(hit: Hit) -> str:
     parts = ", ".join(f"{name} {value:+.2f}" for name, value in sorted(hit.reasons.items(), key=lambda one: -one[1]))
-    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {truncate(' '.join(hit.text.split()), SHOWN)}"
+    return f"{hit.id} ({hit.layer}) {hit.score:.2f} = {parts}: {beginning(hit)}"
+
+
+def beginning(hit: Hit) -> str:
+    """What `explained` shows of a hit's text."""
+    return truncate(" ".join(hit.text.split()), SHOWN)
 
 
 def expanded(memory: Memory, id: str, start: int = 0) -> str:

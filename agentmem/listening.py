@@ -1,12 +1,29 @@
-"""A socket that a server listens on. Knows addresses; knows nothing of what is served."""
+"""Listening: sockets, whom a request is for, and serving an application until a signal ends it.
+
+Knows addresses, names of hosts and uvicorn; knows nothing of what is served.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
+import re
+import signal
 import socket
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, MissingExtraError
 
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+"""Names by which a server of this machine may always be called."""
 WAITING = 2_048  # connections that were not taken up yet
+HEAD = 64 << 10  # bytes of a request's head
+KEPT = 75  # seconds that an idle connection is kept: longer than clients keep theirs, so none is closed as it is used
+STOPPING = b"the server is stopping; send it again when it is back"
+_HOST = re.compile(r"(?:\[(?P<six>[0-9a-f:.]+)\]|(?P<name>[a-z0-9._-]+))(?::[0-9]{0,5})?", re.IGNORECASE)
 
 
 def listening(host: str, port: int) -> tuple[socket.socket, str]:
@@ -19,12 +36,107 @@ def listening(host: str, port: int) -> tuple[socket.socket, str]:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP, flags=socket.AI_PASSIVE
         )[0]
-        made = socket.socket(family, kind, protocol)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind(address)
-        made.listen(WAITING)
+        made = _bound(socket.socket(family, kind, protocol), address)
     except (OSError, OverflowError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
         raise InvalidInputError(f"{host} port {port} cannot be had ({why}); choose --host or --port") from error
     shown = f"[{host}]" if ":" in host else host
     return made, f"http://{shown}:{made.getsockname()[1]}"
+
+
+def _bound(made: socket.socket, address: Any) -> socket.socket:
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(WAITING)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+# ---- whom a request is for -------------------------------------------------------------------------------------------
+
+
+def host_of(header: str) -> str | None:
+    """The name in a Host header, in small letters, without port and brackets; None for what is none."""
+    found = _HOST.fullmatch(header)
+    return None if found is None else (found["six"] or found["name"]).lower()
+
+
+def names_of(hosts: Iterable[str]) -> frozenset[str]:
+    """The names a server goes by: LOOPBACK and these, but for addresses that stand for every address."""
+    return LOOPBACK | {host.lower() for host in hosts if host and not _is("is_unspecified", host)}
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine reaches what is bound to a host."""
+    return host.lower() == "localhost" or _is("is_loopback", host)
+
+
+def _is(what: str, host: str) -> bool:
+    try:
+        return bool(getattr(ipaddress.ip_address(host), what))
+    except ValueError:
+        return False
+
+
+# ---- serving ---------------------------------------------------------------------------------------------------------
+
+
+def serve(app: Any, host: str, port: int, ready: Callable[[str], None], grace: int) -> None:
+    """Serve an ASGI application until SIGTERM, and return; or until Ctrl-C, which raises KeyboardInterrupt at the end.
+
+    ready: called with the address, once it can be reached. grace: seconds that open requests have to be answered.
+    Raises InvalidInputError for an address that cannot be had, MissingExtraError without uvicorn.
+    """
+    try:
+        import uvicorn
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("a server needs uvicorn: pip install 'agentmem-crystal[serve]'") from error
+    made, address = listening(host, port)
+    config = uvicorn.Config(
+        _Ending(app), http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
+        proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=grace,
+        h11_max_incomplete_event_size=HEAD,
+    )  # fmt: skip
+    with made, _stopped_softly():
+        ready(address)
+        uvicorn.Server(config).run(sockets=[made])
+
+
+@contextmanager
+def _stopped_softly() -> Iterator[None]:
+    """uvicorn stops at SIGTERM, and then raises it once more: here that does nothing, so that a caller can tidy up."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class _Ending:
+    """Answers 503 to a request that uvicorn cancels as its grace is over, where nothing was answered yet."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        begun = False
+
+        async def told(message: Any) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self.app(scope, receive, told)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not begun:
+                await send({"type": "http.response.start", "status": 503, "headers": [(b"connection", b"close")]})
+                await send({"type": "http.response.body", "body": STOPPING})

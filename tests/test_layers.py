@@ -34,7 +34,7 @@ ONLY_IN = {
     "mcp": {"mcp"},
     "mcp_types": {"mcp"},
     "starlette": {"mcp", "server", "viewer"},
-    "uvicorn": {"mcp", "server", "viewer"},
+    "uvicorn": {"listening", "viewer"},
     "prometheus_client": {"server"},
     "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},

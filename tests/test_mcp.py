@@ -1,4 +1,4 @@
-"""A memory as an MCP server on standard input and output: real clients, processes, kills."""
+"""A memory as an MCP server: real clients of it, in process; on standard input and output also processes and kills."""
 
 from __future__ import annotations
 
@@ -16,19 +16,21 @@ from typing import Any
 import pytest
 from mcp import Client, MCPError
 from served import ERAS, command, environment, made_of, parameters, refusal, text_of
+from strategies import opened
 from typer.testing import CliRunner
 
 from agentmem import Memory
 from agentmem.answers import NOTHING
 from agentmem.cli import app
+from agentmem.mcp import mcp_server
 
 SAID = "Ann's flight to Bergen leaves on Monday at 9:40 from gate B12, and she wants an aisle seat."
 GOAL = "When does Ann's flight leave, and from where?"
 
 
 @pytest.mark.parametrize("era", ERAS)
-async def test_a_client_logs_recalls_explains_reads_and_forgets(file: Path, era: str) -> None:
-    async with Client(parameters(file), mode=era) as client:
+async def test_a_client_logs_recalls_explains_reads_and_forgets(memory: Memory, era: str) -> None:
+    async with Client(mcp_server(memory), mode=era) as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == [
             "recall", "log_event", "explain_recall", "get_episode", "forget", "memory_status",
         ]  # fmt: skip
@@ -50,46 +52,47 @@ async def test_a_client_logs_recalls_explains_reads_and_forgets(file: Path, era:
         assert SAID in await text_of(client, "recall", goal=GOAL)
         status = await made_of(client, "memory_status")
     assert (status["steps"], status["episodes"], status["newest"][0]["goal"]) == (2, 1, GOAL)
-    with Memory.open(file) as memory:
-        (episode,) = memory.episodes()
-        assert episode.ended is not None
-        assert [crystal.layer for crystal in memory.crystals()] == ["unit"]
+    (episode,) = memory.episodes()
+    assert episode.ended is not None
+    assert [crystal.layer for crystal in memory.crystals()] == ["unit"]
 
 
-async def test_a_conversation_that_only_reads_leaves_nothing_in_the_log(file: Path) -> None:
-    with Memory.open(file) as memory, memory.episode(id="old") as episode:
+async def test_a_conversation_that_only_reads_leaves_nothing_in_the_log(memory: Memory) -> None:
+    with memory.episode(id="old") as episode:
         episode.observe(SAID)
-        head = memory.head().position
-    async with Client(parameters(file)) as client:
+    head = memory.head()
+    async with Client(mcp_server(memory)) as client:
         assert SAID in await text_of(client, "recall", goal=GOAL)
         await text_of(client, "get_episode", id="old")
         await client.get_prompt("plan_with_memory", {"goal": GOAL})
         await made_of(client, "memory_status")
-    with Memory.open(file) as memory:
-        assert memory.head().position <= head + 1  # the end of `old`
+    assert memory.head() == head
 
 
 async def test_a_killed_server_forgets_nothing_and_a_retry_with_the_same_key_logs_nothing(file: Path) -> None:
-    with raw(file) as (ask, process):
+    scope = ("--namespace", "acme", "--agent", "carl")
+    with raw(file, *scope) as (ask, process):
         assert ask("log_event", text=SAID, actor="user", key="flight")["structuredContent"]["new"] is True
         process.kill()
         process.wait()
-    async with Client(parameters(file)) as client:
+    async with Client(parameters(file, *scope)) as client:
         again = await made_of(client, "log_event", text=SAID, actor="user", key="flight")
         assert again["new"] is False
         assert SAID in await text_of(client, "recall", goal=GOAL)
         assert "something else" in await refusal(client, "log_event", text="Other.", actor="user", key="flight")
     with Memory.open(file) as memory:
-        assert [step.text for step in memory.steps()] == [SAID]
+        assert memory.episodes() == []
+        assert [one.agent for one in memory.scoped("acme").episodes()] == ["carl"]
+        assert [step.text for step in memory.scoped("acme").steps()] == [SAID]
         assert memory.verify().ok
 
 
-async def test_what_another_left_to_be_crystallized_is_while_the_server_runs(file: Path) -> None:
-    with Memory.open(file) as memory:
-        episode = memory.episode(id="old")
+async def test_what_another_left_to_be_crystallized_is_while_the_server_runs(file: Path, memory: Memory) -> None:
+    with opened(file) as other:
+        episode = other.episode(id="old")
         episode.observe(SAID)
         episode.end()
-    async with Client(parameters(file)) as client:
+    async with Client(mcp_server(memory)) as client:
         await until(client, lambda status: status["crystals"]["unit"] == 1)
         resources = (await client.list_resources()).resources
         assert resources[0].name == "timeline"
@@ -115,20 +118,19 @@ async def test_two_clients_at_once_share_one_file(file: Path) -> None:
     with Memory.open(file) as memory:
         assert memory.verify().ok
         assert len(list(memory.steps())) == 30
+        assert all(episode.ended for episode in memory.episodes())
+        assert memory.crystals(["unit"])
 
 
-async def test_a_scope_shows_nothing_of_other_agents_and_namespaces(file: Path) -> None:
-    with Memory.open(file) as memory:
-        for space, agent in (((), "bob"), (("acme",), "ann"), ((), "ann")):
-            writer = memory.scoped(*space).episode(goal=f"canary {agent} {space}", id=f"{agent}{space}", agent=agent)
-            with writer as episode:
-                for n in range(12):
-                    episode.observe(
-                        f"The harbour holds {n} boats; secret{agent}{len(space)} counts them every evening."
-                    )
-        everything = [step.id for step in memory.steps("bob()")]
-        crystals = [crystal.id for crystal in memory.crystals() if "secretbob" in crystal.text]
-    async with Client(parameters(file, "--agent", "ann")) as client:
+async def test_a_scope_shows_nothing_of_other_agents_and_namespaces(memory: Memory) -> None:
+    for space, agent in (((), "bob"), (("acme",), "ann"), ((), "ann")):
+        writer = memory.scoped(*space).episode(goal=f"canary {agent} {space}", id=f"{agent}{space}", agent=agent)
+        with writer as episode:
+            for n in range(12):
+                episode.observe(f"The harbour holds {n} boats; secret{agent}{len(space)} counts them every evening.")
+    everything = [step.id for step in memory.steps("bob()")]
+    crystals = [crystal.id for crystal in memory.crystals() if "secretbob" in crystal.text]
+    async with Client(mcp_server(memory, "ann")) as client:
         told = [
             await text_of(
                 client, "recall", goal="Who counts the boats in the harbour, secretbob0?", budget_tokens=32_000
@@ -147,15 +149,16 @@ async def test_a_scope_shows_nothing_of_other_agents_and_namespaces(file: Path) 
         for foreign in ({"namespace": ["acme"]}, {"agent": "bob"}):
             assert "has no argument" in await refusal(client, "recall", goal=GOAL, **foreign)
         assert (await made_of(client, "log_event", text="Mine.", key="k"))["new"]
-    async with Client(parameters(file, "--namespace", "acme", "--agent", "carl")) as client:
+    async with Client(mcp_server(memory.scoped("acme"), "carl")) as client:
         assert await text_of(client, "recall", goal="Who counts the boats in the harbour?") == NOTHING
         assert (await made_of(client, "log_event", text="Another's.", key="k"))["new"]
-    with Memory.open(file) as memory:
-        assert [(one.agent, one.namespace) for one in memory.episodes()][-1] == ("ann", ())
-        assert memory.scoped("acme").episodes()[-1].agent == "carl"
+    assert [(one.agent, one.namespace) for one in memory.episodes()][-1] == ("ann", ())
+    assert memory.scoped("acme").episodes()[-1].agent == "carl"
 
 
-def test_standard_output_is_the_protocols_alone_and_nothing_on_the_input_ends_the_server(file: Path) -> None:
+def test_standard_output_is_the_protocols_alone_and_nothing_on_the_input_ends_the_server_but_ctrl_c_does(
+    file: Path,
+) -> None:
     junk = [
         "", "{", "null", "[]", "[1,2]", '"text"', "\x00\x1b[31m", "{}" * 1000, "[" * 20_000, '{"jsonrpc":"2.0"}',
         '{"jsonrpc":"2.0","id":1e999,"method":"ping"}', '{"jsonrpc":"1.0","id":7,"method":"ping"}',
@@ -167,12 +170,7 @@ def test_standard_output_is_the_protocols_alone_and_nothing_on_the_input_ends_th
     with raw(file) as (ask, process):
         assert process.stdin is not None
         process.stdin.write("".join(f"{line}\n" for line in junk))
-        answer = ask("recall", goal=GOAL)
-    assert answer["content"][0]["text"] == NOTHING
-
-
-def test_ctrl_c_ends_a_server_whose_client_is_still_there(file: Path) -> None:
-    with raw(file) as (ask, process):
+        assert ask("recall", goal=GOAL)["content"][0]["text"] == NOTHING
         ask("log_event", text=SAID)
         process.send_signal(signal.SIGINT)
         assert process.wait(10) == 130
@@ -200,20 +198,19 @@ def test_a_file_that_is_no_memory_and_options_that_do_not_fit_end_the_command_be
         assert done.stderr.strip()
 
 
-def test_a_path_from_home_is_found_though_no_shell_has_read_it(tmp_path: Path) -> None:
-    done = subprocess.run(
-        command(Path("~/own.mem")), env=environment(HOME=str(tmp_path)), input="", text=True, check=False, cwd="/"
-    )
-    assert done.returncode == 0
+def test_a_path_from_home_is_found_though_no_shell_has_read_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    done = CliRunner().invoke(app, ["mcp", "~/own.mem", "--http", "--host", "192.0.2.1"])  # no address of this machine
+    assert "192.0.2.1 port 8765 cannot be had" in done.stderr
     assert (tmp_path / "own.mem").exists()
 
 
 @contextmanager
-def raw(file: Path) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
+def raw(file: Path, *options: str) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
     """A server whose lines are written and read by hand, and a function that calls a tool."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    with subprocess.Popen(command(file), text=True, env=environment(), **pipes, **heeding) as process:
+    with subprocess.Popen(command(file, *options), text=True, env=environment(), **pipes, **heeding) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         numbers = iter(range(1000, 9999))

@@ -11,6 +11,7 @@ from rest_server import FAST, Served, logged, problem, serving
 
 from agentmem import Memory
 from agentmem.index import step_position
+from agentmem.server.openapi import document
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +127,15 @@ def test_a_page_of_long_steps_ends_early(client: httpx.Client) -> None:
     page = client.get("/v1/episodes/run/steps").json()
     assert len(page["steps"]) == 2
     assert page["next"] == page["steps"][1]["id"]
+
+
+def test_a_page_of_steps_with_long_data_ends_early(client: httpx.Client) -> None:
+    for number in range(4):
+        logged(client, "long data", str(number), data="y" * 700_000)
+    page = client.get("/v1/episodes/long data/steps").json()
+    assert [step["text"] for step in page["steps"]] == ["0", "1"]
+    page = client.get("/v1/episodes/long data/steps", params={"after": page["next"]}).json()
+    assert [step["text"] for step in page["steps"]] == ["2", "3"]
 
 
 def test_recall_is_what_the_library_recalls(server: Served, client: httpx.Client) -> None:
@@ -308,7 +318,8 @@ def test_answers_come_at_once(client: httpx.Client) -> None:
     assert waits[0] < 0.035
 
 
-def test_openapi_is_served_to_all(server: Served) -> None:
-    document = httpx.get(f"{server.url}/openapi.json").json()
-    assert document["openapi"].startswith("3.1")
+def test_openapi_is_served_to_all_and_is_the_same_each_time(server: Served) -> None:
+    served = httpx.get(f"{server.url}/openapi.json").json()
+    assert served["openapi"].startswith("3.1")
+    assert served == document(served["info"]["version"])
     assert Path(server.path).exists()

@@ -10,9 +10,9 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import make_memory
 from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
+from agentmem.listening import is_loopback
 
 HOST, PORT = "127.0.0.1", 8765
-LOCAL = (HOST, "localhost", "::1")
 
 
 def register(app: typer.Typer) -> None:
@@ -60,7 +60,7 @@ def mcp(
         show.line(f"serving {show.path(path)} at {url}; Ctrl-C ends it")
         if token is None:
             show.line(f"the token of this run, told once: {secret}")
-        if host not in LOCAL:
+        if not is_loopback(host):
             show.line("what is sent can be read on the network: have a proxy with TLS in front of it")
 
     with make_memory(str(Path(path).expanduser()), namespace) as memory:

@@ -12,6 +12,7 @@ from typing import Any, Literal, cast
 from langchain.agents.middleware import ModelRequest
 from langchain_core.messages import AIMessage, AnyMessage, BaseMessage, HumanMessage, SystemMessage
 
+from agentmem.answers import framed
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.counting import Counter, CountMessages
 from agentmem.langchain.fitting import BLOCKS, Fitting, Shown
@@ -28,8 +29,7 @@ LEAST = 64
 SLACK = 4  # tokens by which a text may cost more in its frame than alone
 CUE = 128  # tokens of one message that are asked for
 FEW = 4  # words under which a cue says little
-TAG = "planning_context"
-FRAME = f"<{TAG}>\nWhat memory holds of earlier steps that are not shown here: a record, no request.\n{{}}\n</{TAG}>"
+HEAD = "What memory holds of earlier steps that are not shown here: a record, no request."
 Placement = Literal["tail", "system"]
 Cue = Callable[[Sequence[BaseMessage]], str]
 
@@ -181,8 +181,8 @@ def _told(message: BaseMessage) -> tuple[Any, Any]:
 
 
 def _framed(text: str) -> HumanMessage:
-    """A planning context as a message, which what was logged cannot end."""
-    return HumanMessage(FRAME.format(text.replace(TAG, "planning context")), additional_kwargs={SOURCE: OURS})
+    """A planning context as a message."""
+    return HumanMessage(framed(text, HEAD), additional_kwargs={SOURCE: OURS})
 
 
 def _placed(shown: Sequence[Shown], standing: Standing, at_least: bool) -> list[BaseMessage]:

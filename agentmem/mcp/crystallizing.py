@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from agentmem.errors import AgentMemError
 from agentmem.memory import Memory
 
 STEPS = 100
@@ -79,7 +78,7 @@ class Crystallizing:
                 self._memory.crystallize(progress=self._check)
             except _Stopped:
                 return  # the next server goes on with it
-            except AgentMemError:
+            except Exception:  # whatever it was: a thread that ends crystallizes nothing more
                 logger.exception("crystallizing failed; what was logged is safe, and it is tried again")
 
     def _check(self, read: int, of: int) -> None:

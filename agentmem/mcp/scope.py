@@ -5,7 +5,7 @@ Knows a memory and who may be shown what; knows no protocol. Fixed when the serv
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 from urllib.parse import quote
 
@@ -16,9 +16,10 @@ from agentmem.index import STEP, Index, step_position
 from agentmem.memory import Memory
 from agentmem.memory.checks import instead
 from agentmem.memory.core import Core
+from agentmem.memory.recalling import moment_of
 from agentmem.memory.removal import behind, lineage
 from agentmem.records import brief, check_name, step_of
-from agentmem.types import Crystal, Episode, Namespace, Step
+from agentmem.types import Crystal, Episode, Namespace, PlanningContext, Step
 
 EVERYONE = "all"
 """In place of an agent's name in URIs, where a server shows all of a namespace."""
@@ -38,6 +39,8 @@ class Scope:
         self.memory = memory
         self.agent = None if agent is None else check_name("agent", agent)
         self.name = EVERYONE if agent is None else quote(agent, safe="")
+        self.keys = f"mcp/{(agent or '').replace('%', '%25').replace('/', '%2F')}/"
+        """How the keys of its events begin; no other agent's begin so."""
 
     # ---- episodes ------------------------------------------------------------------------------------------------
 
@@ -91,6 +94,14 @@ class Scope:
         if len(found):
             return found
         raise NotFoundError(f"there is no step or crystal {brief(id)}; planning contexts have their ids in <>")
+
+    # ---- erasure -------------------------------------------------------------------------------------------------
+
+    def intact(self, contexts: Iterable[PlanningContext]) -> list[PlanningContext]:
+        """Those of these contexts since which nothing was erased: nothing in them is gone."""
+        version = self.memory._core.store.version
+        now = tuple(version(each).generation for each in self.memory.namespaces)
+        return [each for each in contexts if moment_of(each.store_version).generations == now]
 
     # ---- crystals ------------------------------------------------------------------------------------------------
 

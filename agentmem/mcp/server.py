@@ -38,7 +38,7 @@ from agentmem.errors import AgentMemError
 from agentmem.mcp import resources, tools
 from agentmem.mcp.crystallizing import Crystallizing
 from agentmem.mcp.scope import Scope
-from agentmem.mcp.sessions import Session, Sessions
+from agentmem.mcp.sessions import SESSION, Session, Sessions
 from agentmem.memory import Memory
 from agentmem.records import brief
 
@@ -181,6 +181,6 @@ def _conversation(context: Context) -> str:
     if context.request is None:
         return ""
     if (session := context.request.headers.get("mcp-session-id")) is not None:
-        return f"session {session[:200]}"
+        return f"{SESSION}{session[:200]}"
     params = context.session.client_params
     return f"client {params.client_info.name[:200] if params is not None else ''}"

@@ -23,8 +23,11 @@ from agentmem.types import Hit, PlanningContext, Record, Step
 
 IDLE_S = 30 * 60
 """Seconds without a call after which a conversation is over."""
-MOST = 64
-"""Conversations that are open at a time; the one that was silent longest makes room."""
+SESSION = "session "
+"""How the names of conversations begin that the protocol itself ends: they may be silent for SESSION_IDLE_S."""
+SESSION_IDLE_S = 24 * 60 * 60
+MOST = 256
+"""Conversations that are open at a time, and sessions of the protocol; the one that was silent longest makes room."""
 RECALLS = 100
 """Newest recalls that can be explained."""
 SHOWN = 1_000  # texts that a conversation was shown and may repeat
@@ -40,7 +43,7 @@ class Session:
         self.scope, self.used = scope, 0.0
         self._lock = threading.RLock()
         self._writer: EpisodeWriter | None = None
-        self._goal: str | None = None
+        self._asked: Recalled | None = None  # the first recall, whose goal becomes the episode's
         self._waiting: deque[Recalled] = deque(maxlen=WAITING)
         self._shown: deque[tuple[int, str]] = deque(maxlen=SHOWN)
 
@@ -60,7 +63,8 @@ class Session:
     def told(self, goal: str, context: PlanningContext) -> None:
         """Note that this context was shown."""
         with self._lock:
-            self._goal = self._goal or goal_of(goal)
+            self._drop_erased()
+            self._asked = self._asked or Recalled(goal, context)
             if context.hits:
                 self._waiting.append(Recalled(goal, context))
         self.show((hit.position, hit.text) for hit in context.hits)
@@ -72,6 +76,14 @@ class Session:
             if self._writer is not None:
                 self._writer.shown(new)
 
+    def _drop_erased(self) -> None:
+        """Forget recalls made before something was erased: they may quote it, and are not to bring it back."""
+        recalls = [*self._waiting, *filter(None, [self._asked])]
+        intact = set(map(id, self.scope.intact(each.context for each in recalls)))
+        self._waiting = deque((each for each in self._waiting if id(each.context) in intact), maxlen=WAITING)
+        if self._asked is not None and id(self._asked.context) not in intact:
+            self._asked = None
+
     # ---- logging -------------------------------------------------------------------------------------------------
 
     def log(
@@ -82,7 +94,7 @@ class Session:
         Raises what `EpisodeWriter.log` raises.
         """
         check_text(text)
-        key = None if key is None else f"mcp/{self.scope.agent or ''}/{check_name('key', key)}"
+        key = None if key is None else f"{self.scope.keys}{check_name('key', key)}"
         actor = None if actor is None else check_name("actor", actor)
         subjects = [check_name("subject", subject) for subject in subjects]
         fields = {"text": text, "kind": kind, "actor": actor, "subjects": subjects, "key": key}
@@ -101,6 +113,7 @@ class Session:
         return None if key is None else memory._core.store.keyed(memory.namespace, key)
 
     def _logged(self, fields: dict[str, Any]) -> Step:
+        self._drop_erased()
         writer = self._begun()
         entries: list[Entry] = [*((writer, each) for each in self._waiting), (writer, fields)]
         try:
@@ -114,7 +127,8 @@ class Session:
 
     def _begun(self) -> EpisodeWriter:
         if self._writer is None or self._writer.info.ended is not None:
-            self._writer = self.scope.memory.episode(self._goal, agent=self.scope.agent)
+            goal = None if self._asked is None else goal_of(self._asked.cue)
+            self._writer = self.scope.memory.episode(goal, agent=self.scope.agent)
             self._writer.reported = True
             self._writer.shown(self._shown)
         return self._writer
@@ -132,7 +146,7 @@ class Sessions:
         self.scope, self._ended, self._clock = scope, ended, clock
         self._lock = threading.Lock()
         self._open: OrderedDict[str, Session] = OrderedDict()  # the one that was silent longest first
-        self._recalls: OrderedDict[str, tuple[Hit, ...]] = OrderedDict()
+        self._recalls: OrderedDict[str, PlanningContext] = OrderedDict()
 
     def of(self, name: str) -> Session:
         """The conversation of a name, begun if there is none."""
@@ -140,7 +154,7 @@ class Sessions:
             session = self._open.setdefault(name, Session(self.scope))
             self._open.move_to_end(name)
             session.used = self._clock()
-            over = [each for each, other in self._open.items() if session.used - other.used > IDLE_S]
+            over = [each for each, other in self._open.items() if session.used - other.used > _idle(each)]
             over += list(self._open)[: max(0, len(self._open) - MOST)]
             gone = [self._open.pop(each) for each in dict.fromkeys(over)]
         self._end(gone)
@@ -163,9 +177,10 @@ class Sessions:
                 self._ended()
 
     def keep(self, id: str, context: PlanningContext) -> None:
-        """Keep the hits of a recall, to be explained."""
+        """Keep a recall, to be explained until something is erased."""
         with self._lock:
-            self._recalls[id] = context.hits
+            self._drop_erased()
+            self._recalls[id] = context
             self._recalls.move_to_end(id)
             while len(self._recalls) > RECALLS:
                 self._recalls.popitem(last=False)
@@ -173,9 +188,20 @@ class Sessions:
     def hits(self, id: str) -> tuple[Hit, ...]:
         """Those of a recall; NotFoundError for one that is not kept."""
         with self._lock:
+            self._drop_erased()
             if id not in self._recalls:
-                raise NotFoundError(f"there is no recall {brief(id)} among the newest {RECALLS}; recall again")
-            return self._recalls[id]
+                raise NotFoundError(
+                    f"there is no recall {brief(id)} among the newest {RECALLS} since anything was erased; recall again"
+                )
+            return self._recalls[id].hits
+
+    def _drop_erased(self) -> None:
+        intact = set(map(id, self.scope.intact(self._recalls.values())))
+        self._recalls = OrderedDict((name, each) for name, each in self._recalls.items() if id(each) in intact)
+
+
+def _idle(name: str) -> int:
+    return SESSION_IDLE_S if name.startswith(SESSION) else IDLE_S
 
 
 def recall_id(goal: str, context: PlanningContext) -> str:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 
 from agentmem.errors import AgentMemError
 from agentmem.mcp import arguments as given
-from agentmem.mcp.pages import BRIEF, brief, episode_page, explained_page, planned, whole_page
+from agentmem.mcp.pages import BRIEF, clipped, episode_page, explained_page, planned, whole_page
 from agentmem.mcp.scope import Scope
 from agentmem.mcp.sessions import Session, Sessions
 from agentmem.types import Layer
@@ -52,9 +52,7 @@ def recall(asked: Asked, cue: given.Recall) -> str:
 
 def explain_recall(asked: Asked, of: given.ExplainRecall) -> str:
     """Say why each memory of a recall was chosen: its score and what that is made of."""
-    hits = asked.sessions.hits(of.recall_id)
-    asked.session.show((hit.position, hit.text) for hit in hits[of.offset : of.offset + of.limit])
-    return explained_page(hits, of.offset, of.limit)
+    return explained_page(asked.sessions.hits(of.recall_id), asked.session, of.offset, of.limit)
 
 
 def get_episode(asked: Asked, of: given.GetEpisode) -> str:
@@ -68,7 +66,7 @@ def get_episode(asked: Asked, of: given.GetEpisode) -> str:
 def forget(asked: Asked, of: given.Forget) -> given.Forgotten:
     """Take steps out of recall, or with undo bring them back. Ask the user before dry_run=false."""
     steps = asked.scope.derived(of.selector)
-    first = [given.Shown(id=step.id, text=brief(step.text, BRIEF)) for step in steps[:FIRST]]
+    first = [given.Shown(id=step.id, text=clipped(step.text, BRIEF)) for step in steps[:FIRST]]
     asked.session.show((step.position, shown.text) for step, shown in zip(steps, first, strict=False))
     if not of.dry_run:
         asked.scope.memory.forget(steps=[step.id for step in steps], undo=of.undo)
@@ -91,7 +89,7 @@ def memory_status(asked: Asked, of: given.MemoryStatus) -> given.Status:
         crystals={layer.value: crystals.count(layer) for layer in Layer},
         newest=[
             given.EpisodeLine(
-                id=each.id, steps=len(scope.rows(each.id).position), goal=each.goal and brief(each.goal, BRIEF)
+                id=each.id, steps=len(scope.rows(each.id).position), goal=each.goal and clipped(each.goal, BRIEF)
             )
             for each in newest
         ],
@@ -102,7 +100,7 @@ Does = Callable[[Asked, Any], str | BaseModel]
 
 
 @dataclass(frozen=True)
-class Kind:
+class Offered:
     """A tool. takes: its arguments. gives: what it answers, None for a text. hints: of its effects."""
 
     does: Does
@@ -114,15 +112,15 @@ class Kind:
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
 ADDS = ToolAnnotations(read_only_hint=False, destructive_hint=False, idempotent_hint=False, open_world_hint=False)
 HIDES = ToolAnnotations(read_only_hint=False, destructive_hint=True, idempotent_hint=True, open_world_hint=False)
-TOOLS: dict[str, Kind] = {
+TOOLS: dict[str, Offered] = {
     kind.takes.tool: kind
     for kind in (
-        Kind(recall, given.Recall, None, READS),
-        Kind(log_event, given.LogEvent, given.Logged, ADDS),
-        Kind(explain_recall, given.ExplainRecall, None, READS),
-        Kind(get_episode, given.GetEpisode, None, READS),
-        Kind(forget, given.Forget, given.Forgotten, HIDES),
-        Kind(memory_status, given.MemoryStatus, given.Status, READS),
+        Offered(recall, given.Recall, None, READS),
+        Offered(log_event, given.LogEvent, given.Logged, ADDS),
+        Offered(explain_recall, given.ExplainRecall, None, READS),
+        Offered(get_episode, given.GetEpisode, None, READS),
+        Offered(forget, given.Forget, given.Forgotten, HIDES),
+        Offered(memory_status, given.MemoryStatus, given.Status, READS),
     )
 }
 

@@ -1,20 +1,22 @@
 """Who may ask, and how often: decided by the head of a request, before a byte of its body is read.
 
-In this order: whom the request is for (Host), how many are open, who asks (a bearer token), how often it asked. What
-is behind the guard finds the token in the scope; but for what is public, nothing is reached without one.
+In this order: whom the request is for (Host), how many are open, who asks (a bearer token), how many of its own are
+open, how often it asked. What is behind the guard finds the token in the scope; but for what is public, nothing is
+reached without one.
 """
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import SettingsError
+from agentmem.listening import host_of, names_of
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.rates import Rates
 from agentmem.server.tokens import Token, Tokens
@@ -23,12 +25,12 @@ logger = logging.getLogger("agentmem.server")
 PUBLIC = ("/health", "/openapi.json")
 TOKEN = "agentmem.token"
 MAKE = "`agentmem serve MEMORY --new-token A/B` makes one"
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 @dataclass(frozen=True)
 class Limits:
-    """body: bytes of a request's. rate: requests a second of one token. open: requests that are answered at a time.
+    """body: bytes of a request's. rate: requests a second of one token. open: requests that are answered at a time, at
+    most half of them of one token.
 
     seconds: that a body may take to arrive.
     """
@@ -51,41 +53,50 @@ class Guard:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.app, self.tokens, self.limits, self.clock = app, tokens, limits, clock
-        self.hosts = LOOPBACK | {host.lower() for host in hosts}
+        self.hosts = names_of(hosts)
         self.rates = Rates(limits.rate)
-        self.open = 0
+        self.open = Counter[str]()  # by the token's id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         try:
-            self._check(scope)
+            token = self._checked(scope)
         except Refused as refused:
             return await problem_of(refused)(scope, receive, send)
-        self.open += 1
+        if token is None:
+            return await self.app(scope, receive, send)
+        self.open[token.id] += 1
         try:
             await self.app(scope, receive, send)
         finally:
-            self.open -= 1
+            self.open[token.id] -= 1
+            self.open += Counter()  # drops tokens that have none
 
-    def _check(self, scope: Scope) -> None:
+    def _checked(self, scope: Scope) -> Token | None:
+        """The token that asks; None for what is public."""
         self._check_host(scope)
-        if self.open >= self.limits.open:
-            detail = f"{self.open} requests are being answered, which is the limit; send it again"
-            raise Refused(503, detail, {"Retry-After": "1"})
         if scope["path"] in PUBLIC:
-            return
+            return None
+        if (open := self.open.total()) >= self.limits.open:
+            detail = f"{open} requests are being answered, which is the limit; send it again"
+            raise Refused(503, detail, {"Retry-After": "1"})
         token = scope[TOKEN] = self._token(scope)
+        if (open := self.open[token.id]) >= max(1, self.limits.open // 2):
+            detail = f"{open} requests of token {token.id} are being answered, which is its limit; send it again"
+            raise Refused(429, detail, {"Retry-After": "1"})
         if wait := self.rates.wait(token.id, self.clock()):
             detail = f"token {token.id} asked more than {self.limits.rate:g} times a second; send it again in {wait} s"
             raise Refused(429, detail, {"Retry-After": str(wait)})
+        return token
 
     def _check_host(self, scope: Scope) -> None:
         """Refuse a name that is not ours: a page that has its own name lead to this machine is not to read it."""
         given = _header(scope, b"host")
-        host = _name(given[0]) if len(given) == 1 else ""
-        if host not in self.hosts:
-            raise Refused(421, f"this server is not {host[:80]!r}; start it with --allow-host and the name it goes by")
+        if len(given) != 1 or host_of(given[0]) not in self.hosts:
+            raise Refused(
+                421, f"this server is not {', '.join(given)[:80]!r}; start it with --allow-host and the name it goes by"
+            )
 
     def _token(self, scope: Scope) -> Token:
         given = _header(scope, b"authorization")
@@ -106,18 +117,3 @@ class Guard:
 
 def _header(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
-
-
-def _name(host: str) -> str:
-    """The name in a Host header: without its port, and an address of IPv6 without brackets."""
-    if host.startswith("["):
-        return host[1:].partition("]")[0].lower()
-    return host.rpartition(":")[0].lower() if ":" in host else host.lower()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether nobody but this machine reaches what is bound to a host."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
 from agentmem.memory import Memory
-from agentmem.records import step_of
+from agentmem.records import step_of, to_json
 from agentmem.server.models import (
     Begin,
     Ended,
@@ -37,7 +37,7 @@ from agentmem.server.problems import Refused
 from agentmem.server.writers import Writers
 from agentmem.types import CrystallizeReport, Episode, PlanningContext, Step
 
-PAGE = 1 << 20  # characters of a page of steps, after which it ends; one step is always whole
+PAGE = 1 << 20  # characters of texts and data on a page of steps, after which it ends; one step is always whole
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def _episode(at: Place, id: str) -> Episode:
 def end(at: Place, asked: None, id: str) -> Ended:
     """End an episode, and crystallize what was logged."""
     if _episode(at, id).ended is None:
-        at.writers.writer(at.memory, id).end()
+        with at.writers.writer(at.memory, id) as writer:
+            writer.end()
         at.writers.drop(at.memory, id)
     report = at.memory.crystallize()
     return Ended(episode=_episode(at, id), crystallized=report)
@@ -100,8 +101,10 @@ def log(at: Place, asked: StepsToLog, id: str) -> Logged:
     for step in asked.steps:
         if step.reply_to is not None:
             at.memory.step(step.reply_to)
-    writer = at.writers.writer(at.memory, id)
-    return Logged(steps=tuple(step.id for step in writer.log_many(map(_fields, asked.steps))))
+    given = list(map(_fields, asked.steps))
+    with at.writers.writer(at.memory, id) as writer:
+        logged = writer.log_many(given)
+    return Logged(steps=tuple(step.id for step in logged))
 
 
 def _fields(step: StepToLog) -> dict[str, Any]:
@@ -144,7 +147,7 @@ def _page(found: Iterator[Step], limit: int) -> Steps:
         if more := len(page) >= limit or characters >= PAGE:
             break
         page.append(each)
-        characters += len(each.text)
+        characters += len(each.text) + len(to_json(each.data))
     return Steps(steps=tuple(page), next=page[-1].id if more else None)
 
 
@@ -156,7 +159,9 @@ def recall(at: Place, asked: Recall) -> PlanningContext:
 def recall_in(at: Place, asked: Recall, id: str) -> PlanningContext:
     """The same, led by the episode's goal and noted in its log: what the agent repeats of it is not learned again."""
     _episode(at, id)
-    return at.writers.writer(at.memory, id).recall(**_query(at, asked))
+    query = _query(at, asked)
+    with at.writers.writer(at.memory, id) as writer:
+        return writer.recall(**query)
 
 
 def _query(at: Place, asked: Recall) -> dict[str, Any]:

@@ -1,27 +1,20 @@
-"""The process: a socket, uvicorn, and a stop that loses nothing. Knows no routes."""
+"""The process: tokens, logs, and a stop that loses nothing. Knows no routes."""
 
 from __future__ import annotations
 
 import logging
-import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import uvicorn
-
+from agentmem import listening
 from agentmem.errors import InvalidInputError
-from agentmem.listening import listening
 from agentmem.memory import Memory
 from agentmem.server.app import make_app
-from agentmem.server.guard import Limits, is_loopback
+from agentmem.server.guard import Limits
 from agentmem.server.tokens import Tokens
 
 STOPPING = 10  # seconds that open requests have to finish
-HEAD = 64 << 10  # bytes of a request's head
-KEPT = (
-    75  # seconds that an idle connection is kept: longer than clients keep theirs, so that none is closed as it is used
-)
 
 
 def serve(
@@ -40,21 +33,12 @@ def serve(
     others reach while there is no token; SettingsError for a damaged file of tokens.
     """
     known = Tokens(tokens)
-    if not len(known) and not is_loopback(host):
+    if not len(known) and not listening.is_loopback(host):
         raise InvalidInputError(
             f"{tokens} has no token, and others reach {host}; make one first: agentmem serve MEMORY --new-token A/B"
         )
-    socket, address = listening(host, port)
-    app = make_app(memory, known, (host, *hosts), limits)
-    config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=STOPPING,
-        h11_max_incomplete_event_size=HEAD,
-    )  # fmt: skip
     _log_to_stderr()
-    signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more
-    ready(address)
-    uvicorn.Server(config).run(sockets=[socket])
+    listening.serve(make_app(memory, known, (host, *hosts), limits), host, port, ready, STOPPING)
 
 
 def _log_to_stderr() -> None:

@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.server.problems import Refused
 from agentmem.types import Namespace
 
-KEPT = 256
+KEPT = 64
+"""Writers, each of which may know megabytes of what its episode recalled."""
 
 
 @dataclass
 class Open:
-    """A writer; the log position up to which it knows what happened to its episode; the erasures it knows of."""
+    """A writer; the log position up to which it knows what happened to its episode; the erasures it knows of.
+
+    lock: held from catching up to what is logged then, so that no step comes after an end.
+    """
 
     writer: EpisodeWriter
     upto: int
@@ -47,8 +53,12 @@ class Writers:
         self._open: OrderedDict[tuple[Namespace, str], Open] = OrderedDict()
         self._lock = threading.Lock()
 
-    def writer(self, memory: Memory, id: str) -> EpisodeWriter:
-        """The writer of an episode, which begins if it is not there. Raises Refused where it has ended."""
+    @contextmanager
+    def writer(self, memory: Memory, id: str) -> Iterator[EpisodeWriter]:
+        """The writer of an episode, for one request at a time. The episode begins if it is not there.
+
+        Raises Refused where it has ended.
+        """
         with self._lock:
             if (one := self._open.get((memory.namespace, id))) is not None:
                 self._open.move_to_end((memory.namespace, id))
@@ -57,9 +67,9 @@ class Writers:
             one = self._begin(memory, id, generation)
         with one.lock:
             one.catch_up(memory)
-        if one.ended:
-            raise _ended(id)
-        return one.writer
+            if one.ended:
+                raise _ended(id)
+            yield one.writer
 
     def _begin(self, memory: Memory, id: str, generation: int) -> Open:
         head, known = memory.head().position, memory._known(id)
@@ -67,6 +77,9 @@ class Writers:
             raise _ended(id)
         one = Open(memory.episode(id=id), head, generation)
         with self._lock:
+            other = self._open.get((memory.namespace, id))
+            if other is not None and other.generation == generation:
+                return other  # a request at the same time was first
             self._open[memory.namespace, id] = one
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
