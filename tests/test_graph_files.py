@@ -259,3 +259,14 @@ def test_the_benchmark_tells_nodes_edges_and_seconds(capsys: pytest.CaptureFixtu
     assert figures["the whole graph"]["nodes"] > 120
     assert figures["2 edges around a step"]["nodes"] < 120
     assert all(set(figure) == {"nodes", "edges", "seconds"} for figure in figures.values())
+
+
+def test_a_memory_is_not_written_over_and_far_hops_end(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.json", encoder=None) as memory:
+        memory.episode().log("A fox.", subjects=["Ann"])
+        made = memory_graph(memory, around="Ann", hops=10**9)
+        assert len(made) > 1
+        with pytest.raises(InvalidInputError, match="is a memory, or belongs to one"):
+            write(made, tmp_path / "a.json")
+    with Memory.open(tmp_path / "a.json", encoder=None) as memory:
+        assert len(list(memory.steps())) == 1

@@ -21,7 +21,10 @@ def around(nodes: Mapping[str, Node], links: Iterable[Link], seeds: Mapping[str,
         beside[target].append(source)
     far = dict(seeds)
     for distance in range(hops):
-        for name in [name for name, known in far.items() if known == distance]:
+        there = [name for name, known in far.items() if known == distance]
+        if not there and distance > max(seeds.values(), default=0):
+            break
+        for name in there:
             if name in seeds or nodes[name].kind not in HUBS:
                 for other in beside[name]:
                     far.setdefault(other, distance + 1)

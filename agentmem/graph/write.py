@@ -16,6 +16,7 @@ from networkx.readwrite.gexf import GEXFWriter
 from agentmem.errors import InvalidInputError, StoreError
 from agentmem.graph.picture import COLOURS, draw
 from agentmem.records import brief, check_path
+from agentmem.transfer import check_target
 
 MERMAID = 150  # nodes that such a drawing can hold before nobody can read it
 _SHAPES = {
@@ -88,8 +89,7 @@ def write(graph: networkx.DiGraph, path: str | Path, format: str | None = None) 
     file = check_path("path", path)
     chosen = format or {"mmd": "mermaid"}.get(file.suffix[1:].lower(), file.suffix[1:].lower())
     content = drawn(graph, chosen)
-    if file.is_dir():
-        raise InvalidInputError(f"{file} is a directory; give the path of a file in it")
+    check_target(file)
     try:
         file.write_bytes(content)
     except OSError as error:

@@ -21,6 +21,6 @@ One that is there already with other content stays, and its line is told as bad.
 """
 
 from agentmem.transfer.back import Bad, Importer
-from agentmem.transfer.out import Exporter, export
+from agentmem.transfer.out import Exporter, check_target, export
 
-__all__ = ["Bad", "Exporter", "Importer", "export"]
+__all__ = ["Bad", "Exporter", "Importer", "check_target", "export"]

@@ -106,7 +106,7 @@ def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, deri
     An older export is replaced. InvalidInputError where a memory or directory stands; StoreError if it fails.
     """
     path = Path(path)
-    _check_target(path, store.path)
+    check_target(path, store.path)
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
@@ -120,10 +120,12 @@ def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, deri
             part.unlink(missing_ok=True)
 
 
-def _check_target(path: Path, memory: str) -> None:
+def check_target(path: Path, memory: str | None = None) -> None:
+    """InvalidInputError where a directory, a memory, or a file of this one stands: nothing may be written there."""
     if path.is_dir():
         raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
-    own = path.resolve().name.startswith(Path(memory).name) and path.resolve().parent == Path(memory).resolve().parent
+    of = Path(memory).resolve() if memory is not None else None
+    own = of is not None and path.resolve().name.startswith(of.name) and path.resolve().parent == of.parent
     if path.is_file() and (own or path.open("rb").read(len(SQLITE)) == SQLITE):
         raise InvalidInputError(f"{path} is a memory, or belongs to one; an export needs a path of its own")
 

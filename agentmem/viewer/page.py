@@ -17,10 +17,11 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-from agentmem.errors import NotFoundError
+from agentmem.errors import NotFoundError, StoreError
 from agentmem.memory import Memory
 from agentmem.records import brief, check_path
 from agentmem.replay.plain import to_json
+from agentmem.transfer import check_target
 from agentmem.types import Namespace
 from agentmem.viewer.look import Look
 from agentmem.viewer.questions import READS
@@ -103,12 +104,17 @@ def export(memory: Memory, path: str | Path, episode: str | None = None, name: s
     """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
 
     At most 16 MiB of answers: the newest episodes first, of each the first frames. name: what the page calls the
-    memory. Raises NotFoundError for an episode that is not there, before anything is written.
+    memory. Raises NotFoundError for an episode that is not there and InvalidInputError where a memory stands, before
+    anything is written; StoreError where it cannot be.
     """
     file = check_path("path", path)
+    check_target(file, memory._core.store.path)
     made = gathered(memory, episode, MOST, name)
     content = whole(made.answers).encode()
-    file.write_bytes(content)
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"cannot write the page to {file}: {error.strerror}; choose another place") from error
     made.bytes = len(content)
     return made
 
