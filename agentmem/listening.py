@@ -90,18 +90,23 @@ def serve(app: Any, host: str, port: int, ready: Callable[[str], None], grace: i
     ready: called with the address, once it can be reached. grace: seconds that open requests have to be answered.
     Raises InvalidInputError for an address that cannot be had, MissingExtraError without uvicorn.
     """
-    try:
-        import uvicorn
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("a server needs uvicorn: pip install 'agentmem-crystal[serve]'") from error
     made, address = listening(host, port)
-    config = uvicorn.Config(
-        _Ending(app), http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=grace,
-        h11_max_incomplete_event_size=HEAD,
-    )  # fmt: skip
+    run(app, made, lambda: ready(address), grace)
+
+
+def run(app: Any, made: socket.socket, ready: Callable[[], None], grace: int, most: int | None = None) -> None:
+    """`serve` on a socket of `listening`, which it closes. most: requests that are answered at a time."""
     with made, _stopped_softly():
-        ready(address)
+        try:
+            import uvicorn
+        except ModuleNotFoundError as error:
+            raise MissingExtraError("a server needs uvicorn: pip install 'agentmem-crystal[serve]'") from error
+        config = uvicorn.Config(
+            _Ending(app), http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
+            proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=grace, limit_concurrency=most,
+            h11_max_incomplete_event_size=HEAD,
+        )  # fmt: skip
+        ready()
         uvicorn.Server(config).run(sockets=[made])
 
 

@@ -11,7 +11,16 @@ from rich.text import Text
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.options import (
+    AsOfOption,
+    JsonOption,
+    MemoryPath,
+    NamespaceOption,
+    OneAgentOption,
+    OneEpisodeOption,
+    example,
+    flag,
+)
 from agentmem.errors import InvalidInputError
 
 Format = Literal["json", "graphml", "gexf", "mermaid", "png", "svg"]
@@ -31,11 +40,9 @@ def register(app: typer.Typer) -> None:
 
 def graph(
     path: MemoryPath,
-    as_of: Annotated[
-        str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
-    ] = None,
-    episode: Annotated[str | None, typer.Option(metavar="ID", help="Only this episode.")] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only episodes of this agent.")] = None,
+    as_of: AsOfOption = None,
+    episode: OneEpisodeOption = None,
+    agent: OneAgentOption = None,
     layer: Annotated[
         list[str] | None,
         typer.Option(metavar="LAYER", help="Only these nodes: step, unit, cluster, atom, recall, episode, entity."),

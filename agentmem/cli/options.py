@@ -84,3 +84,8 @@ NamespaceOption = Annotated[
 ]
 JsonOption = Annotated[bool, flag("--json", "Print one JSON document for machines.")]
 BudgetOption = typer.Option("--budget", "-b", metavar="TOKENS", parser=tokens, help="Tokens, at most.")
+AsOfOption = Annotated[
+    str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
+]
+OneEpisodeOption = Annotated[str | None, typer.Option("--episode", metavar="ID", help="Only this episode.")]
+OneAgentOption = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only episodes of this agent.")]

@@ -13,7 +13,19 @@ from rich.text import Text
 from agentmem.bench.totals import add_stats
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import BudgetOption, JsonOption, MemoryPath, NamespaceOption, example, flag, layer_of, written
+from agentmem.cli.options import (
+    AsOfOption,
+    BudgetOption,
+    JsonOption,
+    MemoryPath,
+    NamespaceOption,
+    OneAgentOption,
+    OneEpisodeOption,
+    example,
+    flag,
+    layer_of,
+    written,
+)
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
 MEANINGFUL = 100_000  # tokens from which on bytes per million of them say something
@@ -29,11 +41,9 @@ def recall(
     path: MemoryPath,
     cue: Annotated[str, typer.Argument(metavar="CUE", help="What to recall: a question, a situation.")],
     budget: Annotated[int, BudgetOption] = 1024,
-    as_of: Annotated[
-        str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
-    ] = None,
-    episode: Annotated[str | None, typer.Option(metavar="ID", help="Only this episode.")] = None,
-    agent: Annotated[str | None, typer.Option(metavar="NAME", help="Only episodes of this agent.")] = None,
+    as_of: AsOfOption = None,
+    episode: OneEpisodeOption = None,
+    agent: OneAgentOption = None,
     layer: Annotated[
         list[Layer] | None,
         typer.Option(metavar="LAYER", parser=layer_of, help="Only crystals: unit, cluster or atom; repeatable."),

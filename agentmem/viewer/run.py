@@ -1,20 +1,16 @@
-"""The process: a socket of this machine alone, a token for this start, uvicorn. Knows no questions."""
+"""The process: a socket of this machine alone, and a token for this start. Knows no questions."""
 
 from __future__ import annotations
 
 import secrets
-import signal
 from collections.abc import Callable
 
-import uvicorn
-
-from agentmem.listening import listening
+from agentmem.listening import listening, run
 from agentmem.viewer.app import make_app
 from agentmem.viewer.look import Look
 
 HOST = "127.0.0.1"
 STOPPING = 5  # seconds that open requests have to finish
-HEAD = 64 << 10  # bytes of a request's head
 OPEN = 64  # requests that are answered at a time
 
 
@@ -27,11 +23,4 @@ def serve(look: Look, port: int, ready: Callable[[str], None]) -> None:
     token = secrets.token_urlsafe(32)
     socket, address = listening(HOST, port)
     app = make_app(look, socket.getsockname()[1], token)
-    config = uvicorn.Config(
-        app, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
-        proxy_headers=False, timeout_graceful_shutdown=STOPPING, limit_concurrency=OPEN,
-        h11_max_incomplete_event_size=HEAD,
-    )  # fmt: skip
-    signal.signal(signal.SIGTERM, lambda number, frame: None)  # uvicorn stops at it, and then raises it once more
-    ready(f"{address}/#token={token}")
-    uvicorn.Server(config).run(sockets=[socket])
+    run(app, socket, lambda: ready(f"{address}/#token={token}"), STOPPING, OPEN)
