@@ -239,8 +239,8 @@ class Memory:
             return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
 
     def blob(self, digest: str) -> bytes:
-        """The content of a blob by the digest in `Step.blobs`."""
-        return self._core.store.blob(check_name("digest", digest))
+        """The content of a blob by the digest in `Step.blobs`; NotFoundError if no step of this namespace has it."""
+        return self._core.blob(self.namespace, check_name("digest", digest))
 
     def scoped(self, *namespace: str, read: Sequence[Sequence[str]] = ()) -> Memory:
         """A view of exactly this namespace; `read` adds namespaces that recall may read as well."""

@@ -111,6 +111,12 @@ class SQLiteStore(OpenFile):
                 return bytes(data)
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
 
+    def blob_uses(self, digest: str) -> list[int]:
+        sql = "SELECT position FROM blob_uses WHERE digest=? ORDER BY position"
+        with self._reading() as connection, suppress(ValueError):
+            return [position for (position,) in connection.execute(sql, (bytes.fromhex(digest),))]
+        return []
+
     def namespaces(self) -> list[Namespace]:
         with self._reading() as connection:
             return [
