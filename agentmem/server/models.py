@@ -32,7 +32,8 @@ TIME = {"type": "string", "format": "date-time"}
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 StepId = Annotated[str, StringConstraints(pattern=STEP_ID["pattern"])]
 Base64 = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
-Whole = Annotated[int, BeforeValidator(lambda given: _whole(given))]
+WHOLE = BeforeValidator(lambda given: _whole(given))
+Whole = Annotated[int, WHOLE]
 Moment = Annotated[str, WithJsonSchema({"anyOf": [STEP_ID, TIME]})]
 NodeKind = Literal["step", "unit", "cluster", "atom", "recall", "episode", "entity"]
 
@@ -96,7 +97,7 @@ class RecallAt(Asked):
     """What memory would have recalled before a step. What is left out is as in the recall that was made there."""
 
     cue: Annotated[str, Field(max_length=MOST_CUE)] | None = None
-    budget: Annotated[Whole, Field(ge=0, le=MOST_BUDGET)] | None = None
+    budget: Annotated[int, Field(ge=0, le=MOST_BUDGET), WHOLE] | None = None
     layers: Annotated[list[Layer], Field(min_length=1)] | None = None
 
 
@@ -112,7 +113,7 @@ class Drawn(Asked):
     layers: Annotated[list[NodeKind], Field(min_length=1)] | None = None
     episode: Name | None = None
     agent: Name | None = None
-    newest: Annotated[Whole, Field(ge=1, le=1_000_000)] | None = None
+    newest: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
     around: Name | None = None
     hops: Whole = Field(default=2, ge=1, le=MOST_HOPS)
     limit: Whole = Field(default=1_000, ge=1, le=MOST_NODES)
