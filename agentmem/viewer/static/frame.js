@@ -16,6 +16,11 @@ export function makeFrame() {
 }
 
 function show() {
+  if (!state.frame) {
+    const where = isFile ? "found no room in this file; agentmem view on the memory shows it" : "cannot be shown";
+    fill(byId("frame"), h("p", {}, `Step ${number(state.number + 1)} ${where}.`));
+    return;
+  }
   const { step, recalls, status } = state.frame;
   const parts = [
     h("h3", { id: "step" }, h("span", { class: `badge ${step.kind}` }, step.kind), " ", step.actor ? `${clip(step.actor, 60)} ` : "", h("code", {}, step.id), " ", isFile ? null : link(step.id)),

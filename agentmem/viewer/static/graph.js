@@ -4,7 +4,7 @@ import { button, byId, calm, fill, h, many, number, ratio } from "./dom.js";
 import { draw, hit, place, prepare } from "./draw.js";
 import { change } from "./edit.js";
 import { ask, isFile } from "./source.js";
-import { go, here, on, openStep, playing, state, tell, tried } from "./state.js";
+import { go, here, on, open, openStep, playing, state, tell, tried } from "./state.js";
 
 const WHOLE = 3000; // steps of an episode whose graph is asked for at once
 const LEAST = 6; // frames in sight
@@ -37,7 +37,7 @@ export function makeGraph() {
 
 function legend() {
   const one = (kind, text) => h("span", {}, h("i", { class: `mark ${kind}` }), text);
-  return h("p", { class: "legend quiet" }, one("step", "step"), one("unit", "unit"), one("cluster", "cluster"), one("atom", "atom"), one("recall", "recall"), h("span", {}, h("i", { class: "mark ring" }), "recalled here"), h("span", {}, h("i", { class: "mark ring broken" }), "just missed"), h("span", {}, h("i", { class: "mark hollow" }), "retired"));
+  return h("p", { class: "legend quiet" }, one("step", "step"), one("unit", "unit"), one("cluster", "cluster"), one("atom", "atom"), one("recall", "recall"), one("episode", "episode"), one("entity", "entity"), h("span", {}, h("i", { class: "mark ring" }), "recalled here"), h("span", {}, h("i", { class: "mark ring broken" }), "just missed"), h("span", {}, h("i", { class: "mark hollow" }), "retired"));
 }
 
 function opened() {
@@ -173,7 +173,7 @@ function pointing() {
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && Math.abs(event.deltaX) <= Math.abs(event.deltaY) && !event.shiftKey) return;
     event.preventDefault();
-    if (event.ctrlKey) zoomBy(event.deltaY > 0 ? 1.25 : 0.8, place(view, canvas.clientWidth, canvas.clientHeight, 0).frame(event.offsetX));
+    if (event.ctrlKey) zoomBy(event.deltaY > 0 ? 1.25 : 0.8, place(view, canvas.clientWidth, canvas.clientHeight, graph).frame(event.offsetX));
     else {
       const shift = ((event.deltaX || event.deltaY) / canvas.clientWidth) * (view.last - view.first);
       look(view.first + shift, view.last + shift);
@@ -199,7 +199,8 @@ function line(at) {
   const [from, to] = graph.tokens ? graph.tokens[at] : [0, 0];
   const sizes = from ? ` ${number(from)} to ${many(to, "tokens")}, ${ratio(from, to)}` : "";
   const used = graph.recalled[at] ? `, recalled ${number(graph.recalled[at])}×` : "";
-  return [h("i", { class: `mark ${kind}` }), h("b", {}, `${kind} ${graph.id[at]}`), h("span", { class: "quiet" }, `${sizes}${used}`), graph.label ? h("span", { class: "line" }, graph.label[at]) : null];
+  const named = kind === "episode" || kind === "entity"; // by their labels; ids of theirs are for programs
+  return [h("i", { class: `mark ${kind}` }), h("b", {}, named ? kind : `${kind} ${graph.id[at]}`), h("span", { class: "quiet" }, `${sizes}${used}`), graph.label ? h("span", { class: "line" }, graph.label[at]) : null];
 }
 
 function chooseAt(event) {
@@ -211,10 +212,33 @@ function choose(at) {
   const kind = graph.kinds[graph.kind[at]];
   if (kind === "step") openStep(graph.id[at]);
   else if (kind === "recall") go(Math.min(graph.at[at], state.replay.frames - 1));
+  else if (kind === "episode") chooseEpisode(graph.episode[at]);
+  else if (kind === "entity") openEntity(at);
   else tell("select", graph.id[at]);
 }
 
-// ---- a crystal, opened to its steps ----------------------------------------------------------------------------------------
+const chooseEpisode = (name) => (name === state.episode ? go(0) : tried(() => open(name)));
+
+// ---- an entity, opened to what is about it; a crystal, opened to its steps ---------------------------------------------------
+
+const closing = () => button("Close", () => {
+  state.selected = null;
+  fill(detail);
+  redraw();
+});
+
+function openEntity(at) {
+  state.selected = graph.id[at];
+  const about = (graph.about.get(at) || []).filter((one) => graph.at[one] <= state.number);
+  const rows = about.slice(-LISTED).map((one) => h("li", {}, button("", () => choose(one), { class: "entry" })));
+  rows.forEach((row, place) => row.firstChild.append(...line(about[Math.max(0, about.length - LISTED) + place]).filter(Boolean)));
+  fill(detail, h("section", { class: "crystal-shown", "aria-label": "Entity" },
+    h("h4", {}, h("i", { class: "mark entity" }), "entity ", graph.label ? graph.label[at] : graph.id[at]),
+    h("p", { class: "quiet" }, `${many(about.length, "nodes")} in sight ${about.length === 1 ? "is" : "are"} about it as of this step`),
+    h("ul", { class: "sources" }, rows), h("p", { class: "row" }, closing())));
+  redraw();
+}
+
 
 async function select(id) {
   const found = await tried(() => ask("sources", { ...here(), id }));
@@ -222,11 +246,6 @@ async function select(id) {
   tell("show", "replay");
   state.selected = id;
   const one = found.crystal;
-  const close = button("Close", () => {
-    state.selected = null;
-    fill(detail);
-    redraw();
-  });
   const edit = state.memory.read_only ? [] : [
     button("Pin", () => change("pin", id, {}, "Pinned: its steps are raised in every recall from now on.")),
     button("Forget", () => change("forget", id, { undo: false }, "Forgotten: its steps stay in the log, and are not recalled.")),
@@ -236,7 +255,7 @@ async function select(id) {
     h("p", { class: "quiet" }, `${many(one.source_tokens, "tokens")} became ${number(one.tokens)}, ${ratio(one.source_tokens, one.tokens)}; salience ${one.salience.toFixed(2)}; support ${one.support}${one.retired ? `; retired at position ${number(one.retired)}` : ""}`),
     one.key ? h("p", {}, h("b", {}, `${one.key}: `), one.value) : null,
     h("pre", { class: "text" }, one.text),
-    h("p", { class: "row" }, edit, close),
+    h("p", { class: "row" }, edit, closing()),
     h("p", { class: "quiet" }, `made from ${many(found.steps.count, "steps")}`),
     h("ul", { class: "sources" }, found.steps.first.map((step) => h("li", {}, button(step.id, () => openStep(step.id), { class: "id" }), h("span", { class: "line" }, step.text))))));
   detail.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });

@@ -92,22 +92,31 @@ export function go(number) {
 async function settle() {
   if (asking || !state.replay || !state.replay.frames) return;
   asking = true;
+  let wanted;
   try {
-    let wanted;
     do {
-      wanted = `${state.episode} ${state.number}`;
-      const frame = await frameAt(state.number);
-      if (`${state.episode} ${state.number}` !== wanted) continue;
-      state.frame = frame;
-      remember();
-      tell("frame");
-    } while (`${state.episode} ${state.number}` !== wanted);
-  } catch (error) {
-    say(error.message, true);
-    if (error.status === undefined) throw error;
+      wanted = wantedNow();
+      await show(wanted);
+    } while (wanted !== wantedNow());
   } finally {
     asking = false;
   }
+}
+
+const wantedNow = () => `${state.episode} ${state.number}`;
+
+async function show(wanted) {
+  let frame = null;
+  try {
+    frame = await frameAt(state.number);
+  } catch (error) {
+    if (error.status === undefined) throw error;
+    if (wanted === wantedNow() && !(isFile && error.status === 404)) say(error.message, true);
+  }
+  if (wanted !== wantedNow()) return;
+  state.frame = frame;
+  remember();
+  tell("frame");
 }
 
 async function frameAt(number) {
