@@ -85,7 +85,7 @@ function lanes(pen, to, width, high) {
       pen.fillRect(0, to.y(lane + 0.88), width, to.y(lane - 0.1) - to.y(lane + 0.88));
     }
     pen.fillStyle = colour("quiet");
-    pen.fillText(name, 4, to.y(lane + (lane ? 0.6 : 0.2)));
+    pen.fillText(name, 4, to.y(lane + 0.6));
   }
 }
 

@@ -88,8 +88,11 @@ function draw() {
 function mark(pen, x, y, what) {
   pen.fillStyle = colour(what);
   pen.beginPath();
-  if (what === "recall") pen.arc(x, y, 2, 0, 7);
-  else {
+  if (what === "recall") {
+    pen.moveTo(x - 3, y - 2.5);
+    pen.lineTo(x + 3, y - 2.5);
+    pen.lineTo(x, y + 3);
+  } else {
     pen.moveTo(x, y - 3);
     pen.lineTo(x + 3, y);
     pen.lineTo(x, y + 3);
