@@ -39,11 +39,12 @@ export function place(view, width, height, graph) {
   };
 }
 
+// Returns how many nodes are in sight.
 export function draw(canvas, graph, look) {
   const { pen, width, height } = sharp(canvas);
   const to = place(look.view, width, height, graph);
   lanes(pen, to, width, graph ? graph.high : 4);
-  if (!graph) return;
+  if (!graph) return 0;
   const dense = (look.view.last - look.view.first) / width;
   const shown = [];
   for (let at = 0; at < graph.id.length; at += 1) {
@@ -60,6 +61,7 @@ export function draw(canvas, graph, look) {
   pen.globalAlpha = 0.35;
   pen.fillRect(x - 0.5, 0, 1, height);
   pen.globalAlpha = 1;
+  return shown.length;
 }
 
 // A crystal that forms now moves from the middle of its sources to its own place.

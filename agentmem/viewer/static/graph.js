@@ -15,7 +15,7 @@ const view = { first: 0, last: BEGIN };
 let canvas, told, detail, list, graph, parts, asked, grown, pending;
 
 export function makeGraph() {
-  canvas = h("canvas", { id: "board", role: "img", "aria-label": "Graph of the memory as of this step; the list below says the same" });
+  canvas = h("canvas", { id: "board", role: "img", "aria-label": "Graph of the memory" });
   told = h("span", { class: "quiet" });
   detail = h("div", { id: "node" });
   list = h("ul", { id: "nodes" });
@@ -134,7 +134,8 @@ function redraw() {
   pending = requestAnimationFrame(() => {
     pending = null;
     need();
-    draw(canvas, graph, looking());
+    const shown = draw(canvas, graph, looking());
+    canvas.setAttribute("aria-label", `Graph of the memory as of this step, ${many(shown, "nodes")} in sight; the list below says the same`);
     told.textContent = graph ? remark() : "";
   });
 }
