@@ -10,12 +10,20 @@ const DONE = { forget: "forgotten", restore: "recalled again", pin: "pinned" };
 
 export function makeFrame() {
   on("frame", show);
+  on("moved", () => late(!state.frame || state.frame.number !== state.number));
   on("opened", () => {
     if (!state.replay.frames) fill(byId("frame"), h("p", { class: "quiet" }, "This episode has no steps."));
   });
 }
 
+// Whether the step that is shown is still the one before: the answer is on its way.
+function late(is) {
+  byId("frame").classList.toggle("late", is && state.replay.frames > 0);
+  byId("frame").setAttribute("aria-busy", String(is));
+}
+
 function show() {
+  late(false);
   if (!state.frame) {
     const where = isFile ? "found no room in this file; agentmem view on the memory shows it" : "cannot be shown";
     fill(byId("frame"), h("p", {}, `Step ${number(state.number + 1)} ${where}.`));
@@ -23,7 +31,7 @@ function show() {
   }
   const { step, recalls, status } = state.frame;
   const parts = [
-    h("h3", { id: "step" }, h("span", { class: `badge ${step.kind}` }, step.kind), " ", step.actor ? `${clip(step.actor, 60)} ` : "", h("code", {}, step.id), " ", isFile ? null : link(step.id)),
+    h("h3", { id: "step" }, h("span", { class: `badge ${step.kind}` }, step.kind), " ", step.actor ? h("span", {}, `${clip(step.actor, 60)} `) : "", h("code", {}, step.id), " ", isFile ? null : link(step.id)),
     h("p", { class: "quiet" }, facts(step)),
     statusOf(status),
     ...whole(step),
@@ -61,7 +69,7 @@ function statusOf(status) {
 
 function extras(step) {
   const made = [];
-  if (step.subjects.count) made.push(h("p", {}, h("span", { class: "quiet" }, "about "), step.subjects.first.join(", ")));
+  if (step.subjects.count) made.push(h("p", {}, h("span", { class: "quiet" }, "about "), h("span", {}, step.subjects.first.join(", "))));
   if (step.reply_to) made.push(h("p", {}, h("span", { class: "quiet" }, "replies to "), button(step.reply_to, () => openStep(step.reply_to), { class: "id" })));
   const blobs = Object.entries(step.blobs);
   if (blobs.length) made.push(h("p", {}, h("span", { class: "quiet" }, "blobs "), blobs.map(([name, hash]) => `${name} (${hash.slice(0, 12)})`).join(", ")));

@@ -30,7 +30,7 @@ export const playing = () => ({ namespace: state.namespace, episode: state.episo
 export function addressed() {
   const given = new URLSearchParams(isFile ? location.hash.slice(1) : location.search);
   const space = given.get("namespace");
-  return { namespace: space && JSON.parse(space), episode: given.get("episode"), step: given.get("step"), tab: given.get("view") };
+  return { namespace: space && JSON.parse(space), episode: given.get("episode"), step: given.get("step") };
 }
 
 export function address(step) {
