@@ -127,3 +127,18 @@ def test_a_file_says_which_step_found_no_room_in_it(browser: Any, tmp_path: Path
     until(page, "document.querySelector('#frame').textContent.includes('Step 13 found no room in this file')")
     page.context.close()
     assert errors == []
+
+
+def test_what_crystallizes_after_the_last_step_is_shown_with_it(browser: Any, viewed: Viewed) -> None:
+    errors: list[str] = []
+    page = opened(browser, viewed.url, errors)
+    label = "Number(document.querySelector('#board').getAttribute('aria-label').match(/(\\d+) nodes? in sight/)[1])"
+    page.keyboard.press("End")
+    page.wait_for_selector("#frame .after + h4")
+    assert page.inner_text("#frame .after + h4") == "1 crystal formed"
+    page.wait_for_timeout(200)
+    last = page.evaluate(label)
+    page.keyboard.press("ArrowLeft")
+    until(page, f"{label} === {last} - 3")  # without the step, its recall, and the unit that was sealed behind it
+    page.context.close()
+    assert errors == []

@@ -27,7 +27,7 @@ export function prepare(graph) {
   return made;
 }
 
-// view: first and last frame in sight. now: the frame up to which nodes are there. grown: 0 to 1, of those that form now.
+// view: first and last frame in sight. now: the frame up to which nodes are there; at: the one that is shown. grown: 0 to 1, of those that form now.
 export function place(view, width, height, graph) {
   const { low, high } = graph || { low: 0, high: 4 };
   const bottom = Math.max(low, -6) - 0.6;
@@ -56,7 +56,7 @@ export function draw(canvas, graph, look) {
   for (const at of shown) node(pen, graph, at, spot(at), look, dense);
   for (const at of shown) ring(pen, graph, at, spot(at), look);
   labels(pen, graph, shown, spot, look);
-  const x = to.x(look.now);
+  const x = to.x(look.at);
   pen.fillStyle = colour("ink");
   pen.globalAlpha = 0.35;
   pen.fillRect(x - 0.5, 0, 1, height);

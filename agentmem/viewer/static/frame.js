@@ -3,8 +3,8 @@
 import { button, byId, clip, fill, h, many, number, ratio, say, whole } from "./dom.js";
 import { edits } from "./edit.js";
 import { idButton, recallOf } from "./hits.js";
-import { isFile } from "./source.js";
-import { address, on, openStep, state, tell } from "./state.js";
+import { ask, isFile } from "./source.js";
+import { address, on, openStep, playing, state, tell, tried } from "./state.js";
 
 const DONE = { forget: "forgotten", restore: "recalled again", pin: "pinned" };
 
@@ -43,6 +43,15 @@ function show() {
   if (recalls.count > recalls.first.length) parts.push(h("p", { class: "quiet" }, `and ${many(recalls.count - recalls.first.length, "recalls")} more`));
   if (!recalls.count) parts.push(h("p", { class: "quiet" }, "Nothing was recalled before this step."));
   fill(byId("frame"), parts);
+  if (state.number === state.replay.frames - 1) afterwards(state.frame);
+}
+
+// What came after the last step.
+async function afterwards(frame) {
+  const tail = await tried(() => ask("tail", playing()));
+  if (!tail || state.frame !== frame) return;
+  const made = happened({ ...tail, erased: 0, crystallized: true });
+  if (made.length || tail.recalls.count) byId("frame").append(h("h3", { class: "after" }, "After the last step"), ...made, ...tail.recalls.first.map((one) => recallOf(one, "What memory gave")));
 }
 
 function link(id) {

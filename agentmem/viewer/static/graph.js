@@ -117,12 +117,15 @@ function forgetFirst() {
   asked.delete(oldest);
 }
 
+// The frame up to which nodes are there; what came after the last step is there with it.
+const now = () => (state.number >= state.replay.frames - 1 ? state.replay.frames : state.number);
+
 function looking() {
   const recalls = state.frame && state.frame.number === state.number ? state.frame.recalls.first : [];
   const ids = (name) => new Set(recalls.flatMap((recall) => recall[name].first.map((one) => one.id)));
   const at = graph && graph.at_id.get(state.selected);
   return {
-    view, now: state.number, grown, selected: state.selected, hits: ids("hits"), missed: ids("missed"),
+    view, now: now(), at: state.number, grown, selected: state.selected, hits: ids("hits"), missed: ids("missed"),
     step: state.frame && state.frame.number === state.number ? state.frame.step.id : null,
     recalls: recalls.filter((one) => one.position).map((one) => `r${String(one.position).padStart(11, "0")}`),
     open: new Set(at === undefined || at === null ? [] : graph.below.get(at) || []),
@@ -230,7 +233,7 @@ const closing = () => button("Close", () => {
 
 function openEntity(at) {
   state.selected = graph.id[at];
-  const about = (graph.about.get(at) || []).filter((one) => graph.at[one] <= state.number);
+  const about = (graph.about.get(at) || []).filter((one) => graph.at[one] <= now());
   const rows = about.slice(-LISTED).map((one) => h("li", {}, button("", () => choose(one), { class: "entry" })));
   rows.forEach((row, place) => row.firstChild.append(...line(about[Math.max(0, about.length - LISTED) + place]).filter(Boolean)));
   fill(detail, h("section", { class: "crystal-shown", "aria-label": "Entity" },
@@ -254,7 +257,7 @@ async function select(id) {
   fill(detail, h("section", { class: "crystal-shown", "aria-label": "Crystal" },
     h("h4", {}, h("i", { class: `mark ${one.layer}` }), `${one.layer} `, h("code", {}, one.id)),
     h("p", { class: "quiet" }, `${many(one.source_tokens, "tokens")} became ${number(one.tokens)}, ${ratio(one.source_tokens, one.tokens)}; salience ${one.salience.toFixed(2)}; support ${one.support}${one.retired ? `; retired at position ${number(one.retired)}` : ""}`),
-    one.key ? h("p", {}, h("b", {}, `${one.key}: `), one.value) : null,
+    one.key ? h("p", {}, h("b", {}, one.value === null ? one.key : `${one.key}: `), one.value || "") : null,
     h("pre", { class: "text" }, one.text),
     h("p", { class: "row" }, edit, closing()),
     h("p", { class: "quiet" }, `made from ${many(found.steps.count, "steps")}`),
@@ -265,10 +268,9 @@ async function select(id) {
 
 function relist() {
   if (!graph || !byId("listed").open) return;
-  const now = state.number;
-  const shown = graph.id.map((_, at) => at).filter((at) => graph.at[at] <= now && graph.x[at] >= view.first && graph.x[at] <= view.last);
+  const shown = graph.id.map((_, at) => at).filter((at) => graph.at[at] <= now() && graph.x[at] >= view.first && graph.x[at] <= view.last);
   const newest = shown.sort((one, other) => graph.at[other] - graph.at[one]).slice(0, LISTED);
-  fill(list, newest.map((at) => h("li", { class: graph.gone[at] >= 0 && graph.gone[at] <= now ? "retired" : "" }, button("", () => choose(at), { class: "entry" }))));
+  fill(list, newest.map((at) => h("li", { class: graph.gone[at] >= 0 && graph.gone[at] <= now() ? "retired" : "" }, button("", () => choose(at), { class: "entry" }))));
   newest.forEach((at, row) => list.children[row].firstChild.append(...line(at).filter(Boolean)));
   if (shown.length > newest.length) list.append(h("li", { class: "quiet" }, `and ${many(shown.length - newest.length, "nodes")} before these`));
 }
