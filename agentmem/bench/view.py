@@ -136,7 +136,7 @@ def _show(found: Mapping[str, Any]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("figure", "median", "from", "to", "bar", f"times that of {SMALL} steps")
+    table = Table("figure", "median", "from", "to", "bar", f"times that of {SMALL:,} steps")
     for name in found["long"][0]:
         values, other = ([run[name] for run in found[which]] for which in ("long", "short"))
         middle = statistics.median(values)

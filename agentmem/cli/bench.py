@@ -11,7 +11,17 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
 Name = Literal[
-    "environments", "fit", "graph", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores",
+    "environments",
+    "fit",
+    "graph",
+    "integrations",
+    "log",
+    "neural",
+    "recall",
+    "rollout",
+    "server",
+    "speed",
+    "stores",
     "view",
 ]
 
