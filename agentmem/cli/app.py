@@ -96,6 +96,11 @@ def open_memory(path: str, namespace: str = "", *, read_only: bool = False, ever
     return memory
 
 
+def reading(memory: Memory, others: list[str] | None) -> Memory:
+    """The same namespace of a memory, whose recalls also read others, as --read names them."""
+    return memory.scoped(*memory.namespace, read=[namespace_of(other) for other in others or ()])
+
+
 def make_memory(path: str, namespace: str = "") -> Memory:
     """The memory at a path, made if it is not there."""
     _check_path(path)

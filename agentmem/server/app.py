@@ -29,7 +29,8 @@ from agentmem.records import NAME_LIMIT
 from agentmem.server.guard import TOKEN, Guard, Limits
 from agentmem.server.models import Health, StepsToLog
 from agentmem.server.openapi import document
-from agentmem.server.operations import OPERATIONS, Operation, Place
+from agentmem.server.operations import OPERATIONS, Operation
+from agentmem.server.place import Place
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.tokens import Tokens
 from agentmem.server.watch import ROUTE, TEXT, Metrics, Watch
