@@ -1,6 +1,6 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
-Retention is stated in bytes. Under "crystals" all files together, attachments apart, may take FIXED bytes and RATE per
+Retention is stated in bytes. Under "crystals" all files together, attachments and ledger apart, may take FIXED bytes and RATE per
 token; the lexical index and the codes are not stored but made again at the first recall, blocks are large, and only
 where that is not enough is text let go: beyond the horizon, old before new, the least salient first, never a word that
 a crystal holds or a pinned step, and never before the unit that covers it is found by a probe.
@@ -58,9 +58,9 @@ def settle(core: Core) -> None:
 
 
 def _files(core: Core) -> int:
-    """Bytes of all files once closed, without attachments."""
+    """Bytes of all files once closed, without attachments and the ledger."""
     sizes = core.store.sizes()
-    return closed(sizes) - sizes["attachments"]
+    return closed(sizes) - sizes["attachments"] - sizes["ledger"]
 
 
 def closed(sizes: Mapping[str, int]) -> int:
@@ -129,6 +129,7 @@ def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> No
                 rewritten[step.position] = (text, step.body)
     if rewritten:
         core.store.rewrite(rewritten)
+        core.store.note(core.clock(), "let go", None, None, {"steps": len(rewritten), "share": share})
         core.store.archive(core.archived)
         core.forget()
 
@@ -236,7 +237,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
     sizes = core.store.sizes()
-    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"]
+    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"] - sizes["ledger"]
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),

@@ -9,12 +9,13 @@ from typing import Any
 
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
+from . import bars, derived
 from .chain import Mark, link
 from .commit import Transaction
 from .group import Request
 from .keys import Keys
 from .lexicon import Lexicon, Terms
-from .log import Log
+from .log import Log, namespace_id
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
 
@@ -100,6 +101,7 @@ class Appender:
             try:
                 known = self._known(connection, request, lines)
                 self._check_blobs(connection, request, known, lines)
+                self._check_subjects(connection, request, known)
             except InvalidInputError as error:
                 request.error = error
                 continue
@@ -158,6 +160,11 @@ class Appender:
             if value(connection, "SELECT 1 FROM blobs WHERE digest=?", (digest,)) is None:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
+    def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
+        for place, new in enumerate(request.records):
+            if place not in known and new.record.type == "step" and bars.subjects_of(new.record.body):
+                bars.check(connection, namespace_id(connection, new.record.namespace), new.record)
+
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines
     ) -> list[Record]:
@@ -185,6 +192,10 @@ class Appender:
         if new.key is not None:
             lines.keys[new.key] = record
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
+        if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
+            bars.put(connection, namespace, record)
+        if record.type == "consent":
+            derived.bump(connection, namespace)
         return record
 
     def _row(
