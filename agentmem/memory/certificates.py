@@ -76,18 +76,13 @@ def _made(core: Core, records: Sequence[Record], note: Note | None) -> Certifica
         return None
     if note is None:  # imported: as the log stands here
         chain, rechained = core.store.chain_at(last.position)
-        witness = {"chain": (chain or b"").hex(), "rechained": rechained}
+        witness: dict[str, Any] = {"chain": (chain or b"").hex(), "rechained": rechained}
     else:
         named = {name: note.detail[name] for name in ("chain", "rechained")}
         witness = {**named, "note": note.number, "note_chain": note.chain.hex()}
-    told = {**body, **json.loads(last.body)}
-    at = datetime.fromtimestamp(act.logged_at, UTC)
-    return Certificate(
-        at=at, who=act.actor, position=last.position, **witness, **{name: told.get(name) for name in _TOLD}
-    )
-
-
-_TOLD = ("id", "request", "salt", "scope", "marks", "counts", "before", "after", "surfaces")
+    told: dict[str, Any] = {**body, **json.loads(last.body), **witness, "who": act.actor, "position": last.position}
+    told["at"] = datetime.fromtimestamp(act.logged_at, UTC)
+    return Certificate(**{name: told[name] for name in Certificate.model_fields if name in told})
 
 
 def confirm(core: Core, certificate: Certificate) -> Verification:
