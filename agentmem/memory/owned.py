@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError
-from agentmem.memory import accounts, certificates, checks, condensing, erasing, removal
+from agentmem.memory import accounts, certificates, checks, condensing, erasing, removal, residual
 from agentmem.memory.core import Core
 from agentmem.records import check_flag, check_id, check_name, check_namespace, check_path, check_text
 from agentmem.types import Certificate, Change, Condenser, EraseReport, Namespace, Verification
@@ -102,6 +102,7 @@ class Owned:
         checks.check_filters(self._core, [self.namespace], episode)
         scope = self.namespace if namespace is None else check_namespace(namespace)
         files = [check_path("scan", path) for path in checks.check_several("scan", scan, "paths of files")]
+        residual.check_there(files)
         if subject is not None:
             request = erasing.Request("subject", check_name("subject", subject))
         elif steps is not None:

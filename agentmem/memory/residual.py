@@ -143,10 +143,15 @@ def _cached(core: Core, touched: Sequence[Namespace], gone: np.ndarray, wanted: 
     return places
 
 
+def check_there(files: Sequence[Path]) -> None:
+    """NotFoundError for a file that is not there to look into."""
+    for path in files:
+        if not path.is_file():
+            raise NotFoundError(f"there is no file {path} to look for erased text in; leave it out, or give its path")
+
+
 def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple[str, list[str]]:
-    """The surface that a file is, and where in it something stands. Raises NotFoundError for a file that is not there."""
-    if not path.is_file():
-        raise NotFoundError(f"there is no file {path} to look for erased text in; leave it out, or give its path")
+    """The surface that a file is, and where in it something stands."""
     with path.open("rb") as file:
         start = file.read(len(SQLITE))
     if start == SQLITE:
