@@ -14,7 +14,7 @@ import pytest
 from strategies import SECRET, opened, said
 
 from agentmem import InvalidInputError, Memory, NotFoundError
-from agentmem.errors import ConsentError, DamagedError, ErasedError, KeyConflictError, ReadOnlyError, SettingsError
+from agentmem.errors import ConsentError, ErasedError, ReadOnlyError, SettingsError
 from agentmem.testing import FakeClock
 from agentmem.testing.erasure import run
 from agentmem.transfer import Importer

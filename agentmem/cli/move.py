@@ -28,9 +28,8 @@ def export(
 
     Without --namespace, all namespaces.
     """
-    from agentmem.transfer import export
-
     from agentmem.memory.accounts import digest_of, note
+    from agentmem.transfer import export
 
     with open_memory(path, namespace, read_only=not writable(path), every=True) as memory:
         store = memory._core.store

@@ -22,7 +22,9 @@ def consent(
     path: MemoryPath,
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whom steps are about.")],
     withdraw: Annotated[bool, flag("--withdraw", "Consent is withdrawn; without this it is given.")] = False,
-    note: Annotated[str | None, typer.Option(metavar="TEXT", help="Logged with it, until the subject is erased.")] = None,
+    note: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Logged with it, until the subject is erased.")
+    ] = None,
     namespace: NamespaceOption = "",
 ) -> None:
     """Log that a subject gave consent, or withdrew it.

@@ -76,7 +76,8 @@ def erase(
     It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named.
     """
     if again is not None:
-        return _again(path, again, json)
+        _again(path, again, json)
+        return
     whole = namespace_of(namespace) if whole_namespace else None
     chosen = _one(
         {"subject": subject, "episode": episode, "steps": step, "namespace": whole},

@@ -92,13 +92,14 @@ def confirm(core: Core, certificate: Certificate) -> Verification:
 
 
 def _against(core: Core, given: Certificate) -> Iterator[str]:
-    there = {one.id: one for one in certificates(core, core.store.namespaces())}
-    if (own := there.get(given.id)) is None:
+    known = {one.id: one for one in certificates(core, core.store.namespaces())}
+    if (own := known.get(given.id)) is None:
         yield f"the log has no erasure {given.id}; the memory is another, or a copy from before: erase_again() with it"
         return
     for name in Certificate.model_fields:
         if getattr(own, name) != getattr(given, name):
-            yield f"{name} is {brief(getattr(given, name))} in the certificate and {brief(getattr(own, name))} in the log"
+            said, there = brief(getattr(given, name)), brief(getattr(own, name))
+            yield f"{name} is {said} in the certificate and {there} in the log"
     chain, rechained = core.store.chain_at(given.position)
     if rechained == given.rechained and (chain or b"").hex() != given.chain:  # else only the ledger can tell
         yield f"the log at position {given.position} has another hash than {given.chain[:16]}"

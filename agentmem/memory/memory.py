@@ -92,8 +92,9 @@ class Memory(Owned):
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
-        access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises
-        StoreError's kinds for a file that cannot be used, SettingsError for settings that contradict the file's own.
+        access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
+        acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's kinds for a
+        file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
             raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")

@@ -87,9 +87,7 @@ def _standing(core: Core) -> Iterator[str]:
     yield "\n".join(chunk)
 
 
-def scan(
-    core: Core, erased: Sequence[Record], touched: Sequence[Namespace], files: Sequence[Path]
-) -> Found:
+def scan(core: Core, erased: Sequence[Record], touched: Sequence[Namespace], files: Sequence[Path]) -> Found:
     """Surface -> where something of erased records still stands, in words. Hold `core.lock`.
 
     touched: namespaces that held or showed it. files: exports, graphs, replays and backups to look into.
@@ -158,6 +156,8 @@ def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
     data = gzip.decompress(path.read_bytes()) if start.startswith(GZIP) else path.read_bytes()
-    forms = (form for one in (*lines, *words) for form in (one, json.dumps(one.decode(errors="replace"))[1:-1].encode()))
+    forms = (
+        form for one in (*lines, *words) for form in (one, json.dumps(one.decode(errors="replace"))[1:-1].encode())
+    )
     at = next((at for form in forms if (at := data.find(form)) >= 0), None)
     return "exports", [] if at is None else [f"{path} at byte {at}"]

@@ -1,4 +1,4 @@
-"""What a store is asked about erasures, consent and its ledger. Knows an open file; appending and erasing are elsewhere."""
+"""What a store is asked about erasures, consent and its ledger. Knows an open file."""
 
 from __future__ import annotations
 

@@ -35,7 +35,9 @@ PARTS = {
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`."""
-    found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0)
+    found = dict.fromkeys(
+        ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
+    )
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size
     if value(connection, "SELECT 1 FROM attachments LIMIT 1") is None:

@@ -109,7 +109,9 @@ class Drill:
             memory.export(old)
             memory.backup(copy)
             there = old.read_text()
-            self.check(all(word in there or _packed(word) in there for word in self.script.canaries), "a canary missing")
+            self.check(
+                all(word in there or _packed(word) in there for word in self.script.canaries), "a canary missing"
+            )
             other.recall(self.script.canaries[0])  # another opener that has all of it in its caches
             report = self.erase(memory)
             play(twin, [one for one in self.script.said if not one.secret], self.chance)
@@ -238,7 +240,9 @@ def _secret(made: Script, episode: str, number: int, chance: random.Random) -> l
     """A step of canaries: long and short words, a value, a key, a blob; some are recalled afterwards."""
     long, short, value, key, blob = (_word(chance, size) for size in (14, 4, 9, 12, 20))
     made.canaries += [long, short, value, key, blob]
-    text = f"{long} keeps {short} in the {chance.choice(('vault', 'cellar', 'attic'))} of house {chance.randint(1, 99)}."
+    text = (
+        f"{long} keeps {short} in the {chance.choice(('vault', 'cellar', 'attic'))} of house {chance.randint(1, 99)}."
+    )
     fields: dict[str, Any] = {"data": {"note": value, "of": [number]}, "subjects": ["ann"], "trust": "web"}
     if chance.random() < 0.7 or len(made.canaries) == 5:
         fields |= {"key": key}
@@ -275,7 +279,7 @@ def play(memory: Memory, said: Sequence[Said], chance: random.Random) -> dict[st
     return writers
 
 
-# ---- what is seen of a memory, without ids, positions and times --------------------------------------------------------
+# ---- what is seen of a memory, without ids, positions and times ------------------------------------------------------
 
 
 def _ranks(memory: Memory) -> dict[int, int]:

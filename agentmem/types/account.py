@@ -21,7 +21,7 @@ SURFACES = (
     "exports",
     "backups",
 )
-"""Where an erasure looks for what it erased. exports: files of text at the paths given, graphs and replays among them."""
+"""Where an erasure looks for what it erased. exports: files of text that are named, graphs and replays among them."""
 
 
 class Certificate(Frozen):
