@@ -72,6 +72,24 @@ def test_in_one_transaction_what_follows_a_tombstone_is_refused(told: Memory) ->
     assert store.barred((), "ann") == ("withdrawn", event.logged_at)
 
 
+def test_what_is_logged_while_an_erasure_is_at_work_goes_too(told: Memory, file: Path) -> None:
+    store = told._core.store
+    erase = store.erase
+
+    def late(*given: Any) -> None:
+        store.erase = erase  # type: ignore[method-assign]
+        opened(file).episode(id="house").log("Ann rang just now.", subjects=["ann"])
+        erase(*given)
+
+    store.erase = late  # type: ignore[method-assign]
+    certificate = told.erase(subject="ann").certificate
+    assert certificate is not None
+    assert certificate.after is not None
+    assert certificate.after["late"] == 1
+    assert not any(step.subjects for step in told.steps())
+    assert told.verify().ok
+
+
 def test_a_tombstone_holds_no_name(told: Memory, file: Path) -> None:
     with told.episode(id="quokkas") as episode:
         episode.log("Nothing else.", subjects=["quokkamaria"])

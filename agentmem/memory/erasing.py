@@ -166,18 +166,34 @@ def erase(
         touched = goes.touched or [namespace]
         crystallized = [one for one in touched if core.store.version(one).watermark]
         act = _act(core, namespace, request, goes, report, who)
-        gone = [record.position for record in goes.records]
-        core.store.erase(gone, touched, act, _keys(core, namespace, request, goes))
-        core.archived = 0
-        core.forget(gone)
+        _remove(core, namespace, request, goes, act)
+        late = _late(core, namespace, request, json.loads(act.body)["before"]["position"])
+        if late.records:
+            _remove(core, namespace, request, late)
         for one in crystallized if goes.records else ():
             again(one)
-        found = residual.scan(core, goes.records, touched, files)
+        found = residual.scan(core, [*goes.records, *late.records], touched, files)
         surfaces = {surface: len(places) for surface, places in found.items()}
-        certificate = certificates.conclude(core, act, certificates.moment(core, touched), surfaces)
+        after = {**certificates.moment(core, touched), "late": len(late.steps)}
+        certificate = certificates.conclude(core, act, after, surfaces)
         residue = tuple(place for places in found.values() for place in places)
         told = {"dry_run": False, "residue": residue, "surfaces": surfaces, "certificate": certificate}
         return report.model_copy(update=told)
+
+
+def _remove(core: Core, namespace: Namespace, request: Request, goes: Going, act: Record | None = None) -> None:
+    gone = [record.position for record in goes.records]
+    core.store.erase(gone, goes.touched or [namespace], act, _keys(core, namespace, request, goes))
+    core.archived = 0
+    core.forget(gone)
+
+
+def _late(core: Core, namespace: Namespace, request: Request, after: int) -> Going:
+    """What another process logged about a subject after it was looked for and before it was barred."""
+    late = about(core, namespace, request.name, after) if request.what == "subject" and request.name else []
+    if not late:
+        return Going([], [], [], set())
+    return Going(core.store.read(late), quoting_records(core, set(late), set()), [namespace], set())
 
 
 def _act(

@@ -66,9 +66,9 @@ def one_of(**criteria: object) -> str:
     return given[0]
 
 
-def about(core: Core, namespace: Namespace, subject: str) -> list[int]:
+def about(core: Core, namespace: Namespace, subject: str, after: int = 0) -> list[int]:
     """Log positions of the steps about a subject."""
-    records = core.store.scan(namespace, types=["step"])
+    records = core.store.scan(namespace, after, types=["step"])
     return [record.position for record in records if subject in json.loads(record.body).get("subjects", ())]
 
 

@@ -231,7 +231,7 @@ def script(chance: random.Random, request: str) -> Script:
 
 
 def _plain(episode: str, chance: random.Random) -> Said:
-    words = {"n": chance.randint(1, 999), "m": chance.randint(1, 9)}
+    words: dict[str, Any] = {"n": chance.randint(1, 999), "m": chance.randint(1, 9)}
     words |= {"state": chance.choice(("open", "locked")), "city": chance.choice(("Oslo", "Lima", "Kyoto", "Accra"))}
     return Said(episode, chance.choice(SAID).format(**words), {"data": {"score": words["n"]}})
 
