@@ -62,16 +62,6 @@ def test_a_subject_that_was_erased_is_logged_about_again_only_with_consent(told:
     assert told.verify().ok
 
 
-def test_in_one_transaction_what_follows_a_tombstone_is_refused(told: Memory) -> None:
-    told.consent("ann", given=False)
-    (event,) = told._core.store.scan(types=["consent"])
-    store = told.scoped("other")._core.store
-    step = {"text": "x", "subjects": ["ann"]}
-    with pytest.raises(ConsentError):
-        told.episode(id="house").log_many([step])
-    assert store.barred((), "ann") == ("withdrawn", event.logged_at)
-
-
 def test_what_is_logged_while_an_erasure_is_at_work_goes_too(told: Memory, file: Path) -> None:
     store = told._core.store
     erase = store.erase

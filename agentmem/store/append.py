@@ -161,9 +161,12 @@ class Appender:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
     def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
-        for place, new in enumerate(request.records):
-            if place not in known and new.record.type == "step" and bars.subjects_of(new.record.body):
-                bars.check(connection, namespace_id(connection, new.record.namespace), new.record)
+        steps = [one.record for at, one in enumerate(request.records) if at not in known and one.record.type == "step"]
+        about = [record for record in steps if bars.subjects_of(record.body)]
+        if about and any(new.record.type in bars.BARRING for new in request.records):
+            raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
+        for record in about:
+            bars.check(connection, namespace_id(connection, record.namespace), record)
 
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from agentmem.errors import ConsentError, ErasedError, KeyConflictError
+from agentmem.errors import ConsentError, ErasedError, InvalidInputError, KeyConflictError
 from agentmem.records import canonical
 from agentmem.store import subject_bars
 from agentmem.testing.records import A, B, step
@@ -42,7 +42,8 @@ class AccountsContract:
         store.append([event("consent", "ann", 6.0, given=False)])
         with pytest.raises(ConsentError, match="ann"):
             store.append([about("ann")])
-        store.append([event("consent", "ann", 7.0, given=True), about("ann")])
+        store.append([event("consent", "ann", 7.0, given=True)])
+        store.append([about("ann")])
         assert store.barred(A, "ann") == ("given", 7.0)
         assert store.verify()[0] == []
 
@@ -55,10 +56,11 @@ class AccountsContract:
         other = step("x", B, body=canonical({"subjects": ["ann", "bob"]}))
         assert len(store.append([other, about("zoe")])) == 2
 
-    def test_what_follows_a_bar_in_the_same_call_is_refused_or_nothing_is_logged(self, store: Store) -> None:
-        store.append([about("ann"), event("erased", "ann", 5.0)])
-        with pytest.raises(ErasedError):
-            store.append([about("ann")])
+    def test_an_event_that_bars_is_logged_apart_from_steps_about_anybody(self, store: Store) -> None:
+        with pytest.raises(InvalidInputError, match="by itself"):
+            store.append([event("erased", "ann", 5.0), about("ann")])
+        store.append([event("erased", "ann", 5.0), step("of nobody")])
+        assert store.head().position == 2
 
     def test_erasing_logs_its_event_and_refuses_its_keys_with_it(self, store: Store) -> None:
         store.append([about("ann", key="k"), step("y")])

@@ -181,6 +181,8 @@ class Importer:
             if type == "recall" and self.store.refuses(namespace, recall_key(record, self.store.setting("salt"))):
                 raise ErasedError("the recall showed, or repeats, what was erased, and was erased with it")
             self._wait(number, record)
+            if type in ("erased", "consent"):
+                self.flush()  # it bars, or lets in, what comes after it
 
     def _check_episode(self, namespace: Namespace, episode: str) -> None:
         if self.store.refuses(namespace, begin_key(episode)):
