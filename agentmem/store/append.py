@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
@@ -166,7 +167,7 @@ class Appender:
         if about and any(new.record.type in bars.BARRING for new in request.records):
             raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
         for record in about:
-            bars.check(connection, namespace_id(connection, record.namespace), record)
+            bars.check(record, partial(bars.status, connection, namespace_id(connection, record.namespace)))
 
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines

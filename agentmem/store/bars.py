@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import ConsentError, ErasedError
 from ..types import Record
@@ -64,10 +64,10 @@ def subjects_of(body: str) -> Sequence[str]:
     return json.loads(body).get("subjects", ()) if '"subjects"' in body else ()
 
 
-def check(connection: Connection, namespace: int | None, record: Record) -> None:
-    """ErasedError or ConsentError for a step about a subject that is barred."""
-    for subject in subjects_of(record.body) if record.type == "step" and namespace is not None else ():
-        why, _ = status(connection, namespace, subject) or (None, 0)
+def check(record: Record, barred: Callable[[str], tuple[str, float] | None]) -> None:
+    """ErasedError or ConsentError for a step about a subject that is barred. barred: `status` of a subject."""
+    for subject in subjects_of(record.body) if record.type == "step" else ():
+        why, _ = barred(subject) or (None, 0)
         where = f"subject {subject!r} in namespace {record.namespace}"
         if why == "erased":
             raise ErasedError(f"{where} was erased and is not logged about again; consent({subject!r}) lets it in")
