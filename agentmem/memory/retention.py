@@ -1,7 +1,7 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
-Retention is stated in bytes. Under "crystals" all files together, attachments and ledger apart, may take FIXED bytes
-and RATE per token; the lexical index and the codes are not stored but made again at the first recall, blocks are
+Retention is stated in bytes. Under "crystals" all files together, attachments and a log of accesses apart, may take
+FIXED bytes and RATE per token; the lexical index and the codes are not stored but made again at the first recall, blocks are
 large, and only where that is not enough is text let go: beyond the horizon, old before new, the least salient first,
 never a word that a crystal holds or a pinned step, and never before the unit that covers it is found by a probe.
 
@@ -58,9 +58,9 @@ def settle(core: Core) -> None:
 
 
 def _files(core: Core) -> int:
-    """Bytes of all files once closed, without attachments and the ledger."""
+    """Bytes of all files once closed, without attachments and a log of accesses."""
     sizes = core.store.sizes()
-    return closed(sizes) - sizes["attachments"] - sizes["ledger"]
+    return closed(sizes) - sizes["attachments"] - (sizes["ledger"] if core.keeps_accesses else 0)
 
 
 def closed(sizes: Mapping[str, int]) -> int:
@@ -237,7 +237,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
     sizes = core.store.sizes()
-    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"] - sizes["ledger"]
+    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"]
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),
