@@ -1,9 +1,10 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
 Retention is stated in bytes. Under "crystals" all files together, attachments and a log of accesses apart, may take
-FIXED bytes and RATE per token; the lexical index and the codes are not stored but made again at the first recall, blocks are
-large, and only where that is not enough is text let go: beyond the horizon, old before new, the least salient first,
-never a word that a crystal holds or a pinned step, and never before the unit that covers it is found by a probe.
+FIXED bytes and RATE per token; the lexical index and the codes are not stored but made again at the first recall,
+blocks are large, and only where that is not enough is text let go: beyond the horizon, old before new, the least
+salient first, never a word that a crystal holds or a pinned step, and never before the unit that covers it is found
+by a probe.
 
 A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
 stood; spaces cost nothing once they are compressed, and recall folds them.
