@@ -154,6 +154,11 @@ class Core:
         """Whether every byte counts."""
         return self.store.setting("retain") == "crystals"
 
+    @cached_property
+    def keeps_accesses(self) -> bool:
+        """Whether recalls and reads are noted."""
+        return self.store.setting("access_log") == "True"
+
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""
         for namespace in namespaces:

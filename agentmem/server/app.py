@@ -117,7 +117,8 @@ class _Served:
     async def _answer(self, operation: Operation, request: Request) -> Response:
         inside = {name: _unquoted(value) for name, value in request.path_params.items()}
         asked = await self._asked(operation, request)
-        place = Place(self.memory.scoped(*request.scope[TOKEN].namespace), self.writers)
+        token = request.scope[TOKEN]
+        place = Place(self.memory.scoped(*token.namespace).acting(f"token {token.id}"), self.writers)
         given = await run_sync(lambda: _done(operation, place, asked, inside), limiter=self.threads[operation.long])
         if isinstance(asked, StepsToLog):
             self.metrics.steps.inc(len(asked.steps))

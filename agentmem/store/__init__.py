@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
+from .bars import mark, subject_bars
 from .sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "open_store"]
+__all__ = ["SQLiteStore", "mark", "open_store", "subject_bars"]
 
 
 def open_store(

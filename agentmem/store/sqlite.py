@@ -17,14 +17,14 @@ from ..errors import (
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import attachments, copies, derived
+from .accounts import Accounts
 from .append import request
 from .chain import read_anchor
 from .commit import Writer
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
-from .openfile import OpenFile
-from .residue import residue
+from .residue import traces
 from .rows import namespace_of_json
 from .schema import counter, reseal, stored_setting, value
 from .verify import Verifier
@@ -34,7 +34,7 @@ CHUNK_CHARACTERS = 8 << 20
 INT64 = np.dtype(np.int64)
 
 
-class SQLiteStore(OpenFile):
+class SQLiteStore(Accounts):
     """A `Store` in the file at `path`, or in a private temporary one for ":memory:".
 
     terms: gives a record's index terms again; needed under retain="crystals", where no index is stored.
@@ -294,11 +294,19 @@ class SQLiteStore(OpenFile):
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
-    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
-        writer = self._writer_or_refuse()
+    def erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace] = (),
+        event: Record | None = None,
+        keys: Sequence[tuple[Namespace, str]] = (),
+    ) -> None:
+        writer, told = self._writer_or_refuse(), request([] if event is None else [event], None)
         with self._writing() as transaction:
+            self._appender.write(transaction, [told])  # first, so that its namespace is not dropped and made again
             numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
-            self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
+            emptied = {number for number in numbered if number is not None}
+            self._upkeep.erase(transaction, positions, emptied, keys)
         self._forget()
         self._empty_log(writer, "the records were erased", "erase the same positions again")
 
@@ -318,8 +326,11 @@ class SQLiteStore(OpenFile):
     # ---- trust
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
+        return [place for places in self.traces(needles).values() for place in places]
+
+    def traces(self, needles: Sequence[bytes], words: Sequence[bytes] = ()) -> dict[str, list[str]]:
         with self._reading() as connection:
-            return residue(self._files, self._log, connection, needles, self._lexicon)
+            return traces(self._files, self._log, connection, needles, self._lexicon, words)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:

@@ -14,8 +14,8 @@ import apsw
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Namespace
-from . import attachments, derived
+from ..types import Namespace, Record
+from . import attachments, bars, derived, ledger
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .lexicon import Lexicon, weight
@@ -45,6 +45,7 @@ class Verifier:
         self._numbers: dict[Namespace, int] = {}
         self._weights: Counter[int] = Counter()
         self._other_terms: set[int] = set()
+        self._barred: dict[tuple[int, bytes], tuple[float, str]] = {}
 
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
@@ -60,6 +61,8 @@ class Verifier:
             self._index,
             self._blobs,
             self._attachments,
+            self._bars,
+            self._ledger,
         ]
         for part in [*parts, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
             with self._noting():
@@ -129,6 +132,13 @@ class Verifier:
         self._count_terms(self._number(entry.record.namespace), entry)
         self.checked["records"] += 1
         self._key_and_blobs(entry)
+        if entry.record.type in bars.BARRING:
+            self._bar(self._number(entry.record.namespace), entry.record)
+
+    def _bar(self, number: int, record: Record) -> None:
+        for digest, _, why in bars.changes_of(record):
+            if record.logged_at >= self._barred.get((number, digest), (record.logged_at, ""))[0]:
+                self._barred[number, digest] = record.logged_at, why
 
     def _number(self, namespace: Namespace) -> int:
         if namespace not in self._numbers:
@@ -227,6 +237,16 @@ class Verifier:
                 for problem in attachments.damaged(self.connection, number, namespace, self.log.shown):
                     self.checked["attachments"] += 1
                     self.problems += [problem] if problem else []
+
+    def _bars(self) -> None:
+        """Whom the log bars is barred, and nobody else."""
+        rows = self.connection.execute("SELECT namespace, digest, why FROM barred WHERE why <> 'given'")
+        there = {(number, digest): why for number, digest, why in rows}
+        if there != {of: why for of, (_, why) in self._barred.items() if why != "given"}:
+            self.problems.append(f"{self.log.shown}: its table of barred subjects is not that of its log")
+
+    def _ledger(self) -> None:
+        self.checked["notes"] = ledger.check(self.connection, self.log.shown)
 
     def _lexicon(self) -> None:
         assert self.lexicon is not None
