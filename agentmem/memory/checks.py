@@ -70,6 +70,13 @@ def check_settings(retain: object, horizon: object, key_file: object) -> None:
         raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
 
 
+def check_share(what: str, share: object) -> float:
+    """SettingsError unless it is a number from 0 to 1."""
+    if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share <= 1:
+        raise SettingsError(f"{what} {brief(share)} is no share; give a number from 0, for nothing, to 1, for all")
+    return float(share)
+
+
 def check_as_of(as_of: object) -> None:
     """InvalidInputError for a str that is neither a step's id nor a time, and for a step instead of its id."""
     if hasattr(as_of, "id"):

@@ -28,6 +28,7 @@ from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
+from agentmem.trust import SHARE
 from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Codes, Columns, CountTokens, Namespace, Record, Store
 
 MOST = 1 << 31  # tokens and terms of a step
@@ -44,6 +45,7 @@ class Core:
     encoder: CheckedEncoder | None
     clock: Callable[[], float]
     read_only: bool = False
+    untrusted: float = SHARE
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)

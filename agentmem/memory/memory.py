@@ -28,6 +28,7 @@ from agentmem.records import (
 )
 from agentmem.store import open_store
 from agentmem.transfer import export
+from agentmem.trust import SHARE
 from agentmem.types import (
     Condenser,
     CountTokens,
@@ -83,6 +84,7 @@ class Memory:
         durability: Durability = "power",
         key_file: str | Path | None = None,
         read_only: bool = False,
+        untrusted: float = SHARE,
     ) -> Memory:
         """Open a memory, or make a new one.
 
@@ -90,7 +92,8 @@ class Memory:
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
-        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises
+        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. untrusted:
+        the share of a planning context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises
         StoreError's kinds for a file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
@@ -100,10 +103,11 @@ class Memory:
         if condenser is not None:
             checks.check_function("condenser", condenser, "from several texts to a shorter one")
         checks.check_settings(retain, horizon, key_file)
+        share = checks.check_share("untrusted", untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
         store = open_store(str(path), durability, read_only, settings, terms_of)
-        return cls(Core(store, checked, checks.checked_clock(clock), read_only=read_only), scope, (), condenser)
+        return cls(Core(store, checked, checks.checked_clock(clock), read_only, share), scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 

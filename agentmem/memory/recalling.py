@@ -23,6 +23,7 @@ from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall,
 from agentmem.records import brief
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
+from agentmem.trust import SHARE
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
 AsOf = str | datetime | None
@@ -53,7 +54,7 @@ def explained(
     core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: Sealed = None, most: int = 0
 ) -> tuple[PlanningContext, list[Hit]]:
     """What `run` gives, and the best `most` of what it chose from, whole, best first."""
-    query = replace(query, thinned=core.sparing)
+    query = replace(query, thinned=core.sparing, untrusted=_share(core, query))
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
@@ -67,6 +68,11 @@ def explained(
             continue  # a step was erased while it was read
         if core.unchanged(generations):
             return _context(core, namespaces, query, seen, lines), ranked
+
+
+def _share(core: Core, query: Query) -> float:
+    """Of a budget, what untrusted text may take: as the query has it, else as the memory was opened."""
+    return core.untrusted if query.untrusted is None else query.untrusted
 
 
 def ranked(
@@ -170,9 +176,11 @@ def _asked(core: Core, namespaces: Sequence[Namespace], query: Query, view: View
         "layers": None if query.layers is None else list(query.layers),
         "marks": query.marks,
         "read": [list(namespace) for namespace in namespaces[1:]],
+        "untrusted": query.untrusted,
         "without": runs_of(query.without, view.position),
     }
-    return {name: value for name, value in said.items() if value or (name == "layers" and value is not None)}
+    usual = {"layers": None, "untrusted": SHARE}
+    return {name: value for name, value in said.items() if (value != usual[name] if name in usual else value)}
 
 
 def query_of(
@@ -186,6 +194,7 @@ def query_of(
     current: str | None = None,
     goal: str | None = None,
     weights: Weights | None = None,
+    untrusted: float | None = None,
 ) -> Query:
     """The arguments of a recall, checked."""
     if not isinstance(cue, str):
@@ -206,6 +215,7 @@ def query_of(
         goal=truncate(goal, budget // 4, counter) if goal else None,
         weights=weights or Weights(),
         own=count_tokens is not None,
+        untrusted=untrusted,
     )
 
 
@@ -266,6 +276,7 @@ class Asked(BaseModel):
     layers: list[Literal["unit", "cluster", "atom"]] | None = None
     marks: bool = False
     read: list[list[str]] = []
+    untrusted: float = Field(default=SHARE, ge=0, le=1)
     without: list[tuple[int, int]] = []
 
 

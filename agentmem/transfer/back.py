@@ -117,7 +117,7 @@ class Importer:
     ) -> tuple[Record, dict[str, bytes]]:
         """A line as a record, and its blobs by digest."""
         check_fields(line)
-        given = {name: line[name] for name in (*KEYWORDS, "recalled") if name in line}
+        given = {name: line[name] for name in (*KEYWORDS, "recalled", "recalled_trust") if name in line}
         given["key"] = line.get("key") or import_key(episode, line_id)
         given["blobs"] = {name: _bytes(f"blob {name!r}", text) for name, text in line.get("blobs", {}).items()}
         replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0

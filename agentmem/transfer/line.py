@@ -17,7 +17,7 @@ POSITIONS = ("steps", "recalled_from")
 KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated", "key", "reply_to", "subjects", "trust")
 EVENT_FIELDS = ("type", "namespace", "episode", "text", "logged_at")
 IDS = (*POSITIONS, "hits")
-STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "lost")
+STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "recalled_trust", "lost")
 
 
 def import_key(episode: str | None, line_id: str) -> str:
