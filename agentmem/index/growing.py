@@ -16,6 +16,7 @@ from agentmem.index.coded import Coded, Dense
 from agentmem.index.crystals import LAYERS, NEVER, Load, Loaded, Sealed
 from agentmem.index.cut import AHEAD, cut, find
 from agentmem.index.grown import Grown
+from agentmem.index.held_out import HeldOut
 from agentmem.index.ids import AUTOMATIC, STEP
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
@@ -38,6 +39,7 @@ class Index:
         self.episode_terms: dict[str, list[str]] = {}
         self.goal_terms: dict[str, list[str]] = {}
         self.hidden = Grown(3)  # log position of a forgetting (1) or restoring (0), which it was, and of a step
+        self.held_out = HeldOut()
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
@@ -107,7 +109,8 @@ class Index:
             self.episodes[event.episode] = known.model_copy(update={"ended": event.position})
         elif event.type in ("forget", "restore"):
             steps = body["steps"]
-            self.hidden.extend([[event.position] * len(steps), [event.type == "forget"] * len(steps), steps])
+            hide = self.held_out.take(event, body)
+            self.hidden.extend([[event.position] * len(steps), hide, steps])
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":

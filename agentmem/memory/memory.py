@@ -13,6 +13,7 @@ from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
+from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.recall import Weights
 from agentmem.records import (
@@ -46,6 +47,7 @@ from agentmem.types import (
     Retain,
     Stats,
     Step,
+    Trust,
     Verification,
 )
 from agentmem.types.pictured import pictured
@@ -102,12 +104,11 @@ class Memory:
         checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
         if condenser is not None:
             checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        checks.check_settings(retain, horizon, key_file)
-        share = checks.check_share("untrusted", untrusted)
+        checks.check_settings(retain, horizon, key_file, untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
         store = open_store(str(path), durability, read_only, settings, terms_of)
-        return cls(Core(store, checked, checks.checked_clock(clock), read_only, share), scope, (), condenser)
+        return cls(Core(store, checked, checks.checked_clock(clock), read_only, untrusted), scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -233,14 +234,11 @@ class Memory:
             return list(self._core.index(self.namespace).episodes.values())
 
     def crystals(self, layers: Sequence[Layer | str] | None = None, as_of: recalling.AsOf = None) -> list[Crystal]:
-        """The crystals that hold as of a step or time, in the order they were sealed."""
+        """The crystals that hold as of a step or time, in the order they were sealed, with their trust."""
         checks.check_asked(self._core, [self.namespace], as_of, layers)
         with self._core.lock:
-            index = self._core.index(self.namespace)
             position = recalling.position_of(self._core, [self.namespace], as_of)
-            wanted = Layer if (chosen := recalling.layers_of(layers)) is None else chosen
-            live = [c for c in index.crystals if c.layer in wanted and index.exists(c, position)]
-            return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
+            return crystals_of(self._core, self.namespace, recalling.layers_of(layers), position)
 
     def blob(self, digest: str) -> bytes:
         """The content of a blob by the digest in `Step.blobs`."""
@@ -286,23 +284,21 @@ class Memory:
         episode: str | None = None,
         derived_from: str | None = None,
         undo: bool = False,
+        trust: Trust | None = None,
+        reason: str | None = None,
     ) -> int:
         """Take steps, and crystals with their words, out of recall; undo brings them back. They stay in the log.
 
-        derived_from: a step's id (it and the steps that repeat it) or a crystal's (the steps it condenses). A recall as
-        of before still shows them. Returns how many steps.
+        derived_from: a step's id, or a crystal's for the steps it condenses: they and the steps that repeat them are
+        rolled back, and recall is what it would be had they never been logged. trust: the steps of this trust. reason:
+        why, see `forgotten`. A recall as of before still shows them. Returns how many steps.
         """
-        removal.one_of(steps=steps, episode=episode, derived_from=derived_from)
-        check_flag("undo", undo)
-        checks.check_filters(self._core, [self.namespace], episode)
-        with self._core.lock:
-            if derived_from is not None:
-                positions = removal.lineage(self._core, self.namespace, check_id("derived_from", derived_from))
-            else:
-                ids = None if steps is None else checks.check_ids("steps", steps)
-                positions = removal.chosen(self._core, self.namespace, ids, episode)
-        removal.note(self._core, self.namespace, "restore" if undo else "forget", positions)
-        return len(positions)
+        given = {"steps": steps, "episode": episode, "derived_from": derived_from, "trust": trust}
+        return removal.forget(self._core, self.namespace, given, check_flag("undo", undo), reason)
+
+    def forgotten(self) -> dict[str, str | None]:
+        """Id -> reason, if one was given, of every step that is held out of recall, in log order."""
+        return removal.forgotten(self._core, self.namespace)
 
     def pin(self, ids: Sequence[str] | str) -> None:
         """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""

@@ -27,6 +27,7 @@ from agentmem.trust import SHARE
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
 AsOf = str | datetime | None
+Told = list[tuple[int | Sequence[int], str]]
 Sealed = int | Sequence[int] | None
 """The log position up to which namespaces count as crystallized, or that of each; None for all that is."""
 
@@ -104,7 +105,7 @@ def look(
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
         upto = _upto(namespaces, position, sealed)
-        view = core.held_view(namespaces, position, upto)
+        view = core.recalled_view(namespaces, position, upto)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
@@ -308,16 +309,23 @@ def shown_by(record: Record) -> Shown:
     return Shown(body.get("hits", []), body.get("steps", []), tokens, budget)
 
 
-def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:
-    """(log position, text) of the steps and crystals of these namespaces with these ids that are still there."""
+def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> Told:
+    """(log position, or those that a crystal quotes, text) of what is still there in these namespaces, by ids."""
     with core.lock:
-        indexes = [core.index(namespace) for namespace in namespaces]
-        found = [(index.crystals[index.by_id[hit]]) for hit in hits for index in indexes if hit in index.by_id]
-    texts = [(crystal.covers[0], crystal.text) for crystal in found]
+        indexes = [(hit, index) for hit in hits for one in namespaces if (index := core.holding(one, hit)) is not None]
+        found = [index.crystals[index.by_id[hit]] for hit, index in indexes]
+    texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
             texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
     return texts
+
+
+def told_by(core: Core, namespaces: Sequence[Namespace], hits: Sequence[Hit]) -> Told:
+    """`told`, of hits as they were shown."""
+    ids = [hit.id for hit in hits if hit.layer != "step"]
+    crystals = told(core, namespaces, ids) if ids else []
+    return [*crystals, *((hit.position, hit.text) for hit in hits if hit.layer == "step")]
 
 
 def steps_of_hits(hits: Sequence[Hit]) -> list[int]:

@@ -14,9 +14,9 @@
     quote    = JSON string                   with "<" and every character that is not seen escaped
 
 Inside a text that is not quoted blank lines are folded, every further line starts with one space, and "…" stands where
-something was left out; so a line that does not start with a space is always structure, whatever was logged. Sections come in the order of
-SECTIONS; lines within one in log order. A quoted text is one line whatever was logged, and nothing in it can end the
-quote: `json.loads` gives it back, folded. Version 1 did not quote.
+something was left out; so a line that does not start with a space is always structure, whatever was logged. A quoted
+text is one line, and nothing in it can end the quote: `json.loads` gives it back, folded. Sections come in the order of
+SECTIONS; lines within one in log order. Version 1 did not quote.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import runs_of, step_id, step_position
-from agentmem.records import canonical, check_name, check_namespace, digest, record_of
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of, terms_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, import_key, iso
 from agentmem.types import Namespace, Record, RecordType, Store
 
@@ -127,6 +127,7 @@ class Importer:
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
         if "lost" in line:
             record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+            record = replace(record, terms=terms_of(record))
         return record, {digest(data): data for data in given["blobs"].values()}
 
     def _as_it_is(self, line_id: str, record: Record) -> Record | None:

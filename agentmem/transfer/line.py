@@ -54,7 +54,7 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         check_shapes({"hits": line["asked"].get("without", [])})
         for namespace in _listed("read", line["asked"].get("read", [])):
             check_namespace(namespace)
-    for name in ("goal", "agent", "text"):
+    for name in ("goal", "agent", "text", "reason"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
 
