@@ -92,21 +92,21 @@ def check_exactness(said: Any, at: int, hostile: str, encoder: Any, sealed: bool
         assert (said_by(memory), crystals(memory)) == (before, made)
 
 
-POISONED = (logs(2, 6), st.integers(0, 200), st.sampled_from(HOSTILE), ENCODERS, st.booleans())
+POISONED = st.tuples(logs(2, 6), st.integers(0, 200), st.sampled_from(HOSTILE), ENCODERS, st.booleans())
 
 
 class TestRolledBack:
     @few(3)
-    @given(*POISONED)
-    def test_recall_is_that_of_a_memory_that_never_held_it_and_undoing_gives_back_what_was(self, *drawn: Any) -> None:
+    @given(POISONED)
+    def test_recall_is_that_of_a_memory_that_never_held_it_and_undoing_gives_back_what_was(self, drawn: Any) -> None:
         check_exactness(*drawn)
 
     @pytest.mark.slow
     @few(40)
-    @example(LONG, 150, HOSTILE[1], HashEncoder(32), True)
-    @example(LONG, 20, HOSTILE[3], None, False)
-    @given(*POISONED)
-    def test_also_where_many_crystals_are_made_of_it(self, *drawn: Any) -> None:
+    @example((LONG, 150, HOSTILE[1], HashEncoder(32), True))
+    @example((LONG, 20, HOSTILE[3], None, False))
+    @given(POISONED)
+    def test_also_where_many_crystals_are_made_of_it(self, drawn: Any) -> None:
         check_exactness(*drawn)
 
     @few(3)
