@@ -11,7 +11,18 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
 Name = Literal[
-    "environments", "fit", "graph", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores"
+    "environments",
+    "fit",
+    "graph",
+    "integrations",
+    "log",
+    "neural",
+    "poisoning",
+    "recall",
+    "rollout",
+    "server",
+    "speed",
+    "stores",
 ]
 
 
@@ -31,6 +42,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench server --clients 8",
             "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
+            "agentmem bench poisoning --seeds 3",
         ),
     )(bench)
 
