@@ -28,11 +28,11 @@ from agentmem.types import PlanningContext, Record, Trust
 SHOP = "agentmem/ShiftShop-Short-v0"
 KNOWN = 20  # words of a question that an attacker writes into his text: more of them cost him tokens
 NOTES = """\
-A row is one attack with one seed. The log is that of shifts played by a policy that reads what it recalls; --share of the results of tools are
-hostile, and the attacker knows the first half of what is asked, and recall is asked the other half. "said so": hostile
-results have the trust web, others tool; "not said": none has a trust, so nothing bounds them. Amplification: hostile
-tokens' share of the contexts over their share of the log. Rolled back: contexts equal, byte for byte, those of a memory
-that never held them, and after undoing those from before.
+A row is one attack with one seed. The log is that of shifts played by a policy that reads what it recalls; --share of
+the results of tools are hostile. The attacker knows the first half of what is asked, and recall is asked the other.
+"not said": no step has a trust, so nothing is bounded; else hostile results have the trust web, and others tool.
+Amplification: hostile tokens' share of the contexts over their share of the log. Rolled back: contexts equal, byte for
+byte, those of a memory that never held them; undone: those from before.
 """
 
 
