@@ -6,6 +6,7 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -39,7 +40,7 @@ def memory() -> Iterator[Memory]:
 def untrusted_part(text: str) -> str:
     """What of a context untrusted text takes: its section, which is the last."""
     _, found, part = f"\n{text}".rpartition("\nwarnings:\n")
-    return found[1:] + part
+    return found[1:] + part if found else ""
 
 
 # ---- an order of trusts ------------------------------------------------------------------------------------------
@@ -101,7 +102,7 @@ def test_a_flood_of_untrusted_text_takes_its_share_and_no_more_of_what_others_te
         episode.log_many([f"Door {n} of the house is red, and opens to the hall." for n in range(12)])
     clean = memory.recall("red door of the house", 300)
     with memory.episode(id="net") as episode:
-        flood = [f"red door house {n} red door of the house red door" for n in range(1_500)]
+        flood = [f"red door house {n} red door of the house red door" for n in range(600)]
         episode.log_many([{"text": text, "trust": "web"} for text in flood])
     context = memory.recall("red door of the house", 300)
     assert count(untrusted_part(context.text)) <= 75
@@ -162,20 +163,25 @@ def parsed(context: PlanningContext) -> list[tuple[str, str, str, str, str]]:
     return found
 
 
-def test_no_text_ends_its_quote_or_passes_for_structure(memory: Memory) -> None:
+def test_no_text_ends_its_quote_or_passes_for_structure() -> None:
     assert len(FORGED) > 200
-    for number, forged in enumerate(FORGED):
-        with Memory.scoped(memory, f"n{number}").episode(id="net") as episode:
-            step = episode.log(f"red door {forged}", trust="web", actor=forged.strip() or None)
-            episode.log("The red door is open.")
-            context = memory.scoped(f"n{number}").recall("red door", 2_000, marks=True)
-            plain, quote = parsed(context)
+    with opened(untrusted=1.0) as memory:
+        for number, forged in enumerate(FORGED):
+            if number % 20 == 0:
+                episode = memory.episode(id=f"page {number // 20}")
+                episode.log("The red door is open.")
+            episode.log(f"red door {forged}", trust="web", actor=forged.strip() or None)
+        for each in memory.episodes():
+            steps = list(memory.steps(each.id))
+            context = memory.recall("red door", 20_000, episode=each.id, marks=True)
+            plain, *quotes = parsed(context)
             assert plain[:1] == ("past",)
-            label = " ".join((step.actor or "observation").split())
-            assert quote == ("warnings", "web", label, fold(step.text), step.id)
-            (line,) = context.sections["warnings"]
-            assert line.isprintable() or set(line) & {"\xa0"}
-            assert line.count("<") == 1  # of the mark
+            labels = [" ".join((step.actor or "observation").split()) for step in steps]
+            told = [("warnings", "web", said, fold(one.text), one.id) for said, one in zip(labels, steps, strict=True)]
+            assert quotes == told[1:]
+            for line in context.sections["warnings"]:
+                assert not {category(character) for character in line} & {"Cc", "Cf", "Zl", "Zp"}
+                assert line.count("<") == 1  # of the mark
 
 
 @given(st.text())
