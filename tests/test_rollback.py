@@ -231,6 +231,18 @@ def test_a_rollback_and_its_reason_go_with_an_export(tmp_path: Any) -> None:
         assert other.recall("harbour master refund", 300).text == memory.recall("harbour master refund", 300).text
 
 
+def test_what_is_erased_after_a_rollback_needs_none_any_more(memory: Memory) -> None:
+    with memory.episode(id="house") as episode:
+        episode.log("The red door is open.")
+        step = episode.log("The red door is a trap.", trust="web")
+    memory.forget(derived_from=step.id)
+    after = memory.recall("red door").text
+    memory.erase(steps=step.id)
+    index = memory._core.index(())
+    assert memory._core.recalled((), index.head) is index
+    assert memory.recall("red door").text == after
+
+
 def test_a_trust_that_is_none_is_refused(memory: Memory) -> None:
     with pytest.raises(InvalidInputError, match="trust 'net' is unknown; use one of system, operator"):
         memory.forget(trust="net")  # type: ignore[arg-type]

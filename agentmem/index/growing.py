@@ -214,6 +214,11 @@ class Index:
             self._kept = names, {}
         return self._kept[1]
 
+    def rolled_back(self, as_of: int) -> frozenset[int]:
+        """Log positions of the steps that are rolled back as of one, and were not erased since."""
+        gone = np.array(sorted(self.held_out.rolled_back(as_of)), np.int64)
+        return frozenset(gone[find(self._position.rows[0], gone)[1]].tolist())
+
     def last(self, as_of: int) -> int:
         """The last log position up to another; 0 for none."""
         position = self._position.rows[0]

@@ -83,7 +83,7 @@ class Core:
     def recalled(self, namespace: Namespace, as_of: int) -> Index:
         """The index that a recall as of a log position reads: without what is rolled back as of then. Hold `lock`."""
         index = self.held(namespace)
-        gone = index.held_out.rolled_back(as_of)
+        gone = index.rolled_back(as_of)
         return self._rollbacks.index(self, index, gone) if gone else index
 
     def holding(self, namespace: Namespace, crystal_id: str) -> Index | None:
