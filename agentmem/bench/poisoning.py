@@ -145,6 +145,7 @@ def _measured(memory: Memory, ids: Sequence[str], shift: Shift, budget: int) -> 
     of_hostile = [sum(hit.tokens for hit in context.hits if hit.id in hostile) for context in contexts]
     shown = sum(of_hostile) / max(1, sum(context.tokens for context in contexts))
     return {
+        "log_tokens": sum(tokens.values()),
         "log_share": log,
         "context_share": shown,
         "amplification": shown / log,
@@ -201,7 +202,9 @@ def markdown(rows: Sequence[dict[str, Any]]) -> str:
         held = " | ".join(_all([row[what] for row in own]) for what in ("bounded", "rolled_back", "undone"))
         lines.append(f"| {name} | {shares} | {spread} | {most} | {held} |")
     first, usual = (fmean(row[what] for row in rows) for what in ("first_recall_s", "recall_s"))
-    lines.append(f"\nThe first recall after a rollback took {first:.2f} s of CPU, a usual one {usual * 1000:.1f} ms.")
+    size = fmean(row["log_tokens"] for row in rows)
+    took = f"took {first:.2f} s of CPU, a usual one {usual * 1000:.1f} ms."
+    lines.append(f"\nOver logs of {size:,.0f} tokens the first recall after a rollback {took}")
     return "\n".join(lines) + "\n"
 
 
