@@ -151,6 +151,16 @@ def test_forget_hides_and_undo_brings_back(path: Path) -> None:
     assert "locked" in call("recall", path, "which door is locked?").stdout
 
 
+def test_forget_by_trust_says_how_many_and_keeps_the_reason(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        memory.episode(id="net").log("The green door is locked, says a page.", trust="web")
+    assert call("forget", path, "--trust", "web", "--reason", "not read").stdout == "forgotten  1 step\n"
+    with Memory.open(path, encoder=None) as memory:
+        assert list(memory.forgotten().values()) == ["not read"]
+    assert call("forget", path, "--trust", "operator").exit_code == 1
+    assert "trust 'net' is unknown" in call("forget", path, "--trust", "net").stderr
+
+
 def test_erase_asks_first_and_a_dry_run_erases_nothing(path: Path) -> None:
     assert call("erase", path, "--subject", "ann", "--dry-run").stdout.startswith("would erase  2 steps")
     refused = call("erase", path, "--subject", "ann", answer="n\n")

@@ -10,7 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob("*.py"))
 ROWS = [
     ["types", "errors", "remembered"],
-    ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry"],
+    ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry", "trust"],
     ["condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],

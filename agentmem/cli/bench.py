@@ -17,6 +17,7 @@ Name = Literal[
     "integrations",
     "log",
     "neural",
+    "poisoning",
     "recall",
     "rollout",
     "server",
@@ -43,6 +44,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench server --clients 8",
             "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
+            "agentmem bench poisoning --seeds 3",
         ),
     )(bench)
 

@@ -29,10 +29,15 @@ def forget(
     derived_from: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Of a step: it and the steps that repeat it. Of a crystal: the steps it condenses."
+            metavar="ID",
+            help="Of a step, or a crystal for those it condenses: with what derives from them, as if never logged.",
         ),
     ] = None,
     undo: Annotated[bool, flag("--undo", "Recall them again.")] = False,
+    trust: Annotated[
+        str | None, typer.Option(metavar="TRUST", help="Every step of this trust: web, tool, agent, user and so on.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever looks later.")] = None,
     namespace: NamespaceOption = "",
 ) -> None:
     """Leave steps out of recall.
@@ -41,10 +46,10 @@ def forget(
 
     The exit code is 1 where nothing matches.
     """
-    given = {"steps": step, "episode": episode, "derived_from": derived_from}
-    chosen = _one(given, "--step, --episode, --derived-from")
+    given = {"steps": step, "episode": episode, "derived_from": derived_from, "trust": trust}
+    chosen = _one(given, "--step, --episode, --derived-from, --trust")
     with open_memory(path, namespace) as memory:
-        n_steps = memory.forget(**chosen, undo=undo)
+        n_steps = memory.forget(**chosen, undo=undo, reason=reason)
     _check_any(n_steps, path, chosen)
     show.say("recalled again" if undo else "forgotten", show.count(n_steps, "steps"))
 

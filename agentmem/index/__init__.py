@@ -1,6 +1,7 @@
 """What recall reads of a namespace, kept in memory and extended as the log grows. Knows no store and no texts."""
 
 from agentmem.index.coded import Dense
+from agentmem.index.crystals import steps_beneath
 from agentmem.index.growing import Index
 from agentmem.index.ids import (
     STEP,
@@ -29,4 +30,5 @@ __all__ = [
     "step_id",
     "step_position",
     "step_positions",
+    "steps_beneath",
 ]

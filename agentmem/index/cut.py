@@ -73,7 +73,7 @@ def _steps(index: Index, log: Columns, as_of: int) -> np.ndarray:
         keep[at] = hide[known] == 0  # of several, the last
         keep &= log.type == STEP
     if index.withdrawn:
-        at, _ = find(log.position, index.held_out)
+        at, _ = find(log.position, index.without_consent)
         keep[at] = False
     return np.flatnonzero(keep)
 

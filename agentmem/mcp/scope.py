@@ -117,4 +117,4 @@ def _hidden(index: Index) -> np.ndarray:
     _, hidden, steps = index.hidden.rows
     last = dict(zip(steps.tolist(), hidden.tolist(), strict=True))
     forgotten = np.array([step for step, gone in last.items() if gone], np.int64)
-    return np.union1d(forgotten, index.held_out)
+    return np.union1d(forgotten, index.without_consent)

@@ -14,6 +14,7 @@ from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, 
 from agentmem.index import begin_key
 from agentmem.memory import accounts, checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
+from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.memory.owned import Owned
 from agentmem.recall import Weights
@@ -30,6 +31,7 @@ from agentmem.records import (
 )
 from agentmem.store import open_store
 from agentmem.transfer import export
+from agentmem.trust import SHARE
 from agentmem.types import (
     Condenser,
     CountTokens,
@@ -85,6 +87,7 @@ class Memory(Owned):
         key_file: str | Path | None = None,
         read_only: bool = False,
         access_log: bool | None = None,
+        untrusted: float = SHARE,
     ) -> Memory:
         """Open a memory, or make a new one.
 
@@ -93,7 +96,8 @@ class Memory(Owned):
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
         access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
-        acknowledged is on the disk; "process": it survives a killed process. Raises StoreError's kinds for a
+        acknowledged is on the disk; "process": it survives a killed process. untrusted: the share of a planning
+        context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for a
         file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
@@ -102,13 +106,13 @@ class Memory(Owned):
         checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
         if condenser is not None:
             checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        checks.check_settings(retain, horizon, key_file)
+        checks.check_settings(retain, horizon, key_file, untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         if access_log is not None and check_flag("access_log", access_log):
             settings["access_log"] = "True"
         scope, checked = check_namespace(namespace), resolve(encoder)
         store = open_store(str(path), durability, read_only, settings, terms_of)
-        core = Core(store, checked, checks.checked_clock(clock), read_only=read_only)
+        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted)
         if access_log is False and core.keeps_accesses:
             store.close()
             raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
@@ -243,15 +247,12 @@ class Memory(Owned):
             return list(self._core.index(self.namespace).episodes.values())
 
     def crystals(self, layers: Sequence[Layer | str] | None = None, as_of: recalling.AsOf = None) -> list[Crystal]:
-        """The crystals that hold as of a step or time, in the order they were sealed."""
+        """The crystals that hold as of a step or time, in the order they were sealed, with their trust."""
         checks.check_asked(self._core, [self.namespace], as_of, layers)
         self._accessed("crystals")
         with self._core.lock:
-            index = self._core.index(self.namespace)
             position = recalling.position_of(self._core, [self.namespace], as_of)
-            wanted = Layer if (chosen := recalling.layers_of(layers)) is None else chosen
-            live = [c for c in index.crystals if c.layer in wanted and index.exists(c, position)]
-            return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
+            return crystals_of(self._core, self.namespace, recalling.layers_of(layers), position)
 
     def blob(self, digest: str) -> bytes:
         """The content of a blob by the digest in `Step.blobs`; NotFoundError if no step of this namespace has it."""

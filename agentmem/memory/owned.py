@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from agentmem.errors import InvalidInputError
 from agentmem.memory import accounts, certificates, checks, condensing, erasing, removal, residual
 from agentmem.memory.core import Core
-from agentmem.records import check_flag, check_id, check_name, check_namespace, check_path, check_text
-from agentmem.types import Certificate, Change, Condenser, EraseReport, Namespace, Verification
+from agentmem.records import check_flag, check_name, check_namespace, check_path, check_text
+from agentmem.types import Certificate, Change, Condenser, EraseReport, Namespace, Trust, Verification
 
 if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
@@ -38,30 +38,28 @@ class Owned:
         episode: str | None = None,
         derived_from: str | None = None,
         undo: bool = False,
+        trust: Trust | None = None,
+        reason: str | None = None,
     ) -> int:
         """Take steps, and crystals with their words, out of recall; undo brings them back. They stay in the log.
 
-        derived_from: a step's id (it and the steps that repeat it) or a crystal's (the steps it condenses). A recall as
-        of before still shows them. Returns how many steps.
+        derived_from: a step's id, or a crystal's for the steps it condenses: they and the steps that repeat them are
+        rolled back, and recall is what it would be had they never been logged. trust: the steps of this trust. reason:
+        why, see `forgotten`. A recall as of before still shows them. Returns how many steps.
         """
-        removal.one_of(steps=steps, episode=episode, derived_from=derived_from)
-        check_flag("undo", undo)
-        checks.check_filters(self._core, [self.namespace], episode)
-        with self._core.lock:
-            if derived_from is not None:
-                positions = removal.lineage(self._core, self.namespace, check_id("derived_from", derived_from))
-            else:
-                ids = None if steps is None else checks.check_ids("steps", steps)
-                positions = removal.chosen(self._core, self.namespace, ids, episode)
-        removal.note(self._core, self.namespace, "restore" if undo else "forget", positions, self.who)
-        return len(positions)
+        given = {"steps": steps, "episode": episode, "derived_from": derived_from, "trust": trust}
+        return removal.forget(self._core, self.namespace, given, check_flag("undo", undo), reason, self.who)
+
+    def forgotten(self) -> dict[str, str | None]:
+        """Id -> reason, if one was given, of every step that is held out of recall, in log order."""
+        return removal.forgotten(self._core, self.namespace)
 
     def pin(self, ids: Sequence[str] | str) -> None:
         """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""
         with self._core.lock:
             asked = checks.check_ids("ids", ids)
             positions = {at for one in asked for at in removal.behind(self._core, self.namespace, one)}
-        removal.note(self._core, self.namespace, "pin", sorted(positions), self.who)
+        removal.note(self._core, self.namespace, "pin", sorted(positions), who=self.who)
 
     def consent(self, subject: str, given: bool = True, note: str | None = None) -> int:
         """Log that a subject gave consent, or withdrew it; returns how many steps are about it.

@@ -14,7 +14,7 @@ import numpy as np
 
 from agentmem.errors import ErasedError, InvalidInputError, NotFoundError
 from agentmem.index import begin_key, import_key, runs_of, step_id, step_position
-from agentmem.records import canonical, check_name, check_namespace, digest, record_of
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of, terms_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, iso
 from agentmem.types import Namespace, Record, RecordType, Store
 
@@ -119,7 +119,7 @@ class Importer:
     ) -> tuple[Record, dict[str, bytes]]:
         """A line as a record, and its blobs by digest."""
         check_fields(line)
-        given = {name: line[name] for name in (*KEYWORDS, "recalled") if name in line}
+        given = {name: line[name] for name in (*KEYWORDS, "recalled", "recalled_trust") if name in line}
         given["key"] = line.get("key") or import_key(episode, line_id)
         given["blobs"] = {name: _bytes(f"blob {name!r}", text) for name, text in line.get("blobs", {}).items()}
         replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0
@@ -129,6 +129,7 @@ class Importer:
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
         if "lost" in line:
             record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+            record = replace(record, terms=terms_of(record))
         return record, {digest(data): data for data in given["blobs"].values()}
 
     def _as_it_is(self, line_id: str, record: Record) -> Record | None:

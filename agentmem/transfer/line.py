@@ -19,7 +19,9 @@ KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated",
 EVENT_FIELDS = ("type", "namespace", "episode", "actor", "text", "logged_at")
 _BAR = re.compile("[0-9a-f]{8,128}:[0-9a-f]{32}")
 IDS = (*POSITIONS, "hits")
-STEP_FIELDS = tuple(dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "lost")))
+STEP_FIELDS = tuple(
+    dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "recalled_trust", "lost"))
+)
 
 
 def iso(seconds: float) -> str:
@@ -55,7 +57,7 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"bars {brief(line['bars'])} of {type} are not subjects as an export writes them")
     if type == "consent" and not isinstance(line.get("given"), bool):
         raise InvalidInputError(f"a consent has given {brief(line.get('given'))}; it is true or false")
-    for name in ("goal", "agent", "text", "actor", "note"):
+    for name in ("goal", "agent", "text", "actor", "note", "reason"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
 

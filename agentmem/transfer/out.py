@@ -42,7 +42,7 @@ class Exporter:
                 yield dump(self._line(record))
         for namespace in sorted(self.namespaces) if derived else ():
             for _, crystal in self.store.crystals(namespace):
-                yield dump({"type": "crystal", **crystal.model_dump(mode="json")})
+                yield dump({"type": "crystal", **crystal.model_dump(mode="json", exclude={"trust"})})
             for name in self.store.attachments(namespace):
                 content = base64.b64encode(self.store.attachment(namespace, name)).decode()
                 yield dump({"type": "attachment", "namespace": namespace, "name": name, "content": content})
