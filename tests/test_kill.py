@@ -10,4 +10,5 @@ from torture.memory_kills import kill_often
 
 @pytest.mark.parametrize(("retain", "durability"), [("keep", "process"), ("crystals", "power")])
 def test_a_killed_memory_loses_nothing_and_doubles_nothing(tmp_path: Path, retain: str, durability: str) -> None:
-    kill_often(tmp_path, retain, durability, kills=6, first=0)
+    done = kill_often(tmp_path, retain, durability, kills=6, first=0)
+    assert done["steps"] > 20
