@@ -46,7 +46,9 @@ class Stretch:
 class Salvage:
     """The log of a damaged file as stretches in order. gaps: positions known to hold nothing. expected: the anchor."""
 
-    def __init__(self, connection: Connection, log: Log, gaps: Iterable[tuple[int, int]], expected: Mark | None) -> None:
+    def __init__(
+        self, connection: Connection, log: Log, gaps: Iterable[tuple[int, int]], expected: Mark | None
+    ) -> None:
         self.connection, self.log, self.expected = connection, log, expected
         self.gaps = sorted(gaps)
         self.stretches: list[Stretch] = []

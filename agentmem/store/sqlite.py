@@ -31,6 +31,7 @@ from .verify import Verifier
 
 CHUNK = 256
 CHUNK_CHARACTERS = 8 << 20
+LOST = "SELECT 1 FROM gaps WHERE why='lost' AND ? BETWEEN first AND last"
 INT64 = np.dtype(np.int64)
 
 
@@ -66,7 +67,10 @@ class SQLiteStore(OpenFile):
     def read(self, positions: Sequence[int]) -> list[Record]:
         with self._reading() as connection:
             found = self._log.entries(connection, positions)
-        missing = [position for position in positions if position not in found]
+            missing = [position for position in positions if position not in found]
+            lost = missing and value(connection, LOST, missing[:1])
+        if lost:
+            raise NotFoundError(f"the record of {self.path} at position {missing[0]} is lost; verify() counts what is")
         if missing:
             raise NotFoundError(f"{self.path} has no record at position {missing[0]}; it was erased or never logged")
         return [found[position].record for position in positions]

@@ -59,6 +59,7 @@ class Verifier:
             self._blocks,
             self._hot,
             self._head,
+            self._losses,
             self._index,
             self._blobs,
             self._attachments,
@@ -176,8 +177,19 @@ class Verifier:
             self.checked["keys"] += 1
         for name in blob_names(record.body):
             sql = "SELECT 1 FROM blob_uses JOIN blobs USING(digest) WHERE digest=? AND position=?"
-            if value(self.connection, sql, (bytes.fromhex(name), record.position)) is None:
+            there = value(self.connection, sql, (bytes.fromhex(name), record.position))
+            if there is None and not self._is_lost(name):
                 self.problems.append(f"{self.log.shown}: blob {name} of position {record.position} is missing")
+
+    def _is_lost(self, blob: str) -> bool:
+        """Whether a repair has told already that this blob is gone."""
+        return value(self.connection, "SELECT 1 FROM notes WHERE text=?", (f"blob {blob} is lost",)) is not None
+
+    def _losses(self) -> None:
+        """Positions that were noted as lost, and told when that was found."""
+        sql = "SELECT ifnull(sum(last - first + 1), 0) FROM gaps WHERE why='lost'"
+        if lost := value(self.connection, sql):
+            self.checked["lost"] = lost
 
     def _head(self) -> None:
         mark = head_mark(self.connection)

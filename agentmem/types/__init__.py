@@ -39,6 +39,7 @@ from agentmem.types.nouns import (
     Trust,
     Verification,
 )
+from agentmem.types.repaired import Loss, RepairReport
 from agentmem.types.roles import (
     Encoder,
     Policy,
@@ -68,12 +69,14 @@ __all__ = [
     "Kind",
     "Layer",
     "LayerReport",
+    "Loss",
     "Namespace",
     "Outlines",
     "PlanningContext",
     "Policy",
     "Record",
     "RecordType",
+    "RepairReport",
     "Retain",
     "Span",
     "State",
