@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.memory import checks, condensing, recalling, removal, retention
+from agentmem.memory.awaited import Awaited
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
+from agentmem.memory.repairing import repair_open
 from agentmem.recall import Weights
 from agentmem.records import (
     canonical,
@@ -42,6 +42,7 @@ from agentmem.types import (
     Namespace,
     PlanningContext,
     Record,
+    RepairReport,
     Retain,
     Stats,
     Step,
@@ -53,7 +54,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory:
+class Memory(Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -343,6 +344,13 @@ class Memory:
         problems, checked = self._core.store.verify()
         return Verification(ok=not problems, problems=tuple(problems), checked=checked)
 
+    def repair(self, backup: str | Path | None = None, dry_run: bool = False) -> RepairReport:
+        """Make again what is damaged and can be made from the log, and note as lost the steps that nothing can prove.
+
+        backup: an older copy, for those steps. `agentmem.memory.repair(path)` is for a memory that does not open.
+        """
+        return repair_open(self._core, backup, dry_run, self._again)
+
     def stats(self) -> Stats:
         """Tokens per layer with their ratios, and bytes by part."""
         with self._core.lock:
@@ -377,20 +385,6 @@ class Memory:
 
     def _repr_html_(self) -> str:
         return pictured(self)
-
-    # ---- the same, awaited ---------------------------------------------------------------------------------------
-
-    async def arecall(self, cue: str, **options: Any) -> PlanningContext:
-        """`recall` in a thread."""
-        return await asyncio.to_thread(self.recall, cue, **options)
-
-    async def acrystallize(self) -> CrystallizeReport:
-        """`crystallize` in a thread."""
-        return await asyncio.to_thread(self.crystallize)
-
-    async def aclose(self) -> None:
-        """`close` in a thread."""
-        await asyncio.to_thread(self.close)
 
     # ---- small things --------------------------------------------------------------------------------------------
 

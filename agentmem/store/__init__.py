@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
-from .repair import repair
+from .repairing import repair
 from .sqlite import SQLiteStore
 
 __all__ = ["SQLiteStore", "open_store", "repair"]

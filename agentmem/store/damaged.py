@@ -143,9 +143,9 @@ class Damaged:
         found = {name: text for name, text in stored if isinstance(text, str)}
         if self._sealed("settings"):
             return found
-        self.lost.append("settings that were changed, but for retain")
+        self.lost.append("the settings, which are the usual ones again, but for retain")
         indexed = value(self.connection, "SELECT 1 FROM sqlite_schema WHERE name='postings'") is not None
-        return {"retain": "keep" if indexed else "crystals", "horizon": _number(found.get("horizon"))}
+        return {"retain": "keep" if indexed else "crystals"}
 
     def counters(self) -> dict[str, int]:
         """Each at least as high as anything it ever counted, so that nothing is given twice."""
@@ -251,7 +251,3 @@ def _is_gap(row: tuple[Any, ...]) -> bool:
 
 def _plausible(number: Any) -> bool:
     return isinstance(number, int) and 0 <= number < MOST
-
-
-def _number(text: str | None) -> str:
-    return text if text is not None and text.isdigit() else "20000"

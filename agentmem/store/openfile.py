@@ -118,6 +118,12 @@ class OpenFile:
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
 
+    def reopen(self) -> None:
+        """Open the file again, which was repaired meanwhile."""
+        with _REOPENING:
+            self._shut()
+            self._open()
+
     def close(self) -> None:
         """Close the file; a store that is closed twice stays closed."""
         if not self._closed:

@@ -26,7 +26,7 @@ Numbers = Callable[[Record], tuple[int, int, int]]
 
 def rebuild(path: str, damaged: Damaged, found: list[Stretch], terms: Terms | None) -> None:
     """Write a new file at `path`."""
-    kept: dict[str, str | None] = {name: damaged.settings[name] for name in ("retain", "horizon") if name in damaged.settings}
+    kept: dict[str, str | None] = {name: damaged.settings.get(name) for name in ("retain", "horizon")}
     with SQLiteStore(path, "process", settings=kept, terms=terms) as store, store._writing() as transaction:
         connection = transaction.connection
         _settings(connection, damaged)
