@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import (
     DamagedError,
+    FullError,
     InvalidInputError,
     NotFoundError,
     SettingsError,
@@ -57,6 +58,7 @@ class SQLiteStore(OpenFile):
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
+            self._reserve.counted()
         return mine.result
 
     def head(self) -> Head:
@@ -294,11 +296,20 @@ class SQLiteStore(OpenFile):
 
     def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
         writer = self._writer_or_refuse()
+        try:
+            self._erase(positions, namespaces)
+        except FullError:
+            if not self._reserve.give_up():
+                raise
+            writer.truncate()
+            self._erase(positions, namespaces)
+        self._forget()
+        self._empty_log(writer, "the records were erased", "erase the same positions again")
+
+    def _erase(self, positions: Sequence[int], namespaces: Sequence[Namespace]) -> None:
         with self._writing() as transaction:
             numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
             self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
-        self._forget()
-        self._empty_log(writer, "the records were erased", "erase the same positions again")
 
     def _empty_log(self, writer: Writer, done: str, again: str) -> None:
         """So that what was removed does not stand in the write-ahead log either."""
