@@ -69,6 +69,7 @@ def test_a_full_disk_refuses_the_next_step_and_everything_can_be_read_and_erased
     assert SECRET.encode() not in file.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_memory_on_a_full_disk_opens(disk: Path) -> None:
     file = disk / "agent.mem"
     with opened(file) as memory:

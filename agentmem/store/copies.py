@@ -33,7 +33,10 @@ PARTS = {
 
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
-    """Bytes by part. `codes` are within `crystals`; `total` is of all files, `reserve` what is kept where the disk is nearly full; an empty table is in `other`."""
+    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`.
+
+    `reserve` is what is kept free where the disk is nearly full.
+    """
     found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "other"), 0)
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size

@@ -13,7 +13,7 @@ from .files import NO_SPACE, Files
 
 LITTLE = 1 << 30  # bytes that are free, under which room is kept
 SPARE = 128 << 10  # bytes beyond those of the memory's own files
-EVERY = 64  # appends from one look at the disk to the next
+EVERY = 64  # pages of the write-ahead log from one look at the disk to the next
 logger = logging.getLogger("agentmem")
 
 
@@ -21,12 +21,12 @@ class Reserve:
     """The file of one memory that holds room."""
 
     def __init__(self, paths: Files) -> None:
-        self._files, self._appends = paths, 0
+        self._files, self._pages = paths, 0
 
-    def counted(self) -> None:
-        """An append was made."""
-        self._appends += 1
-        if self._appends % EVERY == 0:
+    def grown(self, pages: int) -> None:
+        """Look at the disk again if the write-ahead log, now of so many pages, has grown much, or began anew."""
+        if not 0 <= pages - self._pages < EVERY:
+            self._pages = pages
             self.keep()
 
     def keep(self) -> None:

@@ -58,7 +58,7 @@ class SQLiteStore(OpenFile):
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
-            self._reserve.counted()
+            self._reserve.grown(writer.pages)
         return mine.result
 
     def head(self) -> Head:
