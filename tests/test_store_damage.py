@@ -72,6 +72,29 @@ def test_a_lost_end_under_process_is_noted_and_its_positions_stay_unused(
         assert store.verify()[0] == []
 
 
+def test_an_attachment_that_a_flipped_bit_dropped_is_missed_once_and_told_to_readers(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path) as store:
+        store.append([step("a")])
+        before = Path(path + "-wal").stat().st_size
+        store.attach(A, "state", b"content")
+        kept = {end: Path(path + end).read_bytes() for end in ("", "-wal", "-anchor")}
+    for end, data in kept.items():
+        Path(path + end).write_bytes(data)
+    changed = bytearray(kept["-wal"])
+    changed[before + 100] ^= 1
+    Path(path + "-wal").write_bytes(changed)
+    with open_store(path, read_only=True) as store:
+        assert any("newest 1 changes of attachments" in problem for problem in store.verify()[0])
+    with open_store(path) as store:
+        assert store.attachments(A) == {}
+        assert any("newest 1 changes of attachments" in problem for problem in store.verify()[0])
+        store.attach(A, "state", b"again")
+    with open_store(path) as store:
+        assert store.verify()[0] == []
+        assert store.attachment(A, "state") == b"again"
+
+
 def test_a_process_that_is_killed_and_reopened_at_power_is_whole(tmp_path: Path) -> None:
     path = str(tmp_path / "agent.mem")
     killed(path, "process")

@@ -70,8 +70,10 @@ def test_the_command_counts_and_prints_json(tmp_path: Path) -> None:
         "--state",
         "state.json",
     ]
+    options = ["--only", "retry", "--minutes", "0.001", "--json", "--state", "state.json"]
     paths = os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": paths}
+    command = [sys.executable, "-m", "torture", *options]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["retry"]["counts"] == {"retries": 75, "calls": 100}

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import apsw
 
@@ -142,7 +143,7 @@ class Writer:
         try:
             with self._log_file() as file:
                 files.fdatasync(file)
-            self.anchor.advance(Mark(mark.position, mark.hash, mark.rechained, mark.erasures, mark.position))
+            self.anchor.advance(replace(mark, durable=mark.position))
         except OSError as problem:
             error = problem
             self.poison = str(problem)

@@ -160,6 +160,7 @@ class Damaged:
             "serial": max(serials, default=0),
             "rechained": marks.rechained,
             "erasures": marks.erasures,
+            "attached": marks.attached,
         }
         return {**found, **{name: max(n, found.get(name, 0)) for name, n in least.items()}}
 

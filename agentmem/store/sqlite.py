@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -20,14 +21,14 @@ from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, R
 from . import attachments, copies, derived
 from .append import request
 from .chain import read_anchor
-from .commit import Writer
+from .commit import Transaction, Writer
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
 from .residue import residue
 from .rows import namespace_of_json
-from .schema import counter, reseal, stored_setting, value
+from .schema import count_up, counter, reseal, stored_setting, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -233,6 +234,7 @@ class SQLiteStore(OpenFile):
         with self._writing() as transaction:
             number = self._appender.interner.namespace(transaction.connection, namespace)
             attachments.put(transaction.connection, number, name, data)
+            self._count_attached(transaction)
         if writer.checkpoint_due():
             writer.checkpoint_beside()
 
@@ -254,7 +256,12 @@ class SQLiteStore(OpenFile):
             number = namespace_id(transaction.connection, namespace)
             if number is not None:
                 attachments.drop(transaction.connection, number, name)
+                self._count_attached(transaction)
         self._empty_log(writer, f"attachment {name!r} was removed", "detach it again")
+
+    def _count_attached(self, transaction: Transaction) -> None:
+        """So that the anchor tells if this change goes missing."""
+        transaction.mark = replace(transaction.mark, attached=count_up(transaction.connection, "attached"))
 
     # ---- upkeep
 

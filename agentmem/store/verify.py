@@ -20,7 +20,7 @@ from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .lexicon import Lexicon, create, weight
 from .log import HOT, Log, archived_upto, head_mark
-from .opening import check_mark
+from .opening import attachments_missing, check_mark
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
 from .schema import SEALED, Connection, check_seal, migrate, namespace_row, seal, translate, value
 from .upkeep import Terms
@@ -200,6 +200,8 @@ class Verifier:
         elif mark.position < self._expected.position and mark.rechained <= self._expected.rechained:
             first, last = mark.position + 1, self._expected.position
             self.problems.append(f"{self.log.shown}: records {first} to {last} are missing; restore a backup")
+        elif mark.attached < self._expected.attached:
+            self.problems.append(f"{self.log.shown}: {attachments_missing(mark, self._expected)}")
         elif self._expected.position == mark.position or mark.rechained < self._expected.rechained:
             check_mark(self.connection, mark, self._expected, self.log.shown)
 

@@ -83,7 +83,7 @@ def original(killed: bool) -> tuple[Path, Any]:
             store._writer.checkpoint()  # type: ignore[union-attr]
             store.append([step(f"late {n}", key=f"late {n}") for n in range(40)])
             store.append([step("last of all")])
-            store.attach((), "late", b"attached after all that was logged")
+            store.attach(B, "late", b"attached after all that was logged")
         known = everything(store)
         (folder / "kept").mkdir()
         for end in ENDS if killed else ():
