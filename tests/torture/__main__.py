@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID
 from rich.table import Table
@@ -52,12 +53,12 @@ class Bars:
 
 
 def table(drills: list[Drill], state: State) -> Table:
-    made = Table("drill", "promises", "done", "failed", "minutes", "counted")
+    made = Table("drill", "done", "failed", "minutes", "counted", box=SIMPLE_HEAD)
     for drill in drills:
         here = state.of(drill)
         counted = ", ".join(f"{n:,} {what}" for what, n in here["counts"].items() if what != drill.unit)
         done = f"{state.done(drill):,} of {drill.wanted:,} {drill.unit}"
-        made.add_row(drill.name, drill.proves, done, str(len(here["failed"])), f"{here['seconds'] / 60:.1f}", counted)
+        made.add_row(drill.name, done, str(len(here["failed"])), f"{here['seconds'] / 60:.1f}", counted)
     return made
 
 
@@ -80,7 +81,7 @@ def main() -> int:
     if given.json:
         print(json.dumps(state.drills))
     else:
-        Console(width=160).print(table(drills, state))
+        Console(width=140).print(table(drills, state))
     for drill in drills:
         for failed in state.of(drill)["failed"]:
             print(f"{drill.name}, part {failed['part']}, in {folder}:\n{failed['why']}", file=sys.stderr)
