@@ -177,6 +177,43 @@ def test_erase_says_which_attachments_go_and_they_show_in_the_bytes(path: Path) 
     assert parsed(call("erase", path, "--subject", "ann", "--yes", "--json"))["attachments"] == [[[], "state"]]
 
 
+def test_a_certificate_is_written_checked_and_done_again(path: Path, tmp_path: Path) -> None:
+    copy, file = tmp_path / "copy.mem", tmp_path / "ann.json"
+    assert call("backup", path, copy).exit_code == 0
+    done = call("erase", path, "--subject", "ann", "--yes", "--certificate", file, "--scan", copy)
+    assert done.exit_code == 1  # the copy has it
+    assert f"still found:  {copy}" in " ".join(done.stdout.splitlines())
+    assert parsed(call("verify", path, "--certificate", file, "--json"))["ok"]
+    refused = call("verify", copy, "--certificate", file)
+    assert refused.exit_code == 1
+    assert "erase_again" in " ".join(refused.stdout.split())
+    assert call("erase", copy, "--again", file).stdout.startswith("erased  2 steps")
+    assert "brass" in call("recall", copy, "where is the brass key?").stdout
+    assert "red door" not in call("recall", copy, "which door is locked?").stdout
+
+
+def test_consent_and_the_log_of_changes(path: Path) -> None:
+    assert call("consent", path, "ann", "--withdraw").stdout.split() == ["withdrawn", "2", "steps"]
+    assert "red door" not in call("recall", path, "which door is locked?").stdout
+    assert call("consent", path, "ann").stdout.split() == ["given", "2", "steps"]
+    assert call("erase", path, "--subject", "bob", "--yes").exit_code == 0
+    result = CliRunner().invoke(app, ["log", str(path), "--json"])
+    done = json.loads(result.stdout)
+    assert [change["what"] for change in done] == ["begin", "begin", "consent", "consent", "erased"]
+    assert done[-1]["who"].startswith("cli ")
+    assert "consent" in call("log", path).stdout
+    assert "access_log" in call("audit", path).stderr
+
+
+def test_audit_shows_what_the_command_line_recalled(tmp_path: Path) -> None:
+    path = tmp_path / "b.mem"
+    with Memory.open(path, encoder=None, access_log=True) as memory:
+        memory.episode(id="e").log("The red door is locked.")
+    call("recall", path, "which door is locked?")
+    noted = json.loads(call("audit", path, "--json").stdout)
+    assert [(one["what"], one["who"][:4]) for one in noted] == [("recall", "cli ")]
+
+
 def test_erase_and_forget_want_exactly_one_criterion(path: Path) -> None:
     for arguments in (("erase", path, "--yes"), ("erase", path, "--subject", "a", "--episode", "e"), ("forget", path)):
         result = call(*arguments)

@@ -41,8 +41,8 @@ ONLY_IN = {
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""
-DRAWS = {("viewer", "replay"), ("viewer", "graph")}
-"""What is drawn of a row above."""
+DRAWS = {("viewer", "replay"), ("viewer", "graph"), ("server", "replay"), ("server", "graph")}
+"""What is drawn, and told, of a row above."""
 FOR_ENVIRONMENTS = {"agentmem", "agentmem_envs", "gymnasium", "numpy", "pydantic", "yaml", *sys.stdlib_module_names}
 
 

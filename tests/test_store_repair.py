@@ -14,7 +14,7 @@ import pytest
 from strategies import all_crystals, long_log, opened, played
 from torture.flips import everything, flip, original, words
 
-from agentmem.errors import DamagedError, InvalidInputError, KeyConflictError, NotFoundError
+from agentmem.errors import DamagedError, ErasedError, InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.memory import repair as repair_memory
 from agentmem.store import open_store, repair
 from agentmem.testing.records import A, B, batch, crystal, step
@@ -295,3 +295,21 @@ def test_published_crystals_of_a_lost_step_go_with_it(path: str) -> None:
     with open_store(path, terms=words) as store:
         assert store.crystals(A) == []
         assert store.watermark(A).position == 0
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM barred", "UPDATE log SET text='other' WHERE position > 3"])
+def test_who_was_erased_stays_barred_and_the_ledger_stays(file: Path, statement: str) -> None:
+    """Also where the event that says so is what was damaged."""
+    with opened(file) as memory:
+        episode = memory.episode(id="run")
+        for name in ("ann", "bob", "ann"):
+            episode.log(f"{name} said something that is long enough to be found", subjects=[name])
+        memory.erase(subject="ann")
+        noted = list(memory._core.store.notes())
+    damage(str(file), statement)
+    repair_memory(file)
+    with opened(file) as memory:
+        assert memory.verify().ok, memory.verify().problems
+        assert list(memory._core.store.notes()) == noted
+        with pytest.raises(ErasedError):
+            memory.episode(id="again").log("ann is here", subjects=["ann"])

@@ -7,12 +7,28 @@ usage, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
-from agentmem.cli import bench, demo, graph, mcp, move, read, remove, repair, replay, rollout, serve, train, view, write
+from agentmem.cli import (
+    bench,
+    demo,
+    graph,
+    mcp,
+    move,
+    owner,
+    read,
+    remove,
+    repair,
+    replay,
+    rollout,
+    serve,
+    train,
+    view,
+    write,
+)  # fmt: skip
 from agentmem.cli.app import app
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, repair, replay, graph, view, remove, move, mcp, serve, rollout, train, bench):
+for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
     _group.register(app)
 
 

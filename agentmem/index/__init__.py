@@ -2,7 +2,16 @@
 
 from agentmem.index.coded import Dense
 from agentmem.index.growing import Index
-from agentmem.index.ids import STEP, in_runs, runs_of, step_id, step_position, step_positions
+from agentmem.index.ids import (
+    STEP,
+    begin_key,
+    import_key,
+    in_runs,
+    runs_of,
+    step_id,
+    step_position,
+    step_positions,
+)
 from agentmem.index.timeline import Stated
 from agentmem.index.view import View, join
 
@@ -12,6 +21,8 @@ __all__ = [
     "Index",
     "Stated",
     "View",
+    "begin_key",
+    "import_key",
     "in_runs",
     "join",
     "runs_of",

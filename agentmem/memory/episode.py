@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
-from agentmem.memory.guard import Guard
+from agentmem.memory.guard import Guard, Spans
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
@@ -139,11 +139,19 @@ class EpisodeWriter:
         actor = fields.get("actor")
         sayable = isinstance(text, str) and isinstance(actor, str | None)
         told = "message" if self.reported else kind
-        spans, origins = self._guard.repeated(text, told, actor) if sayable else ([], [])
+        spans, origins = self._repeated(text, told, actor) if sayable else ([], [])
         return record_of(
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
             blobs=blobs, recalled=spans, recalled_from=origins, **fields,
         )  # fmt: skip
+
+    def _repeated(self, text: str, told: str, actor: str | None) -> tuple[Spans, list[int]]:
+        """What of a text was recalled, and from where; what was erased since, here or elsewhere, was never told."""
+        spans, origins = self._guard.repeated(text, told, actor)
+        if len(self._core.read_what_is_there(origins)) < len(origins):
+            self._guard.forget(set(origins) - {one.position for one in self._core.read_what_is_there(origins)})
+            spans, origins = self._guard.repeated(text, told, actor)
+        return spans, origins
 
     def _check_open(self) -> None:
         if self.info.ended is not None:
@@ -170,12 +178,13 @@ class EpisodeWriter:
         return replace(record, body=canonical(body | marks))
 
     def _replied(self, reply_to: Any) -> int:
-        """The log position of the step that is replied to; 0 if there is none."""
+        """The log position of the step that is replied to; 0 if there is none that may be read here."""
         try:
             records = self._core.store.read([position]) if (position := step_position(reply_to)) > 0 else []
         except NotFoundError:
             return 0
-        return position if any(record.type == "step" for record in records) else 0
+        mine = self._memory.namespaces
+        return position if any(record.type == "step" and record.namespace in mine for record in records) else 0
 
     # ---- recalling -----------------------------------------------------------------------------------------------
 
@@ -199,6 +208,7 @@ class EpisodeWriter:
         query = recalling.query_of(
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
+        self._memory._accessed("recall", cue)
         context = recalling.run(self._core, self._memory.namespaces, query, as_of)
         self._core.store.append([self._recall_record(cue, context, as_of)])
         self._guard.remember((hit.position, hit.text) for hit in context.hits)

@@ -35,6 +35,10 @@ class Guard:
         while len(self._runs) > LIMIT:
             self._runs.popitem(last=False)
 
+    def forget(self, positions: set[int]) -> None:
+        """Drop what was told of these log positions: they were erased."""
+        self._runs = OrderedDict((run, at) for run, at in self._runs.items() if at not in positions)
+
     def repeated(self, text: str, kind: str, actor: str | None) -> tuple[Spans, list[int]]:
         """([start, end) spans of a new step's text that repeat recalled text, positions of the steps they are from)."""
         if not self._runs or kind == "observation" or (actor or "").casefold() in _PEOPLE:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
+from . import bars, derived
 from .chain import link
 from .commit import Transaction
 from .group import Request
 from .keys import Keys
 from .lexicon import Lexicon, Terms
-from .log import Log
+from .log import Log, namespace_id
 from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
 
@@ -100,6 +102,7 @@ class Appender:
             try:
                 known = self._known(connection, request, lines)
                 self._check_blobs(connection, request, known, lines)
+                self._check_subjects(connection, request, known)
             except InvalidInputError as error:
                 request.error = error
                 continue
@@ -158,6 +161,14 @@ class Appender:
             if value(connection, "SELECT 1 FROM blobs WHERE digest=?", (digest,)) is None:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
+    def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
+        steps = [one.record for at, one in enumerate(request.records) if at not in known and one.record.type == "step"]
+        about = [record for record in steps if bars.subjects_of(record.body)]
+        if about and any(new.record.type in bars.BARRING for new in request.records):
+            raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
+        for record in about:
+            bars.check(record, partial(bars.status, connection, namespace_id(connection, record.namespace)))
+
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines
     ) -> list[Record]:
@@ -185,6 +196,10 @@ class Appender:
         if new.key is not None:
             lines.keys[new.key] = record
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
+        if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
+            bars.put(connection, namespace, record)
+        if record.type == "consent":
+            derived.bump(connection, namespace)
         return record
 
     def _row(

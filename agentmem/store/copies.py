@@ -29,6 +29,7 @@ PARTS = {
     "blob_uses": "blobs",
     "attachments": "attachments",
     "sqlite_autoindex_attachments_1": "attachments",
+    "ledger": "ledger",
 }
 
 
@@ -37,11 +38,15 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
 
     `reserve` is what is kept free where the disk is nearly full.
     """
-    found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "other"), 0)
+    found = dict.fromkeys(
+        ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
+    )
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size
     if value(connection, "SELECT 1 FROM attachments LIMIT 1") is None:
         found["attachments"] = 0
+    if value(connection, "SELECT 1 FROM ledger LIMIT 1") is None:
+        found["ledger"] = 0
     pages = value(connection, "PRAGMA page_count") * value(connection, "PRAGMA page_size")
     found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import AgentMemError
 from ..types import Namespace
+from . import ledger
 from .chain import Mark
 from .derived import Derived
 from .files import Files
@@ -22,6 +23,8 @@ from .schema import Connection, check_seal, connect, namespace_row, seal, sqlite
 from .sqlite import SQLiteStore
 from .tolerant import UNREADABLE, rows
 
+BARRED = "digest, salt, why, at"
+LEDGER = "position, at, what, who, namespace, detail, chain"
 MOST = 1 << 40  # over which a number of the file itself can only be damage
 
 
@@ -50,6 +53,8 @@ class Damaged:
         self.attached: dict[tuple[int, str], bytes] = {}
         self.settings = self._settings()
         self.gaps = self._gaps()
+        self.barred = [row for row in rows(self.connection, "barred", "namespace", BARRED) if isinstance(row[0], int)]
+        self.ledger = self._ledger()
         self._known()
 
     def close(self) -> None:
@@ -162,6 +167,7 @@ class Damaged:
             "erasures": marks.erasures,
             "attached": marks.attached,
         }
+        found["ledger"] = len(self.ledger)
         return {**found, **{name: max(n, found.get(name, 0)) for name, n in least.items()}}
 
     # ---- beside the log
@@ -195,6 +201,19 @@ class Damaged:
                 self.lost.append(f"attachment {name!r} of namespace {namespace}")
             else:
                 self.attached[number, name] = data
+
+    def _ledger(self) -> list[tuple[Any, ...]]:
+        """Its rows up to the first that was changed or is missing."""
+        found: list[tuple[Any, ...]] = []
+        before, ended = b"", value(self.connection, "SELECT value FROM counters WHERE name='ledger'") or 0
+        for row in rows(self.connection, "ledger", "id", LEDGER):
+            if row[0] != len(found) + 1 or ledger.link(before, row[:-1]) != row[-1]:
+                break
+            found.append(row)
+            before = row[-1]
+        if len(found) < ended:
+            self.lost.append(f"rows {len(found) + 1} and on of the ledger")
+        return found
 
     def erased_keys(self) -> list[bytes]:
         """Digests of keys that may never be used again."""

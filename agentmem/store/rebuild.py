@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ..types import Record
-from . import attachments, derived
+from . import attachments, bars, derived
 from .commit import Transaction
 from .damaged import Damaged
 from .log import head_mark
@@ -31,6 +31,8 @@ def rebuild(path: str, damaged: Damaged, found: list[Stretch], terms: Terms | No
         connection = transaction.connection
         _settings(connection, damaged)
         _words(connection, damaged, found)
+        if any(not one.proven for one in found):  # the event that barred a subject may be what is lost
+            connection.executemany("INSERT OR REPLACE INTO barred VALUES(?, ?, ?, ?, ?)", damaged.barred)
         _log(store, connection, found)
         _gaps(connection, damaged, found)
         _beside(connection, damaged, found)
@@ -93,6 +95,8 @@ def _log(store: SQLiteStore, connection: Connection, found: Iterable[Stretch]) -
                 _put_row(connection, entry, numbers)
         for entry in one.entries.values():
             _put_keys_and_uses(store, connection, entry, hot=one.last > edge)
+            if entry.record.type in bars.BARRING:
+                bars.put(connection, numbers(entry.record)[0], entry.record)
 
 
 def _put_block(store: SQLiteStore, connection: Connection, one: Stretch) -> None:
@@ -155,6 +159,7 @@ def _beside(connection: Connection, damaged: Damaged, found: Iterable[Stretch]) 
     connection.executemany("INSERT INTO blobs VALUES(?, ?)", rows)
     for digest in sorted(used - set(damaged.blobs)):
         note_blob(connection, digest)
+    connection.executemany("INSERT INTO ledger VALUES(?, ?, ?, ?, ?, ?, ?, ?)", damaged.ledger)
     for (number, name), data in damaged.attached.items():
         attachments.put(connection, number, name, data)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -23,6 +24,7 @@ from ..errors import (
 from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
 
 Connection = Any  # apsw.Connection; apsw ships no types
+NONSENSE = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, struct.error)
 
 APPLICATION_ID = 0x61674D31
 
@@ -60,8 +62,15 @@ CREATE TABLE attachments(id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, nam
                          digest BLOB NOT NULL, data BLOB NOT NULL, UNIQUE(namespace, name));
 """
 
+FORMAT_4 = """
+CREATE TABLE barred(namespace INTEGER NOT NULL, digest BLOB NOT NULL, salt BLOB NOT NULL, why TEXT NOT NULL,
+                    at REAL NOT NULL, PRIMARY KEY(namespace, digest)) WITHOUT ROWID;
+CREATE TABLE ledger(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, at REAL NOT NULL, what TEXT NOT NULL, who TEXT,
+                    namespace INTEGER, detail TEXT NOT NULL, chain BLOB NOT NULL);
+"""  # and the events "erased" and "consent" in the log
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4)
 FORMAT = len(MIGRATIONS)
 SEALED = ("settings", "counters", "gaps")
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
@@ -184,7 +193,7 @@ def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:
 
 
 class sqlite_errors:
-    """Errors of SQLite in the body become those of the tree."""
+    """Errors of SQLite in the body become those of the tree; so do those of values that no memory writes."""
 
     __slots__ = ("connection", "shown")
 
@@ -196,6 +205,10 @@ class sqlite_errors:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, UnicodeDecodeError):
             raise DamagedError(f"{self.shown} holds text that is no UTF-8; restore it from a backup") from error
+        if isinstance(error, NONSENSE) and not isinstance(error, AgentMemError | UnicodeEncodeError):
+            raise DamagedError(
+                f"{self.shown}: what is stored makes no sense ({type(error).__name__}: {error}); restore a backup"
+            ) from error
         if isinstance(error, apsw.Error):
             system = 0
             if self.connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from hashlib import sha256
 
 import numpy as np
@@ -15,20 +14,18 @@ from ..errors import (
     InvalidInputError,
     NotFoundError,
     SettingsError,
-    StoreError,
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
-from . import attachments, copies, derived
+from . import copies, derived
 from .append import request
+from .attaching import Attaching
 from .chain import read_anchor
-from .commit import Transaction, Writer
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
-from .openfile import OpenFile
-from .residue import residue
+from .residue import traces
 from .rows import namespace_of_json
-from .schema import count_up, counter, reseal, stored_setting, value
+from .schema import counter, reseal, stored_setting, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -37,7 +34,7 @@ LOST = "SELECT 1 FROM gaps WHERE why='lost' AND ? BETWEEN first AND last"
 INT64 = np.dtype(np.int64)
 
 
-class SQLiteStore(OpenFile):
+class SQLiteStore(Attaching):
     """A `Store` in the file at `path`, or in a private temporary one for ":memory:".
 
     terms: gives a record's index terms again; needed under retain="crystals", where no index is stored.
@@ -117,6 +114,12 @@ class SQLiteStore(OpenFile):
             if data is not None:
                 return bytes(data)
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
+
+    def blob_uses(self, digest: str) -> list[int]:
+        sql = "SELECT position FROM blob_uses WHERE digest=? ORDER BY position"
+        with self._reading() as connection, suppress(ValueError):
+            return [position for (position,) in connection.execute(sql, (bytes.fromhex(digest),))]
+        return []
 
     def namespaces(self) -> list[Namespace]:
         with self._reading() as connection:
@@ -226,43 +229,6 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             return self._made.version(connection, namespace)
 
-    # ---- attachments
-
-    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
-        writer = self._writer_or_refuse()
-        data = attachments.checked(name, content)
-        with self._writing() as transaction:
-            number = self._appender.interner.namespace(transaction.connection, namespace)
-            attachments.put(transaction.connection, number, name, data)
-            self._count_attached(transaction)
-        if writer.checkpoint_due():
-            writer.checkpoint_beside()
-
-    def attachment(self, namespace: Namespace, name: str) -> bytes:
-        with self._reading() as connection:
-            number = namespace_id(connection, namespace)
-            found = attachments.get(connection, number or -1, name, namespace, self.path)
-        if found is None:
-            raise NotFoundError(f"{self.path} has no attachment {name!r} in namespace {namespace}; attach it first")
-        return found
-
-    def attachments(self, namespace: Namespace) -> dict[str, int]:
-        with self._reading() as connection:
-            return attachments.listed(connection, namespace_id(connection, namespace) or -1, namespace, self.path)
-
-    def detach(self, namespace: Namespace, name: str) -> None:
-        writer = self._writer_or_refuse()
-        with self._writing() as transaction:
-            number = namespace_id(transaction.connection, namespace)
-            if number is not None:
-                attachments.drop(transaction.connection, number, name)
-                self._count_attached(transaction)
-        self._empty_log(writer, f"attachment {name!r} was removed", "detach it again")
-
-    def _count_attached(self, transaction: Transaction) -> None:
-        """So that the anchor tells if this change goes missing."""
-        transaction.mark = replace(transaction.mark, attached=count_up(transaction.connection, "attached"))
-
     # ---- upkeep
 
     def archive(self, upto: int) -> int:
@@ -301,29 +267,37 @@ class SQLiteStore(OpenFile):
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
-    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
-        writer = self._writer_or_refuse()
+    def erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace] = (),
+        event: Record | None = None,
+        keys: Sequence[tuple[Namespace, str]] = (),
+    ) -> None:
+        writer, told = self._writer_or_refuse(), [] if event is None else [event]
         try:
-            self._erase(positions, namespaces)
+            self._erase(positions, namespaces, told, keys)
         except FullError:
             if not self._reserve.give_up():
                 raise
             writer.truncate()
-            self._erase(positions, namespaces)
+            self._erase(positions, namespaces, told, keys)
         self._forget()
         self._empty_log(writer, "the records were erased", "erase the same positions again")
 
-    def _erase(self, positions: Sequence[int], namespaces: Sequence[Namespace]) -> None:
+    def _erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace],
+        told: Sequence[Record],
+        keys: Sequence[tuple[Namespace, str]],
+    ) -> None:
         with self._writing() as transaction:
+            # first, so that its namespace is not dropped and made again
+            self._appender.write(transaction, [request(told, None)])
             numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
-            self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
-
-    def _empty_log(self, writer: Writer, done: str, again: str) -> None:
-        """So that what was removed does not stand in the write-ahead log either."""
-        if not writer.truncate():
-            raise StoreError(
-                f"{done}, but a reader of {self.path} kept the old state in its -wal file; {again} when it has finished"
-            )
+            emptied = {number for number in numbered if number is not None}
+            self._upkeep.erase(transaction, positions, emptied, keys)
 
     def _forget(self) -> None:
         self._log.forget()
@@ -334,8 +308,11 @@ class SQLiteStore(OpenFile):
     # ---- trust
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
+        return [place for places in self.traces(needles).values() for place in places]
+
+    def traces(self, needles: Sequence[bytes], words: Sequence[bytes] = ()) -> dict[str, list[str]]:
         with self._reading() as connection:
-            return residue(self._files, self._log, connection, needles, self._lexicon)
+            return traces(self._files, self._log, connection, needles, self._lexicon, words)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:

@@ -14,18 +14,16 @@ import apsw
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Namespace
-from . import attachments, derived
+from ..types import Namespace, Record
+from . import attachments, bars, derived, ledger
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
-from .lexicon import Lexicon, create, weight
+from .lexicon import Lexicon, weight
 from .log import HOT, Log, archived_upto, head_mark
-from .opening import attachments_missing, check_mark
+from .opening import attachments_missing, check_mark, strange
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
-from .schema import SEALED, Connection, check_seal, migrate, namespace_row, seal, translate, value
+from .schema import NONSENSE, SEALED, Connection, check_seal, namespace_row, seal, translate, value
 from .upkeep import Terms
-
-SCHEMA = "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 
 
 class Verifier:
@@ -47,6 +45,7 @@ class Verifier:
         self._numbers: dict[Namespace, int] = {}
         self._weights: Counter[int] = Counter()
         self._other_terms: set[int] = set()
+        self._barred: dict[tuple[int, bytes], tuple[float, str]] = {}
 
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
@@ -63,6 +62,8 @@ class Verifier:
             self._index,
             self._blobs,
             self._attachments,
+            self._bars,
+            self._ledger,
         ]
         for part in [*parts, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
             with self._noting():
@@ -76,7 +77,7 @@ class Verifier:
             self.problems.append(str(error))
         except apsw.Error as error:
             self.problems.append(str(translate(error, self.log.shown)))
-        except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        except NONSENSE as error:
             self.problems.append(f"{self.log.shown}: what is stored makes no sense ({type(error).__name__}: {error})")
 
     def notes(self) -> list[str]:
@@ -92,14 +93,8 @@ class Verifier:
 
     def _schema(self) -> None:
         """Every table is as it was made; what is not could be read as something else."""
-        made = apsw.Connection(":memory:")
-        migrate(made, 0)
-        create(made)
-        known = {sql for (sql,) in made.execute(SCHEMA)}
-        made.close()
-        for (sql,) in self.connection.execute(SCHEMA):
-            if sql not in known:
-                self.problems.append(f"{self.log.shown}: a table was changed: {sql[:80]}")
+        for sql in strange(self.connection):
+            self.problems.append(f"{self.log.shown}: a table was changed: {sql[:80]}")
 
     # ---- the chain
 
@@ -138,6 +133,13 @@ class Verifier:
         self._count_terms(self._number(entry.record.namespace), entry)
         self.checked["records"] += 1
         self._key_and_blobs(entry)
+        if entry.record.type in bars.BARRING:
+            self._bar(self._number(entry.record.namespace), entry.record)
+
+    def _bar(self, number: int, record: Record) -> None:
+        for digest, _, why in bars.changes_of(record):
+            if record.logged_at >= self._barred.get((number, digest), (record.logged_at, ""))[0]:
+                self._barred[number, digest] = record.logged_at, why
 
     def _number(self, namespace: Namespace) -> int:
         if namespace not in self._numbers:
@@ -249,6 +251,17 @@ class Verifier:
                 for problem in attachments.damaged(self.connection, number, namespace, self.log.shown):
                     self.checked["attachments"] += 1
                     self.problems += [problem] if problem else []
+
+    def _bars(self) -> None:
+        """Whom the log bars is barred, and nobody else, unless the event that did it may be among what is lost."""
+        rows = self.connection.execute("SELECT namespace, digest, why FROM barred WHERE why <> 'given'")
+        there = {(number, digest): why for number, digest, why in rows}
+        wanted = {of: why for of, (_, why) in self._barred.items() if why != "given"}
+        if there != wanted and not (self.checked["lost"] and there.items() >= wanted.items()):
+            self.problems.append(f"{self.log.shown}: its table of barred subjects is not that of its log")
+
+    def _ledger(self) -> None:
+        self.checked["notes"] = ledger.check(self.connection, self.log.shown)
 
     def _lexicon(self) -> None:
         assert self.lexicon is not None

@@ -18,6 +18,7 @@ import pytest
 
 from agentmem.errors import ClosedError, InvalidInputError, KeyConflictError, NotFoundError, TooLargeError
 from agentmem.testing.records import A, B, batch, crystal, plain, step
+from agentmem.testing.store_accounts import AccountsContract
 from agentmem.testing.store_attachments import AttachmentsContract
 from agentmem.testing.store_made import MadeContract
 from agentmem.types import PASSAGE_BITS, Record, Span, Store
@@ -25,7 +26,7 @@ from agentmem.types import PASSAGE_BITS, Record, Span, Store
 AWKWARD = ("", "\0", "a\0b", "ünïcödé 🜛 \U0010ffff", " leading and trailing ", "line\r\nline\n", "{}", "x" * 70_000)
 
 
-class StoreContract(MadeContract, AttachmentsContract):
+class StoreContract(MadeContract, AttachmentsContract, AccountsContract):
     """Subclass it, implement `make_store`, and pytest runs it."""
 
     make_store: Callable[[str], Store]
@@ -217,12 +218,13 @@ class StoreContract(MadeContract, AttachmentsContract):
         body = f'{{"blobs":{{"frame":"{digest}"}}}}'
         store.append([step("a", body=body)], blobs={digest: data})
         store.append([step("b", body=body)])
-        assert store.blob(digest) == data
+        assert (store.blob(digest), store.blob_uses(digest)) == (data, [1, 2])
         store.erase([1])
-        assert store.blob(digest) == data
+        assert (store.blob(digest), store.blob_uses(digest)) == (data, [2])
         store.erase([2])
         with pytest.raises(NotFoundError):
             store.blob(digest)
+        assert store.blob_uses(digest) == store.blob_uses("no digest") == []
 
     def test_a_blob_that_is_missing_or_misnamed_is_refused(self, store: Store) -> None:
         digest = sha256(b"x").hexdigest()

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from agentmem.errors import InvalidInputError, StoreError
-from agentmem.index import STEP, in_runs, step_id, step_position
-from agentmem.transfer.line import POSITIONS, import_key, iso
+from agentmem.index import STEP, import_key, in_runs, step_id, step_position
+from agentmem.transfer.line import POSITIONS, iso
 from agentmem.types import Namespace, Record, Store
 
 SQLITE = b"SQLite format 3"

@@ -1,5 +1,6 @@
 """The nouns and the roles. Knows no behaviour: storing, condensing and ranking live elsewhere."""
 
+from agentmem.types.account import SURFACES, Certificate, Change, EraseReport
 from agentmem.types.log import (
     KINDS,
     PASSAGE_BITS,
@@ -9,6 +10,7 @@ from agentmem.types.log import (
     Codes,
     Columns,
     Head,
+    Note,
     Outlines,
     Record,
     RecordType,
@@ -24,7 +26,6 @@ from agentmem.types.nouns import (
     CrystallizeReport,
     Durability,
     Episode,
-    EraseReport,
     Frozen,
     Hit,
     Kind,
@@ -52,7 +53,10 @@ __all__ = [
     "RATIOS",
     "RECORD_TYPES",
     "STATE_FORMS",
+    "SURFACES",
     "Batch",
+    "Certificate",
+    "Change",
     "Codes",
     "Columns",
     "Condenser",
@@ -71,6 +75,7 @@ __all__ = [
     "LayerReport",
     "Loss",
     "Namespace",
+    "Note",
     "Outlines",
     "PlanningContext",
     "Policy",

@@ -219,18 +219,3 @@ class Stats(Frozen):
     encoder: str | None
     uncoded: int
     store_version: str
-
-
-class EraseReport(Frozen):
-    """What was, or with dry_run would be, erased and rebuilt.
-
-    attachments: (namespace, name) of those that went, since they may hold what was erased; they are not made again.
-    residue: where erased text is still found.
-    """
-
-    dry_run: bool
-    steps: int
-    crystals: int
-    episodes: int
-    attachments: tuple[tuple[Namespace, str], ...] = ()
-    residue: tuple[str, ...] = ()
