@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -228,6 +229,24 @@ def test_erase_and_forget_want_exactly_one_criterion(path: Path) -> None:
         result = call(*arguments)
         assert result.exit_code == 2
         assert "give exactly one of" in result.stderr
+
+
+def test_repair_says_what_is_restored_and_lost_and_a_loss_is_exit_code_1(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mem"
+    assert "nothing is damaged" in call("repair", path).stdout
+    call("backup", path, copy)
+    for expected in ("restored:", "lost:"):
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE log SET text='other' WHERE position=2")
+        connection.commit()
+        connection.close()
+        backup = ("--backup", copy) if expected == "restored:" else ()
+        assert f"would be {expected}" in call("repair", path, *backup, "--dry-run").stdout or not backup
+        result = call("repair", path, *backup)
+        assert expected in result.stdout
+        assert result.exit_code == (0 if backup else 1)
+        assert parsed(call("verify", path, "--json"))["ok"] is True
+    assert "1 lost" in call("verify", path).stdout
 
 
 @pytest.mark.parametrize("command", ["recall", "stats", "verify", "export", "backup", "crystallize", "forget", "erase"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -13,10 +12,12 @@ from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.index import begin_key
 from agentmem.memory import accounts, checks, condensing, recalling, removal, retention
+from agentmem.memory.awaited import Awaited
 from agentmem.memory.core import Core
 from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.memory.owned import Owned
+from agentmem.memory.repairing import repair_open
 from agentmem.recall import Weights
 from agentmem.records import (
     canonical,
@@ -45,6 +46,7 @@ from agentmem.types import (
     Namespace,
     PlanningContext,
     Record,
+    RepairReport,
     Retain,
     Stats,
     Step,
@@ -56,7 +58,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory(Owned):
+class Memory(Owned, Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -303,6 +305,17 @@ class Memory(Owned):
         problems, checked = self._core.store.verify()
         return Verification(ok=not problems, problems=tuple(problems), checked=checked)
 
+    def repair(self, backup: str | Path | None = None, dry_run: bool = False) -> RepairReport:
+        """Make again what is damaged and can be made from the log, and note as lost the steps that nothing can prove.
+
+        backup: an older copy, for those steps. `agentmem.memory.repair(path)` is for a memory that does not open.
+        """
+        report = repair_open(self._core, backup, dry_run, self._again)
+        if report.problems and not dry_run:
+            told = {"restored": len(report.restored), "lost": len(report.lost)}
+            self._note("repair", "" if backup is None else str(backup), whole=True, **told)
+        return report
+
     def stats(self) -> Stats:
         """Tokens per layer with their ratios, and bytes by part."""
         with self._core.lock:
@@ -339,20 +352,6 @@ class Memory(Owned):
 
     def _repr_html_(self) -> str:
         return pictured(self)
-
-    # ---- the same, awaited ---------------------------------------------------------------------------------------
-
-    async def arecall(self, cue: str, **options: Any) -> PlanningContext:
-        """`recall` in a thread."""
-        return await asyncio.to_thread(self.recall, cue, **options)
-
-    async def acrystallize(self) -> CrystallizeReport:
-        """`crystallize` in a thread."""
-        return await asyncio.to_thread(self.crystallize)
-
-    async def aclose(self) -> None:
-        """`close` in a thread."""
-        await asyncio.to_thread(self.close)
 
     # ---- small things --------------------------------------------------------------------------------------------
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from ..errors import SettingsError
 from ..types import Durability, Record
 from .bars import mark, subject_bars
+from .repairing import repair
 from .sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "mark", "open_store", "subject_bars"]
+__all__ = ["SQLiteStore", "mark", "open_store", "repair", "subject_bars"]
 
 
 def open_store(

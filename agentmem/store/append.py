@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
 from . import bars, derived
-from .chain import Mark, link
+from .chain import link
 from .commit import Transaction
 from .group import Request
 from .keys import Keys
@@ -185,7 +185,7 @@ class Appender:
             result.append(self._add(transaction.connection, new, position, chain, lines))
         used = {digest for digest, position in lines.uses if position > mark.position}
         lines.blobs |= {digest: data for digest, data in request.blobs.items() if digest in used}
-        transaction.mark = Mark(position, chain, mark.rechained, mark.erasures)
+        transaction.mark = replace(mark, position=position, hash=chain)
         return result
 
     def _add(self, connection: Connection, new: Prepared, position: int, chain: bytes, lines: Lines) -> Record:

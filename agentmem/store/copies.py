@@ -34,7 +34,10 @@ PARTS = {
 
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
-    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`."""
+    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`.
+
+    `reserve` is what is kept free where the disk is nearly full.
+    """
     found = dict.fromkeys(
         ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
     )
@@ -48,9 +51,9 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
-    for part, name in (("wal", paths.wal), ("anchor", paths.anchor)):
+    for part, name in (("wal", paths.wal), ("anchor", paths.anchor), ("reserve", paths.reserve)):
         found[part] = paths.size(name)
-    files = (paths.database, paths.wal, paths.database + "-shm", paths.anchor, paths.lock)
+    files = (paths.database, paths.wal, paths.database + "-shm", paths.anchor, paths.lock, paths.reserve)
     found["total"] = sum(map(paths.size, files))
     return found
 
@@ -80,6 +83,6 @@ def copy(connection: Connection, path: str, shown: str) -> None:
 
 
 def remove_copy(path: str) -> None:
-    for end in ("", "-wal", "-shm", "-anchor", "-lock"):
+    for end in ("", "-wal", "-shm", "-anchor", "-lock", "-reserve"):
         with contextlib.suppress(OSError):  # what cannot be removed could not be written
             os.remove(path + end)

@@ -47,6 +47,7 @@ class Files:
         self.wal = self.database + "-wal"
         self.anchor = self.database + "-anchor"
         self.lock = self.database + "-lock"
+        self.reserve = self.database + "-reserve"
         self.directory = os.path.dirname(self.database)
 
     def check(self) -> None:

@@ -32,12 +32,12 @@ def add(
     number = count_up(connection, "ledger")
     before = value(connection, "SELECT chain FROM ledger WHERE id=?", (number - 1,)) or b""
     row = (number, position, at, what, who, namespace, json.dumps(detail, sort_keys=True))
-    chain = _link(before, row)
+    chain = link(before, row)
     connection.execute("INSERT INTO ledger VALUES(?, ?, ?, ?, ?, ?, ?, ?)", (*row, chain))
     return number, chain
 
 
-def _link(before: bytes, row: tuple[Any, ...]) -> bytes:
+def link(before: bytes, row: tuple[Any, ...]) -> bytes:
     return sha256(before + json.dumps(row).encode()).digest()
 
 
@@ -53,7 +53,7 @@ def check(connection: Connection, shown: str) -> int:
     before, count = b"", 0
     for row in connection.execute("SELECT * FROM ledger ORDER BY id"):
         count += 1
-        if row[0] != count or _link(before, row[:-1]) != row[-1]:
+        if row[0] != count or link(before, row[:-1]) != row[-1]:
             raise DamagedError(f"{shown}: row {count} of the ledger was changed or is missing; restore a backup")
         before = row[-1]
     if count != counter(connection, "ledger"):

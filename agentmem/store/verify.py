@@ -20,7 +20,7 @@ from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .lexicon import Lexicon, weight
 from .log import HOT, Log, archived_upto, head_mark
-from .opening import check_mark, strange
+from .opening import attachments_missing, check_mark, strange
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
 from .schema import NONSENSE, SEALED, Connection, check_seal, namespace_row, seal, translate, value
 from .upkeep import Terms
@@ -58,6 +58,7 @@ class Verifier:
             self._blocks,
             self._hot,
             self._head,
+            self._losses,
             self._index,
             self._blobs,
             self._attachments,
@@ -178,8 +179,19 @@ class Verifier:
             self.checked["keys"] += 1
         for name in blob_names(record.body):
             sql = "SELECT 1 FROM blob_uses JOIN blobs USING(digest) WHERE digest=? AND position=?"
-            if value(self.connection, sql, (bytes.fromhex(name), record.position)) is None:
+            there = value(self.connection, sql, (bytes.fromhex(name), record.position))
+            if there is None and not self._is_lost(name):
                 self.problems.append(f"{self.log.shown}: blob {name} of position {record.position} is missing")
+
+    def _is_lost(self, blob: str) -> bool:
+        """Whether a repair has told already that this blob is gone."""
+        return value(self.connection, "SELECT 1 FROM notes WHERE text=?", (f"blob {blob} is lost",)) is not None
+
+    def _losses(self) -> None:
+        """Positions that were noted as lost, and told when that was found."""
+        sql = "SELECT ifnull(sum(last - first + 1), 0) FROM gaps WHERE why='lost'"
+        if lost := value(self.connection, sql):
+            self.checked["lost"] = lost
 
     def _head(self) -> None:
         mark = head_mark(self.connection)
@@ -190,6 +202,8 @@ class Verifier:
         elif mark.position < self._expected.position and mark.rechained <= self._expected.rechained:
             first, last = mark.position + 1, self._expected.position
             self.problems.append(f"{self.log.shown}: records {first} to {last} are missing; restore a backup")
+        elif mark.attached < self._expected.attached:
+            self.problems.append(f"{self.log.shown}: {attachments_missing(mark, self._expected)}")
         elif self._expected.position == mark.position or mark.rechained < self._expected.rechained:
             check_mark(self.connection, mark, self._expected, self.log.shown)
 
@@ -239,10 +253,11 @@ class Verifier:
                     self.problems += [problem] if problem else []
 
     def _bars(self) -> None:
-        """Whom the log bars is barred, and nobody else."""
+        """Whom the log bars is barred, and nobody else, unless the event that did it may be among what is lost."""
         rows = self.connection.execute("SELECT namespace, digest, why FROM barred WHERE why <> 'given'")
         there = {(number, digest): why for number, digest, why in rows}
-        if there != {of: why for of, (_, why) in self._barred.items() if why != "given"}:
+        wanted = {of: why for of, (_, why) in self._barred.items() if why != "given"}
+        if there != wanted and not (self.checked["lost"] and there.items() >= wanted.items()):
             self.problems.append(f"{self.log.shown}: its table of barred subjects is not that of its log")
 
     def _ledger(self) -> None:

@@ -40,6 +40,7 @@ from agentmem.types.nouns import (
     Trust,
     Verification,
 )
+from agentmem.types.repaired import Loss, RepairReport
 from agentmem.types.roles import (
     Encoder,
     Policy,
@@ -72,6 +73,7 @@ __all__ = [
     "Kind",
     "Layer",
     "LayerReport",
+    "Loss",
     "Namespace",
     "Note",
     "Outlines",
@@ -79,6 +81,7 @@ __all__ = [
     "Policy",
     "Record",
     "RecordType",
+    "RepairReport",
     "Retain",
     "Span",
     "State",
