@@ -29,7 +29,7 @@ PLACE = re.compile(r"\bat position (\d+)\b")
 CRYSTAL = re.compile(r"\b[uca][0-9a-f]{16,}\b")
 
 # Of the file as a whole, for whoever holds it: they take or give no words of a namespace.
-OF_THE_FILE = {"open", "close", "aclose", "backup", "verify", "head", "confirm", "erase_again"}
+OF_THE_FILE = {"open", "close", "aclose", "backup", "verify", "head", "confirm", "erase_again", "repair"}
 # Tried through what they call, or by another test.
 OTHERWISE = {
     "arecall",
