@@ -6,16 +6,18 @@ at its end, and a restarted process cuts in the same place. Knows tokens and gro
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
 from agentmem.langchain.counting import Counter
-from agentmem.langchain.messages import groups_of, split
+from agentmem.langchain.grouped import Groups
+from agentmem.langchain.messages import split
 from agentmem.tokens import truncate
 
 Said = TypeVar("Said", bound=BaseMessage)
@@ -35,6 +37,21 @@ Stubs = dict[tuple[str | None, int], Shown]
 Group = list[Shown]
 
 
+class Fitted:
+    """What was made of closed groups before, while it was fitted by the same counter and sizes, `by`.
+
+    sizes: tokens of each as it is shown. cut: places of groups with results that may be shown by their beginning.
+    """
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.groups = Groups()
+        self.begin(None)
+
+    def begin(self, by: tuple[Any, ...] | None) -> None:
+        self.by, self.shown, self.sizes, self.cut = by, list[Group](), list[int](), list[int]()
+
+
 @dataclass
 class Fitting:
     """Fits messages into `window` tokens; results of over `large` tokens are shown by their beginning.
@@ -48,12 +65,32 @@ class Fitting:
     step_of: Callable[[BaseMessage], str | None]
     stubs: Stubs
     hint: str = ""
+    fitted: Fitted = field(default_factory=Fitted)
 
     def fit(self, messages: Sequence[BaseMessage]) -> list[Shown]:
         """What is shown, in order."""
-        groups = [self._shortened(group) for group in groups_of(messages)]
-        start, pinned = self._cut(groups, list(map(self.tokens, groups)))
+        with self.fitted.lock:
+            groups, sizes = self._all(messages)
+        start, pinned = self._cut(groups, sizes)
         return [*pinned, *(each for group in groups[start:] for each in group)]
+
+    def _all(self, messages: Sequence[BaseMessage]) -> tuple[list[Group], list[int]]:
+        """Every group as it is shown, and its tokens; those of closed groups are kept."""
+        kept, by = self.fitted, (self.counter, self.window, self.large, self.hint)
+        groups, same = kept.groups.of(messages)
+        if kept.by != by or same < len(kept.shown):
+            kept.begin(by)
+        for place in kept.cut:
+            kept.shown[place] = self._shortened(groups[place])
+            kept.sizes[place] = self.tokens(kept.shown[place])
+        for group in kept.groups.closed[len(kept.shown) :]:
+            shown = self._shortened(group)
+            size, short = self.tokens(shown), self._are_short(group)
+            kept.cut += [] if short else [len(kept.shown)]
+            kept.shown.append(shown)
+            kept.sizes.append(size)
+        rest = [self._shortened(group) for group in groups[len(kept.shown) :]]
+        return [*kept.shown, *rest], [*kept.sizes, *map(self.tokens, rest)]
 
     def tokens(self, shown: Sequence[Shown]) -> int:
         return sum(self.counter.message(each.as_) for each in shown)
@@ -79,8 +116,16 @@ class Fitting:
 
     def _shortened(self, group: list[BaseMessage]) -> Group:
         """Results that are too long shown by their beginning; those of one message have half the window at most."""
-        share = self.window // 2 // max(1, len(group) - 1)
+        share = self._share(group)
         return [self._result(each, share) if isinstance(each, ToolMessage) else Shown(each, each) for each in group]
+
+    def _share(self, group: list[BaseMessage]) -> int:
+        return self.window // 2 // max(1, len(group) - 1)
+
+    def _are_short(self, group: list[BaseMessage]) -> bool:
+        """Whether its results are shown whole, whether they are logged or not."""
+        most = min(self.large, self._share(group))
+        return all(self.counter.message(each) <= most for each in group if isinstance(each, ToolMessage))
 
     def _result(self, message: BaseMessage, share: int) -> Shown:
         known = self.counter.message(message) > self.large and self.step_of(message) is not None

@@ -124,6 +124,12 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
 
     What answers nothing that is here is left out, and a call without an answer gets `LOST` for one.
     """
+    groups, whole = put_together(messages)
+    return groups if whole else [_answered(group) for group in groups]
+
+
+def put_together(messages: Iterable[BaseMessage]) -> tuple[list[list[BaseMessage]], bool]:
+    """The groups without what is made up for a lacking answer, and whether none lacks."""
     groups: list[list[BaseMessage]] = []
     waiting: dict[str, list[BaseMessage]] = {}
     lacking = False
@@ -136,7 +142,7 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
         calls = calls_of(message)
         lacking = lacking or any(str(call["id"]) in waiting for call in calls)
         waiting |= {str(call["id"]): group for call in calls}
-    return [_answered(group) for group in groups] if lacking or waiting else groups
+    return groups, not (lacking or waiting)
 
 
 def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
