@@ -23,6 +23,7 @@ from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFo
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.memory.coding import codes_of
+from agentmem.memory.held import Held
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
@@ -50,6 +51,7 @@ class Core:
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
+    _held: Held = field(default_factory=Held)
     _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
     _coder: Coder | None = None
 
@@ -127,6 +129,7 @@ class Core:
         positions, if they are given. Hold `lock`."""
         self._indexes.clear()
         self._tail.clear() if erased is None else self._tail.drop(erased)
+        self._held.clear()
         self._pairs.clear()
         self._names = {}
         remembered.forget()
@@ -140,7 +143,7 @@ class Core:
                 continue
             runs, rows = Runs(index.runs, self.sparing), unread[:SLICE]  # a copy: what is interrupted has read nothing
             steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
-            found = [state for step in self.store.read(steps) for state in runs.read(step, source_of(step))]
+            found = [state for step in self.read(steps) for state in runs.read(step, source_of(step))]
             index.read_ahead(found, int(index.columns.position[rows[-1]]), runs.to_state())
 
     def _begin_runs(self, index: Index) -> bool:
@@ -171,18 +174,12 @@ class Core:
     def match(self, cue: str, namespaces: Sequence[Namespace], view: View) -> Match:
         """Where the cue's stems stand in a view."""
         terms = cue_terms(cue)
-        rows: dict[str, list[np.ndarray]] = {term: [] for term in terms}
+        parts: dict[str, list[np.ndarray]] = {}
         for namespace in namespaces:
             for term, found in self.store.postings(namespace, terms).items():
-                rows[term].append(found)
-        counts = {}
-        for term, parts in rows.items():
-            if parts:
-                positions, passages = _runs(np.concatenate(parts) if len(parts) > 1 else parts[0])
-                at, known = view.rows(positions)
-                if known.any():
-                    counts[term] = (at[known], passages[known].astype(float))
-        return Match(terms, counts)
+                parts.setdefault(term, []).append(found)
+        found = {term: parts[term] for term in terms if term in parts}
+        return Match(terms, _counted_rows(found, view))
 
     @property
     def coder(self) -> Coder:
@@ -243,7 +240,7 @@ class Core:
 
     def _coded(self, positions: Sequence[int]) -> np.ndarray:
         assert self.encoder is not None
-        return self.coder.encode(self.encoder.encode([record.text for record in self.store.read(positions)]))
+        return self.coder.encode(self.encoder.encode([record.text for record in self.read(positions)]))
 
     def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
@@ -258,7 +255,8 @@ class Core:
     # ---- small things --------------------------------------------------------------------------------------------
 
     def read(self, positions: Sequence[int]) -> list[Record]:
-        return self.store.read(positions)
+        """Records for a recall, perhaps as they were read before: its index must be that of the newest generation."""
+        return self._held.read(positions, self.store.read)
 
     def read_what_is_there(self, positions: Sequence[int]) -> list[Record]:
         """Those of the records at these positions that were not erased."""
@@ -328,13 +326,24 @@ class _Pairs(NamedTuple):
         return 0 <= self.upto < min([sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
 
 
-def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(position, how many passages of it) of the rows of an index."""
-    positions = rows >> PASSAGE_BITS
-    if (positions[1:] < positions[:-1]).any():  # of several namespaces
-        positions.sort()
-    first = np.flatnonzero(np.append(True, positions[1:] != positions[:-1]))
-    return positions[first], np.diff(first, append=len(positions))
+def _counted_rows(found: Mapping[str, Sequence[np.ndarray]], view: View) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """(rows in a view, how many passages of each) of the rows of an index, by term; of all at once, as that costs by
+    the call.
+    """
+    if not found:
+        return {}
+    each = [parts[0] if len(parts) == 1 else np.sort(np.concatenate(parts)) for parts in found.values()]
+    bounds = np.cumsum([0, *map(len, each)])
+    positions = np.concatenate(each) >> PASSAGE_BITS
+    first = np.append(True, positions[1:] != positions[:-1])
+    first[bounds[:-1]] = True
+    begins = np.flatnonzero(first)
+    passages = np.diff(begins, append=len(positions)).astype(float)
+    at, known = view.rows(positions[begins])
+    at, passages = at[known], passages[known]
+    ends = np.searchsorted(begins[known], bounds).tolist()
+    spans = zip(found, ends[:-1], ends[1:], strict=True)
+    return {term: (at[start:end], passages[start:end]) for term, start, end in spans if start < end}
 
 
 def _nonsense(columns: Columns, names: int) -> str:
@@ -362,3 +371,4 @@ def counted(count: CountTokens) -> CountTokens:
         return known[text]
 
     return counting
+

@@ -21,10 +21,12 @@ from agentmem.index import View, runs_of, step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
 from agentmem.records import brief
+from agentmem.remembered import of_texts
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
+usual = of_texts(count)
 AsOf = str | datetime | None
 Sealed = int | Sequence[int] | None
 """The log position up to which namespaces count as crystallized, or that of each; None for all that is."""
@@ -64,9 +66,11 @@ def explained(
         except NotFoundError:
             if core.unchanged(generations):
                 raise
-            continue  # a step was erased while it was read
-        if core.unchanged(generations):
-            return _context(core, namespaces, query, seen, lines), ranked
+        else:
+            if core.unchanged(generations):
+                return _context(core, namespaces, query, seen, lines), ranked
+        with core.lock:
+            core.forget()  # a step was erased while it was read
 
 
 def ranked(
@@ -193,7 +197,7 @@ def query_of(
     check_budget(budget)
     if not isinstance(weights, Weights | None):
         raise InvalidInputError(f"weights {brief(weights)} must be agentmem.recall.Weights, or None")
-    counter = counted(count_tokens or count)
+    counter = counted(count_tokens or usual)
     return Query(
         cue=cue,
         budget=budget,
@@ -305,7 +309,7 @@ def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> li
     texts = [(crystal.covers[0], crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
-            texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
+            texts += [(one.position, one.text) for one in core.store.read([position]) if one.namespace in namespaces]
     return texts
 
 

@@ -7,10 +7,11 @@ function that gives records by position. Knows no store, clock or randomness: th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
+from agentmem.remembered import of_texts
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
 
@@ -120,7 +122,9 @@ def _sought(
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
-    told = np.isin(view.position, list(query.without), invert=True)
+    told = np.ones(len(view.position), bool)
+    at, known = view.rows(np.array(sorted(query.without), np.int64))
+    told[at[known]] = False
     if query.episode is None and query.agent is None:
         return told
     fits = [
@@ -145,6 +149,12 @@ def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allow
     said = any(allowed[rows].any() for rows, _ in match.counts.values()) or bool(named[allowed].any())
     alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
     return said or alike
+
+
+@of_texts
+def parsed(body: str) -> Mapping[str, Any]:
+    """A record's body as its values."""
+    return json.loads(body)  # type: ignore[no-any-return]
 
 
 class _Texts:
@@ -185,6 +195,8 @@ class _Steps:
         self.score = weigh(signals, query.weights)
         self.places = places(query.cue, view)
         self.now = holds_now(signals["state"], view)
+        self._telling = {name: values for name, values in signals.items() if not says_nothing(values)}
+        self._made: dict[int, Candidate] = {}
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
@@ -236,19 +248,24 @@ class _Steps:
             if self.packer.unlikely(least):
                 yield None
                 continue
-            candidate = self._candidate(row)
+            candidate = self._once(row)
             yield candidate if not long or candidate.size < size else None
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""
-        return self._candidate(row) if self.allowed[row] else None
+        return self._once(row) if self.allowed[row] else None
+
+    def _once(self, row: int) -> Candidate:
+        if row not in self._made:
+            self._made[row] = self._candidate(row)
+        return self._made[row]
 
     def _candidate(self, row: int) -> Candidate:
-        view, signals, weights = self.view, self.signals, self.query.weights  # no cycle: what is large goes at once
+        view, signals, weights = self.view, self._telling, self.query.weights  # no cycle: what is large goes at once
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
-        body = json.loads(record.body)
+        body = parsed(record.body)
         return Candidate(
             key=position,
             position=position,

@@ -21,6 +21,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from agentmem.remembered import of_texts
 from agentmem.types import Hit
 
 GRAMMAR = 1
@@ -39,6 +40,7 @@ class Line:
     hit: Hit
 
 
+@of_texts
 def fold(text: str) -> str:
     """A text as it stands inside a line: blank lines and runs of spaces folded, further lines marked by a space.
 

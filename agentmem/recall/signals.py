@@ -170,7 +170,7 @@ def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
 
 def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> dict[str, float]:
     """What each signal added to the score of one row; zeros left out."""
-    parts = {name: round(float(getattr(weights, name) * values[row]), 4) for name, values in signals.items()}
+    parts = {name: round(getattr(weights, name) * float(values.item(row)), 4) for name, values in signals.items()}
     return {name: value for name, value in parts.items() if value}
 
 
