@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
@@ -110,7 +110,7 @@ class Fitting:
         """What the user said last before these groups, unless they begin with what he says."""
         if not start or isinstance(groups[start][0].message, HumanMessage):
             return []
-        before = (groups[place][0].message for place in range(start - 1, -1, -1))
+        before = (group[0].message for group in islice(reversed(groups), len(groups) - start, None))
         said = next((message for message in before if isinstance(message, HumanMessage)), None)
         return [] if said is None else [self._stub(said, self.window // BLOCKS)]
 

@@ -26,6 +26,7 @@ SOURCE, OURS = "lc_source", "agentmem"
 """In additional_kwargs: the middleware that wrote a message, or decided on it."""
 MARK = 16
 """Letters of a key that stand for the step's text."""
+USUAL = (AIMessage, ToolMessage)  # what most messages are: telling these apart by their type is quickest
 LOST = "There is no answer to this call: the run was cut off."
 Fields = dict[str, Any]
 """Of a step, as `EpisodeWriter.log` takes them."""
@@ -157,7 +158,7 @@ def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
 
 def turn_of(messages: Sequence[BaseMessage]) -> int:
     """The place of the user's last message; 0 if there is none."""
-    for place in range(len(messages) - 1, -1, -1):
-        if isinstance(messages[place], HumanMessage) and not is_made(messages[place]):
-            return place
+    for after, message in enumerate(reversed(messages), 1):
+        if type(message) not in USUAL and isinstance(message, HumanMessage) and not is_made(message):
+            return len(messages) - after
     return 0

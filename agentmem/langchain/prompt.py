@@ -133,7 +133,7 @@ class Prompt:
 
     def _recall_if_due(self, trimmed: int) -> None:
         messages, standing = self.asked.messages, self.thread.standing
-        away = standing is not None and all(message.id != standing.after for message in messages)
+        away = standing is not None and all(message.id != standing.after for message in reversed(messages))
         if self.settings.due(call_of(messages, trimmed)):
             self._recall(self.settings.cue(messages), messages)
         elif self.settings.begun and (self.thread.fresh or away):  # before a restart, or on another branch

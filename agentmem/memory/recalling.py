@@ -62,7 +62,7 @@ def explained(
             seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
             best = rank(query, seen.view, seen.match, seen.similarity, core.read) if lines and most else ()
-            ranked = _with_ages(seen.view, list(islice(best, most)))
+            ranked = _with_ages(seen.view, list(islice(best, most))) if most else []
         except NotFoundError:
             if core.unchanged(generations):
                 raise
