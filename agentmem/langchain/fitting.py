@@ -10,7 +10,7 @@ import threading
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import accumulate
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
@@ -40,7 +40,8 @@ Group = list[Shown]
 class Fitted:
     """What was made of closed groups before, while it was fitted by the same counter and sizes, `by`.
 
-    sizes: tokens of each as it is shown. cut: places of groups with results that may be shown by their beginning.
+    sizes: tokens of each as it is shown. asked: places of those that the user said. cut: places of those with results
+    that may be shown by their beginning.
     """
 
     def __init__(self) -> None:
@@ -49,7 +50,8 @@ class Fitted:
         self.begin(None)
 
     def begin(self, by: tuple[Any, ...] | None) -> None:
-        self.by, self.shown, self.sizes, self.cut = by, list[Group](), list[int](), list[int]()
+        self.by, self.shown, self.sizes = by, list[Group](), list[int]()
+        self.asked, self.cut = list[int](), list[int]()
 
 
 @dataclass
@@ -70,12 +72,12 @@ class Fitting:
     def fit(self, messages: Sequence[BaseMessage]) -> list[Shown]:
         """What is shown, in order."""
         with self.fitted.lock:
-            groups, sizes = self._all(messages)
-        start, pinned = self._cut(groups, sizes)
+            groups, sizes, asked = self._all(messages)
+        start, pinned = self._cut(groups, sizes, asked)
         return [*pinned, *(each for group in groups[start:] for each in group)]
 
-    def _all(self, messages: Sequence[BaseMessage]) -> tuple[list[Group], list[int]]:
-        """Every group as it is shown, and its tokens; those of closed groups are kept."""
+    def _all(self, messages: Sequence[BaseMessage]) -> tuple[list[Group], list[int], list[int]]:
+        """Every group as it is shown, its tokens, and the places of what the user said; of closed ones as before."""
         kept, by = self.fitted, (self.counter, self.window, self.large, self.hint)
         groups, same = kept.groups.of(messages)
         if kept.by != by or same < len(kept.shown):
@@ -87,32 +89,33 @@ class Fitting:
             shown = self._shortened(group)
             size, short = self.tokens(shown), self._are_short(group)
             kept.cut += [] if short else [len(kept.shown)]
+            kept.asked += [len(kept.shown)] if isinstance(group[0], HumanMessage) else []
             kept.shown.append(shown)
             kept.sizes.append(size)
         rest = [self._shortened(group) for group in groups[len(kept.shown) :]]
-        return [*kept.shown, *rest], [*kept.sizes, *map(self.tokens, rest)]
+        asked = [at for at, group in enumerate(rest, len(kept.shown)) if isinstance(group[0].message, HumanMessage)]
+        return [*kept.shown, *rest], [*kept.sizes, *map(self.tokens, rest)], [*kept.asked, *asked]
 
     def tokens(self, shown: Sequence[Shown]) -> int:
         return sum(self.counter.message(each.as_) for each in shown)
 
-    def _cut(self, groups: Sequence[Group], sizes: Sequence[int]) -> tuple[int, Group]:
+    def _cut(self, groups: Sequence[Group], sizes: Sequence[int], asked: Sequence[int]) -> tuple[int, Group]:
         """The first group to show, and the user's message that is shown in front of it."""
         ends = [0, *accumulate(sizes)]
         block, total = max(1, self.window // BLOCKS), ends[-1]
         given, start, pinned = max(0, total - self.window) // block * block, 0, Group()
         while start < len(groups) - 1 and total - ends[start] + self.tokens(pinned) > self.window:
             start = min(bisect_left(ends, given), len(groups) - 1)
-            pinned = self._pinned(groups, start)
+            pinned = self._pinned(groups, asked, start)
             given += block
         return start, pinned
 
-    def _pinned(self, groups: Sequence[Group], start: int) -> Group:
+    def _pinned(self, groups: Sequence[Group], asked: Sequence[int], start: int) -> Group:
         """What the user said last before these groups, unless they begin with what he says."""
-        if not start or isinstance(groups[start][0].message, HumanMessage):
+        before = bisect_left(asked, start)
+        if not before or (before < len(asked) and asked[before] == start):
             return []
-        before = (group[0].message for group in islice(reversed(groups), len(groups) - start, None))
-        said = next((message for message in before if isinstance(message, HumanMessage)), None)
-        return [] if said is None else [self._stub(said, self.window // BLOCKS)]
+        return [self._stub(groups[asked[before - 1]][0].message, self.window // BLOCKS)]
 
     def _shortened(self, group: list[BaseMessage]) -> Group:
         """Results that are too long shown by their beginning; those of one message have half the window at most."""

@@ -75,8 +75,8 @@ class Thread:
         self._seen: list[BaseMessage] = []
         self._groups, self._done = Groups(), 0  # closed groups at the beginning of which all steps are logged
         self._settled: dict[str, BaseMessage] = {}  # by name, as it was when all steps of it were logged
-        self._named: dict[str, tuple[BaseMessage, list[str]]] = {}
         self._known: dict[str, dict[str, int]] = {}  # key without its mark -> mark -> log position
+        self._of: dict[str, tuple[BaseMessage, list[dict[str, int]]]] = {}  # by name, what `_known` has of a message
         self._waiting: list[Recalled] = []
         self._writer: EpisodeWriter | None = None
         self._learn(memory.steps(id) if self._begun() else ())
@@ -210,21 +210,18 @@ class Thread:
 
     def positions(self, messages: Iterable[BaseMessage]) -> frozenset[int]:
         """The log positions of the steps that these messages are logged as, whatever they said before they changed."""
-        found = set[int]()
-        for message in messages:
-            for name in self._names(message):
-                if (places := self._known.get(name)) is not None:
-                    found.update(places.values())
+        with self._lock:
+            found = {place for message in messages for known in self._logged_as(message) for place in known.values()}
         return frozenset(found - {FORGOTTEN})
 
-    def _names(self, message: BaseMessage) -> list[str]:
-        """The keys of its steps without their marks, made once."""
-        known = self._named.get(own := name_of(message))
-        if known is None or known[0] is not message:
+    def _logged_as(self, message: BaseMessage) -> list[dict[str, int]]:
+        """What `_known` has, and will have, of a message."""
+        found = self._of.get(own := name_of(message))
+        if found is None or found[0] is not message:
             name = f"{self.id}/{own}"
             names = [name, *(f"{name}/{place}" for place in range(len(calls_of(message))))]
-            known = self._named[own] = message, list(map(short, names))
-        return known[1]
+            found = self._of[own] = message, [self._known.setdefault(short(each), {}) for each in names]
+        return found[1]
 
     def step_of(self, message: BaseMessage) -> str | None:
         """The id of the step that holds a message's words; None if there is none."""

@@ -27,11 +27,10 @@ class Guard:
     def remember(self, told: Iterable[tuple[int, str]]) -> None:
         """Take in (log position, text) of what a planning context showed."""
         for position, text in told:
-            words = [match[0].casefold() for match in _WORD.finditer(text)]
-            for start in range(len(words) - RUN + 1):
-                run = tuple(words[start : start + RUN])
-                self._runs.pop(run, None)  # what is told again is newest again
+            words = [word.casefold() for word in _WORD.findall(text)]
+            for run in zip(*(words[start:] for start in range(RUN)), strict=False):
                 self._runs[run] = position
+                self._runs.move_to_end(run)  # what is told again is newest again
         while len(self._runs) > LIMIT:
             self._runs.popitem(last=False)
 

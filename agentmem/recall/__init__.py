@@ -170,7 +170,8 @@ class _Texts:
             self._known.update((record.position, record) for record in self._read(missing))
 
     def __getitem__(self, position: int) -> Record:
-        self.fetch([position])
+        if position not in self._known:
+            self.fetch([position])
         return self._known[position]
 
     def __contains__(self, position: int) -> bool:
