@@ -174,12 +174,11 @@ class Core:
     def match(self, cue: str, namespaces: Sequence[Namespace], view: View) -> Match:
         """Where the cue's stems stand in a view."""
         terms = cue_terms(cue)
-        parts: dict[str, list[np.ndarray]] = {}
+        rows: dict[str, list[np.ndarray]] = {term: [] for term in terms}
         for namespace in namespaces:
             for term, found in self.store.postings(namespace, terms).items():
-                parts.setdefault(term, []).append(found)
-        found = {term: parts[term] for term in terms if term in parts}
-        return Match(terms, _counted_rows(found, view))
+                rows[term].append(found)
+        return Match(terms, _counted_rows({term: parts for term, parts in rows.items() if parts}, view))
 
     @property
     def coder(self) -> Coder:
@@ -371,4 +370,3 @@ def counted(count: CountTokens) -> CountTokens:
         return known[text]
 
     return counting
-

@@ -7,11 +7,10 @@ function that gives records by position. Knows no store, clock or randomness: th
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
 from itertools import islice
-from typing import Any
 
 import numpy as np
 
@@ -19,10 +18,10 @@ from agentmem.index import View, step_id
 from agentmem.recall.layers import best_steps, crystal_signals, near, place_signal, steps_of, with_steps
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
-from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.recall.signals import Match, Weights, cue_terms, largest, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
-from agentmem.remembered import of_texts
+from agentmem.records import values_of
 from agentmem.tokens import count
 from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
 
@@ -47,7 +46,6 @@ UNTRUSTED = ("web",)
 CHUNK = 48  # candidates read at once, at first
 FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
-SAMPLED = 16  # one of so many is looked at to guess where the best begin
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
 
@@ -134,27 +132,11 @@ def _allowed(query: Query, view: View) -> np.ndarray:
     return np.asarray(told & np.array(fits, bool)[view.episode])
 
 
-def _largest(values: np.ndarray, size: int) -> float:
-    """The size-th largest of more values than that, found among those above what a sample of them suggests."""
-    sample = values[::SAMPLED]
-    likely = 2 * size // SAMPLED
-    if likely < len(sample):
-        above = values[values >= np.partition(sample, -likely)[-likely]]
-        values = above if len(above) >= size else values
-    return float(np.partition(values, -size)[-size])
-
-
 def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
     """Whether any allowed step shares a word, an episode's name, a state, a date or a meaning with the cue."""
     said = any(allowed[rows].any() for rows, _ in match.counts.values()) or bool(named[allowed].any())
     alike = similarity is not None and bool((similarity[allowed] > SIMILAR).any())
     return said or alike
-
-
-@of_texts
-def parsed(body: str) -> Mapping[str, Any]:
-    """A record's body as its values."""
-    return json.loads(body)  # type: ignore[no-any-return]
 
 
 class _Texts:
@@ -233,7 +215,7 @@ class _Steps:
         size = BEST
         while len(rows):
             score = self.score[rows] if len(rows) < len(self.score) else self.score
-            least = _largest(score, size) if len(rows) > size else -np.inf
+            least = largest(score, size) if len(rows) > size else -np.inf
             best = score >= least
             yield rows[best][np.argsort(-score[best], kind="stable")]
             rows, size = rows[~best], 16 * size
@@ -266,7 +248,7 @@ class _Steps:
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
-        body = parsed(record.body)
+        body = values_of(record.body)
         return Candidate(
             key=position,
             position=position,

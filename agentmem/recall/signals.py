@@ -20,6 +20,7 @@ from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
 ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
+SAMPLED = 16  # one of so many is looked at to guess where the best begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +167,16 @@ def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
             weight = getattr(weights, name)
             total += values if weight == 1 else np.multiply(values, weight, out=part)
     return total
+
+
+def largest(values: np.ndarray, size: int) -> float:
+    """The size-th largest of more values than that, found among those above what a sample of them suggests."""
+    sample = values[::SAMPLED]
+    likely = 2 * size // SAMPLED
+    if likely < len(sample):
+        above = values[values >= np.partition(sample, -likely)[-likely]]
+        values = above if len(above) >= size else values
+    return float(np.partition(values, -size)[-size])
 
 
 def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> dict[str, float]:
