@@ -13,7 +13,10 @@ from agentmem.langchain.messages import groups_of
 from agentmem.remembered import forget
 from agentmem.testing import ScriptedChatModel
 
-IDS, SAYS = st.sampled_from("abc"), st.text("xyz ", max_size=80)
+IDS, SAYS = (
+    st.sampled_from("abc"),
+    st.text("xyz ", max_size=40) | st.integers(100, 900).map(lambda size: "xy z " * (size // 5)),
+)
 MESSAGES = st.lists(
     st.builds(HumanMessage, SAYS)
     | st.lists(IDS, max_size=2).map(lambda ids: AIMessage("x", tool_calls=[_call(id) for id in ids]))
@@ -43,7 +46,7 @@ def test_groups_that_grow_are_those_of_all_messages_also_after_an_edit(drawn: li
     assert kept.of(messages)[0] == groups_of(messages)
 
 
-@given(MESSAGES, st.integers(20, 200))
+@given(MESSAGES, st.integers(100, 2_000))
 def test_what_is_shown_of_a_conversation_that_grows_is_what_is_shown_of_it_at_once(
     drawn: list[BaseMessage], window: int
 ) -> None:
@@ -57,6 +60,16 @@ def test_what_is_shown_of_a_conversation_that_grows_is_what_is_shown_of_it_at_on
     for end in range(len(messages) + 1):
         logged.update(str(message.id) for message in messages[: end - 3])  # some are logged later than they are shown
         assert _told(fitting(kept).fit(messages[:end])) == _told(fitting(Fitted()).fit(messages[:end]))
+
+
+def test_a_large_result_is_shown_by_its_beginning_once_it_is_logged() -> None:
+    call = AIMessage("x", tool_calls=[_call("a")])
+    messages = _named([call, ToolMessage("xyz " * 120, tool_call_id="a"), HumanMessage("and now?")])
+    logged = set[str | None]()
+    fitting = Fitting(_counter(), 1_000, 200, lambda each: "s1" if each.id in logged else None, {})
+    assert _told(fitting.fit(messages))[1] == ("m1", messages[1].text)
+    logged.add("m1")
+    assert len(_told(fitting.fit(messages))[1][1]) <= 200
 
 
 def _told(shown: list) -> list[tuple[str | None, str]]:  # type: ignore[type-arg]
