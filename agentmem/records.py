@@ -21,7 +21,7 @@ import Stemmer
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
-from agentmem.remembered import Remembered
+from agentmem.remembered import Remembered, of_texts
 from agentmem.segment import PASSAGE, passages
 from agentmem.tokens import SPACED, SpacesError, count, count_of, cut
 from agentmem.types import Kind, Namespace, Record, Step, Trust
@@ -222,6 +222,12 @@ def canonical(value: Mapping[str, Any]) -> str:
     if len(text) > DATA_LIMIT:
         raise TooLargeError(f"data of {len(text):,} characters is over the limit of {DATA_LIMIT:,}; use blobs")
     return text
+
+
+@of_texts
+def values_of(body: str) -> Mapping[str, Any]:
+    """What `canonical` wrote; not to be changed."""
+    return json.loads(body)  # type: ignore[no-any-return]
 
 
 def to_json(value: Any) -> str:

@@ -47,7 +47,7 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
         place=runs.place,
         order=runs.order,
         age=_age(log.tokens)[at],
-        uses=_count(index.uses.rows, as_of, position),
+        uses=used[at] if (used := index.used(as_of)) is not None else _count(index.uses.rows, as_of, position),
         pinned=_count(index.pins.rows, as_of, position) > 0,
         unit=unit,
         salience=np.append(index.sealed.columns.rows[4] / SIXTEENTHS, 1.0)[unit],

@@ -135,6 +135,8 @@ def _cached(core: Core, touched: Sequence[Namespace], gone: np.ndarray, wanted: 
         for namespace in touched
         if np.isin(core.held(namespace).positions(), gone).any()
     ]
+    if np.isin(core.kept(), gone).any():
+        places.append("the records that this process keeps")
     texts = [one.decode(errors="replace") for one in wanted]
     if any(one in text for text in remembered.texts() for one in texts):
         places.append("what this process remembers of texts")

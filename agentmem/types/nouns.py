@@ -125,7 +125,7 @@ class Hit(Frozen):
     """
 
     id: str
-    layer: Layer | Literal["step"]
+    layer: Literal["step"] | Layer  # in this order, as most are steps and pydantic tries one after the other
     position: int
     score: float
     reasons: dict[str, float]
