@@ -4,7 +4,8 @@
     ├── InvalidInputError          a value refused before anything was written (also a ValueError)
     │   ├── TooLargeError          a text, batch, blob or attachment over its limit
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
-    │   └── SettingsError          settings that contradict the file's own
+    │   ├── SettingsError          settings that contradict the file's own
+    │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
@@ -40,6 +41,10 @@ class KeyConflictError(InvalidInputError):
 
 class SettingsError(InvalidInputError):
     """A setting contradicts the file's own."""
+
+
+class RefusedError(InvalidInputError):
+    """A text or name holds what the redaction of its namespace keeps out of the log."""
 
 
 class NotFoundError(AgentMemError, LookupError):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from agentmem.errors import KeyConflictError, NotFoundError
+from agentmem.memory.redacting import Admission
 from agentmem.types import Head, Namespace, Record, Store
 
 Keys = dict[tuple[Namespace, str], tuple[int, bytes]]
@@ -55,10 +56,13 @@ class DryStore:
     def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
         self._attached[namespace, name] = content
 
+    def admitted(self, records: Sequence[Record]) -> list[Record]:
+        return self._store.admitted(records) if self._store else Admission()(records, lambda namespace: None)
+
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         """Where the records would stand; KeyConflictError, and nothing taken in, where one would be refused."""
         end, new, placed = self._end, Keys(), list[Record]()
-        for record in records:
+        for record in self.admitted(records):
             position = self._known(record, new)
             if not position:
                 position = end = end + 1

@@ -23,6 +23,7 @@ from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFo
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.memory.coding import codes_of
+from agentmem.memory.redacting import SETTING, Admission
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
@@ -44,6 +45,7 @@ class Core:
     encoder: CheckedEncoder | None
     clock: Callable[[], float]
     read_only: bool = False
+    admission: Admission = field(default_factory=Admission)
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -256,6 +258,10 @@ class Core:
                 )
 
     # ---- small things --------------------------------------------------------------------------------------------
+
+    def masked(self, namespace: Namespace, text: str) -> str:
+        """A text, such as a cue, as a namespace would log it, and with what it refuses masked."""
+        return self.admission.masked(text, self.store.inherited(SETTING, namespace))
 
     def read(self, positions: Sequence[int]) -> list[Record]:
         return self.store.read(positions)

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
-from agentmem.memory import checks, condensing, recalling, removal, retention
+from agentmem.memory import checks, condensing, recalling, redacting, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.recall import Weights
@@ -53,7 +53,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory:
+class Memory(redacting.Redacts):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -102,8 +102,8 @@ class Memory:
         checks.check_settings(retain, horizon, key_file)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
-        store = open_store(str(path), durability, read_only, settings, terms_of)
-        return cls(Core(store, checked, checks.checked_clock(clock), read_only=read_only), scope, (), condenser)
+        store = open_store(str(path), durability, read_only, settings, terms_of, admit := redacting.Admission())
+        return cls(Core(store, checked, checks.checked_clock(clock), read_only, admit), scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Memory:
             return EpisodeWriter(self, begun)
         if (known := self._known(id)) is None:
             raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
-        return self._resume(known, goal, agent)
+        return self._resume(known, self._masked(goal), self._masked(agent))
 
     def _begin_numbered(self, goal: str | None, agent: str | None) -> Episode:
         with self._core.lock:
@@ -140,7 +140,7 @@ class Memory:
         return self._known(name) if logged.logged_at == record.logged_at else None
 
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
-        for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
+        for what, old, new in (("goal", self._masked(known.goal), goal), ("agent", self._masked(known.agent), agent)):
             if new is not None and new != old:
                 has = f"episode {known.id!r} has the {what} {old!r}"
                 raise InvalidInputError(f"{has}, not {new!r}; leave it out to resume")

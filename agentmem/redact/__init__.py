@@ -10,7 +10,7 @@
 Knows texts alone; where they are written is known to `agentmem.memory.redacting`.
 """
 
-from agentmem.redact.kinds import PERSONAL, SECRETS, Pattern, placeholder
+from agentmem.redact.kinds import PERSONAL, SECRETS, Pattern, check_kind, placeholder
 from agentmem.redact.policy import ACTIONS, GROUPS, KINDS, Analyser, Masked, Redaction
 from agentmem.redact.scanners import Found
 
@@ -25,5 +25,6 @@ __all__ = [
     "Masked",
     "Pattern",
     "Redaction",
+    "check_kind",
     "placeholder",
 ]

@@ -10,9 +10,20 @@ from collections.abc import Iterator
 
 from agentmem.redact.scanners import Found, secretive
 
-WORDS = ("passw", "passphrase", "pwd", "secret", "token", "apikey", "api_key", "api-key", "api key", "access_key",
-         "accesskey", "account_key", "accountkey", "private_key", "credential", "sharedaccess")  # fmt: skip
-"""One of these stands, in lower case, in every text that this finds anything in."""
+WORDS = ("passw", "passphrase", "pwd", "secret", "token", "credential", "sharedaccess")
+KEYS = (
+    "api_key",
+    "apikey",
+    "api-key",
+    "api key",
+    "access_key",
+    "accesskey",
+    "account_key",
+    "accountkey",
+    "private_key",
+)
+"""One of WORDS or KEYS stands, in lower case, in every text that this finds anything in."""
+LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 NAME = re.compile(
     r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[_ -]?key|access_?key|account_?key|private_key|credential"
     r"|sharedaccesskey|sharedaccesssignature)[A-Za-z0-9_-]{0,30}+",
@@ -23,14 +34,16 @@ QUOTED = re.compile(r"[^\"'`\s\\]{1,256}+")
 BARE = re.compile(r"[^\s\"'`,;<>(){}|\\&]{1,256}+")
 PASSWORDS = ("passwd", "password", "passphrase", "pwd")
 PLAIN = re.compile(r"[A-Za-z0-9_\-./+=~]++")
-CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*+)++\Z")
+CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*+|\[[A-Za-z0-9_]*+\])++\Z")
 LEAST = 16  # characters of a secret that is no password
 
 
 def assigned(text: str) -> Iterator[Found]:
     """The values of names that say they are secret."""
     at = 0
-    while (name := NAME.search(text, at)) is not None:
+    for place in _places(text):
+        if place < at or (name := NAME.match(text, place)) is None:
+            continue
         at = name.end()
         between = BETWEEN.match(text, at)
         if between is None:
@@ -46,6 +59,30 @@ def assigned(text: str) -> Iterator[Found]:
         if (kind := kind_of(name[0], said, bool(quote), between["sign"][0] in "iw")) is not None:
             yield Found(at, at + len(said), kind)
             at += len(said)
+
+
+def told_by(text: str) -> bool:
+    """Whether a text has a name that says so; quick, since most have none."""
+    lower = _lower(text)
+    if any(map(lower.__contains__, WORDS)):
+        return True
+    return "key" in lower and any(map(lower.__contains__, KEYS))
+
+
+def _places(text: str) -> list[int]:
+    """Where WORDS and KEYS stand, in order."""
+    lower, found = _lower(text), list[int]()
+    for word in (*WORDS, *KEYS) if "key" in lower else WORDS:
+        at = lower.find(word)
+        while at >= 0:
+            found.append(at)
+            at = lower.find(word, at + len(word))
+    return sorted(found)
+
+
+def _lower(text: str) -> str:
+    """As long as the text, which `lower` alone is not for some letters."""
+    return text.lower() if text.isascii() else text.translate(LOWER)
 
 
 def kind_of(name: str, value: str, quoted: bool = True, told: bool = False) -> str | None:

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Self
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.redact import personal, scanners
-from agentmem.redact.assigned import WORDS, assigned, kind_of_named
+from agentmem.redact.assigned import assigned, kind_of_named, told_by
 from agentmem.redact.kinds import PERSONAL, SECRETS, TOKENS, Pattern, check_kind, placeholder
 from agentmem.redact.scanners import Found, merged
 
@@ -40,6 +40,8 @@ _SCANNERS: tuple[tuple[Callable[[str], Iterator[Found]], tuple[str, ...], tuple[
 )
 """What finds some kinds, and strings of which one stands in every text it finds any in; none: a digit has to."""
 DIGITS = "0123456789"
+RARE = "QZXJVKGYqzj_x@98A7654B32/:kW-10.vbPwyICOSTpgfmu,crdlhEsinaote "
+"""Characters, those first that are rare in texts."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +79,12 @@ class Redaction:
         body = {"actions": dict(self.actions), "patterns": [asdict(pattern) for pattern in self.patterns]}
         return json.dumps(body, sort_keys=True)
 
-    def changed(self, actions: Mapping[str, str], patterns: Iterable[Pattern] = (), analysed: bool = False) -> Redaction:
+    def changed(self, actions: Mapping[str, str], patterns: Sequence[Pattern] = (), analysed: bool = False) -> Self:
         """With these actions, of kinds or of GROUPS, and with patterns in the place of those of their kinds.
 
         analysed: whether there is an analyser, which has kinds of its own.
         """
-        given = tuple(patterns)
-        own = {one.kind for one in given}
+        own = {one.kind for one in patterns}
         kept = tuple(pattern for pattern in self.patterns if pattern.kind not in own)
         known = {*KINDS, *GROUPS, *own, *(pattern.kind for pattern in kept), *self.actions}
         for kind in actions:
@@ -91,7 +92,7 @@ class Redaction:
                 raise InvalidInputError(f"kind {kind!r} is unknown; {_instead(kind, known)}")
         told = {one: action for kind, action in actions.items() for one in GROUPS.get(kind, (kind,))}
         fresh = dict.fromkeys(own - self.actions.keys(), "mask")
-        return Redaction({**self.actions, **fresh, **told}, (*kept, *given))
+        return type(self)({**self.actions, **fresh, **told}, (*kept, *patterns))
 
     @cached_property
     def every(self) -> dict[str, str]:
@@ -123,24 +124,31 @@ class Redaction:
         return not self.on.isdisjoint(("password", "secret"))
 
     @cached_property
-    def _signs(self) -> tuple[str, ...] | None:
-        """Strings of which one stands in every text that has anything to find; None if any text may have it."""
+    def _signs(self) -> tuple[tuple[str, tuple[str, ...]], ...] | None:
+        """Strings of which one stands in every text that has anything to find, by a character that is rare and in all
+        of them; None if any text may have something."""
         signs = [pattern.begins for pattern in self._patterns]
         for _, kinds, own in _SCANNERS:
             signs += [] if self.on.isdisjoint(kinds) else own or DIGITS
         if self.analysed or "" in signs:
             return None
-        shortest = sorted(set(signs), key=len)
-        return tuple(one for one in shortest if not any(other in one and other != one for other in shortest))
+        least = [one for one in set(signs) if not any(other in one and other != one for other in signs)]
+        by_rarest: dict[str, list[str]] = {}
+        for sign in sorted(least):
+            by_rarest.setdefault(min(sign, key=_rarity), []).append(sign)
+        return tuple((rare, tuple(own)) for rare, own in by_rarest.items())
 
     def suspects(self, text: str) -> bool:
         """Whether a text may have something to find; quick, since nearly none has."""
-        if self._signs is None or any(map(text.__contains__, self._signs)):
+        if self._signs is None:
             return True
-        return self._assigned and any(map(text.lower().__contains__, WORDS))
+        for rare, signs in self._signs:
+            if rare in text and any(map(text.__contains__, signs)):
+                return True
+        return self._assigned and told_by(text)
 
     def find(self, text: str, analyser: Analyser | None = None) -> list[Found]:
-        """What is not off in a text, in order and without overlaps. Raises SettingsError where an analyser is missing."""
+        """What in a text is not off, in order and without overlaps. SettingsError where an analyser is missing."""
         if not self.suspects(text):
             return []
         found = list(scanners.tokens(text, self._patterns))
@@ -174,6 +182,11 @@ class Redaction:
         """What kind of secret a value in data is by the name it stands under; None for none, or one that is off."""
         kind = kind_of_named(name, value) if self._assigned else None
         return kind if kind in self.on else None
+
+
+def _rarity(sign: str) -> int:
+    """Where a character stands among those of RARE; what is not there is rarer still."""
+    return RARE.find(sign)
 
 
 @lru_cache(1024)

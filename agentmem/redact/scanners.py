@@ -90,7 +90,7 @@ def web_tokens(text: str) -> Iterator[Found]:
     """JSON web tokens: three parts with dots between, the first of which begins like an encoded {"."""
     at = text.find("eyJ")
     while at >= 0:
-        parts, end = [], at
+        parts, end = list[int](), at
         while len(parts) < 5 and (part := PART.match(text, end)) is not None:
             parts.append(part.end() - end)
             end = part.end() + 1
@@ -133,7 +133,7 @@ DULL = frozenset(
 
 def secretive(value: str) -> bool:
     """Whether it can be a secret, and is no name of one, no variable, and nothing in its place."""
-    if not value or value[0] in "$%<{*(&" or PLACEHOLDER.match(value):
+    if not value or value[0] in "$%<{*(&[]" or PLACEHOLDER.match(value):
         return False
     return value.casefold() not in DULL and len(set(value)) > 2
 

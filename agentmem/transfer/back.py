@@ -125,8 +125,8 @@ class Importer:
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
         kind, at = line.get("kind", "observation"), self._logged_at(line)
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
-        if "lost" in line:
-            record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+        if said := {name: line[name] for name in ("lost", "masked") if name in line}:
+            record = replace(record, body=canonical({**json.loads(record.body), **said}))
         return record, {digest(data): data for data in given["blobs"].values()}
 
     def _as_it_is(self, line_id: str, record: Record) -> Record | None:
@@ -138,7 +138,8 @@ class Importer:
             (logged,) = self.store.read([position])
         except NotFoundError:
             return None
-        there = replace(record, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
+        (admitted,) = self.store.admitted([record])
+        there = replace(admitted, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
         return logged if there == logged else None
 
     def _attachment(self, line: Mapping[str, Any]) -> None:
@@ -172,6 +173,7 @@ class Importer:
             body=canonical(body),
             logged_at=self._logged_at(line),
         )
+        (record,) = self.store.admitted([record])
         if _event_key(record) not in self._events:
             self._wait(number, record)
 
