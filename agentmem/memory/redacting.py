@@ -37,11 +37,16 @@ class Admission:
 
     def __call__(self, records: Sequence[Record], setting_of: SettingOf) -> list[Record]:
         """The records as they may be written. Raises RefusedError, and SettingsError where the analyser is missing."""
-        policies = {space: Redaction.read(setting_of(space)) for space in {record.namespace for record in records}}
-        return [
-            self._one(record, policies[record.namespace], f"record {number}: " if len(records) > 1 else "")
-            for number, record in enumerate(records)
-        ]
+        policies: dict[Namespace, Redaction] = {}
+        admitted = list[Record]()
+        for record in records:
+            if (policy := policies.get(record.namespace)) is None:
+                policy = policies[record.namespace] = Redaction.read(setting_of(record.namespace))
+            if policy.on and any(map(policy.suspects, _parts(record))):
+                where = f"record {len(admitted)}: " if len(records) > 1 else ""
+                record = _Reading(policy, self.analyser, record.namespace, where).record(record)
+            admitted.append(record)
+        return admitted
 
     def masked(self, text: str, setting: str | None) -> str:
         """A text that is not written, such as a question, as it would be if all that is refused were masked."""
@@ -50,12 +55,6 @@ class Admission:
     def check_name(self, what: str, name: str, namespace: Namespace, setting: str | None) -> None:
         """RefusedError for the name of something that holds what may not be written."""
         _Reading(Redaction.read(setting), self.analyser, namespace, "").name(what, name)
-
-    def _one(self, record: Record, policy: Redaction, where: str) -> Record:
-        parts = record.text, record.body, record.actor, record.key, record.episode
-        if not policy.on or not policy.suspects("\n".join(part for part in parts if part)):
-            return record
-        return _Reading(policy, self.analyser, record.namespace, where).record(record)
 
 
 @dataclass
@@ -146,6 +145,11 @@ class _Reading:
                 said, number = f"{self.text(what, key)} {number}", number + 1
             made[said] = inner
         return made
+
+
+def _parts(record: Record) -> list[str]:
+    """All that is looked at of a record."""
+    return [part for part in (record.text, record.episode, record.key, record.actor, record.body) if part]
 
 
 def _one(kind: str) -> str:

@@ -11,17 +11,7 @@ from collections.abc import Iterator
 from agentmem.redact.scanners import Found, secretive
 
 WORDS = ("passw", "passphrase", "pwd", "secret", "token", "credential", "sharedaccess")
-KEYS = (
-    "api_key",
-    "apikey",
-    "api-key",
-    "api key",
-    "access_key",
-    "accesskey",
-    "account_key",
-    "accountkey",
-    "private_key",
-)
+KEYS = (*"api_key apikey api-key access_key accesskey account_key accountkey private_key".split(), "api key")
 """One of WORDS or KEYS stands, in lower case, in every text that this finds anything in."""
 LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 NAME = re.compile(
@@ -82,7 +72,8 @@ def _places(text: str) -> list[int]:
 
 def _lower(text: str) -> str:
     """As long as the text, which `lower` alone is not for some letters."""
-    return text.lower() if text.isascii() else text.translate(LOWER)
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text.translate(LOWER)
 
 
 def kind_of(name: str, value: str, quoted: bool = True, told: bool = False) -> str | None:

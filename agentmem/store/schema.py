@@ -64,6 +64,7 @@ CREATE TABLE attachments(id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, nam
 MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3)
 FORMAT = len(MIGRATIONS)
 SEALED = ("settings", "counters", "gaps")
+SETTING = "SELECT value FROM settings WHERE name=?"
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
@@ -115,7 +116,7 @@ def migrate(connection: Connection, number: int) -> None:
 
 
 def stored_setting(connection: Connection, name: str) -> str | None:
-    found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+    found: str | None = value(connection, SETTING, (name,))
     return found
 
 

@@ -26,7 +26,7 @@ from .memlex import MemoryLexicon
 from .openfile import OpenFile
 from .residue import residue
 from .rows import namespace_of_json, setting_names
-from .schema import counter, reseal, stored_setting, value
+from .schema import SETTING, counter, reseal, stored_setting, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -336,7 +336,11 @@ class SQLiteStore(OpenFile):
             reseal(transaction.connection, "settings")
 
     def inherited(self, name: str, namespace: Namespace) -> str | None:
+        self._check()
         names = setting_names(name, namespace)
+        if len(names) == 1:
+            text: str | None = self._pool.value(SETTING, names)
+            return text
         with self._reading() as connection:
             return next((text for one in names if (text := stored_setting(connection, one)) is not None), None)
 
