@@ -11,7 +11,18 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
 Name = Literal[
-    "environments", "fit", "graph", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores"
+    "environments",
+    "fit",
+    "graph",
+    "integrations",
+    "log",
+    "neural",
+    "recall",
+    "redact",
+    "rollout",
+    "server",
+    "speed",
+    "stores",
 ]
 
 
@@ -29,6 +40,7 @@ def register(app: typer.Typer) -> None:
             "agentmem bench graph --steps 20000",
             "agentmem bench rollout --ms 0,1,5",
             "agentmem bench server --clients 8",
+            "agentmem bench redact histories.jsonl --show password",
             "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
         ),

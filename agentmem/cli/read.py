@@ -109,6 +109,9 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
     show.out().print(layers_table(found.steps, found.tokens, found.layers))
     if len(each) > 1:
         show.out().print(_namespaces_table(each))
+    if found.masked:
+        told = ", ".join(show.count(number, kind.replace("_", " ")) for kind, number in found.masked.items())
+        show.say("masked:", told)
     show.out().print(_bytes_table(found))
 
 
