@@ -19,7 +19,7 @@ NAME = re.compile(
     r"|sharedaccesskey|sharedaccesssignature)[A-Za-z0-9_-]{0,30}+",
     re.IGNORECASE,
 )
-BETWEEN = re.compile(r"(?:\\?[\"'`])?+ {0,3}+(?P<sign>=>|:=|==?|:|is |was )[ \t]{0,8}+(?P<quote>\\?[\"'`])?+")
+BETWEEN = re.compile(r"(?:\\{0,4}[\"'`])?+ {0,3}+(?P<sign>=>|:=|==?|:|is |was )[ \t]{0,8}+(?P<quote>\\{0,4}[\"'`])?+")
 QUOTED = re.compile(r"[^\"'`\s\\]{1,256}+")
 BARE = re.compile(r"[^\s\"'`,;<>(){}|\\&]{1,256}+")
 PASSWORDS = ("passwd", "password", "passphrase", "pwd")

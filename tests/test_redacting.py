@@ -1,0 +1,410 @@
+"""That what must not be remembered reaches no log, by whatever way it is written, and that everything else does."""
+
+from __future__ import annotations
+
+import ast
+import json
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from secrets_made import secrets
+from strategies import opened
+
+import agentmem
+from agentmem import Memory
+from agentmem.errors import InvalidInputError, KeyConflictError, RefusedError, SettingsError
+from agentmem.ingest import ingest, rehearse
+from agentmem.memory import EpisodeWriter, Recalled, log_together
+from agentmem.records import brief
+from agentmem.redact import Pattern
+
+TOKEN = "ghp_" + "a1B2" * 9
+SAID = f"Push with {TOKEN} to main."
+MASKED = "Push with [github token] to main."
+CODE = Path(agentmem.__file__).parent
+
+
+def bytes_of(path: Path) -> bytes:
+    """All files of a memory."""
+    return b"".join(each.read_bytes() for each in sorted(path.parent.glob(f"{path.name}*")))
+
+
+# ---- one way in ------------------------------------------------------------------------------------------------------
+
+
+def _calls(name: str) -> set[str]:
+    """The modules in which something of this name is called."""
+    texts = {file: file.read_text() for file in CODE.rglob("*.py")}
+    trees = {file: ast.parse(text) for file, text in texts.items() if f"{name}(" in text}
+    found = {
+        file.relative_to(CODE).as_posix()
+        for file, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") == name
+    }
+    return {module for module in found if module.split("/")[0] not in ("bench", "testing")}
+
+
+def test_there_is_one_way_into_the_log_and_it_admits_what_is_written() -> None:
+    assert _calls("open_store") == {"memory/memory.py"}
+    assert _calls("SQLiteStore") == {"store/__init__.py", "store/sqlite.py"}  # the latter to check a copy, read-only
+    assert (
+        "open_store(str(path), durability, read_only, settings, terms_of, admit := redacting.Admission())"
+        in (CODE / "memory" / "memory.py").read_text()
+    )
+    source = (CODE / "store" / "sqlite.py").read_text()
+    assert source.count("request(self.admitted(records), blobs)") == source.count(" request(") == 1
+    writing = ["append.py", "upkeep.py"]  # new rows, and rows that were admitted before
+    assert sorted(file.name for file in CODE.rglob("*.py") if "INSERT_ROW" in file.read_text()) in (
+        writing,
+        writing[:1],
+    )
+
+
+Write = Callable[[Memory, Path], object]
+
+
+def _episode(memory: Memory) -> Any:
+    return memory.episode(id="e")
+
+
+def _recalled(memory: Memory, folder: Path) -> None:
+    episode = _episode(memory)
+    log_together([(episode, Recalled(SAID, memory.recall(SAID))), (episode, {"text": SAID})])
+
+
+def _imported(memory: Memory, folder: Path) -> None:
+    lines = [
+        {"type": "begin", "episode": "e", "goal": SAID},
+        {"id": "1", "episode": "e", "text": SAID, "data": [SAID], "actor": SAID},
+        {"type": "recall", "episode": "e", "text": SAID, "steps": [], "hits": [], "budget": 9, "as_of": None},
+    ]
+    (folder / "export.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    ingest(memory, folder / "export.jsonl", format="export")
+    ingest(memory, folder / "export.jsonl", format="export")
+
+
+def _ingested(memory: Memory, folder: Path) -> None:
+    told = {"messages": [{"role": "user", "content": SAID}, {"role": "assistant", "content": SAID}]}
+    (folder / "chat.jsonl").write_text(json.dumps(told) + "\n")
+    ingest(memory, folder / "chat.jsonl")
+    (folder / "notes.md").write_text(f"# {SAID}\n\n{SAID}\n")
+    ingest(memory, folder / "notes.md")
+
+
+def _put(memory: Memory, folder: Path) -> None:
+    from agentmem.langchain import EpisodicStore
+
+    store = EpisodicStore(memory)
+    store.put(("notes",), "push", {"text": SAID, "deep": {"list": [SAID]}})
+    assert store.search(("notes",), query=SAID)[0].value == {"text": MASKED, "deep": {"list": [MASKED]}}
+    with pytest.raises(RefusedError, match="the key holds a github token"):
+        store.put(("notes",), TOKEN, {"text": "x"})
+
+
+def _chatted(memory: Memory, folder: Path) -> None:
+    from langchain_core.messages import AIMessage, HumanMessage
+
+    from agentmem.langchain import EpisodicChatHistory, EpisodicRecorder
+
+    call = {"name": "push", "args": {"with": TOKEN}, "id": "c1", "type": "tool_call"}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        history = EpisodicChatHistory(memory, "s")
+        history.add_messages([HumanMessage(SAID), AIMessage(SAID, tool_calls=[call])])
+        assert history.messages[0].content == MASKED
+    from uuid import uuid4
+
+    recorder, run = EpisodicRecorder(memory), uuid4()
+    recorder.on_chat_model_start({}, [[HumanMessage(SAID)]], run_id=run)
+    recorder.on_tool_start({"name": "push"}, SAID, run_id=uuid4(), parent_run_id=run)
+
+
+async def _asked(memory: Memory) -> None:
+    from mcp import Client
+
+    from agentmem.mcp import mcp_server
+
+    async with Client(mcp_server(memory)) as client:
+        await client.call_tool("log_event", {"text": SAID, "actor": SAID})
+        await client.call_tool("recall", {"goal": SAID})
+
+
+WAYS: dict[str, Write] = {
+    "log": lambda memory, _: _episode(memory).log(SAID),
+    "observe": lambda memory, _: _episode(memory).observe(SAID),
+    "act": lambda memory, _: _episode(memory).act(
+        SAID, data={"arguments": {"with": TOKEN, TOKEN: [SAID, {"a": SAID}]}}
+    ),
+    "say": lambda memory, _: _episode(memory).say(SAID, SAID),
+    "blob name": lambda memory, _: _episode(memory).log(SAID, blobs={SAID: b"left alone"}),
+    "log_many": lambda memory, _: _episode(memory).log_many([SAID, {"text": SAID, "data": SAID}]),
+    "transition": lambda memory, _: _episode(memory).transition({"run": SAID}, {"saw": SAID}, 0.0, info={"why": SAID}),
+    "goal and agent": lambda memory, _: memory.episode(goal=SAID, agent=SAID, id="e"),
+    "cue": lambda memory, _: _episode(memory).recall(SAID),
+    "together": _recalled,
+    "import": _imported,
+    "ingest": _ingested,
+    "store": _put,
+    "chat": _chatted,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_nothing_that_writes_lets_a_secret_into_the_file(way: str, file: Path, tmp_path: Path) -> None:
+    with opened(file) as memory:
+        WAYS[way](memory, tmp_path)
+        memory.crystallize()
+        stored = "".join(record.text + record.body + (record.actor or "") for record in memory._core.store.scan())
+        counts = {kind for space in memory._core.store.namespaces() for kind in memory.scoped(*space).stats().masked}
+        during = bytes_of(file)
+    assert "[github token]" in stored
+    assert TOKEN not in stored
+    assert counts == {"github_token"}
+    for found in (during, bytes_of(file)):
+        assert TOKEN.encode() not in found
+
+
+async def test_a_model_that_logs_over_mcp_lets_no_secret_into_the_file(file: Path) -> None:
+    with opened(file) as memory:
+        await _asked(memory)
+        assert [step.text for step in memory.steps()] == [MASKED]
+    assert TOKEN.encode() not in bytes_of(file)
+
+
+def test_a_request_over_http_lets_no_secret_into_the_file(file: Path) -> None:
+    from starlette.testclient import TestClient
+
+    from agentmem.server import Tokens, make_app, new_token
+
+    tokens = file.with_name("tokens")
+    sent = {"Authorization": f"Bearer {new_token(tokens, ())}"}
+    with opened(file) as memory, TestClient(make_app(memory, Tokens(tokens)), base_url="http://127.0.0.1") as client:
+        logged = client.post("/v1/episodes/e/steps", json={"steps": [{"text": SAID}]}, headers=sent)
+        assert MASKED in logged.text
+    assert TOKEN.encode() not in bytes_of(file)
+
+
+# ---- 300 secrets -----------------------------------------------------------------------------------------------------
+
+
+def test_none_of_300_secrets_is_in_files_logs_exceptions_or_representations(
+    file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    made, shown = secrets(300, seed=3), list[str]()
+    with caplog.at_level(logging.DEBUG), opened(file) as memory:
+        for kind in sorted({kind for kind, _, _ in made}):
+            own = [written for known, written, _ in made if known == kind]
+            episode = memory.episode(goal=f"use {own[0]}", agent=own[1])
+            for written in own:
+                shown += [repr(episode.log_many(_steps(written))), *_refusals(episode, written)]
+            shown += [repr(episode.info), repr(episode.recall(f"what of {own[0]}", budget=64))]
+            episode.end()
+        memory.crystallize()
+        shown += [repr(memory.stats()), repr(memory.episodes()), repr(memory.crystals()), repr(memory.verify())]
+        memory.export(tmp_path / "export.jsonl", derived=True)
+        memory.backup(tmp_path / "copy.mem")
+        files = bytes_of(file)
+    files += bytes_of(file) + (tmp_path / "export.jsonl").read_bytes() + (tmp_path / "copy.mem").read_bytes()
+    told = "\n".join((*shown, caplog.text, *(repr(vars(record)) for record in caplog.records)))
+    assert [secret for _, _, secret in made if secret.encode() in files] == []
+    assert [secret for _, _, secret in made if secret in told] == []
+
+
+def _steps(written: str) -> list[dict[str, Any]]:
+    return [{"text": f"a\n{written}\nb", "data": {"said": written}, "actor": written}]
+
+
+def _refusals(episode: EpisodeWriter, written: str) -> list[str]:
+    """What is said of values that cannot be logged."""
+    return [
+        _error(lambda: episode.log("x", kind=written)),  # type: ignore[arg-type]
+        _error(lambda: episode.log("x", at=written)),
+        _error(lambda: episode.log("x", trust=written)),  # type: ignore[arg-type]
+        _error(lambda: episode.log("x", data={written: {1}})),
+        _error(lambda: episode.log("x", data={written: float("nan")})),
+    ]
+
+
+def _error(work: Callable[[], object]) -> str:
+    with pytest.raises(InvalidInputError) as caught:
+        work()
+    return f"{caught.value!r} {caught.value}"
+
+
+def test_an_error_shows_a_value_without_its_secret() -> None:
+    assert brief(SAID) == repr(MASKED)
+    assert TOKEN[:20] not in brief("x" * 60 + " " + TOKEN)
+
+
+# ---- what is masked --------------------------------------------------------------------------------------------------
+
+
+def test_a_step_tells_what_was_masked_and_the_memory_how_much(memory: Memory) -> None:
+    episode = memory.episode(goal=SAID)
+    step = episode.log(f"{SAID} password=hunter22", data={"password": "open sesame", "api_key": "k3y" * 8, "n": [1]})
+    assert step.text == f"{MASKED} password=[password]"
+    assert step.data == {"password": "open sesame", "api_key": "[secret]", "n": [1]}
+    assert step.masked == {"github_token": 1, "password": 1, "secret": 1}
+    assert memory.step(step.id) == step
+    assert memory.stats().masked == {"github_token": 2, "password": 1, "secret": 1}
+    assert memory.scoped("other").stats().masked == {}
+    assert episode.info.goal == MASKED
+    assert memory.episode(goal=SAID, id=episode.id).id == episode.id
+    assert episode.log("Nothing here.").masked == {}
+
+
+def test_a_retry_of_a_masked_step_is_the_same_step_also_after_a_recall(memory: Memory) -> None:
+    episode = memory.episode()
+    told = f"{SAID} The bridge at Aber is closed until the third of May, so take the ferry from Moel instead."
+    first = episode.log(told, kind="action", key="k")
+    episode.recall("bridge at Aber")
+    assert episode.log(told, kind="action", key="k") == first
+    with pytest.raises(KeyConflictError) as caught:
+        episode.log(f"{told}!", kind="action", key="k")
+    assert TOKEN not in str(caught.value)
+    assert memory.stats().masked == {"github_token": 1}
+
+
+def test_marks_of_repeated_text_stand_where_it_stands_after_masking(memory: Memory) -> None:
+    episode = memory.episode()
+    known = "The bridge at Aber is closed until the third of May, take the ferry."
+    episode.observe(known)
+    episode.recall("Which bridge is closed?")
+    step = episode.act(f"{SAID} {known} {TOKEN}")
+    ((start, end),) = step.recalled
+    assert step.text[start:end] == known.rstrip(".")
+
+
+def test_recall_and_episode_recall_ask_the_same_of_a_cue_with_a_secret(memory: Memory) -> None:
+    episode = memory.episode(id="e")
+    episode.observe(SAID)
+    assert memory.recall(f"who used {TOKEN}?").hits[0].text == MASKED
+    episode.recall(f"who used {TOKEN}?")
+    (record,) = memory._core.store.scan(types=["recall"])
+    assert record.text == "who used [github token]?"
+    assert next(iter(memory.rank(f"who used {TOKEN}?"))).text == MASKED
+
+
+def test_keys_of_data_that_are_the_same_once_masked_are_numbered(memory: Memory) -> None:
+    step = memory.episode().log("x", data={TOKEN: 1, TOKEN[::-1]: 0, TOKEN[:-1] + "9": 2})
+    assert step.data == {"[github token]": 1, TOKEN[::-1]: 0, "[github token] 2": 2}
+
+
+def test_names_that_hold_a_secret_are_refused_before_anything_is_written(memory: Memory) -> None:
+    episode = memory.episode(id="e")
+    head = memory.head().position
+    for write in (
+        lambda: episode.log("x", key=f"k/{TOKEN}"),
+        lambda: episode.log("x", subjects=[TOKEN]),
+        lambda: memory.episode(id=TOKEN),
+        lambda: episode.log_many(["fine", {"text": "x", "key": TOKEN}]),
+    ):
+        with pytest.raises(RefusedError, match="a name cannot be masked; use another") as caught:
+            write()
+        assert TOKEN not in str(caught.value)
+    assert memory.head().position == head
+
+
+def test_blobs_and_attachments_are_left_as_they_are(memory: Memory) -> None:
+    step = memory.episode().log("x", blobs={"raw": SAID.encode()})
+    memory.attach("raw", SAID.encode())
+    assert memory.blob(step.blobs["raw"]) == memory.attachment("raw") == SAID.encode()
+
+
+# ---- policies --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_says_which_kind_and_where_and_never_the_value(memory: Memory) -> None:
+    scoped = memory.scoped("acme")
+    scoped.redaction({"github_token": "refuse", "email": "refuse"})
+    episode, head = scoped.episode(id="e"), memory.head().position
+    for write, where in (
+        (lambda: episode.log(SAID), "text holds a github token at characters 10 to 50"),
+        (lambda: episode.log_many(["fine", SAID]), "record 1: text holds a github token"),
+        (lambda: episode.log("x", data={"a": ["b", "ann@example.com"]}), "data holds an email"),
+        (lambda: episode.say("ann@example.com", "x"), "actor holds an email"),
+        (lambda: scoped.episode(goal=SAID), "goal holds a github token"),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            write()  # type: ignore[no-untyped-call]
+        assert where in str(caught.value)
+        assert "memory.redaction({'" in str(caught.value)
+        assert TOKEN not in str(caught.value)
+        assert "ann@" not in str(caught.value)
+    assert memory.head().position == head
+    assert episode.recall(SAID).hits == ()
+    assert memory.episode().log(f"{SAID} ann@example.com").text == f"{MASKED} ann@example.com"
+
+
+def test_a_policy_is_kept_in_the_file_and_holds_below_its_namespace_for_all_who_open_it(file: Path) -> None:
+    with opened(file) as memory, opened(file) as other:
+        memory.redaction({"email": "mask", "secrets": "off"}, patterns=[Pattern("badge", "BDG-", "0-9", 6, 6)])
+        memory.scoped("acme", "bo").redaction({"email": "off"})
+        said = f"{SAID} ann@example.com BDG-123456"
+        assert other.episode().log(said).text == f"{SAID} [email] [badge]"
+        assert other.scoped("acme").episode().log(said).text == f"{SAID} [email] [badge]"
+        assert other.scoped("acme", "bo").episode().log(said).text == f"{SAID} ann@example.com [badge]"
+        assert memory.verify().ok
+
+
+def test_an_analyser_is_of_the_process_and_its_kinds_fail_closed_without_it(file: Path) -> None:
+    def names(text: str) -> list[tuple[int, int, str]]:
+        return [(at, at + 3, "person") for at in [text.find("Ann")] if at >= 0]
+
+    with opened(file) as memory:
+        with pytest.raises(InvalidInputError, match="kind 'person' is unknown"):
+            memory.redaction({"person": "mask"})
+        memory.redaction({"person": "mask"}, analyser=names)
+        assert memory.scoped("x").episode().log("So Ann came.").text == "So [person] came."
+    with opened(file) as memory:
+        with pytest.raises(SettingsError, match="give it one with memory.redaction"):
+            memory.episode().log("So Ann came.")
+        memory.redaction(analyser=names)
+        assert memory.episode(id="e").log("So Ann came.").masked == {"person": 1}
+
+
+def test_wrong_arguments_of_a_policy_are_refused(memory: Memory) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"actions": ["email"]}, "give a mapping"),
+        ({"actions": {"email": "hide"}}, "use one of off, mask, refuse"),
+        ({"patterns": ["BDG-"]}, "give agentmem.redact.Pattern"),
+        ({"analyser": "presidio"}, "analyser 'presidio' is no function"),
+    ]
+    for arguments, said in wrong:
+        with pytest.raises(InvalidInputError, match=said):
+            memory.redaction(**arguments)
+    assert memory.redaction().actions == {}
+
+
+# ---- out and in again ------------------------------------------------------------------------------------------------
+
+
+def test_an_export_comes_back_with_what_was_masked(file: Path, tmp_path: Path) -> None:
+    with opened(file) as memory:
+        memory.episode(goal=SAID).log(f"{SAID} x")
+        memory.export(tmp_path / "a.jsonl")
+        assert ingest(memory, tmp_path / "a.jsonl").steps == 0
+    with opened(tmp_path / "b.mem") as memory:
+        assert rehearse(tmp_path / "a.jsonl").steps == 1
+        ingest(memory, tmp_path / "a.jsonl")
+        (step,) = memory.steps()
+        assert step.masked == {"github_token": 1}
+        assert memory.stats().masked == {"github_token": 2}
+
+
+def test_a_line_that_is_refused_is_named_and_the_others_are_logged(file: Path, tmp_path: Path) -> None:
+    lines = [
+        {"id": str(n), "episode": "e", "text": text} for n, text in enumerate(["one", "to ann@example.com", "three"])
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with opened(file) as memory:
+        memory.redaction({"email": "refuse"})
+        report = ingest(memory, tmp_path / "a.jsonl", skip_bad=True)
+        assert [step.text for step in memory.steps()] == ["one", "three"]
+        assert "ann@" not in str(report)
+        assert "holds an email" in str(report)
