@@ -104,7 +104,7 @@ TOKENS: tuple[Pattern, ...] = (
     *_each("openai_key", "sk-proj- sk-svcacct- sk-admin- sk-None-", OF_URLS, 20, 400),
     *_each("openai_key", "sk-", LETTERS_DIGITS, 32, 100, digits=True),
     *_each("slack_token", "xoxa- xoxb- xoxc- xoxe- xoxp- xoxr- xoxs- xoxe.xoxp- xapp-", OF_URLS, 16, 400, digits=True),
-    *_each("slack_token", "hooks.slack.com/services/", "A-Za-z0-9/", 20, 200),
+    *_each("slack_token", "hooks.slack.com/services/", "A-Za-z0-9/", 20, 200, digits=True),
     *_each("stripe_key", "sk_live_ sk_test_ rk_live_ rk_test_", LETTERS_DIGITS, 16, 255),
     *_each("stripe_key", "whsec_", "A-Za-z0-9+/=", 24, 100, digits=True),
     *_each("api_key", "SG.", DOTTED, 50, 80, digits=True),

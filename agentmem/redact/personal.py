@@ -62,8 +62,10 @@ def luhn(number: str) -> bool:
 
 def _alone(text: str, run: re.Match[str]) -> bool:
     """Whether a number is no part of a word or of another number."""
-    near = text[max(0, run.start() - 1) : run.start()], text[run.end() : run.end() + 1]
-    return not any(sign in "._$" for sign in near if sign) and starts(text, run.start()) and ends(text, run.end())
+    before, after = text[max(0, run.start() - 1) : run.start()], text[run.end() : run.end() + 2]
+    if before in ("_", ".", "$") or after[:1] == "_" or (after[:1] == "." and after[1:].isdigit()):
+        return False
+    return starts(text, run.start()) and ends(text, run.end())
 
 
 def ibans(text: str) -> Iterator[Found]:
@@ -115,10 +117,10 @@ def phones(text: str) -> Iterator[Found]:
         digits = sum(map(str.isdigit, run[0]))
         if digits > 15 or not _alone(text, run):
             continue
-        said = run[0]
+        said = run[0][1:] if run[0][0] == "(" and ")" not in run[0] else run[0]
         dialled = said[0] == "+" and digits >= 8 and said[1] != "0"
         if dialled or US.fullmatch(said) or (9 <= digits <= 11 and NATIONAL.fullmatch(said)):
-            yield Found(run.start(), run.end(), "phone")
+            yield Found(run.end() - len(said), run.end(), "phone")
 
 
 def social_security_numbers(text: str) -> Iterator[Found]:

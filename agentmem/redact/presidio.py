@@ -45,10 +45,6 @@ def _engine(language: str) -> Any:
         raise MissingExtraError("presidio needs an extra: pip install 'agentmem-crystal[presidio]'") from error
     domains.TLD_EXTRACTOR.suffix_list_urls = ()  # the list that comes with it; else it asks the network for a newer one
 
-    class Blank(SpacyNlpEngine):  # type: ignore[misc, unused-ignore]
-        def load(self) -> None:
-            self.nlp = {language: spacy.blank(language)}
-
-    blank = Blank()
-    blank.load()
+    blank: Any = SpacyNlpEngine()
+    blank.nlp = {language: spacy.blank(language)}
     return AnalyzerEngine(nlp_engine=blank, supported_languages=[language])
