@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 from strategies import opened
+from typer.testing import CliRunner
 
 import agentmem
 from agentmem import Memory
+from agentmem.cli import app
 from agentmem.errors import InvalidInputError, KeyConflictError, RefusedError, SettingsError
 from agentmem.ingest import ingest, rehearse
 from agentmem.redact import Pattern
@@ -41,6 +43,16 @@ def test_a_step_tells_what_was_masked_and_the_memory_how_much(memory: Memory) ->
     assert episode.info.goal == MASKED
     assert memory.episode(goal=SAID, id=episode.id).id == episode.id
     assert episode.log("Nothing here.").masked == {}
+
+
+def test_the_command_line_tells_how_much_was_masked(file: Path) -> None:
+    with opened(file) as memory:
+        memory.episode().log_many([SAID, f"{SAID} password=hunter22"])
+        memory.scoped("b").episode().log(SAID)
+    done = CliRunner().invoke(app, ["stats", str(file)])
+    assert "masked: github token 3, password 1" in " ".join(done.output.split())
+    told = json.loads(CliRunner().invoke(app, ["stats", str(file), "--json"]).stdout)
+    assert told["masked"] == {"github_token": 3, "password": 1}
 
 
 def test_a_retry_of_a_masked_step_is_the_same_step_also_after_a_recall(memory: Memory) -> None:

@@ -110,8 +110,7 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
     if len(each) > 1:
         show.out().print(_namespaces_table(each))
     if found.masked:
-        told = ", ".join(show.count(number, kind.replace("_", " ")) for kind, number in found.masked.items())
-        show.say("masked:", told)
+        show.say("masked:", ", ".join(f"{kind.replace('_', ' ')} {number:,}" for kind, number in found.masked.items()))
     show.out().print(_bytes_table(found))
 
 
