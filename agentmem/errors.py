@@ -6,7 +6,8 @@
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
     │   ├── ErasedError            something about a subject, or of an episode, that was erased
     │   ├── ConsentError           a step about a subject whose consent was withdrawn
-    │   └── SettingsError          settings that contradict the file's own
+    │   ├── SettingsError          settings that contradict the file's own
+    │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
@@ -50,6 +51,10 @@ class ConsentError(InvalidInputError):
 
 class SettingsError(InvalidInputError):
     """A setting contradicts the file's own."""
+
+
+class RefusedError(InvalidInputError):
+    """A text or name holds what the redaction of its namespace keeps out of the log."""
 
 
 class NotFoundError(AgentMemError, LookupError):

@@ -24,6 +24,7 @@ from agentmem.memory.checks import tokens_counted
 from agentmem.memory.coding import codes_of
 from agentmem.memory.held import Held
 from agentmem.memory.matching import Pairs, counted_rows
+from agentmem.memory.redacting import SETTING, Admission
 from agentmem.memory.rollback import Rollbacks
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
@@ -48,6 +49,7 @@ class Core:
     clock: Callable[[], float]
     read_only: bool = False
     untrusted: float = SHARE
+    admission: Admission = field(default_factory=Admission)
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -281,6 +283,10 @@ class Core:
                 )
 
     # ---- small things --------------------------------------------------------------------------------------------
+
+    def masked(self, namespace: Namespace, text: str) -> str:
+        """A text, such as a cue, as a namespace would log it, and with what it refuses masked."""
+        return self.admission.masked(text, self.store.inherited(SETTING, namespace))
 
     def read(self, positions: Sequence[int]) -> list[Record]:
         """Records for a recall, perhaps as they were read before: its index must be that of the newest generation."""

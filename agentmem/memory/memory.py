@@ -11,7 +11,7 @@ from typing import Any
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.index import begin_key
-from agentmem.memory import accounts, checks, condensing, recalling, removal, retention
+from agentmem.memory import accounts, checks, condensing, recalling, redacting, removal, retention
 from agentmem.memory.awaited import Awaited
 from agentmem.memory.core import Core
 from agentmem.memory.crystals import crystals_of
@@ -58,7 +58,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory(Owned, Awaited):
+class Memory(Owned, redacting.Redacts, Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -113,8 +113,8 @@ class Memory(Owned, Awaited):
         if access_log is not None and check_flag("access_log", access_log):
             settings["access_log"] = "True"
         scope, checked = check_namespace(namespace), resolve(encoder)
-        store = open_store(str(path), durability, read_only, settings, terms_of)
-        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted)
+        store = open_store(str(path), durability, read_only, settings, terms_of, admit := redacting.Admission())
+        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted, admission=admit)
         if access_log is False and core.keeps_accesses:
             store.close()
             raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
@@ -133,7 +133,7 @@ class Memory(Owned, Awaited):
             return EpisodeWriter(self, begun)
         if (known := self._known(id)) is None:
             raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
-        return self._resume(known, goal, agent)
+        return self._resume(known, self._masked(goal), self._masked(agent))
 
     def _begin_numbered(self, goal: str | None, agent: str | None) -> Episode:
         with self._core.lock:
@@ -155,7 +155,7 @@ class Memory(Owned, Awaited):
         return self._known(name) if logged.logged_at == record.logged_at else None
 
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
-        for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
+        for what, old, new in (("goal", self._masked(known.goal), goal), ("agent", self._masked(known.agent), agent)):
             if new is not None and new != old:
                 has = f"episode {known.id!r} has the {what} {old!r}"
                 raise InvalidInputError(f"{has}, not {new!r}; leave it out to resume")

@@ -40,6 +40,7 @@ def run(
     """The planning context of a query over these namespaces, as they are at one moment. With `sealed`, recall gives
     what it gave then, though the log was crystallized further since.
     """
+    query = replace(query, cue=core.masked(namespaces[0], query.cue))
     with traced("search_memory", core.store.path, **_told(namespaces, query)) as tell:
         context, _ = explained(core, namespaces, query, as_of, sealed)
         hits = context.hits
@@ -84,7 +85,7 @@ def ranked(
     core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, matching: bool = True
 ) -> Iterator[Hit]:
     """What `run` would choose from, best first; steps that are erased while one looks are left out."""
-    query = replace(query, thinned=core.sparing)
+    query = replace(query, thinned=core.sparing, cue=core.masked(namespaces[0], query.cue))
     seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
     read = core.read if query.layers else core.read_what_is_there
     return rank(query, seen.view, seen.match, seen.similarity, read, matching)

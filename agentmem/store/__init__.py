@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from ..errors import SettingsError
 from ..types import Durability, Record
 from .bars import mark, subject_bars
+from .openfile import Admit
 from .repairing import repair
 from .sqlite import SQLiteStore
 
@@ -19,15 +20,16 @@ def open_store(
     read_only: bool = False,
     settings: Mapping[str, str | None] | None = None,
     terms: Callable[[Record], tuple[str, ...]] | None = None,
+    admit: Admit | None = None,
 ) -> SQLiteStore:
     """Open, or make, the store at a path; ":memory:" is a private one that is gone when closed.
 
     durability: "power" (an acknowledged append is on the disk) or "process" (it survives a killed process). settings:
     fixed when the file is made, `retain` and `horizon` among them; None takes the file's. terms: gives a record's index
-    terms again, needed under retain="crystals". Raises SettingsError, NotAMemoryError, NewerFormatError, DamagedError,
-    LockedError, ReadOnlyError.
+    terms again, needed under retain="crystals". admit: what of records may be written. Raises SettingsError,
+    NotAMemoryError, NewerFormatError, DamagedError, LockedError, ReadOnlyError.
     """
     if path.startswith(("postgresql://", "postgres://")):
         where = path.split("@")[-1]
         raise SettingsError(f"Postgres ({where}) is reserved and not in this version; give the path of a file")
-    return SQLiteStore(path, durability, read_only, settings, terms)
+    return SQLiteStore(path, durability, read_only, settings, terms, admit)

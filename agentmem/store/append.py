@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -86,6 +88,7 @@ class Lines:
     keys: dict[bytes, Record] = field(default_factory=dict)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     uses: list[tuple[bytes, int]] = field(default_factory=list)
+    masked: Counter[tuple[int, str]] = field(default_factory=Counter)  # (namespace, kind) -> placeholders
 
 
 class Appender:
@@ -195,6 +198,9 @@ class Appender:
             lines.terms.append((position, namespace, new.passages))
         if new.key is not None:
             lines.keys[new.key] = record
+        if '"masked":' in record.body:
+            masked = json.loads(record.body).get("masked", {})
+            lines.masked.update({(namespace, kind): number for kind, number in masked.items()})
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
         if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
             bars.put(connection, namespace, record)
@@ -225,6 +231,15 @@ class Appender:
         if lines.uses:
             connection.executemany("INSERT OR IGNORE INTO blobs VALUES(?, ?)", list(lines.blobs.items()))
             connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES(?, ?)", lines.uses)
+        for (namespace, kind), number in lines.masked.items():
+            count_up(connection, f"masked/{namespace}/{kind}", number)
+
+
+def masked_so_far(connection: Connection, namespace: int) -> dict[str, int]:
+    """Kind -> placeholders that were written in a namespace since it began; what is erased is not taken off."""
+    begins = f"masked/{namespace}/"
+    sql = "SELECT substr(name, ?2), value FROM counters WHERE name GLOB ?1 ORDER BY 1"
+    return dict(connection.execute(sql, (f"{begins}*", len(begins) + 1)).fetchall())
 
 
 def _conflict(record: Record, where: str) -> KeyConflictError:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
 from ..errors import ClosedError, FullError, NotFoundError, ReadOnlyError
-from ..types import Durability, Record
+from ..types import Durability, Namespace, Record
 from . import fork, opening
 from .append import Appender
 from .blocks import CRYSTALS, KEEP
@@ -28,6 +28,8 @@ from .schema import Connection, sqlite_errors, stored_setting
 from .upkeep import Upkeep
 
 Terms = Callable[[Record], tuple[str, ...]]
+Admit = Callable[[Sequence[Record], Callable[[Namespace], str | None]], list[Record]]
+"""From records, and the redaction set for a namespace, to what of them is written."""
 GATHER_SECONDS = 0.0001
 FLIGHTS = 2
 _REOPENING = threading.Lock()
@@ -44,10 +46,11 @@ class OpenFile:
         read_only: bool = False,
         settings: Mapping[str, str | None] | None = None,
         terms: Terms | None = None,
+        admit: Admit | None = None,
     ) -> None:
         self.path = path
         self._arguments = (durability, read_only, dict(settings or {}))
-        self._terms = terms
+        self._terms, self._admit = terms, admit
         self._files = Files(path)
         self._reserve = Reserve(self._files)
         self._closed = False

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import apsw
 
 from ..errors import ClosedError
 from .files import Files
-from .schema import Connection, connect, sqlite_errors
+from .schema import Connection, connect, sqlite_errors, value
 
 KEPT = 8
 
@@ -44,6 +45,15 @@ class Pool:
                     yield connection
                 finally:
                     connection.execute("ROLLBACK")
+        finally:
+            self._give(connection)
+
+    def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None, of a query that needs no snapshot: it is one by itself."""
+        connection = self._take()
+        try:
+            with sqlite_errors(self._files.shown, connection):
+                return value(connection, sql, bindings)
         finally:
             self._give(connection)
 

@@ -73,6 +73,7 @@ CREATE TABLE ledger(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, at REAL N
 MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4)
 FORMAT = len(MIGRATIONS)
 SEALED = ("settings", "counters", "gaps")
+SETTING = "SELECT value FROM settings WHERE name=?"
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
@@ -124,7 +125,7 @@ def migrate(connection: Connection, number: int) -> None:
 
 
 def stored_setting(connection: Connection, name: str) -> str | None:
-    found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+    found: str | None = value(connection, SETTING, (name,))
     return found
 
 

@@ -17,15 +17,15 @@ from ..errors import (
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import copies, derived
-from .append import request
+from .append import masked_so_far, request
 from .attaching import Attaching
 from .chain import read_anchor
 from .files import refuse_existing
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .residue import traces
-from .rows import namespace_of_json
-from .schema import counter, reseal, stored_setting, value
+from .rows import namespace_of_json, setting_names
+from .schema import SETTING, counter, reseal, stored_setting, value
 from .verify import Verifier
 
 CHUNK = 256
@@ -51,13 +51,22 @@ class SQLiteStore(Attaching):
 
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         writer = self._writer_or_refuse()
-        mine = request(records, blobs)
+        mine = request(self.admitted(records), blobs)
         if mine.records:
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
             self._reserve.grown(writer.pages)
         return mine.result
+
+    def admitted(self, records: Sequence[Record]) -> list[Record]:
+        if self._admit is None:
+            return list(records)
+        return self._admit(records, lambda namespace: self.inherited("redaction", namespace))
+
+    def masked(self, namespace: Namespace) -> dict[str, int]:
+        with self._reading() as connection:
+            return masked_so_far(connection, namespace_id(connection, namespace) or -1)
 
     def head(self) -> Head:
         with self._reading() as connection:
@@ -318,12 +327,21 @@ class SQLiteStore(Attaching):
         with self._reading() as connection:
             return stored_setting(connection, name)
 
-    def put_setting(self, name: str, text: str) -> None:
-        """Note something of the library's own, such as the encoder in use; settings given at creation stay."""
+    def put_setting(self, name: str, text: str, namespace: Namespace | None = None) -> None:
+        name = name if namespace is None else setting_names(name, namespace)[0]
         with self._writing() as transaction:
             sql = "INSERT INTO settings VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
             transaction.connection.execute(sql, (name, text))
             reseal(transaction.connection, "settings")
+
+    def inherited(self, name: str, namespace: Namespace) -> str | None:
+        self._check()
+        names = setting_names(name, namespace)
+        if len(names) == 1:
+            text: str | None = self._pool.value(SETTING, names)
+            return text
+        with self._reading() as connection:
+            return next((text for one in names if (text := stored_setting(connection, one)) is not None), None)
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
         problems, notes, checked = self._verify()
