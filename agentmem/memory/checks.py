@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import index
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
@@ -60,10 +61,12 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     return now
 
 
-def check_settings(retain: object, horizon: object, key_file: object) -> None:
+def check_settings(retain: object, horizon: object, key_file: object, passphrase: object) -> None:
     """SettingsError for what no file can be made with."""
-    if key_file is not None:
-        raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
+    if key_file is not None and (not isinstance(key_file, str | Path) or not str(key_file) or "\0" in str(key_file)):
+        raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
+    if passphrase is not None:
+        check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
     if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
         raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
     if retain not in (None, "keep", "crystals"):

@@ -82,6 +82,7 @@ class Memory:
         horizon: int | None = None,
         durability: Durability = "power",
         key_file: str | Path | None = None,
+        passphrase: Callable[[], str] | None = None,
         read_only: bool = False,
     ) -> Memory:
         """Open a memory, or make a new one.
@@ -90,8 +91,9 @@ class Memory:
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
-        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. Raises
-        StoreError's kinds for a file that cannot be used, SettingsError for settings that contradict the file's own.
+        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. key_file:
+        of an encrypted memory, made with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment
+        does. Raises StoreError's kinds for a file that cannot be used, SettingsError for contradicting settings.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
             raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
@@ -99,11 +101,14 @@ class Memory:
         checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
         if condenser is not None:
             checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        checks.check_settings(retain, horizon, key_file)
+        checks.check_settings(retain, horizon, key_file, passphrase)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
-        store = open_store(str(path), durability, read_only, settings, terms_of)
-        return cls(Core(store, checked, checks.checked_clock(clock), read_only=read_only), scope, (), condenser)
+        keys = None if key_file is None else str(key_file)
+        store = open_store(str(path), durability, read_only, settings, terms_of, keys, passphrase)
+        core = Core(store, checked, checks.checked_clock(clock), read_only=read_only)
+        condensing.restore(core, store, condenser)
+        return cls(core, scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
 

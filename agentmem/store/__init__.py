@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
+from .schema import STRIPPED
 from .sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "open_store"]
+__all__ = ["STRIPPED", "SQLiteStore", "open_store"]
 
 
 def open_store(
@@ -17,15 +18,18 @@ def open_store(
     read_only: bool = False,
     settings: Mapping[str, str | None] | None = None,
     terms: Callable[[Record], tuple[str, ...]] | None = None,
+    key_file: str | None = None,
+    passphrase: Callable[[], str] | None = None,
 ) -> SQLiteStore:
     """Open, or make, the store at a path; ":memory:" is a private one that is gone when closed.
 
     durability: "power" (an acknowledged append is on the disk) or "process" (it survives a killed process). settings:
     fixed when the file is made, `retain` and `horizon` among them; None takes the file's. terms: gives a record's index
-    terms again, needed under retain="crystals". Raises SettingsError, NotAMemoryError, NewerFormatError, DamagedError,
-    LockedError, ReadOnlyError.
+    terms again, needed under retain="crystals". key_file: of an encrypted store, made with a new one; passphrase: gives
+    the one its keys are wrapped by, in place of the environment's AGENTMEM_KEY. Raises SettingsError, KeyFileError,
+    MissingExtraError, NotAMemoryError, NewerFormatError, DamagedError, LockedError, ReadOnlyError.
     """
     if path.startswith(("postgresql://", "postgres://")):
         where = path.split("@")[-1]
         raise SettingsError(f"Postgres ({where}) is reserved and not in this version; give the path of a file")
-    return SQLiteStore(path, durability, read_only, settings, terms)
+    return SQLiteStore(path, durability, read_only, settings, terms, key_file, passphrase)

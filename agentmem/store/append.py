@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
@@ -15,22 +15,40 @@ from .group import Request
 from .keys import Keys
 from .lexicon import Lexicon, Terms
 from .log import Log
-from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
+from .rows import MAX_BLOB, Entry, Prepared, check, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
+from .sealing import Sealing, check_unsealed
 
 INSERT_ROW = "INSERT INTO log VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def request(records: Sequence[Record], blobs: Mapping[str, bytes] | None) -> Request:
     """Check everything that can be checked without the file."""
-    checked = {}
-    for name, data in (blobs or {}).items():
+    check_blobs(blobs or {})
+    checked = {bytes.fromhex(name): bytes(data) for name, data in (blobs or {}).items()}
+    return Request([prepare(record) for record in records], checked)
+
+
+def sealed_request(
+    sealing: Sealing, records: Sequence[Record], blobs: Mapping[str, bytes], stored: Callable[[str], bytes]
+) -> Request:
+    """The same for an encrypted file: what is about subjects is sealed. stored: as `Sealing.seal`."""
+    check_unsealed(records)
+    for record in records:
+        check(record)
+    check_blobs(blobs)
+    sealed = sealing.seal(records, blobs, stored)
+    names = {bytes.fromhex(name): data for name, data in sealed.blobs.items()}
+    return Request([prepare(record) for record in sealed.records], names, keys=sealed.keys)
+
+
+def check_blobs(blobs: Mapping[str, bytes]) -> None:
+    """TooLargeError or InvalidInputError for a blob that cannot be stored under its name."""
+    for name, data in blobs.items():
         if len(data) > MAX_BLOB:
             raise TooLargeError(f"a blob of {len(data)} bytes is over {MAX_BLOB >> 20} MiB; split it")
         if sha256(data).hexdigest() != name:
             raise InvalidInputError(f"blob {name} is not the sha256 of its bytes; name blobs by their sha256 in hex")
-        checked[bytes.fromhex(name)] = bytes(data)
-    return Request([prepare(record) for record in records], checked)
 
 
 class Interner:
@@ -141,8 +159,8 @@ class Appender:
                 "key"
             )
         found = self.log.entries(connection, [position])[position].record
-        logged = content or content_key(found)
-        if content_key(record)[: len(logged)] != logged:
+        logged = content or self.keys.content(found)
+        if self.keys.content(record)[: len(logged)] != logged:
             raise _conflict(record, f"at position {position}")
         return found
 

@@ -27,6 +27,7 @@ class Request:
     error: BaseException | None = None
     done: bool = False
     leads: bool = False
+    keys: frozenset[str] = frozenset()  # of what is sealed
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 

@@ -16,8 +16,10 @@ from .files import Files
 from .lexicon import Lexicon
 from .log import Log
 from .schema import Connection
+from .sealing import Sealing, key_of
 
 PART = 4 << 20
+AT_ONCE = 500  # records
 # Rows that do not fit a page go on in other pages, not always the next ones.
 LONG_ROWS = {
     "record at position": """SELECT position, ifnull(key, '') || char(10) || text || char(10) || body FROM log
@@ -32,17 +34,37 @@ def residue(
 ) -> list[str]:
     """Where a needle stands: in the files as they are, or in what is compressed or in pieces in them."""
     wanted = list(dict.fromkeys(form for needle in needles if needle for form in (needle, _in_json(needle))))
-    names = (paths.database, paths.wal, paths.anchor)
-    places = [f"{name} at byte {at}" for name in names for at in _in_file(name, wanted)]
+    names: tuple[str, ...] = (paths.database, paths.wal, paths.anchor)
+    if paths.cipher is not None:  # what stands in the files themselves is not to be told from noise
+        pages, names = connection.serialize("main"), ()
+        places = [f"{paths.database}, deciphered" for needle in wanted if needle in pages]
+    else:
+        places = []
+    places += [f"{name} at byte {at}" for name in names for at in _in_file(name, wanted)]
     for row in log.block_rows(connection):
         block = log.block(connection, row)
         if any(block.contains(needle) for needle in wanted):
             places.append(f"the block of positions {row.first} to {row.last}")
     places += [what for what, data in _pieces(connection) if any(needle in data for needle in wanted)]
+    if log.sealing is not None:
+        opened = _opened(log, log.sealing, connection)
+        places += [what for what, data in opened if any(needle in data for needle in wanted)]
     if lexicon is not None:
         words = [needle.decode(errors="ignore") for needle in needles]
         places += [f"the index, as {term}" for term in lexicon.terms_like(connection, words)]
     return places
+
+
+def _opened(log: Log, sealing: Sealing, connection: Connection) -> Iterator[tuple[str, bytes]]:
+    """What is sealed, as it was."""
+    positions = log.select(connection, None, 0, None, None, None)
+    for at in range(0, len(positions), AT_ONCE):
+        for position, entry in log.entries(connection, positions[at : at + AT_ONCE]).items():
+            if key_of(entry.record) is not None:
+                record = sealing.opened(entry.record)
+                yield f"the sealed record at position {position}", f"{record.text}\n{record.body}".encode()
+    for digest, data in connection.execute("SELECT digest, data FROM blobs"):
+        yield f"the sealed blob {digest.hex()}", sealing.open_blob(digest, data)
 
 
 def _in_json(needle: bytes) -> bytes:

@@ -17,16 +17,18 @@ from ..errors import (
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import attachments, copies, derived
-from .append import request
+from .append import request, sealed_request
 from .chain import read_anchor
 from .commit import Writer
 from .files import refuse_existing
+from .group import Request
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .openfile import OpenFile
 from .residue import residue
 from .rows import namespace_of_json
-from .schema import counter, reseal, stored_setting, value
+from .schema import counter, put_setting, stored_setting, value
+from .sealing import Sealing, StaleKeyError
 from .verify import Verifier
 
 CHUNK = 256
@@ -51,12 +53,27 @@ class SQLiteStore(OpenFile):
 
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         writer = self._writer_or_refuse()
-        mine = request(records, blobs)
+        if self._sealing is not None:
+            return self._append_sealed(writer, self._sealing, records, blobs or {})
+        return self._append(writer, request(records, blobs))
+
+    def _append(self, writer: Writer, mine: Request) -> list[Record]:
         if mine.records:
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
         return mine.result
+
+    def _append_sealed(
+        self, writer: Writer, sealing: Sealing, records: Sequence[Record], blobs: Mapping[str, bytes]
+    ) -> list[Record]:
+        while True:
+            if new := list(sealing.groups(records)):
+                with writer.locked():
+                    sealing.keys.add(new)
+            with suppress(StaleKeyError):
+                mine = sealed_request(sealing, records, blobs, self.blob)
+                return list(map(sealing.opened, self._append(writer, mine)))
 
     def head(self) -> Head:
         with self._reading() as connection:
@@ -69,7 +86,10 @@ class SQLiteStore(OpenFile):
         missing = [position for position in positions if position not in found]
         if missing:
             raise NotFoundError(f"{self.path} has no record at position {missing[0]}; it was erased or never logged")
-        return [found[position].record for position in positions]
+        return [self._opened_record(found[position].record) for position in positions]
+
+    def _opened_record(self, record: Record) -> Record:
+        return record if self._sealing is None else self._sealing.opened(record)
 
     def scan(
         self,
@@ -91,16 +111,18 @@ class SQLiteStore(OpenFile):
             with self._reading() as connection:
                 found = self._log.entries(connection, chunk)
             at += len(chunk)
-            characters = sum(len(entry.record.text) for entry in found.values())
+            characters = sum(len(entry.record.text) + len(entry.record.body) for entry in found.values())
             size = max(1, min(CHUNK, size * CHUNK_CHARACTERS // max(characters, 1)))
             for position in chunk:
                 if position in found:
-                    yield found[position].record
+                    with suppress(NotFoundError):  # shredded
+                        yield self._opened_record(found[position].record)
 
     def keyed(self, namespace: Namespace, key: str) -> Record | None:
         with self._reading() as connection:
             position, _ = self._keys.find(connection, namespace, key) or (None, None)
-            return None if position is None else self._log.entries(connection, [position])[position].record
+            found = None if position is None else self._log.entries(connection, [position])[position].record
+            return None if found is None else self._opened_record(found)
 
     def blob(self, digest: str) -> bytes:
         with self._reading() as connection, suppress(ValueError):
@@ -109,6 +131,8 @@ class SQLiteStore(OpenFile):
                 raise DamagedError(f"{self.path}: blob {digest} was changed; restore it from a backup")
             if data is not None:
                 return bytes(data)
+            if self._sealing is not None and (found := self._sealing.find_blob(connection, digest)) is not None:
+                return found
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
 
     def namespaces(self) -> list[Namespace]:
@@ -285,6 +309,10 @@ class SQLiteStore(OpenFile):
 
     def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
         with self._writing() as transaction:
+            if self._sealing is not None:
+                old = self._log.entries(transaction.connection, texts)
+                again = {at: self._sealing.again(entry.record, *texts[at]) for at, entry in old.items()}
+                texts = {**texts, **again}
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
@@ -292,8 +320,12 @@ class SQLiteStore(OpenFile):
         writer = self._writer_or_refuse()
         with self._writing() as transaction:
             numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
+            if self._sealing is not None:
+                self._shredding.condemn(transaction.connection, positions)
             self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
         self._forget()
+        if self._sealing is not None:
+            self._shred()
         self._empty_log(writer, "the records were erased", "erase the same positions again")
 
     def _empty_log(self, writer: Writer, done: str, again: str) -> None:
@@ -322,9 +354,7 @@ class SQLiteStore(OpenFile):
     def put_setting(self, name: str, text: str) -> None:
         """Note something of the library's own, such as the encoder in use; settings given at creation stay."""
         with self._writing() as transaction:
-            sql = "INSERT INTO settings VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
-            transaction.connection.execute(sql, (name, text))
-            reseal(transaction.connection, "settings")
+            put_setting(transaction.connection, name, text)
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
         problems, notes, checked = self._verify()
@@ -338,7 +368,7 @@ class SQLiteStore(OpenFile):
         expected = read_anchor(self._files.anchor)
         with self._reading() as connection:
             same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
-            terms = self._terms if same_terms else None
+            terms = self._stored_terms() if same_terms else None
             verifier = Verifier(self._log, self._made, connection, self._lexicon, terms)
             verifier.run(expected)
             return verifier.problems, verifier.notes(), dict(verifier.checked)
@@ -349,10 +379,11 @@ class SQLiteStore(OpenFile):
 
     def backup(self, path: str) -> None:
         refuse_existing(path)
+        keys = None if self._sealing is None else self._sealing.keys
         try:
             with self._reading() as connection:
-                copies.copy(connection, path, self.path)
-            with SQLiteStore(path, read_only=True) as copy:
+                copies.copy(connection, path, self.path, self._files.cipher)
+            with SQLiteStore(path, read_only=True, key_file=keys) as copy:
                 problems = copy._verify()[0]
             if problems:
                 raise DamagedError(f"the copy of {self.path} has a problem: {problems[0]}; verify {self.path}")
