@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from agentmem.cli import bench, demo, graph, mcp, move, read, remove, replay, rollout, serve, train, view, write
 from agentmem.cli.app import app
+from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
 for _group in (demo, write, read, replay, graph, view, remove, move, mcp, serve, rollout, train, bench):
     _group.register(app)
+for _command in app.registered_commands:
+    if _command.callback is not None:
+        _command.callback = with_key_file(_command.callback)
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 import agentmem
 from agentmem.cli import show
-from agentmem.cli.options import example, namespace_of, written
+from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _opened(path: str, namespace: str, read_only: bool) -> Memory:
     from agentmem.memory import Memory
 
     try:
-        return Memory.open(path, namespace=namespace_of(namespace), read_only=read_only)
+        return Memory.open(path, namespace=namespace_of(namespace), key_file=key_file(), read_only=read_only)
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and not Path(path).exists():
             raise StoreError(f"{path} cannot be made ({error.__cause__.strerror}); choose another place") from error
