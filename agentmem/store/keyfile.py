@@ -76,7 +76,7 @@ class KeyFile:
         self._seen: tuple[int, ...] = ()
         self._key = b""
         self._upto = 0
-        self.memory = b""
+        self.memory = self._sets = b""
         self.content = Content()
         require()
         with os_errors(path):
@@ -90,11 +90,6 @@ class KeyFile:
         return f"KeyFile({self.shown!r})"
 
     # ---- keys
-
-    @property
-    def cipher_key(self) -> bytes:
-        """32 bytes for the whole file."""
-        return self.derived(b"file")
 
     def derived(self, what: bytes) -> bytes:
         """32 bytes that the store key gives for one purpose."""
@@ -115,7 +110,7 @@ class KeyFile:
         return self.content.sets.get(self._digest(group))
 
     def _digest(self, group: bytes) -> str:
-        return hmac.digest(self.derived(b"sets"), group, "sha256")[:16].hex()
+        return hmac.digest(self._sets, group, "sha256")[:16].hex()
 
     def stale(self, keys: Iterable[str]) -> bool:
         """Whether one of these keys must not be used any more."""
@@ -254,7 +249,7 @@ class KeyFile:
             raise KeyFileError(
                 f"the key file {self.shown} was cut short: {len(lines) - 1} of {head['lines']} lines; restore it"
             )
-        self.memory = bytes.fromhex(head["memory"])
+        self.memory, self._sets = bytes.fromhex(head["memory"]), self.derived(b"sets")
         return lines[1:]
 
     def _checked(self, line: bytes) -> dict[str, Any]:

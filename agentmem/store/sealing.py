@@ -10,8 +10,8 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +31,17 @@ MARK = '{"sealed":"'  # begins the body of a sealed record
 KEY = slice(len(MARK), len(MARK) + 16)  # where the id of its key stands in it
 BLOB = b"agentmem sealed "  # begins a sealed blob; then its key's id, a digest, and the box
 LEVEL = 3
+
+
+class _Zstd(threading.local):
+    """Making one takes longer than using it, and each belongs to a thread."""
+
+    def __init__(self) -> None:
+        self.shorter = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False)
+        self.longer = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 
 
 class StaleKeyError(Exception):
@@ -98,13 +109,13 @@ class Sealing:
         box = self._secret(key).box.encrypt(_pack(data), _bound(record))
         there = ',"blobs":' + json.dumps(names, separators=(",", ":")) if names else ""
         sealed = f'{MARK}{key}"{there},"box":"{base64.b64encode(box).decode()}"}}'
-        return replace(record, text="", body=sealed)
+        return _with(record, "", sealed)
 
     def again(self, old: Record, text: str, body: str) -> tuple[str, str]:
         """Another text and body for a stored record, sealed as it is."""
         if (key := key_of(old)) is None:
             return text, body
-        new = self._seal(replace(old, text=text, body=body), key)
+        new = self._seal(_with(old, text, body), key)
         return new.text, new.body
 
     def opened(self, record: Record) -> Record:
@@ -114,11 +125,17 @@ class Sealing:
         try:
             data = _unboxed(self._secret(key), base64.b64decode(json.loads(record.body)["box"]), _bound(record))
             size = int.from_bytes(data[:4], "little")
-            return replace(record, text=data[4 : 4 + size].decode(), body=data[4 + size :].decode())
+            return _with(record, data[4 : 4 + size].decode(), data[4 + size :].decode())
         except (ValueError, KeyError) as error:
             raise DamagedError(
                 f"{self.shown}: the record at position {record.position} was changed or moved; restore it from a backup"
             ) from error
+
+    def as_logged(self, given: Record, sealed: Record, stored: Record) -> Record:
+        """What an append gives back: a new record as it was given, or the one that a retry found."""
+        if stored.body is not sealed.body:
+            return self.opened(stored)
+        return _with(stored, given.text, given.body)
 
     def content(self, record: Record) -> bytes:
         """`content_key` of a stored record, by which a retry is known; under the data key where there is one."""
@@ -204,9 +221,16 @@ def _unboxed(secret: Secret, box: bytes, bound: list[bytes]) -> bytes:
 
     try:
         data = secret.box.decrypt(box, bound)
-        return data[1:] if data[:1] == b"\0" else zstandard.ZstdDecompressor().decompress(data[1:])
+        return data[1:] if data[:1] == b"\0" else _zstd.longer.decompress(data[1:])
     except (InvalidTag, zstandard.ZstdError) as error:
         raise ValueError(f"a box cannot be opened ({type(error).__name__})") from error
+
+
+def _with(record: Record, text: str, body: str) -> Record:
+    return Record(
+        record.type, record.namespace, record.episode, record.kind, record.actor, text, body, record.key,
+        record.logged_at, record.tokens, record.terms, record.position,
+    )  # fmt: skip
 
 
 def group_of(record: Record) -> bytes | None:
@@ -245,5 +269,5 @@ def _bound(record: Record) -> list[bytes]:
 
 
 def _pack(data: bytes) -> bytes:
-    small = zstandard.ZstdCompressor(level=LEVEL, write_checksum=False).compress(data)
+    small = _zstd.shorter.compress(data)
     return b"\1" + small if len(small) < len(data) else b"\0" + data

@@ -73,7 +73,8 @@ class SQLiteStore(OpenFile):
                     sealing.keys.add(new)
             with suppress(StaleKeyError):
                 mine = sealed_request(sealing, records, blobs, self.blob)
-                return list(map(sealing.opened, self._append(writer, mine)))
+                logged = zip(records, mine.records, self._append(writer, mine), strict=True)
+                return [sealing.as_logged(given, new.record, there) for given, new, there in logged]
 
     def head(self) -> Head:
         with self._reading() as connection:
