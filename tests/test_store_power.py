@@ -18,6 +18,7 @@ from typing import NamedTuple
 import pytest
 
 from agentmem.store import open_store
+from agentmem.store.schema import has_ciphers
 from agentmem.testing.records import A, step
 
 SECTOR = 512
@@ -28,12 +29,13 @@ import os, sys
 from agentmem.store import open_store
 from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
-store = open_store(sys.argv[1], sys.argv[3])
+about, keys = ('{"subjects":["ann"]}', sys.argv[4]) if len(sys.argv) > 4 else ("{}", None)
+store = open_store(sys.argv[1], sys.argv[3], key_file=keys)
 acks = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
 number = 0
 for n in range(24):
     count = 1 + n % 4
-    store.append([step(f"record {number + i + 1} " + "x" * 150 * n) for i in range(count)])
+    store.append([step(f"record {number + i + 1} " + "x" * 150 * n, body=about) for i in range(count)])
     number += count
     store.attach(A, "state", b"%d " % number * 300)
     os.write(acks, b"%d" % number)
@@ -57,11 +59,11 @@ class Call(NamedTuple):
     offset: int
 
 
-def record(tmp_path: Path, durability: str) -> list[Call]:
+def record(tmp_path: Path, durability: str, *keys: str) -> list[Call]:
     path, acks, trace = str(tmp_path / "agent.mem"), str(tmp_path / "acks"), str(tmp_path / "trace")
     calls = "trace=pwrite64,fdatasync,fsync,ftruncate,write,unlink"
     strace = ["strace", "-y", "-xx", "-s", "10000000", "-e", calls, "-o", trace]
-    done = subprocess.run([*strace, sys.executable, "-c", WORKLOAD, path, acks, durability], capture_output=True)
+    done = subprocess.run([*strace, sys.executable, "-c", WORKLOAD, path, acks, durability, *keys], capture_output=True)
     said = done.stderr.decode()
     if "ptrace" in said and "not permitted" in said:
         pytest.skip("this machine lets no process trace another")
@@ -130,14 +132,14 @@ def apply(files: dict[str, bytearray], call: Call) -> None:
         content[call.offset : end] = call.data
 
 
-def check(directory: Path, files: dict[str, bytearray], acknowledged: int) -> bool:
+def check(directory: Path, files: dict[str, bytearray], acknowledged: int, keys: str | None = None) -> bool:
     """Whether everything acknowledged is there; what is there must be whole."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     for name, data in files.items():
         if name.startswith("agent.mem"):
             (directory / name).write_bytes(data)
-    with open_store(str(directory / "agent.mem")) as store:
+    with open_store(str(directory / "agent.mem"), key_file=keys) as store:
         head = store.head().position
         texts = [record.text.split()[1] for record in store.scan()]
         assert texts == [str(n) for n in range(1, len(texts) + 1)]
@@ -148,14 +150,14 @@ def check(directory: Path, files: dict[str, bytearray], acknowledged: int) -> bo
         return min(len(texts), state) >= acknowledged
 
 
-def cuts(tmp_path: Path, durability: str, every: int) -> list[bool]:
-    calls, disk, rng = record(tmp_path, durability), Disk(), random.Random(1)
+def cuts(tmp_path: Path, durability: str, every: int, *keys: str) -> list[bool]:
+    calls, disk, rng = record(tmp_path, durability, *keys), Disk(), random.Random(1)
     kept = []
     for number, call in enumerate(calls):
         disk.take(call)
         if number % every == 0 and disk.acknowledged:
             for keep in (0.0, 0.5, 1.0):
-                kept.append(check(tmp_path / "cut", disk.cut(keep, rng), disk.acknowledged))
+                kept.append(check(tmp_path / "cut", disk.cut(keep, rng), disk.acknowledged, *keys))
     assert disk.acknowledged == 60
     return kept
 
@@ -182,3 +184,12 @@ def test_a_power_cut_at_every_write_loses_nothing_acknowledged(tmp_path: Path) -
 @pytest.mark.slow
 def test_the_simulation_sees_that_process_does_not_survive_a_power_cut(tmp_path: Path) -> None:
     assert not all(cuts(tmp_path, "process", every=3))
+
+
+@needs_strace
+@pytest.mark.slow
+@pytest.mark.skipif(not has_ciphers(), reason="the SQLite that is installed has no ciphers")
+def test_a_power_cut_of_an_encrypted_memory_loses_nothing_acknowledged(tmp_path: Path) -> None:
+    kept = cuts(tmp_path, "power", 3, str(tmp_path / "agent.key"))
+    assert len(kept) > 300
+    assert all(kept)

@@ -23,6 +23,7 @@ from .files import HEADER, MAGIC, os_errors
 INSTALL = "encryption needs cryptography: pip install 'agentmem-crystal[encrypt]'"
 ENVIRONMENT = "AGENTMEM_KEY"
 SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
+SCRYPT_MOST = {"n": 1 << 20, "r": 32, "p": 16}  # of a file that may have been changed
 TRIES = 5  # of reading a file that another process is writing anew
 Passphrase = Callable[[], str]
 
@@ -242,7 +243,7 @@ class KeyFile:
 
     def _begun(self, lines: list[bytes], data: bytes) -> list[bytes]:
         """The lines after the first, which is taken in."""
-        head = self._head(lines[0] if lines else data)
+        head = self._head(data)
         self._key = self._key or self._unlocked(head)
         self._checked(lines[0])
         if len(lines) <= head["lines"]:
@@ -259,24 +260,32 @@ class KeyFile:
         found: dict[str, Any] = json.loads(text)
         return found
 
-    def _head(self, line: bytes) -> dict[str, Any]:
+    def _head(self, data: bytes) -> dict[str, Any]:
+        """The first line of a file, not checked yet."""
+        line, whole, _ = data.partition(b"\n")
         try:
-            head: dict[str, Any] = json.loads(line.rpartition(b" ")[0])
-            if head["agentmem"] == "keys 1" and len(bytes.fromhex(head["memory"])) == 16:
-                return head
-        except (ValueError, KeyError, TypeError):
-            pass
-        what = "is a memory" if line.startswith((HEADER, MAGIC)) else "is no key file, or was cut short"
-        raise KeyFileError(f"{self.shown} {what}; give the key file, or a new path to make one")
+            head: dict[str, Any] = json.loads(line.rpartition(b" ")[0] if whole else b"")
+            head["store"], head["lines"] = bytes.fromhex(head["store"]), int(head["lines"])
+            if head["agentmem"] != "keys 1" or len(bytes.fromhex(head["memory"])) != 16:
+                raise ValueError("another format")
+            if "scrypt" in head and any(not 0 < head["scrypt"][name] <= most for name, most in SCRYPT_MOST.items()):
+                raise ValueError("scrypt would take too long")
+            return head
+        except (ValueError, KeyError, TypeError) as error:
+            what = "is a memory" if data.startswith((HEADER, MAGIC)) else "is no key file, or was cut short"
+            raise KeyFileError(f"{self.shown} {what}; give the key file, or a new path to make one") from error
 
     def _unlocked(self, head: Mapping[str, Any]) -> bytes:
         """The store key."""
         if "scrypt" not in head:
-            return bytes.fromhex(head["store"])
+            return bytes(head["store"])
         if not (said := self._said()):
             raise KeyFileError(f"the key file {self.shown} has a passphrase; set {ENVIRONMENT}, or give passphrase=")
-        numbers = dict(head["scrypt"])
-        key = _unwrapped(_stretched(said, bytes.fromhex(numbers.pop("salt")), numbers), head["store"])
+        try:
+            numbers = dict(head["scrypt"])
+            key = _unwrapped(_stretched(said, bytes.fromhex(numbers.pop("salt")), numbers), head["store"])
+        except (ValueError, TypeError, KeyError):
+            raise KeyFileError(f"the first line of the key file {self.shown} was changed; restore it") from None
         if key is None:
             raise KeyFileError(f"the passphrase is not that of the key file {self.shown}; give the right one")
         return key
@@ -290,7 +299,7 @@ class KeyFile:
 
     def _opened(self, line: dict[str, Any]) -> dict[str, Any]:
         if "data" in line:
-            data = _unwrapped(self.derived(b"wrap"), line["data"])
+            data = _unwrapped(self.derived(b"wrap"), bytes.fromhex(line["data"]))
             assert data is not None  # the line's code was right
             line["data"] = data.hex()
         return line
@@ -324,12 +333,12 @@ def _wrapped(by: bytes, key: bytes) -> str:
     return aes_key_wrap(by, key).hex()
 
 
-def _unwrapped(by: bytes, text: str) -> bytes | None:
+def _unwrapped(by: bytes, wrapped: bytes) -> bytes | None:
     """The key; None if it was wrapped by another."""
     from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 
     try:
-        return aes_key_unwrap(by, bytes.fromhex(text))
+        return aes_key_unwrap(by, wrapped)
     except InvalidUnwrap:
         return None
 

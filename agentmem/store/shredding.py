@@ -37,7 +37,9 @@ class Shredding:
 
     def late(self, connection: Connection) -> list[int]:
         """Positions of records that were erased elsewhere since this file last saw the key file."""
-        content, seen = self.keys.content, self._seen(connection)
+        seen = self._seen(connection)
+        self.keys.refresh()
+        content = self.keys.content
         keys = {key for key, at in content.shredded.items() if at > seen} | content.condemned
         marks = {mark for mark, at in content.erased.items() if at > seen}
         if not keys and not marks:
@@ -47,7 +49,9 @@ class Shredding:
 
     def check(self, connection: Connection, shown: str, writable: bool) -> None:
         """Raises KeyFileError for a key file that is older than the memory, ReadOnlyError for what must be erased."""
-        if self._seen(connection) > self.keys.content.revision:
+        seen = self._seen(connection)
+        self.keys.refresh()  # only now: the memory is never further than it
+        if seen > self.keys.content.revision:
             raise KeyFileError(
                 f"the key file {self.keys.shown} is older than {shown}, or was cut short; give the newest copy of it"
             )

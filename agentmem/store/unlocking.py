@@ -9,7 +9,9 @@ from .files import HEADER, MAGIC, Files
 from .keyfile import KeyFile, Passphrase, require
 from .schema import has_ciphers
 
-CIPHERS = "the SQLite that is installed has no ciphers: pip uninstall -y apsw && pip install --force-reinstall apsw-sqlite3mc"
+CIPHERS = (
+    "the SQLite that is installed has no ciphers: pip uninstall -y apsw && pip install --force-reinstall apsw-sqlite3mc"
+)
 
 
 def unlock(
