@@ -30,14 +30,18 @@ def request(records: Sequence[Record], blobs: Mapping[str, bytes] | None) -> Req
 
 
 def sealed_request(
-    sealing: Sealing, records: Sequence[Record], blobs: Mapping[str, bytes], stored: Callable[[str], bytes]
+    sealing: Sealing,
+    records: Sequence[Record],
+    blobs: Mapping[str, bytes],
+    stored: Callable[[str], bytes],
+    add: Callable[[list[bytes]], None],
 ) -> Request:
-    """The same for an encrypted file: what is about subjects is sealed. stored: as `Sealing.seal`."""
+    """The same for an encrypted file: what is about subjects is sealed. stored, add: as `Sealing.seal`."""
     check_unsealed(records)
     for record in records:
         check(record)
     check_blobs(blobs)
-    sealed = sealing.seal(records, blobs, stored)
+    sealed = sealing.seal(records, blobs, stored, add)
     names = {bytes.fromhex(name): data for name, data in sealed.blobs.items()}
     return Request([prepare(record) for record in sealed.records], names, keys=sealed.keys)
 

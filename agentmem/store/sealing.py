@@ -11,7 +11,7 @@ import base64
 import hmac
 import json
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
@@ -45,7 +45,7 @@ _zstd = _Zstd()
 
 
 class StaleKeyError(Exception):
-    """A key was shredded after something was sealed by it, and before that was stored."""
+    """A key was shredded while something was being sealed by it and stored."""
 
 
 class Secret(NamedTuple):
@@ -73,23 +73,26 @@ class Sealing:
 
     # ---- records
 
-    def groups(self, records: Iterable[Record]) -> Iterator[bytes]:
-        """The sets of subjects that have no data key yet."""
-        for record in records:
-            group = group_of(record)
-            if group is not None and self.keys.key_of(group) is None:
-                yield group
-
-    def seal(self, records: Sequence[Record], blobs: Mapping[str, bytes], stored: Callable[[str], bytes]) -> Sealed:
-        """stored: gives a blob that is not among `blobs`, NotFoundError for none. Every set needs its key by now."""
+    def seal(
+        self,
+        records: Sequence[Record],
+        blobs: Mapping[str, bytes],
+        stored: Callable[[str], bytes],
+        add: Callable[[list[bytes]], None],
+    ) -> Sealed:
+        """stored: gives a blob that is not among `blobs`, NotFoundError for none. add: makes keys for sets of subjects
+        that have none."""
+        groups = [group_of(record) for record in records]
+        if new := [group for group in groups if group is not None and self.keys.key_of(group) is None]:
+            add(new)
         sealed, boxes, used = [], dict[str, bytes](), set[str]()
-        for record in records:
-            group = group_of(record)
-            key = None if group is None else self.keys.key_of(group)
-            if key is None:
+        for record, group in zip(records, groups, strict=True):
+            if group is None:
                 sealed.append(record)
                 boxes |= {name: blobs[name] for name in blob_names(record.body) if name in blobs}
                 continue
+            if (key := self.keys.key_of(group)) is None:
+                raise StaleKeyError
             used.add(key)
             for name in blob_names(record.body):
                 there, box = self._seal_blob(key, name, blobs, stored)

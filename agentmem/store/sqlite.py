@@ -68,13 +68,15 @@ class SQLiteStore(OpenFile):
         self, writer: Writer, sealing: Sealing, records: Sequence[Record], blobs: Mapping[str, bytes]
     ) -> list[Record]:
         while True:
-            if new := list(sealing.groups(records)):
-                with writer.locked():
-                    sealing.keys.add(new)
             with suppress(StaleKeyError):
-                mine = sealed_request(sealing, records, blobs, self.blob)
+                mine = sealed_request(sealing, records, blobs, self.blob, self._add_keys)
                 logged = zip(records, mine.records, self._append(writer, mine), strict=True)
                 return [sealing.as_logged(given, new.record, there) for given, new, there in logged]
+
+    def _add_keys(self, groups: list[bytes]) -> None:
+        assert self._sealing is not None
+        with self._writer_or_refuse().locked():
+            self._sealing.keys.add(groups)
 
     def head(self) -> Head:
         with self._reading() as connection:
