@@ -241,6 +241,15 @@ class TestCommand:
         assert (refused.exit_code, refused.stdout) == (1, "")
         assert "give a file with --out memory.png" in refused.stderr
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [(("--hops", "3"), "name it with --around ID"), (("--json", "--format", "json"), "give one of them")],
+    )
+    def test_options_that_do_not_go_together_are_refused(self, path: Path, options: tuple[str, ...], said: str) -> None:
+        refused = self.call(path, *options)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert said in " ".join(refused.stderr.split())
+
     def test_it_takes_parts_and_says_what_is_left_out(self, path: Path) -> None:
         part = self.call(path, "--around", "Ann", "--hops", "1", "--format", "mermaid")
         assert part.stdout.count(":::") == 2

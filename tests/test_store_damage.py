@@ -256,14 +256,17 @@ def test_a_changed_table_is_told(tmp_path: Path) -> None:
     with open_store(path) as store:
         fill(store)
         assert store.verify()[0] == []
-    with sqlite3.connect(path) as other:
-        other.execute("PRAGMA writable_schema=ON")
-        other.execute(
-            "UPDATE sqlite_schema SET sql=replace(sql, 'log(namespace,', 'log(namespace ,') WHERE name='log_columns'"
-        )
-    other.close()
-    with open_store(path) as store:
+        with sqlite3.connect(path) as other:
+            other.execute("PRAGMA writable_schema=ON")
+            changed = "replace(sql, 'log(namespace,', 'log(namespace ,')"
+            other.execute(f"UPDATE sqlite_schema SET sql={changed} WHERE name='log_columns'")
+        other.close()
         assert any("a table was changed" in problem for problem in store.verify()[0])
+    for read_only in (False, True):
+        with pytest.raises(
+            DamagedError, match="a table, view or trigger that no memory has: 'CREATE INDEX log_columns"
+        ):
+            open_store(path, read_only=read_only)
 
 
 def test_a_changed_record_is_not_served(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from agentmem.errors import InvalidInputError
 
 Format = Literal["json", "graphml", "gexf", "mermaid", "png", "svg"]
 SHOWN = 5  # nodes of each list
+HOPS = 2
 
 
 def register(app: typer.Typer) -> None:
@@ -51,7 +52,7 @@ def graph(
     around: Annotated[
         str | None, typer.Option(metavar="ID", help="Only what is near a node, an episode or an entity.")
     ] = None,
-    hops: Annotated[int, typer.Option(metavar="N", help="How many edges from it.")] = 2,
+    hops: Annotated[int | None, typer.Option(metavar="N", help=f"How many edges from it; {HOPS}.")] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", help="Nodes, at most: the nearest and newest.")] = None,
     retired: Annotated[bool, flag("--retired", "Also crystals that newer ones retired.")] = False,
     format: Annotated[Format | None, typer.Option(help="What to write; by default what --out ends with.")] = None,
@@ -65,12 +66,11 @@ def graph(
     """
     from agentmem.graph import memory_graph, write
 
-    if format in ("png", "svg") and out is None:
-        raise InvalidInputError(f"a {format} is not for a terminal; give a file with --out memory.{format}")
+    _check(format, out, json, around, hops)
     with open_memory(path, namespace, read_only=True) as memory:
         made = memory_graph(
-            memory, as_of, layers=layer or None, episode=episode, agent=agent, newest=newest, around=around, hops=hops,
-            limit=limit, retired=retired,
+            memory, as_of, layers=layer or None, episode=episode, agent=agent, newest=newest, around=around,
+            hops=HOPS if hops is None else hops, limit=limit, retired=retired,
         )  # fmt: skip
     if out is not None:
         write(made, out, format)
@@ -85,6 +85,16 @@ def graph(
         _tell(path, made)
     if made.graph["left_out"] and not json:
         show.line(f"{show.count(made.graph['left_out'], 'nodes')} left out by --limit {limit}")
+
+
+def _check(format: Format | None, out: str | None, json: bool, around: str | None, hops: int | None) -> None:
+    """InvalidInputError for options that do not go together."""
+    if format in ("png", "svg") and out is None:
+        raise InvalidInputError(f"a {format} is not for a terminal; give a file with --out memory.{format}")
+    if json and (format or out):
+        raise InvalidInputError("--json prints the summary and --format and --out write the graph; give one of them")
+    if hops is not None and around is None:
+        raise InvalidInputError(f"--hops {hops} is from a node; name it with --around ID")
 
 
 def _size(made: Any) -> str:

@@ -68,10 +68,14 @@ def recall(
     if context.text:
         typer.echo(context.text)
     elapsed = time.perf_counter() - began
-    found = show.count(len(context.hits), "hits") if context.hits else "nothing matches"
+    found = show.count(len(context.hits), "hits") if context.hits else _nothing(budget)
     show.line(f"{show.number(context.tokens)} of {show.count(budget, 'tokens')}, {found}, {elapsed:.2f} s")
     if why and context.hits:
         show.out().print(hits_list(context.hits))
+
+
+def _nothing(budget: int) -> str:
+    return "nothing matches" if budget else "a budget of 0 holds nothing"
 
 
 def context_json(context: PlanningContext) -> dict[str, Any]:

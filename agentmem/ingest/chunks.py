@@ -131,12 +131,14 @@ def _cut(lines: Sequence[Line], place: tuple[str, ...], prose: bool, longest: in
         return
     at = lines[0].number
     numbers = [line.number for line in lines]
+    passed = 0  # ends of lines before the span
     for start, end in _spans(text, prose, longest):
         part = text[start:end]
         if part.strip():
-            first = text.count("\n", 0, start + len(part) - len(part.lstrip()))
-            last = text.count("\n", 0, start + len(part.rstrip()))
+            first = passed + part.count("\n", 0, len(part) - len(part.lstrip()))
+            last = passed + part.count("\n", 0, len(part.rstrip()))
             yield Piece(part.strip("\n").rstrip(), _number(numbers, first, at), _number(numbers, last, at), place)
+        passed += part.count("\n")
 
 
 def _number(numbers: Sequence[int], place: int, default: int) -> int:

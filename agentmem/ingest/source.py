@@ -19,6 +19,7 @@ from agentmem.errors import InvalidInputError, NotFoundError, TooLargeError
 from agentmem.ingest.report import Problems
 
 WHOLE = 256 << 20  # bytes of a file that is read whole
+LINE = 512 << 20  # bytes of a line: the largest blob, in base64, fits
 HEAD = 64 << 10  # bytes by which a file is judged
 GZIP, HDF5 = b"\x1f\x8b", b"\x89HDF\r\n\x1a\n"
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -180,6 +181,9 @@ def _read(file: BinaryIO, most: int, path: Path) -> bytes:
 def _line(file: BinaryIO, path: Path) -> bytes:
     """The next line; b"" at the end."""
     try:
-        return file.readline()
+        line = file.readline(LINE + 1)
     except (EOFError, OSError, zlib.error) as error:
         raise InvalidInputError(f"{path} cannot be read to its end ({error}); get a whole copy of it") from error
+    if len(line) > LINE:
+        raise TooLargeError(f"{path} has a line of more than {LINE >> 20} MiB; split it")
+    return line

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.index import step_position
-from agentmem.records import brief, check_id
+from agentmem.records import brief, check_id, check_path
 from agentmem.types import Namespace
 
 if TYPE_CHECKING:
@@ -59,6 +59,16 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
         return seconds
 
     return now
+
+
+def check_opening(path: object, clock: object, condenser: object) -> None:
+    """SettingsError or InvalidInputError for what no memory can be opened with."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
+    check_path("path", path)
+    check_function("clock", clock, "that returns seconds since 1970, such as time.time")
+    if condenser is not None:
+        check_function("condenser", condenser, "from several texts to a shorter one")
 
 
 def check_settings(retain: object, horizon: object, key_file: object, passphrase: object) -> None:

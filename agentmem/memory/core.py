@@ -270,6 +270,14 @@ class Core:
                 found += self.store.read([position])
         return found
 
+    def blob(self, namespace: Namespace, digest: str) -> bytes:
+        """The content of a blob that a step of this namespace has; NotFoundError for any other."""
+        with self.lock:
+            mine = self.index(namespace).positions()
+        if not np.isin(self.store.blob_uses(digest), mine).any():
+            raise NotFoundError(f"no step of namespace {namespace} has the blob {digest[:80]!r}; see Step.blobs")
+        return self.store.blob(digest)
+
     def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int]) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
         crystallized, at most to `sealed`, how many codes there are, and what was erased. Of the indexes as they stand;

@@ -170,12 +170,13 @@ class EpisodeWriter:
         return replace(record, body=canonical(body | marks))
 
     def _replied(self, reply_to: Any) -> int:
-        """The log position of the step that is replied to; 0 if there is none."""
+        """The log position of the step that is replied to; 0 if there is none that may be read here."""
         try:
             records = self._core.store.read([position]) if (position := step_position(reply_to)) > 0 else []
         except NotFoundError:
             return 0
-        return position if any(record.type == "step" for record in records) else 0
+        mine = self._memory.namespaces
+        return position if any(record.type == "step" and record.namespace in mine for record in records) else 0
 
     # ---- recalling -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
-from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
+from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.memory import checks, condensing, recalling, removal, retention
 from agentmem.memory.core import Core
 from agentmem.memory.episode import EpisodeWriter
@@ -95,12 +95,7 @@ class Memory:
         of an encrypted memory, made with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment
         does. Raises StoreError's kinds for a file that cannot be used, SettingsError for contradicting settings.
         """
-        if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-            raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
-        check_path("path", path)
-        checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
-        if condenser is not None:
-            checks.check_function("condenser", condenser, "from several texts to a shorter one")
+        checks.check_opening(path, clock, condenser)
         checks.check_settings(retain, horizon, key_file, passphrase)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         scope, checked = check_namespace(namespace), resolve(encoder)
@@ -244,8 +239,8 @@ class Memory:
             return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
 
     def blob(self, digest: str) -> bytes:
-        """The content of a blob by the digest in `Step.blobs`."""
-        return self._core.store.blob(check_name("digest", digest))
+        """The content of a blob by the digest in `Step.blobs`; NotFoundError if no step of this namespace has it."""
+        return self._core.blob(self.namespace, check_name("digest", digest))
 
     def scoped(self, *namespace: str, read: Sequence[Sequence[str]] = ()) -> Memory:
         """A view of exactly this namespace; `read` adds namespaces that recall may read as well."""

@@ -221,7 +221,7 @@ def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int
         for namespace in namespaces:
             core.index(namespace)
         if not 0 < position <= end:
-            raise NotFoundError(f"as_of {as_of!r} is no step of this memory; its log ends at position {end}")
+            raise NotFoundError(f"as_of {as_of!r} is no step of this memory; give the id of one, or a time")
         return position
     moment = _moment(as_of)
     return max((core.logged_until(namespace, moment) for namespace in namespaces), default=0)

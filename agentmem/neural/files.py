@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
+from math import prod
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from agentmem.errors import InvalidInputError, LockedError, SettingsError
 from agentmem.neural.memory import Memory
@@ -31,6 +33,8 @@ HEADER = "agentmem"  # one entry of metadata, since the order of several is not 
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
 PART = ".part"  # of a file that is being written
+MADE = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye}
+MOST = 1 << 22  # numbers that a module may hold beside its weights, such as tables
 BROKEN = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)  # what is raised for what is not as expected
 
 
@@ -53,7 +57,8 @@ class Saved:
         and for weights that are not its own.
         """
         try:
-            module = make(self.settings)
+            with _Bounded(MOST + 4 * sum(each.numel() for each in self.weights.values())):
+                module = make(self.settings)
             module.load_state_dict(self.weights)
         except BROKEN as error:
             raise InvalidInputError(f"{self.path} is not whole ({error}): load another, or train it again") from error
@@ -63,6 +68,22 @@ class Saved:
         """The memory that was saved along, if there was one."""
         kept = {name.removeprefix(MEMORY): each for name, each in self.tensors.items() if name.startswith(MEMORY)}
         return memory_of(settings, kept) if kept else None
+
+
+class _Bounded(TorchFunctionMode):
+    """Tensors are made up to so many numbers in all: settings may name any size, and weights say what it should be."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in MADE:
+            size = args[0] if args and isinstance(args[0], Sequence) else args
+            self.numbers -= prod(each for each in size if isinstance(each, int))
+            if self.numbers < 0:
+                raise ValueError(f"its settings ask for a tensor of {tuple(size)}, and its weights are far fewer")
+        return func(*args, **(kwargs or {}))
 
 
 def save(

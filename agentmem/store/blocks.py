@@ -22,6 +22,7 @@ from .chain import fields_hash
 from .rows import KIND_BYTES, PACKED, TYPE_BYTES, Entry
 
 CACHE_BYTES = 32 << 20
+LIMIT = 512 << 20  # bytes of a frame: what is packed together is far less
 
 
 class Packing(NamedTuple):
@@ -44,6 +45,10 @@ def compress(data: bytes, level: int) -> bytes:
 
 def decompress(data: bytes, what: str) -> bytes:
     try:
+        if (size := zstandard.frame_content_size(data)) > LIMIT:
+            raise DamagedError(
+                f"{what} says that it has {size} bytes and the limit is {LIMIT}; restore it from a backup"
+            )
         return zstandard.ZstdDecompressor().decompress(data)
     except zstandard.ZstdError as error:
         raise DamagedError(f"{what} cannot be decompressed ({error}); restore it from a backup") from error

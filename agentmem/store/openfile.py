@@ -237,6 +237,15 @@ class OpenFile:
             self._appender.write(transaction, group if self._sealing is None else self._fresh(transaction, group))
         return transaction.ticket
 
+    def _add_keys(self, groups: list[bytes]) -> None:
+        """Make data keys for sets of subjects."""
+        with self._writer_or_refuse().locked():
+            self._shredding.keys.add(groups)
+
+    def _opened_record(self, record: Record) -> Record:
+        """A stored record as it was logged."""
+        return record if self._sealing is None else self._sealing.opened(record)
+
     def _fresh(self, transaction: Transaction, group: list[Request]) -> list[Request]:
         """Those that no key was shredded for meanwhile; the others get an error, to be sealed again."""
         if any(request.keys for request in group):

@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import apsw
@@ -37,6 +38,7 @@ from .upkeep import add_gaps
 logger = logging.getLogger("agentmem")
 PAGE = 1_024  # bytes: a memory has a dozen small tables, and is no slower with small pages
 DEFAULTS: Mapping[str, str] = {"retain": "keep", "horizon": "20000"}
+SCHEMA = "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 Settings = Mapping[str, str | None]
 
 
@@ -103,6 +105,7 @@ def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, exp
                 raise StoreError(f"{paths.shown}: its file system lacks shared memory for WAL; use a local disk")
             connection.execute("BEGIN IMMEDIATE")
             _migrate(connection, number, {**own, **settings})
+            _check_schema(connection, paths.shown)
             check_settings(connection, settings, paths.shown)
             mark = _compare(connection, paths, anchored, expected)
             connection.execute("COMMIT")
@@ -125,6 +128,29 @@ def _migrate(connection: Connection, number: int, settings: Settings) -> None:
             lexicon.create(connection)
         for table in SEALED:
             reseal(connection, table)
+
+
+@cache
+def _made() -> frozenset[str]:
+    """The tables and indices of a memory file, as it makes them."""
+    connection = apsw.Connection(":memory:")
+    migrate(connection, 0)
+    lexicon.create(connection)
+    made = frozenset(sql for (sql,) in connection.execute(SCHEMA))
+    connection.close()
+    return made
+
+
+def strange(connection: Connection) -> list[str]:
+    """What of a file's schema no memory has: a changed table would be read as something else, a trigger would run."""
+    return [sql for (sql,) in connection.execute(SCHEMA) if sql not in _made()]
+
+
+def _check_schema(connection: Connection, shown: str) -> None:
+    if found := strange(connection):
+        raise DamagedError(
+            f"{shown} has a table, view or trigger that no memory has: {found[0][:80]!r}; restore it from a backup"
+        )
 
 
 def check_settings(connection: Connection, settings: Settings, shown: str) -> None:
@@ -226,6 +252,7 @@ def check_readable(connection: Connection, paths: Files, settings: Settings) -> 
         raise NotAMemoryError(f"{paths.shown} is empty; open it for writing once to make a memory")
     if (number := format_of(connection, paths.shown)) < FORMAT:
         raise ReadOnlyError(f"{paths.shown} has the older format {number}; open it for writing once, which renews it")
+    _check_schema(connection, paths.shown)
     check_settings(connection, settings, paths.shown)
 
 

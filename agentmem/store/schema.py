@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any
@@ -23,6 +24,7 @@ from ..errors import (
 from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
 
 Connection = Any  # apsw.Connection; apsw ships no types
+NONSENSE = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, struct.error)
 
 APPLICATION_ID = 0x61674D31
 
@@ -198,7 +200,7 @@ def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:
 
 
 class sqlite_errors:
-    """Errors of SQLite in the body become those of the tree."""
+    """Errors of SQLite in the body become those of the tree; so do those of values that no memory writes."""
 
     __slots__ = ("connection", "shown")
 
@@ -210,6 +212,10 @@ class sqlite_errors:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, UnicodeDecodeError):
             raise DamagedError(f"{self.shown} holds text that is no UTF-8; restore it from a backup") from error
+        if isinstance(error, NONSENSE) and not isinstance(error, AgentMemError | UnicodeEncodeError):
+            raise DamagedError(
+                f"{self.shown}: what is stored makes no sense ({type(error).__name__}: {error}); restore a backup"
+            ) from error
         if isinstance(error, apsw.Error):
             system = 0
             if self.connection is not None and isinstance(error, apsw.IOError | apsw.CantOpenError):

@@ -163,10 +163,14 @@ class Sealing:
         box = self._secret(key).box.encrypt(_pack(data), [there])
         return there.hex(), BLOB + key.encode() + sha256(there + box).digest() + box
 
+    def blob_names(self, digest: str) -> list[bytes]:
+        """The names that a blob may have, by its digest: one for each data key."""
+        self.keys.refresh()
+        return [self._blob_name(key, digest) for key in list(self.keys.content.data)]
+
     def find_blob(self, connection: Connection, digest: str) -> bytes | None:
         """The content of a blob that a sealed record has; None if there is none under any data key."""
-        self.keys.refresh()
-        for there in [self._blob_name(key, digest) for key in list(self.keys.content.data)]:
+        for there in self.blob_names(digest):
             data = value(connection, "SELECT data FROM blobs WHERE digest=?", (there,))
             if data is not None:
                 return self.open_blob(there, data)

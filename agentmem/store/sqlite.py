@@ -73,11 +73,6 @@ class SQLiteStore(OpenFile):
                 logged = zip(records, mine.records, self._append(writer, mine), strict=True)
                 return [sealing.as_logged(given, new.record, there) for given, new, there in logged]
 
-    def _add_keys(self, groups: list[bytes]) -> None:
-        assert self._sealing is not None
-        with self._writer_or_refuse().locked():
-            self._sealing.keys.add(groups)
-
     def head(self) -> Head:
         with self._reading() as connection:
             mark = head_mark(connection)
@@ -90,9 +85,6 @@ class SQLiteStore(OpenFile):
         if missing:
             raise NotFoundError(f"{self.path} has no record at position {missing[0]}; it was erased or never logged")
         return [self._opened_record(found[position].record) for position in positions]
-
-    def _opened_record(self, record: Record) -> Record:
-        return record if self._sealing is None else self._sealing.opened(record)
 
     def scan(
         self,
@@ -137,6 +129,13 @@ class SQLiteStore(OpenFile):
             if self._sealing is not None and (found := self._sealing.find_blob(connection, digest)) is not None:
                 return found
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
+
+    def blob_uses(self, digest: str) -> list[int]:
+        sql = "SELECT position FROM blob_uses WHERE digest=?"
+        with self._reading() as connection, suppress(ValueError):
+            names = [bytes.fromhex(digest), *(self._sealing.blob_names(digest) if self._sealing else ())]
+            return sorted(position for name in names for (position,) in connection.execute(sql, (name,)))
+        return []
 
     def namespaces(self) -> list[Namespace]:
         with self._reading() as connection:

@@ -18,15 +18,13 @@ from ..types import Namespace
 from . import attachments, derived
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
-from .lexicon import Lexicon, create, weight
+from .lexicon import Lexicon, weight
 from .log import HOT, Log, archived_upto, head_mark
-from .opening import check_mark
+from .opening import check_mark, strange
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
-from .schema import SEALED, Connection, check_seal, migrate, namespace_row, seal, translate, value
+from .schema import NONSENSE, SEALED, Connection, check_seal, namespace_row, seal, translate, value
 from .sealing import sealed_is_whole
 from .upkeep import Terms
-
-SCHEMA = "SELECT sql FROM main.sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'"
 
 
 class Verifier:
@@ -76,7 +74,7 @@ class Verifier:
             self.problems.append(str(error))
         except apsw.Error as error:
             self.problems.append(str(translate(error, self.log.shown)))
-        except (ValueError, TypeError, KeyError, IndexError, ArithmeticError) as error:
+        except NONSENSE as error:
             self.problems.append(f"{self.log.shown}: what is stored makes no sense ({type(error).__name__}: {error})")
 
     def notes(self) -> list[str]:
@@ -92,14 +90,8 @@ class Verifier:
 
     def _schema(self) -> None:
         """Every table is as it was made; what is not could be read as something else."""
-        made = apsw.Connection(":memory:")
-        migrate(made, 0)
-        create(made)
-        known = {sql for (sql,) in made.execute(SCHEMA)}
-        made.close()
-        for (sql,) in self.connection.execute(SCHEMA):
-            if sql not in known:
-                self.problems.append(f"{self.log.shown}: a table was changed: {sql[:80]}")
+        for sql in strange(self.connection):
+            self.problems.append(f"{self.log.shown}: a table was changed: {sql[:80]}")
 
     # ---- the chain
 

@@ -217,12 +217,13 @@ class StoreContract(MadeContract, AttachmentsContract):
         body = f'{{"blobs":{{"frame":"{digest}"}}}}'
         store.append([step("a", body=body)], blobs={digest: data})
         store.append([step("b", body=body)])
-        assert store.blob(digest) == data
+        assert (store.blob(digest), store.blob_uses(digest)) == (data, [1, 2])
         store.erase([1])
-        assert store.blob(digest) == data
+        assert (store.blob(digest), store.blob_uses(digest)) == (data, [2])
         store.erase([2])
         with pytest.raises(NotFoundError):
             store.blob(digest)
+        assert store.blob_uses(digest) == store.blob_uses("no digest") == []
 
     def test_a_blob_that_is_missing_or_misnamed_is_refused(self, store: Store) -> None:
         digest = sha256(b"x").hexdigest()

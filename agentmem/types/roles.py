@@ -67,6 +67,10 @@ class Store(Protocol):
 
     def blob(self, digest: str) -> bytes: ...
 
+    def blob_uses(self, digest: str) -> list[int]:
+        """Log positions of the records that have a blob, of whatever namespace."""
+        ...
+
     def namespaces(self) -> list[Namespace]: ...
 
     def names(self, after: int = 0) -> dict[int, str]:

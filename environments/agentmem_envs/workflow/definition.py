@@ -14,7 +14,8 @@ one of its arguments. Here single values are checked; what they say about each o
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
@@ -25,6 +26,7 @@ from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
 from agentmem_envs.text import plain
 
+MOST = 100_000  # values of a file
 Plain = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
 Value = bool | int | float | Plain
@@ -217,11 +219,26 @@ def _read(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("reading a workflow needs PyYAML: pip install pyyaml") from None
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
+        written = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
     except OSError as error:
         raise InvalidInputError(f"definition={str(path)!r}: {error.strerror}; give a YAML file or a dict") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InvalidInputError(f"definition={str(path)!r}: not YAML: {' '.join(str(error).split())}") from None
+    if any(True for _ in islice(_values(written), MOST, None)):
+        raise InvalidInputError(f"definition={str(path)!r}: more than {MOST} values, with what *aliases repeat; cut it")
+    return written
+
+
+def _values(written: object) -> Iterator[object]:
+    """Every value in a value, as often as it is named."""
+    waiting = [written]
+    while waiting:
+        value = waiting.pop()
+        yield value
+        if isinstance(value, Mapping | list):
+            waiting += value.values() if isinstance(value, Mapping) else value
 
 
 def _problem(error: Any) -> str:
