@@ -10,8 +10,7 @@ import pytest
 from test_store_sqlite import terms_of
 
 from agentmem import Memory
-from agentmem.store import SQLiteStore, open_store
-from agentmem.store.schema import has_ciphers
+from agentmem.store import SQLiteStore, has_ciphers, open_store
 from agentmem.testing.records import A, step
 from agentmem.types import Record
 

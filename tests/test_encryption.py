@@ -22,8 +22,7 @@ from agentmem.errors import (
     MissingExtraError,
     SettingsError,
 )
-from agentmem.store import open_store, sealing
-from agentmem.store.schema import has_ciphers
+from agentmem.store import has_ciphers, open_store, sealing
 from agentmem.testing import StoreContract
 from agentmem.testing.records import B
 from agentmem.types import Store

@@ -17,8 +17,7 @@ from typing import NamedTuple
 
 import pytest
 
-from agentmem.store import open_store
-from agentmem.store.schema import has_ciphers
+from agentmem.store import has_ciphers, open_store
 from agentmem.testing.records import A, step
 
 SECTOR = 512

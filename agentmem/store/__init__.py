@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
-from .schema import STRIPPED
+from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
-__all__ = ["STRIPPED", "SQLiteStore", "open_store"]
+__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "open_store"]
 
 
 def open_store(

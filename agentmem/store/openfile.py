@@ -135,7 +135,7 @@ class OpenFile:
             late = shredding.late(transaction.connection)
             if late:
                 logger.warning(
-                    "%s: %d records, erased since this copy was made, are erased here too", self.path, len(late)
+                    "%s: what was erased since this copy was made is erased here too, %d records", self.path, len(late)
                 )
                 self._upkeep.erase(transaction, late, set())
         self._writer.wait(transaction.ticket)
