@@ -1,6 +1,7 @@
 # make demo    set up, then run the main job on public data
 # make test    set up, then pass the tests
 # make check   ruff and mypy      make test-all   the slow tests too      make clean   undo setup
+# make torture try to break a memory, for MINUTES=5 or until MINUTES=release; goes on where it stopped
 # make docs    write what README, docs and examples print into them
 #
 # CPU-only torch on Linux, once a feature needs torch:
@@ -15,7 +16,7 @@ DATA    = bfcl-eval==2026.3.23 inspect-evals==0.26.0 litellm==1.59.12
 # Peers of the benchmarks, which ask for a build of faiss with CUDA; what they need is in the extra `rivals`.
 PEERS   = memorizing-transformers-pytorch==0.4.1 block-recurrent-transformer-pytorch==0.4.4
 
-.PHONY: setup demo test test-all check docs clean
+.PHONY: setup demo test test-all torture check docs clean
 
 setup: $(STAMP)
 
@@ -37,6 +38,9 @@ test: $(STAMP)
 
 test-all: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
+
+torture: $(STAMP)
+	@PYTHONPATH=tests $(BIN)/python -m torture $(if $(filter release,$(MINUTES)),--release,--minutes $(or $(MINUTES),5))
 
 check: $(STAMP)
 	@$(BIN)/ruff check .

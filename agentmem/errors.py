@@ -4,6 +4,8 @@
     ├── InvalidInputError          a value refused before anything was written (also a ValueError)
     │   ├── TooLargeError          a text, batch, blob or attachment over its limit
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
+    │   ├── ErasedError            something about a subject, or of an episode, that was erased
+    │   ├── ConsentError           a step about a subject whose consent was withdrawn
     │   └── SettingsError          settings that contradict the file's own
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
@@ -37,6 +39,14 @@ class TooLargeError(InvalidInputError):
 
 class KeyConflictError(InvalidInputError):
     """An idempotency key was met again with other content, or after its step was erased."""
+
+
+class ErasedError(InvalidInputError):
+    """A step is about a subject that was erased, or a line is of what was erased; consent given again lets it in."""
+
+
+class ConsentError(InvalidInputError):
+    """A step is about a subject whose consent was withdrawn."""
 
 
 class SettingsError(InvalidInputError):

@@ -96,27 +96,37 @@ def serve(app: Any, host: str, port: int, ready: Callable[[str], None], grace: i
 
 def run(app: Any, made: socket.socket, ready: Callable[[], None], grace: int, most: int | None = None) -> None:
     """`serve` on a socket of `listening`, which it closes. most: requests that are answered at a time."""
-    with made, _stopped_softly():
+    with made:
         try:
             import uvicorn
         except ModuleNotFoundError as error:
             raise MissingExtraError("a server needs uvicorn: pip install 'agentmem-crystal[serve]'") from error
+        ending = _Ending(app)
         config = uvicorn.Config(
-            _Ending(app), http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
+            ending, http="h11", ws="none", lifespan="on", access_log=False, log_config=None, server_header=False,
             proxy_headers=False, timeout_keep_alive=KEPT, timeout_graceful_shutdown=grace, limit_concurrency=most,
             h11_max_incomplete_event_size=HEAD,
         )  # fmt: skip
-        ready()
-        uvicorn.Server(config).run(sockets=[made])
+        ending.server = uvicorn.Server(config)
+        with _stopped_softly(ending.server):
+            ready()
+            ending.server.run(sockets=[made])
 
 
 @contextmanager
-def _stopped_softly() -> Iterator[None]:
-    """uvicorn stops at SIGTERM, and then raises it once more: here that does nothing, so that a caller can tidy up."""
+def _stopped_softly(server: Any) -> Iterator[None]:
+    """uvicorn stops at SIGTERM, and then raises it once more: here that does nothing, so that a caller can tidy up.
+
+    One that comes before uvicorn heeds signals stops it too.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        server.should_exit = True
+
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, lambda number, frame: None)
+    before = signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
@@ -124,10 +134,14 @@ def _stopped_softly() -> Iterator[None]:
 
 
 class _Ending:
-    """Answers 503 to a request that uvicorn cancels as its grace is over, where nothing was answered yet."""
+    """Answers 503 to a request that uvicorn cancels as its grace is over, where nothing was answered yet.
+
+    Once the server stops, a connection that it took up in that moment, and so does not know, ends with its next answer.
+    """
 
     def __init__(self, app: Any) -> None:
         self.app = app
+        self.server: Any = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         begun = False
@@ -135,6 +149,8 @@ class _Ending:
         async def told(message: Any) -> None:
             nonlocal begun
             begun = True
+            if message["type"] == "http.response.start" and self.server.should_exit:
+                message = message | {"headers": [*message.get("headers", ()), (b"connection", b"close")]}
             await send(message)
 
         try:

@@ -59,10 +59,16 @@ def record_of(
     trust: str | None = None,
     recalled: Sequence[tuple[int, int]] = (),
     recalled_from: Sequence[int] = (),
+    recalled_trust: str | None = None,
 ) -> Record:
-    """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end."""
+    """A step as a record; InvalidInputError or TooLargeError for what cannot be stored. head: the log's end.
+
+    recalled_trust: that of what it repeats, where that is less than the agent's own.
+    """
     check_text(text)
     tokens, terms = measured(text)
+    if recalled:
+        terms = _terms_but(text, recalled)
     if isinstance(subjects, str) or not isinstance(subjects, Iterable):
         raise InvalidInputError(
             f"subjects {brief(subjects)} is {_one(subjects)}; give a list of names, such as ['ann'], or [] for none"
@@ -81,6 +87,7 @@ def record_of(
         "trust": _choice("trust", trust, TRUSTS) if trust is not None else None,
         "recalled": [list(span) for span in recalled],
         "recalled_from": list(recalled_from),
+        "recalled_trust": _choice("recalled_trust", recalled_trust, TRUSTS) if recalled_trust is not None else None,
     }
     return Record(
         type="step",
@@ -172,13 +179,24 @@ def index_terms(text: str, tokens: int) -> tuple[str, ...]:
     return tuple(" ".join(distinct_stems(text[start:end])) for start, end in passages(text))
 
 
+def _terms_but(text: str, recalled: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    """What the lexical index gets of a step that repeats recalled text: only what it says itself."""
+    starts, ends = zip(*recalled, strict=True)
+    said = "\n".join(text[end:start] for end, start in zip((0, *ends), (*starts, len(text)), strict=True))
+    return index_terms(said, count(said))
+
+
 class TermsOf:
     """The index terms of a stored record again, and the version of what makes them, which a file notes."""
 
-    version = f"1 snowball {Stemmer.version()} unicode {unicodedata.unidata_version}"
+    version = f"2 snowball {Stemmer.version()} unicode {unicodedata.unidata_version}"
 
     def __call__(self, record: Record) -> tuple[str, ...]:
-        return index_terms(record.text, record.tokens) if record.type == "step" else ()
+        if record.type != "step":
+            return ()
+        body = json.loads(record.body) if '"recalled":' in record.body else {}
+        recalled = body.get("recalled") if "lost" not in body else None  # what was lost moved the rest
+        return _terms_but(record.text, recalled) if recalled else index_terms(record.text, record.tokens)
 
 
 terms_of = TermsOf()

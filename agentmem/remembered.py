@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Generic, TypeVar
 
@@ -12,12 +12,19 @@ WORTH = 64  # characters of a text that is worth an entry
 Value = TypeVar("Value")
 Function = TypeVar("Function", bound=Callable[..., object])
 _clears: list[Callable[[], None]] = []
+_by_text: list[dict[str, object]] = []
 
 
 def forget() -> None:
     """Empty every cache of this process."""
     for clear in _clears:
         clear()
+
+
+def texts() -> Iterator[str]:
+    """The texts that something is remembered of."""
+    for cache in _by_text:
+        yield from list(cache)
 
 
 def on_forget(clear: Callable[[], None]) -> None:
@@ -31,6 +38,7 @@ class Remembered(dict[str, Value], Generic[Value]):
     def __init__(self, make: Callable[[str], Value]) -> None:
         self._make = make
         on_forget(self.clear)
+        _by_text.append(self)  # type: ignore[arg-type]
 
     def __missing__(self, text: str) -> Value:
         found = self._make(text)

@@ -35,6 +35,7 @@ HOSTILE = [
     "${window.hacked=1}",
     "\u2028\u2029\u202e backwards \x00\x07",
     "javascript:window.hacked=1",
+    "{{constructor.constructor('window.hacked=1')()}} <%= 7*7 %>",
 ]
 
 

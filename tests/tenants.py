@@ -19,7 +19,9 @@ from agentmem.errors import AgentMemError, NotFoundError
 from agentmem.index import step_id
 
 EPISODES = ("door", "desk", "délta")
-PLACES = {"id", "after", "born", "retired", "covers", "spans", "steps", "store_version", "sha256"}  # hold log positions
+# What tells of the file as a whole: log positions, and what a certificate says of it.
+PLACES = {"id", "born", "retired", "covers", "spans", "steps", "store_version", "sha256",
+          "before", "after", "marks", "salt", "scope", "bars"}  # fmt: skip
 NEVER = "s00000999999"
 LAYERS = (None, ["unit"], ["cluster", "atom"])
 STEP = re.compile(r"\bs\d{11}\b")
@@ -27,9 +29,21 @@ PLACE = re.compile(r"\bat position (\d+)\b")
 CRYSTAL = re.compile(r"\b[uca][0-9a-f]{16,}\b")
 
 # Of the file as a whole, for whoever holds it: they take or give no words of a namespace.
-OF_THE_FILE = {"open", "close", "aclose", "backup", "verify", "head"}
+OF_THE_FILE = {"open", "close", "aclose", "backup", "verify", "head", "confirm", "erase_again"}
 # Tried through what they call, or by another test.
-OTHERWISE = {"arecall", "acrystallize", "alog", "scoped", "remember_recalls", "shown", "observe", "act", "say"}
+OTHERWISE = {
+    "arecall",
+    "acrystallize",
+    "alog",
+    "scoped",
+    "remember_recalls",
+    "shown",
+    "observe",
+    "act",
+    "say",
+    "acting",
+    "who",
+}
 
 
 class Tenant:
@@ -182,6 +196,16 @@ class Tenant:
         )
         done = self.view.erase(**what, dry_run=draw.random() < 0.5)
         return done.dry_run, done.steps, done.crystals, done.episodes, done.attachments
+
+    def consent(self, theirs: Tenant | None) -> Any:
+        return self.view.consent(self.draw.choice(("ann", "bo")), self.draw.random() < 0.5)
+
+    def changes(self, theirs: Tenant | None) -> Any:
+        told = [  # names are told as salted digests
+            (one.what, one.episode, {name: value for name, value in one.detail.items() if not isinstance(value, str)})
+            for one in self.view.changes()
+        ]
+        return told, len(self.view.certificates()), self.view.forgotten()
 
     def crystallize(self, theirs: Tenant | None) -> Any:
         report = self.view.crystallize()

@@ -1,6 +1,7 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import json
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -151,6 +152,16 @@ def test_forget_hides_and_undo_brings_back(path: Path) -> None:
     assert "locked" in call("recall", path, "which door is locked?").stdout
 
 
+def test_forget_by_trust_says_how_many_and_keeps_the_reason(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        memory.episode(id="net").log("The green door is locked, says a page.", trust="web")
+    assert call("forget", path, "--trust", "web", "--reason", "not read").stdout == "forgotten  1 step\n"
+    with Memory.open(path, encoder=None) as memory:
+        assert list(memory.forgotten().values()) == ["not read"]
+    assert call("forget", path, "--trust", "operator").exit_code == 1
+    assert "trust 'net' is unknown" in call("forget", path, "--trust", "net").stderr
+
+
 def test_erase_asks_first_and_a_dry_run_erases_nothing(path: Path) -> None:
     assert call("erase", path, "--subject", "ann", "--dry-run").stdout.startswith("would erase  2 steps")
     refused = call("erase", path, "--subject", "ann", answer="n\n")
@@ -176,11 +187,66 @@ def test_erase_says_which_attachments_go_and_they_show_in_the_bytes(path: Path) 
     assert parsed(call("erase", path, "--subject", "ann", "--yes", "--json"))["attachments"] == [[[], "state"]]
 
 
+def test_a_certificate_is_written_checked_and_done_again(path: Path, tmp_path: Path) -> None:
+    copy, file = tmp_path / "copy.mem", tmp_path / "ann.json"
+    assert call("backup", path, copy).exit_code == 0
+    done = call("erase", path, "--subject", "ann", "--yes", "--certificate", file, "--scan", copy)
+    assert done.exit_code == 1  # the copy has it
+    assert f"still found:  {copy}" in " ".join(done.stdout.splitlines())
+    assert parsed(call("verify", path, "--certificate", file, "--json"))["ok"]
+    refused = call("verify", copy, "--certificate", file)
+    assert refused.exit_code == 1
+    assert "erase_again" in " ".join(refused.stdout.split())
+    assert call("erase", copy, "--again", file).stdout.startswith("erased  2 steps")
+    assert "brass" in call("recall", copy, "where is the brass key?").stdout
+    assert "red door" not in call("recall", copy, "which door is locked?").stdout
+
+
+def test_consent_and_the_log_of_changes(path: Path) -> None:
+    assert call("consent", path, "ann", "--withdraw").stdout.split() == ["withdrawn", "2", "steps"]
+    assert "red door" not in call("recall", path, "which door is locked?").stdout
+    assert call("consent", path, "ann").stdout.split() == ["given", "2", "steps"]
+    assert call("erase", path, "--subject", "bob", "--yes").exit_code == 0
+    result = CliRunner().invoke(app, ["log", str(path), "--json"])
+    done = json.loads(result.stdout)
+    assert [change["what"] for change in done] == ["begin", "begin", "consent", "consent", "erased"]
+    assert done[-1]["who"].startswith("cli ")
+    assert "consent" in call("log", path).stdout
+    assert "access_log" in call("audit", path).stderr
+
+
+def test_audit_shows_what_the_command_line_recalled(tmp_path: Path) -> None:
+    path = tmp_path / "b.mem"
+    with Memory.open(path, encoder=None, access_log=True) as memory:
+        memory.episode(id="e").log("The red door is locked.")
+    call("recall", path, "which door is locked?")
+    noted = json.loads(call("audit", path, "--json").stdout)
+    assert [(one["what"], one["who"][:4]) for one in noted] == [("recall", "cli ")]
+
+
 def test_erase_and_forget_want_exactly_one_criterion(path: Path) -> None:
     for arguments in (("erase", path, "--yes"), ("erase", path, "--subject", "a", "--episode", "e"), ("forget", path)):
         result = call(*arguments)
         assert result.exit_code == 2
         assert "give exactly one of" in result.stderr
+
+
+def test_repair_says_what_is_restored_and_lost_and_a_loss_is_exit_code_1(path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.mem"
+    assert "nothing is damaged" in call("repair", path).stdout
+    call("backup", path, copy)
+    for expected in ("restored:", "lost:"):
+        connection = sqlite3.connect(path)
+        connection.execute("UPDATE log SET text='other' WHERE position=2")
+        connection.commit()
+        connection.close()
+        backup = ("--backup", copy) if expected == "restored:" else ()
+        assert f"would be {expected}" in call("repair", path, *backup, "--dry-run").stdout or not backup
+        result = call("repair", path, *backup)
+        assert expected in result.stdout
+        assert result.exit_code == (0 if backup else 1)
+        assert parsed(call("verify", path, "--json"))["ok"] is True
+    assert "1 lost" in call("verify", path).stdout
 
 
 @pytest.mark.parametrize("command", ["recall", "stats", "verify", "export", "backup", "crystallize", "forget", "erase"])

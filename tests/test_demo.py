@@ -18,6 +18,7 @@ from agentmem.records import digest
 from agentmem.rollout import load_policy
 
 SHOP = "agentmem/ShiftShop-Short-v0"
+ANSWERS = re.compile(r'id="answers">(.*?)</script>', re.DOTALL)
 ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "140"]
 
 
@@ -71,11 +72,22 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
     assert result.stdout.startswith("A shift is a working day at a help desk.")
     assert "\n1 of 3 played, with crystals" in result.stderr
     assert "-b 512 " in result.stderr
+    assert f"page  {tmp_path}" in result.stdout.replace("\n", "")
+    told = json.loads(ANSWERS.findall((tmp_path / "kept.html").read_text())[0])
+    assert told["memory {}"]["name"] == "kept.mem"
     assert [*tmp_path.glob("*-wal"), *tmp_path.glob("*-shm")] == []
     with Memory.open(kept, read_only=True) as memory:
         steps = memory.scoped(SHOP, "0").stats().steps
     again = json.loads(CliRunner().invoke(app, [*ASKED, "--keep", str(kept), "--json"]).stdout)
-    assert again["memory"] == str(kept)
+    assert (again["memory"], again["page"]) == (str(kept), str(tmp_path / "kept.html"))
+    shown = re.search(r"at that step: file://\S*kept\.html#step=(s\d{11})", result.stderr.replace("\n", ""))
+    assert shown is not None
+    assert shown[1] == again["moment"]["steps"][1]
+    rows = [step for name, answer in told.items() if name.startswith("steps ") for step in answer["first"]]
+    for step in again["moment"]["steps"]:
+        (row,) = (row for row in rows if row["id"] == step)
+        asked = {"episode": row["episode"], "namespace": [SHOP, "0"], "number": row["number"]}
+        assert f"frame {json.dumps(asked, separators=(',', ':'))}" in told
     lines = [line for line in again["moment"]["context"]["text"].split("\n") if not line.startswith("[")]
     assert f" of {len(lines)} lines that memory gave at step {again['moment']['step']}" in result.output
     with Memory.open(kept, read_only=True) as memory:
@@ -120,6 +132,13 @@ def test_a_memory_of_something_else_is_refused_by_its_name_and_with_how_to_give_
     assert other in said
 
 
+def test_a_file_that_is_no_page_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "a.html").write_text("my notes")
+    said = refused("--env", SHOP, "--policy", "reader", "--steps", LEAST, "--keep", tmp_path / "a.mem")
+    assert "a.html is in the way of this run's page; move it, or give --keep another.mem" in said
+    assert [(each.name, each.read_text()) for each in tmp_path.iterdir()] == [("a.html", "my notes")]
+
+
 @pytest.mark.parametrize("env", ["agentmem/TMaze-v0", "nope"])
 def test_what_is_no_shift_is_refused_with_some_that_are(env: str, tmp_path: Path) -> None:
     said = refused("--env", env, "--keep", tmp_path / "a.mem")
@@ -143,6 +162,7 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path) -> N
     stopped = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem")])
     assert stopped.exit_code == 130
     assert "a.mem: run the same command again to go on" in stopped.stderr
+    assert not (tmp_path / "a.html").exists()
     done = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem"), "--json"])
     assert [each["steps"] for each in json.loads(done.stdout)["rollouts"]] == [LEAST] * 3
     assert Pressing.steps <= 3 * LEAST + 1

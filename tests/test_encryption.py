@@ -21,6 +21,7 @@ from agentmem.errors import (
     KeyFileError,
     MissingExtraError,
     SettingsError,
+    StoreError,
 )
 from agentmem.store import has_ciphers, open_store, sealing
 from agentmem.testing import StoreContract
@@ -261,3 +262,12 @@ def test_every_command_that_opens_a_memory_has_the_option() -> None:
         command
     ) in "ingest recall stats verify crystallize graph replay view serve mcp erase forget export import backup".split():
         assert "--key-file" in CliRunner().invoke(app, [command, "--help"]).stdout, command
+
+
+@needs_ciphers
+def test_an_encrypted_memory_is_not_repaired_and_says_so(file: Path, keys: Path) -> None:
+    with opened(file, keys) as memory:
+        memory.episode(id="e").observe("x", subjects=["ann"])
+        with pytest.raises(StoreError, match="is encrypted.*restore it from a backup"):
+            memory.repair()
+        assert memory.verify().ok

@@ -10,7 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob("*.py"))
 ROWS = [
     ["types", "errors", "remembered"],
-    ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry"],
+    ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry", "trust"],
     ["condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
@@ -42,8 +42,8 @@ ONLY_IN = {
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""
-DRAWS = {("viewer", "replay"), ("viewer", "graph")}
-"""What is drawn of a row above."""
+DRAWS = {("viewer", "replay"), ("viewer", "graph"), ("server", "replay"), ("server", "graph")}
+"""What is drawn, and told, of a row above."""
 FOR_ENVIRONMENTS = {"agentmem", "agentmem_envs", "gymnasium", "numpy", "pydantic", "yaml", *sys.stdlib_module_names}
 
 

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from recalls import unquoted
 from strategies import CUES, Log, logs, opened, played
 
 from agentmem import Hit, Memory, PlanningContext
 from agentmem.recall.render import fold
 from agentmem.tokens import count
+from agentmem.trust import SHARE
 
 few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -38,7 +40,8 @@ def printed(context: PlanningContext) -> Iterator[tuple[Hit, str]]:
         hits = [hit for hit in context.hits if hit.section == section]
         if section != "goal":
             for hit, line in zip(hits, context.sections[section], strict=True):
-                yield hit, line.removesuffix(f" <{hit.id}>")
+                line = line.removesuffix(f" <{hit.id}>")
+                yield hit, "{1}: {2}".format(*unquoted(line)) if hit.trust == "web" else line
 
 
 def squeezed(text: str) -> str:
@@ -156,9 +159,13 @@ def test_what_can_be_shown_is_shown_whatever_stands_above_it(budget: int, counte
         episode.say("Ann", "Submarines " + "are moored at pier nine of the northern harbour " * 30, trust=trust)
         asking = episode if own else memory
         context = asking.recall("submarines", budget, count_tokens=counting)
-        section = "warnings:\n" if trust else "recent:\n" if own else ""
+        section = "recent:\n" if own else ""
         assert context.tokens <= budget
-        assert bool(context.hits) == (counting(f"{section}Ann: Submarines…") <= budget)
+        if trust:
+            least = counting('warnings:\nweb "Ann": "Submarines…"') <= int(budget * SHARE)
+        else:
+            least = counting(f"{section}Ann: Submarines…") <= budget
+        assert bool(context.hits) == least
 
 
 def test_what_fits_only_without_its_head_is_shown_without_it(memory: Memory) -> None:
@@ -283,7 +290,7 @@ def test_every_section_begins_with_a_head(memory: Memory) -> None:
         "observation: The red door is open.",
         "warnings:",
         "[house]",
-        "observation: The red door is shut.",
+        'web "observation": "The red door is shut."',
     ]
 
 

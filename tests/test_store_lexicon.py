@@ -217,7 +217,8 @@ def test_a_file_indexed_by_fts5_is_renewed_when_it_is_opened_for_writing(tmp_pat
         store.append([step("red fox"), step("red hen")])
     connection = apsw.Connection(path)
     connection.execute("DROP TABLE postings")
-    connection.execute("DROP TABLE attachments")
+    for table in ("attachments", "barred", "ledger"):
+        connection.execute(f"DROP TABLE {table}")
     connection.execute("CREATE VIRTUAL TABLE lexicon USING fts5(terms, content='')")
     connection.execute("PRAGMA user_version=1")
     connection.close()

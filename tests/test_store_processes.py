@@ -70,11 +70,6 @@ def test_spawned_processes_append_without_gaps_or_losses(tmp_path: Path) -> None
     check_appends(str(tmp_path / "agent.mem"), "process", processes=2, threads=2, calls=30, method="spawn")
 
 
-@pytest.mark.slow
-def test_a_hundred_thousand_commits_of_eight_processes(tmp_path: Path) -> None:
-    check_appends(str(tmp_path / "agent.mem"), "process", processes=8, threads=2, calls=6250)
-
-
 def publish(path: str, name: str, queue: Any) -> None:
     won = 0
     try:

@@ -167,6 +167,40 @@ async def test_a_graph_window_shows_each_node_at_its_frame_and_crystals_with_the
     assert all(3 <= x <= 5 for x in part["x"])
 
 
+async def test_episodes_and_whom_steps_are_about_are_in_the_graph(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = await page.ask("graph", episode=None, first=0, last=None)
+    kinds = [graph["kinds"][kind] for kind in graph["kind"]]
+    assert [graph["episode"][str(at)] for at, kind in enumerate(kinds) if kind == "episode"] == [
+        "day 1",
+        "day 2",
+        "day 3",
+    ]
+    (ann,) = (at for at, kind in enumerate(kinds) if kind == "entity" and graph["label"][at] == "Ann")
+    about = [one for one, to, kind in graph["link"] if graph["links"][kind] == "about" and to == ann]
+    said = [step.id for step in page.look.memory.steps() if step.subjects == ("Ann",)]
+    assert [graph["id"][at] for at in about if kinds[at] == "step"] == said
+    assert graph["at"][ann] == 1
+    monkeypatch.setattr("agentmem.viewer.drawn.READ", 10)
+    long = Page(Look(page.look.memory, "a.mem"))
+    assert "Ann" not in (await long.ask("graph", episode=None, first=0, last=None))["label"]
+
+
+async def test_a_replay_reads_what_its_recalls_read_if_it_may_be_looked_at(tmp_path: Path) -> None:
+    harbour(tmp_path / "a.mem", ("told",)).close()
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        reader = memory.scoped("reader", read=[["told"]])
+        with reader.episode(id="run") as episode:
+            assert episode.recall("Is the crane mended?", budget=150).hits
+            episode.act("wait")
+        looks = {"all": Look(memory, "a"), "read": Look(reader, "a", only=True)}
+        looks["alone"] = Look(memory.scoped("reader"), "a", only=True)
+        same = {}
+        for name, look in looks.items():
+            frame = await Page(look).ask("frame", namespace=["reader"], episode="run", number=0)
+            same[name] = frame["recalls"]["first"][0]["same"]
+        assert same == {"all": True, "read": True, "alone": False}
+
+
 async def test_a_graph_of_too_many_nodes_says_how_many_it_leaves_out(
     page: Page, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import pytest
 from seen import CHROMIUM, HAS_BROWSER, NO_BROWSER, viewing, watched
+from typer.testing import CliRunner
 
 from agentmem import Memory
+from agentmem.cli import app
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HAS_BROWSER, reason=NO_BROWSER)]
 TOKENS = 1_000_000
@@ -62,3 +65,13 @@ def test_a_memory_of_a_million_tokens_opens_at_once_and_is_never_loaded_whole(tm
     assert errors == []
     assert opened < OPENS
     assert read < MOST < characters
+
+
+def test_the_benchmark_prints_its_figures_of_both_memories() -> None:
+    done = CliRunner().invoke(app, ["bench", "view", "--steps", "2600", "--runs", "1", "--json"])
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [len(found[which]) for which in ("long", "short")] == [1, 1]
+    for (run,) in (found["long"], found["short"]):
+        assert min(run.values()) > 0
+        assert run["nodes"] > 2_000

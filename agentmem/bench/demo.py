@@ -18,14 +18,17 @@ from agentmem.rollout.policies import name_of_policy
 from agentmem.rollout.reading import reading_of
 from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
+from agentmem.viewer import export
 
+PAGE = 1 << 20
+"""Bytes of the run's page: what was recalled is recalled again for it, and a demo is to be short."""
 KINDS: tuple[Kind, ...] = ("crystals", "window", "none")
 Progress = Callable[[float, float, str], None]
 
 
 class Moment(Frozen):
     """A decision that turned on something said long before. ago: steps since then; said: it, and asked: the text now.
-    chosen: the call that was made. context: what memory recalled for it.
+    chosen: the call that was made. context: what memory recalled for it. steps: ids of those that said it and did it.
     """
 
     step: int
@@ -34,6 +37,7 @@ class Moment(Frozen):
     asked: str
     chosen: str
     context: PlanningContext
+    steps: tuple[str, str]
 
 
 class ShiftReport(Frozen):
@@ -68,6 +72,14 @@ def run(
         return ShiftReport(rollouts=tuple(reports), moment=moment(memory.scoped(env, "0"), env, budget))
 
 
+def write_page(path: str | Path, page: str | Path, report: ShiftReport) -> None:
+    """The run at `path` as a page in one file: first what is around the moment that is shown."""
+    near = report.moment.steps if report.moment is not None else ()
+    space = (report.rollouts[0].environment, "0")
+    with Memory.open(path, namespace=space, durability="process") as memory:
+        export(memory, page, name=Path(path).name, most=PAGE, near=near)
+
+
 def _check_alone(memory: Memory, env: str) -> None:
     """So that bytes are of the shift alone."""
     others = {*memory._core.store.namespaces()} - {(env,), (env, "0")}
@@ -85,14 +97,15 @@ def moment(memory: Memory, env: str, budget: int) -> Moment | None:
         return None
     observation, need = asked[furthest].data["observation"], asked[furthest].data["info"]["needs"][0]
     trail.turn = furthest
-    shown = asked[need["shown"]].data["observation"]
+    shown = asked[need["shown"]]
     return Moment(
         step=furthest,
         ago=furthest - need["shown"],
-        said=shown["text"],
+        said=shown.data["observation"]["text"],
         asked=observation["text"],
         chosen=acted[furthest].text,
         context=trail.context("crystals", observation, budget),
+        steps=(shown.id, acted[furthest].id),
     )
 
 

@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--json", action="store_true", help="print figures as JSON")
     options = parser.parse_args(arguments)
     with Memory.open(":memory:", encoder=None, durability="process") as memory:
-        _fill(memory, options.steps)
+        fill(memory, options.steps)
         figures = dict(measure(memory))
     if options.json:
         print(json.dumps(figures))
@@ -55,7 +55,7 @@ def _figure(work: Callable[[], Any], graph: Any = None) -> dict[str, float]:
     return {"nodes": len(shown), "edges": shown.number_of_edges(), "seconds": round(seconds, 3)}
 
 
-def _fill(memory: Memory, steps: int) -> None:
+def fill(memory: Memory, steps: int) -> None:
     """Episodes of messages, with a recall now and then; crystallized."""
     rng, words = random.Random(0), english()
     weights = [1 / (rank + 1) for rank in range(len(words))]

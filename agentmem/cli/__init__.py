@@ -1,19 +1,35 @@
 """The command line: `agentmem COMMAND`. Knows no algorithm; each command is a few calls on a Memory.
 
 Results go to standard output, remarks and progress to standard error. Exit codes: 0 done (also a recall that found
-nothing), 1 it failed, `verify` found a problem, or there was nothing to erase or forget, 2 wrong usage, 130 stopped by
-Ctrl-C.
+nothing), 1 it failed, `verify` found a problem, `repair` a loss, or there was nothing to erase or forget, 2 wrong
+usage, 130 stopped by Ctrl-C.
 """
 
 from __future__ import annotations
 
-from agentmem.cli import bench, demo, graph, mcp, move, read, remove, replay, rollout, serve, train, view, write
+from agentmem.cli import (
+    bench,
+    demo,
+    graph,
+    mcp,
+    move,
+    owner,
+    read,
+    remove,
+    repair,
+    replay,
+    rollout,
+    serve,
+    train,
+    view,
+    write,
+)  # fmt: skip
 from agentmem.cli.app import app
 from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, replay, graph, view, remove, move, mcp, serve, rollout, train, bench):
+for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
     _group.register(app)
 for _command in app.registered_commands:
     if _command.callback is not None:

@@ -96,6 +96,16 @@ def open_memory(path: str, namespace: str = "", *, read_only: bool = False, ever
     return memory
 
 
+def reading(memory: Memory, others: list[str] | None) -> Memory:
+    """The same namespace of a memory, whose recalls also read others, as --read names them."""
+    return memory.scoped(*memory.namespace, read=[namespace_of(other) for other in others or ()])
+
+
+def writable(path: str) -> bool:
+    """Whether what is done with a memory can be noted in it."""
+    return os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
+
+
 def make_memory(path: str, namespace: str = "") -> Memory:
     """The memory at a path, made if it is not there."""
     _check_path(path)
@@ -106,7 +116,11 @@ def _opened(path: str, namespace: str, read_only: bool) -> Memory:
     from agentmem.memory import Memory
 
     try:
-        return Memory.open(path, namespace=namespace_of(namespace), key_file=key_file(), read_only=read_only)
+        memory = Memory.open(path, namespace=namespace_of(namespace), key_file=key_file(), read_only=read_only)
+        if read_only and memory._core.keeps_accesses and writable(path):  # so that what is read is noted
+            memory.close()
+            memory = Memory.open(path, namespace=namespace_of(namespace), key_file=key_file())
+        return memory.acting(f"cli {os.environ.get('USER', os.getuid())}")
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and not Path(path).exists():
             raise StoreError(f"{path} cannot be made ({error.__cause__.strerror}); choose another place") from error

@@ -11,7 +11,19 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
 
 Name = Literal[
-    "environments", "fit", "graph", "integrations", "log", "neural", "recall", "rollout", "server", "speed", "stores"
+    "environments",
+    "fit",
+    "graph",
+    "integrations",
+    "log",
+    "neural",
+    "poisoning",
+    "recall",
+    "rollout",
+    "server",
+    "speed",
+    "stores",
+    "view",
 ]
 
 
@@ -27,10 +39,12 @@ def register(app: typer.Typer) -> None:
             "agentmem bench stores --items 10000",
             "agentmem bench integrations locomo10.json --histories 5 --out results",
             "agentmem bench graph --steps 20000",
+            "agentmem bench view --runs 5",
             "agentmem bench rollout --ms 0,1,5",
             "agentmem bench server --clients 8",
             "agentmem bench environments mazes --lengths 100,1000",
             "agentmem bench neural recall --tokens 1m --facts 10k --json",
+            "agentmem bench poisoning --seeds 3",
         ),
     )(bench)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 from rich.panel import Panel
@@ -16,6 +17,7 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, written
 from agentmem.cli.playing import options_of, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.transfer import check_target
 
 if TYPE_CHECKING:
     from agentmem.bench.demo import Moment, ShiftReport
@@ -25,6 +27,7 @@ KEPT = Path("demo.mem")
 LEAST = 101
 """Steps of a shift: more than its delay."""
 POLICY = "shift"
+TITLE = b"<title>agentmem</title>"
 INTRODUCTION = (
     "A shift is a working day at a help desk. Customers come and go with tickets, and six in ten turn on something "
     "that was said once, a hundred steps or more before. The same policy plays the same shift three times: what "
@@ -76,13 +79,17 @@ def demo(
     if question is not None:
         raise InvalidInputError(f"--question {question!r} is of the conversations: add --conversations")
     kept = keep or KEPT
+    page = _page_beside(kept)
     if env is not None:
         _check_shift(env)
-    report = _run(kept, env or _env(), policy, budget, steps, json)
+    report = _run(kept, page, env or _env(), policy, budget, steps, json)
     if json:
-        show.as_json(report.model_dump(mode="json") | {"memory": str(kept)})
+        show.as_json(report.model_dump(mode="json") | {"memory": str(kept), "page": str(page)})
         return
     _tell(report)
+    show.say("page", show.path(page), "this run, step by step; open it in a browser")
+    if report.moment is not None:
+        show.line(f"at that step: {_address(page, report.moment)}")
     place = shlex.quote(str(kept))
     show.line(f"the memory is in {show.path(kept)}; open it: agentmem stats {place}")
     if report.moment is not None:
@@ -120,14 +127,30 @@ def _env() -> str:
     return ENV
 
 
-def _run(kept: Path, env: str, policy: str, budget: int, steps: int | None, json: bool) -> ShiftReport:
-    from agentmem.bench.demo import run
+def _page_beside(kept: Path) -> Path:
+    """Where the page of the run goes; InvalidInputError where something else stands."""
+    page = kept.with_suffix(".html") if kept.suffix not in ("", ".html") else kept.with_name(f"run-{kept.name}.html")
+    check_target(page, str(kept))
+    if page.exists() and TITLE not in page.read_bytes()[:1_000]:
+        raise InvalidInputError(f"{page} is in the way of this run's page; move it, or give --keep another.mem")
+    return page
+
+
+def _address(page: Path, moment: Moment) -> str:
+    """Of the step in the page that acted."""
+    return f"{page.absolute().as_uri()}#{urlencode({'step': moment.steps[1]})}"
+
+
+def _run(kept: Path, page: Path, env: str, policy: str, budget: int, steps: int | None, json: bool) -> ShiftReport:
+    from agentmem.bench.demo import run, write_page
 
     options = options_of(env, policy, "test", {} if steps is None else {"steps": steps})
     acting = policy_of(policy, env, options)
     goes_on = f"the shift with crystals is kept in {show.path(kept)}: run the same command again to go on"
     with stoppable(goes_on), other_memory(kept, "--keep"), show.Waiting("playing") as waiting:
-        return run(kept, env, acting, budget, options, policy, _Telling(waiting, env, options, json))
+        report = run(kept, env, acting, budget, options, policy, _Telling(waiting, env, options, json))
+        write_page(kept, page, report)
+        return report
 
 
 class _Telling:

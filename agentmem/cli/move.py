@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import open_memory, writable
 from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
 from agentmem.records import check_path
 
@@ -28,11 +28,15 @@ def export(
 
     Without --namespace, all namespaces.
     """
+    from agentmem.memory.accounts import digest_of, note
     from agentmem.transfer import export
 
-    with open_memory(path, namespace, read_only=True, every=True) as memory:
+    with open_memory(path, namespace, read_only=not writable(path), every=True) as memory:
         store = memory._core.store
         export(store, [memory.namespace] if namespace else store.namespaces(), check_path("FILE", file), derived)
+        if not memory._core.read_only:
+            space = memory.namespace if namespace else None
+            note(memory._core, "export", memory.who, space, name=digest_of(memory._core, file), derived=derived)
     _written("exported", file)
 
 
@@ -41,7 +45,7 @@ def backup(
     to: Annotated[str, typer.Argument(metavar="COPY", help="A path where nothing is yet.")],
 ) -> None:
     """Copy a memory, consistently, while others go on using it."""
-    with open_memory(path, read_only=True, every=True) as memory:
+    with open_memory(path, read_only=not writable(path), every=True) as memory:
         memory.backup(to)
     _written("backed up", to)
 

@@ -115,6 +115,10 @@ MemoryPath = Annotated[str, typer.Argument(metavar="MEMORY", help="The memory's 
 NamespaceOption = Annotated[
     str, typer.Option("--namespace", "-n", metavar="A/B", help=r"The namespace: A/B has two parts, A\/B is one.")
 ]
+ReadOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="A/B", help="Another namespace that its recalls read, and so does the replay; repeatable."),
+]
 JsonOption = Annotated[bool, flag("--json", "Print one JSON document for machines.")]
 BudgetOption = typer.Option("--budget", "-b", metavar="TOKENS", parser=tokens, help="Tokens, at most.")
 AsOfOption = Annotated[

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -155,13 +156,24 @@ def _parts(sizes: Mapping[str, int]) -> dict[str, int]:
     return parts | {"spare": max(0, sizes["total"] - sum(parts.values()))}
 
 
-def verify(path: MemoryPath, json: JsonOption = False) -> None:
+def verify(
+    path: MemoryPath,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also check this certificate of an erasure against the log.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
     """Check every stored byte.
 
     The exit code is 0 when all is well, and 1 when something is wrong.
     """
     with open_memory(path, read_only=True, every=True) as memory:
         found = memory.verify()
+        if certificate is not None:
+            said = memory.confirm(certificate.read_text())
+            found = type(found)(
+                ok=found.ok and said.ok, problems=found.problems + said.problems, checked=found.checked | said.checked
+            )
     if json:
         show.as_json(found.model_dump(mode="json"))
     elif found.ok:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -28,10 +29,15 @@ def forget(
     derived_from: Annotated[
         str | None,
         typer.Option(
-            metavar="ID", help="Of a step: it and the steps that repeat it. Of a crystal: the steps it condenses."
+            metavar="ID",
+            help="Of a step, or a crystal for those it condenses: with what derives from them, as if never logged.",
         ),
     ] = None,
     undo: Annotated[bool, flag("--undo", "Recall them again.")] = False,
+    trust: Annotated[
+        str | None, typer.Option(metavar="TRUST", help="Every step of this trust: web, tool, agent, user and so on.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever looks later.")] = None,
     namespace: NamespaceOption = "",
 ) -> None:
     """Leave steps out of recall.
@@ -40,10 +46,10 @@ def forget(
 
     The exit code is 1 where nothing matches.
     """
-    given = {"steps": step, "episode": episode, "derived_from": derived_from}
-    chosen = _one(given, "--step, --episode, --derived-from")
+    given = {"steps": step, "episode": episode, "derived_from": derived_from, "trust": trust}
+    chosen = _one(given, "--step, --episode, --derived-from, --trust")
     with open_memory(path, namespace) as memory:
-        n_steps = memory.forget(**chosen, undo=undo)
+        n_steps = memory.forget(**chosen, undo=undo, reason=reason)
     _check_any(n_steps, path, chosen)
     show.say("recalled again" if undo else "forgotten", show.count(n_steps, "steps"))
 
@@ -57,6 +63,15 @@ def erase(
     namespace: NamespaceOption = "",
     dry_run: Annotated[bool, flag("--dry-run", "Only say what would be erased.")] = False,
     yes: Annotated[bool, flag("--yes", "Do not ask.", "-y")] = False,
+    scan: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="An export or backup to look into; repeatable.")
+    ] = None,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
+    ] = None,
+    again: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Erase from a restored copy what this certificate says.")
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """Erase steps and everything condensed from them, for good.
@@ -65,6 +80,9 @@ def erase(
 
     It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named.
     """
+    if again is not None:
+        _again(path, again, json)
+        return
     whole = namespace_of(namespace) if whole_namespace else None
     chosen = _one(
         {"subject": subject, "episode": episode, "steps": step, "namespace": whole},
@@ -76,12 +94,28 @@ def erase(
         if not dry_run and not yes:
             _confirm(would)
         with show.Waiting("erasing"):
-            report = would if dry_run else memory.erase(**chosen)
+            report = would if dry_run else memory.erase(**chosen, scan=scan or ())
+    if certificate is not None and report.certificate is not None:
+        certificate.write_text(report.certificate.model_dump_json(indent=1) + "\n")
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
         _tell(report)
     if report.residue and not dry_run:
+        raise typer.Exit(1)
+
+
+def _again(path: str, file: Path, json: bool) -> None:
+    """Do what a certificate says."""
+    if not file.is_file():
+        raise NotFoundError(f"there is no certificate {file}; `agentmem erase --certificate` writes one")
+    with open_memory(path, every=True) as memory, show.Waiting("erasing"):
+        reports = memory.erase_again(file.read_text())
+    if json:
+        show.as_json([report.model_dump(mode="json") for report in reports])
+    for report in [] if json else reports:
+        _tell(report)
+    if any(report.residue for report in reports):
         raise typer.Exit(1)
 
 
@@ -112,5 +146,16 @@ def _counts(report: EraseReport) -> str:
 
 def _tell(report: EraseReport) -> None:
     show.say("would erase" if report.dry_run else "erased", _counts(report))
+    if report.dry_run and (derived := _derived(report)):
+        show.say("with them", derived)
+    if report.others:
+        show.say("also about", ", ".join(report.others))
     for place in report.residue:
         show.say("still found:", place, style="red")
+
+
+def _derived(report: EraseReport) -> str:
+    """What goes with the steps, but for crystals and attachments."""
+    parts = {"states": report.states, "recalls": report.recalls, "keys": report.keys, "blobs": report.blobs}
+    layers = [f"{number:,} {layer}" for layer, number in report.layers.items()]
+    return ", ".join([*layers, *(show.count(number, what) for what, number in parts.items() if number)])

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import open_memory, reading
 from agentmem.cli.options import (
     BudgetOption,
     JsonOption,
     MemoryPath,
     NamespaceOption,
+    ReadOption,
     example,
     flag,
-    namespace_of,
     written,
 )
 
@@ -55,10 +55,7 @@ def replay(
         bool, flag("--rerun", "Play a rollout's environment again, and check what is observed; 1 if it differs.")
     ] = False,
     namespace: NamespaceOption = "",
-    read: Annotated[
-        list[str] | None,
-        typer.Option(metavar="A/B", help="Another namespace that its recalls read, and so does the replay."),
-    ] = None,
+    read: ReadOption = None,
     json: JsonOption = False,
 ) -> None:
     """Play a stored episode: each step, what memory gave before it and why, and the crystals that formed.
@@ -78,7 +75,7 @@ def replay(
     from agentmem.replay import replay as played
 
     with open_memory(path, namespace, read_only=True) as whole:
-        memory = whole.scoped(*whole.namespace, read=[namespace_of(other) for other in read or ()])
+        memory = reading(whole, read)
         frames = played(memory, episode, cue=cue, budget=budget)
         if compare is not None:
             _compare(compared(frames, played(memory, compare, cue=cue, budget=budget)), json)

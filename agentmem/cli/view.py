@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory, stoppable
-from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.app import open_memory, reading, stoppable
+from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag
 
 PORT = 8767
 
@@ -38,6 +38,7 @@ def view(
         str | None, typer.Option(metavar="ID", help="Export this episode alone.", show_default=False)
     ] = None,
     namespace: NamespaceOption = "",
+    read: ReadOption = None,
 ) -> None:
     """Show a memory as a page: its episodes step by step, what was recalled and why, its graph and its health.
 
@@ -46,27 +47,28 @@ def view(
     if episode is not None and export is None:
         raise typer.BadParameter("--episode is of --export; in the page one chooses an episode")
     if export is not None:
-        _export(path, namespace, export, episode)
+        _export(path, namespace, read, export, episode)
         return
     from agentmem import viewer
 
     with (
         stoppable("what was changed is kept"),
-        open_memory(path, namespace, read_only=read_only, every=True) as memory,
+        open_memory(path, namespace, read_only=read_only, every=True) as whole,
     ):
 
         def ready(address: str) -> None:
             show.say("open", address, "for this machine alone; Ctrl-C stops")
 
+        memory = reading(whole, read)
         look = viewer.Look(memory, Path(path).name, only=bool(namespace), read_only=read_only)
         viewer.serve(look, port, ready)
 
 
-def _export(path: str, namespace: str, file: Path, episode: str | None) -> None:
+def _export(path: str, namespace: str, read: list[str] | None, file: Path, episode: str | None) -> None:
     from agentmem import viewer
 
     with open_memory(path, namespace, read_only=True) as memory:
-        made = viewer.export(memory, file, episode, Path(path).name)
+        made = viewer.export(reading(memory, read), file, episode, Path(path).name)
     counts = f"{show.count(made.frames, 'steps')} of {show.count(made.episodes, 'episodes')}, {show.size(made.bytes)}"
     show.say("wrote", show.path(file), counts)
     if made.left_out:

@@ -32,7 +32,7 @@ showed it, `text` is the first 200 characters, `label` a line of 48; characters 
 from agentmem.graph.central import communities, most_recalled, pagerank
 from agentmem.graph.made import memory_graph
 from agentmem.graph.picture import draw
-from agentmem.graph.write import FORMATS, to_gexf, to_graphml, to_json, to_mermaid, write
+from agentmem.graph.write import FORMATS, node_link, to_gexf, to_graphml, to_json, to_mermaid, write
 
 __all__ = [
     "FORMATS",
@@ -40,6 +40,7 @@ __all__ = [
     "draw",
     "memory_graph",
     "most_recalled",
+    "node_link",
     "pagerank",
     "to_gexf",
     "to_graphml",

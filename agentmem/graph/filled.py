@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -34,6 +34,12 @@ def filled(core: Core, made: Outline, names: Sequence[str]) -> tuple[dict[str, A
         told[node.id] = _step(step) | {"recalled": made.recalled[step.id], "pinned": step.position in pinned}
         subjects[step.id] = step.subjects
     return {node.id: _common(node) | told[node.id] for node in nodes}, subjects
+
+
+def subjects_of(core: Core, nodes: Iterable[Node]) -> dict[str, tuple[str, ...]]:
+    """Step -> whom it is about, of the steps among some nodes; NotFoundError as `filled`."""
+    read = _read(core, [node for node in nodes if node.kind == "step"])
+    return {node.id: step_of(record).subjects for node, record in read}
 
 
 def entity(node: Node, name: str) -> Attributes:

@@ -156,7 +156,7 @@ def _add_crystals(made: Outline, index: Index, asked: Asked, steps: np.ndarray) 
     view, sealed = made.view, index.sealed
     born, retired = sealed.columns.rows[:2]
     there = born <= asked.as_of
-    if index.hidden.rows.size:
+    if index.hides:
         there = sealed.shown(there, view.position)
     under = _under(index)
     episode_of = dict(zip(view.position.tolist(), view.episode.tolist(), strict=True))

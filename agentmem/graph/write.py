@@ -27,9 +27,14 @@ _UNSAFE = re.compile(r"[^\w .,:!?+/=@-]")
 _SCALE = 10.0  # of a height to a log position, for programs that draw by them
 
 
+def node_link(graph: networkx.DiGraph) -> dict[str, Any]:
+    """networkx's node-link form as values, which `networkx.node_link_graph(values, edges="edges")` reads."""
+    return dict(networkx.node_link_data(graph, edges="edges"))
+
+
 def to_json(graph: networkx.DiGraph) -> str:
-    """networkx's node-link form, which `networkx.node_link_graph(json.loads(text), edges="edges")` reads."""
-    return json.dumps(networkx.node_link_data(graph, edges="edges"), ensure_ascii=False, allow_nan=False)
+    """`node_link` as one line of JSON."""
+    return json.dumps(node_link(graph), ensure_ascii=False, allow_nan=False)
 
 
 def to_graphml(graph: networkx.DiGraph) -> str:

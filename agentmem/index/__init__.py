@@ -1,8 +1,18 @@
 """What recall reads of a namespace, kept in memory and extended as the log grows. Knows no store and no texts."""
 
 from agentmem.index.coded import Dense
+from agentmem.index.crystals import steps_beneath
 from agentmem.index.growing import Index
-from agentmem.index.ids import STEP, in_runs, runs_of, step_id, step_position, step_positions
+from agentmem.index.ids import (
+    STEP,
+    begin_key,
+    import_key,
+    in_runs,
+    runs_of,
+    step_id,
+    step_position,
+    step_positions,
+)
 from agentmem.index.timeline import Stated
 from agentmem.index.view import View, join
 
@@ -12,10 +22,13 @@ __all__ = [
     "Index",
     "Stated",
     "View",
+    "begin_key",
+    "import_key",
     "in_runs",
     "join",
     "runs_of",
     "step_id",
     "step_position",
     "step_positions",
+    "steps_beneath",
 ]

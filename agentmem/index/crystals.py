@@ -15,12 +15,23 @@ import numpy as np
 
 from agentmem.errors import NotFoundError
 from agentmem.index.grown import Grown
+from agentmem.index.ids import step_positions
 from agentmem.types import Crystal, Layer, Outlines
 
 LAYERS = tuple(Layer)
 SIXTEENTHS = 16
 NEVER = np.iinfo(np.int64).max
 Load = Callable[[int], Sequence[tuple[int, Crystal]]]  # those with serials after one
+
+
+def steps_beneath(crystal: Crystal, of: Callable[[str], Crystal]) -> set[int]:
+    """Log positions of all the steps that a crystal comes from, through every layer below it. of: a crystal by its id.
+
+    Of an atom these are more than the steps it quotes: what stood beside them had a say in what was chosen.
+    """
+    if crystal.layer is Layer.UNIT:
+        return set(step_positions(crystal.sources).tolist())
+    return set[int]().union(*(steps_beneath(of(source), of) for source in crystal.sources))
 
 
 class Loaded(Sequence[Crystal]):

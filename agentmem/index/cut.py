@@ -27,7 +27,7 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
     runs = _in_episodes(log.episode[at])
     episodes = [_episode(index, name, as_of) for name in runs.names.tolist()]
     live = index.sealed.live(sealed)
-    if index.hidden.rows.size:
+    if index.hides:
         live = index.sealed.shown(live, position)
     unit = index.unit[at]
     unit = np.where(np.append(live, False)[unit], unit, -1)
@@ -72,6 +72,9 @@ def _steps(index: Index, log: Columns, as_of: int) -> np.ndarray:
         at, known = find(log.position, steps)
         keep[at] = hide[known] == 0  # of several, the last
         keep &= log.type == STEP
+    if index.withdrawn:
+        at, _ = find(log.position, index.without_consent)
+        keep[at] = False
     return np.flatnonzero(keep)
 
 

@@ -16,6 +16,7 @@ from agentmem.index.coded import Coded, Dense
 from agentmem.index.crystals import LAYERS, NEVER, Load, Loaded, Sealed
 from agentmem.index.cut import AHEAD, cut, find
 from agentmem.index.grown import Grown
+from agentmem.index.held_out import HeldOut
 from agentmem.index.ids import AUTOMATIC, STEP
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
@@ -38,6 +39,8 @@ class Index:
         self.episode_terms: dict[str, list[str]] = {}
         self.goal_terms: dict[str, list[str]] = {}
         self.hidden = Grown(3)  # log position of a forgetting (1) or restoring (0), which it was, and of a step
+        self.withdrawn: dict[str, tuple[float, list[int] | None]] = {}  # subject -> when, steps held out; None: given
+        self.held_out = HeldOut()
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
@@ -107,12 +110,32 @@ class Index:
             self.episodes[event.episode] = known.model_copy(update={"ended": event.position})
         elif event.type in ("forget", "restore"):
             steps = body["steps"]
-            self.hidden.extend([[event.position] * len(steps), [event.type == "forget"] * len(steps), steps])
+            hide = self.held_out.take(event, body)
+            self.hidden.extend([[event.position] * len(steps), hide, steps])
+        elif event.type == "consent":
+            self._consent(event, body)
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":
             shown = body["steps"]
             self.uses.extend([[event.position] * len(shown), shown])
+
+    def _consent(self, event: Record, body: Mapping[str, Any]) -> None:
+        """What is held out of recall is so whatever moment is asked for: the generation rises with each of these."""
+        for subject in body["bars"]:
+            if event.logged_at >= self.withdrawn.get(subject, (event.logged_at, None))[0]:
+                self.withdrawn[subject] = event.logged_at, None if body["given"] else body["steps"]
+
+    @property
+    def without_consent(self) -> np.ndarray:
+        """Log positions of the steps about somebody who withdrew consent."""
+        steps = {step for _, held in self.withdrawn.values() for step in held or ()}
+        return np.array(sorted(steps), np.int64)
+
+    @property
+    def hides(self) -> bool:
+        """Whether any step is, or was, kept out of recall."""
+        return bool(self.hidden.rows.size or self.withdrawn)
 
     def _begin_unknown(self, columns: Columns) -> None:
         """An episode whose beginning was erased while its writer went on begins with its first step."""
@@ -210,6 +233,11 @@ class Index:
         if not np.array_equal(self._kept[0], names):
             self._kept = names, {}
         return self._kept[1]
+
+    def rolled_back(self, as_of: int) -> frozenset[int]:
+        """Log positions of the steps that are rolled back as of one, and were not erased since."""
+        gone = np.array(sorted(self.held_out.rolled_back(as_of)), np.int64)
+        return frozenset(gone[find(self._position.rows[0], gone)[1]].tolist())
 
     def last(self, as_of: int) -> int:
         """The last log position up to another; 0 for none."""

@@ -26,6 +26,16 @@ def step_position(step: str) -> int:
     return int(step[1:])
 
 
+def import_key(episode: str | None, line_id: str) -> str:
+    """The key of a step that is imported without one: the same line of the same episode always gets the same."""
+    return f"import:{episode}/{line_id}"
+
+
+def begin_key(episode: str) -> str:
+    """The key of an episode's beginning, so that it begins once."""
+    return f"\x00begin/{episode}"
+
+
 def step_positions(steps: Sequence[str]) -> np.ndarray:
     """`step_position` of many, int64 [n]."""
     letters = "".join(steps).encode()

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from agentmem.errors import KeyConflictError, NotFoundError
+from agentmem.store.bars import check
 from agentmem.types import Head, Namespace, Record, Store
 
 Keys = dict[tuple[Namespace, str], tuple[int, bytes]]
@@ -43,6 +45,12 @@ class DryStore:
             return Record("step", namespace, key=key, position=found[0])
         return None
 
+    def refuses(self, namespace: Namespace, key: str) -> bool:
+        return self._store is not None and self._store.refuses(namespace, key)
+
+    def setting(self, name: str) -> str | None:
+        return self._store.setting(name) if self._store else None
+
     def attachments(self, namespace: Namespace) -> dict[str, int]:
         there = self._store.attachments(namespace) if self._store else {}
         return there | {name: len(data) for (space, name), data in self._attached.items() if space == namespace}
@@ -56,10 +64,12 @@ class DryStore:
         self._attached[namespace, name] = content
 
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
-        """Where the records would stand; KeyConflictError, and nothing taken in, where one would be refused."""
+        """Where the records would stand; InvalidInputError, and nothing taken in, where one would be refused."""
         end, new, placed = self._end, Keys(), list[Record]()
         for record in records:
             position = self._known(record, new)
+            if not position and self._store:
+                check(record, partial(self._store.barred, record.namespace))
             if not position:
                 position = end = end + 1
                 if record.key is not None:
@@ -74,6 +84,8 @@ class DryStore:
         if record.key is None:
             return 0
         name = record.namespace, record.key
+        if self.refuses(*name):
+            raise KeyConflictError(f"key {record.key!r} in namespace {record.namespace} was erased; use a new key")
         found = new.get(name) or self._keys.get(name)
         if found is None and self._store and (logged := self._store.keyed(*name)):
             found = logged.position, _content(logged)

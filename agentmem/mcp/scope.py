@@ -36,7 +36,7 @@ class Scope:
     """The namespace of a memory, or with `agent` the episodes of that agent in it."""
 
     def __init__(self, memory: Memory, agent: str | None = None) -> None:
-        self.memory = memory
+        self.memory = memory.acting("mcp" if agent is None else f"mcp {agent}")
         self.agent = None if agent is None else check_name("agent", agent)
         self.name = EVERYONE if agent is None else quote(agent, safe="")
         self.keys = f"mcp/{(agent or '').replace('%', '%25').replace('/', '%2F')}/"
@@ -113,7 +113,8 @@ class Scope:
 
 
 def _hidden(index: Index) -> np.ndarray:
-    """Log positions of the steps that are forgotten, and were not restored since."""
+    """Log positions of the steps that are forgotten, and were not restored since, or held out for want of consent."""
     _, hidden, steps = index.hidden.rows
     last = dict(zip(steps.tolist(), hidden.tolist(), strict=True))
-    return np.array([step for step, gone in last.items() if gone], np.int64)
+    forgotten = np.array([step for step, gone in last.items() if gone], np.int64)
+    return np.union1d(forgotten, index.without_consent)

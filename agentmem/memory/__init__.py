@@ -2,5 +2,6 @@
 
 from agentmem.memory.episode import EpisodeWriter, Recalled, log_together
 from agentmem.memory.memory import Memory
+from agentmem.memory.repairing import repair
 
-__all__ = ["EpisodeWriter", "Memory", "Recalled", "log_together"]
+__all__ = ["EpisodeWriter", "Memory", "Recalled", "log_together", "repair"]

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.index import step_position
-from agentmem.records import brief, check_id, check_path
-from agentmem.types import Namespace
+from agentmem.records import TRUSTS, brief, check_id, check_path
+from agentmem.types import Namespace, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
@@ -71,8 +71,10 @@ def check_opening(path: object, clock: object, condenser: object) -> None:
         check_function("condenser", condenser, "from several texts to a shorter one")
 
 
-def check_settings(retain: object, horizon: object, key_file: object, passphrase: object) -> None:
-    """SettingsError for what no file can be made with."""
+def check_settings(retain: object, horizon: object, key_file: object, passphrase: object, untrusted: object) -> None:
+    """SettingsError for what no file can be made or recalled with."""
+    if isinstance(untrusted, bool) or not isinstance(untrusted, int | float) or not 0 <= untrusted <= 1:
+        raise SettingsError(f"untrusted {brief(untrusted)} is no share of a budget; give a number from 0 to 1")
     if key_file is not None and (not isinstance(key_file, str | Path) or not str(key_file) or "\0" in str(key_file)):
         raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
     if passphrase is not None:
@@ -81,6 +83,13 @@ def check_settings(retain: object, horizon: object, key_file: object, passphrase
         raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
     if retain not in (None, "keep", "crystals"):
         raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
+
+
+def check_trust(trust: object) -> Trust:
+    """InvalidInputError unless it is a trust."""
+    if trust not in TRUSTS:
+        raise InvalidInputError(f"trust {brief(trust)} is unknown; use one of {', '.join(TRUSTS)}")
+    return trust  # type: ignore[return-value]
 
 
 def check_as_of(as_of: object) -> None:

@@ -118,6 +118,8 @@ def reencode(core: Core, namespace: Namespace) -> None:
         return
     with core.lock:
         missing = core.index(namespace).uncoded()
+        if missing and any(one != core.code_id for one in core.store.encoders(namespace)):
+            core.store.note(core.clock(), "encoder", None, namespace, {"encoder": core.code_id, "units": len(missing)})
     for start in range(0, len(missing), UNITS):
         core.store.add_codes(namespace, core.code_id, core.read_codes(missing[start : start + UNITS]))
 

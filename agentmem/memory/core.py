@@ -23,11 +23,13 @@ from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFo
 from agentmem.index import STEP, Dense, Index, View, join
 from agentmem.memory.checks import tokens_counted
 from agentmem.memory.coding import codes_of
+from agentmem.memory.rollback import Rollbacks
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
 from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
+from agentmem.trust import SHARE
 from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Codes, Columns, CountTokens, Namespace, Record, Store
 
 MOST = 1 << 31  # tokens and terms of a step
@@ -44,6 +46,7 @@ class Core:
     encoder: CheckedEncoder | None
     clock: Callable[[], float]
     read_only: bool = False
+    untrusted: float = SHARE
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -51,6 +54,7 @@ class Core:
     _names: dict[int, str] = field(default_factory=dict)
     _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
     _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
+    _rollbacks: Rollbacks = field(default_factory=Rollbacks)
     _coder: Coder | None = None
 
     # ---- indexes -------------------------------------------------------------------------------------------------
@@ -75,6 +79,17 @@ class Core:
     def held(self, namespace: Namespace) -> Index:
         """The index of a namespace as it stands; brought up to the end of the log if there is none. Hold `lock`."""
         return self._indexes.get(namespace) or self.index(namespace)
+
+    def recalled(self, namespace: Namespace, as_of: int) -> Index:
+        """The index that a recall as of a log position reads: without what is rolled back as of then. Hold `lock`."""
+        index = self.held(namespace)
+        gone = index.rolled_back(as_of)
+        return self._rollbacks.index(self, index, gone) if gone else index
+
+    def holding(self, namespace: Namespace, crystal_id: str) -> Index | None:
+        """The index that has a crystal, which may be of a recall without what is rolled back. Hold `lock`."""
+        there = [self.index(namespace), *self._rollbacks.of(namespace)]
+        return next((index for index in there if crystal_id in index.by_id), None)
 
     def _begin_index(self, namespace: Namespace, generation: int) -> Index:
         return Index(namespace, generation, self._names, lambda after: self.store.crystals(namespace, after))
@@ -128,15 +143,17 @@ class Core:
         self._indexes.clear()
         self._tail.clear() if erased is None else self._tail.drop(erased)
         self._pairs.clear()
+        self._rollbacks.clear()
         self._names = {}
         remembered.forget()
 
     def read_ahead(self, namespace: Namespace, as_of: int) -> None:
         """Read the states up to a log position that are not crystallized yet, if they are not too many. Hold `lock`."""
-        index = self.held(namespace)
+        index = self.recalled(namespace, as_of)
         while len(unread := index.unread(as_of)):
             if index.runs is None and not self._begin_runs(index):
-                index = self.index(namespace)  # crystallized further meanwhile
+                self.index(namespace)  # crystallized further meanwhile
+                index = self.recalled(namespace, as_of)
                 continue
             runs, rows = Runs(index.runs, self.sparing), unread[:SLICE]  # a copy: what is interrupted has read nothing
             steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
@@ -154,6 +171,11 @@ class Core:
         """Whether every byte counts."""
         return self.store.setting("retain") == "crystals"
 
+    @cached_property
+    def keeps_accesses(self) -> bool:
+        """Whether recalls and reads are noted."""
+        return self.store.setting("access_log") == "True"
+
     def view(self, namespaces: Sequence[Namespace], as_of: int) -> View:
         """The steps of these namespaces as of a log position. Hold `lock`."""
         for namespace in namespaces:
@@ -163,8 +185,14 @@ class Core:
     def held_view(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int] | None = None) -> View:
         """`view`, of the indexes as they stand; sealed: of each namespace, as in `Index.view`. Hold `lock`."""
         each = sealed or [as_of] * len(namespaces)
-        views = [self.held(namespace).view(as_of, upto) for namespace, upto in zip(namespaces, each, strict=True)]
-        return views[0] if len(views) == 1 else join(views)
+        return _joined(
+            [self.held(namespace).view(as_of, upto) for namespace, upto in zip(namespaces, each, strict=True)]
+        )
+
+    def recalled_view(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int]) -> View:
+        """`held_view` without what is rolled back. Hold `lock`."""
+        indexes = [self.recalled(namespace, as_of) for namespace in namespaces]
+        return _joined([index.view(as_of, upto) for index, upto in zip(indexes, sealed, strict=True)])
 
     # ---- lexical and dense ---------------------------------------------------------------------------------------
 
@@ -221,12 +249,13 @@ class Core:
     def _sealed_similarity(
         self, namespace: Namespace, code: np.ndarray, view: View, sealed: int, best: np.ndarray
     ) -> None:
+        index = self.recalled(namespace, view.as_of)
         if self.sparing:  # codes are not stored
-            missing = self._indexes[namespace].uncoded()
+            missing = index.uncoded()
             for start in range(0, len(missing), UNITS):
                 made = self.read_codes(missing[start : start + UNITS])
-                self._indexes[namespace].add_codes([(0, one) for one in made])
-        dense = self._indexes[namespace].dense()
+                index.add_codes([(0, one) for one in made])
+        dense = index.dense()
         pairs = self._pairs.get(namespace)
         if pairs is None or not pairs.hold(dense, view, sealed):
             pairs = self._pairs[namespace] = _Pairs.of(dense, view, sealed)
@@ -289,6 +318,10 @@ class Core:
             codes = 0 if self.sparing else int((index.dense().born <= upto).sum())
             parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}")
         return f"{as_of}:{'+'.join(parts)}"
+
+
+def _joined(views: Sequence[View]) -> View:
+    return views[0] if len(views) == 1 else join(views)
 
 
 class _Pairs(NamedTuple):

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
-from agentmem.memory.guard import Guard
+from agentmem.memory.guard import Guard, Spans
 from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
+from agentmem.trust import least, rank, trust_of
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
 from agentmem.types.pictured import pictured
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from agentmem.memory.memory import Memory
 
 _FIELDS = frozenset("text kind actor at data blobs reward terminated truncated key reply_to subjects trust".split())
-_MARKS = ("recalled", "recalled_from")
+_MARKS = ("recalled", "recalled_from", "recalled_trust")
 
 
 class EpisodeWriter:
@@ -139,11 +140,25 @@ class EpisodeWriter:
         actor = fields.get("actor")
         sayable = isinstance(text, str) and isinstance(actor, str | None)
         told = "message" if self.reported else kind
-        spans, origins = self._guard.repeated(text, told, actor) if sayable else ([], [])
+        spans, origins = self._repeated(text, told, actor) if sayable else ([], [])
         return record_of(
             self._memory.namespace, self.id, text, kind, self._core.clock(), self._replied(fields.get("reply_to")),
-            blobs=blobs, recalled=spans, recalled_from=origins, **fields,
+            blobs=blobs, recalled=spans, recalled_from=origins, recalled_trust=self._least_of(origins), **fields,
         )  # fmt: skip
+
+    def _repeated(self, text: str, told: str, actor: str | None) -> tuple[Spans, list[int]]:
+        """What of a text was recalled, and from where; what was erased since, here or elsewhere, was never told."""
+        spans, origins = self._guard.repeated(text, told, actor)
+        if len(self._core.read_what_is_there(origins)) < len(origins):
+            self._guard.forget(set(origins) - {one.position for one in self._core.read_what_is_there(origins)})
+            spans, origins = self._guard.repeated(text, told, actor)
+        return spans, origins
+
+    def _least_of(self, origins: Sequence[int]) -> Trust | None:
+        """The least trust of the steps that are repeated, if it is less than the agent's own."""
+        records = self._core.read_what_is_there(origins) if origins else []
+        trust = least(trust_of(json.loads(record.body)) for record in records)
+        return trust if rank(trust) < rank(None) else None
 
     def _check_open(self) -> None:
         if self.info.ended is not None:
@@ -200,15 +215,16 @@ class EpisodeWriter:
         query = recalling.query_of(
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
+        self._memory._accessed("recall", cue)
         context = recalling.run(self._core, self._memory.namespaces, query, as_of)
         self._core.store.append([self._recall_record(cue, context, as_of)])
-        self._guard.remember((hit.position, hit.text) for hit in context.hits)
+        self._guard.remember(recalling.told_by(self._core, self._memory.namespaces, context.hits))
         return context
 
     def _recalled(self, cue: str, context: PlanningContext) -> Record:
         """The record of a recall that is logged with the steps after it, in which what it told is marked."""
         self._check_open()
-        self._guard.remember((hit.position, hit.text) for hit in context.hits)
+        self._guard.remember(recalling.told_by(self._core, self._memory.namespaces, context.hits))
         return self._recall_record(cue, context, None)
 
     def _recall_record(self, cue: str, context: PlanningContext, as_of: recalling.AsOf) -> Record:

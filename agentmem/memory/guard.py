@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 RUN = 8
 LIMIT = 20_000  # runs remembered of an episode, newest kept
@@ -22,18 +22,23 @@ class Guard:
     """What one episode recalled lately."""
 
     def __init__(self) -> None:
-        self._runs: OrderedDict[tuple[str, ...], int] = OrderedDict()
+        self._runs: OrderedDict[tuple[str, ...], tuple[int, ...]] = OrderedDict()
 
-    def remember(self, told: Iterable[tuple[int, str]]) -> None:
-        """Take in (log position, text) of what a planning context showed."""
-        for position, text in told:
+    def remember(self, told: Iterable[tuple[int | Sequence[int], str]]) -> None:
+        """Take in (log position, or those of all the steps it comes from, text) of what a planning context showed."""
+        for where, text in told:
+            positions = (where,) if isinstance(where, int) else tuple(where)
             words = [match[0].casefold() for match in _WORD.finditer(text)]
             for start in range(len(words) - RUN + 1):
                 run = tuple(words[start : start + RUN])
                 self._runs.pop(run, None)  # what is told again is newest again
-                self._runs[run] = position
+                self._runs[run] = positions
         while len(self._runs) > LIMIT:
             self._runs.popitem(last=False)
+
+    def forget(self, positions: set[int]) -> None:
+        """Drop what was told of these log positions: they were erased."""
+        self._runs = OrderedDict((run, at) for run, at in self._runs.items() if positions.isdisjoint(at))
 
     def repeated(self, text: str, kind: str, actor: str | None) -> tuple[Spans, list[int]]:
         """([start, end) spans of a new step's text that repeat recalled text, positions of the steps they are from)."""
@@ -43,10 +48,10 @@ class Guard:
         spans: Spans = []
         origins: set[int] = set()
         for start in range(len(found) - RUN + 1):
-            origin = self._runs.get(tuple(word for word, _, _ in found[start : start + RUN]))
-            if origin is None:
+            positions = self._runs.get(tuple(word for word, _, _ in found[start : start + RUN]))
+            if positions is None:
                 continue
-            origins.add(origin)
+            origins.update(positions)
             first, last = found[start][1], found[start + RUN - 1][2]
             if spans and first <= spans[-1][1]:
                 spans[-1] = (spans[-1][0], last)

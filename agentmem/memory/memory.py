@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -10,10 +9,15 @@ from types import TracebackType
 from typing import Any
 
 from agentmem.encode import DEFAULT, resolve
-from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
-from agentmem.memory import checks, condensing, recalling, removal, retention
+from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
+from agentmem.index import begin_key
+from agentmem.memory import accounts, checks, condensing, recalling, removal, retention
+from agentmem.memory.awaited import Awaited
 from agentmem.memory.core import Core
+from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
+from agentmem.memory.owned import Owned
+from agentmem.memory.repairing import repair_open
 from agentmem.recall import Weights
 from agentmem.records import (
     canonical,
@@ -28,6 +32,7 @@ from agentmem.records import (
 )
 from agentmem.store import open_store
 from agentmem.transfer import export
+from agentmem.trust import SHARE
 from agentmem.types import (
     Condenser,
     CountTokens,
@@ -35,13 +40,13 @@ from agentmem.types import (
     CrystallizeReport,
     Durability,
     Episode,
-    EraseReport,
     Head,
     Hit,
     Layer,
     Namespace,
     PlanningContext,
     Record,
+    RepairReport,
     Retain,
     Stats,
     Step,
@@ -53,7 +58,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory:
+class Memory(Owned, Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -84,6 +89,8 @@ class Memory:
         key_file: str | Path | None = None,
         passphrase: Callable[[], str] | None = None,
         read_only: bool = False,
+        access_log: bool | None = None,
+        untrusted: float = SHARE,
     ) -> Memory:
         """Open a memory, or make a new one.
 
@@ -91,17 +98,24 @@ class Memory:
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
-        durability "power": what `log` acknowledged is on the disk; "process": it survives a killed process. key_file:
-        of an encrypted memory, made with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment
-        does. Raises StoreError's kinds for a file that cannot be used, SettingsError for contradicting settings.
+        access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
+        acknowledged is on the disk; "process": it survives a killed process. key_file: of an encrypted memory, made
+        with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment does. untrusted: the share of a
+        planning context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for
+        a file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         checks.check_opening(path, clock, condenser)
-        checks.check_settings(retain, horizon, key_file, passphrase)
+        checks.check_settings(retain, horizon, key_file, passphrase, untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
+        if access_log is not None and check_flag("access_log", access_log):
+            settings["access_log"] = "True"
         scope, checked = check_namespace(namespace), resolve(encoder)
         keys = None if key_file is None else str(key_file)
         store = open_store(str(path), durability, read_only, settings, terms_of, keys, passphrase)
-        core = Core(store, checked, checks.checked_clock(clock), read_only=read_only)
+        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted)
+        if access_log is False and core.keeps_accesses:
+            store.close()
+            raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
         condensing.restore(core, store, condenser)
         return cls(core, scope, (), condenser)
 
@@ -132,7 +146,7 @@ class Memory:
         if self._known(name) is not None:
             return None
         body = canonical({what: said for what, said in (("goal", goal), ("agent", agent)) if said is not None})
-        record = Record("begin", self.namespace, name, body=body, key=f"\x00begin/{name}", logged_at=self._core.clock())
+        record = Record("begin", self.namespace, name, body=body, key=begin_key(name), logged_at=self._core.clock())
         try:
             (logged,) = self._core.store.append([record])
         except KeyConflictError:
@@ -185,6 +199,7 @@ class Memory:
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
+        self._accessed("recall", cue)
         return recalling.run(self._core, self.namespaces, query, as_of)
 
     def rank(
@@ -202,17 +217,20 @@ class Memory:
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, 1, None, layers, episode, agent, False, weights=weights)
+        self._accessed("rank", cue)
         return recalling.ranked(self._core, self.namespaces, query, as_of, check_flag("matching", matching))
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""
         check_id("id", id)
+        self._accessed("step", id)
         with self._core.lock:
             (position,) = removal.chosen(self._core, self.namespace, [id], None)
         return step_of(self._core.store.read([position])[0])
 
     def expand(self, id: str) -> list[Step]:
         """The steps that a crystal condenses, in log order, or the one step of this id; NotFoundError for none."""
+        self._accessed("expand", check_id("id", id))
         with self._core.lock:
             positions = removal.behind(self._core, self.namespace, check_id("id", id))
         return list(map(step_of, self._core.store.read(positions)))
@@ -220,6 +238,7 @@ class Memory:
     def steps(self, episode: str | None = None) -> Iterator[Step]:
         """Every step, or an episode's, in log order; NotFoundError for an episode that never began."""
         checks.check_filters(self._core, [self.namespace], episode)
+        self._accessed("steps", episode)
         records = self._core.store.scan(self.namespace, episode=episode, types=["step"])
         return map(step_of, records)
 
@@ -229,23 +248,24 @@ class Memory:
             return list(self._core.index(self.namespace).episodes.values())
 
     def crystals(self, layers: Sequence[Layer | str] | None = None, as_of: recalling.AsOf = None) -> list[Crystal]:
-        """The crystals that hold as of a step or time, in the order they were sealed."""
+        """The crystals that hold as of a step or time, in the order they were sealed, with their trust."""
         checks.check_asked(self._core, [self.namespace], as_of, layers)
+        self._accessed("crystals")
         with self._core.lock:
-            index = self._core.index(self.namespace)
             position = recalling.position_of(self._core, [self.namespace], as_of)
-            wanted = Layer if (chosen := recalling.layers_of(layers)) is None else chosen
-            live = [c for c in index.crystals if c.layer in wanted and index.exists(c, position)]
-            return [c.model_copy(update={"retired": index.retired.get(c.id)}) for c in live]
+            return crystals_of(self._core, self.namespace, recalling.layers_of(layers), position)
 
     def blob(self, digest: str) -> bytes:
         """The content of a blob by the digest in `Step.blobs`; NotFoundError if no step of this namespace has it."""
-        return self._core.blob(self.namespace, check_name("digest", digest))
+        self._accessed("blob", check_name("digest", digest))
+        return self._core.blob(self.namespace, digest)
 
     def scoped(self, *namespace: str, read: Sequence[Sequence[str]] = ()) -> Memory:
         """A view of exactly this namespace; `read` adds namespaces that recall may read as well."""
         own, others = check_namespace(namespace), checks.check_several("read", read, "namespaces")
-        return Memory(self._core, own, [check_namespace(other) for other in others], self._condenser)
+        view = Memory(self._core, own, [check_namespace(other) for other in others], self._condenser)
+        view.who = self.who
+        return view
 
     # ---- attachments ---------------------------------------------------------------------------------------------
 
@@ -256,12 +276,14 @@ class Memory:
         Raises TooLargeError over 256 MiB.
         """
         self._core.store.attach(self.namespace, check_name("name", name), content)
+        self._note("attach", name, bytes=len(content))
 
     def attachment(self, name: str) -> bytes:
         """The bytes of this name, checked; NotFoundError if there are none, DamagedError if they were changed."""
         if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
             where = f" in namespace {self.namespace}" if self.namespace else ""
             raise NotFoundError(f"there is no attachment {name!r}{where}; {checks.instead(name, list(there))}")
+        self._accessed("attachment", name)
         return self._core.store.attachment(self.namespace, name)
 
     def attachments(self) -> dict[str, int]:
@@ -273,68 +295,7 @@ class Memory:
         if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
             raise NotFoundError(f"there is no attachment {name!r} to detach; {checks.instead(name, list(there))}")
         self._core.store.detach(self.namespace, name)
-
-    # ---- forgetting ----------------------------------------------------------------------------------------------
-
-    def forget(
-        self,
-        steps: Sequence[str] | str | None = None,
-        episode: str | None = None,
-        derived_from: str | None = None,
-        undo: bool = False,
-    ) -> int:
-        """Take steps, and crystals with their words, out of recall; undo brings them back. They stay in the log.
-
-        derived_from: a step's id (it and the steps that repeat it) or a crystal's (the steps it condenses). A recall as
-        of before still shows them. Returns how many steps.
-        """
-        removal.one_of(steps=steps, episode=episode, derived_from=derived_from)
-        check_flag("undo", undo)
-        checks.check_filters(self._core, [self.namespace], episode)
-        with self._core.lock:
-            if derived_from is not None:
-                positions = removal.lineage(self._core, self.namespace, check_id("derived_from", derived_from))
-            else:
-                ids = None if steps is None else checks.check_ids("steps", steps)
-                positions = removal.chosen(self._core, self.namespace, ids, episode)
-        removal.note(self._core, self.namespace, "restore" if undo else "forget", positions)
-        return len(positions)
-
-    def pin(self, ids: Sequence[str] | str) -> None:
-        """Raise steps, or the steps a crystal condenses, in every recall, and keep their text under any retention."""
-        with self._core.lock:
-            asked = checks.check_ids("ids", ids)
-            positions = {at for one in asked for at in removal.behind(self._core, self.namespace, one)}
-        removal.note(self._core, self.namespace, "pin", sorted(positions))
-
-    def erase(
-        self,
-        subject: str | None = None,
-        episode: str | None = None,
-        steps: Sequence[str] | str | None = None,
-        namespace: Sequence[str] | None = None,
-        dry_run: bool = False,
-    ) -> EraseReport:
-        """Remove steps from the file for good, with every crystal made from them, and make the crystals again.
-
-        What else quotes them goes too: blobs, recall records that showed them or, in this namespace, whose cue repeats
-        them, and every attachment of this namespace and of those whose recalls showed the steps, since it may hold
-        them: `attachments` in the report lists these. `residue` says where the erased text is still found, if
-        anywhere: it may also have been logged elsewhere.
-        """
-        removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
-        check_flag("dry_run", dry_run)
-        checks.check_filters(self._core, [self.namespace], episode)
-        subject = None if subject is None else check_name("subject", subject)
-        steps = None if steps is None else checks.check_ids("steps", steps)
-        scope = self.namespace if namespace is None else check_namespace(namespace)
-        with self._core.crystallizing, self._core.lock:
-            return removal.erase(
-                self._core, scope, subject, episode, steps, namespace is not None, dry_run, self._again
-            )
-
-    def _again(self, namespace: Namespace) -> None:
-        condensing.crystallize(self._core, namespace, self._condenser)
+        self._note("detach", name)
 
     # ---- the file ------------------------------------------------------------------------------------------------
 
@@ -342,6 +303,17 @@ class Memory:
         """Check every stored byte against its hash, the log against its anchor, and what was made against the log."""
         problems, checked = self._core.store.verify()
         return Verification(ok=not problems, problems=tuple(problems), checked=checked)
+
+    def repair(self, backup: str | Path | None = None, dry_run: bool = False) -> RepairReport:
+        """Make again what is damaged and can be made from the log, and note as lost the steps that nothing can prove.
+
+        backup: an older copy, for those steps. `agentmem.memory.repair(path)` is for a memory that does not open.
+        """
+        report = repair_open(self._core, backup, dry_run, self._again)
+        if report.problems and not dry_run:
+            told = {"restored": len(report.restored), "lost": len(report.lost)}
+            self._note("repair", "" if backup is None else str(backup), whole=True, **told)
+        return report
 
     def stats(self) -> Stats:
         """Tokens per layer with their ratios, and bytes by part."""
@@ -358,10 +330,12 @@ class Memory:
         derived: then the crystals and attachments as well.
         """
         export(self._core.store, [self.namespace], check_path("path", path), derived)
+        self._note("export", str(path), derived=derived)
 
     def backup(self, path: str | Path) -> None:
         """A verified copy of the whole file at a new path, while others go on writing."""
         self._core.store.backup(str(check_path("path", path)))
+        self._note("backup", str(path), whole=True)
 
     def close(self) -> None:
         """Close the file, for every view of it."""
@@ -378,21 +352,13 @@ class Memory:
     def _repr_html_(self) -> str:
         return pictured(self)
 
-    # ---- the same, awaited ---------------------------------------------------------------------------------------
-
-    async def arecall(self, cue: str, **options: Any) -> PlanningContext:
-        """`recall` in a thread."""
-        return await asyncio.to_thread(self.recall, cue, **options)
-
-    async def acrystallize(self) -> CrystallizeReport:
-        """`crystallize` in a thread."""
-        return await asyncio.to_thread(self.crystallize)
-
-    async def aclose(self) -> None:
-        """`close` in a thread."""
-        await asyncio.to_thread(self.close)
-
     # ---- small things --------------------------------------------------------------------------------------------
+
+    def _note(self, what: str, name: str, whole: bool = False, **detail: Any) -> None:
+        """Note a change in the ledger: of what a name or path says no more than a digest."""
+        if not self._core.read_only:
+            told = {"name": accounts.digest_of(self._core, name), **detail}
+            accounts.note(self._core, what, self.who, None if whole else self.namespace, **told)
 
     def _known(self, name: str) -> Episode | None:
         with self._core.lock:

@@ -23,9 +23,11 @@ from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall,
 from agentmem.records import brief
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
+from agentmem.trust import SHARE
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
 AsOf = str | datetime | None
+Told = list[tuple[int | Sequence[int], str]]
 Sealed = int | Sequence[int] | None
 """The log position up to which namespaces count as crystallized, or that of each; None for all that is."""
 
@@ -53,7 +55,7 @@ def explained(
     core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, sealed: Sealed = None, most: int = 0
 ) -> tuple[PlanningContext, list[Hit]]:
     """What `run` gives, and the best `most` of what it chose from, whole, best first."""
-    query = replace(query, thinned=core.sparing)
+    query = replace(query, thinned=core.sparing, untrusted=_share(core, query))
     while True:
         generations = {namespace: core.store.version(namespace).generation for namespace in namespaces}
         try:
@@ -67,6 +69,11 @@ def explained(
             continue  # a step was erased while it was read
         if core.unchanged(generations):
             return _context(core, namespaces, query, seen, lines), ranked
+
+
+def _share(core: Core, query: Query) -> float:
+    """Of a budget, what untrusted text may take: as the query has it, else as the memory was opened."""
+    return core.untrusted if query.untrusted is None else query.untrusted
 
 
 def ranked(
@@ -98,7 +105,7 @@ def look(
         for namespace in namespaces if stated else ():
             core.read_ahead(namespace, position)
         upto = _upto(namespaces, position, sealed)
-        view = core.held_view(namespaces, position, upto)
+        view = core.recalled_view(namespaces, position, upto)
         if stated:
             view.stated()  # now: it reads what grows
         match = core.match(cue, namespaces, view)
@@ -170,9 +177,11 @@ def _asked(core: Core, namespaces: Sequence[Namespace], query: Query, view: View
         "layers": None if query.layers is None else list(query.layers),
         "marks": query.marks,
         "read": [list(namespace) for namespace in namespaces[1:]],
+        "untrusted": query.untrusted,
         "without": runs_of(query.without, view.position),
     }
-    return {name: value for name, value in said.items() if value or (name == "layers" and value is not None)}
+    usual = {"layers": None, "untrusted": SHARE}
+    return {name: value for name, value in said.items() if (value != usual[name] if name in usual else value)}
 
 
 def query_of(
@@ -186,6 +195,7 @@ def query_of(
     current: str | None = None,
     goal: str | None = None,
     weights: Weights | None = None,
+    untrusted: float | None = None,
 ) -> Query:
     """The arguments of a recall, checked."""
     if not isinstance(cue, str):
@@ -206,6 +216,7 @@ def query_of(
         goal=truncate(goal, budget // 4, counter) if goal else None,
         weights=weights or Weights(),
         own=count_tokens is not None,
+        untrusted=untrusted,
     )
 
 
@@ -266,6 +277,7 @@ class Asked(BaseModel):
     layers: list[Literal["unit", "cluster", "atom"]] | None = None
     marks: bool = False
     read: list[list[str]] = []
+    untrusted: float = Field(default=SHARE, ge=0, le=1)
     without: list[tuple[int, int]] = []
 
 
@@ -297,16 +309,23 @@ def shown_by(record: Record) -> Shown:
     return Shown(body.get("hits", []), body.get("steps", []), tokens, budget)
 
 
-def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> list[tuple[int, str]]:
-    """(log position, text) of the steps and crystals of these namespaces with these ids that are still there."""
+def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> Told:
+    """(log position, or those that a crystal quotes, text) of what is still there in these namespaces, by ids."""
     with core.lock:
-        indexes = [core.index(namespace) for namespace in namespaces]
-        found = [(index.crystals[index.by_id[hit]]) for hit in hits for index in indexes if hit in index.by_id]
-    texts = [(crystal.covers[0], crystal.text) for crystal in found]
+        indexes = [(hit, index) for hit in hits for one in namespaces if (index := core.holding(one, hit)) is not None]
+        found = [index.crystals[index.by_id[hit]] for hit, index in indexes]
+    texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
             texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
     return texts
+
+
+def told_by(core: Core, namespaces: Sequence[Namespace], hits: Sequence[Hit]) -> Told:
+    """`told`, of hits as they were shown."""
+    ids = [hit.id for hit in hits if hit.layer != "step"]
+    crystals = told(core, namespaces, ids) if ids else []
+    return [*crystals, *((hit.position, hit.text) for hit in hits if hit.layer == "step")]
 
 
 def steps_of_hits(hits: Sequence[Hit]) -> list[int]:

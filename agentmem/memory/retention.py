@@ -1,9 +1,10 @@
 """What stays on disk: when the log moves into compressed blocks, and what `retain="crystals"` lets go of.
 
-Retention is stated in bytes. Under "crystals" all files together, attachments apart, may take FIXED bytes and RATE per
-token; the lexical index and the codes are not stored but made again at the first recall, blocks are large, and only
-where that is not enough is text let go: beyond the horizon, old before new, the least salient first, never a word that
-a crystal holds or a pinned step, and never before the unit that covers it is found by a probe.
+Retention is stated in bytes. Under "crystals" all files together, attachments and a log of accesses apart, may take
+FIXED bytes and RATE per token; the lexical index and the codes are not stored but made again at the first recall,
+blocks are large, and only where that is not enough is text let go: beyond the horizon, old before new, the least
+salient first, never a word that a crystal holds or a pinned step, and never before the unit that covers it is found
+by a probe.
 
 A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
 stood; spaces cost nothing once they are compressed, and recall folds them.
@@ -58,14 +59,14 @@ def settle(core: Core) -> None:
 
 
 def _files(core: Core) -> int:
-    """Bytes of all files once closed, without attachments."""
+    """Bytes of all files once closed, without attachments and a log of accesses."""
     sizes = core.store.sizes()
-    return closed(sizes) - sizes["attachments"]
+    return closed(sizes) - sizes["attachments"] - (sizes["ledger"] if core.keeps_accesses else 0)
 
 
 def closed(sizes: Mapping[str, int]) -> int:
     """Bytes of all files once closed: the write-ahead log is folded in, of which the parts tell already."""
-    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "total"))
+    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "reserve", "total"))
 
 
 def _archive(core: Core, hot: int, least: int) -> None:
@@ -129,6 +130,7 @@ def _round(core: Core, units: Sequence[_Old], share: float, needed: float) -> No
                 rewritten[step.position] = (text, step.body)
     if rewritten:
         core.store.rewrite(rewritten)
+        core.store.note(core.clock(), "let go", None, None, {"steps": len(rewritten), "share": share})
         core.store.archive(core.archived)
         core.forget()
 
@@ -236,7 +238,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
     sizes = core.store.sizes()
-    made_of_log = sizes["total"] - sizes["wal"] - sizes["attachments"]
+    made_of_log = sizes["total"] - sizes["wal"] - sizes["reserve"] - sizes["attachments"]
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),

@@ -21,7 +21,9 @@ from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
+from agentmem.recall.trusted import trust_of_crystal
 from agentmem.tokens import count
+from agentmem.trust import SHARE, UNTRUSTED, trust_of
 from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
 
 __all__ = [
@@ -41,7 +43,6 @@ __all__ = [
 Read = Callable[[Sequence[int]], list[Record]]
 
 SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
-UNTRUSTED = ("web",)
 CHUNK = 48  # candidates read at once, at first
 FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
@@ -54,7 +55,8 @@ class Query:
     """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal.
 
     thinned: steps may have lost text since they were counted. without: log positions of steps that who asks has before
-    him already; they are not told. own: whether `count` is a caller's.
+    him already; they are not told. own: whether `count` is a caller's. untrusted: the share of the budget, 0..1, that
+    untrusted text may take; None for what is usual.
     """
 
     cue: str
@@ -69,6 +71,7 @@ class Query:
     thinned: bool = False
     without: frozenset[int] = frozenset()
     own: bool = False
+    untrusted: float | None = None
     weights: Weights = field(default_factory=Weights)
 
 
@@ -76,7 +79,8 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
     """The lines of the planning context, in printing order; [] when nothing matches the cue."""
     if query.budget <= 0:
         return []
-    packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal)
+    quoted = int(query.budget * (SHARE if query.untrusted is None else query.untrusted))
+    packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal, quoted)
     sought = _sought(query, view, match, similarity, _Texts(read), packer)
     return packer.fill(iter(sought), sought.partner) if sought is not None else []
 
@@ -249,6 +253,7 @@ class _Steps:
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
         body = json.loads(record.body)
+        trust = trust_of(body)
         return Candidate(
             key=position,
             position=position,
@@ -256,7 +261,7 @@ class _Steps:
             text=record.text,
             size=count(fold(record.text)) if "lost" in body else record.tokens,
             head=self._head(body.get("at"), episode.id),
-            section=self._section(row, episode.id, body.get("trust")),
+            section=self._section(row, episode.id, trust),
             score=float(self.score[row]),
             id=step_id(position),
             layer="step",
@@ -264,6 +269,7 @@ class _Steps:
             reasons=lambda: reasons(signals, weights, row),
             partner=self._partner_row(row),
             place=int(self.places[row]) if self.places[row] not in (-1, row) else None,
+            trust=trust,
         )
 
     def _head(self, at: str | None, episode: str) -> str:
@@ -367,6 +373,7 @@ class _Crystals:
         positions = self.view.position[ranked.steps(place)].tolist()
         first = self.texts[positions[0]]
         where = int(self.places[ranked.best[place]])
+        trust = trust_of_crystal(self.view, ranked.numbers[place], self.texts)
         return Candidate(
             key=-1 - hash_of(crystal.id),
             position=positions[0],
@@ -374,7 +381,7 @@ class _Crystals:
             text=crystal.text,
             size=crystal.tokens,
             head=head(json.loads(first.body).get("at"), first.episode),
-            section="facts" if crystal.layer is Layer.ATOM else "past",
+            section="warnings" if trust in UNTRUSTED else "facts" if crystal.layer is Layer.ATOM else "past",
             score=float(ranked.score[place]),
             id=crystal.id,
             layer=crystal.layer.value,
@@ -382,6 +389,7 @@ class _Crystals:
             sources=crystal.sources,
             reasons=lambda: reasons(ranked.signals, self.query.weights, place),
             place=where if where >= 0 else None,
+            trust=trust,
         )
 
 

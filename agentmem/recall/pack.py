@@ -1,21 +1,23 @@
 """Choosing what goes into a token budget, best first, and cutting what is too long.
 
 Knows candidates with scores and how to ask for their text; knows nothing of how scores came about. Greedy by score per
-token with skipping: at these sizes it fills a budget to within a few tokens.
+token with skipping: at these sizes it fills a budget to within a few tokens. Untrusted text is quoted and has a smaller
+budget of its own, in which nothing else is counted; what that costs others is its tokens and no more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from agentmem.recall.render import Line, arrange, fold, line, render
+from agentmem.recall.render import Line, arrange, fold, line, quoted, quoted_line, render
 from agentmem.segment import sentences
 from agentmem.tokens import MARK, truncate
-from agentmem.types import CountTokens, Hit
+from agentmem.trust import UNTRUSTED
+from agentmem.types import CountTokens, Hit, Trust
 from agentmem.words import stems
 
 PAIRED = 80  # tokens up to which the other half of an action and its observation comes along
@@ -52,6 +54,11 @@ class Candidate:
     reasons: Callable[[], dict[str, float]] = dict
     partner: int | None = None
     place: int | None = None
+    trust: Trust | None = None
+
+    @property
+    def untrusted(self) -> bool:
+        return self.trust in UNTRUSTED
 
     def hit(self, span: tuple[int, int], tokens: int) -> Hit:
         """What it is to whoever asked, of which a part is shown at a cost."""
@@ -66,24 +73,30 @@ class Candidate:
             text=self.text[slice(*span)],
             tokens=tokens,
             sources=self.sources,
+            trust=self.trust,
         )
 
 
 @dataclass
 class Packer:
-    """Fills one budget. `count` is the caller's counter; lines are summed up, the whole is checked at the end."""
+    """Fills one budget. `count` is the caller's counter; lines are summed up, the whole is checked at the end.
+
+    quoted: of the budget, what untrusted lines may take, with their section's name and heads.
+    """
 
     budget: int
     count: CountTokens
     terms: frozenset[str]
     marks: bool = False
     goal: str | None = None
+    quoted: int = 0
     used: int = 0
     lines: dict[int, Line] = field(default_factory=dict)
     _heads: set[tuple[str, str]] = field(default_factory=set)
     _texts: set[str] = field(default_factory=set)
     _told: set[str] = field(default_factory=set)
     _best: list[Candidate] = field(default_factory=list)
+    _untrusted: list[Candidate] = field(default_factory=list)  # the best of those
     _placed: int = 0
     _rate: float | None = None  # least tokens by the caller's counter per token as stored, as far as seen
     _usual: float | None = None  # the same of texts that cost anything: an empty one says nothing of others
@@ -96,15 +109,20 @@ class Packer:
         for candidate in candidates:
             if candidate is not None and not candidate.text.strip():
                 continue  # it says nothing
-            if candidate is not None and len(self._best) < BEST:
-                self._best.append(candidate)
+            best = self._untrusted if candidate is not None and candidate.untrusted else self._best
+            if candidate is not None and len(best) < BEST:
+                best.append(candidate)
             if self.budget - self.used < LEAST or misses > TRIES:
                 break
             taken = candidate is not None and self.add(candidate)
-            misses = 0 if taken else misses + 1
+            if best is not self._untrusted:  # or many that are not let in would end the search for others
+                misses = 0 if taken else misses + 1
             if candidate is not None and taken:
                 self._add_along(candidate, partner)
-        return self._settle() or self._cut(self._best)
+        lines = self._settle()
+        if len(self._quotes(lines)) < len(lines):
+            return lines
+        return self._cut(self._best) or lines or self._cut(self._untrusted)  # what is trusted comes first
 
     def _add_along(self, candidate: Candidate, step: Callable[[int], Candidate | None]) -> None:
         """What makes a step understood: its other half, if that is short, and for the best ones where it was."""
@@ -123,16 +141,37 @@ class Packer:
         size = candidate.size
         if self.hopeless(size):
             return False
-        room = self.budget - self.used - self._head_cost(candidate)
+        room = self._room(candidate)
+        if candidate.untrusted and room < LEAST:
+            return False
         if self._least(size) <= self.budget * LONG:
             whole = self._said(candidate, candidate.text)
             cost = self.count(whole + "\n")
-            self._learn(cost - self.count(self._said(candidate, "") + "\n"), candidate.size)
+            if not candidate.untrusted:  # a quote costs more than its text
+                self._learn(cost - self.count(self._said(candidate, "") + "\n"), candidate.size)
             if cost <= min(room, self.budget * LONG):
                 return self._take(candidate, whole, (0, len(candidate.text)), cost)
-            if cost <= self.budget * LONG:
+            if cost <= self.budget * LONG and not candidate.untrusted:
                 return False
         return self._add_passages(candidate, min(room, max(int(self.budget * PASSAGE), min(SHORT, self.budget // 2))))
+
+    def _room(self, candidate: Candidate) -> int:
+        """What of the budget is left to a line."""
+        head = self._head_cost(candidate)
+        room = self.budget - self.used - head
+        if not candidate.untrusted:
+            return room
+        quotes = self._quotes(self.lines.values())
+        return min(room, self.quoted - (self.count(render(quotes) + "\n") if quotes else 0) - head)
+
+    def _quotes(self, lines: Iterable[Line]) -> list[Line]:
+        """Those of untrusted text, in printing order."""
+        return arrange(one for one in lines if one.hit.trust in UNTRUSTED)
+
+    def _overquoted(self, lines: Iterable[Line]) -> int:
+        """By how much the untrusted ones exceed their share."""
+        quotes = self._quotes(lines)
+        return self.count(render(quotes)) - self.quoted if quotes else 0
 
     def hopeless(self, sizes: Sizes) -> Any:
         """Which of so many tokens as stored need not be looked at: neither they nor a passage of them will fit."""
@@ -164,7 +203,7 @@ class Packer:
     def _add_passages(self, candidate: Candidate, room: int) -> bool:
         if room < 4 * LEAST:
             return False
-        text, span = best_passages(candidate.text, self.terms, room - LEAST, self.count)
+        text, span = best_passages(candidate.text, self.terms, room - LEAST, self._counter(candidate))
         said = self._said(candidate, text)
         cost = self.count(said + "\n")
         return bool(text) and cost <= room and self._take(candidate, said, span, cost)
@@ -172,7 +211,8 @@ class Packer:
     def _cut(self, best: Sequence[Candidate]) -> list[Line]:
         """Nothing fitted whole: a part of the best candidate of which any fits, under its head if that leaves room."""
         for candidate in best:
-            room = -self._over([self._line(candidate, self._said(candidate, ""), (0, 0), candidate.head, 0)])
+            none = [self._line(candidate, self._said(candidate, ""), (0, 0), candidate.head, 0)]
+            room = -max(self._over(none), self._overquoted(none) if candidate.untrusted else -self.budget)
             for head in dict.fromkeys((candidate.head if room >= 2 * LEAST else "", "")):
                 cut = self._fitted(candidate, head)
                 if cut is not None:
@@ -181,15 +221,16 @@ class Packer:
 
     def _fitted(self, candidate: Candidate, head: str) -> Line | None:
         """Under a head, a line of a part of a candidate that leaves the whole within the budget; None for none."""
-        room = self.budget
+        room = self.quoted if candidate.untrusted else self.budget
+        counter = self._counter(candidate)
         while room > 0:
-            text, span = best_passages(candidate.text, self.terms, room, self.count)
+            text, span = best_passages(candidate.text, self.terms, room, counter)
             if not text:
-                text, end = _beginning(candidate.text, room, self.count)
+                text, end = _beginning(candidate.text, room, counter)
                 span = (0, end)
             said = self._said(candidate, text)
             cut = self._line(candidate, said, span, head, self.count(said))
-            over = self._over([cut])
+            over = max(self._over([cut]), self._overquoted([cut]))
             if over <= 0:
                 return cut if text else None
             room -= over
@@ -208,7 +249,14 @@ class Packer:
         return True
 
     def _said(self, candidate: Candidate, text: str) -> str:
-        return line(candidate.label, text, candidate.id if self.marks else None)
+        mark = candidate.id if self.marks else None
+        if candidate.untrusted:
+            return quoted_line(candidate.trust or "", candidate.label, text, mark)
+        return line(candidate.label, text, mark)
+
+    def _counter(self, candidate: Candidate) -> CountTokens:
+        """What parts of a candidate's text are counted by: as they will be printed."""
+        return (lambda text: self.count(quoted(text))) if candidate.untrusted else self.count
 
     def _line(self, candidate: Candidate, said: str, span: tuple[int, int], head: str, cost: int) -> Line:
         """What is said of a candidate, and the hit that it is."""
@@ -223,11 +271,16 @@ class Packer:
         return self.count(candidate.head + "\n") + sum(self.count(f"{name}:\n") for name in names)
 
     def _settle(self) -> list[Line]:
-        """Drop the weakest lines until the whole text, counted at once, is within the budget."""
+        """Drop the weakest lines until the whole text, counted at once, is within the budget, and quotes in theirs."""
         lines = arrange(self.lines.values())
-        while lines and self._over(lines) > 0:
-            weakest = min(lines, key=lambda one: (one.hit.score, -one.position))
-            lines.remove(weakest)
+        while lines:
+            if self._overquoted(lines) > 0:
+                among = self._quotes(lines)
+            elif self._over(lines) > 0:
+                among = lines
+            else:
+                break
+            lines.remove(min(among, key=lambda one: (one.hit.score, -one.position)))
         return lines
 
 

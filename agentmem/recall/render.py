@@ -1,4 +1,4 @@
-"""The text of a planning context: grammar version 1.
+"""The text of a planning context: grammar version 2.
 
     context  = [goal] *section
     goal     = "goal: " text LF
@@ -9,22 +9,30 @@
                                              after "/" where the whole would cost too much of the budget
     line     = label ": " text [" <" id ">"] LF
                                              label: who said it, else its kind, else the crystal's layer
+             / trust " " quote ": " quote [" <" id ">"] LF
+                                             of untrusted text, in "warnings" alone: its trust, label and text
+    quote    = JSON string                   with "<" and every character that is not seen escaped
 
-Inside a text blank lines are folded, every further line starts with one space, and "…" stands where something was left
-out; so a line that does not start with a space is always structure, whatever was logged. Sections come in the order of
-SECTIONS; lines within one in log order.
+Inside a text that is not quoted blank lines are folded, every further line starts with one space, and "…" stands where
+something was left out; so a line that does not start with a space is always structure, whatever was logged. A quoted
+text is one line, and nothing in it can end the quote: `json.loads` gives it back, folded. Sections come in the order of
+SECTIONS; lines within one in log order. Version 1 did not quote.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from agentmem.types import Hit
 
-GRAMMAR = 1
+GRAMMAR = 2
 SECTIONS = ("goal", "facts", "past", "recent", "now", "warnings")
+_UNSEEN = ("Cc", "Cf", "Co", "Zl", "Zp")  # categories of characters: controls, formats, private ones, separators
+_SELECTORS = (*range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))  # of variations: not seen either
 _RUN = re.compile(r"(?<=\S)[ \t]{2,}")
 
 
@@ -63,6 +71,35 @@ def _name(text: str) -> str:
 def line(label: str, text: str, mark: str | None = None) -> str:
     """One line; `mark` is the id printed behind it."""
     said = f"{_name(label)}: {fold(text)}"
+    return f"{said} <{mark}>" if mark else said
+
+
+class _Escapes(dict[int, str]):
+    """For `str.translate`, after JSON: what could be taken for a tag or is not seen, such as what turns the direction
+    of writing, as JSON escapes it.
+    """
+
+    def __missing__(self, character: int) -> str:
+        text = chr(character)
+        if text == "<":
+            text = "\\u003c"
+        elif category(text) in _UNSEEN or character in _SELECTORS:
+            text = json.dumps(text)[1:-1]
+        self[character] = text
+        return text
+
+
+_ESCAPES = _Escapes()
+
+
+def quoted(text: str) -> str:
+    """A text as a quote, which `json.loads` reads."""
+    return json.dumps(text, ensure_ascii=False).translate(_ESCAPES)
+
+
+def quoted_line(trust: str, label: str, text: str, mark: str | None = None) -> str:
+    """One line of untrusted text."""
+    said = f"{trust} {quoted(_name(label))}: {quoted(fold(text))}"
     return f"{said} <{mark}>" if mark else said
 
 

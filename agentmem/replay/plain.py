@@ -148,6 +148,7 @@ def hit(one: Hit) -> dict[str, Any]:
         "span": list(one.span) if one.span else None,
         "tokens": one.tokens,
         "age": one.age,
+        **({"trust": one.trust} if one.trust else {}),
         **text(one.text, SHORT),
     }
 

@@ -111,7 +111,7 @@ class Recaller:
         if put.encoder is not None or self._core.encoder is None:
             return self._core
         if self._lexical is None:
-            self._lexical = Core(self._core.store, None, self._core.clock, read_only=True)
+            self._lexical = Core(self._core.store, None, self._core.clock, True, self._core.untrusted)
         return self._lexical
 
     # ---- how it was put ------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ class Recaller:
         query = query_of(
             record.text, noted.budget, self.count_tokens if asked.counter else None, asked.layers, asked.episode,
             asked.agent, asked.marks, current=record.episode if asked.current else None,
-            goal=goal if asked.goal else None,
+            goal=goal if asked.goal else None, untrusted=asked.untrusted,
         )  # fmt: skip
         query = replace(query, without=frozenset(self._steps_in(asked.without, namespaces, moment.position)))
         unread = tuple(one for one in told if one not in namespaces)

@@ -1,6 +1,7 @@
 """A memory over HTTP: `agentmem serve`. Needs starlette, uvicorn and prometheus-client.
 
-models operations writers   what is asked and answered; what each route does; episodes that are being logged
+models operations played    what is asked and answered; what each route does; graphs and replays
+place writers               the namespace that is worked in; episodes that are being logged
 tokens rates guard          who asks, in which namespace, how often; all of that before a body is read
 problems watch              errors as problem+json; the access log and the metrics, which hold no content
 openapi app run             the document, the application, the process

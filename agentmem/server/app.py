@@ -29,7 +29,8 @@ from agentmem.records import NAME_LIMIT
 from agentmem.server.guard import TOKEN, Guard, Limits
 from agentmem.server.models import Health, StepsToLog
 from agentmem.server.openapi import document
-from agentmem.server.operations import OPERATIONS, Operation, Place
+from agentmem.server.operations import OPERATIONS, Operation
+from agentmem.server.place import Place
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.tokens import Tokens
 from agentmem.server.watch import ROUTE, TEXT, Metrics, Watch
@@ -116,7 +117,8 @@ class _Served:
     async def _answer(self, operation: Operation, request: Request) -> Response:
         inside = {name: _unquoted(value) for name, value in request.path_params.items()}
         asked = await self._asked(operation, request)
-        place = Place(self.memory.scoped(*request.scope[TOKEN].namespace), self.writers)
+        token = request.scope[TOKEN]
+        place = Place(self.memory.scoped(*token.namespace).acting(f"token {token.id}"), self.writers)
         given = await run_sync(lambda: _done(operation, place, asked, inside), limiter=self.threads[operation.long])
         if isinstance(asked, StepsToLog):
             self.metrics.steps.inc(len(asked.steps))

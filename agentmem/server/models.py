@@ -23,14 +23,19 @@ from agentmem.types import CrystallizeReport, Episode, Kind, Layer, LayerReport,
 MOST_STEPS = 1_000  # of one request, and of one page
 MOST_CUE = 16_000  # characters
 MOST_BUDGET = 1_000_000  # tokens
+MOST_NODES, MOST_EDGES = 5_000, 50_000  # of a graph
+MOST_HOPS = 100
+MOST_FRAMES = 100  # of one page
 STEP_ID = {"type": "string", "pattern": "^s[0-9]{11}$"}
 TIME = {"type": "string", "format": "date-time"}
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
 StepId = Annotated[str, StringConstraints(pattern=STEP_ID["pattern"])]
 Base64 = Annotated[str, StringConstraints(pattern=r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$")]
-Whole = Annotated[int, BeforeValidator(lambda given: _whole(given))]
+WHOLE = BeforeValidator(lambda given: _whole(given))
+Whole = Annotated[int, WHOLE]
 Moment = Annotated[str, WithJsonSchema({"anyOf": [STEP_ID, TIME]})]
+NodeKind = Literal["step", "unit", "cluster", "atom", "recall", "episode", "entity"]
 
 
 def _whole(given: object) -> object:
@@ -86,6 +91,33 @@ class Recall(Asked):
     agent: Name | None = None
     layers: list[Layer] | None = Field(default=None, min_length=1)
     marks: bool = False
+
+
+class RecallAt(Asked):
+    """What memory would have recalled before a step. What is left out is as in the recall that was made there."""
+
+    cue: Annotated[str, Field(max_length=MOST_CUE)] | None = None
+    budget: Annotated[int, Field(ge=0, le=MOST_BUDGET), WHOLE] | None = None
+    layers: Annotated[list[Layer], Field(min_length=1)] | None = None
+
+
+class Drawn(Asked):
+    """Which part of the memory's graph. as_of: a step's id, or a time of logging. layers: only these kinds of nodes.
+
+    newest: only so many steps, and what was made of them. around: a node's id, or the name of an episode or an entity,
+    and what is at most `hops` edges away. limit: nodes, at most: the nearest and newest. retired: also crystals that a
+    newer one retired.
+    """
+
+    as_of: Moment | None = None
+    layers: Annotated[list[NodeKind], Field(min_length=1)] | None = None
+    episode: Name | None = None
+    agent: Name | None = None
+    newest: Annotated[int, Field(ge=1, le=1_000_000), WHOLE] | None = None
+    around: Name | None = None
+    hops: Whole = Field(default=2, ge=1, le=MOST_HOPS)
+    limit: Whole = Field(default=1_000, ge=1, le=MOST_NODES)
+    retired: bool = False
 
 
 class Chosen(Asked):
@@ -148,6 +180,14 @@ class StepPage(Page):
     after: StepId = ABSENT
 
 
+class FramePage(BaseModel):
+    """Which frames: those after the one of a step, at most `limit`. In the query, so numbers come as text."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    after: StepId = ABSENT
+    limit: int = Field(default=20, ge=1, le=MOST_FRAMES)
+
+
 class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -170,6 +210,102 @@ class Logged(Answer):
     """Ids of the steps, in the order of the request. They are on the disk."""
 
     steps: tuple[str, ...]
+
+
+class Few(Answer):
+    """The first of some values, and how many there are. What each has: docs/replay.md."""
+
+    first: tuple[dict[str, Any], ...]
+    count: int
+
+
+class Tail(Answer):
+    """What came after the last step."""
+
+    recalls: Few
+    formed: Few
+    retired: Few
+    events: Few
+
+
+class Frame(Tail):
+    """One step, the planning contexts that were made before it, and what became of memory since the frame before.
+
+    erased: how many records were erased from the file there; told to the root namespace alone, as they may be others'.
+    """
+
+    version: Literal[1]
+    number: int
+    step: dict[str, Any]
+    crystallized: bool
+    erased: int | None
+
+
+class Played(Answer):
+    """A page of the frames of an episode. replay: what is played. next: the `after` of the page behind; null at the
+    end, where `tail` tells what came after the last step.
+    """
+
+    replay: dict[str, Any]
+    frames: tuple[Frame, ...]
+    tail: Tail | None
+    next: str | None
+
+
+class Recalled(Answer):
+    """A recall that was never made, in the form of those of a frame: docs/replay.md."""
+
+    position: None
+    cue: dict[str, Any]
+    budget: int
+    as_of: int
+    settings: dict[str, Any]
+    same: None
+    why: str
+    shown: None
+    recorded: Few
+    context: dict[str, Any]
+    hits: Few
+    missed: Few
+
+
+class GraphNode(Answer):
+    """Beside these, what applies to its kind: docs/graph.md."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    id: str
+    kind: NodeKind
+    position: int
+    born: int
+    label: str
+    x: float
+    y: float
+
+
+class GraphEdge(Answer):
+    source: str
+    target: str
+    kind: str
+    born: int
+
+
+class About(Answer):
+    """Of a graph. left_out, edges_left_out: how many nodes, and edges, found no room."""
+
+    as_of: int
+    left_out: int
+    edges_left_out: int
+    namespace: str = ""
+
+
+class Graph(Answer):
+    """networkx's node-link form: `networkx.node_link_graph(answer, edges="edges")` reads it."""
+
+    directed: Literal[True]
+    multigraph: Literal[False]
+    graph: About
+    nodes: tuple[GraphNode, ...]
+    edges: tuple[GraphEdge, ...]
 
 
 class Ended(Answer):

@@ -31,8 +31,8 @@ WHY = {
     507: "The disk of the server is full.",
 }
 LEADS = {
-    "begin": ("/id", ("episode", "end", "log", "steps", "recall_in")),
-    "log": ("/steps/0", ("step",)),
+    "begin": ("/id", ("episode", "end", "log", "steps", "recall_in", "frames")),
+    "log": ("/steps/0", ("step", "recall_at")),
 }
 EVERY = (401, 421, 429, 500, 503)
 TAKING = (400, 408, 413, 415, 422)

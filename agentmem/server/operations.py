@@ -14,43 +14,34 @@ from pydantic import BaseModel
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
-from agentmem.memory import Memory
 from agentmem.records import step_of, to_json
 from agentmem.server.models import (
     Begin,
+    Drawn,
     Ended,
     Episodes,
     Erase,
     Erased,
     Forget,
     Forgotten,
+    FramePage,
+    Graph,
     Logged,
     NamespaceStats,
     Page,
+    Played,
     Recall,
+    RecallAt,
+    Recalled,
     StepPage,
     Steps,
     StepsToLog,
     StepToLog,
 )
+from agentmem.server.place import PAGE, Place, check_as_of, known_episode
+from agentmem.server.played import frames, graph, recall_at
 from agentmem.server.problems import Refused
-from agentmem.server.writers import Writers
 from agentmem.types import CrystallizeReport, Episode, PlanningContext, Step
-
-PAGE = 1 << 20  # characters of texts and data on a page of steps, after which it ends; one step is always whole
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an operation works. memory: a view of the token's namespace."""
-
-    memory: Memory
-    writers: Writers
-
-    @property
-    def operator(self) -> bool:
-        """Whether it is the root namespace, whose token is the operator's."""
-        return self.memory.namespace == ()
 
 
 def begin(at: Place, asked: Begin) -> Episode:
@@ -66,31 +57,24 @@ def episodes(at: Place, asked: Page) -> Episodes:
     known = at.memory.episodes()
     start = 0
     if asked.after is not None:
-        start = known.index(_episode(at, asked.after)) + 1
+        start = known.index(known_episode(at, asked.after)) + 1
     page = known[start : start + asked.limit]
     return Episodes(episodes=tuple(page), next=page[-1].id if len(known) > start + len(page) else None)
 
 
 def episode(at: Place, asked: None, id: str) -> Episode:
     """One episode."""
-    return _episode(at, id)
-
-
-def _episode(at: Place, id: str) -> Episode:
-    known = at.memory._known(id)
-    if known is None:
-        raise Refused(404, f"there is no episode {id[:80]!r}; GET /v1/episodes lists those there are")
-    return known
+    return known_episode(at, id)
 
 
 def end(at: Place, asked: None, id: str) -> Ended:
     """End an episode, and crystallize what was logged."""
-    if _episode(at, id).ended is None:
+    if known_episode(at, id).ended is None:
         with at.writers.writer(at.memory, id) as writer:
             writer.end()
         at.writers.drop(at.memory, id)
     report = at.memory.crystallize()
-    return Ended(episode=_episode(at, id), crystallized=report)
+    return Ended(episode=known_episode(at, id), crystallized=report)
 
 
 def log(at: Place, asked: StepsToLog, id: str) -> Logged:
@@ -114,7 +98,7 @@ def _fields(step: StepToLog) -> dict[str, Any]:
 
 def steps(at: Place, asked: StepPage, id: str) -> Steps:
     """The steps of an episode, in log order."""
-    _episode(at, id)
+    known_episode(at, id)
     after = step_position(asked.after) if asked.after else 0
     records = at.memory._core.store.scan(at.memory.namespace, after, episode=id, types=["step"])
     return _page(map(step_of, records), asked.limit)
@@ -158,16 +142,15 @@ def recall(at: Place, asked: Recall) -> PlanningContext:
 
 def recall_in(at: Place, asked: Recall, id: str) -> PlanningContext:
     """The same, led by the episode's goal and noted in its log: what the agent repeats of it is not learned again."""
-    _episode(at, id)
+    known_episode(at, id)
     query = _query(at, asked)
     with at.writers.writer(at.memory, id) as writer:
         return writer.recall(**query)
 
 
 def _query(at: Place, asked: Recall) -> dict[str, Any]:
-    """The arguments of a recall. A step that it is as of is one of the namespace: others are not even there."""
-    if asked.as_of is not None and step_position(asked.as_of) >= 0:
-        at.memory.step(asked.as_of)
+    """The arguments of a recall."""
+    check_as_of(at, asked.as_of)
     return {name: getattr(asked, name) for name in Recall.model_fields}
 
 
@@ -228,6 +211,9 @@ OPERATIONS = (
     Operation("POST", f"{EPISODE}/steps", log, Logged, StepsToLog, 201, (409, 507)),
     Operation("GET", f"{EPISODE}/steps", steps, Steps, StepPage, refuses=(404,)),
     Operation("POST", f"{EPISODE}/recall", recall_in, PlanningContext, Recall, refuses=(404, 409, 507)),
+    Operation("GET", f"{EPISODE}/frames", frames, Played, FramePage, refuses=(404,), long=True),
+    Operation("POST", "/v1/steps/{id}/recall", recall_at, Recalled, RecallAt, refuses=(404, 409)),
+    Operation("POST", "/v1/graph", graph, Graph, Drawn, refuses=(409,), long=True),
     Operation("GET", "/v1/steps/{id}", step, Step, refuses=(404,)),
     Operation("GET", "/v1/steps/{id}/blobs/{name}", blob, bytes, refuses=(404,)),
     Operation("GET", "/v1/crystals/{id}/steps", sources, Steps, StepPage, refuses=(404,)),

@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
+from .bars import mark, subject_bars
+from .repairing import repair
 from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
-__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "open_store"]
+__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "mark", "open_store", "repair", "subject_bars"]
 
 
 def open_store(

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
-from .chain import Mark, link
+from . import bars, derived
+from .chain import link
 from .commit import Transaction
 from .group import Request
 from .keys import Keys
 from .lexicon import Lexicon, Terms
-from .log import Log
+from .log import Log, namespace_id
 from .rows import MAX_BLOB, Entry, Prepared, check, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
 from .sealing import Sealing, check_unsealed
@@ -43,7 +45,7 @@ def sealed_request(
     check_blobs(blobs)
     sealed = sealing.seal(records, blobs, stored, add)
     names = {bytes.fromhex(name): data for name, data in sealed.blobs.items()}
-    return Request([prepare(record) for record in sealed.records], names, keys=sealed.keys)
+    return Request([prepare(record) for record in sealed.records], names, keys=sealed.keys, given=records)
 
 
 def check_blobs(blobs: Mapping[str, bytes]) -> None:
@@ -122,6 +124,7 @@ class Appender:
             try:
                 known = self._known(connection, request, lines)
                 self._check_blobs(connection, request, known, lines)
+                self._check_subjects(connection, request, known)
             except InvalidInputError as error:
                 request.error = error
                 continue
@@ -180,6 +183,15 @@ class Appender:
             if value(connection, "SELECT 1 FROM blobs WHERE digest=?", (digest,)) is None:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
+    def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
+        given = request.given or [one.record for one in request.records]
+        steps = [record for at, record in enumerate(given) if at not in known and record.type == "step"]
+        about = [record for record in steps if bars.subjects_of(record.body)]
+        if about and any(new.record.type in bars.BARRING for new in request.records):
+            raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
+        for record in about:
+            bars.check(record, partial(bars.status, connection, namespace_id(connection, record.namespace)))
+
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines
     ) -> list[Record]:
@@ -196,7 +208,7 @@ class Appender:
             result.append(self._add(transaction.connection, new, position, chain, lines))
         used = {digest for digest, position in lines.uses if position > mark.position}
         lines.blobs |= {digest: data for digest, data in request.blobs.items() if digest in used}
-        transaction.mark = Mark(position, chain, mark.rechained, mark.erasures)
+        transaction.mark = replace(mark, position=position, hash=chain)
         return result
 
     def _add(self, connection: Connection, new: Prepared, position: int, chain: bytes, lines: Lines) -> Record:
@@ -207,6 +219,10 @@ class Appender:
         if new.key is not None:
             lines.keys[new.key] = record
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
+        if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
+            bars.put(connection, namespace, record)
+        if record.type == "consent":
+            derived.bump(connection, namespace)
         return record
 
     def _row(

@@ -51,7 +51,7 @@ class Mark:
     """Where the log ends. `durable` is the last position known to be on the disk itself.
 
     `rechained` counts how often the chain was recomputed (erasures and rewrites): hashes of two marks can be compared
-    only if it is equal.
+    only if it is equal. `attached` counts what was attached and detached, which the chain knows nothing of.
     """
 
     position: int = 0
@@ -59,6 +59,7 @@ class Mark:
     rechained: int = 0
     erasures: int = 0
     durable: int = 0
+    attached: int = 0
 
     @property
     def order(self) -> tuple[int, int]:
@@ -68,7 +69,7 @@ class Mark:
 def encode_mark(mark: Mark) -> bytes:
     line = (
         f"agentmem anchor 1 position={mark.position} hash={mark.hash.hex()} rechained={mark.rechained}"
-        f" erasures={mark.erasures} durable={mark.durable}"
+        f" erasures={mark.erasures} durable={mark.durable} attached={mark.attached}"
     ).ljust(ANCHOR_BYTES - 66)
     return f"{line} {hashlib.sha256(line.encode()).hexdigest()}\n".encode()
 
@@ -80,7 +81,8 @@ def decode_mark(data: bytes) -> Mark | None:
         return None
     fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
     numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
-    return Mark(hash=bytes.fromhex(fields["hash"]), **numbers)
+    attached = int(fields.get("attached", 0))  # which older anchors do not count
+    return Mark(hash=bytes.fromhex(fields["hash"]), attached=attached, **numbers)
 
 
 class Anchor:
@@ -108,8 +110,9 @@ class Anchor:
         data = os.pread(self._fd, ANCHOR_BYTES, 0)
         there = self._last if data == self._bytes else decode_mark(data) or Mark()
         further = mark if mark.order >= there.order else there
-        if further.durable < max(mark.durable, there.durable):
-            further = replace(further, durable=max(mark.durable, there.durable))
+        durable, attached = max(mark.durable, there.durable), max(mark.attached, there.attached)
+        if (further.durable, further.attached) != (durable, attached):
+            further = replace(further, durable=durable, attached=attached)
         if further != there:
             self._write(further)
         self._last = further

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 import apsw
 
@@ -51,7 +52,7 @@ class Writer:
         self._gate = FileLock(paths.lock)
         self._left = -1, Mark()
         self._wal: list[int] = []
-        self._pages = 0
+        self.pages = 0
         self._condition = threading.Condition()
         self._tickets = self._synced = 0
         self._syncs: list[int] = []
@@ -59,7 +60,7 @@ class Writer:
         self._checkpointing = threading.Lock()
 
     def _note_pages(self, _connection: Connection, _name: str, pages: int) -> int:
-        self._pages = pages
+        self.pages = pages
         return apsw.SQLITE_OK
 
     # ---- transactions
@@ -142,7 +143,7 @@ class Writer:
         try:
             with self._log_file() as file:
                 files.fdatasync(file)
-            self.anchor.advance(Mark(mark.position, mark.hash, mark.rechained, mark.erasures, mark.position))
+            self.anchor.advance(replace(mark, durable=mark.position))
         except OSError as problem:
             error = problem
             self.poison = str(problem)
@@ -169,7 +170,7 @@ class Writer:
     # ---- checkpoints
 
     def checkpoint_due(self) -> bool:
-        return self._pages > CHECKPOINT_PAGES and not self._checkpointing.locked()
+        return self.pages > CHECKPOINT_PAGES and not self._checkpointing.locked()
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the database: most of it beside the writers, the rest while they wait, so that
@@ -182,7 +183,7 @@ class Writer:
                     connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                     with self.locked():
                         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-                self._pages = 0
+                self.pages = 0
             finally:
                 connection.close()
 
@@ -207,7 +208,7 @@ class Writer:
             self.connection.set_busy_timeout(50)
             try:
                 self.connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-                self._pages = 0
+                self.pages = 0
                 return True
             except apsw.BusyError:
                 return False

@@ -30,21 +30,29 @@ PARTS = {
     "blob_uses": "blobs",
     "attachments": "attachments",
     "sqlite_autoindex_attachments_1": "attachments",
+    "ledger": "ledger",
 }
 
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
-    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`."""
-    found = dict.fromkeys(("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "other"), 0)
+    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`.
+
+    `reserve` is what is kept free where the disk is nearly full.
+    """
+    found = dict.fromkeys(
+        ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
+    )
     for name, size in connection.execute("SELECT name, sum(pgsize) FROM dbstat WHERE aggregate=TRUE GROUP BY name"):
         found[PARTS.get(name, "other")] += size
     if value(connection, "SELECT 1 FROM attachments LIMIT 1") is None:
         found["attachments"] = 0
+    if value(connection, "SELECT 1 FROM ledger LIMIT 1") is None:
+        found["ledger"] = 0
     pages = value(connection, "PRAGMA page_count") * value(connection, "PRAGMA page_size")
     found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
-    for part, name in (("wal", paths.wal), ("anchor", paths.anchor)):
+    for part, name in (("wal", paths.wal), ("anchor", paths.anchor), ("reserve", paths.reserve)):
         found[part] = paths.size(name)
     found["total"] = sum(map(paths.size, paths.all()))
     return found
@@ -95,6 +103,6 @@ def _strip(target: Connection) -> None:
 
 
 def remove_copy(path: str) -> None:
-    for end in ("", "-wal", "-shm", "-anchor", "-lock"):
+    for end in ("", "-wal", "-shm", "-anchor", "-lock", "-reserve"):
         with contextlib.suppress(OSError):  # what cannot be removed could not be written
             os.remove(path + end)

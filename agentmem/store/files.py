@@ -49,6 +49,7 @@ class Files:
         self.wal = self.database + "-wal"
         self.anchor = self.database + "-anchor"
         self.lock = self.database + "-lock"
+        self.reserve = self.database + "-reserve"
         self.directory = os.path.dirname(self.database)
 
     def check(self) -> None:
@@ -68,7 +69,7 @@ class Files:
             raise NotAMemoryError(f"{self.shown} is not a memory file; give the path of one, or a new path")
 
     def all(self) -> tuple[str, ...]:
-        return self.database, self.wal, self.database + "-shm", self.anchor, self.lock
+        return self.database, self.wal, self.database + "-shm", self.anchor, self.lock, self.reserve
 
     def start(self) -> bytes:
         """The first bytes of the database; none if it is not there."""

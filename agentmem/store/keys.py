@@ -101,6 +101,12 @@ class Keys:
             connection.execute("DELETE FROM keys WHERE digest=? AND position=?", (digest[:SHORT], record.position))
             connection.execute("INSERT OR REPLACE INTO keys VALUES(?, NULL, ?)", (digest, seal(digest)))
 
+    def refuse(self, connection: Connection, keys: Sequence[tuple[Namespace, str]]) -> None:
+        """Keys that no record has, and none is to have."""
+        digests = [key_digest(namespace, key) for namespace, key in keys]
+        rows = [(digest, seal(digest)) for digest in digests]
+        connection.executemany("INSERT OR IGNORE INTO keys VALUES(?, NULL, ?)", rows)
+
 
 def _number(digest: bytes) -> int:
     return int.from_bytes(digest[:SHORT], "big")

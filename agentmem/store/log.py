@@ -30,7 +30,9 @@ HEAD = """SELECT max(ifnull((SELECT max(position) FROM log), 0),
                  coalesce((SELECT chain FROM log ORDER BY position DESC LIMIT 1),
                           (SELECT chain FROM blocks ORDER BY first DESC LIMIT 1), zeroblob(32)),
                  ifnull((SELECT value FROM counters WHERE name = 'rechained'), 0),
-                 ifnull((SELECT value FROM counters WHERE name = 'erasures'), 0)"""
+                 ifnull((SELECT value FROM counters WHERE name = 'erasures'), 0),
+                 0,
+                 ifnull((SELECT value FROM counters WHERE name = 'attached'), 0)"""
 
 
 def head_mark(connection: Connection) -> Mark:

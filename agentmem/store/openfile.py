@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Self
 
-from ..errors import ClosedError, NotFoundError, ReadOnlyError, SettingsError
+from ..errors import ClosedError, FullError, NotFoundError, ReadOnlyError, SettingsError
 from ..types import Durability, Record
 from . import fork, opening
 from .append import Appender
@@ -24,6 +24,7 @@ from .keys import Keys
 from .lexicon import Lexicon
 from .log import Log
 from .pool import Pool
+from .reserve import Reserve
 from .rows import content_key
 from .schema import STRIPPED, Connection, put_setting, sqlite_errors, stored_setting
 from .sealing import Sealing, StaleKeyError, over_stored
@@ -57,11 +58,25 @@ class OpenFile:
         self._sealing: Sealing | None = None
         self._terms = terms
         self._files = Files(path)
+        self._reserve = Reserve(self._files)
         self._closed = False
-        self._open()
+        self._open_in_any_room()
         fork.register(self)
 
     # ---- opening and closing
+
+    def _open_in_any_room(self) -> None:
+        """Also on a full disk, where not even the shared memory of a -wal file fits."""
+        try:
+            self._open()
+        except FullError:
+            if self._arguments[1] or not self._reserve.give_up():
+                raise
+            self._open()
+        else:
+            if self._writer is not None:
+                with os_errors(self.path):
+                    self._reserve.keep()
 
     def _open(self) -> None:
         durability, read_only, settings = self._arguments
@@ -184,6 +199,12 @@ class OpenFile:
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
+
+    def reopen(self) -> None:
+        """Open the file again, which was repaired meanwhile."""
+        with _REOPENING:
+            self._shut()
+            self._open()
 
     def close(self) -> None:
         """Close the file; a store that is closed twice stays closed."""

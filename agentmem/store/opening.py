@@ -81,7 +81,7 @@ def _anchored(paths: Files, settings: Settings, own: Settings) -> Anchor:
     anchor = Anchor(paths.anchor)
     try:
         mark = _set_up(paths, settings, own, anchor.existed, expected)
-        if expected is None or mark.order < expected.order:
+        if expected is None or mark.order < expected.order or mark.attached < expected.attached:
             anchor.reset(mark)
         else:
             anchor.advance(mark)
@@ -183,7 +183,16 @@ def _compare(connection: Connection, paths: Files, anchored: bool, expected: Mar
         _note_loss(connection, paths, mark, expected)
         return replace(head_mark(connection), durable=expected.durable)
     check_mark(connection, mark, expected, paths.shown)
+    if mark.attached < expected.attached:
+        _note(connection, paths, attachments_missing(mark, expected))
     return replace(mark, durable=min(expected.durable, mark.position))
+
+
+def attachments_missing(mark: Mark, expected: Mark) -> str:
+    return (
+        f"the newest {expected.attached - mark.attached} changes of attachments are missing: attach those again, or "
+        "restore a backup"
+    )
 
 
 def lost_for_good(mark: Mark, expected: Mark) -> tuple[int, int] | None:
@@ -231,16 +240,19 @@ def _chain_at(connection: Connection, position: int) -> bytes | None:
 def _note_anchor(connection: Connection, paths: Files, existed: bool, mark: Mark) -> None:
     what = "unreadable" if existed else "missing"
     text = f"the anchor was {what} when the file was opened at position {mark.position}: a lost end cannot be told"
-    logger.warning("%s: %s", paths.shown, text)
-    connection.execute("INSERT INTO notes(text) VALUES(?)", (text,))
+    _note(connection, paths, text)
 
 
 def _note_loss(connection: Connection, paths: Files, mark: Mark, expected: Mark) -> None:
     first, last = mark.position + 1, expected.position
     text = f"records {first} to {last}, logged with durability 'process', were lost in a crash of the machine"
+    _note(connection, paths, text)
+    add_gaps(connection, set(range(first, last + 1)), "lost")
+
+
+def _note(connection: Connection, paths: Files, text: str) -> None:
     logger.warning("%s: %s", paths.shown, text)
     connection.execute("INSERT INTO notes(text) VALUES(?)", (text,))
-    add_gaps(connection, set(range(first, last + 1)), "lost")
 
 
 # ---- reading only

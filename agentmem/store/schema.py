@@ -62,8 +62,15 @@ CREATE TABLE attachments(id INTEGER PRIMARY KEY, namespace INTEGER NOT NULL, nam
                          digest BLOB NOT NULL, data BLOB NOT NULL, UNIQUE(namespace, name));
 """
 
+FORMAT_4 = """
+CREATE TABLE barred(namespace INTEGER NOT NULL, digest BLOB NOT NULL, salt BLOB NOT NULL, why TEXT NOT NULL,
+                    at REAL NOT NULL, PRIMARY KEY(namespace, digest)) WITHOUT ROWID;
+CREATE TABLE ledger(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, at REAL NOT NULL, what TEXT NOT NULL, who TEXT,
+                    namespace INTEGER, detail TEXT NOT NULL, chain BLOB NOT NULL);
+"""  # and the events "erased" and "consent" in the log
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4)
 FORMAT = len(MIGRATIONS)
 STRIPPED = "stripped"  # the setting of a copy without what was made of the log: "index", then "crystals", then ""
 SEALED = ("settings", "counters", "gaps")

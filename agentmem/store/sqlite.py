@@ -10,22 +10,22 @@ import numpy as np
 
 from ..errors import (
     DamagedError,
+    FullError,
     InvalidInputError,
     NotFoundError,
     SettingsError,
-    StoreError,
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
-from . import attachments, copies, derived
+from . import copies, derived
 from .append import request, sealed_request
+from .attaching import Attaching
 from .chain import read_anchor
 from .commit import Writer
 from .files import refuse_existing
 from .group import Request
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
-from .openfile import OpenFile
-from .residue import residue
+from .residue import traces
 from .rows import namespace_of_json
 from .schema import counter, put_setting, stored_setting, value
 from .sealing import Sealing, StaleKeyError
@@ -33,10 +33,11 @@ from .verify import Verifier
 
 CHUNK = 256
 CHUNK_CHARACTERS = 8 << 20
+LOST = "SELECT 1 FROM gaps WHERE why='lost' AND ? BETWEEN first AND last"
 INT64 = np.dtype(np.int64)
 
 
-class SQLiteStore(OpenFile):
+class SQLiteStore(Attaching):
     """A `Store` in the file at `path`, or in a private temporary one for ":memory:".
 
     terms: gives a record's index terms again; needed under retain="crystals", where no index is stored.
@@ -62,6 +63,7 @@ class SQLiteStore(OpenFile):
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
+            self._reserve.grown(writer.pages)
         return mine.result
 
     def _append_sealed(
@@ -81,7 +83,10 @@ class SQLiteStore(OpenFile):
     def read(self, positions: Sequence[int]) -> list[Record]:
         with self._reading() as connection:
             found = self._log.entries(connection, positions)
-        missing = [position for position in positions if position not in found]
+            missing = [position for position in positions if position not in found]
+            lost = missing and value(connection, LOST, missing[:1])
+        if lost:
+            raise NotFoundError(f"the record of {self.path} at position {missing[0]} is lost; verify() counts what is")
         if missing:
             raise NotFoundError(f"{self.path} has no record at position {missing[0]}; it was erased or never logged")
         return [self._opened_record(found[position].record) for position in positions]
@@ -245,37 +250,6 @@ class SQLiteStore(OpenFile):
         with self._reading() as connection:
             return self._made.version(connection, namespace)
 
-    # ---- attachments
-
-    def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
-        writer = self._writer_or_refuse()
-        data = attachments.checked(name, content)
-        with self._writing() as transaction:
-            number = self._appender.interner.namespace(transaction.connection, namespace)
-            attachments.put(transaction.connection, number, name, data)
-        if writer.checkpoint_due():
-            writer.checkpoint_beside()
-
-    def attachment(self, namespace: Namespace, name: str) -> bytes:
-        with self._reading() as connection:
-            number = namespace_id(connection, namespace)
-            found = attachments.get(connection, number or -1, name, namespace, self.path)
-        if found is None:
-            raise NotFoundError(f"{self.path} has no attachment {name!r} in namespace {namespace}; attach it first")
-        return found
-
-    def attachments(self, namespace: Namespace) -> dict[str, int]:
-        with self._reading() as connection:
-            return attachments.listed(connection, namespace_id(connection, namespace) or -1, namespace, self.path)
-
-    def detach(self, namespace: Namespace, name: str) -> None:
-        writer = self._writer_or_refuse()
-        with self._writing() as transaction:
-            number = namespace_id(transaction.connection, namespace)
-            if number is not None:
-                attachments.drop(transaction.connection, number, name)
-        self._empty_log(writer, f"attachment {name!r} was removed", "detach it again")
-
     # ---- upkeep
 
     def archive(self, upto: int) -> int:
@@ -318,24 +292,41 @@ class SQLiteStore(OpenFile):
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
-    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
-        writer = self._writer_or_refuse()
-        with self._writing() as transaction:
-            numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
-            if self._sealing is not None:
-                self._shredding.condemn(transaction.connection, positions)
-            self._upkeep.erase(transaction, positions, {number for number in numbered if number is not None})
+    def erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace] = (),
+        event: Record | None = None,
+        keys: Sequence[tuple[Namespace, str]] = (),
+    ) -> None:
+        writer, told = self._writer_or_refuse(), [] if event is None else [event]
+        try:
+            self._erase(positions, namespaces, told, keys)
+        except FullError:
+            if not self._reserve.give_up():
+                raise
+            writer.truncate()
+            self._erase(positions, namespaces, told, keys)
         self._forget()
         if self._sealing is not None:
             self._shred()
         self._empty_log(writer, "the records were erased", "erase the same positions again")
 
-    def _empty_log(self, writer: Writer, done: str, again: str) -> None:
-        """So that what was removed does not stand in the write-ahead log either."""
-        if not writer.truncate():
-            raise StoreError(
-                f"{done}, but a reader of {self.path} kept the old state in its -wal file; {again} when it has finished"
-            )
+    def _erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace],
+        told: Sequence[Record],
+        keys: Sequence[tuple[Namespace, str]],
+    ) -> None:
+        with self._writing() as transaction:
+            # first, so that its namespace is not dropped and made again
+            self._appender.write(transaction, [request(told, None)])
+            numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
+            emptied = {number for number in numbered if number is not None}
+            if self._sealing is not None:
+                self._shredding.condemn(transaction.connection, positions)
+            self._upkeep.erase(transaction, positions, emptied, keys)
 
     def _forget(self) -> None:
         self._log.forget()
@@ -346,8 +337,11 @@ class SQLiteStore(OpenFile):
     # ---- trust
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
+        return [place for places in self.traces(needles).values() for place in places]
+
+    def traces(self, needles: Sequence[bytes], words: Sequence[bytes] = ()) -> dict[str, list[str]]:
         with self._reading() as connection:
-            return residue(self._files, self._log, connection, needles, self._lexicon)
+            return traces(self._files, self._log, connection, needles, self._lexicon, words)
 
     def setting(self, name: str) -> str | None:
         with self._reading() as connection:

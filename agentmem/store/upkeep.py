@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import DamagedError, NotFoundError
-from ..types import Record
+from ..types import Namespace, Record
 from . import attachments, derived
 from .blocks import Packing, block_digest, pack_columns, pack_data
 from .chain import link
@@ -288,9 +288,15 @@ class Upkeep:
 
     # ---- erasing
 
-    def erase(self, transaction: Transaction, positions: Sequence[int], emptied: set[int]) -> int:
+    def erase(
+        self,
+        transaction: Transaction,
+        positions: Sequence[int],
+        emptied: set[int],
+        keys: Sequence[tuple[Namespace, str]] = (),
+    ) -> int:
         """Remove records, and all attachments and crystals of their namespaces, and of those numbered in `emptied`;
-        returns how many records."""
+        returns how many records. keys: further ones that are never taken again."""
         connection = transaction.connection
         found = self._found(connection, positions)
         touched = emptied | self._touched(connection, found.values()).keys()
@@ -299,6 +305,7 @@ class Upkeep:
         for position, entry in found.items():
             self.keys.erased(connection, entry.record)
             self._move_blobs(connection, position, entry.record.body, "{}")
+        self.keys.refuse(connection, keys)
         for number in touched:
             derived.discard(connection, number)
             attachments.drop(connection, number)
@@ -324,6 +331,7 @@ class Upkeep:
             numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
             gone = [(number,) for number in numbers if number not in used]
             connection.executemany(f"DELETE FROM {table} WHERE id=?", gone)
+        connection.execute("DELETE FROM barred WHERE namespace NOT IN (SELECT id FROM namespaces)")
 
 
 def add_gaps(connection: Connection, positions: set[int], why: str) -> None:

@@ -14,13 +14,13 @@ import apsw
 import numpy as np
 
 from ..errors import DamagedError
-from ..types import Namespace
-from . import attachments, derived
+from ..types import Namespace, Record
+from . import attachments, bars, derived, ledger
 from .chain import GENESIS, Mark
 from .derived import CRYSTALS, RETIRED, STATES, Derived
 from .lexicon import Lexicon, weight
 from .log import HOT, Log, archived_upto, head_mark
-from .opening import check_mark, strange
+from .opening import attachments_missing, check_mark, strange
 from .rows import PACKED, Entry, blob_names, key_digest, split_terms
 from .schema import NONSENSE, SEALED, Connection, check_seal, namespace_row, seal, translate, value
 from .sealing import sealed_is_whole
@@ -46,6 +46,7 @@ class Verifier:
         self._numbers: dict[Namespace, int] = {}
         self._weights: Counter[int] = Counter()
         self._other_terms: set[int] = set()
+        self._barred: dict[tuple[int, bytes], tuple[float, str]] = {}
 
     def run(self, expected: Mark | None) -> None:
         """`expected` is the anchor, read before the snapshot began."""
@@ -58,9 +59,12 @@ class Verifier:
             self._blocks,
             self._hot,
             self._head,
+            self._losses,
             self._index,
             self._blobs,
             self._attachments,
+            self._bars,
+            self._ledger,
         ]
         for part in [*parts, *([self._lexicon] if self.lexicon is not None else []), self._derived]:
             with self._noting():
@@ -130,6 +134,13 @@ class Verifier:
         self._count_terms(self._number(entry.record.namespace), entry)
         self.checked["records"] += 1
         self._key_and_blobs(entry)
+        if entry.record.type in bars.BARRING:
+            self._bar(self._number(entry.record.namespace), entry.record)
+
+    def _bar(self, number: int, record: Record) -> None:
+        for digest, _, why in bars.changes_of(record):
+            if record.logged_at >= self._barred.get((number, digest), (record.logged_at, ""))[0]:
+                self._barred[number, digest] = record.logged_at, why
 
     def _number(self, namespace: Namespace) -> int:
         if namespace not in self._numbers:
@@ -169,8 +180,19 @@ class Verifier:
             self.checked["keys"] += 1
         for name in blob_names(record.body):
             sql = "SELECT 1 FROM blob_uses JOIN blobs USING(digest) WHERE digest=? AND position=?"
-            if value(self.connection, sql, (bytes.fromhex(name), record.position)) is None:
+            there = value(self.connection, sql, (bytes.fromhex(name), record.position))
+            if there is None and not self._is_lost(name):
                 self.problems.append(f"{self.log.shown}: blob {name} of position {record.position} is missing")
+
+    def _is_lost(self, blob: str) -> bool:
+        """Whether a repair has told already that this blob is gone."""
+        return value(self.connection, "SELECT 1 FROM notes WHERE text=?", (f"blob {blob} is lost",)) is not None
+
+    def _losses(self) -> None:
+        """Positions that were noted as lost, and told when that was found."""
+        sql = "SELECT ifnull(sum(last - first + 1), 0) FROM gaps WHERE why='lost'"
+        if lost := value(self.connection, sql):
+            self.checked["lost"] = lost
 
     def _head(self) -> None:
         mark = head_mark(self.connection)
@@ -181,6 +203,8 @@ class Verifier:
         elif mark.position < self._expected.position and mark.rechained <= self._expected.rechained:
             first, last = mark.position + 1, self._expected.position
             self.problems.append(f"{self.log.shown}: records {first} to {last} are missing; restore a backup")
+        elif mark.attached < self._expected.attached:
+            self.problems.append(f"{self.log.shown}: {attachments_missing(mark, self._expected)}")
         elif self._expected.position == mark.position or mark.rechained < self._expected.rechained:
             check_mark(self.connection, mark, self._expected, self.log.shown)
 
@@ -228,6 +252,17 @@ class Verifier:
                 for problem in attachments.damaged(self.connection, number, namespace, self.log.shown):
                     self.checked["attachments"] += 1
                     self.problems += [problem] if problem else []
+
+    def _bars(self) -> None:
+        """Whom the log bars is barred, and nobody else, unless the event that did it may be among what is lost."""
+        rows = self.connection.execute("SELECT namespace, digest, why FROM barred WHERE why <> 'given'")
+        there = {(number, digest): why for number, digest, why in rows}
+        wanted = {of: why for of, (_, why) in self._barred.items() if why != "given"}
+        if there != wanted and not (self.checked["lost"] and there.items() >= wanted.items()):
+            self.problems.append(f"{self.log.shown}: its table of barred subjects is not that of its log")
+
+    def _ledger(self) -> None:
+        self.checked["notes"] = ledger.check(self.connection, self.log.shown)
 
     def _lexicon(self) -> None:
         assert self.lexicon is not None

@@ -18,6 +18,7 @@ import pytest
 
 from agentmem.errors import ClosedError, InvalidInputError, KeyConflictError, NotFoundError, TooLargeError
 from agentmem.testing.records import A, B, batch, crystal, plain, step
+from agentmem.testing.store_accounts import AccountsContract
 from agentmem.testing.store_attachments import AttachmentsContract
 from agentmem.testing.store_made import MadeContract
 from agentmem.types import PASSAGE_BITS, Record, Span, Store
@@ -25,7 +26,7 @@ from agentmem.types import PASSAGE_BITS, Record, Span, Store
 AWKWARD = ("", "\0", "a\0b", "ünïcödé 🜛 \U0010ffff", " leading and trailing ", "line\r\nline\n", "{}", "x" * 70_000)
 
 
-class StoreContract(MadeContract, AttachmentsContract):
+class StoreContract(MadeContract, AttachmentsContract, AccountsContract):
     """Subclass it, implement `make_store`, and pytest runs it."""
 
     make_store: Callable[[str], Store]

@@ -12,6 +12,9 @@ ids. So a line's `id` is the step's key if it has one, and else its step id, whi
 is why an import can be repeated, continued, and exported again to the same bytes. `reply_to`, and the steps of events,
 are such ids.
 
+The events "erased" and "consent" name whom they bar by salted digests, and bar them where they are read back as well.
+What was erased from a memory is not taken into it again from an older export: each such line is told as bad.
+
 Crystals are written with `derived` only, and not read back: they are made again from the steps. Attachments are written
 with `derived` only as well, since they are no part of the log, and are read back, since nothing could make them again:
 
@@ -20,7 +23,7 @@ with `derived` only as well, since they are no part of the log, and are read bac
 One that is there already with other content stays, and its line is told as bad.
 """
 
-from agentmem.transfer.back import Bad, Importer
+from agentmem.transfer.back import Bad, Importer, recall_key
 from agentmem.transfer.out import Exporter, check_target, export
 
-__all__ = ["Bad", "Exporter", "Importer", "check_target", "export"]
+__all__ = ["Bad", "Exporter", "Importer", "check_target", "export", "recall_key"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import runs_of, step_id, step_position
-from agentmem.records import canonical, check_name, check_namespace, digest, record_of
-from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, import_key, iso
+from agentmem.errors import ErasedError, InvalidInputError, NotFoundError
+from agentmem.index import begin_key, import_key, runs_of, step_id, step_position
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of, terms_of
+from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, iso
 from agentmem.types import Namespace, Record, RecordType, Store
 
 BATCH = 500
@@ -107,6 +108,7 @@ class Importer:
             self.episodes.add((namespace, episode))
             self._count(line_id, known)
             return
+        self._check_episode(namespace, episode)
         if (namespace, episode) not in self._open:
             self._wait(number, Record("begin", namespace, episode, logged_at=record.logged_at))
         self.episodes.add((namespace, episode))
@@ -117,7 +119,7 @@ class Importer:
     ) -> tuple[Record, dict[str, bytes]]:
         """A line as a record, and its blobs by digest."""
         check_fields(line)
-        given = {name: line[name] for name in (*KEYWORDS, "recalled") if name in line}
+        given = {name: line[name] for name in (*KEYWORDS, "recalled", "recalled_trust") if name in line}
         given["key"] = line.get("key") or import_key(episode, line_id)
         given["blobs"] = {name: _bytes(f"blob {name!r}", text) for name, text in line.get("blobs", {}).items()}
         replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0
@@ -127,6 +129,7 @@ class Importer:
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
         if "lost" in line:
             record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+            record = replace(record, terms=terms_of(record))
         return record, {digest(data): data for data in given["blobs"].values()}
 
     def _as_it_is(self, line_id: str, record: Record) -> Record | None:
@@ -168,12 +171,23 @@ class Importer:
             type,
             namespace,
             check_name("episode", episode) if episode is not None else None,
+            actor=line.get("actor"),
             text=line.get("text", ""),
             body=canonical(body),
             logged_at=self._logged_at(line),
         )
         if _event_key(record) not in self._events:
+            if record.episode is not None:
+                self._check_episode(namespace, record.episode)
+            if type == "recall" and self.store.refuses(namespace, recall_key(record, self.store.setting("salt"))):
+                raise ErasedError("the recall showed, or repeats, what was erased, and was erased with it")
             self._wait(number, record)
+            if type in ("erased", "consent"):
+                self.flush()  # it bars, or lets in, what comes after it
+
+    def _check_episode(self, namespace: Namespace, episode: str) -> None:
+        if self.store.refuses(namespace, begin_key(episode)):
+            raise ErasedError(f"episode {episode!r} was erased; nothing of it is taken in again")
 
     def _wait(self, number: int, record: Record, blobs: dict[str, bytes] | None = None, line_id: str = "") -> None:
         self._waiting.append(Waiting(number, record, blobs or {}, line_id))
@@ -240,6 +254,12 @@ def _bytes(what: str, text: Any) -> bytes:
         return base64.b64decode(text, validate=True)
     except (TypeError, ValueError):
         raise InvalidInputError(f"{what} is not base64") from None
+
+
+def recall_key(record: Record, salt: str | None) -> str:
+    """What stands for a recall record that was erased, so that it is not imported again: no more than a digest."""
+    said = json.dumps(_event_key(record), ensure_ascii=False).encode()
+    return f"\x00recall/{hmac.digest(bytes.fromhex(salt or ''), said, 'sha256').hex()[:32]}"
 
 
 def _event_key(record: Record) -> tuple[Any, ...]:

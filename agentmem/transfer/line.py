@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
@@ -15,14 +16,12 @@ EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
 POSITIONS = ("steps", "recalled_from")
 """Fields that are lists of log positions in a record, and of line ids in a line."""
 KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated", "key", "reply_to", "subjects", "trust")
-EVENT_FIELDS = ("type", "namespace", "episode", "text", "logged_at")
+EVENT_FIELDS = ("type", "namespace", "episode", "actor", "text", "logged_at")
+_BAR = re.compile("[0-9a-f]{8,128}:[0-9a-f]{32}")
 IDS = (*POSITIONS, "hits")
-STEP_FIELDS = ("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "lost")
-
-
-def import_key(episode: str | None, line_id: str) -> str:
-    """The key of a step that came without one: the same line of the same episode always gets the same."""
-    return f"import:{episode}/{line_id}"
+STEP_FIELDS = tuple(
+    dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "recalled_trust", "lost"))
+)
 
 
 def iso(seconds: float) -> str:
@@ -44,7 +43,7 @@ def check_fields(line: Mapping[str, Any]) -> None:
 def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
     """InvalidInputError for an event that lacks what its type needs, or has it in another shape."""
     check_shapes(line)
-    if type in ("forget", "restore", "pin", "recall") and "steps" not in line:
+    if type in ("forget", "restore", "pin", "recall", "consent") and "steps" not in line:
         raise InvalidInputError(f"a {type} has no steps; give a list of step ids")
     if type in ("begin", "end", "recall") and not isinstance(line.get("episode"), str):
         raise InvalidInputError(f"a {type} has the episode {brief(line.get('episode'))}; give its id")
@@ -54,9 +53,17 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         check_shapes({"hits": line["asked"].get("without", [])})
         for namespace in _listed("read", line["asked"].get("read", [])):
             check_namespace(namespace)
-    for name in ("goal", "agent", "text"):
+    if type in ("erased", "consent") and not all(map(_is_bar, _listed("bars", line.get("bars")))):
+        raise InvalidInputError(f"bars {brief(line['bars'])} of {type} are not subjects as an export writes them")
+    if type == "consent" and not isinstance(line.get("given"), bool):
+        raise InvalidInputError(f"a consent has given {brief(line.get('given'))}; it is true or false")
+    for name in ("goal", "agent", "text", "actor", "note", "reason"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+
+
+def _is_bar(value: Any) -> bool:
+    return isinstance(value, str) and _BAR.fullmatch(value) is not None
 
 
 def _listed(what: str, value: Any) -> list[Any]:

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from agentmem.errors import InvalidInputError, StoreError
-from agentmem.index import STEP, in_runs, step_id, step_position
-from agentmem.transfer.line import POSITIONS, import_key, iso
+from agentmem.index import STEP, import_key, in_runs, step_id, step_position
+from agentmem.transfer.line import POSITIONS, iso
 from agentmem.types import Namespace, Record, Store
 
 SQLITE = b"SQLite format 3"
@@ -42,7 +42,7 @@ class Exporter:
                 yield dump(self._line(record))
         for namespace in sorted(self.namespaces) if derived else ():
             for _, crystal in self.store.crystals(namespace):
-                yield dump({"type": "crystal", **crystal.model_dump(mode="json")})
+                yield dump({"type": "crystal", **crystal.model_dump(mode="json", exclude={"trust"})})
             for name in self.store.attachments(namespace):
                 content = base64.b64encode(self.store.attachment(namespace, name)).decode()
                 yield dump({"type": "attachment", "namespace": namespace, "name": name, "content": content})

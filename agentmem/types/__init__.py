@@ -1,5 +1,6 @@
 """The nouns and the roles. Knows no behaviour: storing, condensing and ranking live elsewhere."""
 
+from agentmem.types.account import SURFACES, Certificate, Change, EraseReport
 from agentmem.types.log import (
     KINDS,
     PASSAGE_BITS,
@@ -9,6 +10,7 @@ from agentmem.types.log import (
     Codes,
     Columns,
     Head,
+    Note,
     Outlines,
     Record,
     RecordType,
@@ -24,7 +26,6 @@ from agentmem.types.nouns import (
     CrystallizeReport,
     Durability,
     Episode,
-    EraseReport,
     Frozen,
     Hit,
     Kind,
@@ -39,6 +40,7 @@ from agentmem.types.nouns import (
     Trust,
     Verification,
 )
+from agentmem.types.repaired import Loss, RepairReport
 from agentmem.types.roles import (
     Encoder,
     Policy,
@@ -51,7 +53,10 @@ __all__ = [
     "RATIOS",
     "RECORD_TYPES",
     "STATE_FORMS",
+    "SURFACES",
     "Batch",
+    "Certificate",
+    "Change",
     "Codes",
     "Columns",
     "Condenser",
@@ -68,12 +73,15 @@ __all__ = [
     "Kind",
     "Layer",
     "LayerReport",
+    "Loss",
     "Namespace",
+    "Note",
     "Outlines",
     "PlanningContext",
     "Policy",
     "Record",
     "RecordType",
+    "RepairReport",
     "Retain",
     "Span",
     "State",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from agentmem.types.nouns import Crystal, Namespace
 
-RecordType = Literal["step", "begin", "end", "recall", "forget", "restore", "pin"]
+RecordType = Literal["step", "begin", "end", "recall", "forget", "restore", "pin", "erased", "consent"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Columns(NamedTuple):
     length: np.ndarray
 
 
-RECORD_TYPES: tuple[str, ...] = ("step", "begin", "end", "recall", "forget", "restore", "pin")
+RECORD_TYPES: tuple[str, ...] = ("step", "begin", "end", "recall", "forget", "restore", "pin", "erased", "consent")
 KINDS: tuple[str, ...] = ("observation", "action", "message")
 PASSAGE_BITS = 20  # an index row is position << PASSAGE_BITS | passage
 
@@ -120,6 +120,23 @@ class Watermark(NamedTuple):
 
     position: int
     state: bytes
+
+
+class Note(NamedTuple):
+    """A row of the ledger: something done with the memory that is no event of its log. Holds no content.
+
+    number: 1, 2, 3 ... position: where the log ended. at: seconds since 1970. chain: sha256 over the row and the one
+    before.
+    """
+
+    number: int
+    position: int
+    at: float
+    what: str
+    who: str | None
+    namespace: Namespace | None
+    detail: Mapping[str, Any]
+    chain: bytes
 
 
 class Version(NamedTuple):

@@ -15,7 +15,7 @@ from agentmem.types.pictured import pictured
 
 Namespace = tuple[str, ...]
 Kind = Literal["observation", "action", "message"]
-Trust = Literal["system", "operator", "user", "tool", "web"]
+Trust = Literal["system", "operator", "user", "agent", "tool", "web"]
 Retain = Literal["keep", "crystals"]
 Durability = Literal["power", "process"]
 CountTokens = Callable[[str], int]
@@ -42,7 +42,8 @@ class Step(Frozen):
 
     `id` sorts in log order; `position` is its place in the log (gaps are other records). `recalled` holds the
     [start, end) character spans that repeat text recalled earlier in the episode and are not learned again;
-    `lost` says that retention dropped part of the text.
+    `lost` says that retention dropped part of the text. `trust` is who said it, None for the agent itself or nobody
+    knows.
     """
 
     id: str
@@ -93,7 +94,8 @@ class Crystal(Frozen):
     It exists as of t when born <= t and (retired is None or t < retired). `sources` are the ids of the crystals one
     layer below (steps, for a unit); `covers` is the first and last log position it condenses. `text` is the spans'
     text joined by the marks of `agentmem.condense`, unless a condenser of the user's own wrote it. An atom is a claim:
-    `key` names what it is about, `value` what it says; a newer value of the key retires it.
+    `key` names what it is about, `value` what it says; a newer value of the key retires it. `trust` is the least of its
+    sources', where `Memory.crystals` gives it.
     """
 
     id: str
@@ -111,13 +113,15 @@ class Crystal(Frozen):
     key: str | None = None
     value: str | None = None
     support: int = 1
+    trust: Trust | None = None
 
 
 class Hit(Frozen):
     """Why something is in a planning context.
 
     id: a step's or crystal's. span: the part of the step's text that was used. reasons: what each signal added to the
-    score. age: tokens logged in the namespace since. sources: of a crystal, one layer below.
+    score. age: tokens logged in the namespace since. sources: of a crystal, one layer below. trust: of a step, or the
+    least of those it repeats; of a crystal, the least of its sources'.
     """
 
     id: str
@@ -131,6 +135,7 @@ class Hit(Frozen):
     tokens: int
     age: int = 0
     sources: tuple[str, ...] = ()
+    trust: Trust | None = None
 
 
 class PlanningContext(Frozen):
@@ -219,18 +224,3 @@ class Stats(Frozen):
     encoder: str | None
     uncoded: int
     store_version: str
-
-
-class EraseReport(Frozen):
-    """What was, or with dry_run would be, erased and rebuilt.
-
-    attachments: (namespace, name) of those that went, since they may hold what was erased; they are not made again.
-    residue: where erased text is still found.
-    """
-
-    dry_run: bool
-    steps: int
-    crystals: int
-    episodes: int
-    attachments: tuple[tuple[Namespace, str], ...] = ()
-    residue: tuple[str, ...] = ()

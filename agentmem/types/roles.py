@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from agentmem.types.log import Batch, Codes, Columns, Head, Outlines, Record, State, Version, Watermark
+from agentmem.types.log import Batch, Codes, Columns, Head, Note, Outlines, Record, State, Version, Watermark
 from agentmem.types.nouns import Crystal, Namespace, PlanningContext
 
 
@@ -162,17 +162,58 @@ class Store(Protocol):
         """Replace text and body of logged steps: retention's way to let go of text. Positions, keys and order stay."""
         ...
 
-    def erase(self, positions: Sequence[int], namespaces: Sequence[Namespace] = ()) -> None:
+    def erase(
+        self,
+        positions: Sequence[int],
+        namespaces: Sequence[Namespace] = (),
+        event: Record | None = None,
+        keys: Sequence[tuple[Namespace, str]] = (),
+    ) -> None:
         """Physically remove records, their lexical rows, unshared blobs, and every crystal and attachment of their
-        namespaces and of those that are named.
+        namespaces and of those that are named. In the same transaction `event` is logged, and `keys`, as those of the
+        records, are refused from then on.
         """
+        ...
+
+    def refuses(self, namespace: Namespace, key: str) -> bool:
+        """Whether a key was erased, so that nothing can be logged under it."""
+        ...
+
+    def barred(self, namespace: Namespace, subject: str) -> tuple[str, float] | None:
+        """ "erased" or "withdrawn" for a subject that `append` refuses steps about, "given" for one that it takes
+        again, and since when; None where no event "erased" or "consent" was about it."""
+        ...
+
+    def salts(self, namespace: Namespace) -> list[bytes]:
+        """The salts under which these events of a namespace name subjects."""
+        ...
+
+    def note(
+        self, at: float, what: str, who: str | None, namespace: Namespace | None, detail: Mapping[str, Any]
+    ) -> tuple[int, bytes]:
+        """Add a row to the ledger, of a namespace or (None) of the whole memory; its number and chain hash."""
+        ...
+
+    def notes(self, namespace: Namespace | None = None, after: int = 0) -> Iterator[Note]:
+        """Rows of the ledger: of a namespace and of the whole memory, or (None) all."""
+        ...
+
+    def chain_at(self, position: int) -> tuple[bytes | None, int]:
+        """The log's hash at a position, None where no record is; and how often the log was chained anew."""
         ...
 
     def residue(self, needles: Sequence[bytes]) -> list[str]:
         """Where any of these byte strings still stands in the store's files, in words; [] if nowhere."""
         ...
 
+    def traces(self, needles: Sequence[bytes], words: Sequence[bytes] = ()) -> dict[str, list[str]]:
+        """`residue` by surface; every surface of a file is there. words: further byte strings, that no index of terms
+        is asked for."""
+        ...
+
     def setting(self, name: str) -> str | None: ...
+
+    def put_setting(self, name: str, text: str) -> None: ...
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
         """Every problem found, and counts of what was checked."""
@@ -184,6 +225,10 @@ class Store(Protocol):
 
     def backup(self, path: str) -> None:
         """A consistent copy at a path that does not exist yet, while others go on writing."""
+        ...
+
+    def reopen(self) -> None:
+        """Open what it keeps its records in once more, after something else repaired it."""
         ...
 
     def close(self) -> None: ...

@@ -1,35 +1,43 @@
 """The graph of a window of frames, column by column: what a canvas draws. Places are those of `agentmem.graph`.
 
 Along x nodes stand by the number of the frame, so that graph and timeline agree. Knows outlines and places of nodes.
+Whom steps are about is read of episodes that are not too long; what atoms name is known without.
 """
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentmem.graph.filled import filled
+from agentmem.graph.entities import entities
+from agentmem.graph.filled import entity, filled, subjects_of
 from agentmem.graph.layout import places
 from agentmem.graph.outline import Asked, Link, Node, Outline, outline
 from agentmem.replay import Frames
 from agentmem.viewer import asked
 from agentmem.viewer.look import Look
 
-KINDS = ("step", "unit", "cluster", "atom", "recall")
-LINKS = ("sources", "sealed_with", "supersedes", "recalled_by", "shown_to")
+KINDS = ("step", "unit", "cluster", "atom", "recall", "episode", "entity")
+LINKS = ("sources", "sealed_with", "supersedes", "recalled_by", "shown_to", "about")
 MOST = 20_000
 """Nodes of an answer."""
 NAMED = 1_500
 """Nodes of an answer that has their labels too."""
+READ = 5_000
+"""Steps of a graph of which it is read whom they are about."""
+BEFORE = -0.4
+"""Where an episode stands that began before the first frame."""
 
 
 class Drawn(NamedTuple):
     """An outline with places, all in columns by x: arrays [n]. number: of the frame; at, gone: of the frames at which a
-    node appears and is retired; gone -1: never.
+    node appears and is retired; gone -1: never. names: of entities, as they were first written.
     """
 
     made: Outline
+    names: dict[str, str]
     nodes: list[Node]
     links: list[Link]
     number: np.ndarray
@@ -43,7 +51,7 @@ def graph(look: Look, given: asked.Part) -> dict[str, Any]:
     frames = look.frames(given.namespace, given.episode)
     drawn = look.kept("graph", given.namespace, given.episode, lambda: _drawn(frames))
     last = len(frames) if given.last is None else given.last
-    there = np.flatnonzero((drawn.number >= given.first) & (drawn.number <= last))
+    there = np.flatnonzero((drawn.number >= (given.first or BEFORE)) & (drawn.number <= last))
     chosen = _thinned(drawn, there)
     place = {drawn.nodes[at].id: number for number, at in enumerate(chosen.tolist())}
     links = [
@@ -63,8 +71,13 @@ def graph(look: Look, given: asked.Part) -> dict[str, Any]:
         "at": drawn.at[chosen].tolist(),
         "gone": drawn.gone[chosen].tolist(),
         "link": links,
+        "episode": {at: drawn.nodes[row].episode for at, row in enumerate(chosen.tolist()) if _is_episode(drawn, row)},
         **_told(frames, drawn, list(place)),
     }
+
+
+def _is_episode(drawn: Drawn, row: int) -> bool:
+    return drawn.nodes[row].kind == "episode"
 
 
 def _drawn(frames: Frames) -> Drawn:
@@ -73,19 +86,25 @@ def _drawn(frames: Frames) -> Drawn:
     with core.lock:
         core.index(namespace)
         made = outline(core, namespace, Asked(frames.end, KINDS, episode, None, None))
-    stand = places(made.nodes.values(), made.turns)
-    nodes = sorted(made.nodes.values(), key=lambda node: (node.x, node.born, node.id))
+    subjects = subjects_of(core, made.nodes.values()) if len(frames) <= READ else {}
+    found, about = entities(made, subjects, made.nodes, made.nodes, None)
+    every = [*made.nodes.values(), *(node for node, _ in found.values())]
+    stand = places(every, made.turns)
+    nodes = sorted(every, key=lambda node: (node.x, node.born, node.id))
     x, y = np.array([stand[node.id] for node in nodes], np.float64).reshape(-1, 2).T
     born = np.array([node.born for node in nodes], np.int64)
     retired = np.array([node.retired or -1 for node in nodes], np.int64)
     steps = frames._steps
     number = np.interp(x, steps, np.arange(len(steps))) if len(steps) else np.zeros(len(x))
+    if len(steps):
+        number[(x < steps[0]) & np.array([node.kind == "episode" for node in nodes], bool)] = BEFORE
     gone = np.where(retired < 0, -1, np.searchsorted(steps, retired))
-    links = [link for link in made.links if link.kind in LINKS]
+    links = [link for link in chain(made.links, about) if link.kind in LINKS]
     low = y < 1  # tracks of episodes that went on at the same time; of one alone, its own is the first
     if episode is not None and low.any():
         y = np.where(low, y - np.round(y[low].max()), y)
-    return Drawn(made, nodes, links, number, y, np.searchsorted(steps, born), gone)
+    names = {name: written for name, (_, written) in found.items()}
+    return Drawn(made, names, nodes, links, number, y, np.searchsorted(steps, born), gone)
 
 
 def _thinned(drawn: Drawn, there: np.ndarray) -> np.ndarray:
@@ -106,7 +125,9 @@ def _told(frames: Frames, drawn: Drawn, ids: list[str]) -> dict[str, Any]:
     counts = {"recalled": [drawn.made.recalled[id] for id in ids]}
     if len(ids) > NAMED:
         return counts
-    told, _ = filled(frames.memory._core, drawn.made, ids)
+    told, _ = filled(frames.memory._core, drawn.made, [id for id in ids if id not in drawn.names])
+    named = {node.id: entity(node, drawn.names[node.id]) for node in drawn.nodes if node.id in drawn.names}
+    told |= {id: named[id] for id in ids if id in named}
     return counts | {
         "label": [str(told[id]["label"]) for id in ids],
         "tokens": [[told[id].get("source_tokens", 0), told[id].get("tokens", 0)] for id in ids],

@@ -11,7 +11,7 @@ from typing import Any
 
 from agentmem.errors import InvalidInputError, KeyConflictError
 from agentmem.index import step_id
-from agentmem.memory import EpisodeWriter, Memory, removal
+from agentmem.memory import EpisodeWriter, Memory, erasing, removal
 from agentmem.replay import plain
 from agentmem.types import Step
 from agentmem.viewer import asked
@@ -90,7 +90,7 @@ def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
             steps = None if given.step is None else [given.step]
             positions = removal.chosen(core, namespace, steps, given.episode)
         made = [one for one in index.crystals if removal.steps_under(index, one.id).intersection(positions)]
-        quoting = removal.quoting_records(core, set(positions), {one.id for one in made}) if positions else []
+        quoting = erasing.quoting_records(core, set(positions), {one.id for one in made}) if positions else []
         repeats = removal.lineage(core, namespace, given.step) if given.step is not None else []
     return {
         "derived": plain.several(made, plain.crystal),

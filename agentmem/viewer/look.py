@@ -23,7 +23,11 @@ COMPARED = 20_000
 
 
 class Look:
-    """memory: opened at the root, or at the one namespace that may be looked at, if `only` says so."""
+    """memory: opened at the root, or at the one namespace that may be looked at, if `only` says so.
+
+    What recalls of the log read beside their own namespace a replay reads too, where it may be looked at: a memory's
+    own `read`, or, unless it is `only` one, all.
+    """
 
     def __init__(self, memory: Memory, name: str, only: bool = False, read_only: bool = False) -> None:
         self.memory, self.name, self.only, self.read_only = memory, name, only, read_only
@@ -38,11 +42,15 @@ class Look:
         """The memory, seen from a namespace; NotFoundError for one that is not there."""
         if namespace != self.memory.namespace and (self.only or namespace not in self.namespaces()):
             raise NotFoundError(f"there is no namespace {brief(list(namespace))} here; choose another")
-        return self.memory.scoped(*namespace)
+        return self.memory if namespace == self.memory.namespace else self.memory.scoped(*namespace)
 
     def frames(self, namespace: Namespace, episode: str | None) -> Frames:
         """The replay of an episode, or of all."""
-        return self.kept("frames", namespace, episode, lambda: replay(self.scoped(namespace), episode))
+        return self.kept("frames", namespace, episode, lambda: replay(self._reading(namespace), episode))
+
+    def _reading(self, namespace: Namespace) -> Memory:
+        scoped = self.scoped(namespace)
+        return scoped if self.only else scoped.scoped(*namespace, read=[*scoped.namespaces[1:], *self.namespaces()])
 
     def compared(self, namespace: Namespace, left: str, right: str) -> Comparison:
         """Two runs side by side; InvalidInputError for longer ones than can be."""

@@ -10,7 +10,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files as resources
@@ -100,16 +100,24 @@ class Exported:
     answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
-def export(memory: Memory, path: str | Path, episode: str | None = None, name: str = "memory") -> Exported:
+def export(
+    memory: Memory,
+    path: str | Path,
+    episode: str | None = None,
+    name: str = "memory",
+    most: int = MOST,
+    near: Sequence[str] = (),
+) -> Exported:
     """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
 
-    At most 16 MiB of answers: the newest episodes first, of each the first frames. name: what the page calls the
-    memory. Raises NotFoundError for an episode that is not there and InvalidInputError where a memory stands, before
-    anything is written; StoreError where it cannot be.
+    name: what the page calls the memory. most: bytes of the answers in it, 16 MiB: the newest episodes first, of each
+    the first frames. near: ids of steps; the frames around them go before all others. Raises NotFoundError for an
+    episode or a step that is not there and InvalidInputError where a memory stands, before anything is written;
+    StoreError where it cannot be.
     """
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
-    made = gathered(memory, episode, MOST, name)
+    made = gathered(memory, episode, most, name, near)
     content = whole(made.answers).encode()
     try:
         file.write_bytes(content)
@@ -119,54 +127,65 @@ def export(memory: Memory, path: str | Path, episode: str | None = None, name: s
     return made
 
 
-def gathered(memory: Memory, episode: str | None, most: int, name: str) -> Exported:
-    """The answers to what the page would ask, in at most so many bytes."""
+def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Sequence[str] = ()) -> Exported:
+    """The answers to what the page would ask, in at most so many bytes; see `export`."""
     look = Look(memory, name, only=True, read_only=True)
     known = [one.id for one in reversed(memory.episodes())]
     if episode is not None and episode not in known:
         raise NotFoundError(f"there is no episode {brief(episode)} to export; `agentmem replay MEMORY` lists them")
-    gather = _Gather(look, memory.namespace, most)
+    gather = _Gather(look, memory.namespace)
+    for number, step in enumerate(map(memory.step, near), 1):
+        gather.limit = most * number // (len(near) + 1)
+        gather.episode(step.episode, look.frames(memory.namespace, step.episode).number_of(step.id))
+    gather.limit = most
     for one in known if episode is None else [episode]:
         gather.episode(one)
     return gather.done()
 
 
 class _Gather:
-    """Asks the page's questions, and keeps the answers while there is room."""
+    """Asks the page's questions, and keeps the answers while there is room. limit: bytes of all answers until now.
 
-    def __init__(self, look: Look, namespace: Namespace, most: int) -> None:
-        self.look, self.namespace, self.room = look, namespace, most
-        self.made, self.listed = Exported(), set[str]()
+    held: of each episode that was asked for, the numbers of the frames that found room; listed: those with a head.
+    """
+
+    def __init__(self, look: Look, namespace: Namespace) -> None:
+        self.look, self.namespace = look, namespace
+        self.limit = self.spent = 0
+        self.made = Exported()
+        self.held, self.steps, self.listed = dict[str, set[int]](), dict[str, int](), set[str]()
         core = look.memory._core
         with core.lock:
             self.crystals = frozenset(core.index(namespace).by_id)
 
     def ask(self, what: str, **asked: Any) -> dict[str, Any] | None:
-        """The answer, if it found room."""
+        """The answer, if it finds room; the first that does not leaves none for those behind it."""
         model, answer = READS[what]
         body = {"namespace": list(self.namespace), **asked}
         if (name := key(what, body)) in self.made.answers:
             found: dict[str, Any] = self.made.answers[name]
             return found
         made = answer(self.look, model(**{**body, "namespace": self.namespace}))
-        self.room -= len(to_json(made))
-        if self.room < 0:
+        size = len(to_json(made))
+        if self.spent + size > self.limit:
+            self.limit = self.spent
             return None
+        self.spent += size
         self.made.answers[name] = made
         return made
 
-    def episode(self, id: str) -> None:
-        """All that is asked of an episode: its head first, then frame after frame."""
-        n = len(self.look.frames(self.namespace, id))
-        shown = 0
+    def episode(self, id: str, number: int = 0) -> None:
+        """All that is asked of an episode: its head first, then the frames, those nearest to one first."""
+        held, n = self.held.setdefault(id, set()), len(self.look.frames(self.namespace, id))
+        self.steps[id] = n
         head = ({"what": "replay"}, {"what": "graph", "first": 0, "last": None}, {"what": "tail"})
-        if self.room > 0 and all(self.ask(episode=id, **one) is not None for one in head):
-            self.listed.add(id)
-            while shown < n and self.frame(id, shown):
-                shown += 1
-        self.made.frames += shown
-        self.made.episodes += bool(shown)
-        self.made.left_out += n - shown
+        if self.spent >= self.limit or any(self.ask(episode=id, **one) is None for one in head):
+            return
+        self.listed.add(id)
+        for at in sorted(range(n), key=lambda at: abs(at - number)):
+            if not self.frame(id, at):
+                return
+            held.add(at)
 
     def frame(self, id: str, number: int) -> bool:
         """Whether a frame found room, with its lines in the list of steps, and the steps behind its crystals."""
@@ -183,8 +202,11 @@ class _Gather:
 
     def done(self) -> Exported:
         """With what there is in all."""
-        held = [one for one in self.look.memory.episodes() if one.id in self.listed]
-        first = listed(self.look, self.namespace, held[::-1])
+        self.made.frames = sum(map(len, self.held.values()))
+        self.made.episodes = sum(map(bool, self.held.values()))
+        self.made.left_out = sum(self.steps.values()) - self.made.frames
+        there = [one for one in self.look.memory.episodes() if one.id in self.listed]
+        first = listed(self.look, self.namespace, there[::-1])
         body = {"namespace": list(self.namespace)}
         model, answer = READS["health"]
         self.made.answers[key("health", body)] = answer(self.look, model(namespace=self.namespace))

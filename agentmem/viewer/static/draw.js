@@ -6,31 +6,32 @@ import { colour, sharp } from "./dom.js";
 
 const PAD = 16;
 const NEAR = 14; // pixels from a node that still hit it
-const SIZE = { step: 5, unit: 5.5, cluster: 7.5, atom: 6, recall: 5 };
-const LANES = [[0, "steps"], [1, "units"], [2, "clusters"], [3, "atoms"]];
+const SIZE = { step: 5, unit: 5.5, cluster: 7.5, atom: 6, recall: 5, episode: 9, entity: 6.5 };
+const CORNERS = { cluster: [6, Math.PI / 6], atom: [4, 0], recall: [3, Math.PI / 2], entity: [5, -Math.PI / 2] }; // and the turn
+const LANES = [[0, "steps"], [1, "units"], [2, "clusters"], [3, "atoms"], [4, "entities"]];
 
 // Of nodes in columns, what is looked up often. Units take in their steps from the frame on at which they are formed.
 export function prepare(graph) {
-  const made = { ...graph, at_id: new Map(graph.id.map((id, at) => [id, at])), taken: new Int32Array(graph.id.length).fill(-1), below: new Map(), shownTo: new Map() };
+  const made = { ...graph, at_id: new Map(graph.id.map((id, at) => [id, at])), taken: new Int32Array(graph.id.length).fill(-1), below: new Map(), shownTo: new Map(), about: new Map() };
+  const gather = (map, key, value) => (map.has(key) ? map.get(key).push(value) : map.set(key, [value]));
   for (const [from, to, kind] of graph.link) {
     const name = graph.links[kind];
     if (name === "sources") {
-      if (!made.below.has(from)) made.below.set(from, []);
-      made.below.get(from).push(to);
+      gather(made.below, from, to);
       if (graph.kinds[graph.kind[from]] === "unit" && (made.taken[to] < 0 || graph.at[from] < made.taken[to])) made.taken[to] = graph.at[from];
-    } else if (name === "recalled_by") {
-      if (!made.shownTo.has(to)) made.shownTo.set(to, []);
-      made.shownTo.get(to).push(from);
-    }
+    } else if (name === "recalled_by") gather(made.shownTo, to, from);
+    else if (name === "about") gather(made.about, to, from);
   }
   made.low = graph.y.reduce((least, y) => Math.min(least, y), 0);
+  made.high = graph.y.some((y) => y >= 4) ? 5 : 4;
   return made;
 }
 
-// view: first and last frame in sight. now: the frame up to which nodes are there. grown: 0 to 1, of those that form now.
-export function place(view, width, height, low) {
+// view: first and last frame in sight. now: the frame up to which nodes are there; at: the one that is shown. grown: 0 to 1, of those that form now.
+export function place(view, width, height, graph) {
+  const { low, high } = graph || { low: 0, high: 4 };
   const bottom = Math.max(low, -6) - 0.6;
-  const scale = (height - 2 * PAD) / (4 - bottom);
+  const scale = (height - 2 * PAD) / (high - bottom);
   return {
     x: (value) => PAD + ((value - view.first) / Math.max(1e-9, view.last - view.first)) * (width - 2 * PAD),
     y: (value) => height - PAD - (Math.max(value, bottom) - bottom) * scale,
@@ -38,11 +39,12 @@ export function place(view, width, height, low) {
   };
 }
 
+// Returns how many nodes are in sight.
 export function draw(canvas, graph, look) {
   const { pen, width, height } = sharp(canvas);
-  const to = place(look.view, width, height, graph ? graph.low : 0);
-  lanes(pen, to, width);
-  if (!graph) return;
+  const to = place(look.view, width, height, graph);
+  lanes(pen, to, width, graph ? graph.high : 4);
+  if (!graph) return 0;
   const dense = (look.view.last - look.view.first) / width;
   const shown = [];
   for (let at = 0; at < graph.id.length; at += 1) {
@@ -54,11 +56,12 @@ export function draw(canvas, graph, look) {
   for (const at of shown) node(pen, graph, at, spot(at), look, dense);
   for (const at of shown) ring(pen, graph, at, spot(at), look);
   labels(pen, graph, shown, spot, look);
-  const x = to.x(look.now);
+  const x = to.x(look.at);
   pen.fillStyle = colour("ink");
   pen.globalAlpha = 0.35;
   pen.fillRect(x - 0.5, 0, 1, height);
   pen.globalAlpha = 1;
+  return shown.length;
 }
 
 // A crystal that forms now moves from the middle of its sources to its own place.
@@ -74,16 +77,17 @@ function spotOf(graph, at, to, look) {
   return own.map((value, axis) => middle[axis] + (value - middle[axis]) * look.grown);
 }
 
-function lanes(pen, to, width) {
+function lanes(pen, to, width, high) {
   pen.font = "11px system-ui, sans-serif";
   pen.textBaseline = "bottom";
   for (const [lane, name] of LANES) {
+    if (lane >= high) break;
     if (lane > 0) {
       pen.fillStyle = colour("lane");
       pen.fillRect(0, to.y(lane + 0.88), width, to.y(lane - 0.1) - to.y(lane + 0.88));
     }
     pen.fillStyle = colour("quiet");
-    pen.fillText(name, 4, to.y(lane + (lane ? 0.6 : 0.2)));
+    pen.fillText(name, 4, to.y(lane + 0.6));
   }
 }
 
@@ -104,6 +108,9 @@ function tracks(pen, graph, shown, to, dense) {
   pen.stroke();
 }
 
+// What a node has lines to: a recall to what it showed, an entity to what is about it, a crystal to its sources.
+const ends = (graph, at) => ({ recall: graph.shownTo, entity: graph.about })[graph.kinds[graph.kind[at]]]?.get(at) || graph.below.get(at) || [];
+
 // Nodes whose lines are drawn: what is selected, what forms now, and the recalls of this frame.
 function lined(graph, look) {
   const found = new Set();
@@ -114,12 +121,13 @@ function lined(graph, look) {
 }
 
 function lines(pen, graph, at, spot, look) {
-  const recall = graph.kinds[graph.kind[at]] === "recall";
-  const ends = (recall ? graph.shownTo.get(at) : graph.below.get(at)) || [];
-  pen.strokeStyle = colour(recall ? "recall" : "quiet");
+  const kind = graph.kinds[graph.kind[at]];
+  const recall = kind === "recall";
+  pen.strokeStyle = colour(recall || kind === "entity" ? kind : "quiet");
   pen.globalAlpha = graph.id[at] === look.selected ? 0.9 : 0.5;
   pen.beginPath();
-  for (const end of ends) {
+  for (const end of ends(graph, at)) {
+    if (graph.at[end] > look.now) continue;
     const [x, y] = spot(at);
     const [toX, toY] = spot(end);
     pen.moveTo(x, y);
@@ -145,7 +153,7 @@ function node(pen, graph, at, [x, y], look, dense) {
   const size = Math.min(SIZE[kind] * (taken && !open ? 0.62 : 1), kind === "step" ? Math.max(1.2, 0.42 / dense) : 99);
   pen.globalAlpha = taken && !open ? 0.5 : 1;
   shape(pen, kind, x, y, size);
-  pen.fillStyle = retired ? colour("paper") : colour(kind);
+  pen.fillStyle = retired ? colour("paper") : colour(kind === "episode" ? "ink" : kind);
   pen.fill();
   pen.lineWidth = retired ? 1.8 : 1;
   pen.strokeStyle = retired ? colour(kind) : colour("paper");
@@ -158,9 +166,9 @@ function shape(pen, kind, x, y, size) {
   pen.beginPath();
   if (kind === "step") pen.arc(x, y, size, 0, 7);
   else if (kind === "unit") pen.rect(x - size, y - size, 2 * size, 2 * size);
+  else if (kind === "episode") pen.rect(x - 1, y - size, 2.5, 2 * size);
   else {
-    const corners = kind === "cluster" ? 6 : kind === "atom" ? 4 : 3;
-    const turn = kind === "recall" ? Math.PI / 2 : kind === "atom" ? 0 : Math.PI / 6;
+    const [corners, turn] = CORNERS[kind];
     for (let corner = 0; corner < corners; corner += 1) {
       const angle = turn + (corner / corners) * 2 * Math.PI;
       pen.lineTo(x + size * Math.cos(angle), y + size * Math.sin(angle));
@@ -184,7 +192,7 @@ function ring(pen, graph, at, [x, y], look) {
   pen.lineWidth = 1;
 }
 
-// Of crystals, as much of each as finds room before what stands next to it.
+// Of crystals, entities and episodes, as much of each as finds room before what stands next to it.
 function labels(pen, graph, shown, spot, look) {
   if (!graph.label) return;
   pen.fillStyle = colour("ink");
@@ -192,9 +200,11 @@ function labels(pen, graph, shown, spot, look) {
   pen.textBaseline = "middle";
   const rows = new Map();
   for (const at of shown) {
-    const [x, y] = spot(at);
+    const kind = graph.kinds[graph.kind[at]];
+    if (kind === "step" || kind === "recall") continue;
+    const [x, own] = spot(at);
+    const y = kind === "episode" ? own - SIZE.episode - 5 : own; // over the steps that follow it
     const row = Math.round(y / 6);
-    if (graph.kinds[graph.kind[at]] === "step" || graph.kinds[graph.kind[at]] === "recall") continue;
     if (!rows.has(row)) rows.set(row, []);
     rows.get(row).push({ at, x, y });
   }
@@ -218,7 +228,7 @@ function fitted(pen, text, room) {
 
 // The node at a place on the canvas, or -1.
 export function hit(graph, look, canvas, x, y) {
-  const to = place(look.view, canvas.clientWidth, canvas.clientHeight, graph.low);
+  const to = place(look.view, canvas.clientWidth, canvas.clientHeight, graph);
   let best = -1;
   let least = NEAR * NEAR;
   for (let at = 0; at < graph.id.length; at += 1) {

@@ -3,22 +3,35 @@
 import { button, byId, clip, fill, h, many, number, ratio, say, whole } from "./dom.js";
 import { edits } from "./edit.js";
 import { idButton, recallOf } from "./hits.js";
-import { isFile } from "./source.js";
-import { address, on, openStep, state, tell } from "./state.js";
+import { ask, isFile } from "./source.js";
+import { address, on, openStep, playing, state, tell, tried } from "./state.js";
 
 const DONE = { forget: "forgotten", restore: "recalled again", pin: "pinned" };
 
 export function makeFrame() {
   on("frame", show);
+  on("moved", () => late(!state.frame || state.frame.number !== state.number));
   on("opened", () => {
     if (!state.replay.frames) fill(byId("frame"), h("p", { class: "quiet" }, "This episode has no steps."));
   });
 }
 
+// Whether the step that is shown is still the one before: the answer is on its way.
+function late(is) {
+  byId("frame").classList.toggle("late", is && state.replay.frames > 0);
+  byId("frame").setAttribute("aria-busy", String(is));
+}
+
 function show() {
+  late(false);
+  if (!state.frame) {
+    const where = isFile ? "found no room in this file; agentmem view on the memory shows it" : "cannot be shown";
+    fill(byId("frame"), h("p", {}, `Step ${number(state.number + 1)} ${where}.`));
+    return;
+  }
   const { step, recalls, status } = state.frame;
   const parts = [
-    h("h3", { id: "step" }, h("span", { class: `badge ${step.kind}` }, step.kind), " ", step.actor ? `${clip(step.actor, 60)} ` : "", h("code", {}, step.id), " ", isFile ? null : link(step.id)),
+    h("h3", { id: "step" }, h("span", { class: `badge ${step.kind}` }, step.kind), " ", step.actor ? h("span", {}, `${clip(step.actor, 60)} `) : "", h("code", {}, step.id), " ", isFile ? null : link(step.id)),
     h("p", { class: "quiet" }, facts(step)),
     statusOf(status),
     ...whole(step),
@@ -30,6 +43,15 @@ function show() {
   if (recalls.count > recalls.first.length) parts.push(h("p", { class: "quiet" }, `and ${many(recalls.count - recalls.first.length, "recalls")} more`));
   if (!recalls.count) parts.push(h("p", { class: "quiet" }, "Nothing was recalled before this step."));
   fill(byId("frame"), parts);
+  if (state.number === state.replay.frames - 1) afterwards(state.frame);
+}
+
+// What came after the last step.
+async function afterwards(frame) {
+  const tail = await tried(() => ask("tail", playing()));
+  if (!tail || state.frame !== frame) return;
+  const made = happened({ ...tail, erased: 0, crystallized: true });
+  if (made.length || tail.recalls.count) byId("frame").append(h("h3", { class: "after" }, "After the last step"), ...made, ...tail.recalls.first.map((one) => recallOf(one, "What memory gave")));
 }
 
 function link(id) {
@@ -56,7 +78,7 @@ function statusOf(status) {
 
 function extras(step) {
   const made = [];
-  if (step.subjects.count) made.push(h("p", {}, h("span", { class: "quiet" }, "about "), step.subjects.first.join(", ")));
+  if (step.subjects.count) made.push(h("p", {}, h("span", { class: "quiet" }, "about "), h("span", {}, step.subjects.first.join(", "))));
   if (step.reply_to) made.push(h("p", {}, h("span", { class: "quiet" }, "replies to "), button(step.reply_to, () => openStep(step.reply_to), { class: "id" })));
   const blobs = Object.entries(step.blobs);
   if (blobs.length) made.push(h("p", {}, h("span", { class: "quiet" }, "blobs "), blobs.map(([name, hash]) => `${name} (${hash.slice(0, 12)})`).join(", ")));

@@ -4,7 +4,7 @@ import { button, byId, calm, fill, h, many, number, ratio } from "./dom.js";
 import { draw, hit, place, prepare } from "./draw.js";
 import { change } from "./edit.js";
 import { ask, isFile } from "./source.js";
-import { go, here, on, openStep, playing, state, tell, tried } from "./state.js";
+import { go, here, on, open, openStep, playing, state, tell, tried } from "./state.js";
 
 const WHOLE = 3000; // steps of an episode whose graph is asked for at once
 const LEAST = 6; // frames in sight
@@ -15,7 +15,7 @@ const view = { first: 0, last: BEGIN };
 let canvas, told, detail, list, graph, parts, asked, grown, pending;
 
 export function makeGraph() {
-  canvas = h("canvas", { id: "board", role: "img", "aria-label": "Graph of the memory as of this step; the list below says the same" });
+  canvas = h("canvas", { id: "board", role: "img", "aria-label": "Graph of the memory" });
   told = h("span", { class: "quiet" });
   detail = h("div", { id: "node" });
   list = h("ul", { id: "nodes" });
@@ -37,7 +37,7 @@ export function makeGraph() {
 
 function legend() {
   const one = (kind, text) => h("span", {}, h("i", { class: `mark ${kind}` }), text);
-  return h("p", { class: "legend quiet" }, one("step", "step"), one("unit", "unit"), one("cluster", "cluster"), one("atom", "atom"), one("recall", "recall"), h("span", {}, h("i", { class: "mark ring" }), "recalled here"), h("span", {}, h("i", { class: "mark ring broken" }), "just missed"), h("span", {}, h("i", { class: "mark hollow" }), "retired"));
+  return h("p", { class: "legend quiet" }, one("step", "step"), one("unit", "unit"), one("cluster", "cluster"), one("atom", "atom"), one("recall", "recall"), one("episode", "episode"), one("entity", "entity"), h("span", {}, h("i", { class: "mark ring" }), "recalled here"), h("span", {}, h("i", { class: "mark ring broken" }), "just missed"), h("span", {}, h("i", { class: "mark hollow" }), "retired"));
 }
 
 function opened() {
@@ -117,12 +117,15 @@ function forgetFirst() {
   asked.delete(oldest);
 }
 
+// The frame up to which nodes are there; what came after the last step is there with it.
+const now = () => (state.number >= state.replay.frames - 1 ? state.replay.frames : state.number);
+
 function looking() {
   const recalls = state.frame && state.frame.number === state.number ? state.frame.recalls.first : [];
   const ids = (name) => new Set(recalls.flatMap((recall) => recall[name].first.map((one) => one.id)));
   const at = graph && graph.at_id.get(state.selected);
   return {
-    view, now: state.number, grown, selected: state.selected, hits: ids("hits"), missed: ids("missed"),
+    view, now: now(), at: state.number, grown, selected: state.selected, hits: ids("hits"), missed: ids("missed"),
     step: state.frame && state.frame.number === state.number ? state.frame.step.id : null,
     recalls: recalls.filter((one) => one.position).map((one) => `r${String(one.position).padStart(11, "0")}`),
     open: new Set(at === undefined || at === null ? [] : graph.below.get(at) || []),
@@ -134,7 +137,8 @@ function redraw() {
   pending = requestAnimationFrame(() => {
     pending = null;
     need();
-    draw(canvas, graph, looking());
+    const shown = draw(canvas, graph, looking());
+    canvas.setAttribute("aria-label", `Graph of the memory as of this step, ${many(shown, "nodes")} in sight; the list below says the same`);
     told.textContent = graph ? remark() : "";
   });
 }
@@ -173,7 +177,7 @@ function pointing() {
   canvas.addEventListener("wheel", (event) => {
     if (!event.ctrlKey && Math.abs(event.deltaX) <= Math.abs(event.deltaY) && !event.shiftKey) return;
     event.preventDefault();
-    if (event.ctrlKey) zoomBy(event.deltaY > 0 ? 1.25 : 0.8, place(view, canvas.clientWidth, canvas.clientHeight, 0).frame(event.offsetX));
+    if (event.ctrlKey) zoomBy(event.deltaY > 0 ? 1.25 : 0.8, place(view, canvas.clientWidth, canvas.clientHeight, graph).frame(event.offsetX));
     else {
       const shift = ((event.deltaX || event.deltaY) / canvas.clientWidth) * (view.last - view.first);
       look(view.first + shift, view.last + shift);
@@ -199,7 +203,8 @@ function line(at) {
   const [from, to] = graph.tokens ? graph.tokens[at] : [0, 0];
   const sizes = from ? ` ${number(from)} to ${many(to, "tokens")}, ${ratio(from, to)}` : "";
   const used = graph.recalled[at] ? `, recalled ${number(graph.recalled[at])}×` : "";
-  return [h("i", { class: `mark ${kind}` }), h("b", {}, `${kind} ${graph.id[at]}`), h("span", { class: "quiet" }, `${sizes}${used}`), graph.label ? h("span", { class: "line" }, graph.label[at]) : null];
+  const named = kind === "episode" || kind === "entity"; // by their labels; ids of theirs are for programs
+  return [h("i", { class: `mark ${kind}` }), h("b", {}, named ? kind : `${kind} ${graph.id[at]}`), h("span", { class: "quiet" }, `${sizes}${used}`), graph.label ? h("span", { class: "line" }, graph.label[at]) : null];
 }
 
 function chooseAt(event) {
@@ -211,10 +216,33 @@ function choose(at) {
   const kind = graph.kinds[graph.kind[at]];
   if (kind === "step") openStep(graph.id[at]);
   else if (kind === "recall") go(Math.min(graph.at[at], state.replay.frames - 1));
+  else if (kind === "episode") chooseEpisode(graph.episode[at]);
+  else if (kind === "entity") openEntity(at);
   else tell("select", graph.id[at]);
 }
 
-// ---- a crystal, opened to its steps ----------------------------------------------------------------------------------------
+const chooseEpisode = (name) => (name === state.episode ? go(0) : tried(() => open(name)));
+
+// ---- an entity, opened to what is about it; a crystal, opened to its steps ---------------------------------------------------
+
+const closing = () => button("Close", () => {
+  state.selected = null;
+  fill(detail);
+  redraw();
+});
+
+function openEntity(at) {
+  state.selected = graph.id[at];
+  const about = (graph.about.get(at) || []).filter((one) => graph.at[one] <= now());
+  const rows = about.slice(-LISTED).map((one) => h("li", {}, button("", () => choose(one), { class: "entry" })));
+  rows.forEach((row, place) => row.firstChild.append(...line(about[Math.max(0, about.length - LISTED) + place]).filter(Boolean)));
+  fill(detail, h("section", { class: "crystal-shown", "aria-label": "Entity" },
+    h("h4", {}, h("i", { class: "mark entity" }), "entity ", graph.label ? graph.label[at] : graph.id[at]),
+    h("p", { class: "quiet" }, `${many(about.length, "nodes")} in sight ${about.length === 1 ? "is" : "are"} about it as of this step`),
+    h("ul", { class: "sources" }, rows), h("p", { class: "row" }, closing())));
+  redraw();
+}
+
 
 async function select(id) {
   const found = await tried(() => ask("sources", { ...here(), id }));
@@ -222,11 +250,6 @@ async function select(id) {
   tell("show", "replay");
   state.selected = id;
   const one = found.crystal;
-  const close = button("Close", () => {
-    state.selected = null;
-    fill(detail);
-    redraw();
-  });
   const edit = state.memory.read_only ? [] : [
     button("Pin", () => change("pin", id, {}, "Pinned: its steps are raised in every recall from now on.")),
     button("Forget", () => change("forget", id, { undo: false }, "Forgotten: its steps stay in the log, and are not recalled.")),
@@ -234,9 +257,9 @@ async function select(id) {
   fill(detail, h("section", { class: "crystal-shown", "aria-label": "Crystal" },
     h("h4", {}, h("i", { class: `mark ${one.layer}` }), `${one.layer} `, h("code", {}, one.id)),
     h("p", { class: "quiet" }, `${many(one.source_tokens, "tokens")} became ${number(one.tokens)}, ${ratio(one.source_tokens, one.tokens)}; salience ${one.salience.toFixed(2)}; support ${one.support}${one.retired ? `; retired at position ${number(one.retired)}` : ""}`),
-    one.key ? h("p", {}, h("b", {}, `${one.key}: `), one.value) : null,
+    one.key ? h("p", {}, h("b", {}, one.value === null ? one.key : `${one.key}: `), one.value || "") : null,
     h("pre", { class: "text" }, one.text),
-    h("p", { class: "row" }, edit, close),
+    h("p", { class: "row" }, edit, closing()),
     h("p", { class: "quiet" }, `made from ${many(found.steps.count, "steps")}`),
     h("ul", { class: "sources" }, found.steps.first.map((step) => h("li", {}, button(step.id, () => openStep(step.id), { class: "id" }), h("span", { class: "line" }, step.text))))));
   detail.scrollIntoView({ block: "nearest", behavior: calm() ? "auto" : "smooth" });
@@ -245,10 +268,9 @@ async function select(id) {
 
 function relist() {
   if (!graph || !byId("listed").open) return;
-  const now = state.number;
-  const shown = graph.id.map((_, at) => at).filter((at) => graph.at[at] <= now && graph.x[at] >= view.first && graph.x[at] <= view.last);
+  const shown = graph.id.map((_, at) => at).filter((at) => graph.at[at] <= now() && graph.x[at] >= view.first && graph.x[at] <= view.last);
   const newest = shown.sort((one, other) => graph.at[other] - graph.at[one]).slice(0, LISTED);
-  fill(list, newest.map((at) => h("li", { class: graph.gone[at] >= 0 && graph.gone[at] <= now ? "retired" : "" }, button("", () => choose(at), { class: "entry" }))));
+  fill(list, newest.map((at) => h("li", { class: graph.gone[at] >= 0 && graph.gone[at] <= now() ? "retired" : "" }, button("", () => choose(at), { class: "entry" }))));
   newest.forEach((at, row) => list.children[row].firstChild.append(...line(at).filter(Boolean)));
   if (shown.length > newest.length) list.append(h("li", { class: "quiet" }, `and ${many(shown.length - newest.length, "nodes")} before these`));
 }

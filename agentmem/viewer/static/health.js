@@ -36,13 +36,13 @@ function table(names, rows) {
 
 function share(part, most) {
   const bar = h("i", { class: "bar" });
-  bar.style.width = `${(part / Math.max(1, most)) * 12}em`;
+  bar.style.width = `${(part / Math.max(1, most)) * 9}em`;
   return bar;
 }
 
 function layers(found) {
   const rows = ["unit", "cluster", "atom"].map((name) => [name, found.layers[name]]).map(([name, one]) => [h("span", {}, h("i", { class: `mark ${name}` }), name), number(one.crystals), number(one.tokens), ratio(one.source_tokens, one.tokens), share(one.tokens, found.tokens)]);
-  return table(["layer", "crystals that hold", "tokens", "of the layer below", ""], [["steps", number(found.steps), number(found.tokens), "", share(found.tokens, found.tokens)], ...rows]);
+  return table(["layer", "crystals", "tokens", "ratio", ""], [["steps", number(found.steps), number(found.tokens), "", share(found.tokens, found.tokens)], ...rows]);
 }
 
 function bytes(found) {
@@ -51,7 +51,7 @@ function bytes(found) {
 }
 
 function legend(decay) {
-  return h("p", { class: "legend quiet" }, decay.curves.map((one, at) => h("span", {}, h("i", { class: `mark ${COLOURS[at]}` }), `${["whole", "dashed", "dotted"][at]}: salience ${one.salience}, ${many(one.uses, "uses")}`)));
+  return h("p", { class: "legend quiet" }, decay.curves.map((one, at) => h("span", {}, h("i", { class: `curve ${COLOURS[at]}` }), `salience ${one.salience}, ${many(one.uses, "uses")}`)));
 }
 
 function curves(canvas, decay) {
@@ -67,7 +67,7 @@ function curves(canvas, decay) {
     pen.strokeRect(left, y(value), width - left - 10, 0);
     pen.fillText(String(value), 8, y(value) + 4);
   }
-  for (const age of [100, 1000, 10000, 100000, 1000000]) pen.fillText(number(age), Math.min(x(age), width - 58), height - 6);
+  for (const [age, said] of [[100, "100"], [1000, "1k"], [10000, "10k"], [100000, "100k"], [1000000, "1M"]]) pen.fillText(said, Math.min(x(age), width - 24), height - 6);
   decay.curves.forEach((one, at) => {
     pen.setLineDash(DASHES[at]);
     pen.strokeStyle = colour(COLOURS[at]);

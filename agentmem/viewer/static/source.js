@@ -20,7 +20,7 @@ export function takeToken() {
   token = localStorage.getItem(KEY) || "";
 }
 
-export class Refused extends Error {
+class Refused extends Error {
   constructor(status, detail) {
     super(detail);
     this.status = status;

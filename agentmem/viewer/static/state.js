@@ -30,7 +30,7 @@ export const playing = () => ({ namespace: state.namespace, episode: state.episo
 export function addressed() {
   const given = new URLSearchParams(isFile ? location.hash.slice(1) : location.search);
   const space = given.get("namespace");
-  return { namespace: space && JSON.parse(space), episode: given.get("episode"), step: given.get("step"), tab: given.get("view") };
+  return { namespace: space && JSON.parse(space), episode: given.get("episode"), step: given.get("step") };
 }
 
 export function address(step) {
@@ -92,22 +92,31 @@ export function go(number) {
 async function settle() {
   if (asking || !state.replay || !state.replay.frames) return;
   asking = true;
+  let wanted;
   try {
-    let wanted;
     do {
-      wanted = `${state.episode} ${state.number}`;
-      const frame = await frameAt(state.number);
-      if (`${state.episode} ${state.number}` !== wanted) continue;
-      state.frame = frame;
-      remember();
-      tell("frame");
-    } while (`${state.episode} ${state.number}` !== wanted);
-  } catch (error) {
-    say(error.message, true);
-    if (error.status === undefined) throw error;
+      wanted = wantedNow();
+      await show(wanted);
+    } while (wanted !== wantedNow());
   } finally {
     asking = false;
   }
+}
+
+const wantedNow = () => `${state.episode} ${state.number}`;
+
+async function show(wanted) {
+  let frame = null;
+  try {
+    frame = await frameAt(state.number);
+  } catch (error) {
+    if (error.status === undefined) throw error;
+    if (wanted === wantedNow() && !(isFile && error.status === 404)) say(error.message, true);
+  }
+  if (wanted !== wantedNow()) return;
+  state.frame = frame;
+  remember();
+  tell("frame");
 }
 
 async function frameAt(number) {

@@ -1,6 +1,6 @@
 // The timeline: how dense the episode is, where one is in it, and playing.
 
-import { button, byId, calm, colour, fill, h, many, number, sharp } from "./dom.js";
+import { button, byId, colour, fill, h, many, number, sharp } from "./dom.js";
 import { isFile } from "./source.js";
 import { go, on, state } from "./state.js";
 
@@ -49,7 +49,7 @@ function opened() {
   range.max = Math.max(0, frames - 1);
   range.disabled = frames < 2;
   const about = [episode === null ? "all episodes, as they interleave" : episode, agent && `of ${agent.text}`].filter(Boolean).join(" ");
-  fill(title, about, h("span", { class: "quiet" }, ` ${many(frames, "steps")}, ${many(recalls, "recalls")}`), goal ? h("span", { class: "goal" }, goal.text) : null);
+  fill(title, h("span", {}, about), h("span", { class: "quiet" }, ` ${many(frames, "steps")}, ${many(recalls, "recalls")}`), goal ? h("span", { class: "goal" }, goal.text) : null);
   draw();
 }
 
@@ -88,8 +88,11 @@ function draw() {
 function mark(pen, x, y, what) {
   pen.fillStyle = colour(what);
   pen.beginPath();
-  if (what === "recall") pen.arc(x, y, 2, 0, 7);
-  else {
+  if (what === "recall") {
+    pen.moveTo(x - 3, y - 2.5);
+    pen.lineTo(x + 3, y - 2.5);
+    pen.lineTo(x, y + 3);
+  } else {
     pen.moveTo(x, y - 3);
     pen.lineTo(x + 3, y);
     pen.lineTo(x, y + 3);
@@ -116,7 +119,7 @@ function next() {
   return undefined;
 }
 
-export function stop() {
+function stop() {
   clearTimeout(timer);
   timer = null;
   shown(false);
@@ -126,5 +129,3 @@ function shown(plays) {
   play.textContent = plays ? "Pause" : "Play";
   play.setAttribute("aria-pressed", String(plays));
 }
-
-export const moves = () => timer !== null && !calm();

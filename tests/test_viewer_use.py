@@ -1,0 +1,144 @@
+"""The page in use: without a mouse, without motion, with texts that are too long, with steps that a file lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from seen import CHROMIUM, HAS_BROWSER, NO_BROWSER, Viewed, harbour, viewing, watched
+
+from agentmem import Memory
+from agentmem.viewer import export
+
+pytestmark = pytest.mark.skipif(not HAS_BROWSER, reason=NO_BROWSER)
+PATIENCE = 10_000  # milliseconds
+LONG = 1_000_000
+MARKS = "\u202e{{constructor.constructor('window.hacked=1')()}} [a](javascript:window.hacked=1) "
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewed]:
+    path = tmp_path_factory.mktemp("viewer") / "harbour.mem"
+    harbour(path).close()
+    with viewing(path, "--read-only") as viewed:
+        yield viewed
+
+
+def opened(browser: Any, url: str, errors: list[str], **options: Any) -> Any:
+    page = watched(browser.new_context(**options).new_page(), errors)
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    page.wait_for_selector("#frame > *")
+    return page
+
+
+def until(page: Any, what: str) -> None:
+    for _ in range(PATIENCE // 50):
+        if page.evaluate(what):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{what} does not come to be")
+
+
+def tab_to(page: Any, what: str) -> None:
+    """Press Tab until something has the focus."""
+    for _ in range(80):
+        if page.evaluate(f"document.activeElement.matches({what!r})"):
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"Tab never comes to {what}")
+
+
+def test_by_keys_alone_one_comes_from_an_entity_to_a_step_about_it(browser: Any, viewed: Viewed) -> None:
+    errors: list[str] = []
+    page = opened(browser, viewed.url, errors)
+    page.keyboard.press("End")
+    until(page, "document.querySelector('#where').textContent.startsWith('13 of')")
+    tab_to(page, "#listed summary")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelectorAll('#nodes .mark.entity').length > 0")
+    page.locator("#nodes button", has_text="entity").first.focus()
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#node').textContent.includes('about it as of this step')")
+    tab_to(page, "#node .sources button")
+    page.keyboard.press("Enter")
+    until(page, "document.querySelector('#step .message') !== null")
+    assert "I live in Kyoto" in page.inner_text("#frame")
+    page.context.close()
+    assert errors == []
+
+
+def test_with_reduced_motion_a_crystal_stands_where_it_belongs_at_once(browser: Any, viewed: Viewed) -> None:
+    errors: list[str] = []
+    page = opened(browser, viewed.url, errors, reduced_motion="reduce")
+    for key in ("End", *["ArrowLeft"] * 12, *["ArrowRight"] * 7):  # each frame is known by then
+        page.keyboard.press(key)
+        until(page, "document.querySelector('#frame').getAttribute('aria-busy') === 'false'")
+    drawn = "requestAnimationFrame(() => setTimeout(() => done(document.querySelector('#board').toDataURL())))"
+    shot = f"new Promise((done) => {drawn})"
+    page.keyboard.press("ArrowRight")
+    first = page.evaluate(shot)
+    page.wait_for_timeout(500)
+    assert page.evaluate(shot) == first
+    page.context.close()
+    assert errors == []
+
+
+@pytest.mark.parametrize("width", [390, 1360])
+def test_texts_without_an_end_or_with_marks_of_direction_stay_in_their_place(
+    browser: Any, width: int, tmp_path: Path
+) -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        with memory.episode(id="e" * 900, goal=MARKS + "g" * 5_000, agent=MARKS) as episode:
+            episode.observe("x" * LONG, subjects=["s" * 900, MARKS])
+        export(memory, tmp_path / "run.html", name="n" * 500)
+    errors: list[str] = []
+    page = opened(browser, f"file://{tmp_path}/run.html", errors, viewport={"width": width, "height": 800})
+    assert f"{LONG - 20_000:,} more characters" in page.inner_text("#frame")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    wide = "[...document.querySelectorAll('.card *')].filter((one) => one.getBoundingClientRect().right > innerWidth)"
+    assert page.evaluate(f"{wide}.length") == 0
+    assert page.evaluate("window.hacked") is None
+    page.context.close()
+    assert errors == []
+
+
+def test_a_file_says_which_step_found_no_room_in_it(browser: Any, tmp_path: Path) -> None:
+    with harbour(tmp_path / "a.mem") as memory:
+        step = list(memory.steps("day 2"))[6].id
+        made = export(memory, tmp_path / "run.html", "day 2", most=20_000, near=[step])
+    assert 0 < made.frames < 13
+    errors: list[str] = []
+    page = opened(browser, f"file://{tmp_path}/run.html#step={step}", errors)
+    until(page, f"document.querySelector('#step code')?.textContent === '{step}'")
+    page.keyboard.press("End")
+    until(page, "document.querySelector('#frame').textContent.includes('Step 13 found no room in this file')")
+    page.context.close()
+    assert errors == []
+
+
+def test_what_crystallizes_after_the_last_step_is_shown_with_it(browser: Any, viewed: Viewed) -> None:
+    errors: list[str] = []
+    page = opened(browser, viewed.url, errors)
+    label = "Number(document.querySelector('#board').getAttribute('aria-label').match(/(\\d+) nodes? in sight/)[1])"
+    page.keyboard.press("End")
+    page.wait_for_selector("#frame .after + h4")
+    assert page.inner_text("#frame .after + h4") == "1 crystal formed"
+    page.wait_for_timeout(200)
+    last = page.evaluate(label)
+    page.keyboard.press("ArrowLeft")
+    until(page, f"{label} === {last} - 3")  # without the step, its recall, and the unit that was sealed behind it
+    page.context.close()
+    assert errors == []
