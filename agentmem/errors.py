@@ -19,6 +19,7 @@
         ├── ReadOnlyError          opened, or mounted, read-only
         ├── FullError              the disk, or a quota, is full
         ├── DamagedError           stored bytes changed, or acknowledged steps are missing
+        ├── KeyFileError           a memory's key file is missing, locked, cut short or another memory's
         └── ClosedError            the memory was closed
 
 A message says what happened, with the values, and then what to do.
@@ -99,6 +100,10 @@ class FullError(StoreError):
 
 class DamagedError(StoreError):
     """Stored bytes changed, or acknowledged steps are missing."""
+
+
+class KeyFileError(StoreError):
+    """The key file of an encrypted memory is missing, locked by a passphrase, changed, or another memory's."""
 
 
 class ClosedError(StoreError):

@@ -38,6 +38,7 @@ ONLY_IN = {
     "prometheus_client": {"server"},
     "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},
+    "cryptography": {"store"},
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""

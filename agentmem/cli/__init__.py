@@ -25,11 +25,15 @@ from agentmem.cli import (
     write,
 )  # fmt: skip
 from agentmem.cli.app import app
+from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
 for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
     _group.register(app)
+for _command in app.registered_commands:
+    if _command.callback is not None:
+        _command.callback = with_key_file(_command.callback)
 
 
 def main() -> None:

@@ -87,6 +87,7 @@ class Memory(Owned, redacting.Redacts, Awaited):
         horizon: int | None = None,
         durability: Durability = "power",
         key_file: str | Path | None = None,
+        passphrase: Callable[[], str] | None = None,
         read_only: bool = False,
         access_log: bool | None = None,
         untrusted: float = SHARE,
@@ -98,26 +99,25 @@ class Memory(Owned, redacting.Redacts, Awaited):
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
         access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
-        acknowledged is on the disk; "process": it survives a killed process. untrusted: the share of a planning
-        context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for a
-        file that cannot be used, SettingsError for settings that contradict the file's own.
+        acknowledged is on the disk; "process": it survives a killed process. key_file: of an encrypted memory, made
+        with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment does. untrusted: the share of a
+        planning context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for
+        a file that cannot be used, SettingsError for settings that contradict the file's own.
         """
-        if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-            raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
-        check_path("path", path)
-        checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
-        if condenser is not None:
-            checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        checks.check_settings(retain, horizon, key_file, untrusted)
+        checks.check_opening(path, clock, condenser)
+        checks.check_settings(retain, horizon, key_file, passphrase, untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         if access_log is not None and check_flag("access_log", access_log):
             settings["access_log"] = "True"
         scope, checked = check_namespace(namespace), resolve(encoder)
-        store = open_store(str(path), durability, read_only, settings, terms_of, admit := redacting.Admission())
+        keys = None if key_file is None else str(key_file)
+        admit = redacting.Admission()
+        store = open_store(str(path), durability, read_only, settings, terms_of, admit, keys, passphrase)
         core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted, admission=admit)
         if access_log is False and core.keeps_accesses:
             store.close()
             raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
+        condensing.restore(core, store, condenser)
         return cls(core, scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------

@@ -30,9 +30,9 @@ class Pool:
     def _connect(self) -> Connection:
         flags = apsw.SQLITE_OPEN_READONLY
         if not self._immutable:
-            return connect(self._files.database, flags=flags)
+            return connect(self._files.database, flags=flags, cipher=self._files.cipher)
         uri = f"file:{quote(self._files.database)}?immutable=1"
-        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI)
+        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI, cipher=self._files.cipher)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
