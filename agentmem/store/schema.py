@@ -24,7 +24,7 @@ from ..errors import (
 from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
 
 Connection = Any  # apsw.Connection; apsw ships no types
-NONSENSE = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, struct.error)
+NONSENSE = (AttributeError, TypeError, ValueError, LookupError, OverflowError, struct.error)
 
 APPLICATION_ID = 0x61674D31
 
