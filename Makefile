@@ -36,7 +36,7 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "" --hypothesis-profile=many
 
 check: $(STAMP)
 	@$(BIN)/ruff check .
