@@ -165,7 +165,7 @@ def test_every_weight_learns_and_the_state_is_carried_from_chunk_to_chunk(
         states.append(objective.kept(model)["state"])
     step.losses["choice"].backward()
     assert {name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()} <= {"out.bias"}
-    assert 2 * 60 in np.cumsum(seen)  # both shifts, whole, before others are drawn
+    assert 2 * 40 in np.cumsum(seen)  # both shifts, whole, before others are drawn
     assert max(seen) == 2 * 25
     assert not any(each.requires_grad for each in states)
     assert all(each.any() for each in states)
@@ -174,14 +174,14 @@ def test_every_weight_learns_and_the_state_is_carried_from_chunk_to_chunk(
 def test_shifts_of_different_lengths_are_learned_side_by_side(lessons: tuple[Path, list[Choices]]) -> None:
     long, short = lessons[1]
     names = ("present", "lines", "own", "right", "hidden")
-    short = replace(short, **{name: getattr(short, name)[:40] for name in names})
-    objective, generator = RecurrentImitation([long, short], chunk=60, lanes=2), torch.Generator().manual_seed(0)
+    short = replace(short, **{name: getattr(short, name)[:20] for name in names})
+    objective, generator = RecurrentImitation([long, short], chunk=40, lanes=2), torch.Generator().manual_seed(0)
     seen = 0
-    while seen < 100:
+    while seen < 60:
         step = objective.step(small(), 0, generator)
         assert step.losses["choice"].isfinite()
         seen += step.tokens
-    assert seen == 100
+    assert seen == 60
 
 
 def test_a_training_that_was_saved_takes_the_same_steps(tmp_path: Path, lessons: tuple[Path, list[Choices]]) -> None:

@@ -15,7 +15,7 @@ from agentmem.bench.demo import ShiftReport, run
 from agentmem.cli import app
 from agentmem.cli.demo import LEAST
 from agentmem.records import digest
-from agentmem.rollout import load_policy
+from agentmem.rollout import load_policy, rollout
 
 SHOP = "agentmem/ShiftShop-Short-v0"
 ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "110"]
@@ -109,7 +109,9 @@ def refused(*arguments: object) -> str:
 
 def test_a_memory_of_something_else_is_refused_by_its_name_and_with_how_to_give_another(tmp_path: Path) -> None:
     kept = tmp_path / "kept.mem"
-    run(kept, SHOP, load_policy("reader", None), options={"split": "test", "steps": LEAST}, name="reader")
+    with Memory.open(kept, durability="process") as memory:
+        options = {"split": "test", "steps": LEAST}
+        rollout(SHOP, load_policy("reader", None), memory, budget=512, options=options, name="reader")
     again = ("--env", SHOP, "--policy", "reader", "--steps", LEAST, "--keep", kept)
     other = "another memory, such as --keep other.mem"
     said = refused(*again, "--budget", 300)

@@ -24,9 +24,11 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 BLOCK = re.compile(r"^```python\n(?P<code>.*?)^```$(?:\n\n```text\n(?P<said>.*?)^```$)?", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
 PRINTS = "Prints:\n\n"
+WORKFLOW = ROOT / "examples" / "workflow_agent.py"
 LARGE = ROOT / "examples" / "infinite_context.py"
 APART = {"infinite_context", "document_reader", "project_log", "local_model"}
 """Examples that show what a machine, a project or a package has; their tests stand below and in test_examples."""
+SHORT = [each for each in EXAMPLES if each.stem not in APART]
 APPLICATIONS = ROOT / "docs" / "examples.md"
 SHOWN = re.compile(r"^## `(?P<name>\w+)\.py`$.*?^```text\n(?P<said>.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"\d[\d,]*")
@@ -73,7 +75,13 @@ def test_python_blocks_print_what_the_page_says(page: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "example", [each for each in EXAMPLES if each.stem not in APART], ids=lambda example: example.stem
+    "example",
+    [
+        pytest.param(each, marks=pytest.mark.slow if each == WORKFLOW else ())
+        for each in EXAMPLES
+        if each.stem not in APART
+    ],
+    ids=lambda example: example.stem,
 )
 def test_an_example_prints_what_its_docstring_says_within_a_minute(example: Path, tmp_path: Path) -> None:
     began = processor_seconds()
@@ -92,6 +100,15 @@ def test_the_large_example_prints_in_small_what_its_docstring_says_but_for_the_n
     recalled = re.findall(r": (\d+) of (\d+)\n", printed)
     assert [number for _, number in recalled] == ["100", "500"]
     assert all(int(right) >= 0.9 * int(number) for right, number in recalled)
+
+
+def test_the_workflow_agent_prints_in_small_what_its_docstring_says_but_for_the_numbers(tmp_path: Path) -> None:
+    printed = printed_by(WORKFLOW, tmp_path, "--calls", "135")
+    small, said = (re.sub(f" *{NUMBER.pattern}", "#", text) for text in (printed, said_by(WORKFLOW)))
+    assert small == said
+    whole, newest, remembering = re.findall(r"solved +(\d+) of +(\d+);", printed)
+    assert whole == remembering != newest
+    assert int(newest[0]) < int(whole[0]) <= int(whole[1])
 
 
 def test_the_large_example_needs_a_fact_in_every_ten_thousand_tokens(tmp_path: Path) -> None:
