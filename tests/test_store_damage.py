@@ -100,7 +100,7 @@ def flips(whole: tuple[str, Any], tmp_path: Path, seed: int, trials: int) -> Non
 
 
 def test_a_flipped_bit_is_told_or_touches_nothing_stored(whole: tuple[str, Any], tmp_path: Path) -> None:
-    flips(whole, tmp_path, seed=1, trials=150)
+    flips(whole, tmp_path, seed=1, trials=60)
 
 
 @pytest.mark.slow
