@@ -18,20 +18,20 @@ Prints:
         Practise fractions (adds the bottoms, 4 of 4), powers (multiplies by the exponent, 1 of 4), negatives
         (loses a minus, 4 of 4), brackets (ignores the brackets, 3 of 4).
     Week 24
-      from what is recalled, 1,963 tokens:
-        Practise fractions (adds the bottoms, 3 of 4), negatives (loses a minus, 1 of 4), brackets (ignores the
+      from what is recalled, 1,956 tokens:
+        Practise fractions (adds the bottoms, 4 of 4), negatives (loses a minus, 2 of 4), brackets (ignores the
         brackets, 3 of 4).
-      from the last lesson, 194 tokens:
-        Practise fractions (adds the bottoms, 3 of 4).
-      from all, 13,760 tokens:
-        Practise fractions (adds the bottoms, 3 of 4), negatives (loses a minus, 1 of 4), brackets (ignores the
+      from the last lesson, 232 tokens:
+        Practise fractions (adds the bottoms, 4 of 4), negatives (loses a minus, 1 of 4).
+      from all, 13,719 tokens:
+        Practise fractions (adds the bottoms, 4 of 4), negatives (loses a minus, 1 of 4), brackets (ignores the
         brackets, 3 of 4).
     Week 36
-      from what is recalled, 1,959 tokens:
-        Practise fractions (adds the bottoms, 3 of 4), brackets (ignores the brackets, 2 of 4).
+      from what is recalled, 1,961 tokens:
+        Practise fractions (adds the bottoms, 3 of 4), brackets (ignores the brackets, 1 of 4).
       from the last lesson, 170 tokens:
         Practise brackets (ignores the brackets, 1 of 4).
-      from all, 19,876 tokens:
+      from all, 19,872 tokens:
         Practise fractions (adds the bottoms, 3 of 4), brackets (ignores the brackets, 1 of 4).
 """
 
