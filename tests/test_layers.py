@@ -12,7 +12,7 @@ ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob(
 ROWS = [
     ["types", "errors", "remembered"],
     ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry", "trust"],
-    ["condense", "salience", "claims", "states"],
+    ["terms", "condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
     ["memory"],

@@ -28,9 +28,9 @@ from agentmem.records import (
     check_namespace,
     check_path,
     step_of,
-    terms_of,
 )
 from agentmem.store import open_store
+from agentmem.terms import terms_of
 from agentmem.transfer import export
 from agentmem.trust import SHARE
 from agentmem.types import (

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, RefusedError
 from agentmem.memory.checks import check_function, check_several
-from agentmem.records import brief, canonical, measured
+from agentmem.records import brief, canonical
 from agentmem.redact import Analyser, Pattern, Redaction, placeholder
+from agentmem.terms import measured
 from agentmem.types import Namespace, Record
 
 if TYPE_CHECKING:

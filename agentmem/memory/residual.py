@@ -20,8 +20,8 @@ from agentmem import remembered
 from agentmem.crystallize import Crystallizer
 from agentmem.errors import NotFoundError
 from agentmem.memory.core import Core
-from agentmem.records import terms_of
 from agentmem.store import open_store
+from agentmem.terms import terms_of
 from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record
 
 LONG = 24  # characters of a line that is looked for whole

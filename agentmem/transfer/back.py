@@ -14,7 +14,8 @@ import numpy as np
 
 from agentmem.errors import ErasedError, InvalidInputError, NotFoundError
 from agentmem.index import begin_key, import_key, runs_of, step_id, step_position
-from agentmem.records import canonical, check_name, check_namespace, digest, record_of, terms_of
+from agentmem.records import canonical, check_name, check_namespace, digest, record_of
+from agentmem.terms import terms_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, iso
 from agentmem.types import Namespace, Record, RecordType, Store
 
