@@ -18,6 +18,7 @@ from agentmem.cli import (
     remove,
     repair,
     replay,
+    retain,
     rollout,
     serve,
     train,
@@ -28,7 +29,24 @@ from agentmem.cli.app import app
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
+for _group in (
+    demo,
+    write,
+    read,
+    repair,
+    replay,
+    graph,
+    view,
+    remove,
+    retain,
+    owner,
+    move,
+    mcp,
+    serve,
+    rollout,
+    train,
+    bench,
+):
     _group.register(app)
 
 

@@ -17,8 +17,8 @@ def hold_out(store: Store, index: Index) -> None:
     if index.ruled.rules and index.ruled.seen != seen:
         index.expire(expired(store, index, index.ruled.rules))
         index.ruled.seen = seen
-    elif not index.ruled.rules:
-        index.expire(np.zeros(0, np.int64))
+    elif not index.ruled.rules and len(index.expired):
+        index.expire(index.expired[:0])
 
 
 def expired(store: Store, index: Index, rules: Sequence[Rule], now: float | None = None) -> np.ndarray:
