@@ -13,15 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lawful import ENCODERS, few, shown
 from strategies import CUES, logs, opened, played, said
+from typer.testing import CliRunner
 
 from agentmem import InvalidInputError, Memory, Rule
+from agentmem.cli import app
 from agentmem.errors import ErasedError, HeldError, NotFoundError, ReadOnlyError
 from agentmem.mcp.scope import Scope
 from agentmem.recall import Weights
 from agentmem.replay import replay
 from agentmem.testing import FakeClock
 from agentmem.transfer.back import Importer
-from agentmem.types import Hold, Step
+from agentmem.types import Step
 
 DAY = 86_400
 WEEK = timedelta(days=7)
@@ -236,7 +238,8 @@ def test_a_hold_beats_every_rule_and_refuses_erasure_until_it_is_lifted(doors: M
     doors.retain([Rule(max_steps=0)])
     assert numbers(doors) == []
     assert doors.hold("case 17", **HOLDS[by](doors), reason="the court asks") == 5
-    assert [hold.name for hold in doors.holds()] == ["case 17"]
+    (hold,) = doors.holds()
+    assert (hold.name, hold.reason) == ("case 17", "the court asks")
     assert numbers(doors) == [1, 3, 5, 7, 9]
     assert doors.expire().steps == 5
     head = doors.head()
@@ -493,12 +496,40 @@ class TestExpired:
         check_law(*drawn, {})
 
     @pytest.mark.slow
-    @few(150)
+    @few(50)
     @given(st.tuples(logs(1, 14), RULES, ENCODERS, st.booleans()), st.sampled_from(("keep", "crystals")))
     def test_also_of_longer_logs_and_under_both_policies_of_bytes(self, drawn: Any, retain: str) -> None:
         check_law(*drawn, {"retain": retain})
 
 
-def test_a_hold_is_a_value(doors: Memory) -> None:
-    doors.hold("a", subject="ann")
-    assert doors.holds() == [Hold(name="a", subject="ann")]
+# ---- on the command line ---------------------------------------------------------------------------------------------
+
+
+def test_the_command_line_sets_shows_previews_and_removes(doors: Memory, file: Path, tmp_path: Path) -> None:
+    doors.close()
+    rules = tmp_path / "rules.json"
+    rules.write_text('[{"max_steps": 3, "subject": "ann"}]')
+
+    def call(*arguments: object, code: int = 0) -> str:
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+        assert done.exit_code == code, done.output
+        return done.output
+
+    assert call("retain", file, rules, "--dry-run").split() == ["would", "expire", "2", "steps"]
+    assert "nothing expires" in call("retain", file)
+    assert call("retain", file, rules).split() == ["expired", "2", "steps"]
+    assert call("hold", file, "case 17", "--episode", "guard", "--reason", "asked").split() == ["held", "5", "steps"]
+    told = json.loads(call("retain", file, "--json"))
+    assert told["rules"] == json.loads(rules.read_text())
+    assert told["holds"] == [{"name": "case 17", "episode": "guard", "reason": "asked"}]
+    assert "case 17 on episode guard" in call("retain", file)
+    assert "nothing has expired" in call("expire", file, "--yes")
+    assert "error: of 5 steps" in call("erase", file, "--subject", "ann", "--yes", code=1)
+    assert call("hold", file, "case 17", "--lift").split() == ["lifted", "5", "steps"]
+    assert json.loads(call("expire", file, "--dry-run", "--json"))["steps"] == 2
+    assert call("expire", file, "--yes", "--certificate", tmp_path / "c.json").startswith(
+        "erased  2 steps of 1 episode"
+    )
+    assert json.loads((tmp_path / "c.json").read_text())["request"] == "expired"
+    assert "no file" in call("retain", file, tmp_path / "none.json", code=1)
+    call("hold", file, "a", "--lift", "--subject", "ann", code=2)
