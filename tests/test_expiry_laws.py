@@ -1,0 +1,107 @@
+"""What always holds of what has expired, whatever was logged and whatever the rules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from lawful import ENCODERS, few, shown
+from strategies import CUES, logs, played
+
+from agentmem import Memory, Rule
+from agentmem.recall import Weights
+from agentmem.testing import FakeClock
+from agentmem.types import Step
+
+# ---- laws ------------------------------------------------------------------------------------------------------------
+
+RULES = st.lists(
+    st.builds(
+        Rule,
+        kind=st.sampled_from((None, None, "observation", "action")),
+        trust=st.sampled_from((None, None, "web", "user")),
+        agent=st.sampled_from((None, None, "agent a", "agent b")),
+        max_age=st.sampled_from((None, timedelta(seconds=2), timedelta(seconds=9))),
+        max_steps=st.integers(0, 20),
+    ),
+    min_size=1,
+    max_size=2,
+)
+
+
+def beyond(memory: Memory, rules: Sequence[Rule], pinned: set[str], held: set[str]) -> set[str]:
+    """What has expired, said plainly."""
+    agents = {episode.id: episode.agent for episode in memory.episodes()}
+    now, gone = max(memory._core.store.times(())), set[str]()
+
+    def about(rule: Rule, step: Step) -> bool:
+        own = {"kind": step.kind, "trust": step.trust, "agent": agents[step.episode]}
+        return all(getattr(rule, name) in (None, value) for name, value in own.items())
+
+    for rule in rules:
+        steps = [step for step in memory.steps() if about(rule, step)]
+        newest = steps[max(0, len(steps) - rule.max_steps) :] if rule.max_steps else []
+        gone |= {step.id for step in steps if step not in newest and step.id not in pinned}
+        if rule.max_age is not None:
+            gone |= {step.id for step in steps if now - step.logged_at.timestamp() > rule.max_age.total_seconds()}
+    return gone - held
+
+
+def ranking(memory: Memory) -> list[Any]:
+    """What is ranked, with scores, reasons and ages; without states, which depend on the step before."""
+    hits = [list(memory.rank(cue, weights=Weights(state=0))) for cue in CUES]
+    return [[hit.model_dump(exclude={"section"}) for hit in found] for found in hits]
+
+
+def check_law(said: Any, rules: Sequence[Rule], encoder: Any, sealed: bool, settings: dict[str, Any]) -> None:
+    clock = FakeClock()
+    with played(said, encoder=encoder, clock=clock, **settings) as memory:
+        if sealed:
+            memory.crystallize()
+        ids = [step.id for step in memory.steps()]
+        memory.pin(ids[1:2])
+        pinned, held = set(ids[1:2]), set(ids[2:5])
+        if held:
+            memory.hold("case", steps=sorted(held))
+        clock.tick = 0.0
+        would = memory.retain(rules)
+        gone = beyond(memory, rules, pinned, held)
+        contexts = [memory.recall(cue, 400, layers=layers) for cue in CUES for layers in (None, ("unit", "atom"))]
+        crystals = {crystal.id: crystal for crystal in memory.crystals()}
+        for hit in (hit for context in contexts for hit in context.hits):
+            spans = crystals[hit.id].spans if hit.layer != "step" else ()
+            assert gone.isdisjoint({hit.id, *(f"s{span.position:011d}" for span in spans)})
+        again = [memory.recall(cue, 400, layers=layers) for cue in CUES for layers in (None, ("unit", "atom"))]
+        assert list(map(shown, contexts)) == list(map(shown, again))
+        before, found = ranking(memory), {hit.id for cue in CUES for hit in memory.rank(cue)}
+        report = memory.expire()
+        counts = {"dry_run", "residue", "surfaces", "certificate"}
+        assert report.model_dump(exclude=counts) == would.model_dump(exclude=counts)
+        assert [step.id for step in memory.steps()] == [one for one in ids if one not in gone]
+        if not sealed:
+            assert ranking(memory) == before
+        assert {hit.id for cue in CUES for hit in memory.rank(cue)} == found
+        head = memory.head()
+        assert memory.expire().steps == 0
+        assert memory.head() == head
+        assert memory.verify().ok
+
+
+DRAWN = st.tuples(logs(1, 5), RULES, ENCODERS, st.booleans())
+
+
+class TestExpired:
+    @few(8)
+    @given(DRAWN)
+    def test_it_is_never_recalled_and_what_the_preview_says_is_removed_once(self, drawn: Any) -> None:
+        check_law(*drawn, {})
+
+    @pytest.mark.slow
+    @few(50)
+    @given(st.tuples(logs(1, 14), RULES, ENCODERS, st.booleans()), st.sampled_from(("keep", "crystals")))
+    def test_also_of_longer_logs_and_under_both_policies_of_bytes(self, drawn: Any, retain: str) -> None:
+        check_law(*drawn, {"retain": retain})
