@@ -70,7 +70,7 @@ def test_what_is_logged_while_an_erasure_is_at_work_goes_too(told: Memory, file:
         opened(file).episode(id="house").log("Ann rang just now.", subjects=["ann"])
         return erase(*given)
 
-    store.erase = late  # type: ignore[method-assign]
+    store.erase = late  # type: ignore[method-assign, assignment]
     certificate = told.erase(subject="ann").certificate
     assert certificate is not None
     assert certificate.after is not None

@@ -19,14 +19,17 @@ from agentmem.types import Step
 
 # ---- laws ------------------------------------------------------------------------------------------------------------
 
+AGES = (timedelta(seconds=2), timedelta(seconds=9))
+LIMITS = st.sampled_from([{"max_age": age} for age in AGES]) | st.builds(
+    dict, max_age=st.sampled_from((None, *AGES)), max_steps=st.integers(0, 20)
+)
 RULES = st.lists(
     st.builds(
-        Rule,
+        lambda limits, **about: Rule(**about, **limits),
+        LIMITS,
         kind=st.sampled_from((None, None, "observation", "action")),
         trust=st.sampled_from((None, None, "web", "user")),
         agent=st.sampled_from((None, None, "agent a", "agent b")),
-        max_age=st.sampled_from((None, timedelta(seconds=2), timedelta(seconds=9))),
-        max_steps=st.integers(0, 20),
     ),
     min_size=1,
     max_size=2,
@@ -44,8 +47,9 @@ def beyond(memory: Memory, rules: Sequence[Rule], pinned: set[str], held: set[st
 
     for rule in rules:
         steps = [step for step in memory.steps() if about(rule, step)]
-        newest = steps[max(0, len(steps) - rule.max_steps) :] if rule.max_steps else []
-        gone |= {step.id for step in steps if step not in newest and step.id not in pinned}
+        if rule.max_steps is not None:
+            newest = {step.id for step in steps[max(0, len(steps) - rule.max_steps) :]}
+            gone |= {step.id for step in steps} - newest - pinned
         if rule.max_age is not None:
             gone |= {step.id for step in steps if now - step.logged_at.timestamp() > rule.max_age.total_seconds()}
     return gone - held
@@ -57,8 +61,8 @@ def ranking(memory: Memory) -> list[Any]:
     return [[hit.model_dump(exclude={"section"}) for hit in found] for found in hits]
 
 
-def check_law(said: Any, rules: Sequence[Rule], encoder: Any, sealed: bool, settings: dict[str, Any]) -> None:
-    clock = FakeClock()
+def check_law(drawn: Any, **settings: Any) -> None:
+    (said, rules, encoder, sealed), clock = drawn, FakeClock()
     with played(said, encoder=encoder, clock=clock, **settings) as memory:
         if sealed:
             memory.crystallize()
@@ -98,10 +102,10 @@ class TestExpired:
     @few(8)
     @given(DRAWN)
     def test_it_is_never_recalled_and_what_the_preview_says_is_removed_once(self, drawn: Any) -> None:
-        check_law(*drawn, {})
+        check_law(drawn)
 
     @pytest.mark.slow
-    @few(50)
+    @few(100)
     @given(st.tuples(logs(1, 14), RULES, ENCODERS, st.booleans()), st.sampled_from(("keep", "crystals")))
     def test_also_of_longer_logs_and_under_both_policies_of_bytes(self, drawn: Any, retain: str) -> None:
-        check_law(*drawn, {"retain": retain})
+        check_law(drawn, retain=retain)

@@ -82,7 +82,7 @@ def test_a_hold_that_another_process_makes_while_an_erasure_looks_is_kept(doors:
                 other.hold("case 17", subject="ann")
         return erase(*given)
 
-    store.erase = late  # type: ignore[method-assign]
+    store.erase = late  # type: ignore[method-assign, assignment]
     with pytest.raises(HeldError):
         doors.erase(subject="ann")
     assert len(tries) == 1
@@ -101,7 +101,7 @@ def test_two_that_remove_at_once_remove_it_once(doors: Memory, file: Path, clock
                 reports.append(other.expire())
         return erase(*given)
 
-    store.erase = late  # type: ignore[method-assign]
+    store.erase = late  # type: ignore[method-assign, assignment]
     reports.append(doors.expire())
     assert [report.steps for report in reports] == [7, 0]
     assert [change.what for change in doors.changes()].count("erased") == 1

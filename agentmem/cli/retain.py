@@ -85,11 +85,10 @@ def hold(
 
     Those about a subject or of an episode are held also if they are logged later.
     """
-    given = {"subject": subject, "episode": episode, "steps": step}
-    if lift and any(given.values()):
+    if lift and (subject or episode or step):
         raise typer.BadParameter("--lift ends a hold by its name alone; leave --subject, --episode and --step out")
     with open_memory(path, namespace) as memory:
-        n_steps = memory.lift(name) if lift else memory.hold(name, **given, reason=reason)
+        n_steps = memory.lift(name) if lift else memory.hold(name, subject, episode, step, reason)
     show.say("lifted" if lift else "held", show.count(n_steps, "steps"))
 
 
