@@ -13,6 +13,7 @@ from strategies import opened
 
 from agentmem import InvalidInputError, Memory, Rule
 from agentmem.errors import ReadOnlyError
+from agentmem.graph import memory_graph
 from agentmem.mcp.scope import Scope
 from agentmem.replay import replay
 from agentmem.testing import FakeClock
@@ -122,7 +123,10 @@ def test_a_version_of_recall_says_which_steps_had_expired(doors: Memory, clock: 
     assert len(before.hits) == len(after.hits) + 1
     assert before.store_version != after.store_version
     assert Scope(doors).intact([before, after]) == [after]
-    assert all(step.id not in {hit.id for hit in before.hits} for step in list(doors.steps())[:2])
+    expired = {step.id for step in list(doors.steps())[:3]}
+    assert expired.isdisjoint(hit.id for hit in after.hits)
+    assert expired.isdisjoint(memory_graph(doors).nodes)
+    assert len(Scope(doors).rows().position) == len(list(doors.steps())) - 3
 
 
 def test_a_replay_says_that_steps_expired_since(doors: Memory, clock: FakeClock) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from datetime import timedelta
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from lawful import ENCODERS, few, shown
-from strategies import CUES, logs, played
+from strategies import CUES, logs, opened, played
 
 from agentmem import Memory, Rule
 from agentmem.recall import Weights
@@ -20,7 +23,7 @@ from agentmem.types import Step
 # ---- laws ------------------------------------------------------------------------------------------------------------
 
 AGES = (timedelta(seconds=2), timedelta(seconds=9))
-LIMITS = st.sampled_from([{"max_age": age} for age in AGES]) | st.builds(
+LIMITS: st.SearchStrategy[dict[str, Any]] = st.sampled_from([{"max_age": age} for age in AGES]) | st.builds(
     dict, max_age=st.sampled_from((None, *AGES)), max_steps=st.integers(0, 20)
 )
 RULES = st.lists(
@@ -99,7 +102,7 @@ DRAWN = st.tuples(logs(1, 5), RULES, ENCODERS, st.booleans())
 
 
 class TestExpired:
-    @few(8)
+    @few(4)
     @given(DRAWN)
     def test_it_is_never_recalled_and_what_the_preview_says_is_removed_once(self, drawn: Any) -> None:
         check_law(drawn)
@@ -109,3 +112,27 @@ class TestExpired:
     @given(st.tuples(logs(1, 14), RULES, ENCODERS, st.booleans()), st.sampled_from(("keep", "crystals")))
     def test_also_of_longer_logs_and_under_both_policies_of_bytes(self, drawn: Any, retain: str) -> None:
         check_law(drawn, retain=retain)
+
+
+def expire_often(file: Path, times: int) -> int:
+    """In a process of its own: how many steps it removed."""
+    with opened(file) as memory:
+        return sum(memory.expire().steps for _ in range(times))
+
+
+@pytest.mark.slow
+def test_processes_that_remove_while_another_logs_and_holds_remove_each_step_once(file: Path) -> None:
+    with opened(file) as memory, ProcessPoolExecutor(2, get_context("spawn")) as pool:
+        memory.retain([Rule(max_steps=5)])
+        episode = memory.episode(id="desk")
+        removed = [pool.submit(expire_often, file, 8) for _ in range(2)]
+        for n in range(120):
+            episode.log(f"Caller {n} asks about the boat house.", subjects=["ann"] if n % 10 == 0 else [])
+            if n == 60:
+                memory.hold("case 17", subject="ann")
+        gone = sum(one.result() for one in removed) + memory.expire().steps
+        left = [step.subjects for step in memory.steps()]
+        assert gone == 120 - len(left)
+        assert left.count(("ann",)) >= 5
+        assert memory.expire().steps == 0
+        assert memory.verify().ok
