@@ -7,7 +7,8 @@
     │   ├── ErasedError            something about a subject, or of an episode, that was erased
     │   ├── ConsentError           a step about a subject whose consent was withdrawn
     │   ├── HeldError              an erasure of steps that are under a hold
-    │   └── SettingsError          settings that contradict the file's own
+    │   ├── SettingsError          settings that contradict the file's own
+    │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
@@ -19,6 +20,7 @@
         ├── ReadOnlyError          opened, or mounted, read-only
         ├── FullError              the disk, or a quota, is full
         ├── DamagedError           stored bytes changed, or acknowledged steps are missing
+        ├── KeyFileError           a memory's key file is missing, locked, cut short or another memory's
         └── ClosedError            the memory was closed
 
 A message says what happened, with the values, and then what to do.
@@ -55,6 +57,10 @@ class HeldError(InvalidInputError):
 
 class SettingsError(InvalidInputError):
     """A setting contradicts the file's own."""
+
+
+class RefusedError(InvalidInputError):
+    """A text or name holds what the redaction of its namespace keeps out of the log."""
 
 
 class NotFoundError(AgentMemError, LookupError):
@@ -99,6 +105,10 @@ class FullError(StoreError):
 
 class DamagedError(StoreError):
     """Stored bytes changed, or acknowledged steps are missing."""
+
+
+class KeyFileError(StoreError):
+    """The key file of an encrypted memory is missing, locked by a passphrase, changed, or another memory's."""
 
 
 class ClosedError(StoreError):

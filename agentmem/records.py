@@ -21,7 +21,8 @@ import Stemmer
 
 from agentmem.errors import InvalidInputError, TooLargeError
 from agentmem.index import step_id, step_position
-from agentmem.remembered import Remembered
+from agentmem.redact import Redaction
+from agentmem.remembered import Remembered, of_texts
 from agentmem.segment import PASSAGE, passages
 from agentmem.tokens import SPACED, SpacesError, count, count_of, cut
 from agentmem.types import Kind, Namespace, Record, Step, Trust
@@ -36,6 +37,7 @@ NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace pa
 RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
 KINDS = get_args(Kind)
 TRUSTS = get_args(Trust)
+_SECRETS = Redaction()
 
 
 def record_of(
@@ -129,6 +131,7 @@ def step_of(record: Record) -> Step:
         trust=body.get("trust"),
         recalled=tuple((start, end) for start, end in body.get("recalled", ())),
         lost="lost" in body,
+        masked=body.get("masked", {}),
         tokens=record.tokens,
     )
 
@@ -224,6 +227,12 @@ def canonical(value: Mapping[str, Any]) -> str:
     return text
 
 
+@of_texts
+def values_of(body: str) -> Mapping[str, Any]:
+    """What `canonical` wrote; not to be changed."""
+    return json.loads(body)  # type: ignore[no-any-return]
+
+
 def to_json(value: Any) -> str:
     """Compact JSON with sorted keys; numpy arrays as lists. InvalidInputError for what is no JSON."""
     try:
@@ -283,8 +292,8 @@ def check_path(what: str, path: str | Path) -> Path:
 
 
 def brief(value: object) -> str:
-    """A value as an error shows it."""
-    text = repr(value)
+    """A value as an error shows it: without secrets, and not too long."""
+    text = _SECRETS.mask(repr(value)[:ONE_PASSAGE]).text
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
@@ -333,7 +342,7 @@ def _check_data(value: Any, where: str, depth: int = 0) -> None:
         for name, inner in value.items():
             if not isinstance(name, str):
                 raise InvalidInputError(f"{where} has the key {name!r}; keys must be str")
-            _check_data(inner, f"{where}[{name!r}]", depth + 1)
+            _check_data(inner, f"{where}[{brief(name)}]", depth + 1)
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             _check_data(inner, f"{where}[{number}]", depth + 1)

@@ -42,6 +42,7 @@ OTHERWISE = {
     "act",
     "say",
     "acting",
+    "redaction",  # of a namespace and those below it
     "who",
 }
 

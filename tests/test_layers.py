@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "agentmem"
@@ -38,6 +39,7 @@ ONLY_IN = {
     "prometheus_client": {"server"},
     "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},
+    "cryptography": {"store"},
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""
@@ -56,7 +58,12 @@ def name_of(file: Path) -> str:
     return ".".join(inside.parts[:-1] if inside.name == "__init__" else inside.parts)
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def imports(file: Path) -> tuple[str, ...]:
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

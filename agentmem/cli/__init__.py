@@ -26,6 +26,7 @@ from agentmem.cli import (
     write,
 )  # fmt: skip
 from agentmem.cli.app import app
+from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
@@ -48,6 +49,9 @@ for _group in (
     bench,
 ):
     _group.register(app)
+for _command in app.registered_commands:
+    if _command.callback is not None:
+        _command.callback = with_key_file(_command.callback)
 
 
 def main() -> None:

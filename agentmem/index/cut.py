@@ -47,7 +47,7 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
         place=runs.place,
         order=runs.order,
         age=_age(_left(index, log))[at],
-        uses=_count(_left_uses(index), as_of, position),
+        uses=_uses(index, as_of, at, position),
         pinned=_count(index.pins.rows, as_of, position) > 0,
         unit=unit,
         salience=np.append(index.sealed.columns.rows[4] / SIXTEENTHS, 1.0)[unit],
@@ -89,13 +89,15 @@ def _left(index: Index, log: Columns) -> np.ndarray:
     return tokens
 
 
-def _left_uses(index: Index) -> np.ndarray:
-    """Uses without the recalls that showed what has expired, which are removed with it."""
+def _uses(index: Index, as_of: int, at: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Of the steps at these rows, how many recalls showed each; without recalls that showed what has expired, which
+    are removed with it."""
     uses = index.uses.rows
-    if not len(index.expired):
-        return uses
-    showed = uses[0][np.isin(uses[1], index.expired)]
-    return uses[:, ~np.isin(uses[0], showed)]
+    if len(index.expired):
+        showed = uses[0][np.isin(uses[1], index.expired)]
+        return _count(uses[:, ~np.isin(uses[0], showed)], as_of, position)
+    used = index.used(as_of)
+    return _count(uses, as_of, position) if used is None else np.asarray(used[at])
 
 
 def _age(tokens: np.ndarray) -> np.ndarray:

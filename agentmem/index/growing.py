@@ -47,6 +47,7 @@ class Index:
         self.expiry = 0  # what tells these from any others
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
+        self._used = Grown(1)  # per record of the log, how many recalls showed it
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
         self.bags: dict[str, Counter[str]] = {}
         self.timeline = Timeline()
@@ -71,6 +72,11 @@ class Index:
     def unit(self) -> np.ndarray:
         """Per record of the log, the number of the unit that covers it, -1 for none."""
         return np.asarray(self._unit.rows[0])
+
+    def used(self, as_of: int) -> np.ndarray | None:
+        """Per record of the log, how many recalls showed it; None as of a log position before the last of those."""
+        recalls = self.uses.rows[0]
+        return None if recalls.size and recalls[-1] > as_of else np.asarray(self._used.rows[0])
 
     @property
     def crystals(self) -> Loaded:
@@ -99,6 +105,7 @@ class Index:
         self._position.extend(columns[:1])
         self._columns.extend(columns[1:])
         self._unit.extend([np.full(len(columns.position), -1)])
+        self._used.extend([np.zeros(len(columns.position), np.int64)])
         self.head = int(columns.position[-1])
         for event in events:
             self._take(event)
@@ -123,8 +130,9 @@ class Index:
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":
-            shown = body["steps"]
+            shown = np.array(body["steps"], np.int64)
             self.uses.extend([[event.position] * len(shown), shown])
+            np.add.at(self._used.rows[0], find(self._position.rows[0], shown)[0], 1)
 
     def _consent(self, event: Record, body: Mapping[str, Any]) -> None:
         """What is held out of recall is so whatever moment is asked for: the generation rises with each of these."""

@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import index
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.index import step_position
-from agentmem.records import TRUSTS, brief, check_id
+from agentmem.records import TRUSTS, brief, check_id, check_path
 from agentmem.types import KINDS, RECORD_TYPES, Columns, Namespace, Trust
 
 if TYPE_CHECKING:
@@ -61,12 +62,24 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     return now
 
 
-def check_settings(retain: object, horizon: object, key_file: object, untrusted: object) -> None:
+def check_opening(path: object, clock: object, condenser: object) -> None:
+    """SettingsError or InvalidInputError for what no memory can be opened with."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
+    check_path("path", path)
+    check_function("clock", clock, "that returns seconds since 1970, such as time.time")
+    if condenser is not None:
+        check_function("condenser", condenser, "from several texts to a shorter one")
+
+
+def check_settings(retain: object, horizon: object, key_file: object, passphrase: object, untrusted: object) -> None:
     """SettingsError for what no file can be made or recalled with."""
     if isinstance(untrusted, bool) or not isinstance(untrusted, int | float) or not 0 <= untrusted <= 1:
         raise SettingsError(f"untrusted {brief(untrusted)} is no share of a budget; give a number from 0 to 1")
-    if key_file is not None:
-        raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
+    if key_file is not None and (not isinstance(key_file, str | Path) or not str(key_file) or "\0" in str(key_file)):
+        raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
+    if passphrase is not None:
+        check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
     if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
         raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
     if retain not in (None, "keep", "crystals"):

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,10 +19,13 @@ from agentmem.codes import Coder, coder_id, similarity
 from agentmem.crystallize import runs_of
 from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
-from agentmem.index import STEP, Dense, Index, View, join
+from agentmem.index import STEP, Index, View, join
 from agentmem.memory.checks import nonsense, tokens_counted
 from agentmem.memory.coding import codes_of
 from agentmem.memory.expired import hold_out
+from agentmem.memory.held import Held
+from agentmem.memory.matching import Pairs, counted_rows
+from agentmem.memory.redacting import SETTING, Admission
 from agentmem.memory.rollback import Rollbacks
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
@@ -31,7 +33,7 @@ from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
 from agentmem.trust import SHARE
-from agentmem.types import PASSAGE_BITS, Codes, Columns, CountTokens, Namespace, Record, Store
+from agentmem.types import Codes, Columns, CountTokens, Namespace, Record, Store
 
 SLICE = 500  # records that are read ahead at once
 UNITS = 200  # units that are encoded at once
@@ -47,13 +49,15 @@ class Core:
     clock: Callable[[], float]
     read_only: bool = False
     untrusted: float = SHARE
+    admission: Admission = field(default_factory=Admission)
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
-    _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
+    _held: Held = field(default_factory=Held)
+    _pairs: dict[Namespace, Pairs] = field(default_factory=dict)
     _rollbacks: Rollbacks = field(default_factory=Rollbacks)
     _coder: Coder | None = None
 
@@ -146,6 +150,7 @@ class Core:
         positions, if they are given. Hold `lock`."""
         self._indexes.clear()
         self._tail.clear() if erased is None else self._tail.drop(erased)
+        self._held.clear()
         self._pairs.clear()
         self._rollbacks.clear()
         self._names = {}
@@ -161,7 +166,7 @@ class Core:
                 continue
             runs, rows = Runs(index.runs, self.sparing), unread[:SLICE]  # a copy: what is interrupted has read nothing
             steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
-            found = [state for step in self.store.read(steps) for state in runs.read(step, source_of(step))]
+            found = [state for step in self.read(steps) for state in runs.read(step, source_of(step))]
             index.read_ahead(found, int(index.columns.position[rows[-1]]), runs.to_state())
 
     def _begin_runs(self, index: Index) -> bool:
@@ -207,14 +212,7 @@ class Core:
         for namespace in namespaces:
             for term, found in self.store.postings(namespace, terms).items():
                 rows[term].append(found)
-        counts = {}
-        for term, parts in rows.items():
-            if parts:
-                positions, passages = _runs(np.concatenate(parts) if len(parts) > 1 else parts[0])
-                at, known = view.rows(positions)
-                if known.any():
-                    counts[term] = (at[known], passages[known].astype(float))
-        return Match(terms, counts)
+        return Match(terms, counted_rows({term: parts for term, parts in rows.items() if parts}, view))
 
     @property
     def coder(self) -> Coder:
@@ -262,7 +260,7 @@ class Core:
         dense = index.dense()
         pairs = self._pairs.get(namespace)
         if pairs is None or not pairs.hold(dense, view, sealed):
-            pairs = self._pairs[namespace] = _Pairs.of(dense, view, sealed)
+            pairs = self._pairs[namespace] = Pairs.of(dense, view, sealed)
         if len(dense.rows):
             pairs.best(similarity(code, dense.rows), best)
 
@@ -276,7 +274,7 @@ class Core:
 
     def _coded(self, positions: Sequence[int]) -> np.ndarray:
         assert self.encoder is not None
-        return self.coder.encode(self.encoder.encode([record.text for record in self.store.read(positions)]))
+        return self.coder.encode(self.encoder.encode([record.text for record in self.read(positions)]))
 
     def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
@@ -290,8 +288,17 @@ class Core:
 
     # ---- small things --------------------------------------------------------------------------------------------
 
+    def masked(self, namespace: Namespace, text: str) -> str:
+        """A text, such as a cue, as a namespace would log it, and with what it refuses masked."""
+        return self.admission.masked(text, self.store.inherited(SETTING, namespace))
+
     def read(self, positions: Sequence[int]) -> list[Record]:
-        return self.store.read(positions)
+        """Records for a recall, perhaps as they were read before: its index must be that of the newest generation."""
+        return self._held.read(positions, self.store.read)
+
+    def kept(self) -> list[int]:
+        """Log positions of the records that are kept here to be quick."""
+        return self._held.positions()
 
     def read_what_is_there(self, positions: Sequence[int]) -> list[Record]:
         """Those of the records at these positions that were not erased."""
@@ -327,60 +334,6 @@ class Core:
 
 def _joined(views: Sequence[View]) -> View:
     return views[0] if len(views) == 1 else join(views)
-
-
-class _Pairs(NamedTuple):
-    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]], of which there
-    are several; those with one of their own stand in `alone`, and their codes in `own`.
-
-    position: the view's; upto: the log position from which on all these codes are there.
-    """
-
-    dense: Dense
-    position: np.ndarray
-    upto: int
-    rows: np.ndarray
-    starts: np.ndarray
-    owner: np.ndarray
-    alone: np.ndarray
-    own: np.ndarray
-
-    @classmethod
-    def of(cls, dense: Dense, view: View, sealed: int) -> _Pairs:
-        upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
-        at, known = view.rows(dense.position)
-        known &= dense.born[dense.owner] <= sealed
-        at, owner = at[known], dense.owner[known]
-        order = np.argsort(at, kind="stable")
-        at, owner = at[order], owner[order]
-        first = np.append(True, at[1:] != at[:-1])[: len(at)]
-        alone = first & np.append(first[1:], True)[: len(at)]
-        several, begins = at[~alone], first[~alone]
-        rows, starts = several[begins], np.flatnonzero(begins)
-        whole = upto if sealed >= upto else -1
-        return cls(dense, view.position, whole, rows, starts, owner[~alone], at[alone], owner[alone])
-
-    def best(self, alike: np.ndarray, out: np.ndarray) -> None:
-        """Into `out`, by row, the best of what is said of each of its codes."""
-        out[self.alone] = alike[self.own]
-        if len(self.rows):
-            out[self.rows] = np.maximum.reduceat(alike[self.owner], self.starts)
-
-    def hold(self, dense: Dense, view: View, sealed: int) -> bool:
-        """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
-        if dense is not self.dense or view.position is self.position:
-            return dense is self.dense
-        same, newer = np.split(view.position, [len(self.position)])
-        return 0 <= self.upto < min([sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
-
-
-def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(position, how many passages of it) of the rows of an index."""
-    positions = rows >> PASSAGE_BITS
-    if (positions[1:] < positions[:-1]).any():  # of several namespaces
-        positions.sort()
-    first = np.flatnonzero(np.append(True, positions[1:] != positions[:-1]))
-    return positions[first], np.diff(first, append=len(positions))
 
 
 def counted(count: CountTokens) -> CountTokens:

@@ -21,11 +21,13 @@ from agentmem.index import View, runs_of, step_position
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
 from agentmem.records import brief
+from agentmem.remembered import of_texts
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
 from agentmem.trust import SHARE
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
+usual = of_texts(count)
 AsOf = str | datetime | None
 Told = list[tuple[int | Sequence[int], str]]
 Sealed = int | Sequence[int] | None
@@ -38,6 +40,7 @@ def run(
     """The planning context of a query over these namespaces, as they are at one moment. With `sealed`, recall gives
     what it gave then, though the log was crystallized further since.
     """
+    query = replace(query, cue=core.masked(namespaces[0], query.cue))
     with traced("search_memory", core.store.path, **_told(namespaces, query)) as tell:
         context, _ = explained(core, namespaces, query, as_of, sealed)
         hits = context.hits
@@ -62,13 +65,15 @@ def explained(
             seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
             best = rank(query, seen.view, seen.match, seen.similarity, core.read) if lines and most else ()
-            ranked = _with_ages(seen.view, list(islice(best, most)))
+            ranked = _with_ages(seen.view, list(islice(best, most))) if most else []
         except NotFoundError:
             if core.unchanged(generations):
                 raise
-            continue  # a step was erased while it was read
-        if core.unchanged(generations):
-            return _context(core, namespaces, query, seen, lines), ranked
+        else:
+            if core.unchanged(generations):
+                return _context(core, namespaces, query, seen, lines), ranked
+        with core.lock:
+            core.forget()  # a step was erased while it was read
 
 
 def _share(core: Core, query: Query) -> float:
@@ -80,7 +85,7 @@ def ranked(
     core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, matching: bool = True
 ) -> Iterator[Hit]:
     """What `run` would choose from, best first; steps that are erased while one looks are left out."""
-    query = replace(query, thinned=core.sparing)
+    query = replace(query, thinned=core.sparing, cue=core.masked(namespaces[0], query.cue))
     seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
     read = core.read if query.layers else core.read_what_is_there
     return rank(query, seen.view, seen.match, seen.similarity, read, matching)
@@ -204,7 +209,7 @@ def query_of(
     check_budget(budget)
     if not isinstance(weights, Weights | None):
         raise InvalidInputError(f"weights {brief(weights)} must be agentmem.recall.Weights, or None")
-    counter = counted(count_tokens or count)
+    counter = counted(count_tokens or usual)
     return Query(
         cue=cue,
         budget=budget,
@@ -319,7 +324,7 @@ def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> To
     texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
-            texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
+            texts += [(one.position, one.text) for one in core.store.read([position]) if one.namespace in namespaces]
     return texts
 
 

@@ -135,6 +135,8 @@ def _cached(core: Core, touched: Sequence[Namespace], gone: np.ndarray, wanted: 
         for namespace in touched
         if np.isin(core.held(namespace).positions(), gone).any()
     ]
+    if np.isin(core.kept(), gone).any():
+        places.append("the records that this process keeps")
     remembers = "\n".join(remembered.texts())  # at once: there may be thousands of needles
     if any(one.decode(errors="replace") in remembers for one in wanted):
         places.append("what this process remembers of texts")

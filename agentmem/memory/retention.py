@@ -252,6 +252,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         encoder=core.encoder.id if core.encoder is not None else None,
         uncoded=len(index.uncoded()) if core.encoder is not None and not core.sparing else 0,
         store_version=core.version([namespace], index.head, [index.head]),
+        masked=core.store.masked(namespace),
     )
 
 

@@ -69,7 +69,7 @@ def _refuse_foreign(paths: Files) -> None:
     """Nothing is made beside a file of another application, nor is it touched."""
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     with sqlite_errors(paths.shown):
-        connection = apsw.Connection(f"{Path(paths.database).as_uri()}?immutable=1", flags=flags)
+        connection = connect(f"{Path(paths.database).as_uri()}?immutable=1", flags=flags, cipher=paths.cipher)
         try:
             format_of(connection, paths.shown)
         finally:
@@ -94,7 +94,7 @@ def _anchored(paths: Files, settings: Settings, own: Settings) -> Anchor:
 def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, expected: Mark | None) -> Mark:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     with sqlite_errors(paths.shown):
-        connection = connect(paths.database, flags=flags)
+        connection = connect(paths.database, flags=flags, cipher=paths.cipher)
     try:
         with sqlite_errors(paths.shown, connection):
             number = format_of(connection, paths.shown)
@@ -282,7 +282,7 @@ def check_anchor(connection: Connection, paths: Files, expected: Mark | None) ->
 def needs_immutable(paths: Files) -> bool:
     """Whether SQLite can read the file only if told that nobody writes it; raises ReadOnlyError if somebody did."""
     try:
-        connection = connect(paths.database, flags=apsw.SQLITE_OPEN_READONLY)
+        connection = connect(paths.database, flags=apsw.SQLITE_OPEN_READONLY, cipher=paths.cipher)
         try:
             connection.execute(HEAD).fetchone()
             return False

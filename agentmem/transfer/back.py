@@ -127,8 +127,8 @@ class Importer:
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
         kind, at = line.get("kind", "observation"), self._logged_at(line)
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
-        if "lost" in line:
-            record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+        if said := {name: line[name] for name in ("lost", "masked") if name in line}:
+            record = replace(record, body=canonical({**json.loads(record.body), **said}))
             record = replace(record, terms=terms_of(record))
         return record, {digest(data): data for data in given["blobs"].values()}
 
@@ -141,7 +141,8 @@ class Importer:
             (logged,) = self.store.read([position])
         except NotFoundError:
             return None
-        there = replace(record, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
+        (admitted,) = self.store.admitted([record])
+        there = replace(admitted, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
         return logged if there == logged else None
 
     def _attachment(self, line: Mapping[str, Any]) -> None:
@@ -176,6 +177,7 @@ class Importer:
             body=canonical(body),
             logged_at=self._logged_at(line),
         )
+        (record,) = self.store.admitted([record])
         if _event_key(record) not in self._events:
             if record.episode is not None:
                 self._check_episode(namespace, record.episode)

@@ -11,6 +11,7 @@ from typing import Any
 from agentmem.errors import InvalidInputError
 from agentmem.index import hold_of, rules_of
 from agentmem.records import brief, check_namespace
+from agentmem.redact import check_kind
 from agentmem.types import RECORD_TYPES, Record, RecordType
 
 EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
@@ -20,9 +21,8 @@ KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated",
 EVENT_FIELDS = ("type", "namespace", "episode", "actor", "text", "logged_at")
 _BAR = re.compile("[0-9a-f]{8,128}:[0-9a-f]{32}")
 IDS = (*POSITIONS, "hits")
-STEP_FIELDS = tuple(
-    dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "recalled_trust", "lost"))
-)
+MARKED = ("recalled", "recalled_from", "recalled_trust", "lost", "masked")
+STEP_FIELDS = tuple(dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, *MARKED)))
 
 
 def iso(seconds: float) -> str:
@@ -108,6 +108,12 @@ def check_shapes(line: Mapping[str, Any]) -> None:
             )
     if not _is_share(line.get("lost", 0)):
         raise InvalidInputError(f"lost {brief(line['lost'])} is no share of the text, from 0 to 1")
+
+    masked = line.get("masked", {})
+    if not isinstance(masked, dict) or not all(type(number) is int and number > 0 for number in masked.values()):
+        raise InvalidInputError(f"masked {brief(masked)} is not an object of kinds and how many placeholders there are")
+    for kind in masked:
+        check_kind(kind)
 
 
 def _is_span(span: Any, text: Any) -> bool:
