@@ -6,6 +6,7 @@
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
     │   ├── ErasedError            something about a subject, or of an episode, that was erased
     │   ├── ConsentError           a step about a subject whose consent was withdrawn
+    │   ├── HeldError              an erasure of steps that are under a hold
     │   ├── SettingsError          settings that contradict the file's own
     │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
@@ -48,6 +49,10 @@ class ErasedError(InvalidInputError):
 
 class ConsentError(InvalidInputError):
     """A step is about a subject whose consent was withdrawn."""
+
+
+class HeldError(InvalidInputError):
+    """What is to be erased is under a hold; nothing goes until that is lifted."""
 
 
 class SettingsError(InvalidInputError):

@@ -18,6 +18,7 @@ from agentmem.cli import (
     remove,
     repair,
     replay,
+    retain,
     rollout,
     serve,
     train,
@@ -29,7 +30,24 @@ from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
+for _group in (
+    demo,
+    write,
+    read,
+    repair,
+    replay,
+    graph,
+    view,
+    remove,
+    retain,
+    owner,
+    move,
+    mcp,
+    serve,
+    rollout,
+    train,
+    bench,
+):
     _group.register(app)
 for _command in app.registered_commands:
     if _command.callback is not None:

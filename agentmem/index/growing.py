@@ -18,6 +18,7 @@ from agentmem.index.cut import AHEAD, cut, find
 from agentmem.index.grown import Grown
 from agentmem.index.held_out import HeldOut
 from agentmem.index.ids import AUTOMATIC, STEP
+from agentmem.index.ruled import NONE, Ruled, number_of
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
 from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Version
@@ -41,6 +42,9 @@ class Index:
         self.hidden = Grown(3)  # log position of a forgetting (1) or restoring (0), which it was, and of a step
         self.withdrawn: dict[str, tuple[float, list[int] | None]] = {}  # subject -> when, steps held out; None: given
         self.held_out = HeldOut()
+        self.ruled = Ruled()
+        self.expired = NONE  # sorted log positions of the steps that rules hold out of every recall
+        self.expiry = 0  # what tells these from any others
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
         self._used = Grown(1)  # per record of the log, how many recalls showed it
@@ -121,6 +125,8 @@ class Index:
             self.hidden.extend([[event.position] * len(steps), hide, steps])
         elif event.type == "consent":
             self._consent(event, body)
+        elif event.type in ("rules", "hold", "erased"):
+            self.ruled.take(event, body)
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":
@@ -143,7 +149,13 @@ class Index:
     @property
     def hides(self) -> bool:
         """Whether any step is, or was, kept out of recall."""
-        return bool(self.hidden.rows.size or self.withdrawn)
+        return bool(self.hidden.rows.size or self.withdrawn or len(self.expired))
+
+    def expire(self, expired: np.ndarray) -> None:
+        """Hold these steps out of every recall, and no others, whatever moment is asked for."""
+        if not np.array_equal(expired, self.expired):
+            self.expired, self.expiry = expired, number_of(expired)
+            self._views.clear()
 
     def _begin_unknown(self, columns: Columns) -> None:
         """An episode whose beginning was erased while its writer went on begins with its first step."""

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.index import step_position
 from agentmem.records import TRUSTS, brief, check_id, check_path
-from agentmem.types import Namespace, Trust
+from agentmem.types import KINDS, RECORD_TYPES, Columns, Namespace, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
 
 FIRST, END = -62_135_596_800, 253_402_300_800  # seconds since 1970 of the years 1 and 10000
+MOST_COUNTED = 1 << 31  # tokens and terms of a step
 SHOWN = 5  # names that are listed where none is like the one that was asked for
 
 
@@ -163,3 +164,14 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nonsense(columns: Columns, names: int) -> str:
+    """What in columns no writer wrote, in words; "" for nothing."""
+    limits = {"type": (0, len(RECORD_TYPES) - 1), "kind": (-1, len(KINDS) - 1)}
+    limits |= {"episode": (0, names), "actor": (0, names), "tokens": (0, MOST_COUNTED), "length": (0, MOST_COUNTED)}
+    for column, (least, most) in limits.items():
+        values = getattr(columns, column)
+        if values.min() < least or values.max() > most:
+            return f"a {column} of {int(values.max())}"
+    return ""

@@ -20,8 +20,9 @@ from agentmem.crystallize import runs_of
 from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, View, join
-from agentmem.memory.checks import tokens_counted
+from agentmem.memory.checks import nonsense, tokens_counted
 from agentmem.memory.coding import codes_of
+from agentmem.memory.expired import hold_out
 from agentmem.memory.held import Held
 from agentmem.memory.matching import Pairs, counted_rows
 from agentmem.memory.redacting import SETTING, Admission
@@ -32,9 +33,8 @@ from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
 from agentmem.trust import SHARE
-from agentmem.types import KINDS, RECORD_TYPES, Codes, Columns, CountTokens, Namespace, Record, Store
+from agentmem.types import Codes, Columns, CountTokens, Namespace, Record, Store
 
-MOST = 1 << 31  # tokens and terms of a step
 SLICE = 500  # records that are read ahead at once
 UNITS = 200  # units that are encoded at once
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
@@ -75,6 +75,7 @@ class Core:
                 index = self._indexes[namespace] = self._begin_index(namespace, version.generation)
             with suppress(NotFoundError):  # erased in between: the generation moved
                 self._extend(index, version.watermark)
+                hold_out(self.store, index)
             before, version = version, self.store.version(namespace)
             if version == before:
                 index.watermark = version.watermark
@@ -87,8 +88,11 @@ class Core:
     def recalled(self, namespace: Namespace, as_of: int) -> Index:
         """The index that a recall as of a log position reads: without what is rolled back as of then. Hold `lock`."""
         index = self.held(namespace)
-        gone = index.rolled_back(as_of)
-        return self._rollbacks.index(self, index, gone) if gone else index
+        if not (gone := index.rolled_back(as_of)):
+            return index
+        apart = self._rollbacks.index(self, index, gone)
+        apart.expire(index.expired)
+        return apart
 
     def holding(self, namespace: Namespace, crystal_id: str) -> Index | None:
         """The index that has a crystal, which may be of a recall without what is rolled back. Hold `lock`."""
@@ -117,7 +121,7 @@ class Core:
         known = max(self._names, default=0)
         if max(columns.episode.max(), columns.actor.max()) > known:
             self._names.update(self.store.names(after=known))
-        if wrong := _nonsense(columns, max(self._names, default=0)):
+        if wrong := nonsense(columns, max(self._names, default=0)):
             raise DamagedError(
                 f"{self.store.path}: the columns of the log make no sense ({wrong}); verify() the memory"
             )
@@ -316,30 +320,20 @@ class Core:
 
     def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int]) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
-        crystallized, at most to `sealed`, how many codes there are, and what was erased. Of the indexes as they stand;
-        hold `lock`. `agentmem.memory.recalling.moment_of` reads it.
+        crystallized, at most to `sealed`, how many codes there are, what was erased, and what has expired. Of the
+        indexes as they stand; hold `lock`. `agentmem.memory.recalling.moment_of` reads it.
         """
         parts = []
         for namespace, upto in zip(namespaces, sealed, strict=True):
             index = self._indexes[namespace]
             codes = 0 if self.sparing else int((index.dense().born <= upto).sum())
-            parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}")
+            expired = f".{index.expiry}" if len(index.expired) else ""
+            parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}{expired}")
         return f"{as_of}:{'+'.join(parts)}"
 
 
 def _joined(views: Sequence[View]) -> View:
     return views[0] if len(views) == 1 else join(views)
-
-
-def _nonsense(columns: Columns, names: int) -> str:
-    """What in columns no writer wrote, in words; "" for nothing."""
-    limits = {"type": (0, len(RECORD_TYPES) - 1), "kind": (-1, len(KINDS) - 1)}
-    limits |= {"episode": (0, names), "actor": (0, names), "tokens": (0, MOST), "length": (0, MOST)}
-    for column, (least, most) in limits.items():
-        values = getattr(columns, column)
-        if values.min() < least or values.max() > most:
-            return f"a {column} of {int(values.max())}"
-    return ""
 
 
 def counted(count: CountTokens) -> CountTokens:

@@ -18,6 +18,7 @@ from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.memory.owned import Owned
 from agentmem.memory.repairing import repair_open
+from agentmem.memory.ruled import Ruled
 from agentmem.recall import Weights
 from agentmem.records import (
     canonical,
@@ -58,7 +59,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory(Owned, redacting.Redacts, Awaited):
+class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.

@@ -126,19 +126,20 @@ def _upto(namespaces: Sequence[Namespace], position: int, sealed: Sealed) -> lis
 
 class Moment(NamedTuple):
     """What a store version says: the log position that recall saw, and of each namespace how far it was crystallized,
-    how many codes there were, and its generation.
+    how many codes there were, its generation, and what tells the steps that had expired, 0 for none.
     """
 
     position: int
     sealed: tuple[int, ...]
     codes: tuple[int, ...]
     generations: tuple[int, ...]
+    expiries: tuple[int, ...]
 
 
 def moment_of(store_version: str) -> Moment:
     """See `Core.version`."""
     position, _, parts = store_version.partition(":")
-    each = [tuple(map(int, part.split("."))) for part in parts.split("+")]
+    each = [(*map(int, part.split(".")), 0)[:4] for part in parts.split("+")]
     return Moment(int(position), *zip(*each, strict=True))
 
 
@@ -266,7 +267,8 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
         raise InvalidInputError(f"layers {list(layers)!r}: use some of {', '.join(Layer)}") from None
 
 
-_VERSION = r"^\d{1,11}:\d{1,11}\.\d{1,15}\.\d{1,15}(\+\d{1,11}\.\d{1,15}\.\d{1,15})*$"
+_PART = r"\d{1,11}\.\d{1,15}\.\d{1,15}(\.\d{1,15})?"
+_VERSION = rf"^\d{{1,11}}:{_PART}(\+{_PART})*$"
 
 
 class Asked(BaseModel):

@@ -137,8 +137,8 @@ def _cached(core: Core, touched: Sequence[Namespace], gone: np.ndarray, wanted: 
     ]
     if np.isin(core.kept(), gone).any():
         places.append("the records that this process keeps")
-    texts = [one.decode(errors="replace") for one in wanted]
-    if any(one in text for text in remembered.texts() for one in texts):
+    remembers = "\n".join(remembered.texts())  # at once: there may be thousands of needles
+    if any(one.decode(errors="replace") in remembers for one in wanted):
         places.append("what this process remembers of texts")
     return places
 

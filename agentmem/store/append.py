@@ -225,7 +225,7 @@ class Appender:
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
         if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
             bars.put(connection, namespace, record)
-        if record.type == "consent":
+        if record.type in ("consent", "rules", "hold"):  # recall as of before changes, or what may be erased
             derived.bump(connection, namespace)
         return record
 

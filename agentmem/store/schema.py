@@ -69,8 +69,10 @@ CREATE TABLE ledger(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, at REAL N
                     namespace INTEGER, detail TEXT NOT NULL, chain BLOB NOT NULL);
 """  # and the events "erased" and "consent" in the log
 
+FORMAT_5 = "SELECT 1"  # the events "rules" and "hold" in the log
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5)
 FORMAT = len(MIGRATIONS)
 STRIPPED = "stripped"  # the setting of a copy without what was made of the log: "index", then "crystals", then ""
 SEALED = ("settings", "counters", "gaps")

@@ -299,19 +299,22 @@ class SQLiteStore(Attaching):
         namespaces: Sequence[Namespace] = (),
         event: Record | None = None,
         keys: Sequence[tuple[Namespace, str]] = (),
-    ) -> None:
+        expected: tuple[Namespace, int] | None = None,
+    ) -> bool:
         writer, told = self._writer_or_refuse(), [] if event is None else [event]
         try:
-            self._erase(positions, namespaces, told, keys)
+            done = self._erase(positions, namespaces, told, keys, expected)
         except FullError:
             if not self._reserve.give_up():
                 raise
             writer.truncate()
-            self._erase(positions, namespaces, told, keys)
-        self._forget()
-        if self._sealing is not None:
-            self._shred()
-        self._empty_log(writer, "the records were erased", "erase the same positions again")
+            done = self._erase(positions, namespaces, told, keys, expected)
+        if done:
+            self._forget()
+            if self._sealing is not None:
+                self._shred()
+            self._empty_log(writer, "the records were erased", "erase the same positions again")
+        return done
 
     def _erase(
         self,
@@ -319,15 +322,21 @@ class SQLiteStore(Attaching):
         namespaces: Sequence[Namespace],
         told: Sequence[Record],
         keys: Sequence[tuple[Namespace, str]],
-    ) -> None:
+        expected: tuple[Namespace, int] | None,
+    ) -> bool:
         with self._writing() as transaction:
+            if expected is not None:
+                namespace, generation = expected
+                if self._made.version(transaction.connection, namespace).generation != generation:
+                    return False
             # first, so that its namespace is not dropped and made again
             self._appender.write(transaction, [request(told, None)])
-            numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
+            numbered = (namespace_id(transaction.connection, one) for one in namespaces)
             emptied = {number for number in numbered if number is not None}
             if self._sealing is not None:
                 self._shredding.condemn(transaction.connection, positions)
             self._upkeep.erase(transaction, positions, emptied, keys)
+            return True
 
     def _forget(self) -> None:
         self._log.forget()

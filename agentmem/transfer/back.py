@@ -182,6 +182,7 @@ class Importer:
         if _event_key(record) not in self._events:
             if record.episode is not None:
                 self._check_episode(namespace, record.episode)
+            self._check_subjects(namespace, body)
             if type == "recall" and self.store.refuses(namespace, recall_key(record, self.store.setting("salt"))):
                 raise ErasedError("the recall showed, or repeats, what was erased, and was erased with it")
             self._wait(number, record)
@@ -191,6 +192,13 @@ class Importer:
     def _check_episode(self, namespace: Namespace, episode: str) -> None:
         if self.store.refuses(namespace, begin_key(episode)):
             raise ErasedError(f"episode {episode!r} was erased; nothing of it is taken in again")
+
+    def _check_subjects(self, namespace: Namespace, body: Mapping[str, Any]) -> None:
+        """ErasedError for rules or a hold that name a subject who was erased."""
+        for said in (body, *body.get("rules", ())):
+            subject = said.get("subject")
+            if subject is not None and (self.store.barred(namespace, subject) or ("", 0))[0] == "erased":
+                raise ErasedError(f"it names subject {subject!r}, who was erased; consent({subject!r}) lets it in")
 
     def _wait(self, number: int, record: Record, blobs: dict[str, bytes] | None = None, line_id: str = "") -> None:
         self._waiting.append(Waiting(number, record, blobs or {}, line_id))

@@ -9,9 +9,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from agentmem.errors import InvalidInputError
+from agentmem.index import hold_of, rules_of
 from agentmem.records import brief, check_namespace
 from agentmem.redact import check_kind
-from agentmem.types import RECORD_TYPES, RecordType
+from agentmem.types import RECORD_TYPES, Record, RecordType
 
 EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
 POSITIONS = ("steps", "recalled_from")
@@ -57,9 +58,24 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"bars {brief(line['bars'])} of {type} are not subjects as an export writes them")
     if type == "consent" and not isinstance(line.get("given"), bool):
         raise InvalidInputError(f"a consent has given {brief(line.get('given'))}; it is true or false")
+    if type in ("rules", "hold"):
+        _check_kept(type, line)
     for name in ("goal", "agent", "text", "actor", "note", "reason"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+
+
+def _check_kept(type: RecordType, line: Mapping[str, Any]) -> None:
+    """InvalidInputError for rules or a hold that cannot be read."""
+    try:
+        if type == "rules":
+            rules_of(line)
+        elif not isinstance(line["held"], bool) or not isinstance(line["name"], str):
+            raise ValueError("name is a str, and held is true or false")
+        else:
+            hold_of(Record("hold", ()), {**line, "steps": ()})
+    except (KeyError, ValueError, TypeError) as error:
+        raise InvalidInputError(f"{type} {brief(line)} cannot be read ({error}); give it as an export does") from None
 
 
 def _is_bar(value: Any) -> bool:

@@ -176,10 +176,12 @@ class Store(Protocol):
         namespaces: Sequence[Namespace] = (),
         event: Record | None = None,
         keys: Sequence[tuple[Namespace, str]] = (),
-    ) -> None:
+        expected: tuple[Namespace, int] | None = None,
+    ) -> bool:
         """Physically remove records, their lexical rows, unshared blobs, and every crystal and attachment of their
         namespaces and of those that are named. In the same transaction `event` is logged, and `keys`, as those of the
-        records, are refused from then on.
+        records, are refused from then on. False, and nothing is erased, where the generation of the namespace in
+        `expected` is another than that.
         """
         ...
 
