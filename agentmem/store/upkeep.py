@@ -318,19 +318,17 @@ class Upkeep:
         else:
             count_up(connection, "rechained")  # so that nobody goes on with the number of a namespace that is gone
             transaction.mark = head_mark(connection)
-        self._drop_names(connection)
+        self._drop_names(connection, touched)
         return len(found)
 
-    def _drop_names(self, connection: Connection) -> None:
-        """Names that no record bears any more go too, and namespaces that have no attachments either."""
+    def _drop_names(self, connection: Connection, touched: set[int]) -> None:
+        """Names that no record bears any more go too, and those of the touched namespaces that have nothing left."""
         rows = self.log.rows(connection, None, 0)
-        for table, used in (
-            ("names", set(rows["episode"].tolist()) | set(rows["actor"].tolist())),
-            ("namespaces", set(rows["namespace"].tolist()) | attachments.numbers(connection)),
-        ):
-            numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
-            gone = [(number,) for number in numbers if number not in used]
-            connection.executemany(f"DELETE FROM {table} WHERE id=?", gone)
+        used = set(rows["episode"].tolist()) | set(rows["actor"].tolist())
+        names = {number for (number,) in connection.execute("SELECT id FROM names")}
+        spaces = touched - set(rows["namespace"].tolist()) - attachments.numbers(connection)
+        for table, gone in (("names", names - used), ("namespaces", spaces)):
+            connection.executemany(f"DELETE FROM {table} WHERE id=?", [(number,) for number in gone])
         connection.execute("DELETE FROM barred WHERE namespace NOT IN (SELECT id FROM namespaces)")
 
 
