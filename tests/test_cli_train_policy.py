@@ -26,7 +26,7 @@ from agentmem.rollout import load_policy, rollout
 
 torch.set_num_threads(1)
 MAZE = "agentmem/TMaze-v0"
-BRIEF = ("--set", "steps=60", "--set", "delay=10", "--episodes", "1", "--rounds", "1", "--seconds", "1")
+BRIEF = ("--set", "steps=60", "--set", "delay=10", "--episodes", "1", "--rounds", "1", "--seconds", "0.3")
 
 
 def train(*arguments: object) -> Result:
