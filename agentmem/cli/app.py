@@ -37,7 +37,7 @@ class Group(TyperGroup):
             with stoppable():
                 return super().invoke(ctx)
         except AgentMemError as error:
-            show.err().print(Text.assemble(("error: ", "bold red"), (" ".join(str(error).split()), "red")))
+            show.err().print(Text.assemble(("error: ", "bold red"), (show.safe(" ".join(str(error).split())), "red")))
             raise typer.Exit(1) from error
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
