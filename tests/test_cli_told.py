@@ -2,6 +2,8 @@
 
 import os
 import pty
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -65,3 +67,19 @@ def test_an_erasure_names_the_steps_that_say_the_same_and_what_erases_them(tmp_p
         assert f"agentmem erase {tmp_path / 'a.mem'} --step {two.id}" in found.stderr
     assert "still found" in found.stdout
     assert call("erase", tmp_path / "a.mem", "--step", two.id, "--yes").exit_code == 0
+
+
+PRESSED = """
+import signal, sys
+class CtrlC:
+    def find_spec(self, name, *rest):
+        if name == "typer":
+            signal.raise_signal(signal.SIGINT)
+sys.meta_path.insert(0, CtrlC())
+from agentmem.cli import main
+"""
+
+
+def test_ctrl_c_while_the_command_line_loads_ends_it_without_a_traceback() -> None:
+    ended = subprocess.run([sys.executable, "-c", PRESSED], capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
