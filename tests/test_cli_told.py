@@ -1,5 +1,6 @@
 """What the command line tells whoever sits at a terminal: nothing that steers it, and in each refusal what to do."""
 
+import json
 import os
 import pty
 import subprocess
@@ -12,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem import Memory
 from agentmem.cli import app
+from agentmem.errors import MissingExtraError
 
 STEERING = "The red door \x1b]0;owned\x07\x1b[2J is \u202elocked."
 
@@ -83,3 +85,27 @@ from agentmem.cli import main
 def test_ctrl_c_while_the_command_line_loads_ends_it_without_a_traceback() -> None:
     ended = subprocess.run([sys.executable, "-c", PRESSED], capture_output=True, text=True, check=False)
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("origin", "line"),
+    [
+        ({}, "'agentmem-crystal[mcp]'"),
+        ({"url": "file:///src/a%20b", "dir_info": {"editable": True}}, "-e '/src/a b[mcp]'"),
+        ({"url": "file:///src/main", "dir_info": {}}, "'/src/main[mcp]'"),
+        ({"url": "file:///d/a.whl", "archive_info": {}}, "'agentmem-crystal[mcp] @ file:///d/a.whl'"),
+        (
+            {"url": "https://example.org/a.git", "vcs_info": {"vcs": "git", "commit_id": "c0ffee"}},
+            "'agentmem-crystal[mcp] @ git+https://example.org/a.git@c0ffee'",
+        ),
+    ],
+)
+def test_a_missing_extra_is_installed_from_where_agentmem_came(
+    origin: dict[str, object], line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (info := tmp_path / "agentmem_crystal-0.1.0.dist-info").mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: agentmem-crystal\nVersion: 0.1.0\n")
+    (info / "direct_url.json").write_text(json.dumps(origin))
+    monkeypatch.syspath_prepend(tmp_path)
+    error = MissingExtraError("it needs more: pip install 'agentmem-crystal[mcp]'")
+    assert str(error) == str(MissingExtraError(str(error))) == f"it needs more: pip install {line}"
