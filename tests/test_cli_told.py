@@ -13,7 +13,9 @@ from typer.testing import CliRunner, Result
 
 from agentmem import Memory
 from agentmem.cli import app
-from agentmem.errors import MissingExtraError
+from agentmem.cli.app import serves_writes
+from agentmem.errors import MissingExtraError, ReadOnlyError
+from agentmem.server.problems import problem_of
 
 STEERING = "The red door \x1b]0;owned\x07\x1b[2J is \u202elocked."
 
@@ -109,3 +111,22 @@ def test_a_missing_extra_is_installed_from_where_agentmem_came(
     monkeypatch.syspath_prepend(tmp_path)
     error = MissingExtraError("it needs more: pip install 'agentmem-crystal[mcp]'")
     assert str(error) == str(MissingExtraError(str(error))) == f"it needs more: pip install {line}"
+
+
+def test_a_backup_names_the_folder_that_cannot_be_written(steering: Path) -> None:
+    refused = call("backup", steering, "/proc/copy.mem")
+    assert refused.exit_code == 1
+    assert "/proc/copy.mem cannot be made in the directory /proc (" in refused.stderr
+    assert "choose one where files can be written" in refused.stderr
+
+
+def test_a_server_says_at_its_start_that_it_cannot_write(steering: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with Memory.open(steering, encoder=None) as memory:
+        assert serves_writes(memory, "a.mem")
+        assert capsys.readouterr().err == ""
+    with Memory.open(steering, encoder=None, read_only=True) as memory:
+        assert not serves_writes(memory, "a.mem")
+        assert "read-only: a.mem or its folder cannot be written" in capsys.readouterr().err
+        with pytest.raises(ReadOnlyError) as refused:
+            memory.episode(id="e2")
+        assert b"let whoever runs the server write" in problem_of(refused.value).body

@@ -106,6 +106,17 @@ def writable(path: str) -> bool:
     return os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
 
 
+def serves_writes(memory: Memory, path: str) -> bool:
+    """Whether a server of a memory can write it; where not, that is said before the first request finds out."""
+    able = memory._core.store.writable
+    if not able:
+        show.line(
+            f"read-only: {show.path(path)} or its folder cannot be written, so what reads is answered and all else "
+            "refused; give whoever runs this the right to write there, and start again"
+        )
+    return able
+
+
 def make_memory(path: str, namespace: str = "") -> Memory:
     """The memory at a path, made if it is not there."""
     _check_path(path)
