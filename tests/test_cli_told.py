@@ -7,14 +7,18 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
 from agentmem import Memory
 from agentmem.cli import app
 from agentmem.cli.app import serves_writes
 from agentmem.errors import MissingExtraError, ReadOnlyError
+from agentmem.mcp import http_app
+from agentmem.server.models import Recall
 from agentmem.server.problems import problem_of
 
 STEERING = "The red door \x1b]0;owned\x07\x1b[2J is \u202elocked."
@@ -130,3 +134,55 @@ def test_a_server_says_at_its_start_that_it_cannot_write(steering: Path, capsys:
         with pytest.raises(ReadOnlyError) as refused:
             memory.episode(id="e2")
         assert b"let whoever runs the server write" in problem_of(refused.value).body
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "a.mem", "--port", "99999"], ["'--port'", "99999 is over 65,535; give at most 65,535"]),
+        (["serve", "a.mem", "--rate", "0"], ["'--rate'", "0 is under 0.01; give at least 0.01"]),
+        (["serve", "a.mem", "--port", "x"], ["'--port'"]),
+        (["stats", "empty.mem"], ["empty.mem is empty", "agentmem ingest empty.mem FILE"]),
+        (["recall", "a.mem", "x", "-n", "a\\q/"], [r"namespace 'a\q/' has an empty part; write A/B"]),
+        (["serve", "a.mem", "--new-token", "///"], ["namespace '///' has an empty part; write A/B"]),
+    ],
+)
+def test_a_refusal_names_the_value_and_what_to_give(
+    arguments: list[str], said: list[str], steering: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(steering.parent)
+    Path("empty.mem").touch()
+    refused = call(*arguments)
+    assert refused.exit_code != 0
+    for words in said:
+        assert words in refused.stderr
+    assert not Path("a.mem.tokens").exists()
+
+
+def test_a_request_is_told_the_number_it_gave_and_the_limit() -> None:
+    for budget, words in (
+        (-1, b"budget: -1 is under 0; give at least 0"),
+        (10**12, b"1000000000000 is over 1,000,000"),
+    ):
+        with pytest.raises(ValidationError) as refused:
+            Recall(cue="x", budget=budget)
+        assert words in problem_of(refused.value).body
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ([(b"host", b"evil.example")], b"this server is not called 'evil.example'; see --allow-host"),
+        ([(b"host", b"localhost"), (b"origin", b"http://evil.example")], b"a page of 'http://evil.example' may not"),
+    ],
+)
+async def test_an_mcp_client_is_told_the_name_it_called(headers: list[tuple[bytes, bytes]], said: bytes) -> None:
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    with Memory.open(":memory:", encoder=None) as memory:
+        gate = http_app(memory, "t" * 20)
+        await gate({"type": "http", "headers": headers}, None, send)
+    assert said in sent[1]["body"]
