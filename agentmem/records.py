@@ -229,10 +229,22 @@ def check_path(what: str, path: str | Path) -> Path:
     return Path(path)
 
 
+_RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
+
+
 def brief(value: object) -> str:
     """A value as an error shows it: without secrets, and not too long."""
     text = _SECRETS.mask(repr(value)[:SHOWN]).text
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def said_of(problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, in words; of a number out of its range, with the number and the limit."""
+    limits, given = problem.get("ctx", {}), brief(problem["input"]).strip("'")
+    for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
+        if name in limits:
+            return f"{given} is {words} {limits[name]:,}; give {_RANGE[name]} {limits[name]:,}"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:
