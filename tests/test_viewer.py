@@ -126,6 +126,11 @@ async def test_episodes_are_listed_newest_first_with_their_steps_and_found_by_wh
     assert (await page.ask("episodes", find="harbour"))["count"] == 3
 
 
+async def test_a_page_opens_with_the_newest_episode_that_recalled_or_else_the_newest(page: Page) -> None:
+    page.look.memory.episode(id="end").observe("That was all.")
+    assert [(await page.ask("episodes", find=find))["opens"] for find in ("", "end", "none")] == ["day 3", "end", None]
+
+
 async def test_a_timeline_counts_every_token_recall_and_crystal_once(page: Page) -> None:
     replay = await page.ask("replay", episode=None)
     density, memory = replay["density"], page.look.memory

@@ -74,7 +74,7 @@ async function begin(episode, step) {
     if (state.replay) return;
   }
   if (episode !== null) await open(episode, step || 0);
-  else if (page && page.first.length) await open(page.first[0].id);
+  else if (page && page.opens !== null) await open(page.opens);
   else if (!isFile) await open(null);
 }
 
@@ -124,7 +124,7 @@ async function start() {
   if (state.memory.left_out) say(`This file holds ${many(state.memory.frames, "steps")}; ${number(state.memory.left_out)} more found no room. Open the memory with agentmem view to see all.`);
   makeNamespaces();
   tell("show", "replay");
-  await begin(asked.episode, asked.step);
+  await begin(asked.episode, asked.step || (asked.episode === null ? state.memory.step : null));
   if (!isFile) watch();
   return undefined;
 }

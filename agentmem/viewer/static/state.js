@@ -1,7 +1,7 @@
 // What is looked at: memory, namespace, episode, frame. The address says it too, so that it can be sent to others.
 
 import { say } from "./dom.js";
-import { ask, isFile } from "./source.js";
+import { ask, isFile, lacks } from "./source.js";
 
 export const state = { memory: null, namespace: [], episode: undefined, replay: null, number: 0, frame: null, selected: null };
 
@@ -111,7 +111,7 @@ async function show(wanted) {
     frame = await frameAt(state.number);
   } catch (error) {
     if (error.status === undefined) throw error;
-    if (wanted === wantedNow() && !(isFile && error.status === 404)) say(error.message, true);
+    if (wanted === wantedNow() && !lacks(error)) say(error.message, true);
   }
   if (wanted !== wantedNow()) return;
   state.frame = frame;
