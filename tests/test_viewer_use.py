@@ -119,17 +119,18 @@ def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_fou
     browser: Any, tmp_path: Path
 ) -> None:
     with Memory.open(":memory:", encoder=None) as memory:
-        steps = memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(300)])
+        steps = memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(500)])
         memory.episode(id="end").observe("That was all.")
-        made = export(memory, tmp_path / "run.html", most=150_000, near=[steps[240].id])
+        made = export(memory, tmp_path / "run.html", most=150_000, near=[steps[440].id])
     assert 0 < made.frames < 200
     errors: list[str] = []
     page = opened(browser, f"file://{tmp_path}/run.html", errors)
-    until(page, f"document.querySelector('#step code')?.textContent === '{steps[240].id}'")
-    until(page, "document.querySelector('#rows').textContent.includes('step 240 of many')")
-    page.keyboard.press("Home")
-    until(page, "document.querySelector('#frame').textContent.includes('Step 1 found no room in this file')")
-    until(page, "document.querySelector('#row1').textContent === '2 found no room in this file'")
+    until(page, f"document.querySelector('#step code')?.textContent === '{steps[440].id}'")
+    until(page, "document.querySelector('#rows').textContent.includes('step 440 of many')")
+    page.evaluate("document.querySelector('#scrub').value = 250")
+    page.dispatch_event("#scrub", "input")
+    until(page, "document.querySelector('#frame').textContent.includes('Step 251 found no room in this file')")
+    until(page, "document.querySelector('#row251')?.textContent === '252 found no room in this file'")
     assert page.inner_text("#note").startswith(f"This file holds {made.frames} steps")
     assert page.get_attribute("#note", "class") == ""
     page.context.close()
