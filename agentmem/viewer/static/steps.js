@@ -113,7 +113,10 @@ export async function listEpisodes(start) {
 
 function entry(one) {
   const counted = one.steps === null ? "" : many(one.steps, "steps");
-  const made = button("", () => tried(() => open(one.id)), { class: "entry" });
+  const made = button("", (event) => {
+    if (event.detail) byId("rows").focus({ preventScroll: true }); // after a click space plays; by keys one stays in the list
+    return tried(() => open(one.id));
+  }, { class: "entry" });
   made.append(h("b", {}, one.id === null ? "all episodes" : one.id), h("span", { class: "quiet" }, ` ${counted}${one.ended === false ? ", open" : ""}`), h("span", { class: "line" }, one.goal || ""));
   const item = h("li", {}, made);
   item.episode = one.id;
