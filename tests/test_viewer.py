@@ -236,6 +236,7 @@ async def test_two_runs_are_compared_in_windows(page: Page) -> None:
 async def test_health_tells_what_stats_tell_and_how_it_fades(page: Page) -> None:
     found, stats = await page.ask("health"), page.look.memory.stats()
     assert (found["tokens"], found["bytes"]["total"] > 0) == (stats.tokens, True)
+    assert sum(found["parts"].values()) == found["bytes"]["total"]
     assert [one["left"][0] for one in found["decay"]["curves"]] == [1, 1, 1]
     assert all(one > 0 for one in (await page.ask("latency"))["milliseconds"])
 
