@@ -317,7 +317,7 @@ def test_a_file_opens_with_one_request_and_plays(browser: Any, tmp_path: Path) -
     until(page, "document.querySelector('#nodes').children.length > 0")
     page.locator("#found button", has_text="idle").click()
     until(page, "document.querySelector('#title').textContent.startsWith('idle')")
-    until(page, "document.querySelector('#nodes').children.length === 0")
+    until(page, "!document.querySelector('#nodes').textContent.includes('step')")
     page.click("#tab-health")
     page.wait_for_selector("#decay")
     assert page.locator("#tab-search, .edits").count() == 0

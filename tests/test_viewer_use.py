@@ -131,6 +131,10 @@ def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_fou
     page.dispatch_event("#scrub", "input")
     until(page, "document.querySelector('#frame').textContent.includes('Step 251 found no room in this file')")
     until(page, "document.querySelector('#row251')?.textContent === '252 found no room in this file'")
+    page.evaluate("location.hash = '#step=s99999999999'")
+    page.wait_for_selector("#note.bad")
+    page.evaluate(f"location.hash = '#step={steps[441].id}'")
+    until(page, f"document.querySelector('#step code')?.textContent === '{steps[441].id}'")
     assert page.inner_text("#note").startswith(f"This file holds {made.frames} steps")
     assert page.get_attribute("#note", "class") == ""
     page.context.close()

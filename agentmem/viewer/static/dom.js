@@ -52,13 +52,21 @@ export function whole(said) {
   return parts;
 }
 
-// stays: on every tab. In a dialog it is said there, as the rest of the page stands behind it.
+let standing = "";
+
+// stays: until it is closed, whatever one does. In a dialog it is said there, as the rest of the page stands behind it.
 export function say(text, bad, stays) {
   const note = document.querySelector("dialog[open] > .note") || byId("note");
+  if (stays || (!text && note.hasAttribute("data-stays"))) standing = text;
   note.hidden = !text;
   note.classList.toggle("bad", Boolean(bad));
-  note.toggleAttribute("data-stays", Boolean(stays));
+  note.toggleAttribute("data-stays", Boolean(stays && text));
   fill(note, text || "", text ? button("×", () => say(""), { class: "close", "aria-label": "Close this note" }) : null);
+}
+
+// What was said of something done or refused goes; what stays is said again.
+export function unsay() {
+  if (!byId("note").hasAttribute("data-stays")) say(standing, false, true);
 }
 
 // A canvas as sharp as the screen, and its size in CSS pixels.

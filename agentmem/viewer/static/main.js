@@ -1,6 +1,6 @@
 // Puts the page together: tabs, keys, the namespace, and what the address asks for.
 
-import { button, byId, fill, h, many, number, say } from "./dom.js";
+import { button, byId, fill, h, many, number, say, unsay } from "./dom.js";
 import { makeCompare } from "./compare.js";
 import { makeFrame } from "./frame.js";
 import { makeGraph } from "./graph.js";
@@ -30,7 +30,7 @@ const UPRIGHT = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown"]); // scro
 function makeTabs() {
   fill(byId("tabs"), TABS.map((name) => button(name[0].toUpperCase() + name.slice(1), () => tell("show", name), { id: `tab-${name}` })));
   on("show", (name) => {
-    if (byId(name).hidden && byId("note").dataset.stays === undefined) say("");
+    if (byId(name).hidden) unsay();
     for (const tab of TABS) {
       byId(tab).hidden = tab !== name;
       if (tab === name) byId(`tab-${tab}`).setAttribute("aria-current", "page");
@@ -103,11 +103,11 @@ function watch() {
     if (!memory) clearInterval(looks); // the server has stopped, and says so above
     if (!memory || memory.end === seen || memory.end === state.memory.end) return;
     seen = memory.end;
-    say(`The log has grown by ${many(memory.end - state.memory.end, "records")}. `, false, true);
-    byId("note").append(button("Show them", () => tried(async () => {
+    const show = button("Show them", () => tried(async () => {
       await reopen();
       say("");
-    })));
+    }));
+    say([`The log has grown by ${many(memory.end - state.memory.end, "records")}. `, show], false, true);
   }, LOOK);
 }
 

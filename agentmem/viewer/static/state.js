@@ -1,6 +1,6 @@
 // What is looked at: memory, namespace, episode, frame. The address says it too, so that it can be sent to others.
 
-import { clip, say } from "./dom.js";
+import { clip, say, unsay } from "./dom.js";
 import { ask, isFile, lacks } from "./source.js";
 
 export const state = { memory: null, namespace: [], episode: undefined, replay: null, number: 0, frame: null, selected: null };
@@ -79,7 +79,7 @@ export async function open(episode, step = 0) {
   state.replay = replay;
   state.frame = null;
   state.selected = null;
-  frames.clear();
+  frames = new Map(); // an answer that is still on its way is of another episode
   let number = step;
   if (typeof step === "string") number = await numberOf(step);
   tell("opened");
@@ -97,6 +97,7 @@ export async function openStep(id, follow = true) {
   await tried(async () => {
     const found = await ask("place", { ...here(), id });
     tell("show", "replay");
+    unsay();
     follows = follow;
     if (state.episode === found.episode) go(found.number);
     else await open(found.episode, found.number);
@@ -105,7 +106,7 @@ export async function openStep(id, follow = true) {
 
 // ---- frames: the last one that was asked for is shown; those passed over while scrubbing are never asked for -----------
 
-const frames = new Map();
+let frames = new Map();
 let asking = false;
 
 export function go(number) {
@@ -147,11 +148,12 @@ async function show(wanted) {
 }
 
 async function frameAt(number) {
-  if (!frames.has(number)) {
-    frames.set(number, await ask("frame", { ...playing(), number }));
-    if (frames.size > 60) frames.delete(frames.keys().next().value);
+  const mine = frames;
+  if (!mine.has(number)) {
+    mine.set(number, await ask("frame", { ...playing(), number }));
+    if (mine.size > 60) mine.delete(mine.keys().next().value);
   }
-  return frames.get(number);
+  return mine.get(number);
 }
 
 // After something was changed: all is read anew.
