@@ -23,6 +23,13 @@
 A message says what happened, with the values, and then what to do.
 """
 
+from __future__ import annotations
+
+from collections.abc import Sized
+from itertools import islice
+
+FEW = 500  # values in a value, or characters in one of them, that a message shows
+
 
 class AgentMemError(Exception):
     """Base of every error agentmem raises."""
@@ -98,3 +105,31 @@ class DamagedError(StoreError):
 
 class ClosedError(StoreError):
     """The memory was closed."""
+
+
+def brief(value: object) -> str:
+    """A value as an error shows it; what is large, deep or without a repr, by its type."""
+    try:
+        cut_off = isinstance(value, str | bytes | bytearray)
+        text = repr(value[:81]) if cut_off else repr(value) if _few(value) else _named(value)  # type: ignore[index]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or what holds itself
+        text = _named(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def _few(value: object) -> bool:
+    """Whether little is in a list or mapping, and in those in it."""
+    left, seen = [value], 0
+    while left and seen < FEW:
+        one = left.pop()
+        seen += 1 + (len(one) // FEW if isinstance(one, str | bytes | bytearray) else 0)
+        if isinstance(one, list | tuple | set | frozenset):
+            left += islice(one, FEW)
+        elif isinstance(one, dict):
+            left += islice(one.items(), FEW)
+    return not left
+
+
+def _named(value: object) -> str:
+    kind = type(value).__name__
+    return f"<{kind} of {len(value):,}>" if isinstance(value, Sized) else f"<{kind}>"

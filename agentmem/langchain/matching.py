@@ -20,7 +20,7 @@ def check_filter(wanted: Any) -> None:
         return
     for name, inner in wanted.items():
         if isinstance(name, str) and name.startswith("$") and name not in OPERATORS:
-            raise InvalidInputError(f"operator {name!r} of a filter is unknown; use one of {', '.join(OPERATORS)}")
+            raise InvalidInputError(f"operator {brief(name)} of a filter is unknown; use one of {', '.join(OPERATORS)}")
         check_filter(inner)
 
 

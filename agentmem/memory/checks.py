@@ -11,21 +11,24 @@ from difflib import get_close_matches
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError, TooLargeError
 from agentmem.index import step_position
-from agentmem.records import TRUSTS, brief, check_id
+from agentmem.records import NAME_LIMIT, TIME_LIMIT, TRUSTS, brief, check_id, iterates
 from agentmem.types import Namespace, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
 
 FIRST, END = -62_135_596_800, 253_402_300_800  # seconds since 1970 of the years 1 and 10000
+MOST_CUE = 1_000_000  # characters
+MOST_HORIZON = 10**15  # tokens
+LIKE = 2_000  # names, the newest, that one is compared with
 SHOWN = 5  # names that are listed where none is like the one that was asked for
 
 
 def check_ids(what: str, ids: Sequence[str] | str) -> list[str]:
     """The ids of steps or crystals, given as one or as several."""
-    if isinstance(ids, str) or not isinstance(ids, Iterable) or hasattr(ids, "id"):
+    if isinstance(ids, str) or not iterates(ids) or hasattr(ids, "id"):
         return [check_id(what, ids)]
     if isinstance(ids, Mapping | bytes):
         raise InvalidInputError(f"{what} {brief(ids)} is one {type(ids).__name__}; give a list of ids")
@@ -34,7 +37,7 @@ def check_ids(what: str, ids: Sequence[str] | str) -> list[str]:
 
 def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
     """Several of something; a single one, which could be taken apart, is refused."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "id"):
+    if isinstance(given, str | bytes | Mapping) or not iterates(given) or hasattr(given, "id"):
         raise InvalidInputError(f"{what} {brief(given)} is one {type(given).__name__}; give a list of {of}")
     return given
 
@@ -66,17 +69,27 @@ def check_settings(retain: object, horizon: object, key_file: object, untrusted:
         raise SettingsError(f"untrusted {brief(untrusted)} is no share of a budget; give a number from 0 to 1")
     if key_file is not None:
         raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
-        raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
-    if retain not in (None, "keep", "crystals"):
-        raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
+    whole = isinstance(horizon, int) and not isinstance(horizon, bool)
+    if horizon is not None and not (whole and 0 <= horizon <= MOST_HORIZON):  # type: ignore[operator]
+        raise SettingsError(f"horizon {brief(horizon)} must be a whole number of tokens, from 0 to {MOST_HORIZON:,}")
+    if not isinstance(retain, str | None) or retain not in (None, "keep", "crystals"):
+        raise SettingsError(f"retain {brief(retain)} is unknown; use 'keep' or 'crystals'")
 
 
 def check_trust(trust: object) -> Trust:
     """InvalidInputError unless it is a trust."""
-    if trust not in TRUSTS:
+    if not isinstance(trust, str) or trust not in TRUSTS:
         raise InvalidInputError(f"trust {brief(trust)} is unknown; use one of {', '.join(TRUSTS)}")
     return trust  # type: ignore[return-value]
+
+
+def check_cue(cue: object) -> None:
+    """InvalidInputError unless it is a str that can be looked for in seconds."""
+    if not isinstance(cue, str):
+        raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
+    if len(cue) > MOST_CUE:
+        limit = f"the limit of {MOST_CUE:,}"
+        raise TooLargeError(f"a cue of {len(cue):,} characters is over {limit}; give the part that says what is wanted")
 
 
 def check_as_of(as_of: object) -> None:
@@ -115,9 +128,9 @@ def check_filters(core: Core, namespaces: Sequence[Namespace], episode: str | No
         _one_of("agent", check_id("agent", agent), [one.agent for one in known if one.agent], namespaces)
 
 
-def instead(name: str, known: Sequence[str], quoted: Callable[[str], str] = repr) -> str:
+def instead(name: str, known: Sequence[str], quoted: Callable[[str], str] = brief) -> str:
     """What may have been meant by a name that is not known, in words."""
-    if close := get_close_matches(name, known, 3):
+    if close := get_close_matches(name[:NAME_LIMIT], known[-LIKE:], 3):
         return f"did you mean {' or '.join(map(quoted, close))}?"
     if not known:
         return "there is none yet"
@@ -146,7 +159,7 @@ def _one_of(what: str, name: str, known: Sequence[str], namespaces: Sequence[Nam
 
 def _is_time(text: str) -> bool:
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(text[:TIME_LIMIT])
     except ValueError:
         return False
     return True

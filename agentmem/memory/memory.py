@@ -20,6 +20,7 @@ from agentmem.memory.owned import Owned
 from agentmem.memory.repairing import repair_open
 from agentmem.recall import Weights
 from agentmem.records import (
+    brief,
     canonical,
     check_flag,
     check_goal,
@@ -103,7 +104,7 @@ class Memory(Owned, Awaited):
         file that cannot be used, SettingsError for settings that contradict the file's own.
         """
         if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-            raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
+            raise SettingsError(f"path {brief(path)} is no path of a file; give one, or ':memory:'")
         check_path("path", path)
         checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
         if condenser is not None:
@@ -157,8 +158,8 @@ class Memory(Owned, Awaited):
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
         for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
             if new is not None and new != old:
-                has = f"episode {known.id!r} has the {what} {old!r}"
-                raise InvalidInputError(f"{has}, not {new!r}; leave it out to resume")
+                has = f"episode {known.id!r} has the {what} {brief(old)}"
+                raise InvalidInputError(f"{has}, not {brief(new)}; leave it out to resume")
         if known.ended is not None:
             again = Record("begin", self.namespace, known.id, logged_at=self._core.clock())
             self._core.store.append([again])
@@ -330,7 +331,8 @@ class Memory(Owned, Awaited):
 
         derived: then the crystals and attachments as well.
         """
-        export(self._core.store, [self.namespace], check_path("path", path), derived)
+        target, whole = check_path("path", path), check_flag("derived", derived)
+        export(self._core.store, [self.namespace], target, whole)
         self._note("export", str(path), derived=derived)
 
     def backup(self, path: str | Path) -> None:

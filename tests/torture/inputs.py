@@ -1,0 +1,92 @@
+"""Values that nobody should give, at every way in: each is refused by an error of ours, or stored whole.
+
+What is refused is to take no more than 100 ms of processor time, which is counted and not asserted: machines differ.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import chdir
+from pathlib import Path
+from typing import Any
+
+from agentmem.errors import AgentMemError, brief
+from torture.doors import Door, World, doors
+from torture.values import bad
+
+TRIES = 200  # of a part
+LOOKED = 25  # tries after which the other tenant is looked at
+SECONDS = 0.1
+FUNCTIONS = ("count_tokens", "progress", "clock", "condenser", "encoder")  # given one, they do what it does
+
+
+def part(seed: int, folder: Path) -> Counter[str]:
+    with chdir(folder):  # names of files that are drawn end there
+        return tried(seed, folder, TRIES)
+
+
+def tried(seed: int, folder: Path, tries: int) -> Counter[str]:
+    draw, done = random.Random(f"inputs {seed}"), Counter[str]()
+    world, known = World(folder, draw), doors()
+    names = sorted(known)
+    for number in range(tries):
+        name = names[(seed * tries + number) % len(names)]
+        done += through(world, name, known[name])
+        if number % LOOKED == LOOKED - 1:
+            assert world.bystander() == world.before, "the other tenant, or the schema, changed"
+    verified = world.memory.verify()
+    assert verified.ok, verified.problems
+    assert world.bystander() == world.before, "the other tenant, or the schema, changed"
+    world.memory.close()
+    return done
+
+
+def through(world: World, name: str, door: Door) -> Counter[str]:
+    """Try one door once."""
+    kind, given = drawn(world, door)
+    told = f"{name}({', '.join(f'{one}={brief(value)}' for one, value in given.items())})"
+    began = time.process_time()
+    try:
+        gave = door.call(world, **given)
+    except AgentMemError as error:
+        taken = time.process_time() - began
+        assert 0 < len(str(error).encode()) < 3_000, f"it says {len(str(error))} characters: {told}"
+        slow = {f"slow {name}": 1} if taken > SECONDS else {}
+        return Counter({"inputs": 1, "refused": 1, kind: 1}) + Counter(slow)
+    except Exception as error:
+        raise AssertionError(told) from error
+    taken = time.process_time() - began
+    if door.check is not None:
+        try:
+            door.check(world, given, gave)
+        except Exception as error:
+            raise AssertionError(f"not as given: {told}") from error
+    slow = {f"slow, taken {name}": 1} if taken > 10 * SECONDS else {}
+    return Counter({"inputs": 1, "taken": 1, kind: 1}) + Counter(slow)
+
+
+def drawn(world: World, door: Door) -> tuple[str, dict[str, Any]]:
+    """Arguments, of which one or two are bad, and what is bad about the first."""
+    draw = world.draw
+    given = {name: make(world) for name, make in door.good.items() if name in door.needed or draw.random() < 0.2}
+    kinds = ["nothing"]
+    for name in draw.sample(sorted(door.good), min(len(door.good), 1 + (draw.random() < 0.15))):
+        kind, value = bad(draw)
+        if (callable(value) and name in FUNCTIONS) or (name in door.files and escapes(value, world.folder)):
+            continue
+        given[name] = value
+        kinds.append(kind)
+    return kinds[-1], given
+
+
+def escapes(value: Any, folder: Path) -> bool:
+    """Whether a file of this name would be made elsewhere."""
+    try:
+        target = os.path.realpath(os.path.join(folder, value))
+    except (TypeError, ValueError, RecursionError):
+        return False
+    return not target.startswith(f"{folder}{os.sep}")
