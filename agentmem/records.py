@@ -408,6 +408,6 @@ def _iso(at: datetime | str | None) -> str | None:
     if isinstance(at, datetime):
         return at.isoformat()
     try:
-        return datetime.fromisoformat(at[:TIME_LIMIT]).isoformat()
+        return datetime.fromisoformat(at[:TIME_LIMIT] if isinstance(at, str) else at).isoformat()
     except (TypeError, ValueError):
         raise InvalidInputError(f"at {brief(at)} is no ISO time; use e.g. '2026-01-31T14:05' or a datetime") from None

@@ -32,7 +32,7 @@ from agentmem.langchain.items import (
 )
 from agentmem.langchain.matching import check_filter, lets_through, matches
 from agentmem.memory import Memory
-from agentmem.records import brief, to_json
+from agentmem.records import brief, iterates, to_json
 from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
 
@@ -319,6 +319,10 @@ def _check(op: Op) -> None:
     elif not isinstance(op.key, str):
         raise InvalidInputError(f"key {brief(op.key)} must be a str")
     if isinstance(op, SearchOp):
+        if not isinstance(op.filter, Mapping | None):
+            raise InvalidInputError(f"filter {brief(op.filter)} must be a mapping of fields to values, or None")
+        if not isinstance(op.query, str | None):
+            raise InvalidInputError(f"query {brief(op.query)} must be a str, or None")
         check_filter(op.filter)
     elif isinstance(op, PutOp):
         _check_put(op)
@@ -333,7 +337,7 @@ def _labels(op: Op) -> list[Sequence[Any]]:
 
 def _check_labels(labels: Sequence[Any]) -> None:
     """As LangGraph's own methods check them, for operations that are given to `batch`."""
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not iterates(labels):
         raise InvalidNamespaceError(f"namespace {brief(labels)}: give a tuple of labels, such as ({brief(labels)},)")
     for label in labels:
         if not isinstance(label, str) or not label or "." in label or "\0" in label:
@@ -350,5 +354,6 @@ def _check_put(op: PutOp) -> None:
     number = op.ttl is None or (isinstance(op.ttl, int | float) and math.isfinite(op.ttl) and op.ttl > 0)
     if not number:
         raise InvalidInputError(f"ttl {brief(op.ttl)} must be a number of minutes greater than 0, or None for ever")
-    if not (op.index is None or op.index is False or isinstance(op.index, list | tuple)):
-        raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields")
+    fields = isinstance(op.index, list | tuple) and all(isinstance(field, str) for field in op.index)
+    if not (op.index is None or op.index is False or fields):
+        raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields, each a str")

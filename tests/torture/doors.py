@@ -9,7 +9,7 @@ import inspect
 import json
 import random
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count, islice
 from pathlib import Path
@@ -28,6 +28,7 @@ from agentmem.types import Step
 
 MINE, THEIRS = ("acme", "ann"), ("acme", "bob")
 NEEDLE = "quokka"
+LINES = 1_000_000  # characters of a field of a line of a file
 NUMBERS = count()
 Given = dict[str, Any]
 
@@ -64,7 +65,7 @@ class World:
             schema = sorted(map(tuple, connection.execute("SELECT type, name, sql FROM main.sqlite_schema")))
         view = self.theirs
         told = [view.steps(), view.episodes(), view.crystals(), view.attachments().items(), view.forgotten().items()]
-        return schema, [list(one) for one in told], view.recall("red door key").text, self.memory.scoped().episodes()
+        return schema, [list(one) for one in told], view.recall("red door key").text
 
     def open_writer(self) -> EpisodeWriter:
         """A writer of an episode that has not ended, and was not erased."""
@@ -77,14 +78,15 @@ class World:
 class Door:
     """call: a World and arguments -> what it gives. good: arguments that it takes, as makers of them. needed: those that
     cannot be left out. check: a World, what was given, and what came of it; AssertionError where it is not that.
-    files: arguments that name what is written.
+    files: arguments that name what is written. most: characters of a text that is given, so that it fits a wire.
     """
 
     call: Callable[..., Any]
     good: Mapping[str, Callable[[World], Any]]
     needed: tuple[str, ...] = ()
     check: Callable[[World, Given, Any], None] | None = None
-    files: tuple[str, ...] = field(default=("path",))
+    files: tuple[str, ...] = ("path",)
+    most: int = 1 << 40
 
 
 # ---- what must be there
@@ -368,10 +370,10 @@ def doors() -> dict[str, Door]:
         "Memory.open": Door(_open, settings, ("path",)),
         "Memory.open to read": Door(_opened_to_read, {"retain": settings["retain"], "horizon": settings["horizon"]}),
         "Memory.repair": Door(_repair, {"backup": GOOD["backup"], "dry_run": GOOD["dry_run"]}),
-        "ingest": Door(_line, {**kept, **more}, ("text", "episode", "id"), _check_line),
+        "ingest": Door(_line, {**kept, **more}, ("text", "episode", "id"), _check_line, most=LINES),
         "ingest chat": Door(_line, {**more, "format": lambda world: "openai", "role": LINE["role"],
-                            "content": LINE["content"]}, ("role", "content")),
-        "import": Door(_line, {**LINE, **more, "format": lambda world: "export"}, ("format",), _check_line),
+                            "content": LINE["content"]}, ("role", "content"), most=LINES),
+        "import": Door(_line, {**LINE, **more, "format": lambda world: "export"}, ("format",), _check_line, most=LINES),
         "ingest a path": Door(lambda world, **given: ingest(world.mine, **given), {"path": GOOD["path"], **more}, ("path",),
                               files=()),
         "memory_graph": Door(lambda world, **given: memory_graph(world.mine, **given).number_of_nodes(), graph),
