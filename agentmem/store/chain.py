@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..types import Record
+from .files import open_private
 
 GENESIS = bytes(32)
 ANCHOR_BYTES = 320
@@ -91,7 +92,7 @@ class Anchor:
     def __init__(self, path: str) -> None:
         self.path = path
         self.existed = os.path.exists(path) and os.path.getsize(path) > 0
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._fd = open_private(path)
         self._lock = threading.Lock()
         self._last, self._bytes = Mark(), b""
 

@@ -10,7 +10,7 @@ import apsw
 
 from ..errors import DamagedError
 from .chain import encode_mark
-from .files import Files, os_errors
+from .files import Files, open_private, os_errors
 from .log import head_mark
 from .schema import Connection, sqlite_errors, value
 
@@ -64,7 +64,9 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
 def copy(connection: Connection, path: str, shown: str) -> None:
     """Copy the connection's snapshot to a new file at `path`, and its anchor beside it, both on the disk on return."""
     mark = head_mark(connection)
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    with os_errors(path):
+        os.close(open_private(path))
+    flags = apsw.SQLITE_OPEN_READWRITE
     with os_errors(path), sqlite_errors(path), contextlib.closing(apsw.Connection(path, flags=flags)) as target:
         with target.backup("main", connection, "main") as backup:
             backup.step(-1)
@@ -72,7 +74,7 @@ def copy(connection: Connection, path: str, shown: str) -> None:
         if head_mark(target).hash != mark.hash:
             raise DamagedError(f"the copy of {shown} does not end as it does; copy again")
     with os_errors(path):
-        with open(path + "-anchor", "wb") as file:
+        with open(open_private(path + "-anchor"), "wb") as file:
             file.write(encode_mark(replace(mark, durable=mark.position)))
             file.flush()
             os.fsync(file.fileno())

@@ -53,6 +53,8 @@ def prepare_file(paths: Files, settings: Settings, durability: Durability, own: 
         fresh = paths.empty()
         if not fresh and not any(map(os.path.exists, (paths.anchor, paths.wal))):
             _refuse_foreign(paths)
+        if fresh:
+            paths.make()
         lock = FileLock(paths.lock)
         try:
             with lock:
