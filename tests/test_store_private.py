@@ -1,4 +1,4 @@
-"""Whose the files of a memory are: its owner's alone, whatever stands beside them and however the directory is shared."""
+"""Whose the files of a memory are: its owner's alone, whatever stands beside them."""
 
 from __future__ import annotations
 

@@ -170,7 +170,7 @@ def verify(
     with open_memory(path, read_only=True, every=True) as memory:
         found = memory.verify()
         if certificate is not None:
-            said = memory.confirm(certificate.read_text())
+            said = memory.confirm(certificate.read_bytes())
             found = type(found)(
                 ok=found.ok and said.ok, problems=found.problems + said.problems, checked=found.checked | said.checked
             )

@@ -110,7 +110,7 @@ def _again(path: str, file: Path, json: bool) -> None:
     if not file.is_file():
         raise NotFoundError(f"there is no certificate {file}; `agentmem erase --certificate` writes one")
     with open_memory(path, every=True) as memory, show.Waiting("erasing"):
-        reports = memory.erase_again(file.read_text())
+        reports = memory.erase_again(file.read_bytes())
     if json:
         show.as_json([report.model_dump(mode="json") for report in reports])
     for report in [] if json else reports:

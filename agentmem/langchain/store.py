@@ -57,6 +57,7 @@ except ImportError as error:
     raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
 
 SWEEP = 5  # minutes between sweeps
+MOST = 1_000_000_000  # items that are asked for at once, and minutes that one lives
 READ = 64  # values that are read at once
 Found = tuple[Place, Entry, float | None]  # an item, where it stands, its score
 
@@ -314,8 +315,8 @@ def _check(op: Op) -> None:
         _check_labels(labels)
     if isinstance(op, SearchOp | ListNamespacesOp):
         for name, number in (("limit", op.limit), ("offset", op.offset)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-                raise InvalidInputError(f"{name} {brief(number)} must be a whole number, 0 or more")
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MOST:
+                raise InvalidInputError(f"{name} {brief(number)} must be a whole number from 0 to {MOST:,}")
     elif not isinstance(op.key, str):
         raise InvalidInputError(f"key {brief(op.key)} must be a str")
     if isinstance(op, SearchOp):
@@ -351,9 +352,8 @@ def _check_put(op: PutOp) -> None:
         raise InvalidNamespaceError("an item needs a namespace, such as ('users', 'ann')")
     if not isinstance(op.value, Mapping | None):
         raise InvalidInputError(f"value {brief(op.value)} must be a mapping, or None to delete the item")
-    number = op.ttl is None or (isinstance(op.ttl, int | float) and math.isfinite(op.ttl) and op.ttl > 0)
-    if not number:
-        raise InvalidInputError(f"ttl {brief(op.ttl)} must be a number of minutes greater than 0, or None for ever")
+    if op.ttl is not None and not (isinstance(op.ttl, int | float) and 0 < op.ttl <= MOST):
+        raise InvalidInputError(f"ttl {brief(op.ttl)} must be minutes over 0, up to {MOST:,}, or None for ever")
     fields = isinstance(op.index, list | tuple) and all(isinstance(field, str) for field in op.index)
     if not (op.index is None or op.index is False or fields):
         raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields, each a str")

@@ -39,7 +39,8 @@ def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
     """Several of something; a single one, which could be taken apart, is refused."""
     if isinstance(given, str | bytes | Mapping) or not iterates(given) or hasattr(given, "id"):
         raise InvalidInputError(f"{what} {brief(given)} is one {type(given).__name__}; give a list of {of}")
-    return given
+    several: Iterable[Any] = given
+    return several
 
 
 def check_function(what: str, value: object, kind: str) -> None:

@@ -104,7 +104,9 @@ class EpisodeWriter:
         """The n-th of several steps as a record, and the contents of its blobs."""
         fields = dict(step)
         if unknown := fields.keys() - _FIELDS:
-            raise InvalidInputError(f"step {number} has {brief(sorted(map(str, unknown)))}; log takes {', '.join(sorted(_FIELDS))}")
+            raise InvalidInputError(
+                f"step {number} has {brief(sorted(map(str, unknown)))}; log takes {', '.join(sorted(_FIELDS))}"
+            )
         if "text" not in fields:
             raise InvalidInputError(f"step {number} has no text; describe it, '' if there is nothing to say")
         own = fields.pop("blobs", None)

@@ -27,7 +27,9 @@ def chosen(core: Core, namespace: Namespace, steps: Sequence[str] | str | None, 
         mine = np.isin(positions, columns.position[columns.type == STEP])
         for step, there in zip(ids, mine.tolist(), strict=True):
             if not there:
-                raise NotFoundError(f"there is no step {brief(step)} in namespace {namespace}; ids look like {step_id(1)}")
+                raise NotFoundError(
+                    f"there is no step {brief(step)} in namespace {namespace}; ids look like {step_id(1)}"
+                )
         return sorted(set(positions))
     if episode not in core.index(namespace).episodes:
         raise NotFoundError(f"there is no episode {brief(episode)} in namespace {namespace}")

@@ -81,9 +81,12 @@ def decode_mark(data: bytes) -> Mark | None:
     if hashlib.sha256(line.encode()).hexdigest() != checksum:
         return None
     fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
-    numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
-    attached = int(fields.get("attached", 0))  # which older anchors do not count
-    return Mark(hash=bytes.fromhex(fields["hash"]), attached=attached, **numbers)
+    try:
+        numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
+        attached = int(fields.get("attached", 0))  # which older anchors do not count
+        return Mark(hash=bytes.fromhex(fields["hash"]), attached=attached, **numbers)
+    except (KeyError, ValueError):
+        return None
 
 
 class Anchor:

@@ -79,7 +79,7 @@ class Files:
         return os.access(target, os.W_OK) and os.access(self.directory, os.W_OK)
 
     def make(self) -> None:
-        """An empty database, unless there is one, for its owner alone; a warning where others could put another there."""
+        """An empty database, for its owner alone, unless there is one; a warning where others could put another."""
         os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         mode = os.stat(self.directory).st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:

@@ -76,8 +76,8 @@ class World:
 
 @dataclass(frozen=True)
 class Door:
-    """call: a World and arguments -> what it gives. good: arguments that it takes, as makers of them. needed: those that
-    cannot be left out. check: a World, what was given, and what came of it; AssertionError where it is not that.
+    """call: a World and arguments -> what it gives. good: arguments that it takes, as makers of them. needed: those
+    that cannot be left out. check: a World, what was given, and what came of it; AssertionError where it is not that.
     files: arguments that name what is written. most: characters of a text that is given, so that it fits a wire.
     """
 
@@ -94,7 +94,7 @@ class Door:
 
 def plain(value: Any) -> Any:
     """What JSON has of a value."""
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, np.ndarray | np.generic | memoryview):
         return value.tolist()
     if isinstance(value, Mapping):
         return {name: plain(inner) for name, inner in value.items()}
@@ -238,7 +238,10 @@ CHECKS: Mapping[str, Callable[[World, Given, Any], None]] = {
     "transition": check_transition, "episode": check_episode, "recall": check_context, "attach": check_attached,
     "scoped": check_scoped,
 }  # fmt: skip
-CHOSEN = {"forget": ("steps", "episode", "derived_from", "trust"), "erase": ("subject", "episode", "steps", "namespace")}
+CHOSEN = {
+    "forget": ("steps", "episode", "derived_from", "trust"),
+    "erase": ("subject", "episode", "steps", "namespace"),
+}
 
 
 def verbs() -> dict[str, Door]:
@@ -314,7 +317,14 @@ def _frames(world: World, **given: Any) -> Any:
 
 def _shape(world: World, text: Any) -> Any:
     """Many steps of one shape, condensed and recalled."""
-    steps = world.draw.choice(([text[:2000] if isinstance(text, str) else text] * 60, ["a"] * 300, [f"{n}" for n in range(300)], ["", " ", "\n"] * 60))
+    steps = world.draw.choice(
+        (
+            [text[:2000] if isinstance(text, str) else text] * 60,
+            ["a"] * 300,
+            [f"{n}" for n in range(300)],
+            ["", " ", "\n"] * 60,
+        )
+    )
     try:
         world.open_writer().log_many(steps)
     except NotFoundError:
@@ -374,8 +384,8 @@ def doors() -> dict[str, Door]:
         "ingest chat": Door(_line, {**more, "format": lambda world: "openai", "role": LINE["role"],
                             "content": LINE["content"]}, ("role", "content"), most=LINES),
         "import": Door(_line, {**LINE, **more, "format": lambda world: "export"}, ("format",), _check_line, most=LINES),
-        "ingest a path": Door(lambda world, **given: ingest(world.mine, **given), {"path": GOOD["path"], **more}, ("path",),
-                              files=()),
+        "ingest a path": Door(lambda world, **given: ingest(world.mine, **given),
+                              {"path": GOOD["path"], **more}, ("path",), files=()),
         "memory_graph": Door(lambda world, **given: memory_graph(world.mine, **given).number_of_nodes(), graph),
         "replay": Door(_frames, {"episode_id": GOOD["episode"], "cue": GOOD["cue"], "budget": GOOD["budget"],
                        "layers": GOOD["layers"], "count_tokens": GOOD["count_tokens"]}, ("episode_id",)),

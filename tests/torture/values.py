@@ -31,9 +31,9 @@ PATHS = (
     "%2e%2e%2f", "....//", "a" * 300, ":memory:", "-rf", "--help", "|x", " ", "\t", "x\ny", "postgresql://h/d",
 )  # fmt: skip
 TEXTS = (
-    "\ud800", "a\udfffb", "\0", "a\0b", "\x1b[31mred\x1b[0m", "\x07\x08", "\x7f\x80\x9f", "\u202egpj.exe", "\u2066x\u2069",
-    "\u200b\u200d\ufeff", "\U000e0041\U000e0042", "e\u0301", "\u00e9", "\ufdfa" * 50, "\uffff", "\U0010ffff", "ﬀ",
-    "İ", "ß", "Z" + "\u0351" * 300, "👩‍👩‍👧‍👦" * 20, "\u2028\u2029", "\r", "\n" * 500, " " * 5000, "A", "a", "Ａ",
+    "\ud800", "a\udfffb", "\0", "a\0b", "\x1b[31mred\x1b[0m", "\x07\x08", "\x7f\x80\x9f", "\u202egpj.exe",
+    "\u2066x\u2069", "\u200b\u200d\ufeff", "\U000e0041\U000e0042", "e\u0301", "\u00e9", "\ufdfa" * 50, "\uffff", "\U0010ffff",
+    "ﬀ", "İ", "ß", "Z" + "\u0351" * 300, "👩‍👩‍👧‍👦" * 20, "\u2028\u2029", "\r", "\n" * 500, " " * 5000, "A", "a", "Ａ",
 )  # fmt: skip
 SLOW = (
     "a" * 50_000, "a" * 30_000 + "@", "a@" * 10_000, "1" * 40_000, "1." * 15_000, "(" * 20_000, "<" * 20_000,
@@ -49,13 +49,14 @@ NUMBERS = (
     np.array([[1.0] * 768]),
 )  # fmt: skip
 WHOLE = (
-    2**63, 2**63 - 1, -(2**63) - 1, 2**64, 10**30, 10**400, -(10**400), 10**5000, -1, 0, 1, 2**31, 2**53 + 1, True, False,
-    "1" * 5000, "0x10", "१२", "1_000", "1e3", "s00000000000", "s99999999999", "s0000000000٣", "s00000000001\n",
+    2**63, 2**63 - 1, -(2**63) - 1, 2**64, 10**30, 10**400, -(10**400), 10**5000, -1, 0, 1, 2**31, 2**53 + 1, True,
+    False, "1" * 5000, "0x10", "१२", "1_000", "1e3", "s00000000000", "s99999999999", "s0000000000٣", "s00000000001\n",
 )  # fmt: skip
 TIMES = (
     "0000-01-01", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "10000-01-01", "2026-02-30", "2026-W53-7",
     "2026-01-01T25:00", "2026-01-01T00:00:60", "20260101T000000Z", "now", "-1", "2026-01-01T00:00:00+99:99",
-    datetime.min, datetime.max, datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=timezone(-timedelta(hours=23))),
+    datetime.min, datetime.max, datetime.min.replace(tzinfo=UTC),
+    datetime.max.replace(tzinfo=timezone(-timedelta(hours=23))),
     datetime(1, 1, 1, tzinfo=timezone(timedelta(hours=14))), date(2026, 1, 1), timedelta(days=1), 1e18, -1e18,
     datetime(2026, 1, 1, fold=1), "2026-01-01T00:00:00.123456789012Z",
 )  # fmt: skip
@@ -84,8 +85,8 @@ def types(draw: random.Random) -> Any:
         lambda *_: None, iter(["a"]), (n for n in range(3)), range(5), {"lc": 1, "type": "constructor", "id": ["os"]},
         {"__class__": "os.system"}, {1: 2}, {None: 1}, {"a": {("b",): 1}}, [None], [b"x"], [1, "a"], ["a", None], "",
         ["", "a"], {"": ""}, Ellipsis, NotImplemented, PurePosixPath("x"), Exception("x"), base64.b64encode(b"x"),
-        Loud("a loud text"), [[]], [{}], {"text": None}, [{"text": 1}], [{"txt": "a"}], {"a": b"x"}, {"a": "x"}, {"b": 1},
-        _circle(),
+        Loud("a loud text"), [[]], [{}], {"text": None}, [{"text": 1}], [{"txt": "a"}], {"a": b"x"}, {"a": "x"},
+        {"b": 1}, _circle(),
     ))  # fmt: skip
 
 
@@ -93,11 +94,14 @@ def big(draw: random.Random) -> Any:
     """Huge, deep or many: just under, at and over what is allowed."""
     size = draw.choice((255, 999, 1_000, 1_001, 10_000, 16_000, 16_001, 100_000))
     return draw.choice((
-        lambda: "x" * size, lambda: "é" * size, lambda: "word " * (size // 5), lambda: "x" * 1_000_001, lambda: ["a"] * min(size, 2_000),
+        lambda: "x" * size, lambda: "é" * size, lambda: "word " * (size // 5), lambda: "x" * 1_000_001,
+        lambda: ["a"] * min(size, 2_000),
         lambda: {f"k{n}": n for n in range(min(size, 20_000))}, lambda: {"k" * size: 1}, lambda: _deep(99, "list"),
-        lambda: _deep(100, "dict"), lambda: _deep(101, "list"), lambda: _deep(3_000, "list"), lambda: _deep(50_000, "dict"),
+        lambda: _deep(100, "dict"), lambda: _deep(101, "list"), lambda: _deep(3_000, "list"),
+        lambda: _deep(50_000, "dict"),
         lambda: b"x" * size, lambda: [["a"] * 100] * 100, lambda: [f"s{n:011}" for n in range(size // 10)],
-        lambda: {str(n): b"" for n in range(300)}, lambda: "x" * ((64 << 20) + 1), lambda: "y" * (17 << 20), lambda: [0] * 300_000,
+        lambda: {str(n): b"" for n in range(300)}, lambda: "x" * ((64 << 20) + 1), lambda: "y" * (17 << 20),
+        lambda: [0] * 300_000,
     ))()  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from torture.doors import GOOD, MINE, TEXT, Door, Given, World, check_step
 
 FAILED = "failed inside of agentmem"
 JUNK = '{"text": "a", "cue": ' + "[" * 5_000
-BODY, WORDS = 2_000_000, 8_000  # characters of a body, and of a query or an argument
+BODY, WORDS = 2_000_000, 3_000  # characters of a body, and of a query or an argument
 WIRE: dict[str, Any] = {"files": (), "most": BODY}
 
 
@@ -42,7 +42,7 @@ class Told(AgentMemError):
 
 
 def wired(value: Any) -> Any:
-    """A value as JSON brings it: a lone surrogate, NaN and long whole numbers among them; what it cannot bring, as text."""
+    """A value as JSON brings it, lone surrogates, NaN and long whole numbers among it; what it cannot, as junk."""
     try:
         return json.loads(json.dumps(value, default=str))
     except (TypeError, ValueError, RecursionError):
@@ -63,7 +63,9 @@ def _asked(operation: Operation) -> Callable[..., Any]:
     many = operation.takes is StepsToLog
 
     def call(world: World, **given: Any) -> Any:
-        inside = {name: quote(_word(given.pop(name, "x")), safe="", errors="surrogatepass") for name in parts(operation)}
+        inside = {
+            name: quote(_word(given.pop(name, "x")), safe="", errors="surrogatepass") for name in parts(operation)
+        }
         url = operation.path.format(**inside)
         if operation.method == "GET":
             query = {name: _word(value).encode(errors="surrogatepass") for name, value in given.items()}
@@ -164,7 +166,7 @@ def _check_event(world: World, given: Given, answer: Any) -> None:
 
 def _read(world: World, uri: Any) -> Any:
     asked = _conversation(world)
-    return resources.read(asked.scope, asked.session, uri if isinstance(uri, str) else f"memory://all/{uri}")
+    return resources.read(asked.scope, asked.session, uri if isinstance(uri, str) else f"memory://all/{_word(uri)}")
 
 
 def _protocol() -> dict[str, Door]:
@@ -220,7 +222,7 @@ def _batched(kind: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _check_item(world: World, given: Given, _: Any) -> None:
-    if given.get("value") is not None:
+    if given.get("value") is not None and (given.get("ttl") or 1) >= 1:  # what lives shorter may have ended
         (item,) = _store(world).batch([GetOp(tuple(given["namespace"]), given["key"])])
         assert json.dumps(item.value, sort_keys=True) == json.dumps(given["value"], sort_keys=True)
 
@@ -296,7 +298,7 @@ def _run(name: str) -> Callable[..., Any]:
 
 
 def _exited(words: list[str]) -> tuple[int, str]:
-    """The exit code of a command, and what it wrote, as on a terminal of UTF-8; an error is one that has a traceback."""
+    """The exit code of a command, and what it wrote, as on a terminal of UTF-8; raises what would be a traceback."""
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
     err = io.TextIOWrapper(io.BytesIO(), "utf-8", "backslashreplace")
     with redirect_stdout(out), redirect_stderr(err):
@@ -327,7 +329,9 @@ def _commands() -> dict[str, Door]:
     for name, (places, options) in COMMANDS.items():
         given = [one for one in (*places, *options) if not one.startswith("--") or one in options]
         good = {one: SAID.get(one, lambda world: "7") for one in given}
-        made[f"agentmem {name}"] = Door(_run(name), good, tuple(one for one in places if one in good), files=WRITTEN, most=WORDS)
+        made[f"agentmem {name}"] = Door(
+            _run(name), good, tuple(one for one in places if one in good), files=WRITTEN, most=WORDS
+        )
     return made
 
 
