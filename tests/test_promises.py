@@ -50,6 +50,26 @@ def test_every_promise_names_a_drill_or_a_test_that_exists() -> None:
         assert set(drills) <= {drill.name for drill in DRILLS}
 
 
+THREATS = [line for line in (ROOT / "docs" / "threats.md").read_text().splitlines() if line.startswith("| T")]
+
+
+def test_every_threat_names_a_control_and_a_drill_or_a_test_that_exists() -> None:
+    tests = "\n".join(
+        file.read_text() for part in ("tests", "agentmem/testing") for file in (ROOT / part).rglob("*.py")
+    )
+    drills = {drill.name: drill for drill in DRILLS}
+    assert [row.split()[1] for row in THREATS] == [f"T{n}" for n in range(1, 27)]
+    for row in THREATS:
+        _, _, threat, control, tried, often, _ = row.split("|")
+        named, drilled = re.findall(r"`(test_\w+)`", tried), re.findall(r"\*([a-z ]+)\*", tried)
+        assert threat.strip() and control.strip() and (named or drilled), row
+        assert [name for name in named if f"def {name}(" not in tests] == []
+        assert set(drilled) <= set(drills)
+        counted = {int(n.replace(",", "")) for n in re.findall(r"\d[\d,]*(?= [a-z])|(?<=among )\d[\d,]*", often)}
+        wanted = {drill.wanted for drill in DRILLS if drill.name in drilled}
+        assert not drilled or counted & wanted, row
+
+
 def test_every_drill_says_the_promises_that_name_it() -> None:
     for drill in DRILLS:
         naming = {row.split()[1] for row in ROWS if f"*{drill.name}*" in row}
