@@ -168,9 +168,9 @@ def verify(
     The exit code is 0 when all is well, and 1 when something is wrong.
     """
     with open_memory(path, read_only=True, every=True) as memory:
+        said = memory.confirm(certificate.read_bytes()) if certificate is not None else None
         found = memory.verify()
-        if certificate is not None:
-            said = memory.confirm(certificate.read_bytes())
+        if said is not None:
             found = type(found)(
                 ok=found.ok and said.ok, problems=found.problems + said.problems, checked=found.checked | said.checked
             )

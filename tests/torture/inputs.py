@@ -18,7 +18,7 @@ from typing import Any
 from agentmem.errors import AgentMemError, brief
 from torture.doors import Door, World, doors
 from torture.values import bad
-from torture.wires import wires
+from torture.wires import ready, wires
 
 TRIES = 200  # of a part
 LOOKED = 25  # tries after which the other tenant is looked at
@@ -35,6 +35,7 @@ def part(seed: int, folder: Path) -> Counter[str]:
 def tried(seed: int, folder: Path, tries: int) -> Counter[str]:
     draw, done = random.Random(f"inputs {seed}"), Counter[str]()
     world, known = World(folder, draw), every()
+    ready(world)
     names = sorted(name for name, door in known.items() if door.good)
     for number in range(tries):
         name = names[(seed * tries + number) % len(names)]
