@@ -37,7 +37,7 @@ test: $(STAMP)
 	@$(BIN)/python -m pytest -n auto --dist worksteal
 
 test-all: $(STAMP)
-	@$(BIN)/python -m pytest -n auto --dist worksteal -m ""
+	@$(BIN)/python -m pytest -n auto --dist worksteal -m "" --hypothesis-profile=many
 
 torture: $(STAMP)
 	@PYTHONPATH=tests $(BIN)/python -m torture $(if $(filter release,$(MINUTES)),--release,--minutes $(or $(MINUTES),5))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agentmem.types import Layer as Layer
     from agentmem.types import PlanningContext as PlanningContext
     from agentmem.types import Policy as Policy
+    from agentmem.types import Rule as Rule
     from agentmem.types import Step as Step
     from agentmem.types import Store as Store
 
@@ -44,6 +45,7 @@ _HOME = {
     "Layer": "types",
     "PlanningContext": "types",
     "Policy": "types",
+    "Rule": "types",
     "Step": "types",
     "Store": "types",
 }

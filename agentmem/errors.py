@@ -6,7 +6,9 @@
     │   ├── KeyConflictError       an idempotency key met again with other content, or after an erasure
     │   ├── ErasedError            something about a subject, or of an episode, that was erased
     │   ├── ConsentError           a step about a subject whose consent was withdrawn
-    │   └── SettingsError          settings that contradict the file's own
+    │   ├── HeldError              an erasure of steps that are under a hold
+    │   ├── SettingsError          settings that contradict the file's own
+    │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
@@ -18,6 +20,7 @@
         ├── ReadOnlyError          opened, or mounted, read-only
         ├── FullError              the disk, or a quota, is full
         ├── DamagedError           stored bytes changed, or acknowledged steps are missing
+        ├── KeyFileError           a memory's key file is missing, locked, cut short or another memory's
         └── ClosedError            the memory was closed
 
 A message says what happened, with the values, and then what to do.
@@ -55,8 +58,16 @@ class ConsentError(InvalidInputError):
     """A step is about a subject whose consent was withdrawn."""
 
 
+class HeldError(InvalidInputError):
+    """What is to be erased is under a hold; nothing goes until that is lifted."""
+
+
 class SettingsError(InvalidInputError):
     """A setting contradicts the file's own."""
+
+
+class RefusedError(InvalidInputError):
+    """A text or name holds what the redaction of its namespace keeps out of the log."""
 
 
 class NotFoundError(AgentMemError, LookupError):
@@ -103,18 +114,22 @@ class DamagedError(StoreError):
     """Stored bytes changed, or acknowledged steps are missing."""
 
 
+class KeyFileError(StoreError):
+    """The key file of an encrypted memory is missing, locked by a passphrase, changed, or another memory's."""
+
+
 class ClosedError(StoreError):
     """The memory was closed."""
 
 
-def brief(value: object) -> str:
-    """A value as an error shows it; what is large, deep or without a repr, by its type."""
+def in_brief(value: object, most: int = 80) -> str:
+    """A value in a message, in at most so many characters; what is large, deep or has no repr, by its type."""
     try:
-        cut_off = isinstance(value, str | bytes | bytearray)
-        text = repr(value[:81]) if cut_off else repr(value) if _few(value) else _named(value)  # type: ignore[index]
+        in_part = isinstance(value, str | bytes | bytearray)
+        text = repr(value[: most + 1]) if in_part else repr(value) if _few(value) else _named(value)  # type: ignore[index]
     except (ValueError, RecursionError):  # a number of thousands of digits, or what holds itself
         text = _named(value)
-    return text if len(text) <= 80 else f"{text[:79]}…"
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def _few(value: object) -> bool:

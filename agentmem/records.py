@@ -9,30 +9,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import Stemmer
 
-from agentmem.errors import InvalidInputError, TooLargeError
-from agentmem.errors import brief as brief
+from agentmem.errors import InvalidInputError, TooLargeError, in_brief
 from agentmem.index import step_id, step_position
-from agentmem.remembered import Remembered
-from agentmem.segment import PASSAGE, passages
-from agentmem.tokens import SPACED, SpacesError, count, count_of, cut
+from agentmem.redact import Redaction
+from agentmem.remembered import of_texts
+from agentmem.terms import measured, terms_but
+from agentmem.trust import UNTRUSTED
 from agentmem.types import Kind, Namespace, Record, Step, Trust
-from agentmem.words import distinct_stems
 
+SHOWN = 4_096  # characters of a value that an error looks at
 TEXT_LIMIT = 64 << 20  # bytes of UTF-8
 DATA_LIMIT = 16 << 20
 BLOB_LIMIT = 256 << 20
-ONE_PASSAGE = 4096  # characters of texts that are likely to be one passage
 DEEPEST = 100  # levels of lists and mappings in data
 PATH_LIMIT, FILE_LIMIT = 4_000, 255  # characters of a path, and bytes of each name in it
 TIME_LIMIT = 100  # characters of an ISO time; what is longer is none
@@ -41,6 +37,7 @@ NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace pa
 RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
 KINDS = get_args(Kind)
 TRUSTS = get_args(Trust)
+_SECRETS = Redaction()
 
 
 def record_of(
@@ -72,8 +69,8 @@ def record_of(
     """
     check_text(text)
     tokens, terms = measured(text)
-    if recalled:
-        terms = _terms_but(text, recalled)
+    if recalled and recalled_trust in UNTRUSTED:
+        terms = terms_but(text, recalled)
     if isinstance(subjects, str) or not iterates(subjects):
         raise InvalidInputError(
             f"subjects {brief(subjects)} is {_one(subjects)}; give a list of names, such as ['ann'], or [] for none"
@@ -134,6 +131,7 @@ def step_of(record: Record) -> Step:
         trust=body.get("trust"),
         recalled=tuple((start, end) for start, end in body.get("recalled", ())),
         lost="lost" in body,
+        masked=body.get("masked", {}),
         tokens=record.tokens,
     )
 
@@ -147,64 +145,6 @@ def _made(**values: Any) -> Step:
     set_attribute(step, "__pydantic_extra__", None)
     set_attribute(step, "__pydantic_private__", None)
     return step
-
-
-def _measured_part(part: str) -> tuple[int, str]:
-    """Tokens and stems of what stands between two spaces, so that a step is looked through once."""
-    return SPACED[part], " ".join(distinct_stems(part))
-
-
-_PARTS = Remembered(_measured_part)
-
-
-def measured(text: str) -> tuple[int, tuple[str, ...]]:
-    """Tokens of a text and what the lexical index gets of it: `count` and `index_terms`, only quicker."""
-    if len(text) <= ONE_PASSAGE:
-        parts, tail = cut(text)
-        with suppress(SpacesError):
-            costs, stems = zip(*map(_PARTS.__getitem__, parts), strict=True)
-            if (tokens := count_of(parts[0], costs, tail)) <= PASSAGE:
-                return tokens, (_joined(stems),)
-    tokens = count(text)
-    return tokens, index_terms(text, tokens)
-
-
-def _joined(stems: Iterable[str]) -> str:
-    """The distinct stems of parts, most of which have one."""
-    known = dict.fromkeys(stems)
-    known.pop("", None)
-    text = " ".join(known)
-    return text if text.count(" ") < len(known) else " ".join(dict.fromkeys(text.split(" ")))
-
-
-def index_terms(text: str, tokens: int) -> tuple[str, ...]:
-    """What the lexical index gets of a text: the distinct stems of each passage, space-joined. tokens: of the text."""
-    if tokens <= PASSAGE:
-        return (" ".join(distinct_stems(text)),)
-    return tuple(" ".join(distinct_stems(text[start:end])) for start, end in passages(text))
-
-
-def _terms_but(text: str, recalled: Sequence[Sequence[int]]) -> tuple[str, ...]:
-    """What the lexical index gets of a step that repeats recalled text: only what it says itself."""
-    starts, ends = zip(*recalled, strict=True)
-    said = "\n".join(text[end:start] for end, start in zip((0, *ends), (*starts, len(text)), strict=True))
-    return index_terms(said, count(said))
-
-
-class TermsOf:
-    """The index terms of a stored record again, and the version of what makes them, which a file notes."""
-
-    version = f"2 snowball {Stemmer.version()} unicode {unicodedata.unidata_version}"
-
-    def __call__(self, record: Record) -> tuple[str, ...]:
-        if record.type != "step":
-            return ()
-        body = json.loads(record.body) if '"recalled":' in record.body else {}
-        recalled = body.get("recalled") if "lost" not in body else None  # what was lost moved the rest
-        return _terms_but(record.text, recalled) if recalled else index_terms(record.text, record.tokens)
-
-
-terms_of = TermsOf()
 
 
 def digest(content: bytes) -> str:
@@ -227,6 +167,12 @@ def canonical(value: Mapping[str, Any]) -> str:
     if len(text) > DATA_LIMIT:
         raise TooLargeError(f"data of {len(text):,} characters is over the limit of {DATA_LIMIT:,}; use blobs")
     return text
+
+
+@of_texts
+def values_of(body: str) -> Mapping[str, Any]:
+    """What `canonical` wrote; not to be changed."""
+    return json.loads(body)  # type: ignore[no-any-return]
 
 
 def to_json(value: Any) -> str:
@@ -302,6 +248,12 @@ def iterates(value: object) -> bool:
     except TypeError:
         return False
     return True
+
+
+def brief(value: object) -> str:
+    """A value as an error shows it: without secrets, and not too long, whatever it is."""
+    text = _SECRETS.mask(in_brief(value, SHOWN)).text
+    return text if len(text) <= 80 else f"{text[:79]}…"
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:

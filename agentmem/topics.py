@@ -42,13 +42,15 @@ class Topics:
     def __init__(self) -> None:
         self._topics: list[Topic] = []
         self._recent: list[list[str]] = []
+        self._seen: Counter[str] = Counter()
+        """In how many of the recent signatures a stem is."""
 
     def add(self, unit: str, terms: Sequence[str]) -> list[Topic]:
         """Put a unit into its topic; returns the topics that are complete by that."""
         topic = self._best(terms) or self._new()
         topic.units.append(unit)
         topic.terms.update(terms)
-        self._recent = [*self._recent, list(terms)][-MEMORY:]
+        self._learn(terms)
         done = [topic] if len(topic.units) >= FULL else self._overfull()
         self._topics = [topic for topic in self._topics if not any(topic is other for other in done)]
         return done
@@ -64,8 +66,13 @@ class Topics:
         return self._topics[-place] if score >= ALIKE else None
 
     def _rarity(self, terms: Sequence[str]) -> dict[str, float]:
-        seen = Counter(term for signature in self._recent for term in signature)
-        return {term: math.log((len(self._recent) + 1) / (seen[term] + 0.5)) for term in terms}
+        return {term: math.log((len(self._recent) + 1) / (self._seen[term] + 0.5)) for term in terms}
+
+    def _learn(self, terms: Sequence[str]) -> None:
+        self._recent.append(list(terms))
+        self._seen.update(terms)
+        if len(self._recent) > MEMORY:
+            self._seen -= Counter(self._recent.pop(0))
 
     def _overfull(self) -> list[Topic]:
         """When too many units wait, the topic that waits longest takes in its nearest ones until it is full."""
@@ -84,13 +91,14 @@ class Topics:
 
     def to_state(self) -> Any:
         """JSON-able; `from_state` gives it back."""
-        return [[[topic.units, dict(topic.terms)] for topic in self._topics], self._recent]
+        return [[[topic.units, dict(topic.terms)] for topic in self._topics], list(self._recent)]
 
     @classmethod
     def from_state(cls, state: Any) -> Topics:
         topics = cls()
         topics._topics = [Topic(list(units), Counter(terms)) for units, terms in state[0]]
-        topics._recent = [list(terms) for terms in state[1]]
+        for terms in state[1]:
+            topics._learn(terms)
         return topics
 
 

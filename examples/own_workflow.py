@@ -37,12 +37,13 @@ TOLD = {
 definition = Path(__file__).with_name("loan_application.yaml")
 env = gymnasium.make("agentmem_envs:agentmem/Workflow-v0", definition=str(definition))
 workflow = env.unwrapped.definition
+draw = random.Random()
 
 
 def act(text: str, step: int, case: str, state: str) -> str:
     """The clerk's call at a step, by what stands about the case in a text; what does not is guessed."""
-    facts = {name: random.choice(fact.options) for name, fact in workflow.facts.items()}
-    facts |= {"case": case, "offer": step + random.choice([-1, 1])}
+    facts = {name: draw.choice(fact.options) for name, fact in workflow.facts.items()}
+    facts |= {"case": case, "offer": step + draw.choice([-1, 1])}
     for line in re.findall(rf"\[{case} .*", text):
         for name, words in TOLD.items():
             if found := re.search(words, line):
@@ -52,7 +53,7 @@ def act(text: str, step: int, case: str, state: str) -> str:
 
 def play(name: str, remember: Callable[[str, str], None], look_up: Callable[[str, str], str]) -> None:
     """One episode of 600 events. Where the rules turn on more than the event says, the clerk looks it up."""
-    random.seed(0)
+    draw.seed(0)
     (observation, info), done = env.reset(seed=7), False
     read = []
     while not done:

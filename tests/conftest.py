@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from lawful import MANY, USUAL
 from strategies import long_log, opened, played
 
 from agentmem import Memory
 from agentmem.memory import EpisodeWriter
 from agentmem.testing import HashEncoder
 
-settings.register_profile("no clock", deadline=None)  # a busy machine is no failure
+settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
+settings.register_profile("many", deadline=None, max_examples=MANY)
 settings.load_profile("no clock")
 
 

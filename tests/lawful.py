@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +24,30 @@ LONG = long_log()
 LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
 
 
+USUAL, MANY = 40, 400
+"""Examples of a law that names no number: usually, and with `--hypothesis-profile many`."""
+
+
 def few(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck))
+    """So many examples usually, and as many times more with the profile `many` as others have."""
+    most = examples * settings().max_examples // USUAL
+    return settings(max_examples=most, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 def crystallized(said: Sequence[Said], path: Path | str = ":memory:", **options: Any) -> Memory:
     memory = played(said, path, **options)
     memory.crystallize()
     return memory
+
+
+def read(said: Sequence[Said]) -> AbstractContextManager[Memory]:
+    """`crystallized`, for who writes nothing: the long log's memory is made once."""
+    return nullcontext(_long()) if said is LONG else crystallized(said)
+
+
+@cache
+def _long() -> Memory:
+    return crystallized(LONG)
 
 
 def shown(context: PlanningContext) -> Any:

@@ -31,12 +31,12 @@ COMMITS = 1_000
 COLOURS = "red blue green white black".split()
 
 
-def make_history(folder: Path) -> None:
-    """A repository in `folder`, of COMMITS commits, one a day."""
+def make_history(folder: Path, commits: int = COMMITS) -> None:
+    """A repository in `folder`, a commit a day."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     init = ["git", "init", "--quiet", "--initial-branch=main", "--object-format=sha1"]
     subprocess.run(init, cwd=folder, env=clean, check=True)
-    stream = "".join(map(commit, range(COMMITS)))
+    stream = "".join(map(commit, range(commits)))
     subprocess.run(["git", "fast-import", "--quiet"], cwd=folder, env=clean, input=stream.encode(), check=True)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from strategies import CITIES, COLORS, CUES, STATES, TEMPLATES
 
-from agentmem import Memory
+from agentmem import Memory, Rule
 from agentmem.errors import AgentMemError, NotFoundError
 from agentmem.index import step_id
 from agentmem.testing import HashEncoder
@@ -52,6 +52,7 @@ OTHERWISE = {
     "act",
     "say",
     "acting",
+    "redaction",  # of a namespace and those below it
     "who",
 }
 
@@ -209,6 +210,23 @@ class Tenant:
 
     def consent(self, theirs: Tenant | None) -> Any:
         return self.view.consent(self.draw.choice(("ann", "bo")), self.draw.random() < 0.5)
+
+    def retain(self, theirs: Tenant | None) -> Any:
+        rules = ([], [Rule(max_steps=6)], [Rule(subject="ann", max_age=3)], [Rule(min_salience=0.5)])
+        done = self.view.retain(self.draw.choice(rules), dry_run=self.draw.random() < 0.3)
+        return done.dry_run, done.steps, self.view.rules()
+
+    def expire(self, theirs: Tenant | None) -> Any:
+        done = self.view.expire(dry_run=self.draw.random() < 0.4)
+        return done.dry_run, done.steps, done.crystals, done.episodes
+
+    def hold(self, theirs: Tenant | None) -> Any:
+        what: dict[str, Any] = self.draw.choice(({"steps": [self.any_step(theirs)]}, {"subject": "ann"}))
+        self.view.hold(f"case {self.draw.randrange(2)}", **what)
+        return self.view.holds()
+
+    def lift(self, theirs: Tenant | None) -> Any:
+        return self.view.lift(f"case {self.draw.randrange(2)}")
 
     def changes(self, theirs: Tenant | None) -> Any:
         told = [  # names are told as salted digests

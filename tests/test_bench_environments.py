@@ -11,7 +11,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from agentmem.bench.environments import ahead
+from agentmem.bench.environments import ahead, tasks
 from agentmem.bench.environments import row as rows
 from agentmem.bench.environments.options import IMITATION, MODELS, RECURRENT_PPO, REINFORCED
 from agentmem.bench.environments.peers import bytes_carried
@@ -123,6 +123,7 @@ def test_flat_observations_tell_features_apart() -> None:
 def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "EPISODES", 4)
     monkeypatch.setattr(rows, "LANES", 4)
+    monkeypatch.setattr(tasks, "Row", lambda *named: Row(*named[:4], seconds=0.1))
     words = ("tasks", "--tasks", "RepeatFirstEasy", "--models", "gru,none,recurrent-ppo", "--seeds", "0,1")
     printed = invoked(*words, "--seconds", "1", "--out", str(tmp_path)).stdout
     lines = [line for line in printed.splitlines() if "RepeatFirstEasy" in line]
@@ -154,10 +155,10 @@ def test_what_cannot_be_measured_is_refused(words: list[str], why: str) -> None:
 
 
 def test_a_long_episode_is_played_ahead_as_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ahead, "CHUNK", 100)
+    monkeypatch.setattr(ahead, "CHUNK", 40)
     policy = load_trained("tmaze")
     assert isinstance(policy, PolicyLM)
-    env = gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=250)
+    env = gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=100)
     ended = ahead.played(policy, env.unwrapped, 3)
     playing, (seen, _) = policy.begin(0), env.reset(seed=3)
     steps, total, over = 0, 0.0, False

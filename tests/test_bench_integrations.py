@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from benched import history, write_histories
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.integrations import report
+from agentmem.bench.integrations import command, report
 from agentmem.bench.integrations.answers import Ranked, Told, items_of, line_of, system_of
 from agentmem.bench.integrations.command import ROWS, at_end, results_of
 from agentmem.bench.peers import entries
@@ -218,21 +219,20 @@ def here(name: str, package: str | None = None) -> Any:
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def results(every: dict[str, Racer], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """What the command says; it is given the processes that run here already."""
+
+    @contextmanager
+    def running(names: list[str], progress: Callable[[], object]) -> Iterator[dict[str, Racer]]:
+        yield {name: every[name] for name in names}
+
     folder = tmp_path_factory.mktemp("integrations")
     file = write_histories(folder / "rooms.jsonl", *(history(f"house{n}") for n in range(4)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(entries, "find_spec", here)
-        options = (
-            "--peers",
-            "langgraph-memory,chroma,mem0,summarization",
-            "--histories",
-            3,
-            "--questions",
-            6,
-            "--json",
-        )
-        result = call(file, *options, "--out", folder / "made")
+        patch.setattr(command, "started", running)
+        options = ("--histories", 3, "--questions", 6, "--json", "--out", folder / "made")
+        result = call(file, "--peers", "langgraph-memory,chroma,mem0,summarization", *options)
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout) | {"folder": folder / "made"}
 

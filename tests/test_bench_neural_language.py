@@ -22,7 +22,6 @@ from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.neural.corpus import Corpus
 from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
-from agentmem.neural.runs import EVERY
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.text import Vocabulary
 from agentmem.neural.text_model import TextModel
@@ -146,17 +145,20 @@ def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(t
         rivals.trained(tmp_path, text.vocabulary)
 
 
-def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(tmp_path: Path) -> None:
+def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rivals, "EVERY", 4)
     tokens = (np.random.default_rng(0).integers(300, size=13_000).astype(np.uint16),)
     corpus = Corpus(Vocabulary.learned(["any words"], 260), tokens)
-    rival = rivals.Rival("windowed", 300, 20_000, 16, 2, seed=0, tokens=4_000 * (EVERY + 2))
+    rival = rivals.Rival("windowed", 300, 20_000, 16, 2, seed=0, tokens=4_000 * 6)
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     for folder in (whole, parts):
         folder.mkdir()
     rivals.train(rival, corpus, whole, "command")
 
     def stop(line: dict[str, Any]) -> None:
-        if line["step"] > EVERY:
+        if line["step"] > 4:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -166,8 +168,8 @@ def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(tmp_path: Path)
         rivals.train(rival, corpus, parts, "command")
     steps: list[int] = []
     rivals.train(rival, corpus, parts, "command", lambda line: steps.append(line["step"]))
-    assert steps == [EVERY + 2]
+    assert steps == [6]
     assert {each.name for each in parts.iterdir()} == {"windowed-0.safetensors", "windowed-0.lock"}
     rivals.train(rival, corpus, parts, "command", stop)  # nothing to do
-    with pytest.raises(InvalidInputError, match="tokens 208000, not 1"):
+    with pytest.raises(InvalidInputError, match="tokens 24000, not 1"):
         rivals.train(replace(rival, tokens=1), corpus, parts, "command")

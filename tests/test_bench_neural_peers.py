@@ -202,7 +202,9 @@ def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name
     assert all(0 < line["next_token"] < 6 for line in lines)
 
 
-@pytest.mark.parametrize("name", ["windowed", "infini", pytest.param("rmt", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["windowed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("infini", "rmt"))]
+)
 def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     vocabulary = Vocabulary.learned(["so it goes on and on, and nobody knows why"], 270)
     rival = rivals.Rival(name, vocabulary.size, 100_000, WINDOW, 3, seed=0, tokens=1)

@@ -36,7 +36,7 @@ from agentmem.testing import PolicyContract
 
 torch.set_num_threads(1)
 SHOP = "agentmem/ShiftShop-v0"
-TINY = ["steps=60", "delay=10"]
+TINY = ["steps=40", "delay=10"]
 CALLS = [f'{{"args": {{"code": "{code}"}}, "tool": "close"}}' for code in ("AA-1", "BB-2", "CC-3")]
 
 
@@ -73,7 +73,7 @@ def test_steps_one_after_another_are_chosen_as_all_at_once(lessons: tuple[Path, 
     model, (present, own) = small().eval(), inputs(lessons[1][0])
     whole, end = model(present, own)
     state, logits = None, []
-    for start in range(0, 60, 17):
+    for start in range(0, 40, 17):
         part, state = model(present[:, start : start + 17], own[:, start : start + 17], state)
         logits.append(part)
     assert torch.cat(logits, 1).allclose(whole, atol=1e-5)
@@ -165,7 +165,7 @@ def test_every_weight_learns_and_the_state_is_carried_from_chunk_to_chunk(
         states.append(objective.kept(model)["state"])
     step.losses["choice"].backward()
     assert {name for name, each in model.named_parameters() if each.grad is None or not each.grad.any()} <= {"out.bias"}
-    assert 2 * 60 in np.cumsum(seen)  # both shifts, whole, before others are drawn
+    assert 2 * 40 in np.cumsum(seen)  # both shifts, whole, before others are drawn
     assert max(seen) == 2 * 25
     assert not any(each.requires_grad for each in states)
     assert all(each.any() for each in states)
@@ -174,14 +174,14 @@ def test_every_weight_learns_and_the_state_is_carried_from_chunk_to_chunk(
 def test_shifts_of_different_lengths_are_learned_side_by_side(lessons: tuple[Path, list[Choices]]) -> None:
     long, short = lessons[1]
     names = ("present", "lines", "own", "right", "hidden")
-    short = replace(short, **{name: getattr(short, name)[:40] for name in names})
-    objective, generator = RecurrentImitation([long, short], chunk=60, lanes=2), torch.Generator().manual_seed(0)
+    short = replace(short, **{name: getattr(short, name)[:20] for name in names})
+    objective, generator = RecurrentImitation([long, short], chunk=40, lanes=2), torch.Generator().manual_seed(0)
     seen = 0
-    while seen < 100:
+    while seen < 60:
         step = objective.step(small(), 0, generator)
         assert step.losses["choice"].isfinite()
         seen += step.tokens
-    assert seen == 100
+    assert seen == 60
 
 
 def test_a_training_that_was_saved_takes_the_same_steps(tmp_path: Path, lessons: tuple[Path, list[Choices]]) -> None:
@@ -224,7 +224,7 @@ def measured(
     """The words that were given, what was printed, and the folder."""
     out = tmp_path_factory.mktemp("rows")
     words = ["--envs", f"{SHOP},agentmem/ShiftShop-Drift-v0", "--memory", "crystals,none,gru", "--policy", "reader"]
-    words += ["--budget", "300", "--seeds", "0,1", "--set", TINY[0], "--set", TINY[1], "--seconds", "2"]
+    words += ["--budget", "300", "--seeds", "0,1", "--set", TINY[0], "--set", TINY[1], "--seconds", "1"]
     words += ["--shown", str(lessons[0]), "--out", str(out)]
     done = invoked(*words)
     assert done.exit_code == 0, done.output
@@ -242,8 +242,8 @@ def test_the_command_prints_a_line_for_each_shift_and_memory(measured: tuple[lis
     assert (out / "table.md").read_text("utf-8").strip() == printed.strip()
     row = json.loads((out / "ShiftShop-Drift-gru-1.json").read_text("utf-8"))
     assert row["policy"].startswith("gru ")
-    assert row["steps"] == 60
-    assert row["options"] == {"split": "test", "steps": 60, "delay": 10}
+    assert row["steps"] == 40
+    assert row["options"] == {"split": "test", "steps": 40, "delay": 10}
     assert row["context_tokens_mean"] is None
 
 

@@ -25,7 +25,7 @@ from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel
 
 torch.set_num_threads(1)
-FEW = 26_000  # tokens: 4 steps of recall
+FEW = 19_000  # tokens: 3 steps of recall
 ONE = 5_000
 
 
@@ -72,7 +72,7 @@ def test_training_leaves_a_model_that_says_how_it_was_made(trained: Path) -> Non
 
 def test_metrics_are_written_at_the_end_too(trained: Path) -> None:
     last = json.loads((trained / "metrics.jsonl").read_text().splitlines()[-1])
-    assert (last["step"], last["done"], last["left"]) == (4, 1.0, 0.0)
+    assert (last["step"], last["done"], last["left"]) == (3, 1.0, 0.0)
     assert last["loss"] == pytest.approx(
         sum(last[name] for name in ("next_token", "write_read", "reconstruction", "importance"))
     )
@@ -81,7 +81,7 @@ def test_metrics_are_written_at_the_end_too(trained: Path) -> None:
 def test_a_finished_training_is_told_again_and_not_repeated(trained: Path) -> None:
     before = (trained / "model.safetensors").stat().st_mtime_ns
     told = said(train("recall", "--out", trained, "--tokens", FEW, "--json", "--resume"))
-    assert (told["finished"], told["step"], told["done"]) == (True, 4, 1.0)
+    assert (told["finished"], told["step"], told["done"]) == (True, 3, 1.0)
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 
 
@@ -116,7 +116,7 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
     assert (child.returncode, told.count("Traceback")) == (130, 0), told
     assert "stopped by Ctrl-C, and saved; the same command goes on: agentmem train neural recall" in told
     stopped = load(out / "training.safetensors", "Training").settings["step"]
-    assert 0 < stopped < 4
+    assert 0 < stopped < 3
     result = train("recall", "--out", out, "--tokens", FEW)
     assert f"going on from step {stopped}" in result.stderr
     assert all(torch.equal(each, weights(trained)[name]) for name, each in weights(out).items())

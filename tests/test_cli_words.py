@@ -16,7 +16,8 @@ from agentmem.cli import app
 from agentmem.cli.options import namespace_of, written
 from agentmem.cli.show import Waiting
 
-COMMANDS = "demo ingest import crystallize recall replay stats verify forget erase export backup bench".split()
+COMMANDS = "demo ingest import crystallize recall replay stats verify forget erase retain hold".split()
+COMMANDS += "expire export backup bench".split()
 NARROW = {"COLUMNS": "80", "TERM": "dumb"}
 
 

@@ -102,7 +102,7 @@ def test_a_tool_log_keeps_whole_lines() -> None:
     assert "ERROR: 3 of 12 checks failed in test_ledger" in render(select(sources, 24, Salience()), texts_of(sources))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_keep_is_the_optimum(data: st.DataObject) -> None:
     n = data.draw(st.integers(1, 8))

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "agentmem"
@@ -11,7 +12,7 @@ ENVIRONMENTS = sorted((PACKAGE.parent / "environments" / "agentmem_envs").rglob(
 ROWS = [
     ["types", "errors", "remembered"],
     ["tokens", "words", "encode", "codes", "decay", "listening", "redact", "segment", "telemetry", "trust"],
-    ["condense", "salience", "claims", "states"],
+    ["terms", "condense", "salience", "claims", "states"],
     ["index", "topics", "records", "sources", "crystallize", "recall"],
     ["store", "transfer"],
     ["memory"],
@@ -38,6 +39,7 @@ ONLY_IN = {
     "prometheus_client": {"server"},
     "matplotlib": {"graph", "viewer", "bench"},
     "apsw": {"store"},
+    "cryptography": {"store"},
     "typer": {"cli"},
 }
 """Packages that are imported in one place."""
@@ -56,7 +58,12 @@ def name_of(file: Path) -> str:
     return ".".join(inside.parts[:-1] if inside.name == "__init__" else inside.parts)
 
 
-def imports(file: Path) -> Iterator[str]:
+@cache
+def imports(file: Path) -> tuple[str, ...]:
+    return tuple(_imports(file))
+
+
+def _imports(file: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from lawful import few
 from mcp import Client, MCPError
 from served import ERAS, made_of, refusal, text_of
 from strategies import long_log, opened, played
@@ -65,8 +66,8 @@ def asked() -> Iterator[Asked]:
         yield Asked(scope, sessions, sessions.of(""), lambda: None)
 
 
+@few(100)
 @given(call=calls())
-@settings(max_examples=300)
 def test_any_arguments_give_an_answer_or_say_what_is_wrong(asked: Asked, call: tuple[str, dict[str, Any]]) -> None:
     result = called(asked, *call)
     text = result.content[0].text
@@ -79,7 +80,7 @@ def test_any_arguments_give_an_answer_or_say_what_is_wrong(asked: Asked, call: t
 @given(
     goal=st.text(min_size=1, max_size=200) | st.sampled_from([GOAL, "Oslo harbour"]), budget=st.integers(LEAST, 3_000)
 )
-@settings(max_examples=100)
+@few(40)
 def test_all_that_recall_answers_is_within_the_budget(asked: Asked, goal: str, budget: int) -> None:
     result = called(asked, "recall", {"goal": goal, "budget_tokens": budget})
     assert result.is_error or count(result.content[0].text) <= budget

@@ -54,7 +54,7 @@ def test_all_files_start_with_the_memorys_path(file: Path, memory: Memory) -> No
         ({"horizon": 2.5}, ("2.5", "whole number")),
         ({"horizon": True}, ("True", "whole number")),
         ({"durability": "maybe"}, ("'maybe'", "power", "process")),
-        ({"key_file": "secret.key"}, ("key_file", "leave it out")),
+        ({"key_file": 7}, ("7", "path of a file")),
         ({"namespace": "acme"}, ("'acme'", "tuple")),
         ({"namespace": ("acme", "")}, ("''", "non-empty")),
         ({"namespace": ("acme", 7)}, ("7", "str")),

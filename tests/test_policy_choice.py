@@ -121,10 +121,10 @@ def test_other_shapes_are_refused_with_both_told(network: ChoiceNetwork, present
 def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choices) -> None:
     torch.manual_seed(0)
     model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
-    present, lines, own, right = decisions.batch(torch.arange(24), torch.zeros(24, dtype=torch.bool))
+    present, lines, own, right = decisions.batch(torch.arange(16), torch.zeros(16, dtype=torch.bool))
     own[:8, 1, 0] = number("another")  # the shop's own candidates have one tool
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(60):
+    for _ in range(40):
         loss = torch.nn.functional.cross_entropy(model(present, lines, own), right)
         optimizer.zero_grad()
         loss.backward()

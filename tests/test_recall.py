@@ -248,7 +248,7 @@ def test_processes_with_other_hash_seeds_make_and_recall_the_same_bytes() -> Non
             env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(here.parent)},
             stdout=subprocess.PIPE,
         )
-        for seed in ("0", "1", "4242")
+        for seed in ("0", "4242")
     ]
     answers = [process.communicate()[0] for process in running]
     assert len(answers[0]) == 65

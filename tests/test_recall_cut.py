@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import lawful
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from recalls import unquoted
 from strategies import CUES, Log, logs, opened, played
@@ -18,7 +19,7 @@ from agentmem.recall.render import fold
 from agentmem.tokens import count
 from agentmem.trust import SHARE
 
-few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+few = lawful.few(12)
 
 COUNTERS: dict[str, Callable[[str], int]] = {
     "default": count,

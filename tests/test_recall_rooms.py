@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import opened
 
-from agentmem.recall import _largest
+from agentmem.recall.signals import largest
 
 
 def test_a_recall_leaves_no_arrays_to_the_garbage_collector() -> None:
@@ -29,10 +29,10 @@ def test_a_recall_leaves_no_arrays_to_the_garbage_collector() -> None:
 @given(st.lists(st.integers(-3, 3).map(float), min_size=2, max_size=400), st.data())
 def test_the_largest_are_found_among_those_that_a_sample_suggests(values: list[float], data: st.DataObject) -> None:
     size = data.draw(st.integers(1, len(values) - 1))
-    assert _largest(np.array(values), size) == sorted(values)[-size]
+    assert largest(np.array(values), size) == sorted(values)[-size]
 
 
 def test_of_sorted_values_the_sample_misleads_nobody() -> None:
     values = np.arange(10_000.0)
     values[::16] = 1e6  # all that the sample sees
-    assert _largest(values, 1_000) == np.sort(values)[-1_000]
+    assert largest(values, 1_000) == np.sort(values)[-1_000]

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agentmem import tokens
 from agentmem.memory import Memory
-from agentmem.records import index_terms, measured, record_of, step_of, terms_of
+from agentmem.records import record_of, step_of
+from agentmem.terms import index_terms, measured, terms_of
 from agentmem.tokens import count
 from agentmem.types import Step
 

@@ -130,19 +130,20 @@ def test_a_frame_is_made_without_those_before(memory: Memory, monkeypatch: pytes
     assert len(read) == 1
 
 
-def test_five_thousand_steps_are_the_same_bytes_in_every_process(tmp_path: Path) -> None:
+@pytest.mark.parametrize("steps", [1_250, pytest.param(5_000, marks=pytest.mark.slow)])
+def test_a_long_conversation_is_the_same_bytes_in_every_process(steps: int, tmp_path: Path) -> None:
     path = tmp_path / "a.mem"
-    with_recalls(path, 5_000, 125, letters=60).close()
+    with_recalls(path, steps, 125, letters=60).close()
     said = []
     for seed in ("0", "1"):
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": seed}
         run = [sys.executable, "-c", DIGEST, str(path)]
         said.append(subprocess.run(run, env=environment, check=True, capture_output=True, text=True).stdout)
     assert said[0] == said[1]
-    assert said[0].startswith("5000 ")
+    assert said[0].startswith(f"{steps} ")
     with Memory.open(path, encoder=None) as memory:
         again = replay(memory, "chat")
-        assert all(recall.same for number in range(125, 5_000, 125) for recall in again[number].recalls)
+        assert all(recall.same for number in range(125, steps, 125) for recall in again[number].recalls)
         assert sum(len(frame.formed) for frame in again[1_000:1_100]) > 5
 
 

@@ -14,7 +14,8 @@ from lawful import ENCODERS, LONG, few, records, shown
 from strategies import CUES, Player, logs, opened, played, talked
 
 from agentmem import InvalidInputError, Memory, NotFoundError
-from agentmem.records import canonical, terms_of
+from agentmem.records import canonical
+from agentmem.terms import terms_of
 from agentmem.testing import FakeClock, HashEncoder
 from agentmem.transfer.back import Importer
 from agentmem.types import Record

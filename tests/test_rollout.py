@@ -133,7 +133,7 @@ def test_the_reader_of_recalled_facts_solves_what_the_reader_of_a_window_cannot(
     solved = {}
     for kind in ("crystals", "window", "full"):
         with memory_at() as memory:
-            options = {"steps": 150, "delay": 30}
+            options = {"steps": 110, "delay": 30}
             solved[kind] = shop(memory, load_policy("reader", None), kind=kind, episodes=1, options=options)
     assert solved["crystals"].solved_hidden is not None
     assert solved["window"].solved_hidden is not None

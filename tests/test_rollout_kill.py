@@ -15,7 +15,6 @@ from zlib import crc32
 import pytest
 from rolls import logged, memory_at, shop
 
-from agentmem import Memory
 from agentmem.errors import InvalidInputError
 from agentmem.memory import retention
 from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, trail
@@ -118,9 +117,9 @@ def test_a_policy_with_a_state_is_shown_again_what_it_was_shown_before_the_log_w
     runs: list[Any] = []
     for file, stopped in (("whole.mem", False), ("killed.mem", True)):
         if stopped:
-            with Memory.open(tmp_path / file, durability="process") as memory, pytest.raises(Stopped):
+            with memory_at(tmp_path / file) as memory, pytest.raises(Stopped):
                 shop(memory, Heeding(), progress=stop_after(132), **settings)
-        with Memory.open(tmp_path / file, durability="process") as memory:
+        with memory_at(tmp_path / file) as memory:
             report = shop(memory, Heeding(), **settings)
             runs.append((report.digest, logged(memory, *NAMESPACE, "0")))
     assert runs[0] == runs[1]

@@ -88,7 +88,7 @@ def test_any_text_is_scored_with_finite_weights_in_place(texts: list[str], kind:
 
 def test_the_state_is_bounded_and_exact() -> None:
     salience, rng = Salience(), np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(100):
         salience.learn(read([message(" ".join(f"w{n}" for n in rng.integers(0, 10**9, 400)))]))
     state = json.dumps(salience.to_state())
     assert len(state) <= 4 * SLOTS

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmem.errors import DamagedError, ReadOnlyError
-from agentmem.records import terms_of
 from agentmem.store import SQLiteStore, lexicon, open_store
 from agentmem.store.blocks import compress, decompress
 from agentmem.store.postings import Growing, Postings, merged
+from agentmem.terms import terms_of
 from agentmem.testing.records import A, B, step
 from agentmem.types import PASSAGE_BITS, Namespace, Record, Store
 

@@ -8,9 +8,10 @@ import tempfile
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from lawful import few
 
 from agentmem.errors import KeyConflictError
 from agentmem.store import open_store
@@ -193,7 +194,5 @@ class StoreModel(RuleBasedStateMachine):
         assert found == expected
 
 
-StoreModel.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
-)
+StoreModel.TestCase.settings = settings(few(20), stateful_step_count=25)
 TestStoreModel = StoreModel.TestCase

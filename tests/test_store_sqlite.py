@@ -35,6 +35,10 @@ class TestSQLiteStore(StoreContract):
 class TestWithoutAStoredIndex(StoreContract):
     """retain="crystals": the contract holds with the index in memory, but for terms that are not a text's words."""
 
+    @pytest.mark.slow
+    def test_a_text_of_fifty_megabytes_is_kept_and_one_over_the_limit_refused(self, store: Store) -> None:
+        super().test_a_text_of_fifty_megabytes_is_kept_and_one_over_the_limit_refused(store)
+
     def make_store(self, path: str) -> Store:
         return open_store(path, durability="process", settings={"retain": "crystals"}, terms=terms_of)
 
@@ -53,6 +57,10 @@ def terms_of(record: Record) -> tuple[str, ...]:
 
 
 class TestInMemory(StoreContract):
+    @pytest.mark.slow
+    def test_a_text_of_fifty_megabytes_is_kept_and_one_over_the_limit_refused(self, store: Store) -> None:
+        super().test_a_text_of_fifty_megabytes_is_kept_and_one_over_the_limit_refused(store)
+
     def make_store(self, path: str) -> Store:
         return open_store(":memory:")
 

@@ -121,6 +121,23 @@ def test_no_span_holds_a_text_unless_it_is_asked_for(
     assert record["content"] == SECRET
 
 
+def test_no_span_holds_what_was_masked_even_where_texts_are_asked_for(
+    spans: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CAPTURE, "true")
+    token = "ghp_" + "a1B2" * 9
+    with Memory.open(":memory:", encoder=None) as memory:
+        memory.episode(goal=token, agent=token).recall(f"what of {token}?")
+        memory.episode().log(f"Push with {token}", data=token)
+        store = EpisodicStore(memory)
+        store.put(("a",), "k", {"text": token})
+        store.search(("a",), query=token)
+        next(memory.rank(token))
+    said = json.dumps([told(span) for span in spans()])
+    assert "[github token]" in said
+    assert token not in said
+
+
 def test_an_operation_that_fails_is_told_by_the_class_of_its_error(spans: Any) -> None:
     with Memory.open(":memory:", encoder=None) as memory:
         writer = memory.episode()

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentmem.claims import claims
-from agentmem.records import measured
 from agentmem.remembered import Remembered, forget
 from agentmem.salience import Source, read
+from agentmem.terms import measured
 from agentmem.tokens import costs, count
 from agentmem.words import STEM_LENGTH, STOPWORDS, content_stems, stems, words
 

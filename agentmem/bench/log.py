@@ -21,12 +21,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from agentmem.store import SQLiteStore, open_store
+from agentmem.store import SQLiteStore, has_ciphers, open_store
 from agentmem.types import Durability, Record
 
 SPACE = ("bench",)
@@ -145,6 +146,36 @@ def batches(directory: str, count: int) -> list[Figure]:
         seconds = [timed(lambda n=n: store.append(steps[n : n + 100])) for n in range(0, len(steps), 100)]  # type: ignore[misc]
     rate = 100 / statistics.median(seconds)
     return [Figure("append of 100, process", rate, "records/s", None, 15_000, under=False)]
+
+
+def encrypted(directory: str, count: int) -> list[Figure]:
+    """Appends of one step to an encrypted file, not about anybody and about one of twenty, in turns with a plain one;
+    then bytes once archived. None without ciphers."""
+    if not has_ciphers():
+        return []
+    scratch = tempfile.mkdtemp(dir=directory)
+    steps = Steps(count).records
+    sealed = [replace(one, body=f'{{"subjects":["user {n % 20}"]}}') for n, one in enumerate(steps)]
+    logged = {"plain": steps, "encrypted": steps, "encrypted, about a subject": sealed}
+    stores = [SQLiteStore(f"{scratch}/plain", "process")]
+    stores += [SQLiteStore(f"{scratch}/{n}", "process", key_file=f"{scratch}/{n}.key") for n in range(2)]
+    found: list[list[float]] = [[], [], []]
+    for n in range(count):
+        for store, records, seconds in zip(stores, logged.values(), found, strict=True):
+            seconds.append(timed(lambda store=store, record=records[n]: store.append([record])))  # type: ignore[misc]
+    sizes, plain = [_archived_bytes(store, count) for store in stores], percentile(found[0], 0.5)
+    shutil.rmtree(scratch)
+    figures = []
+    for name, seconds, size in list(zip(logged, found, sizes, strict=True))[1:]:
+        figures.append(Figure(f"append, process, {name}, p50", percentile(seconds, 0.5), "ms", plain, 0.4))
+        figures.append(Figure(f"bytes of a record, archived, {name}", size / count, "bytes", sizes[0] / count))
+    return figures
+
+
+def _archived_bytes(store: SQLiteStore, count: int) -> int:
+    store.archive(count)
+    store.close()
+    return os.path.getsize(store.path)
 
 
 # ---- many writers
@@ -268,7 +299,8 @@ def reading(directory: str, count: int) -> list[Figure]:
 
 
 def memory_level(directory: str, count: int) -> list[Figure]:
-    """`episode.log` of the same texts, where the memory above the store is there."""
+    """`episode.log` of the same texts, where the memory above the store is there, in turns with a log that redacts
+    nothing."""
     try:
         from agentmem.memory import Memory  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
@@ -279,7 +311,14 @@ def memory_level(directory: str, count: int) -> list[Figure]:
     try:
         episode = memory.episode(goal="bench")
         episode.log_many(texts[: count // 2])  # words met once are not looked up again
-        mine = [timed(lambda text=text: episode.observe(text)) for text in texts]  # type: ignore[misc]
+        times: dict[bool, list[float]] = {True: [], False: []}
+        store: Any = memory._core.store
+        admit = store._admit
+        for number, text in enumerate([*texts, *texts]):
+            redacts = (number + number // len(texts)) % 2 == 0
+            store._admit = admit if redacts else None
+            times[redacts].append(timed(lambda text=text: episode.observe(text)))  # type: ignore[misc]
+        store._admit, mine, plain = admit, times[True], times[False]
         groups = [texts[start : start + 100] for start in range(0, len(texts), 100)]
         seconds = [timed(lambda group=group: episode.log_many(group)) for group in groups]  # type: ignore[misc]
     finally:
@@ -287,8 +326,8 @@ def memory_level(directory: str, count: int) -> list[Figure]:
         shutil.rmtree(scratch)
     many = 100 / statistics.median(seconds)
     return [
-        Figure("episode.observe, process, p50", percentile(mine, 0.5), "ms", None, 0.25),
-        Figure("episode.observe, process, p99", percentile(mine, 0.99), "ms", None, 2),
+        Figure("episode.observe, process, p50", percentile(mine, 0.5), "ms", percentile(plain, 0.5), 0.25),
+        Figure("episode.observe, process, p99", percentile(mine, 0.99), "ms", percentile(plain, 0.99), 2),
         Figure("episode.log_many of 100, process", many, "steps/s", None, 10_000, under=False),
     ]
 
@@ -301,6 +340,7 @@ def measure(directory: str, quick: bool = False) -> list[Figure]:
     return [
         *single(directory, 400 * size),
         *batches(directory, 5 * size),
+        *encrypted(directory, 200 * size),
         *threads(directory, size, 20),
         *processes(directory, size, 20),
         *reading(directory, 10_000 * size),

@@ -18,6 +18,7 @@ from agentmem.cli import (
     remove,
     repair,
     replay,
+    retain,
     rollout,
     serve,
     train,
@@ -25,11 +26,32 @@ from agentmem.cli import (
     write,
 )  # fmt: skip
 from agentmem.cli.app import app
+from agentmem.cli.options import with_key_file
 
 __all__ = ["app", "main"]
 
-for _group in (demo, write, read, repair, replay, graph, view, remove, owner, move, mcp, serve, rollout, train, bench):
+for _group in (
+    demo,
+    write,
+    read,
+    repair,
+    replay,
+    graph,
+    view,
+    remove,
+    retain,
+    owner,
+    move,
+    mcp,
+    serve,
+    rollout,
+    train,
+    bench,
+):
     _group.register(app)
+for _command in app.registered_commands:
+    if _command.callback is not None:
+        _command.callback = with_key_file(_command.callback)
 
 
 def main() -> None:

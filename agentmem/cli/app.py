@@ -16,7 +16,7 @@ from typer.core import TyperGroup
 
 import agentmem
 from agentmem.cli import show
-from agentmem.cli.options import example, namespace_of, written
+from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
 from agentmem.records import brief, check_path
 
@@ -124,10 +124,10 @@ def _opened(path: str, namespace: str, read_only: bool) -> Memory:
     from agentmem.memory import Memory
 
     try:
-        memory = Memory.open(path, namespace=namespace_of(namespace), read_only=read_only)
+        memory = Memory.open(path, namespace=namespace_of(namespace), key_file=key_file(), read_only=read_only)
         if read_only and memory._core.keeps_accesses and writable(path):  # so that what is read is noted
             memory.close()
-            memory = Memory.open(path, namespace=namespace_of(namespace))
+            memory = Memory.open(path, namespace=namespace_of(namespace), key_file=key_file())
         return memory.acting(f"cli {os.environ.get('USER', os.getuid())}")
     except StoreError as error:
         if isinstance(error.__cause__, OSError) and not Path(path).exists():

@@ -6,10 +6,13 @@ Knows how a namespace is written on the command line; knows no memory.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from rich.markup import escape
@@ -18,6 +21,36 @@ from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.types import Layer, Namespace
 
 _PART = re.compile(r"(?:[^\\/]|\\.|\\$)*", re.DOTALL)
+
+
+_key_file: ContextVar[Path | None] = ContextVar("key_file", default=None)
+
+
+def key_file() -> Path | None:
+    """What the command that runs was given as --key-file."""
+    return _key_file.get()
+
+
+def with_key_file(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command that opens a memory also takes --key-file; others are left as they are."""
+    hints = get_type_hints(command, include_extras=True)
+    if MemoryPath not in hints.values():
+        return command
+
+    @wraps(command)
+    def keyed(*arguments: Any, key_file: Path | None = None, **options: Any) -> Any:
+        token = _key_file.set(key_file)
+        try:
+            return command(*arguments, **options)
+        finally:
+            _key_file.reset(token)
+
+    own = signature(command).parameters.values()
+    taken = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
+    taken.append(Parameter("key_file", Parameter.KEYWORD_ONLY, default=None, annotation=KeyFileOption))
+    keyed.__signature__ = Signature(taken)  # type: ignore[attr-defined]
+    keyed.__annotations__ = {**hints, "key_file": KeyFileOption}
+    return keyed
 
 
 def example(*lines: str) -> str:
@@ -92,4 +125,14 @@ AsOfOption = Annotated[
     str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
 ]
 OneEpisodeOption = Annotated[str | None, typer.Option("--episode", metavar="ID", help="Only this episode.")]
+KeyFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file",
+        metavar="FILE",
+        envvar="AGENTMEM_KEY_FILE",
+        help="The memory's key file, if it is encrypted; made with a new one.",
+        show_default=False,
+    ),
+]
 OneAgentOption = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only episodes of this agent.")]

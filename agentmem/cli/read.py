@@ -114,6 +114,8 @@ def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
     show.out().print(layers_table(found.steps, found.tokens, found.layers))
     if len(each) > 1:
         show.out().print(_namespaces_table(each))
+    if found.masked:
+        show.say("masked:", ", ".join(f"{kind.replace('_', ' ')} {number:,}" for kind, number in found.masked.items()))
     show.out().print(_bytes_table(found))
 
 

@@ -92,7 +92,7 @@ def erase(
         would = memory.erase(**chosen, dry_run=True)
         _check_any(would.steps or len(would.attachments), path, chosen)
         if not dry_run and not yes:
-            _confirm(would)
+            confirm(would)
         with show.Waiting("erasing"):
             report = would if dry_run else memory.erase(**chosen, scan=scan or ())
     if certificate is not None and report.certificate is not None:
@@ -100,7 +100,7 @@ def erase(
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
-        _tell(report)
+        tell(report)
     if report.residue and not dry_run:
         raise typer.Exit(1)
 
@@ -114,7 +114,7 @@ def _again(path: str, file: Path, json: bool) -> None:
     if json:
         show.as_json([report.model_dump(mode="json") for report in reports])
     for report in [] if json else reports:
-        _tell(report)
+        tell(report)
     if any(report.residue for report in reports):
         raise typer.Exit(1)
 
@@ -133,7 +133,7 @@ def _check_any(n_found: int, path: str, chosen: dict[str, Any]) -> None:
         raise NotFoundError(f"no step of {path} has the {what.replace('_', ' ')} {value!r}; nothing was changed")
 
 
-def _confirm(report: EraseReport) -> None:
+def confirm(report: EraseReport) -> None:
     typer.confirm(f"Erase {_counts(report)} for good?", abort=True, err=True)
 
 
@@ -144,7 +144,7 @@ def _counts(report: EraseReport) -> str:
     return f"{show.count(report.steps, 'steps')} of {episodes}, and {crystals}{more}"
 
 
-def _tell(report: EraseReport) -> None:
+def tell(report: EraseReport) -> None:
     show.say("would erase" if report.dry_run else "erased", _counts(report))
     if report.dry_run and (derived := _derived(report)):
         show.say("with them", derived)

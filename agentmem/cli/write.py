@@ -11,7 +11,7 @@ from rich.text import Text
 from agentmem.bench.totals import add_reports
 from agentmem.cli import show
 from agentmem.cli.app import make_memory, open_memory, stoppable
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, key_file, namespace_of
 from agentmem.types import CrystallizeReport, Layer
 
 if TYPE_CHECKING:
@@ -110,7 +110,8 @@ def _quick_memory(path: str, namespace: str) -> Memory:
     from agentmem.memory import Memory
 
     make_memory(path, namespace).close()
-    return Memory.open(path, namespace=namespace_of(namespace), encoder=None, durability="process")
+    scope = namespace_of(namespace)
+    return Memory.open(path, namespace=scope, encoder=None, durability="process", key_file=key_file())
 
 
 def crystallize(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:

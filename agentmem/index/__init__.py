@@ -13,6 +13,7 @@ from agentmem.index.ids import (
     step_position,
     step_positions,
 )
+from agentmem.index.ruled import hold_of, rules_of
 from agentmem.index.timeline import Stated
 from agentmem.index.view import View, join
 
@@ -23,9 +24,11 @@ __all__ = [
     "Stated",
     "View",
     "begin_key",
+    "hold_of",
     "import_key",
     "in_runs",
     "join",
+    "rules_of",
     "runs_of",
     "step_id",
     "step_position",

@@ -46,8 +46,8 @@ def cut(index: Index, as_of: int, sealed: int) -> View:
         next=runs.after,
         place=runs.place,
         order=runs.order,
-        age=_age(log.tokens)[at],
-        uses=_count(index.uses.rows, as_of, position),
+        age=_age(_left(index, log))[at],
+        uses=_uses(index, as_of, at, position),
         pinned=_count(index.pins.rows, as_of, position) > 0,
         unit=unit,
         salience=np.append(index.sealed.columns.rows[4] / SIXTEENTHS, 1.0)[unit],
@@ -75,7 +75,29 @@ def _steps(index: Index, log: Columns, as_of: int) -> np.ndarray:
     if index.withdrawn:
         at, _ = find(log.position, index.without_consent)
         keep[at] = False
+    if len(index.expired):
+        keep[find(log.position, index.expired)[0]] = False
     return np.flatnonzero(keep)
+
+
+def _left(index: Index, log: Columns) -> np.ndarray:
+    """Tokens of each record, none of what has expired: as it will be once that is removed."""
+    if not len(index.expired):
+        return log.tokens
+    tokens = log.tokens.copy()
+    tokens[find(log.position, index.expired)[0]] = 0
+    return tokens
+
+
+def _uses(index: Index, as_of: int, at: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Of the steps at these rows, how many recalls showed each; without recalls that showed what has expired, which
+    are removed with it."""
+    uses = index.uses.rows
+    if len(index.expired):
+        showed = uses[0][np.isin(uses[1], index.expired)]
+        return _count(uses[:, ~np.isin(uses[0], showed)], as_of, position)
+    used = index.used(as_of)
+    return _count(uses, as_of, position) if used is None else np.asarray(used[at])
 
 
 def _age(tokens: np.ndarray) -> np.ndarray:

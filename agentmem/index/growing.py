@@ -18,6 +18,7 @@ from agentmem.index.cut import AHEAD, cut, find
 from agentmem.index.grown import Grown
 from agentmem.index.held_out import HeldOut
 from agentmem.index.ids import AUTOMATIC, STEP
+from agentmem.index.ruled import NONE, Ruled, number_of
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
 from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Version
@@ -41,8 +42,12 @@ class Index:
         self.hidden = Grown(3)  # log position of a forgetting (1) or restoring (0), which it was, and of a step
         self.withdrawn: dict[str, tuple[float, list[int] | None]] = {}  # subject -> when, steps held out; None: given
         self.held_out = HeldOut()
+        self.ruled = Ruled()
+        self.expired = NONE  # sorted log positions of the steps that rules hold out of every recall
+        self.expiry = 0  # what tells these from any others
         self.pins = Grown(2)
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
+        self._used = Grown(1)  # per record of the log, how many recalls showed it
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
         self.bags: dict[str, Counter[str]] = {}
         self.timeline = Timeline()
@@ -67,6 +72,11 @@ class Index:
     def unit(self) -> np.ndarray:
         """Per record of the log, the number of the unit that covers it, -1 for none."""
         return np.asarray(self._unit.rows[0])
+
+    def used(self, as_of: int) -> np.ndarray | None:
+        """Per record of the log, how many recalls showed it; None as of a log position before the last of those."""
+        recalls = self.uses.rows[0]
+        return None if recalls.size and recalls[-1] > as_of else np.asarray(self._used.rows[0])
 
     @property
     def crystals(self) -> Loaded:
@@ -95,6 +105,7 @@ class Index:
         self._position.extend(columns[:1])
         self._columns.extend(columns[1:])
         self._unit.extend([np.full(len(columns.position), -1)])
+        self._used.extend([np.zeros(len(columns.position), np.int64)])
         self.head = int(columns.position[-1])
         for event in events:
             self._take(event)
@@ -114,11 +125,14 @@ class Index:
             self.hidden.extend([[event.position] * len(steps), hide, steps])
         elif event.type == "consent":
             self._consent(event, body)
+        elif event.type in ("rules", "hold", "erased"):
+            self.ruled.take(event, body)
         elif event.type == "pin":
             self.pins.extend([[event.position] * len(body["steps"]), body["steps"]])
         elif event.type == "recall":
-            shown = body["steps"]
+            shown = np.array(body["steps"], np.int64)
             self.uses.extend([[event.position] * len(shown), shown])
+            np.add.at(self._used.rows[0], find(self._position.rows[0], shown)[0], 1)
 
     def _consent(self, event: Record, body: Mapping[str, Any]) -> None:
         """What is held out of recall is so whatever moment is asked for: the generation rises with each of these."""
@@ -135,7 +149,13 @@ class Index:
     @property
     def hides(self) -> bool:
         """Whether any step is, or was, kept out of recall."""
-        return bool(self.hidden.rows.size or self.withdrawn)
+        return bool(self.hidden.rows.size or self.withdrawn or len(self.expired))
+
+    def expire(self, expired: np.ndarray) -> None:
+        """Hold these steps out of every recall, and no others, whatever moment is asked for."""
+        if not np.array_equal(expired, self.expired):
+            self.expired, self.expiry = expired, number_of(expired)
+            self._views.clear()
 
     def _begin_unknown(self, columns: Columns) -> None:
         """An episode whose beginning was erased while its writer went on begins with its first step."""

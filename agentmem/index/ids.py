@@ -48,9 +48,16 @@ def step_positions(steps: Sequence[str]) -> np.ndarray:
 
 def runs_of(chosen: Collection[int], positions: np.ndarray) -> list[list[int]]:
     """[first, last] of the runs in which chosen log positions follow one another among these, which are sorted."""
-    at = np.flatnonzero(np.isin(positions, list(chosen)))
-    parts = np.split(at, np.flatnonzero(np.diff(at) > 1) + 1) if len(at) else []
-    return [[int(positions[part[0]]), int(positions[part[-1]])] for part in parts]
+    wanted = np.sort(np.fromiter(chosen, np.int64, len(chosen)))
+    at = np.searchsorted(positions, wanted)
+    known = at < len(positions)
+    known[known] = positions[at[known]] == wanted[known]
+    if not len(at := at[known]):
+        return []
+    ends = np.append(np.flatnonzero(at[1:] - at[:-1] > 1), len(at) - 1)
+    begins = np.append(0, ends[:-1] + 1)
+    runs = zip(positions[at[begins]].tolist(), positions[at[ends]].tolist(), strict=True)
+    return [[first, last] for first, last in runs]
 
 
 def in_runs(runs: Sequence[Sequence[int]], positions: np.ndarray) -> list[int]:

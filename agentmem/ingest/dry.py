@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from agentmem.errors import KeyConflictError, NotFoundError
+from agentmem.memory.redacting import Admission
 from agentmem.store.bars import check
 from agentmem.types import Head, Namespace, Record, Store
 
@@ -63,10 +64,13 @@ class DryStore:
     def attach(self, namespace: Namespace, name: str, content: bytes) -> None:
         self._attached[namespace, name] = content
 
+    def admitted(self, records: Sequence[Record]) -> list[Record]:
+        return self._store.admitted(records) if self._store else Admission()(records, lambda namespace: None)
+
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         """Where the records would stand; InvalidInputError, and nothing taken in, where one would be refused."""
         end, new, placed = self._end, Keys(), list[Record]()
-        for record in records:
+        for record in self.admitted(records):
             position = self._known(record, new)
             if not position and self._store:
                 check(record, partial(self._store.barred, record.namespace))

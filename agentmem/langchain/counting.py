@@ -18,6 +18,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from agentmem.ingest.talk import said, shown
 from agentmem.langchain.messages import calls_of, split
 from agentmem.memory.checks import tokens_counted
+from agentmem.remembered import LONG, TEXTS, on_forget_of
 from agentmem.tokens import count
 
 CountMessages = Callable[[Sequence[BaseMessage]], int]
@@ -73,8 +74,14 @@ class Counter:
         texts = count if own is None else model.get_num_tokens if _own(model, *TEXT) else None
         self._text = None if given else texts
         self._messages: dict[str, tuple[BaseMessage, int]] = {}
+        self._texts: dict[str, int] = {}
         self._tools: dict[int, tuple[Any, int]] = {}
         self._empty = self._of(HumanMessage(""))
+        on_forget_of(self.forget)
+
+    def forget(self) -> None:
+        """Drop what texts were counted: they may be those of steps that were erased."""
+        self._texts.clear()
 
     def message(self, message: BaseMessage) -> int:
         if message.id is None:
@@ -92,7 +99,17 @@ class Counter:
         return tokens_counted(self._counts([message]))
 
     def text(self, text: str) -> int:
-        """Tokens of a text beside those of the message that it stands in."""
+        """Tokens of a text beside those of the message that it stands in; of a short one counted once."""
+        if len(text) > LONG:
+            return self._of_text(text)
+        known = self._texts.get(text)
+        if known is None:
+            if len(self._texts) >= TEXTS:
+                self._texts.clear()
+            known = self._texts[text] = self._of_text(text)
+        return known
+
+    def _of_text(self, text: str) -> int:
         if self._text is not None:
             return tokens_counted(self._text(text))
         return max(0, self._of(HumanMessage(text)) - self._empty) if text else 0

@@ -26,6 +26,7 @@ SOURCE, OURS = "lc_source", "agentmem"
 """In additional_kwargs: the middleware that wrote a message, or decided on it."""
 MARK = 16
 """Letters of a key that stand for the step's text."""
+USUAL = (AIMessage, ToolMessage)  # what most messages are: telling these apart by their type is quickest
 LOST = "There is no answer to this call: the run was cut off."
 Fields = dict[str, Any]
 """Of a step, as `EpisodeWriter.log` takes them."""
@@ -124,6 +125,12 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
 
     What answers nothing that is here is left out, and a call without an answer gets `LOST` for one.
     """
+    groups, whole = put_together(messages)
+    return groups if whole else [_answered(group) for group in groups]
+
+
+def put_together(messages: Iterable[BaseMessage]) -> tuple[list[list[BaseMessage]], bool]:
+    """The groups without what is made up for a lacking answer, and whether none lacks."""
     groups: list[list[BaseMessage]] = []
     waiting: dict[str, list[BaseMessage]] = {}
     lacking = False
@@ -136,7 +143,7 @@ def groups_of(messages: Iterable[BaseMessage]) -> list[list[BaseMessage]]:
         calls = calls_of(message)
         lacking = lacking or any(str(call["id"]) in waiting for call in calls)
         waiting |= {str(call["id"]): group for call in calls}
-    return [_answered(group) for group in groups] if lacking or waiting else groups
+    return groups, not (lacking or waiting)
 
 
 def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
@@ -151,7 +158,7 @@ def _answered(group: list[BaseMessage]) -> list[BaseMessage]:
 
 def turn_of(messages: Sequence[BaseMessage]) -> int:
     """The place of the user's last message; 0 if there is none."""
-    for place in range(len(messages) - 1, -1, -1):
-        if isinstance(messages[place], HumanMessage) and not is_made(messages[place]):
-            return place
+    for after, message in enumerate(reversed(messages), 1):
+        if type(message) not in USUAL and isinstance(message, HumanMessage) and not is_made(message):
+            return len(messages) - after
     return 0

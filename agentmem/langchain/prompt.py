@@ -94,8 +94,8 @@ class Prompt:
         self.recalled = False
         thread.settle(asked.state["messages"])
         self.shown = self._fitted()
-        state = {message.id: _told(message) for message in asked.state["messages"]}
-        same = [each for each in self.shown if state.get(each.message.id) == _told(each.message)]
+        state = {message.id: message for message in asked.state["messages"]}
+        same = [each for each in self.shown if _is_told(state.get(each.message.id), each.message)]
         self.whole = [message for message, as_ in same if message is as_]
         self._recall_if_due(trimmed=len(state) - len(same))
 
@@ -103,7 +103,8 @@ class Prompt:
         """What is shown of the messages. InvalidInputError if the newest of them are too much for the model."""
         window, left = self._room()
         large = window // BLOCKS if self.settings.large is None else self.settings.large
-        fitting = Fitting(self.counter, window, large, self.thread.step_of, self.thread.stubs, self.settings.hint)
+        hint, thread = self.settings.hint, self.thread
+        fitting = Fitting(self.counter, window, large, thread.step_of, thread.stubs, hint, thread.fitted)
         shown = fitting.fit(self.asked.messages)
         if left is not None and (size := fitting.tokens(shown)) > left:
             raise InvalidInputError(
@@ -132,7 +133,7 @@ class Prompt:
 
     def _recall_if_due(self, trimmed: int) -> None:
         messages, standing = self.asked.messages, self.thread.standing
-        away = standing is not None and all(message.id != standing.after for message in messages)
+        away = standing is not None and all(message.id != standing.after for message in reversed(messages))
         if self.settings.due(call_of(messages, trimmed)):
             self._recall(self.settings.cue(messages), messages)
         elif self.settings.begun and (self.thread.fresh or away):  # before a restart, or on another branch
@@ -175,9 +176,11 @@ class Prompt:
             self.thread.tell(*self.told)
 
 
-def _told(message: BaseMessage) -> tuple[Any, Any]:
-    """What of a message a middleware may have changed for a prompt."""
-    return message.content, calls_of(message)
+def _is_told(message: BaseMessage | None, shown: BaseMessage) -> bool:
+    """Whether a message of the state says what is shown of it, which a middleware may have changed for a prompt."""
+    if message is shown or message is None:
+        return message is shown
+    return message.content == shown.content and calls_of(message) == calls_of(shown)
 
 
 def _framed(text: str) -> HumanMessage:

@@ -32,6 +32,7 @@ from agentmem.langchain.items import (
 )
 from agentmem.langchain.matching import check_filter, lets_through, matches
 from agentmem.memory import Memory
+from agentmem.memory.redacting import SETTING
 from agentmem.records import brief, iterates, to_json
 from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
@@ -134,6 +135,7 @@ class EpisodicStore(BaseStore):
             if op.value is not None:
                 old = self._tables.entries.get(place.namespace, {}).get(place.key)
                 text, full = self._text(op.value, op.index), self._tables.full(place.namespace)
+                self._core.admission.check_name("key", place.key, full, self._core.store.inherited(SETTING, full))
                 records += put_records(full, place.key, op.value, text, op.ttl, now, old)
         return records
 
@@ -248,7 +250,9 @@ class _Reading:
             self.refreshed[place] = entry
 
     def search(self, op: SearchOp) -> list[SearchItem]:
-        about = {"namespace": op.namespace_prefix, "query": op.query}
+        root = self._tables.full(tuple(op.namespace_prefix))
+        query = op.query and self._core.masked(root, op.query)
+        about = {"namespace": op.namespace_prefix, "query": query}
         with traced("search_memory", self._core.store.path, **about) as tell:
             found = self._search(op)
             tell(count=len(found), records=lambda: [(item.key, to_json(item.value), item.score) for item in found])

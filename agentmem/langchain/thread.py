@@ -15,12 +15,12 @@ from langchain_core.messages import BaseMessage, HumanMessage
 from agentmem.errors import KeyConflictError
 from agentmem.index import step_id
 from agentmem.ingest.talk import goal_of
-from agentmem.langchain.fitting import Stubs
+from agentmem.langchain.fitting import Fitted, Stubs
+from agentmem.langchain.grouped import Groups, begins
 from agentmem.langchain.messages import (
     Fields,
     calls_of,
     group_steps,
-    groups_of,
     is_made,
     key_of,
     name_of,
@@ -67,12 +67,16 @@ class Thread:
         self.fresh = True
         """Whether nothing was recalled since this process knows the thread."""
         self.stubs: Stubs = {}
+        self.fitted = Fitted()
         self.own_ids = set[str]()
         """Of the messages seen that are no former run's."""
         self._former = frozenset(() if lasting else map(name_of, messages[: turn_of(messages)]))
         self._lock = threading.RLock()
+        self._seen: list[BaseMessage] = []
+        self._groups, self._done = Groups(), 0  # closed groups at the beginning of which all steps are logged
         self._settled: dict[str, BaseMessage] = {}  # by name, as it was when all steps of it were logged
         self._known: dict[str, dict[str, int]] = {}  # key without its mark -> mark -> log position
+        self._of: dict[str, tuple[BaseMessage, list[dict[str, int]]]] = {}  # by name, what `_known` has of a message
         self._waiting: list[Recalled] = []
         self._writer: EpisodeWriter | None = None
         self._learn(memory.steps(id) if self._begun() else ())
@@ -97,7 +101,9 @@ class Thread:
 
     def see(self, messages: Sequence[BaseMessage]) -> None:
         """Note the messages by which a run without a thread is known again."""
-        self.own_ids.update(name for name in map(name_of, messages) if name not in self._former)
+        new = messages[len(self._seen) :] if begins(messages, self._seen) else messages
+        self.own_ids.update(name for name in map(name_of, new) if name not in self._former)
+        self._seen = list(messages)
 
     # ---- logging -------------------------------------------------------------------------------------------------
 
@@ -135,8 +141,9 @@ class Thread:
 
     def _unlogged(self, messages: Sequence[BaseMessage], over: bool) -> Iterator[Fields]:
         """The steps of all groups in which something is new or was changed."""
-        groups = groups_of(message for message in messages if name_of(message) not in self._former)
-        for group in groups:
+        own = [message for message in messages if name_of(message) not in self._former] if self._former else messages
+        groups, same = self._groups.of(own)
+        for group in groups[min(self._done, same) :]:
             if all(map(self._is_settled, group)):
                 continue
             waits = not over and group is groups[-1] and any(map(is_made, group[1:]))
@@ -144,6 +151,7 @@ class Thread:
             yield from (step for step in steps if not waits or step["kind"] == "message")
             if not waits:
                 self._settled |= {name_of(message): message for message in group}
+        self._done = len(self._groups.closed)
 
     def _is_settled(self, message: BaseMessage) -> bool:
         known = self._settled.get(name := name_of(message))
@@ -169,6 +177,7 @@ class Thread:
             logged = self._logged([(writer, each) for each in told])
         except Exception:
             self._settled.clear()  # nothing of these messages is logged: they are to be looked at again
+            self._done = 0
             raise
         self._waiting = []
         self._learn(logged)
@@ -201,12 +210,18 @@ class Thread:
 
     def positions(self, messages: Iterable[BaseMessage]) -> frozenset[int]:
         """The log positions of the steps that these messages are logged as, whatever they said before they changed."""
-        names = (name for message in messages for name in self._names(message))
-        return frozenset(place for name in names for place in self._known.get(short(name), {}).values()) - {FORGOTTEN}
+        with self._lock:
+            found = {place for message in messages for known in self._logged_as(message) for place in known.values()}
+        return frozenset(found - {FORGOTTEN})
 
-    def _names(self, message: BaseMessage) -> list[str]:
-        name = f"{self.id}/{name_of(message)}"
-        return [name, *(f"{name}/{place}" for place in range(len(calls_of(message))))]
+    def _logged_as(self, message: BaseMessage) -> list[dict[str, int]]:
+        """What `_known` has, and will have, of a message."""
+        found = self._of.get(own := name_of(message))
+        if found is None or found[0] is not message:
+            name = f"{self.id}/{own}"
+            names = [name, *(f"{name}/{place}" for place in range(len(calls_of(message))))]
+            found = self._of[own] = message, [self._known.setdefault(short(each), {}) for each in names]
+        return found[1]
 
     def step_of(self, message: BaseMessage) -> str | None:
         """The id of the step that holds a message's words; None if there is none."""

@@ -98,10 +98,12 @@ class Scope:
     # ---- erasure -------------------------------------------------------------------------------------------------
 
     def intact(self, contexts: Iterable[PlanningContext]) -> list[PlanningContext]:
-        """Those of these contexts since which nothing was erased: nothing in them is gone."""
-        version = self.memory._core.store.version
-        now = tuple(version(each).generation for each in self.memory.namespaces)
-        return [each for each in contexts if moment_of(each.store_version).generations == now]
+        """Those of these contexts since which nothing was erased, and nothing expired: nothing in them is gone."""
+        core = self.memory._core
+        with core.lock:
+            now = [(index.generation, index.expiry) for index in map(core.index, self.memory.namespaces)]
+        moments = ((each, moment_of(each.store_version)) for each in contexts)
+        return [each for each, then in moments if list(zip(then.generations, then.expiries, strict=True)) == now]
 
     # ---- crystals ------------------------------------------------------------------------------------------------
 
@@ -113,8 +115,9 @@ class Scope:
 
 
 def _hidden(index: Index) -> np.ndarray:
-    """Log positions of the steps that are forgotten, and were not restored since, or held out for want of consent."""
+    """Log positions of the steps that are forgotten, and were not restored since, or held out for want of consent, or
+    because they have expired."""
     _, hidden, steps = index.hidden.rows
     last = dict(zip(steps.tolist(), hidden.tolist(), strict=True))
     forgotten = np.array([step for step, gone in last.items() if gone], np.int64)
-    return np.union1d(forgotten, index.without_consent)
+    return np.union1d(forgotten, np.union1d(index.without_consent, index.expired))

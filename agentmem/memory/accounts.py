@@ -21,7 +21,7 @@ from agentmem.types import RECORD_TYPES, Change, Namespace, Note, Record
 
 ACCESS = "access: "
 EVENTS = [name for name in RECORD_TYPES if name not in ("step", "recall")]
-_TOLD = ("request", "counts", "given", "id")  # of an event's body
+_TOLD = ("request", "counts", "given", "id", "name", "held")  # of an event's body
 
 
 def consent(core: Core, namespace: Namespace, subject: str, given: bool, note: str | None, who: str | None) -> int:
@@ -100,7 +100,7 @@ def _event(core: Core, record: Record) -> Change | None:
 
 def _detail(body: Mapping[str, Any]) -> dict[str, Any]:
     told = {name: body[name] for name in _TOLD if name in body}
-    return told | ({"steps": len(body["steps"])} if "steps" in body else {})
+    return told | {name: len(body[name]) for name in ("steps", "rules") if name in body}
 
 
 def _agent(core: Core, record: Record) -> str | None:

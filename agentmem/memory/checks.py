@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from difflib import get_close_matches
 from operator import index
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError, TooLargeError
 from agentmem.index import step_position
-from agentmem.records import NAME_LIMIT, TIME_LIMIT, TRUSTS, brief, check_id, iterates
-from agentmem.types import Namespace, Trust
+from agentmem.records import NAME_LIMIT, TIME_LIMIT, TRUSTS, brief, check_id, check_path, iterates
+from agentmem.types import KINDS, RECORD_TYPES, Columns, Namespace, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
@@ -23,6 +24,7 @@ FIRST, END = -62_135_596_800, 253_402_300_800  # seconds since 1970 of the years
 MOST_CUE = 1_000_000  # characters
 MOST_HORIZON = 10**15  # tokens
 LIKE = 2_000  # names, the newest, that one is compared with
+MOST_COUNTED = 1 << 31  # tokens and terms of a step
 SHOWN = 5  # names that are listed where none is like the one that was asked for
 
 
@@ -64,12 +66,24 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
     return now
 
 
-def check_settings(retain: object, horizon: object, key_file: object, untrusted: object) -> None:
+def check_opening(path: object, clock: object, condenser: object) -> None:
+    """SettingsError or InvalidInputError for what no memory can be opened with."""
+    if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
+        raise SettingsError(f"path {brief(path)} is no path of a file; give one, or ':memory:'")
+    check_path("path", path)
+    check_function("clock", clock, "that returns seconds since 1970, such as time.time")
+    if condenser is not None:
+        check_function("condenser", condenser, "from several texts to a shorter one")
+
+
+def check_settings(retain: object, horizon: object, key_file: object, passphrase: object, untrusted: object) -> None:
     """SettingsError for what no file can be made or recalled with."""
     if isinstance(untrusted, bool) or not isinstance(untrusted, int | float) or not 0 <= untrusted <= 1:
         raise SettingsError(f"untrusted {brief(untrusted)} is no share of a budget; give a number from 0 to 1")
-    if key_file is not None:
-        raise SettingsError("key_file is reserved for encryption, which is not in this version; leave it out")
+    if key_file is not None and (not isinstance(key_file, str | Path) or not str(key_file) or "\0" in str(key_file)):
+        raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
+    if passphrase is not None:
+        check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
     whole = isinstance(horizon, int) and not isinstance(horizon, bool)
     if horizon is not None and not (whole and 0 <= horizon <= MOST_HORIZON):  # type: ignore[operator]
         raise SettingsError(f"horizon {brief(horizon)} must be a whole number of tokens, from 0 to {MOST_HORIZON:,}")
@@ -164,3 +178,14 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def nonsense(columns: Columns, names: int) -> str:
+    """What in columns no writer wrote, in words; "" for nothing."""
+    limits = {"type": (0, len(RECORD_TYPES) - 1), "kind": (-1, len(KINDS) - 1)}
+    limits |= {"episode": (0, names), "actor": (0, names), "tokens": (0, MOST_COUNTED), "length": (0, MOST_COUNTED)}
+    for column, (least, most) in limits.items():
+        values = getattr(columns, column)
+        if values.min() < least or values.max() > most:
+            return f"a {column} of {int(values.max())}"
+    return ""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from agentmem.crystallize import Crystallizer, Sealed
 from agentmem.errors import NotFoundError
 from agentmem.memory.core import UNITS, Core
+from agentmem.store import STRIPPED, SQLiteStore
 from agentmem.telemetry import traced
 from agentmem.types import Batch, Condenser, Crystal, CrystallizeReport, Layer, LayerReport, Namespace
 
@@ -23,6 +24,14 @@ BATCH = 2_000  # records to a batch
 
 class _Overtaken(Exception):
     """Another process published in between."""
+
+
+def restore(core: Core, store: SQLiteStore, condenser: Condenser | None) -> None:
+    """Make again the crystals that a backup of an encrypted memory left out; called as a memory is opened."""
+    if not core.read_only and store.setting(STRIPPED) == "crystals":
+        for namespace in store.namespaces():
+            crystallize(core, namespace, condenser)
+        store.put_setting(STRIPPED, "")
 
 
 def crystallize(

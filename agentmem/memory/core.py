@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 
@@ -20,9 +19,13 @@ from agentmem.codes import Coder, coder_id, similarity
 from agentmem.crystallize import runs_of
 from agentmem.encode import CheckedEncoder
 from agentmem.errors import DamagedError, EncoderError, InvalidInputError, NotFoundError
-from agentmem.index import STEP, Dense, Index, View, join
-from agentmem.memory.checks import tokens_counted
+from agentmem.index import STEP, Index, View, join
+from agentmem.memory.checks import nonsense, tokens_counted
 from agentmem.memory.coding import codes_of
+from agentmem.memory.expired import hold_out
+from agentmem.memory.held import Held
+from agentmem.memory.matching import Pairs, counted_rows
+from agentmem.memory.redacting import SETTING, Admission
 from agentmem.memory.rollback import Rollbacks
 from agentmem.memory.tail import Tail
 from agentmem.recall import Match, cue_terms
@@ -30,9 +33,8 @@ from agentmem.records import brief
 from agentmem.sources import source_of
 from agentmem.states import Runs
 from agentmem.trust import SHARE
-from agentmem.types import KINDS, PASSAGE_BITS, RECORD_TYPES, Codes, Columns, CountTokens, Namespace, Record, Store
+from agentmem.types import Codes, Columns, CountTokens, Namespace, Record, Store
 
-MOST = 1 << 31  # tokens and terms of a step
 SLICE = 500  # records that are read ahead at once
 UNITS = 200  # units that are encoded at once
 TAIL = 20_000  # steps not in a unit yet that are encoded at recall, newest first
@@ -47,13 +49,15 @@ class Core:
     clock: Callable[[], float]
     read_only: bool = False
     untrusted: float = SHARE
+    admission: Admission = field(default_factory=Admission)
     archived: int = 0  # the position up to which the log was archived, as far as this process knows
     crystallizing: threading.RLock = field(default_factory=threading.RLock)  # taken before `lock`
     lock: threading.RLock = field(default_factory=threading.RLock)
     _indexes: dict[Namespace, Index] = field(default_factory=dict)
     _names: dict[int, str] = field(default_factory=dict)
     _tail: Tail = field(default_factory=lambda: Tail(2 * TAIL))
-    _pairs: dict[Namespace, _Pairs] = field(default_factory=dict)
+    _held: Held = field(default_factory=Held)
+    _pairs: dict[Namespace, Pairs] = field(default_factory=dict)
     _rollbacks: Rollbacks = field(default_factory=Rollbacks)
     _coder: Coder | None = None
 
@@ -71,6 +75,7 @@ class Core:
                 index = self._indexes[namespace] = self._begin_index(namespace, version.generation)
             with suppress(NotFoundError):  # erased in between: the generation moved
                 self._extend(index, version.watermark)
+                hold_out(self.store, index)
             before, version = version, self.store.version(namespace)
             if version == before:
                 index.watermark = version.watermark
@@ -83,8 +88,11 @@ class Core:
     def recalled(self, namespace: Namespace, as_of: int) -> Index:
         """The index that a recall as of a log position reads: without what is rolled back as of then. Hold `lock`."""
         index = self.held(namespace)
-        gone = index.rolled_back(as_of)
-        return self._rollbacks.index(self, index, gone) if gone else index
+        if not (gone := index.rolled_back(as_of)):
+            return index
+        apart = self._rollbacks.index(self, index, gone)
+        apart.expire(index.expired)
+        return apart
 
     def holding(self, namespace: Namespace, crystal_id: str) -> Index | None:
         """The index that has a crystal, which may be of a recall without what is rolled back. Hold `lock`."""
@@ -113,7 +121,7 @@ class Core:
         known = max(self._names, default=0)
         if max(columns.episode.max(), columns.actor.max()) > known:
             self._names.update(self.store.names(after=known))
-        if wrong := _nonsense(columns, max(self._names, default=0)):
+        if wrong := nonsense(columns, max(self._names, default=0)):
             raise DamagedError(
                 f"{self.store.path}: the columns of the log make no sense ({wrong}); verify() the memory"
             )
@@ -142,6 +150,7 @@ class Core:
         positions, if they are given. Hold `lock`."""
         self._indexes.clear()
         self._tail.clear() if erased is None else self._tail.drop(erased)
+        self._held.clear()
         self._pairs.clear()
         self._rollbacks.clear()
         self._names = {}
@@ -157,7 +166,7 @@ class Core:
                 continue
             runs, rows = Runs(index.runs, self.sparing), unread[:SLICE]  # a copy: what is interrupted has read nothing
             steps = index.columns.position[rows[index.columns.type[rows] == STEP]].tolist()
-            found = [state for step in self.store.read(steps) for state in runs.read(step, source_of(step))]
+            found = [state for step in self.read(steps) for state in runs.read(step, source_of(step))]
             index.read_ahead(found, int(index.columns.position[rows[-1]]), runs.to_state())
 
     def _begin_runs(self, index: Index) -> bool:
@@ -203,14 +212,7 @@ class Core:
         for namespace in namespaces:
             for term, found in self.store.postings(namespace, terms).items():
                 rows[term].append(found)
-        counts = {}
-        for term, parts in rows.items():
-            if parts:
-                positions, passages = _runs(np.concatenate(parts) if len(parts) > 1 else parts[0])
-                at, known = view.rows(positions)
-                if known.any():
-                    counts[term] = (at[known], passages[known].astype(float))
-        return Match(terms, counts)
+        return Match(terms, counted_rows({term: parts for term, parts in rows.items() if parts}, view))
 
     @property
     def coder(self) -> Coder:
@@ -258,7 +260,7 @@ class Core:
         dense = index.dense()
         pairs = self._pairs.get(namespace)
         if pairs is None or not pairs.hold(dense, view, sealed):
-            pairs = self._pairs[namespace] = _Pairs.of(dense, view, sealed)
+            pairs = self._pairs[namespace] = Pairs.of(dense, view, sealed)
         if len(dense.rows):
             pairs.best(similarity(code, dense.rows), best)
 
@@ -272,7 +274,7 @@ class Core:
 
     def _coded(self, positions: Sequence[int]) -> np.ndarray:
         assert self.encoder is not None
-        return self.coder.encode(self.encoder.encode([record.text for record in self.store.read(positions)]))
+        return self.coder.encode(self.encoder.encode([record.text for record in self.read(positions)]))
 
     def _refuse_foreign(self, namespaces: Sequence[Namespace]) -> None:
         """EncoderError where codes are another encoder's: what is older than the newest TAIL would not be found."""
@@ -286,8 +288,17 @@ class Core:
 
     # ---- small things --------------------------------------------------------------------------------------------
 
+    def masked(self, namespace: Namespace, text: str) -> str:
+        """A text, such as a cue, as a namespace would log it, and with what it refuses masked."""
+        return self.admission.masked(text, self.store.inherited(SETTING, namespace))
+
     def read(self, positions: Sequence[int]) -> list[Record]:
-        return self.store.read(positions)
+        """Records for a recall, perhaps as they were read before: its index must be that of the newest generation."""
+        return self._held.read(positions, self.store.read)
+
+    def kept(self) -> list[int]:
+        """Log positions of the records that are kept here to be quick."""
+        return self._held.positions()
 
     def read_what_is_there(self, positions: Sequence[int]) -> list[Record]:
         """Those of the records at these positions that were not erased."""
@@ -309,84 +320,20 @@ class Core:
 
     def version(self, namespaces: Sequence[Namespace], as_of: int, sealed: Sequence[int]) -> str:
         """What a recall as of a position is a function of: the log up to it and, of each namespace, how far it is
-        crystallized, at most to `sealed`, how many codes there are, and what was erased. Of the indexes as they stand;
-        hold `lock`. `agentmem.memory.recalling.moment_of` reads it.
+        crystallized, at most to `sealed`, how many codes there are, what was erased, and what has expired. Of the
+        indexes as they stand; hold `lock`. `agentmem.memory.recalling.moment_of` reads it.
         """
         parts = []
         for namespace, upto in zip(namespaces, sealed, strict=True):
             index = self._indexes[namespace]
             codes = 0 if self.sparing else int((index.dense().born <= upto).sum())
-            parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}")
+            expired = f".{index.expiry}" if len(index.expired) else ""
+            parts.append(f"{min(index.watermark, index.last(upto))}.{codes}.{index.generation}{expired}")
         return f"{as_of}:{'+'.join(parts)}"
 
 
 def _joined(views: Sequence[View]) -> View:
     return views[0] if len(views) == 1 else join(views)
-
-
-class _Pairs(NamedTuple):
-    """The codes of each of some rows of a view: those of rows[i] are owner[starts[i] : starts[i + 1]], of which there
-    are several; those with one of their own stand in `alone`, and their codes in `own`.
-
-    position: the view's; upto: the log position from which on all these codes are there.
-    """
-
-    dense: Dense
-    position: np.ndarray
-    upto: int
-    rows: np.ndarray
-    starts: np.ndarray
-    owner: np.ndarray
-    alone: np.ndarray
-    own: np.ndarray
-
-    @classmethod
-    def of(cls, dense: Dense, view: View, sealed: int) -> _Pairs:
-        upto = max(int(dense.born.max(initial=0)), int(dense.position.max(initial=0)))
-        at, known = view.rows(dense.position)
-        known &= dense.born[dense.owner] <= sealed
-        at, owner = at[known], dense.owner[known]
-        order = np.argsort(at, kind="stable")
-        at, owner = at[order], owner[order]
-        first = np.append(True, at[1:] != at[:-1])[: len(at)]
-        alone = first & np.append(first[1:], True)[: len(at)]
-        several, begins = at[~alone], first[~alone]
-        rows, starts = several[begins], np.flatnonzero(begins)
-        whole = upto if sealed >= upto else -1
-        return cls(dense, view.position, whole, rows, starts, owner[~alone], at[alone], owner[alone])
-
-    def best(self, alike: np.ndarray, out: np.ndarray) -> None:
-        """Into `out`, by row, the best of what is said of each of its codes."""
-        out[self.alone] = alike[self.own]
-        if len(self.rows):
-            out[self.rows] = np.maximum.reduceat(alike[self.owner], self.starts)
-
-    def hold(self, dense: Dense, view: View, sealed: int) -> bool:
-        """Whether they are the same in a view: that of the same steps, or of newer ones as well."""
-        if dense is not self.dense or view.position is self.position:
-            return dense is self.dense
-        same, newer = np.split(view.position, [len(self.position)])
-        return 0 <= self.upto < min([sealed + 1, *newer[:1]]) and np.array_equal(same, self.position)
-
-
-def _runs(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(position, how many passages of it) of the rows of an index."""
-    positions = rows >> PASSAGE_BITS
-    if (positions[1:] < positions[:-1]).any():  # of several namespaces
-        positions.sort()
-    first = np.flatnonzero(np.append(True, positions[1:] != positions[:-1]))
-    return positions[first], np.diff(first, append=len(positions))
-
-
-def _nonsense(columns: Columns, names: int) -> str:
-    """What in columns no writer wrote, in words; "" for nothing."""
-    limits = {"type": (0, len(RECORD_TYPES) - 1), "kind": (-1, len(KINDS) - 1)}
-    limits |= {"episode": (0, names), "actor": (0, names), "tokens": (0, MOST), "length": (0, MOST)}
-    for column, (least, most) in limits.items():
-        values = getattr(columns, column)
-        if values.min() < least or values.max() > most:
-            return f"a {column} of {int(values.max())}"
-    return ""
 
 
 def counted(count: CountTokens) -> CountTokens:

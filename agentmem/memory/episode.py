@@ -173,7 +173,9 @@ class EpisodeWriter:
             try:
                 logged = self._core.store.append(records, blobs)
             except KeyConflictError:
-                logged = self._core.store.append([self._marked_as_before(record) for record in records], blobs)
+                logged = self._core.store.append(
+                    list(map(self._marked_as_before, self._core.store.admitted(records))), blobs
+                )
             tell(**_written(records, logged))
         return logged
 

@@ -9,31 +9,37 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import begin_key, import_key, step_id
 from agentmem.memory import certificates, residual
 from agentmem.memory.core import Core
+from agentmem.memory.expired import expired
+from agentmem.memory.holding import check_holds, drop_rules, held, naming
 from agentmem.memory.recalling import shown_by
 from agentmem.memory.removal import about, chosen, steps_under
 from agentmem.records import canonical
 from agentmem.store import mark, subject_bars
 from agentmem.telemetry import traced
 from agentmem.transfer import recall_key
-from agentmem.types import Certificate, EraseReport, Namespace, Record
+from agentmem.types import Certificate, EraseReport, Namespace, Record, Rule
 
 Again = Callable[[Namespace], object]
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be erased: a subject, an episode, steps by their ids, or all of a namespace.
+    """What is to be erased: a subject, an episode, steps by their ids, all of a namespace, or what has expired there.
 
-    bars: subjects that an earlier erasure barred, as its events write them, who are barred again.
+    now: as of when it has, in seconds since 1970; by `rules` that are not in force, where they are given. bars:
+    subjects that an earlier erasure barred, as its events write them, who are barred again.
     """
 
-    what: Literal["subject", "episode", "steps", "namespace"]
+    what: Literal["subject", "episode", "steps", "namespace", "expired"]
     name: str | None = None
     steps: Sequence[str] = ()
     bars: tuple[str, ...] = ()
+    rules: Sequence[Rule] | None = None
+    now: float | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Going:
 
 
 def going(core: Core, namespace: Namespace, request: Request) -> Going:
-    """What a request takes with it. Hold `core.lock`."""
+    """What a request takes with it. HeldError where a hold is on a step of it. Hold `core.lock`."""
     index = core.index(namespace)
     positions = _asked(core, namespace, request)
     made = {crystal.id for crystal in index.crystals if steps_under(index, crystal.id).intersection(positions)}
@@ -62,7 +68,8 @@ def going(core: Core, namespace: Namespace, request: Request) -> Going:
     if request.what == "episode":
         events += core.store.scan(namespace, episode=request.name)
     if request.what == "subject":
-        events += _consents(core, namespace, request)
+        events += [*_consents(core, namespace, request), *naming(core, namespace, request.name)]
+    check_holds(core, namespace, steps, events)
     touched = [namespace, *(record.namespace for record in quoting)] if positions or request.what == "namespace" else []
     return Going(steps, events, list(dict.fromkeys(touched)), made)
 
@@ -72,6 +79,10 @@ def _asked(core: Core, namespace: Namespace, request: Request) -> list[int]:
         return [record.position for record in core.store.scan(namespace) if record.type != "erased"]
     if request.what == "subject":
         return about(core, namespace, request.name or "")
+    if request.what == "expired":
+        index = core.index(namespace)
+        rules = index.ruled.rules if request.rules is None else request.rules
+        return expired(core.store, index, rules, request.now).tolist() if rules else []
     return chosen(core, namespace, request.steps if request.what == "steps" else None, request.name)
 
 
@@ -158,39 +169,76 @@ def erase(
 
     An erasure that finds nothing logs nothing, unless it bars subjects again. files: exports and backups to look into.
     """
-    goes = going(core, namespace, request)
-    report = preview(core, namespace, request, goes)
-    if not (goes.records or report.attachments or request.bars):
-        return report.model_copy(update={"dry_run": False})
-    with traced("delete_memory", core.store.path, namespace=namespace, what="erase", count=report.steps):
-        touched = goes.touched or [namespace]
-        crystallized = [one for one in touched if core.store.version(one).watermark]
-        act = _act(core, namespace, request, goes, report, who)
-        _remove(core, namespace, request, goes, act)
-        late = _late(core, namespace, request, json.loads(act.body)["before"]["position"])
-        if late.records:
-            _remove(core, namespace, request, late)
-        for one in crystallized if goes.records else ():
-            again(one)
-        found = residual.scan(core, [*goes.records, *late.records], touched, files)
-        surfaces = {surface: len(places) for surface, places in found.items()}
-        after = {**certificates.moment(core, touched), "late": len(late.steps)}
-        certificate = certificates.conclude(core, act, after, surfaces)
-        residue = tuple(place for places in found.values() for place in places)
-        told = {"dry_run": False, "residue": residue, "surfaces": surfaces, "certificate": certificate}
-        return report.model_copy(update=told)
+    while True:
+        generation = core.store.version(namespace).generation
+        try:
+            goes = going(core, namespace, request)
+            report = preview(core, namespace, request, goes)
+        except NotFoundError:
+            if core.unchanged({namespace: generation}):
+                raise
+            continue  # another process erased some of it meanwhile
+        if request.what == "subject" and drop_rules(core, namespace, request.name, who):
+            continue
+        if not (goes.records or report.attachments or request.bars):
+            return report.model_copy(update={"dry_run": False})
+        with traced("delete_memory", core.store.path, namespace=namespace, what="erase", count=report.steps):
+            if (done := _erase(core, namespace, request, goes, report, generation, again, who, files)) is not None:
+                return done
 
 
-def _remove(core: Core, namespace: Namespace, request: Request, goes: Going, act: Record | None = None) -> None:
+def _erase(
+    core: Core,
+    namespace: Namespace,
+    request: Request,
+    goes: Going,
+    report: EraseReport,
+    generation: int,
+    again: Again,
+    who: str | None,
+    files: Sequence[Path],
+) -> EraseReport | None:
+    """None, and nothing done, where something else was erased, or held, since what goes was looked for."""
+    touched = goes.touched or [namespace]
+    crystallized = [one for one in touched if core.store.version(one).watermark]
+    act = _act(core, namespace, request, goes, report, who)
+    if not _remove(core, namespace, request, goes, act, generation):
+        return None
+    late = _late(core, namespace, request, json.loads(act.body)["before"]["position"])
+    if late.records:
+        _remove(core, namespace, request, late)
+    for one in crystallized if goes.records else ():
+        again(one)
+    found = residual.scan(core, [*goes.records, *late.records], touched, files)
+    surfaces = {surface: len(places) for surface, places in found.items()}
+    after = {**certificates.moment(core, touched), "late": len(late.steps)}
+    certificate = certificates.conclude(core, act, after, surfaces)
+    residue = tuple(place for places in found.values() for place in places)
+    told = {"dry_run": False, "residue": residue, "surfaces": surfaces, "certificate": certificate}
+    return report.model_copy(update=told)
+
+
+def _remove(
+    core: Core,
+    namespace: Namespace,
+    request: Request,
+    goes: Going,
+    act: Record | None = None,
+    generation: int | None = None,
+) -> bool:
     gone = [record.position for record in goes.records]
-    core.store.erase(gone, goes.touched or [namespace], act, _keys(core, namespace, request, goes))
+    expected, keys = None if generation is None else (namespace, generation), _keys(core, namespace, request, goes)
+    if not core.store.erase(gone, goes.touched or [namespace], act, keys, expected):
+        return False
     core.archived = 0
     core.forget(gone)
+    return True
 
 
 def _late(core: Core, namespace: Namespace, request: Request, after: int) -> Going:
     """What another process logged about a subject after it was looked for and before it was barred."""
     late = about(core, namespace, request.name, after) if request.what == "subject" and request.name else []
+    late = sorted(set(late) - held(core, namespace)) if late else []
     if not late:
         return Going([], [], [], set())
     return Going(core.store.read(late), quoting_records(core, set(late), set()), [namespace], set())
@@ -266,7 +314,9 @@ def erase_again(core: Core, certificate: Certificate, again: Again, who: str | N
     bars = tuple(f"{certificate.salt}:{one}" for one in certificate.marks) if certificate.request == "subject" else ()
     done = []
     for namespace, names in certificates.named(core, certificate):
-        if certificate.request in ("steps", "namespace"):
+        if certificate.request == "expired":
+            requests = [_by_rules(core, namespace)]
+        elif certificate.request in ("steps", "namespace"):
             requests = [Request(certificate.request, steps=names)] if names else []
         else:
             requests = [Request(certificate.request, name, bars=bars) for name in names]
@@ -274,3 +324,13 @@ def erase_again(core: Core, certificate: Certificate, again: Again, who: str | N
             requests = [Request("subject", bars=bars)]
         done += [erase(core, namespace, request, again, who) for request in requests]
     return done
+
+
+def _by_rules(core: Core, namespace: Namespace) -> Request:
+    """A certificate of what expired names no steps: in a copy the rules tell again what has."""
+    if not core.index(namespace).ruled.rules:
+        raise InvalidInputError(
+            f"the certificate is of what expired, and namespace {namespace} of this copy has no rules: retain() them "
+            "there, then expire()"
+        )
+    return Request("expired", now=core.clock())

@@ -28,11 +28,10 @@ class Guard:
         """Take in (log position, or those of all the steps it comes from, text) of what a planning context showed."""
         for where, text in told:
             positions = (where,) if isinstance(where, int) else tuple(where)
-            words = [match[0].casefold() for match in _WORD.finditer(text)]
-            for start in range(len(words) - RUN + 1):
-                run = tuple(words[start : start + RUN])
-                self._runs.pop(run, None)  # what is told again is newest again
+            words = [word.casefold() for word in _WORD.findall(text)]
+            for run in zip(*(words[start:] for start in range(RUN)), strict=False):
                 self._runs[run] = positions
+                self._runs.move_to_end(run)  # what is told again is newest again
         while len(self._runs) > LIMIT:
             self._runs.popitem(last=False)
 

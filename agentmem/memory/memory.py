@@ -11,13 +11,14 @@ from typing import Any
 from agentmem.encode import DEFAULT, resolve
 from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError, SettingsError
 from agentmem.index import begin_key
-from agentmem.memory import accounts, checks, condensing, recalling, removal, retention
+from agentmem.memory import accounts, checks, condensing, recalling, redacting, removal, retention
 from agentmem.memory.awaited import Awaited
 from agentmem.memory.core import Core
 from agentmem.memory.crystals import crystals_of
 from agentmem.memory.episode import EpisodeWriter
 from agentmem.memory.owned import Owned
 from agentmem.memory.repairing import repair_open
+from agentmem.memory.ruled import Ruled
 from agentmem.recall import Weights
 from agentmem.records import (
     brief,
@@ -29,9 +30,9 @@ from agentmem.records import (
     check_namespace,
     check_path,
     step_of,
-    terms_of,
 )
 from agentmem.store import open_store
+from agentmem.terms import terms_of
 from agentmem.transfer import export
 from agentmem.trust import SHARE
 from agentmem.types import (
@@ -59,7 +60,7 @@ HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
-class Memory(Owned, Awaited):
+class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     """An agent's memory: one file, seen from one namespace. Open it with `Memory.open`; safe to use from any thread.
 
     Views made by `scoped` share the file: closing any of them closes it for all.
@@ -88,6 +89,7 @@ class Memory(Owned, Awaited):
         horizon: int | None = None,
         durability: Durability = "power",
         key_file: str | Path | None = None,
+        passphrase: Callable[[], str] | None = None,
         read_only: bool = False,
         access_log: bool | None = None,
         untrusted: float = SHARE,
@@ -99,26 +101,25 @@ class Memory(Owned, Awaited):
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
         access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
-        acknowledged is on the disk; "process": it survives a killed process. untrusted: the share of a planning
-        context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for a
-        file that cannot be used, SettingsError for settings that contradict the file's own.
+        acknowledged is on the disk; "process": it survives a killed process. key_file: of an encrypted memory, made
+        with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment does. untrusted: the share of a
+        planning context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for
+        a file that cannot be used, SettingsError for settings that contradict the file's own.
         """
-        if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-            raise SettingsError(f"path {brief(path)} is no path of a file; give one, or ':memory:'")
-        check_path("path", path)
-        checks.check_function("clock", clock, "that returns seconds since 1970, such as time.time")
-        if condenser is not None:
-            checks.check_function("condenser", condenser, "from several texts to a shorter one")
-        checks.check_settings(retain, horizon, key_file, untrusted)
+        checks.check_opening(path, clock, condenser)
+        checks.check_settings(retain, horizon, key_file, passphrase, untrusted)
         settings = {"retain": retain, "horizon": None if horizon is None else str(horizon)}
         if access_log is not None and check_flag("access_log", access_log):
             settings["access_log"] = "True"
         scope, checked = check_namespace(namespace), resolve(encoder)
-        store = open_store(str(path), durability, read_only, settings, terms_of)
-        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted)
+        keys = None if key_file is None else str(key_file)
+        admit = redacting.Admission()
+        store = open_store(str(path), durability, read_only, settings, terms_of, admit, keys, passphrase)
+        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted, admission=admit)
         if access_log is False and core.keeps_accesses:
             store.close()
             raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
+        condensing.restore(core, store, condenser)
         return cls(core, scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------
@@ -134,7 +135,7 @@ class Memory(Owned, Awaited):
             return EpisodeWriter(self, begun)
         if (known := self._known(id)) is None:
             raise KeyConflictError(f"episode {id!r} was erased and cannot begin again; use another id")
-        return self._resume(known, goal, agent)
+        return self._resume(known, self._masked(goal), self._masked(agent))
 
     def _begin_numbered(self, goal: str | None, agent: str | None) -> Episode:
         with self._core.lock:
@@ -156,7 +157,7 @@ class Memory(Owned, Awaited):
         return self._known(name) if logged.logged_at == record.logged_at else None
 
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
-        for what, old, new in (("goal", known.goal, goal), ("agent", known.agent, agent)):
+        for what, old, new in (("goal", self._masked(known.goal), goal), ("agent", self._masked(known.agent), agent)):
             if new is not None and new != old:
                 has = f"episode {known.id!r} has the {what} {brief(old)}"
                 raise InvalidInputError(f"{has}, not {brief(new)}; leave it out to resume")

@@ -94,6 +94,7 @@ class Owned:
         episode are refused, a line of an older export is, and a step about the subject raises ErasedError until
         `consent` is given. dry_run: only report what would go. scan: exports, graphs, replays and backups to look into;
         `residue` says where the erased text is still found, if anywhere: it may also have been logged elsewhere.
+        HeldError, and nothing erased, where a `hold` is on any of it.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         check_flag("dry_run", dry_run)

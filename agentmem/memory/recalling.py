@@ -22,11 +22,13 @@ from agentmem.memory.checks import check_cue, check_several
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
 from agentmem.records import TIME_LIMIT, brief, check_flag
+from agentmem.remembered import of_texts
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
 from agentmem.trust import SHARE
 from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, Record
 
+usual = of_texts(count)
 AsOf = str | datetime | None
 Told = list[tuple[int | Sequence[int], str]]
 LAYERS = tuple(Layer)
@@ -40,6 +42,7 @@ def run(
     """The planning context of a query over these namespaces, as they are at one moment. With `sealed`, recall gives
     what it gave then, though the log was crystallized further since.
     """
+    query = replace(query, cue=core.masked(namespaces[0], query.cue))
     with traced("search_memory", core.store.path, **_told(namespaces, query)) as tell:
         context, _ = explained(core, namespaces, query, as_of, sealed)
         hits = context.hits
@@ -64,13 +67,15 @@ def explained(
             seen = look(core, namespaces, query.cue, as_of, sealed)
             lines = recall(query, seen.view, seen.match, seen.similarity, core.read)
             best = rank(query, seen.view, seen.match, seen.similarity, core.read) if lines and most else ()
-            ranked = _with_ages(seen.view, list(islice(best, most)))
+            ranked = _with_ages(seen.view, list(islice(best, most))) if most else []
         except NotFoundError:
             if core.unchanged(generations):
                 raise
-            continue  # a step was erased while it was read
-        if core.unchanged(generations):
-            return _context(core, namespaces, query, seen, lines), ranked
+        else:
+            if core.unchanged(generations):
+                return _context(core, namespaces, query, seen, lines), ranked
+        with core.lock:
+            core.forget()  # a step was erased while it was read
 
 
 def _share(core: Core, query: Query) -> float:
@@ -82,7 +87,7 @@ def ranked(
     core: Core, namespaces: Sequence[Namespace], query: Query, as_of: AsOf, matching: bool = True
 ) -> Iterator[Hit]:
     """What `run` would choose from, best first; steps that are erased while one looks are left out."""
-    query = replace(query, thinned=core.sparing)
+    query = replace(query, thinned=core.sparing, cue=core.masked(namespaces[0], query.cue))
     seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
     read = core.read if query.layers else core.read_what_is_there
     return rank(query, seen.view, seen.match, seen.similarity, read, matching)
@@ -123,19 +128,20 @@ def _upto(namespaces: Sequence[Namespace], position: int, sealed: Sealed) -> lis
 
 class Moment(NamedTuple):
     """What a store version says: the log position that recall saw, and of each namespace how far it was crystallized,
-    how many codes there were, and its generation.
+    how many codes there were, its generation, and what tells the steps that had expired, 0 for none.
     """
 
     position: int
     sealed: tuple[int, ...]
     codes: tuple[int, ...]
     generations: tuple[int, ...]
+    expiries: tuple[int, ...]
 
 
 def moment_of(store_version: str) -> Moment:
     """See `Core.version`."""
     position, _, parts = store_version.partition(":")
-    each = [tuple(map(int, part.split("."))) for part in parts.split("+")]
+    each = [(*map(int, part.split(".")), 0)[:4] for part in parts.split("+")]
     return Moment(int(position), *zip(*each, strict=True))
 
 
@@ -204,7 +210,7 @@ def query_of(
     check_budget(budget)
     if not isinstance(weights, Weights | None):
         raise InvalidInputError(f"weights {brief(weights)} must be agentmem.recall.Weights, or None")
-    counter = counted(count if count_tokens is None else count_tokens)
+    counter = counted(usual if count_tokens is None else count_tokens)
     return Query(
         cue=cue,
         budget=budget,
@@ -262,7 +268,8 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
     return tuple(dict.fromkeys(map(Layer, given)))
 
 
-_VERSION = r"^\d{1,11}:\d{1,11}\.\d{1,15}\.\d{1,15}(\+\d{1,11}\.\d{1,15}\.\d{1,15})*$"
+_PART = r"\d{1,11}\.\d{1,15}\.\d{1,15}(\.\d{1,15})?"
+_VERSION = rf"^\d{{1,11}}:{_PART}(\+{_PART})*$"
 
 
 class Asked(BaseModel):
@@ -318,7 +325,7 @@ def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> To
     texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since
-            texts += [(one.position, one.text) for one in core.read([position]) if one.namespace in namespaces]
+            texts += [(one.position, one.text) for one in core.store.read([position]) if one.namespace in namespaces]
     return texts
 
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from agentmem.errors import ReadOnlyError
 from agentmem.memory.core import Core
-from agentmem.records import check_flag, check_path, terms_of
+from agentmem.records import check_flag, check_path
 from agentmem.store import repair as repair_file
+from agentmem.terms import terms_of
 from agentmem.types import Namespace, RepairReport
 
 Again = Callable[[Namespace], None]

@@ -20,8 +20,8 @@ from agentmem import remembered
 from agentmem.crystallize import Crystallizer
 from agentmem.errors import NotFoundError
 from agentmem.memory.core import Core
-from agentmem.records import terms_of
 from agentmem.store import open_store
+from agentmem.terms import terms_of
 from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record
 
 LONG = 24  # characters of a line that is looked for whole
@@ -135,8 +135,10 @@ def _cached(core: Core, touched: Sequence[Namespace], gone: np.ndarray, wanted: 
         for namespace in touched
         if np.isin(core.held(namespace).positions(), gone).any()
     ]
-    texts = [one.decode(errors="replace") for one in wanted]
-    if any(one in text for text in remembered.texts() for one in texts):
+    if np.isin(core.kept(), gone).any():
+        places.append("the records that this process keeps")
+    remembers = "\n".join(remembered.texts())  # at once: there may be thousands of needles
+    if any(one.decode(errors="replace") in remembers for one in wanted):
         places.append("what this process remembers of texts")
     return places
 

@@ -3,8 +3,8 @@
 Retention is stated in bytes. Under "crystals" all files together, attachments and a log of accesses apart, may take
 FIXED bytes and RATE per token; the lexical index and the codes are not stored but made again at the first recall,
 blocks are large, and only where that is not enough is text let go: beyond the horizon, old before new, the least
-salient first, never a word that a crystal holds or a pinned step, and never before the unit that covers it is found
-by a probe.
+salient first, never a word that a crystal holds, a pinned step or one under a hold, and never before the unit that
+covers it is found by a probe.
 
 A hole in a text is "…" and as many spaces as characters are gone, so that every span of the text still stands where it
 stood; spaces cost nothing once they are compressed, and recall folds them.
@@ -22,6 +22,7 @@ import numpy as np
 from agentmem.condense import Salience, select
 from agentmem.index import STEP, Index, step_position
 from agentmem.memory.core import Core
+from agentmem.memory.holding import held
 from agentmem.recall import Weights
 from agentmem.recall.layers import crystal_signals, steps_of
 from agentmem.recall.signals import weigh
@@ -178,18 +179,18 @@ def _holed(text: str, kept: Sequence[tuple[int, int]]) -> str:
 def _old_units(core: Core, index: Index, edge: int) -> list[_Old]:
     """The units of a namespace whose steps all lie before a position, and that a probe has found."""
     view = index.view(index.head)
-    pinned = set(view.position[view.pinned].tolist())
-    held = _held(index.crystals)
+    whole = set(view.position[view.pinned].tolist()) | held(core, index.namespace)
+    quoted = _held(index.crystals)
     probe = _Probe(core, index)
     old = []
     for number in probe.numbers:
         unit = view.crystals[number]
-        positions = [position for position in map(step_position, unit.sources) if position not in pinned]
+        positions = [position for position in map(step_position, unit.sources) if position not in whole]
         if unit.covers[1] < edge and positions:
             steps = core.store.read(positions)
             lost = max(json.loads(step.body).get("lost", 0.0) for step in steps)
             if lost or probe.finds(number):
-                spans = [_spans(step.text, held.get(step.position, ())) for step in steps]
+                spans = [_spans(step.text, quoted.get(step.position, ())) for step in steps]
                 old.append(_Old(unit.born, steps, spans, 1 - lost))
     return old
 
@@ -251,6 +252,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
         encoder=core.encoder.id if core.encoder is not None else None,
         uncoded=len(index.uncoded()) if core.encoder is not None and not core.sparing else 0,
         store_version=core.version([namespace], index.head, [index.head]),
+        masked=core.store.masked(namespace),
     )
 
 

@@ -18,10 +18,11 @@ from agentmem.index import View, step_id
 from agentmem.recall.layers import best_steps, crystal_signals, near, place_signal, steps_of, with_steps
 from agentmem.recall.pack import Candidate, Packer
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
-from agentmem.recall.signals import Match, Weights, cue_terms, reasons, step_signals, weigh
+from agentmem.recall.signals import Match, Weights, cue_terms, largest, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
 from agentmem.recall.trusted import trust_of_crystal
+from agentmem.records import values_of
 from agentmem.tokens import count
 from agentmem.trust import SHARE, UNTRUSTED, trust_of
 from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
@@ -46,7 +47,6 @@ SIMILAR = 0.5  # estimated cosine from which a step counts as found without a sh
 CHUNK = 48  # candidates read at once, at first
 FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
-SAMPLED = 16  # one of so many is looked at to guess where the best begin
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
 
 
@@ -124,7 +124,9 @@ def _sought(
 
 def _allowed(query: Query, view: View) -> np.ndarray:
     """Which steps the filters let through, bool [n]."""
-    told = np.isin(view.position, list(query.without), invert=True)
+    told = np.ones(len(view.position), bool)
+    at, known = view.rows(np.array(sorted(query.without), np.int64))
+    told[at[known]] = False
     if query.episode is None and query.agent is None:
         return told
     fits = [
@@ -132,16 +134,6 @@ def _allowed(query: Query, view: View) -> np.ndarray:
         for episode in view.episodes
     ]
     return np.asarray(told & np.array(fits, bool)[view.episode])
-
-
-def _largest(values: np.ndarray, size: int) -> float:
-    """The size-th largest of more values than that, found among those above what a sample of them suggests."""
-    sample = values[::SAMPLED]
-    likely = 2 * size // SAMPLED
-    if likely < len(sample):
-        above = values[values >= np.partition(sample, -likely)[-likely]]
-        values = above if len(above) >= size else values
-    return float(np.partition(values, -size)[-size])
 
 
 def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allowed: np.ndarray) -> bool:
@@ -164,7 +156,8 @@ class _Texts:
             self._known.update((record.position, record) for record in self._read(missing))
 
     def __getitem__(self, position: int) -> Record:
-        self.fetch([position])
+        if position not in self._known:
+            self.fetch([position])
         return self._known[position]
 
     def __contains__(self, position: int) -> bool:
@@ -189,6 +182,8 @@ class _Steps:
         self.score = weigh(signals, query.weights)
         self.places = places(query.cue, view)
         self.now = holds_now(signals["state"], view)
+        self._telling = {name: values for name, values in signals.items() if not says_nothing(values)}
+        self._made: dict[int, Candidate] = {}
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
@@ -224,7 +219,7 @@ class _Steps:
         size = BEST
         while len(rows):
             score = self.score[rows] if len(rows) < len(self.score) else self.score
-            least = _largest(score, size) if len(rows) > size else -np.inf
+            least = largest(score, size) if len(rows) > size else -np.inf
             best = score >= least
             yield rows[best][np.argsort(-score[best], kind="stable")]
             rows, size = rows[~best], 16 * size
@@ -240,19 +235,24 @@ class _Steps:
             if self.packer.unlikely(least):
                 yield None
                 continue
-            candidate = self._candidate(row)
+            candidate = self._once(row)
             yield candidate if not long or candidate.size < size else None
 
     def partner(self, row: int) -> Candidate | None:
         """The step at a row, if the filters let it through."""
-        return self._candidate(row) if self.allowed[row] else None
+        return self._once(row) if self.allowed[row] else None
+
+    def _once(self, row: int) -> Candidate:
+        if row not in self._made:
+            self._made[row] = self._candidate(row)
+        return self._made[row]
 
     def _candidate(self, row: int) -> Candidate:
-        view, signals, weights = self.view, self.signals, self.query.weights  # no cycle: what is large goes at once
+        view, signals, weights = self.view, self._telling, self.query.weights  # no cycle: what is large goes at once
         position = int(view.position[row])
         record = self.texts[position]
         episode = view.episodes[view.episode[row]]
-        body = json.loads(record.body)
+        body = values_of(record.body)
         trust = trust_of(body)
         return Candidate(
             key=position,

@@ -27,6 +27,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from unicodedata import category
 
+from agentmem.remembered import of_texts
 from agentmem.types import Hit
 
 GRAMMAR = 2
@@ -47,6 +48,7 @@ class Line:
     hit: Hit
 
 
+@of_texts
 def fold(text: str) -> str:
     """A text as it stands inside a line: blank lines and runs of spaces folded, further lines marked by a space.
 

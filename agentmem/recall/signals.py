@@ -20,6 +20,7 @@ from agentmem.types import KINDS
 from agentmem.words import content_stems, stems, words
 
 ACTION, OBSERVATION = KINDS.index("action"), KINDS.index("observation")
+SAMPLED = 16  # one of so many is looked at to guess where the best begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +169,19 @@ def weigh(signals: Mapping[str, np.ndarray], weights: Weights) -> np.ndarray:
     return total
 
 
+def largest(values: np.ndarray, size: int) -> float:
+    """The size-th largest of more values than that, found among those above what a sample of them suggests."""
+    sample = values[::SAMPLED]
+    likely = 2 * size // SAMPLED
+    if likely < len(sample):
+        above = values[values >= np.partition(sample, -likely)[-likely]]
+        values = above if len(above) >= size else values
+    return float(np.partition(values, -size)[-size])
+
+
 def reasons(signals: Mapping[str, np.ndarray], weights: Weights, row: int) -> dict[str, float]:
     """What each signal added to the score of one row; zeros left out."""
-    parts = {name: round(float(getattr(weights, name) * values[row]), 4) for name, values in signals.items()}
+    parts = {name: round(getattr(weights, name) * float(values.item(row)), 4) for name, values in signals.items()}
     return {name: value for name, value in parts.items() if value}
 
 

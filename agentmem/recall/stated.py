@@ -16,6 +16,7 @@ from agentmem.index import Stated, View
 from agentmem.recall.asked import Date, asks, dates, numbers
 from agentmem.recall.relative import Span, spans
 from agentmem.recall.standing import nothing, says_nothing, standing
+from agentmem.remembered import of_texts
 from agentmem.types import KINDS, STATE_FORMS
 from agentmem.words import stems
 
@@ -29,11 +30,13 @@ _ASKED = ("carried", "left", "got", "changed", "last", "is", "first", "place")
 _GENERIC = {THING: "carri", FILE: "file"}  # the first stem of every key of these forms
 
 
+@of_texts
 def concerns(cue: str) -> bool:
     """Whether the state table may say anything to a cue."""
     return bool(numbers(cue)) or any(asks(cue, what) for what in _ASKED) or speaks_of_time(cue)
 
 
+@of_texts
 def speaks_of_time(cue: str) -> bool:
     """Whether a cue names a date, or a time that is counted from today."""
     return next(dates(cue), None) is not None or next(spans(cue, date.max), None) is not None

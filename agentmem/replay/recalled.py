@@ -186,9 +186,15 @@ class Recaller:
             if self._core.sparing:
                 return "texts were let go of since, as retain='crystals' does"
             return "the log was written anew since, by an import or another version of agentmem"
+        if moment.expiries != self._expiries(put.namespaces):
+            return "steps expired since, by the rules of their namespace"
         if asked.counter:
             return "its tokens were counted by another counter than the count_tokens that was given"
         return "another version of agentmem recalled it, or it was logged in another memory and imported"
+
+    def _expiries(self, namespaces: Sequence[Namespace]) -> tuple[int, ...]:
+        with self._core.lock:
+            return tuple(self._core.index(namespace).expiry for namespace in namespaces)
 
 
 def _missed(context: PlanningContext, best: Sequence[Hit]) -> tuple[Ranked, ...]:

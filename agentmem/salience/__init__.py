@@ -108,7 +108,8 @@ def _slots(word: Ints) -> tuple[Ints, Ints]:
 
 
 def _bump(row: NDArray[np.uint8], slots: Ints) -> None:
-    row[:] = np.minimum(row + np.bincount(slots, minlength=SLOTS), 255)
+    touched, times = np.unique(slots, return_counts=True)
+    row[touched] = np.minimum(row[touched] + times, 255)
 
 
 def _pack(counts: NDArray[np.uint8]) -> str:

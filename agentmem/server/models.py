@@ -345,6 +345,7 @@ class NamespaceStats(Answer):
     encoder: str | None
     uncoded: int
     store_version: str
+    masked: dict[str, int]
 
 
 class Health(Answer):

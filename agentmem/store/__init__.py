@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 from ..errors import SettingsError
 from ..types import Durability, Record
 from .bars import mark, subject_bars
+from .openfile import Admit
 from .repairing import repair
+from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
-__all__ = ["SQLiteStore", "mark", "open_store", "repair", "subject_bars"]
+__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "mark", "open_store", "repair", "subject_bars"]
 
 
 def open_store(
@@ -19,15 +21,20 @@ def open_store(
     read_only: bool = False,
     settings: Mapping[str, str | None] | None = None,
     terms: Callable[[Record], tuple[str, ...]] | None = None,
+    admit: Admit | None = None,
+    key_file: str | None = None,
+    passphrase: Callable[[], str] | None = None,
 ) -> SQLiteStore:
     """Open, or make, the store at a path; ":memory:" is a private one that is gone when closed.
 
     durability: "power" (an acknowledged append is on the disk) or "process" (it survives a killed process). settings:
     fixed when the file is made, `retain` and `horizon` among them; None takes the file's. terms: gives a record's index
-    terms again, needed under retain="crystals". Raises SettingsError, NotAMemoryError, NewerFormatError, DamagedError,
-    LockedError, ReadOnlyError.
+    terms again, needed under retain="crystals". admit: what of records may be written. key_file: of an encrypted
+    store, made with a new one; passphrase: gives the one its keys are wrapped by, in place of the environment's
+    AGENTMEM_KEY. Raises SettingsError, KeyFileError, MissingExtraError, NotAMemoryError, NewerFormatError,
+    DamagedError, LockedError, ReadOnlyError.
     """
     if path.startswith(("postgresql://", "postgres://")):
         where = path.split("@")[-1]
         raise SettingsError(f"Postgres ({where}) is reserved and not in this version; give the path of a file")
-    return SQLiteStore(path, durability, read_only, settings, terms)
+    return SQLiteStore(path, durability, read_only, settings, terms, admit, key_file, passphrase)

@@ -7,12 +7,12 @@ from typing import Any
 
 from ..types import Namespace, Note
 from . import bars, ledger
+from .configured import Configured
 from .log import head_mark, namespace_id
-from .openfile import OpenFile
 from .schema import Connection, value
 
 
-class Accounts(OpenFile):
+class Accounts(Configured):
     """These verbs of a store."""
 
     def refuses(self, namespace: Namespace, key: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
@@ -17,22 +19,44 @@ from .group import Request
 from .keys import Keys
 from .lexicon import Lexicon, Terms
 from .log import Log, namespace_id
-from .rows import MAX_BLOB, Entry, Prepared, content_key, namespace_json, pack, prepare, same_content
+from .rows import MAX_BLOB, Entry, Prepared, check, namespace_json, pack, prepare, same_content
 from .schema import Connection, count_up, counter, seal_namespace, value
+from .sealing import Sealing, check_unsealed
 
 INSERT_ROW = "INSERT INTO log VALUES(?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 def request(records: Sequence[Record], blobs: Mapping[str, bytes] | None) -> Request:
     """Check everything that can be checked without the file."""
-    checked = {}
-    for name, data in (blobs or {}).items():
+    check_blobs(blobs or {})
+    checked = {bytes.fromhex(name): bytes(data) for name, data in (blobs or {}).items()}
+    return Request([prepare(record) for record in records], checked)
+
+
+def sealed_request(
+    sealing: Sealing,
+    records: Sequence[Record],
+    blobs: Mapping[str, bytes],
+    stored: Callable[[str], bytes],
+    add: Callable[[list[bytes]], None],
+) -> Request:
+    """The same for an encrypted file: what is about subjects is sealed. stored, add: as `Sealing.seal`."""
+    check_unsealed(records)
+    for record in records:
+        check(record)
+    check_blobs(blobs)
+    sealed = sealing.seal(records, blobs, stored, add)
+    names = {bytes.fromhex(name): data for name, data in sealed.blobs.items()}
+    return Request([prepare(record) for record in sealed.records], names, keys=sealed.keys, given=records)
+
+
+def check_blobs(blobs: Mapping[str, bytes]) -> None:
+    """TooLargeError or InvalidInputError for a blob that cannot be stored under its name."""
+    for name, data in blobs.items():
         if len(data) > MAX_BLOB:
             raise TooLargeError(f"a blob of {len(data)} bytes is over {MAX_BLOB >> 20} MiB; split it")
         if sha256(data).hexdigest() != name:
             raise InvalidInputError(f"blob {name} is not the sha256 of its bytes; name blobs by their sha256 in hex")
-        checked[bytes.fromhex(name)] = bytes(data)
-    return Request([prepare(record) for record in records], checked)
 
 
 class Interner:
@@ -86,6 +110,7 @@ class Lines:
     keys: dict[bytes, Record] = field(default_factory=dict)
     blobs: dict[bytes, bytes] = field(default_factory=dict)
     uses: list[tuple[bytes, int]] = field(default_factory=list)
+    masked: Counter[tuple[int, str]] = field(default_factory=Counter)  # (namespace, kind) -> placeholders
 
 
 class Appender:
@@ -144,8 +169,8 @@ class Appender:
                 "key"
             )
         found = self.log.entries(connection, [position])[position].record
-        logged = content or content_key(found)
-        if content_key(record)[: len(logged)] != logged:
+        logged = content or self.keys.content(found)
+        if self.keys.content(record)[: len(logged)] != logged:
             raise _conflict(record, f"at position {position}")
         return found
 
@@ -162,7 +187,8 @@ class Appender:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
 
     def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
-        steps = [one.record for at, one in enumerate(request.records) if at not in known and one.record.type == "step"]
+        given = request.given or [one.record for one in request.records]
+        steps = [record for at, record in enumerate(given) if at not in known and record.type == "step"]
         about = [record for record in steps if bars.subjects_of(record.body)]
         if about and any(new.record.type in bars.BARRING for new in request.records):
             raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
@@ -183,6 +209,7 @@ class Appender:
             position += 1
             chain = link(chain, new.content, position)
             result.append(self._add(transaction.connection, new, position, chain, lines))
+            self._count_masked(request, place, transaction.connection, lines)
         used = {digest for digest, position in lines.uses if position > mark.position}
         lines.blobs |= {digest: data for digest, data in request.blobs.items() if digest in used}
         transaction.mark = replace(mark, position=position, hash=chain)
@@ -198,9 +225,17 @@ class Appender:
         lines.uses += [(bytes.fromhex(name), position) for name in new.blobs]
         if record.type in bars.BARRING:  # at once: what follows in the same transaction is to be refused
             bars.put(connection, namespace, record)
-        if record.type == "consent":
+        if record.type in ("consent", "rules", "hold"):  # recall as of before changes, or what may be erased
             derived.bump(connection, namespace)
         return record
+
+    def _count_masked(self, request: Request, place: int, connection: Connection, lines: Lines) -> None:
+        """Of the record as it was before it was sealed."""
+        record = request.given[place] if request.given else request.records[place].record
+        if '"masked":' in record.body:
+            namespace = self.interner.namespace(connection, record.namespace)
+            masked = json.loads(record.body).get("masked", {})
+            lines.masked.update({(namespace, kind): number for kind, number in masked.items()})
 
     def _row(
         self, connection: Connection, new: Prepared, position: int, chain: bytes
@@ -225,6 +260,15 @@ class Appender:
         if lines.uses:
             connection.executemany("INSERT OR IGNORE INTO blobs VALUES(?, ?)", list(lines.blobs.items()))
             connection.executemany("INSERT OR IGNORE INTO blob_uses VALUES(?, ?)", lines.uses)
+        for (namespace, kind), number in lines.masked.items():
+            count_up(connection, f"masked/{namespace}/{kind}", number)
+
+
+def masked_so_far(connection: Connection, namespace: int) -> dict[str, int]:
+    """Kind -> placeholders that were written in a namespace since it began; what is erased is not taken off."""
+    begins = f"masked/{namespace}/"
+    sql = "SELECT substr(name, ?2), value FROM counters WHERE name GLOB ?1 ORDER BY 1"
+    return dict(connection.execute(sql, (f"{begins}*", len(begins) + 1)).fetchall())
 
 
 def _conflict(record: Record, where: str) -> KeyConflictError:

@@ -45,7 +45,7 @@ class Writer:
     def __init__(self, paths: Files, anchor: Anchor, durability: Durability) -> None:
         self.files, self.anchor, self.power = paths, anchor, durability == "power"
         self.lock = threading.RLock()
-        self.connection = connect(paths.database)
+        self.connection = connect(paths.database, cipher=paths.cipher)
         self.connection.execute(f"PRAGMA synchronous={'OFF' if paths.private else 'NORMAL'}")
         self.connection.set_wal_hook(self._note_pages)
         self.poison: str | None = None
@@ -176,7 +176,7 @@ class Writer:
         """Move the write-ahead log into the database: most of it beside the writers, the rest while they wait, so that
         the log starts anew. Does nothing if another process is at it."""
         with self._checkpointing:
-            connection = connect(self.files.database)
+            connection = connect(self.files.database, cipher=self.files.cipher)
             try:
                 connection.execute(f"PRAGMA synchronous={'OFF' if self.files.private else 'NORMAL'}")
                 with suppress(apsw.BusyError):

@@ -9,10 +9,11 @@ from dataclasses import replace
 import apsw
 
 from ..errors import DamagedError
+from . import derived, lexicon
 from .chain import encode_mark
 from .files import Files, open_private, os_errors
 from .log import head_mark
-from .schema import Connection, sqlite_errors, value
+from .schema import STRIPPED, Connection, connect, put_setting, sqlite_errors, value
 
 PARTS = {
     "log": "log",
@@ -53,24 +54,29 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     found["codes"] = connection.execute(sql).fetchone()[0]
     for part, name in (("wal", paths.wal), ("anchor", paths.anchor), ("reserve", paths.reserve)):
         found[part] = paths.size(name)
-    files = (paths.database, paths.wal, paths.database + "-shm", paths.anchor, paths.lock, paths.reserve)
-    found["total"] = sum(map(paths.size, files))
+    found["total"] = sum(map(paths.size, paths.all()))
     return found
 
 
 # ---- copies
 
 
-def copy(connection: Connection, path: str, shown: str) -> None:
-    """Copy the connection's snapshot to a new file at `path`, and its anchor beside it, both on the disk on return."""
+def copy(connection: Connection, path: str, shown: str, cipher: str | None = None) -> None:
+    """Copy the connection's snapshot to a new file at `path`, and its anchor beside it, both on the disk on return.
+
+    cipher: as the memory's own; the copy then leaves out all that was made of the log.
+    """
     mark = head_mark(connection)
     with os_errors(path):
         os.close(open_private(path))
     flags = apsw.SQLITE_OPEN_READWRITE
-    with os_errors(path), sqlite_errors(path), contextlib.closing(apsw.Connection(path, flags=flags)) as target:
+    with os_errors(path), sqlite_errors(path), contextlib.closing(connect(path, flags=flags, cipher=cipher)) as target:
+        target.execute(f"PRAGMA page_size={value(connection, 'PRAGMA page_size')}")
         with target.backup("main", connection, "main") as backup:
             backup.step(-1)
         target.execute("PRAGMA synchronous=FULL")
+        if cipher is not None:
+            _strip(target)
         if head_mark(target).hash != mark.hash:
             raise DamagedError(f"the copy of {shown} does not end as it does; copy again")
     with os_errors(path):
@@ -82,6 +88,20 @@ def copy(connection: Connection, path: str, shown: str) -> None:
             fd = os.open(name, os.O_RDONLY)
             os.fsync(fd)
             os.close(fd)
+
+
+def _strip(target: Connection) -> None:
+    """Leave out what was made of the log: it would tell in a copy what a shredded key no longer tells."""
+    target.execute("PRAGMA journal_mode=DELETE").fetchall()
+    target.execute("BEGIN IMMEDIATE")
+    if value(target, "SELECT 1 FROM sqlite_schema WHERE name='postings'"):
+        lexicon.clear(target)
+    for (number,) in target.execute("SELECT id FROM namespaces").fetchall():
+        derived.discard(target, number)
+    put_setting(target, STRIPPED, "index")
+    target.execute("COMMIT")
+    target.execute("VACUUM")
+    target.execute("PRAGMA journal_mode=WAL").fetchall()
 
 
 def remove_copy(path: str) -> None:

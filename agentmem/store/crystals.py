@@ -186,6 +186,8 @@ def join_outlines(parts: Sequence[Outlines], after: int) -> Outlines:
     """Several as one, those with serial > after, by serial."""
     none = np.zeros(0, np.int64)
     empty = Outlines(none, none, none, none, np.zeros(0), none, none, none, none, [])
+    if not parts:
+        return empty
     *columns, steps, held = (np.concatenate(column) for column in list(zip(empty, *parts, strict=True))[:9])
     serial, sources, spans = columns[0], columns[5], columns[6]
     order = np.argsort(serial, kind="stable")

@@ -33,6 +33,7 @@ fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 HEADER = b"SQLite format 3\0"
+MAGIC = b"agentmem"  # begins an encrypted memory: with 8 random bytes, the salt of its cipher and its id
 
 
 class Files:
@@ -41,6 +42,7 @@ class Files:
     def __init__(self, path: str) -> None:
         self.shown = path
         self.private: str | None = None
+        self.cipher: str | None = None  # key and salt in hex, of an encrypted memory
         if path == ":memory:":
             shm = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
             self.private = tempfile.mkdtemp(prefix="agentmem-", dir=shm)
@@ -65,10 +67,19 @@ class Files:
         """Refuse what is no SQLite file before anything is written beside it."""
         if not os.path.isfile(self.database):
             raise NotAMemoryError(f"{self.shown} is no regular file; give the path of a memory, or a new one")
-        with os_errors(self.shown), open(self.database, "rb") as file:
-            start = file.read(len(HEADER))
-        if start and start != HEADER:
+        start = self.start()
+        if start and start != HEADER and not start.startswith(MAGIC):
             raise NotAMemoryError(f"{self.shown} is not a memory file; give the path of one, or a new path")
+
+    def all(self) -> tuple[str, ...]:
+        return self.database, self.wal, self.database + "-shm", self.anchor, self.lock, self.reserve
+
+    def start(self) -> bytes:
+        """The first bytes of the database; none if it is not there."""
+        if not os.path.exists(self.database):
+            return b""
+        with os_errors(self.shown), open(self.database, "rb") as file:
+            return file.read(len(HEADER))
 
     def empty(self) -> bool:
         return not os.path.exists(self.database) or os.path.getsize(self.database) == 0

@@ -9,7 +9,7 @@ a leader that did not wait a moment for as many as the last group had would go a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ..errors import StoreError
@@ -27,6 +27,8 @@ class Request:
     error: BaseException | None = None
     done: bool = False
     leads: bool = False
+    keys: frozenset[str] = frozenset()  # of what is sealed
+    given: Sequence[Record] = ()  # before it was sealed
     turn: threading.Lock = field(default_factory=threading.Lock)
 
 

@@ -8,7 +8,7 @@ erased, and what was logged under it where the text has been let go of since (of
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -21,10 +21,11 @@ SHORT = 8
 
 
 class Keys:
-    """The keys of one file. `stored` says whether those of archived records stand in the table."""
+    """The keys of one file. stored: whether those of archived records stand in the table. content: a stored record's
+    digest by which a retry is known."""
 
-    def __init__(self, log: Log, stored: bool) -> None:
-        self.log, self.stored = log, stored
+    def __init__(self, log: Log, stored: bool, content: Callable[[Record], bytes] = content_key) -> None:
+        self.log, self.stored, self.content = log, stored, content
         self._lock = threading.Lock()
         self._state = -1, -1
         self._blocks: dict[bytes, np.ndarray] = {}
@@ -88,7 +89,7 @@ class Keys:
         """Note what was logged, before its text goes: a retry of it must still be recognised."""
         if record.key is None:
             return
-        digest, content = key_digest(record.namespace, record.key), content_key(record)
+        digest, content = key_digest(record.namespace, record.key), self.content(record)
         connection.execute("UPDATE keys SET content=coalesce(content, ?) WHERE digest=?", (content, digest))
         if not connection.changes() and not self.stored:
             row = (digest[:SHORT], record.position, content[:SHORT])

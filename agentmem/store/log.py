@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DamagedError, brief
+from ..errors import DamagedError, in_brief
 from ..types import KINDS, RECORD_TYPES, Namespace, Record
 from .blocks import Block, Cache, block_digest, unpack_columns
 from .chain import GENESIS, Mark, content_hash, fields_hash, link
 from .rows import KIND_BYTES, MAX_COUNT, PACK, PACKED, TYPE_BYTES, TYPE_NUMBER, Entry, namespace_json, namespace_of_json
 from .schema import Connection, value
+from .sealing import Sealing
 
 NEAR = 3  # positions closer than this are read in one sweep
 HOT = "SELECT position, packed, logged_at, chain, key, text, body FROM log WHERE position BETWEEN ? AND ? ORDER BY 1"
@@ -38,7 +39,7 @@ def head_mark(connection: Connection) -> Mark:
     """Where the log ends; DamagedError where somebody put something else into its counters."""
     position, chain, *counters = connection.execute(HEAD).fetchone()
     if not (isinstance(chain, bytes) and all(isinstance(one, int) for one in (position, *counters))):
-        raise DamagedError(f"the counters of the log hold {brief(counters)}; repair the memory, or restore a backup")
+        raise DamagedError(f"the counters of the log hold {in_brief(counters)}; repair the memory, or restore a backup")
     return Mark(position, chain, *counters)
 
 
@@ -88,10 +89,10 @@ class BlockRow(NamedTuple):
 
 
 class Log:
-    """The records of one file, through any of its connections."""
+    """The records of one file, through any of its connections. sealing: of an encrypted one."""
 
-    def __init__(self, shown: str) -> None:
-        self.shown = shown
+    def __init__(self, shown: str, sealing: Sealing | None = None) -> None:
+        self.shown, self.sealing = shown, sealing
         self.cache: Cache[Block] = Cache()
         self.directory = Directory()
 
@@ -306,6 +307,9 @@ class Log:
     def texts(self, connection: Connection, positions: Iterable[int]) -> dict[int, str]:
         """Texts only, unchecked where hot: for callers that have a digest of what they make from them."""
         wanted = sorted(set(positions))
+        if self.sealing is not None:
+            entries = self.entries(connection, wanted).items()
+            return {position: self.sealing.opened(entry.record).text for position, entry in entries}
         edge = archived_upto(connection)
         found: dict[int, str] = {}
         for block, here in self._holding(connection, [p for p in wanted if p <= edge]):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Self
 
-from ..errors import ClosedError, FullError, NotFoundError, ReadOnlyError
-from ..types import Durability, Record
+from ..errors import ClosedError, FullError, NotFoundError, ReadOnlyError, SettingsError
+from ..types import Durability, Namespace, Record
 from . import fork, opening
 from .append import Appender
 from .blocks import CRYSTALS, KEEP
@@ -19,15 +19,22 @@ from .commit import Transaction, Writer
 from .derived import Derived
 from .files import Files, os_errors
 from .group import Group, Request
+from .keyfile import KeyFile, Passphrase
 from .keys import Keys
 from .lexicon import Lexicon
 from .log import Log
 from .pool import Pool
 from .reserve import Reserve
-from .schema import Connection, sqlite_errors, stored_setting
+from .rows import content_key
+from .schema import STRIPPED, Connection, put_setting, sqlite_errors, stored_setting
+from .sealing import Sealing, StaleKeyError, over_stored
+from .shredding import Shredding
+from .unlocking import unlock
 from .upkeep import Upkeep
 
 Terms = Callable[[Record], tuple[str, ...]]
+Admit = Callable[[Sequence[Record], Callable[[Namespace], str | None]], list[Record]]
+"""From records, and the redaction set for a namespace, to what of them is written."""
 GATHER_SECONDS = 0.0001
 FLIGHTS = 2
 _REOPENING = threading.Lock()
@@ -44,10 +51,15 @@ class OpenFile:
         read_only: bool = False,
         settings: Mapping[str, str | None] | None = None,
         terms: Terms | None = None,
+        admit: Admit | None = None,
+        key_file: str | KeyFile | None = None,
+        passphrase: Passphrase | None = None,
     ) -> None:
         self.path = path
         self._arguments = (durability, read_only, dict(settings or {}))
-        self._terms = terms
+        self._unlocking = key_file, passphrase
+        self._sealing: Sealing | None = None
+        self._terms, self._admit = terms, admit
         self._files = Files(path)
         self._reserve = Reserve(self._files)
         self._closed = False
@@ -77,6 +89,9 @@ class OpenFile:
             raise NotFoundError(f"{paths.shown} does not exist or is empty; open it for writing once to make a memory")
         if paths.empty() and not paths.writable():
             raise ReadOnlyError(f"{paths.directory} cannot be written, so {paths.shown} cannot be made; choose another")
+        if self._sealing is None:
+            keys = unlock(paths, *self._unlocking, read_only)
+            self._sealing = None if keys is None else Sealing(keys, paths.shown)
         self._writer: Writer | None = None
         self._anchor: Anchor | None = None
         if not read_only and paths.writable():
@@ -86,7 +101,7 @@ class OpenFile:
         expected = read_anchor(paths.anchor)
         immutable = self._anchor is None and opening.needs_immutable(paths)
         self._pool = Pool(paths, immutable)
-        self._log = Log(paths.shown)
+        self._log = Log(paths.shown, self._sealing)
         self._made = Derived(self._log)
         try:
             self._join(expected, durability, settings)
@@ -101,19 +116,74 @@ class OpenFile:
             if self._anchor is None:
                 opening.check_anchor(connection, self._files, expected)
             stored = dict(connection.execute("SELECT name, value FROM settings").fetchall())
-        self._indexed = stored["retain"] == "keep"
-        packing = KEEP if self._indexed else CRYSTALS
+        keep, stripped = stored["retain"] == "keep", bool(stored.get(STRIPPED))
+        self._indexed = keep and not (stripped and self._anchor is None)
+        packing = KEEP if keep else CRYSTALS
         self._lexicon = Lexicon(self._files.shown, packing.level) if self._indexed else None
         self._opened()
-        self._keys = Keys(self._log, stored=self._indexed)
+        content = content_key if self._sealing is None else self._sealing.content
+        self._keys = Keys(self._log, keep, content)
         self._appender = Appender(self._log, self._keys, self._lexicon)
-        self._upkeep = Upkeep(self._log, self._made, self._keys, packing, self._lexicon, self._terms)
+        self._upkeep = Upkeep(self._log, self._made, self._keys, packing, self._lexicon, self._stored_terms())
         if self._anchor is not None:
             with sqlite_errors(self._files.shown), os_errors(self._files.shown):
                 self._writer = Writer(self._files, self._anchor, "process" if self._files.private else durability)
             gather = GATHER_SECONDS if self._writer.power else 0.0
             self._group = Group(self._write_group, self._writer.wait, FLIGHTS, gather)
+        if self._sealing is not None:
+            self._catch_up(self._sealing)
+        if stripped:
+            self._complete()
         self._check_index(stored.get("terms"))
+
+    def _stored_terms(self) -> Terms | None:
+        """`terms`, of a record as it is stored."""
+        return self._terms if self._sealing is None else over_stored(self._terms, self._sealing)
+
+    def _catch_up(self, sealing: Sealing) -> None:
+        """Erase what was erased in other copies of this file, and finish an erasure that was cut off."""
+        self._shredding = shredding = Shredding(sealing, self._log)
+        with self._pool.snapshot() as connection:
+            shredding.check(connection, self.path, self._writer is not None)
+        if self._writer is None:
+            return
+        with self._writer.locked():
+            sealing.keys.use()
+        with self._writer.transaction(self._undone) as transaction:
+            late = shredding.late(transaction.connection)
+            if late:
+                logger.warning(
+                    "%s: what was erased since this copy was made is erased here too, %d records", self.path, len(late)
+                )
+                self._upkeep.erase(transaction, late, set())
+        self._writer.wait(transaction.ticket)
+        if late:
+            self._log.forget()
+            self._writer.truncate()
+        self._shred()
+
+    def _shred(self) -> None:
+        """Remove the keys of what was erased, and note that this file has seen it."""
+        writer, shredding = self._writer, self._shredding
+        assert writer is not None
+        with writer.locked():
+            shredding.keys.shred()
+        with writer.transaction(self._undone) as transaction:
+            shredding.note(transaction.connection)
+        writer.wait(transaction.ticket)
+
+    def _complete(self) -> None:
+        """Index a copy that was made without its index."""
+        if self._writer is None:
+            return
+        if self._indexed and self._terms is None:
+            raise SettingsError(f"{self.path} is a copy without its index; open it with terms=, to make it again")
+        with self._writer.transaction(self._undone) as transaction:
+            if stored_setting(transaction.connection, STRIPPED) == "index":
+                if self._indexed:
+                    self._upkeep.reindex(transaction, getattr(self._terms, "version", None))
+                put_setting(transaction.connection, STRIPPED, "crystals")
+        self._writer.wait(transaction.ticket)
 
     def _check_index(self, indexed_by: str | None) -> None:
         """Index again what another version of `terms` indexed: its words would not be found."""
@@ -180,14 +250,35 @@ class OpenFile:
 
     def _undone(self) -> None:
         """What a transaction that was rolled back had numbered is numbered otherwise next time."""
+        if self._sealing is not None:
+            self._shredding.noted = -1
         self._appender.interner.clear()
         self._log.directory.clear()
 
     def _write_group(self, group: list[Request]) -> int:
         """One transaction for the appends of many threads; its ticket."""
         with self._writing(durable=False) as transaction:
-            self._appender.write(transaction, group)
+            self._appender.write(transaction, group if self._sealing is None else self._fresh(transaction, group))
         return transaction.ticket
+
+    def _add_keys(self, groups: list[bytes]) -> None:
+        """Make data keys for sets of subjects."""
+        with self._writer_or_refuse().locked():
+            self._shredding.keys.add(groups)
+
+    def _opened_record(self, record: Record) -> Record:
+        """A stored record as it was logged."""
+        return record if self._sealing is None else self._sealing.opened(record)
+
+    def _fresh(self, transaction: Transaction, group: list[Request]) -> list[Request]:
+        """Those that no key was shredded for meanwhile; the others get an error, to be sealed again."""
+        if any(request.keys for request in group):
+            keys = self._shredding.keys
+            keys.refresh()
+            for request in group:
+                request.error = StaleKeyError() if keys.stale(request.keys) else None
+            self._shredding.note(transaction.connection)
+        return [request for request in group if request.error is None]
 
     def _check(self) -> None:
         if self._closed:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import DamagedError, NotAMemoryError, ReadOnlyError, SettingsError, StoreError, brief
+from ..errors import DamagedError, NotAMemoryError, ReadOnlyError, SettingsError, StoreError, in_brief
 from ..types import Durability
 from . import lexicon
 from .chain import Anchor, Mark, read_anchor
@@ -48,7 +48,7 @@ def prepare_file(paths: Files, settings: Settings, durability: Durability, own: 
     own: settings of the library's own that a new file gets; another file may have others.
     """
     if not isinstance(durability, str) or durability not in ("power", "process"):
-        raise SettingsError(f"durability {brief(durability)} is unknown; use 'power' or 'process'")
+        raise SettingsError(f"durability {in_brief(durability)} is unknown; use 'power' or 'process'")
     with os_errors(paths.shown):
         fresh = paths.empty()
         if not fresh and not any(map(os.path.exists, (paths.anchor, paths.wal))):
@@ -71,7 +71,7 @@ def _refuse_foreign(paths: Files) -> None:
     """Nothing is made beside a file of another application, nor is it touched."""
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     with sqlite_errors(paths.shown):
-        connection = apsw.Connection(f"{Path(paths.database).as_uri()}?immutable=1", flags=flags)
+        connection = connect(f"{Path(paths.database).as_uri()}?immutable=1", flags=flags, cipher=paths.cipher)
         try:
             format_of(connection, paths.shown)
         finally:
@@ -96,7 +96,7 @@ def _anchored(paths: Files, settings: Settings, own: Settings) -> Anchor:
 def _set_up(paths: Files, settings: Settings, own: Settings, anchored: bool, expected: Mark | None) -> Mark:
     flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     with sqlite_errors(paths.shown):
-        connection = connect(paths.database, flags=flags)
+        connection = connect(paths.database, flags=flags, cipher=paths.cipher)
     try:
         with sqlite_errors(paths.shown, connection):
             number = format_of(connection, paths.shown)
@@ -164,7 +164,7 @@ def check_settings(connection: Connection, settings: Settings, shown: str) -> No
         there = stored_setting(connection, name)
         if there != given:
             raise SettingsError(
-                f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={brief(given)}; "
+                f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={in_brief(given)}; "
                 "leave it out or make a new memory"
             )
 
@@ -284,7 +284,7 @@ def check_anchor(connection: Connection, paths: Files, expected: Mark | None) ->
 def needs_immutable(paths: Files) -> bool:
     """Whether SQLite can read the file only if told that nobody writes it; raises ReadOnlyError if somebody did."""
     try:
-        connection = connect(paths.database, flags=apsw.SQLITE_OPEN_READONLY)
+        connection = connect(paths.database, flags=apsw.SQLITE_OPEN_READONLY, cipher=paths.cipher)
         try:
             connection.execute(HEAD).fetchone()
             return False

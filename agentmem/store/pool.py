@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import quote
 
 import apsw
 
 from ..errors import ClosedError
 from .files import Files
-from .schema import Connection, connect, sqlite_errors
+from .schema import Connection, connect, sqlite_errors, value
 
 KEPT = 8
 
@@ -29,9 +30,9 @@ class Pool:
     def _connect(self) -> Connection:
         flags = apsw.SQLITE_OPEN_READONLY
         if not self._immutable:
-            return connect(self._files.database, flags=flags)
+            return connect(self._files.database, flags=flags, cipher=self._files.cipher)
         uri = f"file:{quote(self._files.database)}?immutable=1"
-        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI)
+        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI, cipher=self._files.cipher)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
@@ -44,6 +45,15 @@ class Pool:
                     yield connection
                 finally:
                     connection.execute("ROLLBACK")
+        finally:
+            self._give(connection)
+
+    def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
+        """The first column of the first row, or None, of a query that needs no snapshot: it is one by itself."""
+        connection = self._take()
+        try:
+            with sqlite_errors(self._files.shown, connection):
+                return value(connection, sql, bindings)
         finally:
             self._give(connection)
 

@@ -22,7 +22,7 @@ from ..types import Loss, RepairReport
 from .chain import Anchor, Mark, read_anchor
 from .copies import remove_copy
 from .damaged import Damaged
-from .files import FileLock, Files, os_errors
+from .files import MAGIC, FileLock, Files, os_errors
 from .openfile import Terms
 from .rebuild import rebuild
 from .rows import Entry
@@ -42,6 +42,8 @@ def repair(path: str, backup: str | None = None, dry_run: bool = False, terms: T
     """
     paths = Files(path)
     paths.check()
+    if paths.start().startswith(MAGIC):
+        raise StoreError(f"{path} is encrypted, and such memories are not repaired yet; restore it from a backup")
     if backup is not None and os.path.realpath(backup) == os.path.realpath(path):
         raise InvalidInputError(f"{backup} is the memory itself; give the path of a backup of it")
     problems = problems_of(path, terms)

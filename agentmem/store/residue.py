@@ -17,10 +17,12 @@ from .chain import Mark, encode_mark
 from .derived import CODES
 from .files import Files
 from .lexicon import Lexicon
-from .log import Log
+from .log import Log, archived_upto
 from .schema import Connection, value
+from .sealing import key_of
 
 PART = 4 << 20
+AT_ONCE = 500  # records
 # Rows that do not fit a page go on in other pages, not always the next ones.
 LONG_ROWS = {
     "record at position": """SELECT position, ifnull(key, '') || char(10) || text || char(10) || body FROM log
@@ -49,9 +51,10 @@ def traces(
     both = filter(None, (*needles, *_uncommon(connection, words)))
     wanted = list(dict.fromkeys(form for needle in both for form in (needle, _in_json(needle))))
     places: dict[str, list[str]] = {surface: [] for surface in SURFACES[:7]}
-    for at in _in_file(paths.database, wanted):
+    encrypted = paths.cipher is not None  # what stands in the files themselves is not to be told from noise
+    for at in _deciphered(connection, wanted) if encrypted else _in_file(paths.database, wanted):
         places[_surface(connection, at)].append(f"{paths.database} at byte {at}")
-    for name in (paths.wal, paths.anchor):
+    for name in () if encrypted else (paths.wal, paths.anchor):
         places["write-ahead log"] += [f"{name} at byte {at}" for at in _in_file(name, wanted)]
     for row in log.block_rows(connection):
         block = log.block(connection, row)
@@ -60,10 +63,34 @@ def traces(
     for surface, what, data in _pieces(connection):
         if any(needle in data for needle in wanted):
             places[surface].append(what)
+    for surface, what, data in _opened(log, connection):
+        if any(needle in data for needle in wanted):
+            places[surface].append(what)
     if lexicon is not None:
         single = [needle.decode(errors="ignore") for needle in needles]
         places["indices"] += [f"the index, as {term}" for term in lexicon.terms_like(connection, single)]
     return places
+
+
+def _deciphered(connection: Connection, needles: list[bytes]) -> list[int]:
+    """Where the pages of an encrypted file, in the clear, hold a needle first."""
+    pages = connection.serialize("main")
+    return [at for needle in needles if (at := pages.find(needle)) >= 0]
+
+
+def _opened(log: Log, connection: Connection) -> Iterator[tuple[str, str, bytes]]:
+    """What is sealed, as it was, each with its surface."""
+    if log.sealing is None:
+        return
+    positions, edge = log.select(connection, None, 0, None, None, None), archived_upto(connection)
+    for at in range(0, len(positions), AT_ONCE):
+        for position, entry in log.entries(connection, positions[at : at + AT_ONCE]).items():
+            if key_of(entry.record) is not None:
+                record = log.sealing.opened(entry.record)
+                surface = "archive" if position <= edge else "tables"
+                yield surface, f"the sealed record at position {position}", f"{record.text}\n{record.body}".encode()
+    for digest, data in connection.execute("SELECT digest, data FROM blobs"):
+        yield "tables", f"the sealed blob {digest.hex()}", log.sealing.open_blob(digest, data)
 
 
 def _uncommon(connection: Connection, words: Sequence[bytes]) -> list[bytes]:

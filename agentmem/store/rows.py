@@ -62,6 +62,14 @@ def namespace_of_json(text: str) -> Namespace:
     return tuple(json.loads(text))
 
 
+@lru_cache(4096)
+def setting_names(name: str, namespace: Namespace) -> tuple[str, ...]:
+    """Under what a setting of a namespace is stored, and those of the ones above it, the nearest first. Digests: what
+    is set for a namespace outlives its erasure, and its name may not."""
+    above = (namespace_json(namespace[:size]).encode() for size in range(len(namespace), -1, -1))
+    return tuple(f"{name}/{sha256(text).hexdigest()[:32]}" for text in above)
+
+
 def key_digest(namespace: Namespace, key: str) -> bytes:
     """What the table of keys holds of an idempotency key, also after its erasure."""
     return sha256(namespace_json(namespace).encode() + b"\0" + key.encode()).digest()[:20]

@@ -24,7 +24,7 @@ from ..errors import (
 from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
 
 Connection = Any  # apsw.Connection; apsw ships no types
-NONSENSE = (AttributeError, TypeError, ValueError, LookupError, ArithmeticError, struct.error)
+NONSENSE = (AttributeError, TypeError, ValueError, LookupError, OverflowError, struct.error)
 
 APPLICATION_ID = 0x61674D31
 
@@ -69,18 +69,24 @@ CREATE TABLE ledger(id INTEGER PRIMARY KEY, position INTEGER NOT NULL, at REAL N
                     namespace INTEGER, detail TEXT NOT NULL, chain BLOB NOT NULL);
 """  # and the events "erased" and "consent" in the log
 
+FORMAT_5 = "SELECT 1"  # the events "rules" and "hold" in the log
+
 # Step n brings a file of format n to format n + 1; all of them run in the one transaction that opens the file.
-MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4)
+MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5)
 FORMAT = len(MIGRATIONS)
+STRIPPED = "stripped"  # the setting of a copy without what was made of the log: "index", then "crystals", then ""
 SEALED = ("settings", "counters", "gaps")
+SETTING = "SELECT value FROM settings WHERE name=?"
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
-def connect(path: str, *, flags: int | None = None) -> Connection:
-    """A connection set up for a memory file."""
+def connect(path: str, *, flags: int | None = None, cipher: str | None = None) -> Connection:
+    """A connection set up for a memory file; cipher: its key and salt in hex, if the file is encrypted."""
     if flags is None:
         flags = apsw.SQLITE_OPEN_READWRITE
     connection = apsw.Connection(path, flags=flags)
+    if cipher is not None:
+        connection.execute(f"PRAGMA cipher='chacha20'; PRAGMA key='raw:{cipher}'").fetchall()
     connection.set_busy_timeout(int(LOCK_SECONDS * 1000))
     for pragma in (
         "foreign_keys=ON",
@@ -93,6 +99,11 @@ def connect(path: str, *, flags: int | None = None) -> Connection:
     ):
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
+
+
+def has_ciphers() -> bool:
+    """Whether this SQLite can encrypt whole files."""
+    return hasattr(apsw, "mc_version")
 
 
 def value(connection: Connection, sql: str, bindings: Sequence[Any] = ()) -> Any:
@@ -124,7 +135,7 @@ def migrate(connection: Connection, number: int) -> None:
 
 
 def stored_setting(connection: Connection, name: str) -> str | None:
-    found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
+    found: str | None = value(connection, SETTING, (name,))
     return found
 
 
@@ -138,6 +149,12 @@ def count_up(connection: Connection, name: str, by: int = 1) -> int:
 
 def counter(connection: Connection, name: str) -> int:
     return value(connection, "SELECT value FROM counters WHERE name=?", (name,)) or 0
+
+
+def put_setting(connection: Connection, name: str, text: str) -> None:
+    sql = "INSERT INTO settings VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
+    connection.execute(sql, (name, text))
+    reseal(connection, "settings")
 
 
 def seal(*values: object) -> bytes:

@@ -17,15 +17,18 @@ from ..errors import (
 )
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import copies, derived
-from .append import request
+from .append import request, sealed_request
 from .attaching import Attaching
 from .chain import read_anchor
+from .commit import Writer
 from .files import refuse_existing
+from .group import Request
 from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .residue import traces
 from .rows import namespace_of_json
-from .schema import counter, reseal, stored_setting, value
+from .schema import counter, stored_setting, value
+from .sealing import Sealing, StaleKeyError
 from .verify import Verifier
 
 CHUNK = 256
@@ -51,13 +54,27 @@ class SQLiteStore(Attaching):
 
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         writer = self._writer_or_refuse()
-        mine = request(records, blobs)
+        records = self.admitted(records)
+        if self._sealing is not None:
+            return self._append_sealed(writer, self._sealing, records, blobs or {})
+        return self._append(writer, request(records, blobs))
+
+    def _append(self, writer: Writer, mine: Request) -> list[Record]:
         if mine.records:
             self._group.run(mine)
             if writer.checkpoint_due():
                 writer.checkpoint_beside()
             self._reserve.grown(writer.pages)
         return mine.result
+
+    def _append_sealed(
+        self, writer: Writer, sealing: Sealing, records: Sequence[Record], blobs: Mapping[str, bytes]
+    ) -> list[Record]:
+        while True:
+            with suppress(StaleKeyError):
+                mine = sealed_request(sealing, records, blobs, self.blob, self._add_keys)
+                logged = zip(records, mine.records, self._append(writer, mine), strict=True)
+                return [sealing.as_logged(given, new.record, there) for given, new, there in logged]
 
     def head(self) -> Head:
         with self._reading() as connection:
@@ -73,7 +90,7 @@ class SQLiteStore(Attaching):
             raise NotFoundError(f"the record of {self.path} at position {missing[0]} is lost; verify() counts what is")
         if missing:
             raise NotFoundError(f"{self.path} has no record at position {missing[0]}; it was erased or never logged")
-        return [found[position].record for position in positions]
+        return [self._opened_record(found[position].record) for position in positions]
 
     def scan(
         self,
@@ -95,16 +112,18 @@ class SQLiteStore(Attaching):
             with self._reading() as connection:
                 found = self._log.entries(connection, chunk)
             at += len(chunk)
-            characters = sum(len(entry.record.text) for entry in found.values())
+            characters = sum(len(entry.record.text) + len(entry.record.body) for entry in found.values())
             size = max(1, min(CHUNK, size * CHUNK_CHARACTERS // max(characters, 1)))
             for position in chunk:
                 if position in found:
-                    yield found[position].record
+                    with suppress(NotFoundError):  # shredded
+                        yield self._opened_record(found[position].record)
 
     def keyed(self, namespace: Namespace, key: str) -> Record | None:
         with self._reading() as connection:
             position, _ = self._keys.find(connection, namespace, key) or (None, None)
-            return None if position is None else self._log.entries(connection, [position])[position].record
+            found = None if position is None else self._log.entries(connection, [position])[position].record
+            return None if found is None else self._opened_record(found)
 
     def blob(self, digest: str) -> bytes:
         with self._reading() as connection, suppress(ValueError):
@@ -113,12 +132,15 @@ class SQLiteStore(Attaching):
                 raise DamagedError(f"{self.path}: blob {digest} was changed; restore it from a backup")
             if data is not None:
                 return bytes(data)
+            if self._sealing is not None and (found := self._sealing.find_blob(connection, digest)) is not None:
+                return found
         raise NotFoundError(f"{self.path} has no blob {digest}; it was erased or never logged")
 
     def blob_uses(self, digest: str) -> list[int]:
-        sql = "SELECT position FROM blob_uses WHERE digest=? ORDER BY position"
+        sql = "SELECT position FROM blob_uses WHERE digest=?"
         with self._reading() as connection, suppress(ValueError):
-            return [position for (position,) in connection.execute(sql, (bytes.fromhex(digest),))]
+            names = [bytes.fromhex(digest), *(self._sealing.blob_names(digest) if self._sealing else ())]
+            return sorted(position for name in names for (position,) in connection.execute(sql, (name,)))
         return []
 
     def namespaces(self) -> list[Namespace]:
@@ -264,6 +286,10 @@ class SQLiteStore(Attaching):
 
     def rewrite(self, texts: Mapping[int, tuple[str, str]]) -> None:
         with self._writing() as transaction:
+            if self._sealing is not None:
+                old = self._log.entries(transaction.connection, texts)
+                again = {at: self._sealing.again(entry.record, *texts[at]) for at, entry in old.items()}
+                texts = {**texts, **again}
             self._upkeep.rewrite(transaction, dict(texts))
         self._forget()
 
@@ -273,17 +299,22 @@ class SQLiteStore(Attaching):
         namespaces: Sequence[Namespace] = (),
         event: Record | None = None,
         keys: Sequence[tuple[Namespace, str]] = (),
-    ) -> None:
+        expected: tuple[Namespace, int] | None = None,
+    ) -> bool:
         writer, told = self._writer_or_refuse(), [] if event is None else [event]
         try:
-            self._erase(positions, namespaces, told, keys)
+            done = self._erase(positions, namespaces, told, keys, expected)
         except FullError:
             if not self._reserve.give_up():
                 raise
             writer.truncate()
-            self._erase(positions, namespaces, told, keys)
-        self._forget()
-        self._empty_log(writer, "the records were erased", "erase the same positions again")
+            done = self._erase(positions, namespaces, told, keys, expected)
+        if done:
+            self._forget()
+            if self._sealing is not None:
+                self._shred()
+            self._empty_log(writer, "the records were erased", "erase the same positions again")
+        return done
 
     def _erase(
         self,
@@ -291,13 +322,21 @@ class SQLiteStore(Attaching):
         namespaces: Sequence[Namespace],
         told: Sequence[Record],
         keys: Sequence[tuple[Namespace, str]],
-    ) -> None:
+        expected: tuple[Namespace, int] | None,
+    ) -> bool:
         with self._writing() as transaction:
+            if expected is not None:
+                namespace, generation = expected
+                if self._made.version(transaction.connection, namespace).generation != generation:
+                    return False
             # first, so that its namespace is not dropped and made again
             self._appender.write(transaction, [request(told, None)])
-            numbered = (namespace_id(transaction.connection, namespace) for namespace in namespaces)
+            numbered = (namespace_id(transaction.connection, one) for one in namespaces)
             emptied = {number for number in numbered if number is not None}
+            if self._sealing is not None:
+                self._shredding.condemn(transaction.connection, positions)
             self._upkeep.erase(transaction, positions, emptied, keys)
+            return True
 
     def _forget(self) -> None:
         self._log.forget()
@@ -314,17 +353,6 @@ class SQLiteStore(Attaching):
         with self._reading() as connection:
             return traces(self._files, self._log, connection, needles, self._lexicon, words)
 
-    def setting(self, name: str) -> str | None:
-        with self._reading() as connection:
-            return stored_setting(connection, name)
-
-    def put_setting(self, name: str, text: str) -> None:
-        """Note something of the library's own, such as the encoder in use; settings given at creation stay."""
-        with self._writing() as transaction:
-            sql = "INSERT INTO settings VALUES(?, ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
-            transaction.connection.execute(sql, (name, text))
-            reseal(transaction.connection, "settings")
-
     def verify(self) -> tuple[list[str], dict[str, int]]:
         problems, notes, checked = self._verify()
         if notes and self._writer is not None:
@@ -337,7 +365,7 @@ class SQLiteStore(Attaching):
         expected = read_anchor(self._files.anchor)
         with self._reading() as connection:
             same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
-            terms = self._terms if same_terms else None
+            terms = self._stored_terms() if same_terms else None
             verifier = Verifier(self._log, self._made, connection, self._lexicon, terms)
             verifier.run(expected)
             return verifier.problems, verifier.notes(), dict(verifier.checked)
@@ -348,10 +376,11 @@ class SQLiteStore(Attaching):
 
     def backup(self, path: str) -> None:
         refuse_existing(path)
+        keys = None if self._sealing is None else self._sealing.keys
         try:
             with self._reading() as connection:
-                copies.copy(connection, path, self.path)
-            with SQLiteStore(path, read_only=True) as copy:
+                copies.copy(connection, path, self.path, self._files.cipher)
+            with SQLiteStore(path, read_only=True, key_file=keys) as copy:
                 problems = copy._verify()[0]
             if problems:
                 raise DamagedError(f"the copy of {self.path} has a problem: {problems[0]}; verify {self.path}")

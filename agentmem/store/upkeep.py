@@ -23,7 +23,7 @@ from .keys import Keys
 from .lexicon import Lexicon, clear
 from .log import HOT, BlockRow, Log, archived_upto, chain_before, head_mark
 from .rows import PACKED, Entry, blob_names, key_digest, pack, split_terms
-from .schema import Connection, count_up, reseal, value
+from .schema import Connection, count_up, put_setting, reseal, value
 
 Terms = Callable[[Record], tuple[str, ...]]
 Edit = Callable[[Entry], Entry | None]
@@ -256,7 +256,7 @@ class Upkeep:
             records = [(at, number, split_terms(self.terms(new[at].record)).passages) for at, number in numbered]
             self.lexicon.replace(connection, records)
 
-    def reindex(self, transaction: Transaction, version: str) -> None:
+    def reindex(self, transaction: Transaction, version: str | None) -> None:
         """Index all of the log again, by the terms that are known now."""
         connection = transaction.connection
         clear(connection)
@@ -266,9 +266,8 @@ class Upkeep:
             self.sweep(transaction, everything, lambda entry: self._indexed_anew(connection, entry, numbers))
         for (number,) in connection.execute("SELECT id FROM namespaces").fetchall():
             derived.bump(connection, number)
-        sql = "INSERT INTO settings VALUES('terms', ?) ON CONFLICT(name) DO UPDATE SET value = excluded.value"
-        connection.execute(sql, (version,))
-        reseal(connection, "settings")
+        if version is not None:
+            put_setting(connection, "terms", version)
 
     def _indexed_anew(
         self, connection: Connection, entry: Entry, numbers: Callable[[Record], tuple[int, int, int]]
@@ -319,19 +318,17 @@ class Upkeep:
         else:
             count_up(connection, "rechained")  # so that nobody goes on with the number of a namespace that is gone
             transaction.mark = head_mark(connection)
-        self._drop_names(connection)
+        self._drop_names(connection, touched)
         return len(found)
 
-    def _drop_names(self, connection: Connection) -> None:
-        """Names that no record bears any more go too, and namespaces that have no attachments either."""
+    def _drop_names(self, connection: Connection, touched: set[int]) -> None:
+        """Names that no record bears any more go too, and those of the touched namespaces that have nothing left."""
         rows = self.log.rows(connection, None, 0)
-        for table, used in (
-            ("names", set(rows["episode"].tolist()) | set(rows["actor"].tolist())),
-            ("namespaces", set(rows["namespace"].tolist()) | attachments.numbers(connection)),
-        ):
-            numbers = [number for (number,) in connection.execute(f"SELECT id FROM {table}")]
-            gone = [(number,) for number in numbers if number not in used]
-            connection.executemany(f"DELETE FROM {table} WHERE id=?", gone)
+        used = set(rows["episode"].tolist()) | set(rows["actor"].tolist())
+        names = {number for (number,) in connection.execute("SELECT id FROM names")}
+        spaces = touched - set(rows["namespace"].tolist()) - attachments.numbers(connection)
+        for table, gone in (("names", names - used), ("namespaces", spaces)):
+            connection.executemany(f"DELETE FROM {table} WHERE id=?", [(number,) for number in gone])
         connection.execute("DELETE FROM barred WHERE namespace NOT IN (SELECT id FROM namespaces)")
 
 

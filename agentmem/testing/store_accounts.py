@@ -76,11 +76,26 @@ class AccountsContract:
         assert not store.refuses(A, "other")
         assert store.verify()[0] == []
 
-    def test_consent_raises_the_generation(self, store: Store) -> None:
+    def test_consent_rules_and_holds_raise_the_generation(self, store: Store) -> None:
         store.append([step("y")])
+        for one in (
+            event("consent", "ann", 5.0, given=False),
+            Record("rules", A, body='{"rules":[]}'),
+            Record("hold", A, body='{"held":false,"name":"a"}'),
+        ):
+            before = store.version(A).generation
+            store.append([one])
+            assert store.version(A).generation > before
+
+    def test_nothing_is_erased_where_the_generation_is_not_the_expected_one(self, store: Store) -> None:
+        store.append([step("y"), step("z", B)])
         before = store.version(A).generation
-        store.append([event("consent", "ann", 5.0, given=False)])
-        assert store.version(A).generation > before
+        store.append([Record("hold", A, body='{"held":false,"name":"a"}')])
+        head = store.head()
+        assert not store.erase([1], [], event("erased", "ann", 5.0), [(A, "k")], (A, before))
+        assert (store.head(), store.refuses(A, "k")) == (head, False)
+        assert store.erase([1], [], event("erased", "ann", 5.0), expected=(A, store.version(A).generation))
+        assert [record.type for record in store.scan(A)] == ["hold", "erased"]
 
     def test_notes_are_kept_in_order_and_chained(self, store: Store) -> None:
         store.append([step("y")])

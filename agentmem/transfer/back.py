@@ -14,7 +14,8 @@ import numpy as np
 
 from agentmem.errors import ErasedError, InvalidInputError, NotFoundError
 from agentmem.index import begin_key, import_key, runs_of, step_id, step_position
-from agentmem.records import brief, canonical, check_name, check_namespace, digest, record_of, terms_of
+from agentmem.records import brief, canonical, check_name, check_namespace, digest, record_of
+from agentmem.terms import terms_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, iso
 from agentmem.types import Namespace, Record, RecordType, Store
 
@@ -127,8 +128,8 @@ class Importer:
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
         kind, at = line.get("kind", "observation"), self._logged_at(line)
         record = record_of(namespace, episode, line["text"], kind, at, replied, **given)
-        if "lost" in line:
-            record = replace(record, body=canonical({**json.loads(record.body), "lost": line["lost"]}))
+        if said := {name: line[name] for name in ("lost", "masked") if name in line}:
+            record = replace(record, body=canonical({**json.loads(record.body), **said}))
             record = replace(record, terms=terms_of(record))
         return record, {digest(data): data for data in given["blobs"].values()}
 
@@ -141,7 +142,8 @@ class Importer:
             (logged,) = self.store.read([position])
         except NotFoundError:
             return None
-        there = replace(record, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
+        (admitted,) = self.store.admitted([record])
+        there = replace(admitted, key=None, position=position, logged_at=logged.logged_at, terms=logged.terms)
         return logged if there == logged else None
 
     def _attachment(self, line: Mapping[str, Any]) -> None:
@@ -176,9 +178,11 @@ class Importer:
             body=canonical(body),
             logged_at=self._logged_at(line),
         )
+        (record,) = self.store.admitted([record])
         if _event_key(record) not in self._events:
             if record.episode is not None:
                 self._check_episode(namespace, record.episode)
+            self._check_subjects(namespace, body)
             if type == "recall" and self.store.refuses(namespace, recall_key(record, self.store.setting("salt"))):
                 raise ErasedError("the recall showed, or repeats, what was erased, and was erased with it")
             self._wait(number, record)
@@ -188,6 +192,13 @@ class Importer:
     def _check_episode(self, namespace: Namespace, episode: str) -> None:
         if self.store.refuses(namespace, begin_key(episode)):
             raise ErasedError(f"episode {episode!r} was erased; nothing of it is taken in again")
+
+    def _check_subjects(self, namespace: Namespace, body: Mapping[str, Any]) -> None:
+        """ErasedError for rules or a hold that name a subject who was erased."""
+        for said in (body, *body.get("rules", ())):
+            subject = said.get("subject")
+            if subject is not None and (self.store.barred(namespace, subject) or ("", 0))[0] == "erased":
+                raise ErasedError(f"it names subject {subject!r}, who was erased; consent({subject!r}) lets it in")
 
     def _wait(self, number: int, record: Record, blobs: dict[str, bytes] | None = None, line_id: str = "") -> None:
         self._waiting.append(Waiting(number, record, blobs or {}, line_id))

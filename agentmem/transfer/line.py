@@ -9,8 +9,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from agentmem.errors import InvalidInputError
+from agentmem.index import hold_of, rules_of
 from agentmem.records import brief, check_namespace
-from agentmem.types import RECORD_TYPES, RecordType
+from agentmem.redact import check_kind
+from agentmem.types import RECORD_TYPES, Record, RecordType
 
 EVENTS = tuple(name for name in RECORD_TYPES if name != "step")
 POSITIONS = ("steps", "recalled_from")
@@ -19,9 +21,8 @@ KEYWORDS = ("actor", "at", "data", "blobs", "reward", "terminated", "truncated",
 EVENT_FIELDS = ("type", "namespace", "episode", "actor", "text", "logged_at")
 _BAR = re.compile("[0-9a-f]{8,128}:[0-9a-f]{32}")
 IDS = (*POSITIONS, "hits")
-STEP_FIELDS = tuple(
-    dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, "recalled", "recalled_from", "recalled_trust", "lost"))
-)
+MARKED = ("recalled", "recalled_from", "recalled_trust", "lost", "masked")
+STEP_FIELDS = tuple(dict.fromkeys(("id", *EVENT_FIELDS, "kind", *KEYWORDS, *MARKED)))
 
 
 def iso(seconds: float) -> str:
@@ -57,9 +58,24 @@ def check_event(type: RecordType, line: Mapping[str, Any]) -> None:
         raise InvalidInputError(f"bars {brief(line['bars'])} of {type} are not subjects as an export writes them")
     if type == "consent" and not isinstance(line.get("given"), bool):
         raise InvalidInputError(f"a consent has given {brief(line.get('given'))}; it is true or false")
+    if type in ("rules", "hold"):
+        _check_kept(type, line)
     for name in ("goal", "agent", "text", "actor", "note", "reason"):
         if not isinstance(line.get(name, ""), str):
             raise InvalidInputError(f"{name} {brief(line[name])} is not a str")
+
+
+def _check_kept(type: RecordType, line: Mapping[str, Any]) -> None:
+    """InvalidInputError for rules or a hold that cannot be read."""
+    try:
+        if type == "rules":
+            rules_of(line)
+        elif not isinstance(line["held"], bool) or not isinstance(line["name"], str):
+            raise ValueError("name is a str, and held is true or false")
+        else:
+            hold_of(Record("hold", ()), {**line, "steps": ()})
+    except (KeyError, ValueError, TypeError) as error:
+        raise InvalidInputError(f"{type} {brief(line)} cannot be read ({error}); give it as an export does") from None
 
 
 def _is_bar(value: Any) -> bool:
@@ -92,6 +108,12 @@ def check_shapes(line: Mapping[str, Any]) -> None:
             )
     if not _is_share(line.get("lost", 0)):
         raise InvalidInputError(f"lost {brief(line['lost'])} is no share of the text, from 0 to 1")
+
+    masked = line.get("masked", {})
+    if not isinstance(masked, dict) or not all(type(number) is int and number > 0 for number in masked.values()):
+        raise InvalidInputError(f"masked {brief(masked)} is not an object of kinds and how many placeholders there are")
+    for kind in masked:
+        check_kind(kind)
 
 
 def _is_span(span: Any, text: Any) -> bool:

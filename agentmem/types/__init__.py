@@ -46,6 +46,7 @@ from agentmem.types.roles import (
     Policy,
     Store,
 )
+from agentmem.types.ruled import Hold, Rule
 
 __all__ = [
     "KINDS",
@@ -70,6 +71,7 @@ __all__ = [
     "Frozen",
     "Head",
     "Hit",
+    "Hold",
     "Kind",
     "Layer",
     "LayerReport",
@@ -83,6 +85,7 @@ __all__ = [
     "RecordType",
     "RepairReport",
     "Retain",
+    "Rule",
     "Span",
     "State",
     "Stats",

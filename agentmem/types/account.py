@@ -28,7 +28,8 @@ class Certificate(Frozen):
     """What an erasure was, without a word of what was erased. `Memory.confirm` checks it against the file.
 
     scope, marks: the namespace, and the subject, episode or steps, as HMAC-SHA256 under `salt`: who knows a name can
-    tell whether it is meant. counts: what went. before, after: position, hash and erasures of the log, and generations;
+    tell whether it is meant; none of what expired. counts: what went. before, after: position, hash and erasures of the
+    log, and generations;
     late: steps that were logged while it was at work, and went too.
     surfaces: on each, in how many places erased text was found afterwards; None: the process ended before it looked.
     position: of the certificate's last record; chain: the hash of the log there when it had been rechained that often.
@@ -37,7 +38,7 @@ class Certificate(Frozen):
 
     id: str
     at: datetime
-    request: Literal["subject", "episode", "steps", "namespace"]
+    request: Literal["subject", "episode", "steps", "namespace", "expired"]
     who: str | None = None
     salt: str
     scope: str

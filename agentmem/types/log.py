@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from agentmem.types.nouns import Crystal, Namespace
 
-RecordType = Literal["step", "begin", "end", "recall", "forget", "restore", "pin", "erased", "consent"]
+RecordType = Literal["step", "begin", "end", "recall", "forget", "restore", "pin", "erased", "consent", "rules", "hold"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Columns(NamedTuple):
     length: np.ndarray
 
 
-RECORD_TYPES: tuple[str, ...] = ("step", "begin", "end", "recall", "forget", "restore", "pin", "erased", "consent")
+RECORD_TYPES: tuple[str, ...] = get_args(RecordType)
 KINDS: tuple[str, ...] = ("observation", "action", "message")
 PASSAGE_BITS = 20  # an index row is position << PASSAGE_BITS | passage
 

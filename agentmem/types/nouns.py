@@ -42,7 +42,8 @@ class Step(Frozen):
 
     `id` sorts in log order; `position` is its place in the log (gaps are other records). `recalled` holds the
     [start, end) character spans that repeat text recalled earlier in the episode and are not learned again;
-    `lost` says that retention dropped part of the text. `trust` is who said it, None for the agent itself or nobody
+    `lost` says that retention dropped part of the text, `masked` how many secrets of each kind
+    placeholders stand for. `trust` is who said it, None for the agent itself or nobody
     knows.
     """
 
@@ -66,6 +67,7 @@ class Step(Frozen):
     trust: Trust | None = None
     recalled: tuple[tuple[int, int], ...] = ()
     lost: bool = False
+    masked: dict[str, int] = {}
     tokens: int = 0
 
 
@@ -125,7 +127,7 @@ class Hit(Frozen):
     """
 
     id: str
-    layer: Layer | Literal["step"]
+    layer: Literal["step"] | Layer  # in this order, as most are steps and pydantic tries one after the other
     position: int
     score: float
     reasons: dict[str, float]
@@ -210,7 +212,8 @@ class Stats(Frozen):
     tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, and
     "total"; bytes_per_million_tokens leaves out "wal", which is what was written last and is folded into the rest
     later, and "attachments". watermark: log position up to which the log is crystallized. uncoded: units that have no
-    codes of this encoder until the next crystallizing.
+    codes of this encoder until the next crystallizing. masked: secrets, by kind, that placeholders took the place of
+    since the namespace began.
     """
 
     steps: int
@@ -224,3 +227,4 @@ class Stats(Frozen):
     encoder: str | None
     uncoded: int
     store_version: str
+    masked: dict[str, int] = {}

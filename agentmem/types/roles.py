@@ -44,6 +44,14 @@ class Store(Protocol):
         """
         ...
 
+    def admitted(self, records: Sequence[Record]) -> list[Record]:
+        """Records as `append` would write them: redacted. Raises RefusedError. What was admitted stays as it is."""
+        ...
+
+    def masked(self, namespace: Namespace) -> dict[str, int]:
+        """Kind -> how many placeholders were appended for it."""
+        ...
+
     def head(self) -> Head: ...
 
     def read(self, positions: Sequence[int]) -> list[Record]:
@@ -168,10 +176,12 @@ class Store(Protocol):
         namespaces: Sequence[Namespace] = (),
         event: Record | None = None,
         keys: Sequence[tuple[Namespace, str]] = (),
-    ) -> None:
+        expected: tuple[Namespace, int] | None = None,
+    ) -> bool:
         """Physically remove records, their lexical rows, unshared blobs, and every crystal and attachment of their
         namespaces and of those that are named. In the same transaction `event` is logged, and `keys`, as those of the
-        records, are refused from then on.
+        records, are refused from then on. False, and nothing is erased, where the generation of the namespace in
+        `expected` is another than that.
         """
         ...
 
@@ -213,7 +223,13 @@ class Store(Protocol):
 
     def setting(self, name: str) -> str | None: ...
 
-    def put_setting(self, name: str, text: str) -> None: ...
+    def put_setting(self, name: str, text: str, namespace: Namespace | None = None) -> None:
+        """Note something of the file's, or of a namespace's; settings given at creation stay."""
+        ...
+
+    def inherited(self, name: str, namespace: Namespace) -> str | None:
+        """A setting of a namespace, or else of the nearest one above it that has it."""
+        ...
 
     def verify(self) -> tuple[list[str], dict[str, int]]:
         """Every problem found, and counts of what was checked."""

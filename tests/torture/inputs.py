@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
-from agentmem.errors import AgentMemError, brief
+from agentmem.errors import AgentMemError, in_brief
 from torture.doors import Door, World, doors
 from torture.values import bad
 from torture.wires import ready, wires
@@ -64,7 +64,7 @@ def every() -> dict[str, Door]:
 def through(world: World, name: str, door: Door) -> Counter[str]:
     """Try one door once."""
     kind, given = drawn(world, door)
-    told = f"{name}({', '.join(f'{one}={brief(value)}' for one, value in given.items())})"
+    told = f"{name}({', '.join(f'{one}={in_brief(value)}' for one, value in given.items())})"
     refused, gave = None, None
     began = time.process_time()
     try:

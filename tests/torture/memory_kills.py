@@ -15,7 +15,7 @@ from agentmem import Memory
 from agentmem.errors import SettingsError
 from agentmem.index import step_position
 from agentmem.memory import EpisodeWriter, condensing, retention
-from agentmem.records import terms_of
+from agentmem.terms import terms_of
 from agentmem.testing import HashEncoder
 from torture.children import Say, killed_after
 

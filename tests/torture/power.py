@@ -32,12 +32,13 @@ from agentmem.store import open_store
 from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
 rng = random.Random(int(sys.argv[4]))
-store = open_store(sys.argv[1], sys.argv[3])
+about, keys = ('{"subjects":["ann"]}', sys.argv[5]) if len(sys.argv) > 5 else ("{}", None)
+store = open_store(sys.argv[1], sys.argv[3], key_file=keys)
 acks = os.open(sys.argv[2], os.O_WRONLY | os.O_CREAT)
 number = 0
 for n in range(24):
     count = 1 + rng.randrange(4)
-    store.append([step(f"record {number + i + 1} " + "x" * rng.randrange(3_500)) for i in range(count)])
+    store.append([step(f"record {number + i + 1} " + "x" * rng.randrange(3_500), body=about) for i in range(count)])
     number += count
     store.attach(A, "state", b"%d " % number * 300)
     os.write(acks, b"%d" % number)
@@ -69,10 +70,10 @@ class Call(NamedTuple):
     offset: int
 
 
-def record(folder: Path, durability: str, seed: int) -> list[Call]:
+def record(folder: Path, durability: str, seed: int, *keys: str) -> list[Call]:
     path, acks, trace = (str(folder / name) for name in ("agent.mem", "acks", "trace"))
     strace = ["strace", "-y", "-xx", "-s", "10000000", "-e", CALLS, "-o", trace]
-    work = [sys.executable, "-c", WORKLOAD, path, acks, durability, str(seed)]
+    work = [sys.executable, "-c", WORKLOAD, path, acks, durability, str(seed), *keys]
     done = subprocess.run([*strace, *work], capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return [call for line in Path(trace).read_text().splitlines() if (call := parse(line)) is not None]
@@ -139,14 +140,14 @@ def apply(files: dict[str, bytearray], call: Call) -> None:
         content[call.offset : end] = call.data
 
 
-def check(directory: Path, files: dict[str, bytearray], acknowledged: int) -> bool:
+def check(directory: Path, files: dict[str, bytearray], acknowledged: int, keys: str | None = None) -> bool:
     """Whether everything acknowledged is there; what is there must be whole."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     for name, data in files.items():
         if name.startswith("agent.mem"):
             (directory / name).write_bytes(data)
-    with open_store(str(directory / "agent.mem")) as store:
+    with open_store(str(directory / "agent.mem"), key_file=keys) as store:
         head = store.head().position
         texts = [record.text.split()[1] for record in store.scan()]
         assert texts == [str(n) for n in range(1, len(texts) + 1)]
@@ -158,14 +159,15 @@ def check(directory: Path, files: dict[str, bytearray], acknowledged: int) -> bo
         return min(len(texts), state) >= acknowledged
 
 
-def cuts(folder: Path, durability: str, every: int, seed: int = 1, first: int = 0) -> Iterator[bool]:
-    """Whether nothing was lost, for each state that the disk may have been in: at every so many calls from a first."""
-    calls, disk, rng = record(folder, durability, seed), Disk(), random.Random(seed)
+def cuts(folder: Path, durability: str, every: int, seed: int = 1, first: int = 0, *keys: str) -> Iterator[bool]:
+    """Whether nothing was lost, for each state that the disk may have been in: at every so many calls from a first.
+    keys: the path of a key file, which the disk kept."""
+    calls, disk, rng = record(folder, durability, seed, *keys), Disk(), random.Random(seed)
     for number, call in enumerate(calls):
         disk.take(call)
         if number % every == first and disk.acknowledged:
             for keep in KEEPS:
-                yield check(folder / "cut", disk.cut(keep, rng), disk.acknowledged)
+                yield check(folder / "cut", disk.cut(keep, rng), disk.acknowledged, *keys)
     assert disk.acknowledged > 24
 
 

@@ -1,0 +1,126 @@
+"""Commands for how long steps stay: rules by which they expire, holds, and removing what has expired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from agentmem.cli import show
+from agentmem.cli.app import open_memory
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.remove import Steps, confirm, tell
+from agentmem.errors import NotFoundError
+from agentmem.types import Hold, Rule
+
+DryRun = Annotated[bool, flag("--dry-run", "Only say what would expire.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command(epilog=example("agentmem retain agent.mem rules.json --dry-run"))(retain)
+    app.command(
+        epilog=example("agentmem hold agent.mem case-17 --subject alice", "agentmem hold agent.mem case-17 --lift")
+    )(hold)
+    app.command(epilog=example("agentmem expire agent.mem --yes"))(expire)
+
+
+def retain(
+    path: MemoryPath,
+    rules: Annotated[
+        Path | None, typer.Argument(metavar="[RULES]", help="A JSON list of rules to set.", show_default=False)
+    ] = None,
+    namespace: NamespaceOption = "",
+    dry_run: DryRun = False,
+    json: JsonOption = False,
+) -> None:
+    """Show the rules by which steps expire, and the holds; or set rules.
+
+    A rule says which steps, by kind, subject, trust and agent, and how long: max_age ("P30D"), max_steps or
+    min_salience. What has expired is not recalled; `agentmem expire` removes it.
+    """
+    if rules is None:
+        with open_memory(path, namespace, read_only=True) as memory:
+            _show(list(memory.rules()), memory.holds(), json)
+        return
+    if not rules.is_file():
+        raise NotFoundError(f"there is no file {rules} with rules; give a JSON list, such as [] for none")
+    with open_memory(path, namespace, read_only=dry_run) as memory:
+        report = memory.retain(rules.read_text(), dry_run=dry_run)
+    if json:
+        show.as_json(report.model_dump(mode="json"))
+    else:
+        show.say("would expire" if dry_run else "expired", show.count(report.steps, "steps"))
+
+
+def _show(rules: list[Rule], holds: list[Hold], json: bool) -> None:
+    told = {
+        name: [one.model_dump(mode="json", exclude_defaults=True) for one in given]
+        for name, given in (("rules", rules), ("holds", holds))
+    }
+    if json:
+        show.as_json(told)
+        return
+    for one in told["rules"]:
+        show.say("rule", ", ".join(f"{name} {value}" for name, value in one.items()))
+    for hold in holds:
+        on = f"subject {hold.subject}" if hold.subject else f"episode {hold.episode}"
+        on = show.count(len(hold.steps), "steps") if hold.steps else on
+        show.say("hold", f"{hold.name} on {on}", hold.reason or "")
+    if not (rules or holds):
+        show.say("no rules, and no holds: nothing expires")
+
+
+def hold(
+    path: MemoryPath,
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the hold.")],
+    subject: Annotated[str | None, typer.Option(metavar="NAME", help="Every step about this subject.")] = None,
+    episode: Annotated[str | None, typer.Option(metavar="ID", help="Every step of this episode.")] = None,
+    step: Steps = None,
+    reason: Annotated[str | None, typer.Option(metavar="TEXT", help="Why, for whoever looks later.")] = None,
+    lift: Annotated[bool, flag("--lift", "End the hold.")] = False,
+    namespace: NamespaceOption = "",
+) -> None:
+    """Hold steps: no rule removes them, and erasing them is refused, until the hold is lifted.
+
+    Those about a subject or of an episode are held also if they are logged later.
+    """
+    if lift and (subject or episode or step):
+        raise typer.BadParameter("--lift ends a hold by its name alone; leave --subject, --episode and --step out")
+    with open_memory(path, namespace) as memory:
+        n_steps = memory.lift(name) if lift else memory.hold(name, subject, episode, step, reason)
+    show.say("lifted" if lift else "held", show.count(n_steps, "steps"))
+
+
+def expire(
+    path: MemoryPath,
+    namespace: NamespaceOption = "",
+    dry_run: DryRun = False,
+    yes: Annotated[bool, flag("--yes", "Do not ask.", "-y")] = False,
+    certificate: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Remove what has expired by the rules of a namespace, and everything condensed from it, for good.
+
+    Attachments of the namespace go too, since they may hold it. It asks first. The exit code is 1 where expired text is
+    still found, which is then named.
+    """
+    with open_memory(path, namespace, read_only=dry_run) as memory:
+        report = memory.expire(dry_run=True)
+        if report.steps and not dry_run:
+            if not yes:
+                confirm(report)
+            with show.Waiting("erasing"):
+                report = memory.expire()
+    if certificate is not None and report.certificate is not None:
+        certificate.write_text(report.certificate.model_dump_json(indent=1) + "\n")
+    if json:
+        show.as_json(report.model_dump(mode="json"))
+    elif report.steps:
+        tell(report)
+    else:
+        show.say("nothing has expired")
+    if report.residue:
+        raise typer.Exit(1)

@@ -1,0 +1,41 @@
+"""How long steps of a namespace stay: rules by which they expire, and holds. Knows no behaviour."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from agentmem.types.nouns import Frozen, Kind, Trust
+
+Age = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365_000))]
+
+
+class Rule(Frozen):
+    """Which steps expire, and when: any limit that a step is beyond is enough. `Memory.retain` sets rules.
+
+    kind, subject, trust, agent: only steps that have all of these; all steps where none is given. max_age: a step is
+    older, by when it was logged; in JSON an ISO duration such as "P30D", or seconds. max_steps: so many newer ones of
+    these steps were logged. min_salience: the unit that condenses the step has less, see `Crystal.salience`.
+    """
+
+    kind: Kind | None = None
+    subject: str | None = Field(default=None, min_length=1)
+    trust: Trust | None = None
+    agent: str | None = Field(default=None, min_length=1)
+    max_age: Age | None = None
+    max_steps: int | None = Field(default=None, ge=0)
+    min_salience: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+
+
+class Hold(Frozen):
+    """Steps that neither a rule nor an erasure removes until it is lifted: those about a subject or of an episode,
+    later ones too, or these, by their ids.
+    """
+
+    name: str
+    subject: str | None = None
+    episode: str | None = None
+    steps: tuple[str, ...] = ()
+    reason: str | None = None

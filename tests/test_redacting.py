@@ -1,0 +1,207 @@
+"""What is masked and what is refused of what is logged, and how that is set."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from strategies import opened
+from typer.testing import CliRunner
+
+import agentmem
+from agentmem import Memory
+from agentmem.cli import app
+from agentmem.errors import InvalidInputError, KeyConflictError, RefusedError, SettingsError
+from agentmem.ingest import ingest, rehearse
+from agentmem.redact import Pattern
+
+TOKEN = "ghp_" + "a1B2" * 9
+SAID = f"Push with {TOKEN} to main."
+MASKED = "Push with [github token] to main."
+CODE = Path(agentmem.__file__).parent
+
+
+def bytes_of(path: Path) -> bytes:
+    """All files of a memory."""
+    return b"".join(each.read_bytes() for each in sorted(path.parent.glob(f"{path.name}*")))
+
+
+# ---- what is masked --------------------------------------------------------------------------------------------------
+
+
+def test_a_step_tells_what_was_masked_and_the_memory_how_much(memory: Memory) -> None:
+    episode = memory.episode(goal=SAID)
+    step = episode.log(f"{SAID} password=hunter22", data={"password": "open sesame", "api_key": "k3y" * 8, "n": [1]})
+    assert step.text == f"{MASKED} password=[password]"
+    assert step.data == {"password": "open sesame", "api_key": "[secret]", "n": [1]}
+    assert step.masked == {"github_token": 1, "password": 1, "secret": 1}
+    assert memory.step(step.id) == step
+    assert memory.stats().masked == {"github_token": 2, "password": 1, "secret": 1}
+    assert memory.scoped("other").stats().masked == {}
+    assert episode.info.goal == MASKED
+    assert memory.episode(goal=SAID, id=episode.id).id == episode.id
+    assert episode.log("Nothing here.").masked == {}
+
+
+def test_the_command_line_tells_how_much_was_masked(file: Path) -> None:
+    with opened(file) as memory:
+        memory.episode().log_many([SAID, f"{SAID} password=hunter22"])
+        memory.scoped("b").episode().log(SAID)
+    done = CliRunner().invoke(app, ["stats", str(file)])
+    assert "masked: github token 3, password 1" in " ".join(done.output.split())
+    told = json.loads(CliRunner().invoke(app, ["stats", str(file), "--json"]).stdout)
+    assert told["masked"] == {"github_token": 3, "password": 1}
+
+
+def test_a_retry_of_a_masked_step_is_the_same_step_also_after_a_recall(memory: Memory) -> None:
+    episode = memory.episode()
+    told = f"{SAID} The bridge at Aber is closed until the third of May, so take the ferry from Moel instead."
+    first = episode.log(told, kind="action", key="k")
+    episode.recall("bridge at Aber")
+    assert episode.log(told, kind="action", key="k") == first
+    with pytest.raises(KeyConflictError) as caught:
+        episode.log(f"{told}!", kind="action", key="k")
+    assert TOKEN not in str(caught.value)
+    assert memory.stats().masked == {"github_token": 1}
+
+
+def test_marks_of_repeated_text_stand_where_it_stands_after_masking(memory: Memory) -> None:
+    episode = memory.episode()
+    known = "The bridge at Aber is closed until the third of May, take the ferry."
+    episode.observe(known)
+    episode.recall("Which bridge is closed?")
+    step = episode.act(f"{SAID} {known} {TOKEN}")
+    ((start, end),) = step.recalled
+    assert step.text[start:end] == known.rstrip(".")
+
+
+def test_recall_and_episode_recall_ask_the_same_of_a_cue_with_a_secret(memory: Memory) -> None:
+    episode = memory.episode(id="e")
+    episode.observe(SAID)
+    assert memory.recall(f"who used {TOKEN}?").hits[0].text == MASKED
+    episode.recall(f"who used {TOKEN}?")
+    (record,) = memory._core.store.scan(types=["recall"])
+    assert record.text == "who used [github token]?"
+    assert next(iter(memory.rank(f"who used {TOKEN}?"))).text == MASKED
+
+
+def test_keys_of_data_that_are_the_same_once_masked_are_numbered(memory: Memory) -> None:
+    step = memory.episode().log("x", data={TOKEN: 1, TOKEN[::-1]: 0, TOKEN[:-1] + "9": 2})
+    assert step.data == {"[github token]": 1, TOKEN[::-1]: 0, "[github token] 2": 2}
+
+
+def test_names_that_hold_a_secret_are_refused_before_anything_is_written(memory: Memory) -> None:
+    episode = memory.episode(id="e")
+    head = memory.head().position
+    for write in (
+        lambda: episode.log("x", key=f"k/{TOKEN}"),
+        lambda: episode.log("x", subjects=[TOKEN]),
+        lambda: memory.episode(id=TOKEN),
+        lambda: episode.log_many(["fine", {"text": "x", "key": TOKEN}]),
+    ):
+        with pytest.raises(RefusedError, match="a name cannot be masked; use another") as caught:
+            write()
+        assert TOKEN not in str(caught.value)
+    assert memory.head().position == head
+
+
+def test_blobs_and_attachments_are_left_as_they_are(memory: Memory) -> None:
+    step = memory.episode().log("x", blobs={"raw": SAID.encode()})
+    memory.attach("raw", SAID.encode())
+    assert memory.blob(step.blobs["raw"]) == memory.attachment("raw") == SAID.encode()
+
+
+# ---- policies --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_refused_says_which_kind_and_where_and_never_the_value(memory: Memory) -> None:
+    scoped = memory.scoped("acme")
+    scoped.redaction({"github_token": "refuse", "email": "refuse"})
+    episode, head = scoped.episode(id="e"), memory.head().position
+    for write, where in (
+        (lambda: episode.log(SAID), "text holds a github token at characters 10 to 50"),
+        (lambda: episode.log_many(["fine", SAID]), "record 1: text holds a github token"),
+        (lambda: episode.log("x", data={"a": ["b", "ann@example.com"]}), "data holds an email"),
+        (lambda: episode.say("ann@example.com", "x"), "actor holds an email"),
+        (lambda: scoped.episode(goal=SAID), "goal holds a github token"),
+    ):
+        with pytest.raises(RefusedError) as caught:
+            write()  # type: ignore[no-untyped-call]
+        assert where in str(caught.value)
+        assert "memory.redaction({'" in str(caught.value)
+        assert TOKEN not in str(caught.value)
+        assert "ann@" not in str(caught.value)
+    assert memory.head().position == head
+    assert episode.recall(SAID).hits == ()
+    assert memory.episode().log(f"{SAID} ann@example.com").text == f"{MASKED} ann@example.com"
+
+
+def test_a_policy_is_kept_in_the_file_and_holds_below_its_namespace_for_all_who_open_it(file: Path) -> None:
+    with opened(file) as memory, opened(file) as other:
+        memory.redaction({"email": "mask", "secrets": "off"}, patterns=[Pattern("badge", "BDG-", "0-9", 6, 6)])
+        memory.scoped("acme", "bo").redaction({"email": "off"})
+        said = f"{SAID} ann@example.com BDG-123456"
+        assert other.episode().log(said).text == f"{SAID} [email] [badge]"
+        assert other.scoped("acme").episode().log(said).text == f"{SAID} [email] [badge]"
+        assert other.scoped("acme", "bo").episode().log(said).text == f"{SAID} ann@example.com [badge]"
+        assert memory.verify().ok
+
+
+def test_an_analyser_is_of_the_process_and_its_kinds_fail_closed_without_it(file: Path) -> None:
+    def names(text: str) -> list[tuple[int, int, str]]:
+        return [(at, at + 3, "person") for at in [text.find("Ann")] if at >= 0]
+
+    with opened(file) as memory:
+        with pytest.raises(InvalidInputError, match="kind 'person' is unknown"):
+            memory.redaction({"person": "mask"})
+        memory.redaction({"person": "mask"}, analyser=names)
+        assert memory.scoped("x").episode().log("So Ann came.").text == "So [person] came."
+    with opened(file) as memory:
+        with pytest.raises(SettingsError, match="give it one with memory.redaction"):
+            memory.episode().log("So Ann came.")
+        memory.redaction(analyser=names)
+        assert memory.episode(id="e").log("So Ann came.").masked == {"person": 1}
+
+
+def test_wrong_arguments_of_a_policy_are_refused(memory: Memory) -> None:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"actions": ["email"]}, "give a mapping"),
+        ({"actions": {"email": "hide"}}, "use one of off, mask, refuse"),
+        ({"patterns": ["BDG-"]}, "give agentmem.redact.Pattern"),
+        ({"analyser": "presidio"}, "analyser 'presidio' is no function"),
+    ]
+    for arguments, said in wrong:
+        with pytest.raises(InvalidInputError, match=said):
+            memory.redaction(**arguments)
+    assert memory.redaction().actions == {}
+
+
+# ---- out and in again ------------------------------------------------------------------------------------------------
+
+
+def test_an_export_comes_back_with_what_was_masked(file: Path, tmp_path: Path) -> None:
+    with opened(file) as memory:
+        memory.episode(goal=SAID).log(f"{SAID} x")
+        memory.export(tmp_path / "a.jsonl")
+        assert ingest(memory, tmp_path / "a.jsonl").steps == 0
+    with opened(tmp_path / "b.mem") as memory:
+        assert rehearse(tmp_path / "a.jsonl").steps == 1
+        ingest(memory, tmp_path / "a.jsonl")
+        (step,) = memory.steps()
+        assert step.masked == {"github_token": 1}
+        assert memory.stats().masked == {"github_token": 2}
+
+
+def test_a_line_that_is_refused_is_named_and_the_others_are_logged(file: Path, tmp_path: Path) -> None:
+    lines = [
+        {"id": str(n), "episode": "e", "text": text} for n, text in enumerate(["one", "to ann@example.com", "three"])
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with opened(file) as memory:
+        memory.redaction({"email": "refuse"})
+        report = ingest(memory, tmp_path / "a.jsonl", skip_bad=True)
+        assert [step.text for step in memory.steps()] == ["one", "three"]
+        assert "ann@" not in str(report)
+        assert "holds an email" in str(report)
