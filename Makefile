@@ -1,6 +1,6 @@
 # make demo    set up, then run the main job on public data
 # make test    set up, then pass the tests
-# make check   ruff and mypy      make test-all   the slow tests too      make clean   undo setup
+# make check   ruff and mypy      make test-all   the slow tests too, many examples      make clean   undo setup
 # make torture try to break a memory, for MINUTES=5 or until MINUTES=release; goes on where it stopped
 # make docs    write what README, docs and examples print into them
 #

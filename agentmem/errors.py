@@ -28,10 +28,16 @@ A message says what happened, with the values, and then what to do.
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
 from collections.abc import Sized
 from itertools import islice
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 FEW = 500  # values in a value, or characters in one of them, that a message shows
+_EXTRA = re.compile(r"(pip install )'agentmem-crystal\[([a-z]+)\]'")
 
 
 class AgentMemError(Exception):
@@ -83,7 +89,33 @@ class CondenseError(AgentMemError):
 
 
 class MissingExtraError(AgentMemError, ImportError):
-    """An optional dependency is not installed; the message is the line that installs it."""
+    """An optional dependency is not installed; the message is the line that installs it, from where agentmem came."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(as_installed(message))
+
+
+def as_installed(message: str) -> str:
+    """A message whose `pip install 'agentmem-crystal[extra]'` installs from where this agentmem was installed from."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        origin = json.loads(distribution("agentmem-crystal").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        return message
+    return _EXTRA.sub(lambda found: found[1] + _requirement(found[2], origin), message)
+
+
+def _requirement(extra: str, origin: dict[str, Any]) -> str:
+    """What pip is to be given. origin: a direct_url.json (PEP 610); empty for a package from an index."""
+    name, url = f"agentmem-crystal[{extra}]", origin.get("url")
+    if not url:
+        return f"'{name}'"
+    if "dir_info" in origin:
+        editable = "-e " if origin["dir_info"].get("editable") else ""
+        return editable + shlex.quote(f"{unquote(urlsplit(url).path)}[{extra}]")
+    vcs = origin.get("vcs_info")
+    return shlex.quote(f"{name} @ {vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else f"{name} @ {url}")
 
 
 class StoreError(AgentMemError):

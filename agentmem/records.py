@@ -241,6 +241,9 @@ def check_path(what: str, path: str | Path) -> Path:
     return Path(path)
 
 
+_RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
+
+
 def iterates(value: object) -> bool:
     """Whether it can be gone through, unlike an array of no dimension, which only looks as if."""
     try:
@@ -254,6 +257,15 @@ def brief(value: object) -> str:
     """A value as an error shows it: without secrets, and not too long, whatever it is."""
     text = _SECRETS.mask(in_brief(value, SHOWN)).text
     return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def said_of(problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, in words; of a number out of its range, with the number and the limit."""
+    limits, given = problem.get("ctx", {}), brief(problem["input"]).strip("'")
+    for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
+        if name in limits:
+            return f"{given} is {words} {limits[name]:,}; give {_RANGE[name]} {limits[name]:,}"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:

@@ -53,7 +53,7 @@ from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.progress import Progress
 
-from agentmem import Memory
+from agentmem import AgentMemError, Memory
 from agentmem.ingest import ingest
 from agentmem.langchain import chat_model
 from agentmem.testing import ScriptedChatModel
@@ -111,7 +111,10 @@ with (
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("logging")
         began = time.process_time()
-        ingest(memory, options.path, progress=lambda done, of: bar.update(task, completed=done, total=of))
+        try:
+            ingest(memory, options.path, progress=lambda done, of: bar.update(task, completed=done, total=of))
+        except AgentMemError as error:
+            raise SystemExit(str(error)) from error
         task = bar.add_task("crystallizing")
         logged = time.process_time()
         memory.crystallize(progress=lambda done, of: bar.update(task, completed=done, total=of))

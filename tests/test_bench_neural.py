@@ -21,6 +21,7 @@ from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
 from agentmem.bench.neural.streams import KEYS
 from agentmem.cli import app
+from agentmem.errors import as_installed
 from agentmem.neural import checkpoints
 from agentmem.neural.measure import quiet, written
 from agentmem.neural.settings import CrystalSettings
@@ -309,7 +310,7 @@ def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(
     monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
     result = call("recall", "--tokens", "10m", "--peers", "windowed,mingru", "--checkpoint", checkpoint)
     assert result.exit_code == 1
-    assert "pip install 'agentmem-crystal[peers]'" in result.stderr
+    assert as_installed("pip install 'agentmem-crystal[peers]'") in result.stderr
 
 
 def test_every_peer_may_be_named() -> None:

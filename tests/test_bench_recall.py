@@ -204,7 +204,7 @@ def test_pictures_without_matplotlib_fail_first_with_the_line_that_installs_it(
     monkeypatch.setattr("agentmem.bench.recall.pictures.find_spec", lambda name: None)
     result = call(file, "--out", tmp_path / "made")
     assert result.exit_code == 1
-    assert "agentmem-crystal[plot]" in result.stderr
+    assert "[plot]" in result.stderr
     assert not (tmp_path / "made").exists()
 
 

@@ -18,6 +18,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
 from agentmem.cli.training import _as_typed
+from agentmem.errors import as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
 from agentmem.neural.tasks.named import NAMES
@@ -232,7 +233,7 @@ def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
 def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
-    assert (result.exit_code, "pip install 'agentmem-crystal[tensorboard]'" in result.stderr) == (1, True)
+    assert (result.exit_code, as_installed("pip install 'agentmem-crystal[tensorboard]'") in result.stderr) == (1, True)
     assert not (tmp_path / "out").exists()
 
 

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem import Memory
 from agentmem.cli import app
+from agentmem.errors import as_installed
 from agentmem.neural.files import load
 from agentmem.policy.choosing import KIND
 from agentmem.policy.demonstrations import Shift, shown
@@ -26,7 +27,7 @@ from agentmem.rollout import load_policy, rollout
 
 torch.set_num_threads(1)
 MAZE = "agentmem/TMaze-v0"
-BRIEF = ("--set", "steps=60", "--set", "delay=10", "--episodes", "1", "--rounds", "1", "--seconds", "1")
+BRIEF = ("--set", "steps=60", "--set", "delay=10", "--episodes", "1", "--rounds", "1", "--seconds", "0.3")
 
 
 def train(*arguments: object) -> Result:
@@ -125,5 +126,7 @@ def test_without_torch_it_says_what_needs_it(tmp_path: Path) -> None:
     for words in (["train", "policy", "--env", MAZE], ["rollout", MAZE, "--policy", "tmaze"]):
         command = [sys.executable, "-c", code, *words, "--out", out]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.stderr == "error: a trained policy needs torch: pip install 'agentmem-crystal[policy]'\n"
+        assert done.stderr == as_installed(
+            "error: a trained policy needs torch: pip install 'agentmem-crystal[policy]'\n"
+        )
     assert list(tmp_path.iterdir()) == []

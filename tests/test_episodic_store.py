@@ -14,7 +14,7 @@ from langgraph.store.base import GetOp, InvalidNamespaceError, ListNamespacesOp,
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory
-from agentmem.errors import ReadOnlyError, SettingsError
+from agentmem.errors import ReadOnlyError, SettingsError, as_installed
 from agentmem.langchain import EpisodicStore
 from agentmem.langchain.items import Place
 from agentmem.testing import FakeClock
@@ -354,7 +354,7 @@ except Exception as error:
     lines = f"import sys\n{code}"
     run = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, timeout=60)
     assert "MissingExtraError" in run.stdout
-    assert "pip install 'agentmem-crystal[langchain]'" in run.stdout
+    assert as_installed("pip install 'agentmem-crystal[langchain]'") in run.stdout
 
 
 @pytest.mark.parametrize(

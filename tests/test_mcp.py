@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from agentmem import Memory
 from agentmem.answers import NOTHING
 from agentmem.cli import app
+from agentmem.errors import as_installed
 from agentmem.mcp import mcp_server
 
 SAID = "Ann's flight to Bergen leaves on Monday at 9:40 from gate B12, and she wants an aisle seat."
@@ -183,7 +184,7 @@ def test_a_server_without_the_sdk_says_how_to_install_it(file: Path) -> None:
     code += "from agentmem.cli import main\nmain()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment(), check=False)
     assert done.returncode == 1
-    assert "pip install 'agentmem-crystal[mcp]'" in done.stderr
+    assert as_installed("pip install 'agentmem-crystal[mcp]'") in done.stderr
     assert not file.exists()
 
 

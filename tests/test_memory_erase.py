@@ -114,8 +114,12 @@ def test_an_erased_memory_goes_on_working(file: Path, secretive: Memory) -> None
 
 def test_residue_says_where_erased_text_still_stands(memory: Memory) -> None:
     one = memory.episode(id="one").log(SECRET)
-    memory.episode(id="two").log(f"Ann again: {SECRET}")
-    report = memory.erase(steps=one.id)
+    two = memory.episode(id="two").log(f"Ann again: {SECRET}")
+    other = memory.scoped("other").episode(id="three").log(SECRET)
+    dry, report = memory.erase(steps=one.id, dry_run=True), memory.erase(steps=one.id)
+    named = [(two.id, "two", ()), (other.id, "three", ("other",))]
+    assert [(it.step, it.episode, it.namespace) for it in report.repeats] == named
+    assert (dry.repeats, dry.crystals) == (report.repeats, report.crystals)
     assert report.residue
     assert all("agent.mem" in place for place in report.residue)
 

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from agentmem.errors import as_installed
+
 EXAMPLE = Path(__file__).parent.parent / "examples" / "infinite_context.py"
-LINE = "the neural memory needs torch: pip install 'agentmem-crystal[policy]'"
+LINE = as_installed("the neural memory needs torch: pip install 'agentmem-crystal[policy]'")
 
 
 def without_torch(code: str) -> subprocess.CompletedProcess[str]:

@@ -326,7 +326,9 @@ def test_decisions_that_need_memory_are_drawn_more_often_and_some_are_learned_wi
 def imitated(folder: Path, stop: Callable[[int], bool], tell: Callable[[float], None] = lambda done: None) -> Any:
     """A training of two rounds of one shift. stop: told the training's step. Gives (finished, step, decisions)."""
     objective, rounds = ChoiceImitation(), rounds_of((SHOP,), TINY, 1, 2, (300,), 0)
-    trainer = Trainer(choice_network(0), objective, TrainSettings(0, tokens=32 * 8))
+    torch.manual_seed(0)
+    model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
+    trainer = Trainer(model, objective, TrainSettings(0, tokens=32 * 8))
     keep = lambda path: ChoicePolicy(trainer.model).save(path)  # noqa: E731
     with Run(folder, Command("train", {"what": "policy"}), trainer, keep) as run:
         stopped = lambda: stop(trainer.progress.step)  # noqa: E731

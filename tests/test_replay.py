@@ -159,7 +159,7 @@ def played_on(draw: st.DrawFn) -> tuple[Sequence[Said], Sequence[Said], list[tup
     return said, later, sorted(draw(st.lists(places, max_size=5)), key=lambda one: one[0])
 
 
-@few(20)
+@few(10)
 @given(played_on(), ENCODERS, st.booleans())
 def test_later_steps_crystals_and_recalls_never_change_an_earlier_frame(
     drawn: tuple[Sequence[Said], Sequence[Said], list[tuple[int, str, int, Any]]], encoder: Any, early: bool

@@ -10,7 +10,7 @@ import pytest
 from rolls import SHOP, memory_at
 
 import agentmem_envs  # noqa: F401
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, as_installed
 from agentmem.rollout import PlanningContexts, RandomPolicy, ScriptedPolicy, load_policy, rollout
 
 MAZE = "agentmem/TMaze-v0"
@@ -62,7 +62,7 @@ def test_a_package_that_the_extra_brings_is_told_with_the_line_that_installs_it(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    assert refused(f"{package}:Nothing-v0").endswith("install it: pip install 'agentmem-crystal[envs]'")
+    assert refused(f"{package}:Nothing-v0").endswith(as_installed("install it: pip install 'agentmem-crystal[envs]'"))
 
 
 def test_a_package_that_an_environment_needs_is_told_in_its_own_words() -> None:

@@ -7,26 +7,29 @@ usage, 130 stopped by Ctrl-C.
 
 from __future__ import annotations
 
-from agentmem.cli import (
-    bench,
-    demo,
-    graph,
-    mcp,
-    move,
-    owner,
-    read,
-    remove,
-    repair,
-    replay,
-    retain,
-    rollout,
-    serve,
-    train,
-    view,
-    write,
-)  # fmt: skip
-from agentmem.cli.app import app
-from agentmem.cli.options import with_key_file
+try:
+    from agentmem.cli import (
+        bench,
+        demo,
+        graph,
+        mcp,
+        move,
+        owner,
+        read,
+        remove,
+        repair,
+        replay,
+        retain,
+        rollout,
+        serve,
+        train,
+        view,
+        write,
+    )
+    from agentmem.cli.app import app
+    from agentmem.cli.options import with_key_file
+except KeyboardInterrupt:  # loading takes a second, in which no command can catch it
+    raise SystemExit(130) from None
 
 __all__ = ["app", "main"]
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from pydantic import ValidationError
 from rich.text import Text
 from typer.core import TyperGroup
 
@@ -18,7 +19,7 @@ import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import brief, check_path
+from agentmem.records import brief, check_path, said_of
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -39,8 +40,10 @@ class Group(TyperGroup):
             with stoppable():
                 return super().invoke(ctx)
         except AgentMemError as error:
-            show.err().print(Text.assemble(("error: ", "bold red"), (" ".join(str(error).split()), "red")))
+            show.err().print(Text.assemble(("error: ", "bold red"), (show.safe(" ".join(str(error).split())), "red")))
             raise typer.Exit(1) from error
+        except typer.BadParameter as error:
+            raise _with_value(error) from error.__cause__
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
@@ -50,6 +53,13 @@ class Group(TyperGroup):
             told = f"{brief(str(error.filename))}: {error.strerror}; give another path, or mend what is there"
             show.err().print(Text.assemble(("error: ", "bold red"), (told, "red")))
             raise typer.Exit(1) from error
+
+
+def _with_value(error: typer.BadParameter) -> typer.BadParameter:
+    """What typer refuses, with the value where that is a number out of its range."""
+    if isinstance(error.__cause__, ValidationError):
+        error.message = said_of(error.__cause__.errors(include_url=False)[0])
+    return error
 
 
 @contextmanager
@@ -95,6 +105,8 @@ def open_memory(path: str, namespace: str = "", *, read_only: bool = False, ever
     _check_path(path)
     if "://" not in path and not Path(path).exists():
         raise NotFoundError(f"there is no memory at {path}: make one with `agentmem ingest {shlex.quote(path)} FILE`")
+    if _is_empty(path):
+        raise NotFoundError(f"{path} is empty: make a memory of it with `agentmem ingest {shlex.quote(path)} FILE`")
     memory = _opened(path, namespace, read_only)
     try:
         _check_namespace(memory, path, namespace, every)
@@ -102,6 +114,11 @@ def open_memory(path: str, namespace: str = "", *, read_only: bool = False, ever
         memory.close()
         raise
     return memory
+
+
+def _is_empty(path: str) -> bool:
+    """Whether a file is there in which nothing is, nor beside it."""
+    return os.path.isfile(path) and not os.path.getsize(path) and not os.path.exists(path + "-wal")
 
 
 def reading(memory: Memory, others: list[str] | None) -> Memory:
@@ -112,6 +129,17 @@ def reading(memory: Memory, others: list[str] | None) -> Memory:
 def writable(path: str) -> bool:
     """Whether what is done with a memory can be noted in it."""
     return os.access(path, os.W_OK) and os.access(os.path.dirname(os.path.abspath(path)), os.W_OK)
+
+
+def serves_writes(memory: Memory, path: str) -> bool:
+    """Whether a server of a memory can write it; where not, that is said before the first request finds out."""
+    able = memory._core.store.writable
+    if not able:
+        show.line(
+            f"read-only: {show.path(path)} or its folder cannot be written, so what reads is answered and all else "
+            "refused; give whoever runs this the right to write there, and start again"
+        )
+    return able
 
 
 def make_memory(path: str, namespace: str = "") -> Memory:

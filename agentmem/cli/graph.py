@@ -78,7 +78,7 @@ def graph(
     elif format is not None:
         from agentmem.graph import FORMATS
 
-        typer.echo(FORMATS[format](made).rstrip("\n"))
+        show.text(FORMATS[format](made).rstrip("\n"))
     elif json:
         show.as_json(_summary(made))
     else:

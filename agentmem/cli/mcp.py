@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import make_memory
+from agentmem.cli.app import make_memory, serves_writes
 from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
 from agentmem.listening import is_loopback
 
@@ -52,6 +52,7 @@ def mcp(
         if allow_host or (host, port) != (HOST, PORT):
             raise typer.BadParameter("--host, --port and --allow-host are of --http; give it as well")
         with make_memory(str(Path(path).expanduser()), namespace) as memory:
+            serves_writes(memory, path)
             serve_stdio(memory, agent)
         return
     secret = token or serving.new_token()
@@ -64,4 +65,5 @@ def mcp(
             show.line("what is sent can be read on the network: have a proxy with TLS in front of it")
 
     with make_memory(str(Path(path).expanduser()), namespace) as memory:
+        serves_writes(memory, path)
         serving.serve_http(memory, secret, agent, host, port, allow_host or [], ready)

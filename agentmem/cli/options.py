@@ -103,6 +103,9 @@ def namespace_of(text: str) -> Namespace:
         assert found is not None
         parts.append(re.sub(r"\\(.)", r"\1", found[0], flags=re.DOTALL))
         at = found.end()
+    if "" in parts:
+        typed = repr(text).replace("\\\\", "\\")
+        raise InvalidInputError(rf"namespace {typed} has an empty part; write A/B for two parts, and A\/B for one")
     return tuple(parts)
 
 

@@ -67,7 +67,7 @@ def recall(
         show.as_json(context_json(context))
         return
     if context.text:
-        typer.echo(context.text)
+        show.text(context.text)
     elapsed = time.perf_counter() - began
     found = show.count(len(context.hits), "hits") if context.hits else _nothing(budget)
     show.line(f"{show.number(context.tokens)} of {show.count(budget, 'tokens')}, {found}, {elapsed:.2f} s")
@@ -92,7 +92,7 @@ def hits_list(hits: tuple[Hit, ...]) -> Table:
 def _head(hit: Hit) -> Text:
     span = f", characters {hit.span[0]}-{hit.span[1]}" if hit.span else ""
     return Text.assemble(
-        f"{hit.layer} ", (hit.id, show.ACCENT), f"  {hit.section}{span}, {show.count(hit.tokens, 'tokens')}"
+        f"{hit.layer} ", (show.safe(hit.id), show.ACCENT), f"  {hit.section}{span}, {show.count(hit.tokens, 'tokens')}"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +13,9 @@ from agentmem.cli import show
 from agentmem.cli.app import open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of, written
 from agentmem.errors import NotFoundError
-from agentmem.types import EraseReport
+from agentmem.types import EraseReport, Repeat
+
+SHOWN = 10  # steps that repeat what is erased
 
 Steps = Annotated[list[str] | None, typer.Option("--step", metavar="ID", help="This step; repeatable.")]
 EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Every step of this episode.")]
@@ -78,7 +82,8 @@ def erase(
 
     Attachments of the namespace go too, since they may hold what is erased.
 
-    It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named.
+    It asks first. The exit code is 1 where nothing matches, and where erased text is still found, which is then named,
+    with the steps that say it too.
     """
     if again is not None:
         _again(path, again, json)
@@ -100,7 +105,7 @@ def erase(
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
-        tell(report)
+        tell(report, path)
     if report.residue and not dry_run:
         raise typer.Exit(1)
 
@@ -114,7 +119,7 @@ def _again(path: str, file: Path, json: bool) -> None:
     if json:
         show.as_json([report.model_dump(mode="json") for report in reports])
     for report in [] if json else reports:
-        tell(report)
+        tell(report, path)
     if any(report.residue for report in reports):
         raise typer.Exit(1)
 
@@ -144,7 +149,7 @@ def _counts(report: EraseReport) -> str:
     return f"{show.count(report.steps, 'steps')} of {episodes}, and {crystals}{more}"
 
 
-def tell(report: EraseReport) -> None:
+def tell(report: EraseReport, path: str) -> None:
     show.say("would erase" if report.dry_run else "erased", _counts(report))
     if report.dry_run and (derived := _derived(report)):
         show.say("with them", derived)
@@ -152,6 +157,23 @@ def tell(report: EraseReport) -> None:
         show.say("also about", ", ".join(report.others))
     for place in report.residue:
         show.say("still found:", place, style="red")
+    if report.repeats:
+        _tell_repeats(report.repeats, path)
+
+
+def _tell_repeats(repeats: Sequence[Repeat], path: str) -> None:
+    """The steps that stay and say the same, and what erases them."""
+    show.say("also said in", "; ".join(map(_place, repeats[:SHOWN])) + ("; ..." if len(repeats) > SHOWN else ""))
+    space = repeats[0].namespace
+    ids = [f"--step {one.step}" for one in repeats[:SHOWN] if one.namespace == space]
+    option = f" --namespace {shlex.quote(written(space))}" if space else ""
+    command = " ".join(["agentmem erase", shlex.quote(show.path(path)), *ids]) + option
+    show.line(f"these stay, and so does what they say: erase that too if it is meant: {command}")
+
+
+def _place(one: Repeat) -> str:
+    space = f" in namespace {written(one.namespace)}" if one.namespace else ""
+    return f"step {one.step} of episode {one.episode}{space}"
 
 
 def _derived(report: EraseReport) -> str:

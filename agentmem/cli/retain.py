@@ -119,7 +119,7 @@ def expire(
     if json:
         show.as_json(report.model_dump(mode="json"))
     elif report.steps:
-        tell(report)
+        tell(report, path)
     else:
         show.say("nothing has expired")
     if report.residue:

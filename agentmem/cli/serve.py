@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import make_memory, stoppable
+from agentmem.cli.app import make_memory, serves_writes, stoppable
 from agentmem.cli.options import MemoryPath, example, namespace_of, written
 from agentmem.errors import InvalidInputError
 
@@ -57,6 +57,7 @@ def serve(
         return
     limits = server.Limits(body=int(body_limit * (1 << 20)), rate=rate)
     with stoppable("what was acknowledged is kept"), make_memory(path) as memory:
+        serves_writes(memory, path)
         _check_reached(memory.namespace, memory._core.store.namespaces(), path, bool(len(server.Tokens(file))))
 
         def ready(address: str) -> None:

@@ -34,7 +34,7 @@ def err() -> Console:
 
 def line(text: str) -> None:
     """A quiet remark for people, kept out of standard output."""
-    err().print(Text(text, style=QUIET))
+    err().print(Text(safe(text), style=QUIET))
 
 
 def as_json(value: Any) -> None:
@@ -59,7 +59,7 @@ def bar(share: float, width: int = 32) -> Bar:
 def say(done: str, what: str = "", remark: str = "", style: str = "bold") -> None:
     """One line of result: what was done, to what, and a quiet remark. Never wrapped."""
     parts = [(done, style), (what, ""), (remark, QUIET)]
-    out().print(Text("  ").join(Text(*part) for part in parts if part[0]), soft_wrap=True)
+    out().print(Text("  ").join(Text(safe(part), style) for part, style in parts if part), soft_wrap=True)
 
 
 def count(value: int, things: str) -> str:
@@ -95,6 +95,11 @@ def safe(text: str) -> str:
     return text.translate(_UNSEEN)
 
 
+def text(value: str) -> None:
+    """A text on standard output: exact for a pipe or file, `safe` for a terminal."""
+    sys.stdout.write((safe(value) if sys.stdout.isatty() else value) + "\n")
+
+
 def path(file: str | Path) -> str:
     """A path as it can be printed, whatever bytes its name is made of."""
     return str(file).encode("utf-8", "backslashreplace").decode()
@@ -119,7 +124,7 @@ def entries(heads: Iterable[tuple[str, Text, list[str], str]]) -> Table:
     made.add_column(ratio=1)
     for figure, head, remarks, text in heads:
         quiet = Columns([Text(remark, style=QUIET) for remark in remarks], padding=(0, 2))
-        begins = Text(" ".join(text.split()), no_wrap=True, overflow="ellipsis")
+        begins = Text(safe(" ".join(text.split())), no_wrap=True, overflow="ellipsis")
         made.add_row(Text(figure), Group(head, quiet, begins, ""))
     return made
 

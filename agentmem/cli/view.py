@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory, reading, stoppable
+from agentmem.cli.app import open_memory, reading, serves_writes, stoppable
 from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag
 
 PORT = 8767
@@ -59,8 +59,8 @@ def view(
         def ready(address: str) -> None:
             show.say("open", address, "for this machine alone; Ctrl-C stops")
 
-        memory = reading(whole, read)
-        look = viewer.Look(memory, Path(path).name, only=bool(namespace), read_only=read_only)
+        memory, fixed = reading(whole, read), read_only or not serves_writes(whole, path)
+        look = viewer.Look(memory, Path(path).name, only=bool(namespace), read_only=fixed)
         viewer.serve(look, port, ready)
 
 

@@ -85,9 +85,9 @@ class Gate:
             for wanted in (b"host", b"origin", b"authorization")
         )
         if len(hosts) != 1 or host_of(hosts[0]) not in self._names:
-            return PlainTextResponse("this server is not called that; see --allow-host", 421)
+            return PlainTextResponse(f"this server is not called {_sent(hosts)}; see --allow-host", 421)
         if len(origins) > 1 or not all(map(self._is_own_page, origins)):
-            return PlainTextResponse("pages of other hosts may not call this server; see --allow-host", 403)
+            return PlainTextResponse(f"a page of {_sent(origins)} may not call this server; see --allow-host", 403)
         if len(tokens) != 1 or not secrets.compare_digest(tokens[0].encode("latin-1"), self._token):
             return PlainTextResponse(
                 "a token is needed: Authorization: Bearer TOKEN", 401, {"www-authenticate": "Bearer"}
@@ -98,3 +98,8 @@ class Gate:
         """Whether a page is of one of the hosts, on whichever port."""
         scheme, _, host = origin.partition("://")
         return scheme in ("http", "https") and host_of(host) in self._names
+
+
+def _sent(values: Sequence[str]) -> str:
+    """What a header said, as it is told back."""
+    return repr(", ".join(values)[:80])

@@ -144,6 +144,7 @@ def preview(core: Core, namespace: Namespace, request: Request, going: Going) ->
         blobs=len(_own_blobs(core, going)),
         attachments=tuple((one, name) for one in going.touched for name in core.store.attachments(one)),
         others=tuple(sorted(subjects - {request.name})) if request.what == "subject" else tuple(sorted(subjects)),
+        repeats=residual.repeats(core, going.steps),
     )
 
 

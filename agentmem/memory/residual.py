@@ -11,6 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,15 @@ import numpy as np
 from agentmem import remembered
 from agentmem.crystallize import Crystallizer
 from agentmem.errors import NotFoundError
+from agentmem.index import step_id
 from agentmem.memory.core import Core
 from agentmem.store import open_store
 from agentmem.terms import terms_of
-from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record
+from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record, Repeat
 
 LONG = 24  # characters of a line that is looked for whole
 WORD = 6  # characters of a word that is looked for among bytes
+REPEATS = 100  # steps that are named
 MOST = 300  # words that are looked for, the longest first
 SQLITE, GZIP = b"SQLite format 3", b"\x1f\x8b"
 _EDGES = ".,;:!?\"'()[]{}<>"
@@ -45,6 +48,27 @@ def lines_of(texts: Iterable[str]) -> list[bytes]:
     """The beginnings of the longer lines of texts."""
     lines = {line.strip() for text in texts for line in text.splitlines()}
     return [line.encode()[:200] for line in sorted(lines) if len(line) >= LONG]
+
+
+def repeats(core: Core, going: Sequence[Record]) -> tuple[Repeat, ...]:
+    """Steps that stay, of any namespace, and say a longer line of what goes as one of theirs; or within one, as far as
+    the first MOST lines go.
+
+    At most REPEATS of them, in log order. Hold `core.lock`.
+    """
+    gone = {record.position for record in going}
+    wanted = needles(going)
+    same, within = set(wanted), wanted[:MOST]
+
+    def says(record: Record) -> bool:
+        said = _said([record])
+        whole = "\n".join(said).encode()
+        return any(one in whole for one in within) or not same.isdisjoint(lines_of(said))
+
+    if not wanted:
+        return ()
+    found = islice((one for one in core.store.scan(types=["step"]) if one.position not in gone and says(one)), REPEATS)
+    return tuple(Repeat(step=step_id(one.position), episode=one.episode, namespace=one.namespace) for one in found)
 
 
 def canaries(core: Core, records: Sequence[Record]) -> list[bytes]:

@@ -22,7 +22,7 @@ from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 from gymnasium.vector.utils import iterate
 
-from agentmem.errors import AgentMemError, InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError, as_installed
 from agentmem.records import brief
 from agentmem.rollout.reading import is_shift
 
@@ -93,7 +93,7 @@ def _remedy(id: str, error: Exception) -> str:
     """What may help where the environment of an id cannot be made."""
     spec, package = _spec(id), id.partition(":")[0]
     if package in PACKAGES and isinstance(error, ModuleNotFoundError):
-        return f"; install it: {ENVS}"
+        return f"; install it: {as_installed(ENVS)}"
     if spec is None:
         return (
             "; name one that is registered, such as agentmem/ShiftShop-Short-v0; if a package brings it, install that "

@@ -21,6 +21,7 @@ from agentmem.errors import (
     ReadOnlyError,
     TooLargeError,
 )
+from agentmem.records import said_of
 from agentmem.server.models import Problem, Wrong
 
 MEDIA = "application/problem+json"
@@ -39,7 +40,8 @@ STATUSES: dict[type[AgentMemError], int] = {
 SAID: dict[type[AgentMemError], str] = {
     LockedError: "another process kept the memory's lock too long; nothing was logged: send it again with its keys",
     ClosedError: "the server is stopping; nothing was logged: send it again with its keys when it is back",
-    ReadOnlyError: "the memory's file cannot be written; nothing was logged",
+    ReadOnlyError: "the memory's file cannot be written; nothing was changed, and reading goes on: let whoever runs "
+    "the server write the file and its folder, start it again, and send it again with its keys",
     FullError: "the disk of the server is full; nothing was logged: make room, and send it again with its keys",
 }
 """In place of messages that name the server's files."""
@@ -80,10 +82,10 @@ def problem_of(error: Exception, missing: int = 404) -> Response:
 
 def _invalid(error: ValidationError) -> Response:
     """What is wrong with the values of a request, each with its place; 400 for what is no JSON."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
+    found = error.errors(include_url=False)
     if found[0]["type"] == "json_invalid":
         return answer(400, f"{found[0]['msg']}; send one JSON document in UTF-8, at most 200 levels deep")
-    wrong = tuple(Wrong(at=_place(one["loc"]), said=one["msg"].removeprefix("Value error, ")) for one in found[:SHOWN])
+    wrong = tuple(Wrong(at=_place(one["loc"]), said=said_of(one)) for one in found[:SHOWN])
     first = f"{wrong[0].at}: {wrong[0].said}" if wrong[0].at else wrong[0].said
     more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
     return answer(422, f"{first}{more}; /openapi.json says what is taken", wrong=wrong)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import apsw
 
-from ..errors import DamagedError
+from ..errors import DamagedError, StoreError
 from . import derived, lexicon
 from .chain import encode_mark
 from .files import Files, open_private, os_errors
@@ -67,8 +67,7 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
     cipher: as the memory's own; the copy then leaves out all that was made of the log.
     """
     mark = head_mark(connection)
-    with os_errors(path):
-        os.close(open_private(path))
+    _begin(path)
     flags = apsw.SQLITE_OPEN_READWRITE
     with os_errors(path), sqlite_errors(path), contextlib.closing(connect(path, flags=flags, cipher=cipher)) as target:
         target.execute(f"PRAGMA page_size={value(connection, 'PRAGMA page_size')}")
@@ -88,6 +87,17 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
             fd = os.open(name, os.O_RDONLY)
             os.fsync(fd)
             os.close(fd)
+
+
+def _begin(path: str) -> None:
+    """An empty file, made so that what forbids it is told as it is; SQLite would only say that it cannot open it."""
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        folder = os.path.dirname(os.path.abspath(path))
+        raise StoreError(
+            f"{path} cannot be made in the directory {folder} ({error.strerror}); choose one where files can be written"
+        ) from error
 
 
 def _strip(target: Connection) -> None:

@@ -288,6 +288,11 @@ class OpenFile:
                 if self._pid != os.getpid():
                     self._open()
 
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened for writing, and may be written."""
+        return self._writer is not None
+
     def _writer_or_refuse(self) -> Writer:
         self._check()
         if self._writer is None:

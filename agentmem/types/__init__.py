@@ -1,6 +1,6 @@
 """The nouns and the roles. Knows no behaviour: storing, condensing and ranking live elsewhere."""
 
-from agentmem.types.account import SURFACES, Certificate, Change, EraseReport
+from agentmem.types.account import SURFACES, Certificate, Change, EraseReport, Repeat
 from agentmem.types.log import (
     KINDS,
     PASSAGE_BITS,
@@ -84,6 +84,7 @@ __all__ = [
     "Record",
     "RecordType",
     "RepairReport",
+    "Repeat",
     "Retain",
     "Rule",
     "Span",

@@ -54,14 +54,23 @@ class Certificate(Frozen):
     note_chain: str = ""
 
 
+class Repeat(Frozen):
+    """A step that stays, and says a line of what is erased."""
+
+    step: str
+    episode: str | None
+    namespace: Namespace
+
+
 class EraseReport(Frozen):
     """What was, or with dry_run would be, erased and rebuilt.
 
     crystals, and layers of them: those made from the steps, which go. states: what was read of the steps. recalls:
     records of recalls that showed or repeat them. keys: idempotency keys that are never taken again. blobs: contents
     that no other step has. attachments: (namespace, name) of those that go, since they may hold what was erased; they
-    are not made again. others: further subjects of these steps, who lose them too. residue: where erased text is still
-    found; surfaces: in how many places of each kind. certificate: what the log keeps of it; None for a dry run.
+    are not made again. others: further subjects of these steps, who lose them too. repeats: at most 100 steps that stay
+    and say a longer line of them too; erase them as well if they are meant. residue: where erased text is still found;
+    surfaces: in how many places of each kind. certificate: what the log keeps of it; None for a dry run.
     """
 
     dry_run: bool
@@ -75,6 +84,7 @@ class EraseReport(Frozen):
     blobs: int = 0
     attachments: tuple[tuple[Namespace, str], ...] = ()
     others: tuple[str, ...] = ()
+    repeats: tuple[Repeat, ...] = ()
     residue: tuple[str, ...] = ()
     surfaces: dict[str, int] = Field(default_factory=dict)
     certificate: Certificate | None = None

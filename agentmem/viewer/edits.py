@@ -13,11 +13,12 @@ from agentmem.errors import InvalidInputError, KeyConflictError
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, erasing, removal
 from agentmem.replay import plain
-from agentmem.types import Step
+from agentmem.types import Repeat, Step
 from agentmem.viewer import asked
 from agentmem.viewer.look import Look
 
 NAMED = "correction of "
+ALSO = 10  # steps that are named as saying what was erased
 
 
 def pin(look: Look, given: asked.Id) -> dict[str, Any]:
@@ -74,12 +75,24 @@ def erase(look: Look, given: asked.Erase) -> dict[str, Any]:
     report = scoped.erase(subject=given.subject, episode=given.episode, steps=steps, dry_run=given.dry_run)
     counts = {name: getattr(report, name) for name in ("dry_run", "steps", "crystals", "episodes")}
     attachments = [[list(space), name] for space, name in report.attachments]
-    return {**counts, "attachments": plain.several(attachments, list), "residue": list(report.residue)[:100], **preview}
+    names = {one.step: _named(one) for one in report.repeats if not look.only or one.namespace == scoped.namespace}
+    if given.dry_run:
+        preview["repeated_by"] = plain.several(
+            list(({one: one for one in preview["repeated_by"]} | names).values()), str
+        )
+    also = [f"{name}, which says it too: erase that as well if it is meant" for name in list(names.values())[:ALSO]]
+    told = [*also, *report.residue][:100] if report.residue else []
+    return {**counts, "attachments": plain.several(attachments, list), "residue": told, **preview}
+
+
+def _named(one: Repeat) -> str:
+    place = f" in namespace {'/'.join(one.namespace)}" if one.namespace else ""
+    return f"{one.step} of episode {one.episode}{place}"
 
 
 def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
-    """What goes, by name: the crystals made of the steps, recalls that showed them; and steps that repeat one of them,
-    which stay.
+    """What goes, by name: the crystals made of the steps, recalls that showed them; and steps that were logged as
+    repeating one of them, which stay.
     """
     core, namespace = scoped._core, scoped.namespace
     with core.lock:
@@ -95,5 +108,5 @@ def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
     return {
         "derived": plain.several(made, plain.crystal),
         "recalls": len(quoting),
-        "repeated_by": plain.several([step_id(at) for at in repeats if at not in positions], str),
+        "repeated_by": [step_id(at) for at in repeats if at not in positions],
     }
