@@ -25,6 +25,7 @@ from agentmem.cli.options import (
     example,
     flag,
     layer_of,
+    small_file,
     written,
 )
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
@@ -170,7 +171,7 @@ def verify(
     The exit code is 0 when all is well, and 1 when something is wrong.
     """
     with open_memory(path, read_only=True, every=True) as memory:
-        said = memory.confirm(certificate.read_bytes()) if certificate is not None else None
+        said = memory.confirm(small_file(certificate)) if certificate is not None else None
         found = memory.verify()
         if said is not None:
             found = type(found)(

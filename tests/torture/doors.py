@@ -59,6 +59,9 @@ class World:
             episode.log("It will be gone.")
         return view
 
+    def apart(self) -> Memory:
+        return self.memory.scoped("acme", "apart")
+
     def bystander(self) -> Any:
         """All of the other tenant, and how the file is made."""
         with self.memory._core.store._reading() as connection:
@@ -226,8 +229,12 @@ GOOD: Mapping[str, Callable[[World], Any]] = {
     "hops": lambda world: 1,
     "limit": lambda world: 20,
     "retired": lambda world: True,
+    "actions": lambda world: {"personal": "off"},
+    "patterns": lambda world: [],
+    "analyser": lambda world: None,
+    "rules": lambda world: [],
 }
-OF_ONE = {"step": "ids", "expand": "ids"}  # their `id` is of a step
+APART = ("redaction", "retain")  # what they set holds for what is logged later, so they set it elsewhere
 SKIPPED = {
     "open": "below", "close": "ends the world", "aclose": "ends the world", "repair": "below",
     "alog": "through log", "arecall": "through recall", "acrystallize": "through crystallize",
@@ -250,7 +257,7 @@ def verbs() -> dict[str, Door]:
     for kind, of in ((Memory, lambda world: world.mine), (EpisodeWriter, World.open_writer)):
         for name, verb in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_") and name not in SKIPPED:
-                made[f"{kind.__name__}.{name}"] = _verb(name, verb, of)
+                made[f"{kind.__name__}.{name}"] = _verb(name, verb, World.apart if name in APART else of)
     return made
 
 
@@ -287,7 +294,8 @@ def _called(name: str, of: Callable[[World], Any]) -> Callable[..., Any]:
 
 def _open(world: World, **given: Any) -> Any:
     with Memory.open(**{"durability": "process", "encoder": None} | given) as memory:
-        assert memory.namespace == tuple(given.get("namespace", ()))
+        if not isinstance(given.get("namespace"), Iterator):
+            assert memory.namespace == tuple(given.get("namespace", ()))
         assert memory.recall("red door").text == ""
 
 
@@ -374,10 +382,10 @@ def doors() -> dict[str, Door]:
         "path": GOOD["path"], "namespace": GOOD["namespace"], "retain": lambda world: "keep",
         "horizon": lambda world: 20_000, "durability": lambda world: "process", "key_file": lambda world: None,
         "access_log": lambda world: False, "untrusted": lambda world: 0.2, "clock": lambda world: FakeClock(),
-        "encoder": lambda world: None, "condenser": lambda world: None,
+        "encoder": lambda world: None, "condenser": lambda world: None, "passphrase": lambda world: None,
     }  # fmt: skip
     return verbs() | {
-        "Memory.open": Door(_open, settings, ("path",)),
+        "Memory.open": Door(_open, settings, ("path",), files=("path", "key_file")),
         "Memory.open to read": Door(_opened_to_read, {"retain": settings["retain"], "horizon": settings["horizon"]}),
         "Memory.repair": Door(_repair, {"backup": GOOD["backup"], "dry_run": GOOD["dry_run"]}),
         "ingest": Door(_line, {**kept, **more}, ("text", "episode", "id"), _check_line, most=LINES),

@@ -24,7 +24,15 @@ TRIES = 200  # of a part
 LOOKED = 25  # tries after which the other tenant is looked at
 SECONDS = 0.1  # of processor time, within which an error is to come
 LONGEST = 3_000  # characters of an error
-FUNCTIONS = ("count_tokens", "progress", "clock", "condenser", "encoder")  # given one, they do what it does
+FUNCTIONS = (
+    "count_tokens",
+    "progress",
+    "clock",
+    "condenser",
+    "encoder",
+    "passphrase",
+    "analyser",
+)  # given one, they do what it does
 
 
 def part(seed: int, folder: Path) -> Counter[str]:

@@ -124,7 +124,7 @@ KINDS: dict[str, Callable[[random.Random], Any]] = {
     "text": lambda draw: draw.choice((lambda _: draw.choice(TEXTS), words, words, surrogates))(draw),
     "whole number or time": lambda draw: draw.choice((*WHOLE, *TIMES)),
     "type": types,
-    "slow": lambda draw: draw.choice(SLOW),
+    "long for a pattern": lambda draw: draw.choice(SLOW),
 }
 WEIGHTS = (6, 4, 3, 4, 8, 5, 7, 1)
 
