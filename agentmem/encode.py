@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from agentmem.errors import EncoderError, InvalidInputError, MissingExtraError
+from agentmem.errors import EncoderError, InvalidInputError, MissingExtraError, in_brief
 from agentmem.types import Encoder
 
 Vectors = NDArray[np.float32]
@@ -160,7 +160,7 @@ def resolve(encoder: Any) -> CheckedEncoder | None:
     if not isinstance(encoder, type) and callable(getattr(encoder, "embed_documents", None)):
         return CheckedEncoder(LangChainEncoder(encoder))
     raise InvalidInputError(
-        f"encoder={encoder!r} is no encoder: pass DEFAULT, None, or an object with encode(list of str) "
+        f"encoder={in_brief(encoder)} is no encoder: pass DEFAULT, None, or an object with encode(list of str) "
         "or embed_documents(list of str)"
     )
 

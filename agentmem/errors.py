@@ -26,12 +26,17 @@
 A message says what happened, with the values, and then what to do.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import shlex
+from collections.abc import Sized
+from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+FEW = 500  # values in a value, or characters in one of them, that a message shows
 _EXTRA = re.compile(r"(pip install )'agentmem-crystal\[([a-z]+)\]'")
 
 
@@ -147,3 +152,31 @@ class KeyFileError(StoreError):
 
 class ClosedError(StoreError):
     """The memory was closed."""
+
+
+def in_brief(value: object, most: int = 80) -> str:
+    """A value in a message, in at most so many characters; what is large, deep or has no repr, by its type."""
+    try:
+        in_part = isinstance(value, str | bytes | bytearray)
+        text = repr(value[: most + 1]) if in_part else repr(value) if _few(value) else _named(value)  # type: ignore[index]
+    except (ValueError, RecursionError):  # a number of thousands of digits, or what holds itself
+        text = _named(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
+
+
+def _few(value: object) -> bool:
+    """Whether little is in a list or mapping, and in those in it."""
+    left, seen = [value], 0
+    while left and seen < FEW:
+        one = left.pop()
+        seen += 1 + (len(one) // FEW if isinstance(one, str | bytes | bytearray) else 0)
+        if isinstance(one, list | tuple | set | frozenset):
+            left += islice(one, FEW)
+        elif isinstance(one, dict):
+            left += islice(one.items(), FEW)
+    return not left
+
+
+def _named(value: object) -> str:
+    kind = type(value).__name__
+    return f"<{kind} of {len(value):,}>" if isinstance(value, Sized) else f"<{kind}>"

@@ -9,14 +9,15 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
 
-from agentmem.errors import InvalidInputError, TooLargeError
+from agentmem.errors import InvalidInputError, TooLargeError, in_brief
 from agentmem.index import step_id, step_position
 from agentmem.redact import Redaction
 from agentmem.remembered import of_texts
@@ -29,6 +30,9 @@ TEXT_LIMIT = 64 << 20  # bytes of UTF-8
 DATA_LIMIT = 16 << 20
 BLOB_LIMIT = 256 << 20
 DEEPEST = 100  # levels of lists and mappings in data
+PATH_LIMIT, FILE_LIMIT = 4_000, 255  # characters of a path, and bytes of each name in it
+TIME_LIMIT = 100  # characters of an ISO time; what is longer is none
+PARTS_LIMIT = 100  # of a namespace
 NAME_LIMIT = 1_000  # characters of ids, keys, actors, subjects and namespace parts
 RAW = ("data", "reward")  # kept as given: 0, False and [] are values too
 KINDS = get_args(Kind)
@@ -67,7 +71,7 @@ def record_of(
     tokens, terms = measured(text)
     if recalled and recalled_trust in UNTRUSTED:
         terms = terms_but(text, recalled)
-    if isinstance(subjects, str) or not isinstance(subjects, Iterable):
+    if isinstance(subjects, str) or not iterates(subjects):
         raise InvalidInputError(
             f"subjects {brief(subjects)} is {_one(subjects)}; give a list of names, such as ['ann'], or [] for none"
         )
@@ -188,10 +192,12 @@ def check_text(text: str) -> None:
     if not isinstance(text, str):
         kind = type(text).__name__
         raise InvalidInputError(f"text must be str, not {kind}; describe the observation and put values in data")
+    remedy = f"is over the limit of {TEXT_LIMIT:,}; log it in parts or as a blob"
+    if len(text) > TEXT_LIMIT:
+        raise TooLargeError(f"a text of {len(text):,} characters, and more bytes, {remedy}")
     _check_unicode("text", text)
     if len(text) > TEXT_LIMIT // 4 and (size := len(text.encode())) > TEXT_LIMIT:
-        limit = f"the limit of {TEXT_LIMIT:,}"
-        raise TooLargeError(f"a text of {size:,} bytes is over {limit}; log it in parts or as a blob")
+        raise TooLargeError(f"a text of {size:,} bytes {remedy}")
 
 
 def check_name(what: str, name: str) -> str:
@@ -225,16 +231,31 @@ def check_path(what: str, path: str | Path) -> Path:
     """The path of a file, which has a name in UTF-8."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise InvalidInputError(f"{what} {brief(path)} is no path of a file; give the path of one")
-    _check_unicode(f"{what} {brief(str(path))}", str(path), "choose a name in UTF-8, or clean it with")
+    long = len(str(path)) > PATH_LIMIT
+    if not long:
+        _check_unicode(f"{what} {brief(str(path))}", str(path), "choose a name in UTF-8, or clean it with")
+        long = max((len(part.encode()) for part in Path(path).parts), default=0) > FILE_LIMIT
+    if long:
+        limit = f"{PATH_LIMIT:,} characters, or a name in it over the limit of {FILE_LIMIT}"
+        raise TooLargeError(f"{what} {brief(str(path))} is over the limit of {limit}; choose a shorter one")
     return Path(path)
 
 
 _RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
 
 
+def iterates(value: object) -> bool:
+    """Whether it can be gone through, unlike an array of no dimension, which only looks as if."""
+    try:
+        iter(value)  # type: ignore[call-overload]
+    except TypeError:
+        return False
+    return True
+
+
 def brief(value: object) -> str:
-    """A value as an error shows it: without secrets, and not too long."""
-    text = _SECRETS.mask(repr(value)[:SHOWN]).text
+    """A value as an error shows it: without secrets, and not too long, whatever it is."""
+    text = _SECRETS.mask(in_brief(value, SHOWN)).text
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
@@ -249,11 +270,14 @@ def said_of(problem: Mapping[str, Any]) -> str:
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:
     """A tuple of names; a bare str is refused, since it would be taken apart into letters."""
-    if isinstance(namespace, str) or not isinstance(namespace, Iterable):
+    if isinstance(namespace, str) or not iterates(namespace):
         raise InvalidInputError(
             f"namespace {brief(namespace)} is {_one(namespace)}; give a tuple of names, such as ('acme', 'ann')"
         )
-    return tuple(check_name("namespace part", part) for part in namespace)
+    parts = tuple(islice(namespace, PARTS_LIMIT + 1))
+    if len(parts) > PARTS_LIMIT:
+        raise TooLargeError(f"namespace {brief(parts)} is over the limit of {PARTS_LIMIT} parts; join some of them")
+    return tuple(check_name("namespace part", part) for part in parts)
 
 
 def check_goal(what: str, text: str | None) -> None:
@@ -261,6 +285,8 @@ def check_goal(what: str, text: str | None) -> None:
     if text is not None:
         if not isinstance(text, str):
             raise InvalidInputError(f"{what} {brief(text)} must be a str or None")
+        if len(text) > DATA_LIMIT:
+            raise TooLargeError(f"{what} of {len(text):,} characters is over the limit of {DATA_LIMIT:,}; shorten it")
         _check_unicode(what, text)
 
 
@@ -286,12 +312,14 @@ def _check_data(value: Any, where: str, depth: int = 0) -> None:
     """NaN and infinities have no JSON: say where they are."""
     if depth > DEEPEST:
         raise InvalidInputError(f"data is more than {DEEPEST} levels deep, or holds itself; log it as a blob")
+    if isinstance(value, str | list | tuple) and len(value) * (1 if isinstance(value, str) else 2) > DATA_LIMIT:
+        raise TooLargeError(f"{where} of {len(value):,} is more than {DATA_LIMIT:,} characters of JSON; use blobs")
     if isinstance(value, float) and not math.isfinite(value):
         raise InvalidInputError(f"{where} is {value}, which JSON cannot hold; use None or a str such as '{value}'")
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise InvalidInputError(f"{where} has the key {name!r}; keys must be str")
+                raise InvalidInputError(f"{where} has the key {brief(name)}; keys must be str")
             _check_data(inner, f"{where}[{brief(name)}]", depth + 1)
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
@@ -344,6 +372,6 @@ def _iso(at: datetime | str | None) -> str | None:
     if isinstance(at, datetime):
         return at.isoformat()
     try:
-        return datetime.fromisoformat(at).isoformat()
+        return datetime.fromisoformat(at[:TIME_LIMIT] if isinstance(at, str) else at).isoformat()
     except (TypeError, ValueError):
         raise InvalidInputError(f"at {brief(at)} is no ISO time; use e.g. '2026-01-31T14:05' or a datetime") from None

@@ -18,7 +18,7 @@ from functools import cache
 from itertools import accumulate
 from pathlib import Path
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, in_brief
 from agentmem.remembered import MOST, WORTH, Remembered, on_forget
 
 MARK = "…"
@@ -76,7 +76,7 @@ def count(text: str) -> int:
 def check_budget(budget: object) -> None:
     """InvalidInputError for what is no budget."""
     if isinstance(budget, bool) or not isinstance(budget, int) or not 0 <= budget <= MOST_TOKENS:
-        raise InvalidInputError(f"budget {budget!r}: give a whole number of tokens from 0 to {MOST_TOKENS:,}")
+        raise InvalidInputError(f"budget {in_brief(budget)}: give a whole number of tokens from 0 to {MOST_TOKENS:,}")
 
 
 def count_spaced(text: str) -> int:

@@ -19,6 +19,7 @@ import resource
 import shutil
 import sqlite3
 import struct
+import subprocess
 import sys
 import zipfile
 from collections import Counter
@@ -353,6 +354,16 @@ def main(kind: str, folder: Path, count: int, seed: int) -> None:
     {"plain": plain, "tensors": tensors}[kind](folder, draw, count, attempt)
     assert not os.path.exists("/tmp/agentmem-was-here")
     print(json.dumps(done))
+
+
+def tried(kind: str, folder: Path, count: int, seed: int) -> dict[str, int]:
+    """How many files of each sort were refused and taken, by a process of its own; what did harm fails."""
+    command = [sys.executable, __file__, kind, str(folder), str(count), str(seed)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
+    assert sum(found.values()) == count
+    return found
 
 
 if __name__ == "__main__":

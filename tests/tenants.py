@@ -17,6 +17,7 @@ from strategies import CITIES, COLORS, CUES, STATES, TEMPLATES
 from agentmem import Memory, Rule
 from agentmem.errors import AgentMemError, NotFoundError
 from agentmem.index import step_id
+from agentmem.testing import HashEncoder
 
 EPISODES = ("door", "desk", "délta")
 # What tells of the file as a whole: log positions, and what a certificate says of it.
@@ -24,6 +25,15 @@ PLACES = {"id", "born", "retired", "covers", "spans", "steps", "store_version", 
           "before", "after", "marks", "salt", "scope", "bars"}  # fmt: skip
 NEVER = "s00000999999"
 LAYERS = (None, ["unit"], ["cluster", "atom"])
+NAMES = [
+    (("acme", "ann"), ("acme", "bob")),
+    (("acme",), ("acme", "ann")),
+    ((), ("a",)),
+    (("a",), ("A",)),
+    (("%",), ("a",)),
+]
+NEEDLES = "quokka", "numbat"
+TURNS = 14
 STEP = re.compile(r"\bs\d{11}\b")
 PLACE = re.compile(r"\bat position (\d+)\b")
 CRYSTAL = re.compile(r"\b[uca][0-9a-f]{16,}\b")
@@ -263,3 +273,37 @@ VERBS: dict[str, Callable[[Tenant, Tenant | None], Any]] = {
 }
 for name in ("act", "text", "writer", "own", "any_step", "cue"):
     del VERBS[name]
+
+
+def told(folder: Path, seed: int, together: bool) -> tuple[Tenant, Tenant]:
+    """Two tenants after their turns, which the first has in one memory with the other, or in one of its own."""
+    order, now = random.Random(seed), [0.0]
+    path, other = folder / f"{seed}-{together}.mem", folder / f"{seed}-other.mem"
+    encoder = HashEncoder() if seed % 2 else None
+    retain = ("keep", "crystals")[seed % 3 == 0]
+    mine, theirs = NAMES[seed % len(NAMES)]
+
+    def opened(path: Path) -> Memory:
+        return Memory.open(path, encoder=encoder, clock=lambda: now[0], durability="process", retain=retain, horizon=50)
+
+    with opened(path) as memory, opened(other) as apart:
+        one = Tenant(memory, mine, f"{seed} one", NEEDLES[0], folder)
+        two = Tenant(memory if together else apart, theirs, f"{seed} two", NEEDLES[1], folder)
+        for turn in range(2 * TURNS):
+            now[0] = 1.7e9 + turn
+            if order.random() < 0.5:
+                one.act(two if together else None)
+            else:
+                two.act(one if together else None)
+    other.unlink()
+    return one, two
+
+
+def check(folder: Path, seed: int) -> set[str]:
+    """The verbs that were tried."""
+    together, (alone, _) = told(folder, seed, True), told(folder, seed, False)
+    for one, other in zip(together, reversed(NEEDLES), strict=True):
+        assert not any(other in answer for _, answer in one.told), seed
+    for place, (shared, by_itself) in enumerate(zip(together[0].told, alone.told, strict=True)):
+        assert shared == by_itself, (seed, place)
+    return alone.tried

@@ -2,30 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import struct
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from hostile_files import tried
 from strategies import opened
 
 from agentmem.errors import DamagedError, TooLargeError
 from agentmem.ingest import ingest, source
 from agentmem.store.blocks import LIMIT, compress, decompress
-
-HARM = Path(__file__).parent / "hostile_files.py"
-
-
-def tried(kind: str, folder: Path, count: int, seed: int) -> dict[str, int]:
-    """How many files of each sort were refused and taken; what did harm fails."""
-    command = [sys.executable, str(HARM), kind, str(folder), str(count), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=1_200)
-    assert done.returncode == 0, done.stderr[-4000:]
-    found: dict[str, int] = json.loads(done.stdout.splitlines()[-1])
-    assert sum(found.values()) == count
-    return found
 
 
 @pytest.mark.parametrize(("kind", "count"), [("plain", 24), ("tensors", 18)])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from agentmem import Memory
 from agentmem.cli import app
 from agentmem.errors import SettingsError
 from agentmem.server import Tokens, new_token
+from agentmem.server.app import make_app
 from agentmem.server.operations import OPERATIONS
 from agentmem.server.rates import Rates
 
@@ -61,6 +63,26 @@ def test_no_route_is_reached_without_a_token(server: Served, method: str, path: 
     answer = httpx.request(method, server.url + path)
     problem(answer, 401)
     assert answer.headers["www-authenticate"] == 'Bearer realm="agentmem"'
+
+
+@pytest.mark.parametrize("header", [None, "Bearer agentmem_0123_no", "Basic x", "Bearer "])
+async def test_no_route_reads_a_byte_of_a_body_before_it_knows_who_asks(tmp_path: Path, header: str | None) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        app = make_app(memory, Tokens(tmp_path / "tokens"))
+        for method, path in [*ROUTES, ("GET", "/metrics"), ("POST", "/anything"), ("DELETE", "/v1/episodes/x")]:
+            sent: list[dict[str, Any]] = []
+
+            async def receive() -> dict[str, Any]:
+                raise AssertionError("the body is read")
+
+            async def send(message: dict[str, Any], sent: list[dict[str, Any]] = sent) -> None:
+                sent.append(message)
+
+            headers = [(b"host", b"localhost"), (b"content-type", b"application/json")]
+            headers += [(b"authorization", header.encode())] if header is not None else []
+            about = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": headers}
+            await app({**about, "query_string": b"", "http_version": "1.1", "client": None}, receive, send)
+            assert sent[0]["status"] == 401, (method, path)
 
 
 def test_other_tokens_are_refused(server: Served, tmp_path: Path) -> None:

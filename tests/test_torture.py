@@ -7,12 +7,19 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
+from torture import inputs
+from torture.doors import SKIPPED, verbs
 from torture.drill import Drill
 from torture.drills import DRILLS
 from torture.run import State, run
+
+from agentmem import Memory
+from agentmem.memory import EpisodeWriter
+from agentmem.server.operations import OPERATIONS
 
 SECONDS = 25.0
 
@@ -26,6 +33,21 @@ def test_a_drill_breaks_no_promise(drill: Drill, tmp_path: Path) -> None:
     well = run([drill], state, tmp_path, SECONDS, 1.0, lambda *_: None)
     assert well, state.of(drill)["failed"]
     assert state.done(drill) > 0
+
+
+def test_what_nobody_should_give_is_refused_or_stored_whole(tmp_path: Path) -> None:
+    with chdir(tmp_path):
+        done = inputs.tried(0, tmp_path, 120)
+    assert done["inputs"] == done["refused"] + done["taken"] == 120
+    assert min(done["refused"], done["taken"]) > 10
+
+
+def test_every_public_verb_is_a_way_in_that_is_tried() -> None:
+    public = {name for kind in (Memory, EpisodeWriter) for name in dir(kind) if not name.startswith("_")}
+    public -= {"who", "open", "repair"}  # a field, and those under names of their own
+    tried = {name.rpartition(".")[2] for name in verbs()}
+    assert public - tried == set(SKIPPED) - {"open", "repair"}
+    assert {f"{one.method} {one.path}" for one in OPERATIONS} < set(inputs.every())
 
 
 def counting(seed: int, folder: Path) -> Counter[str]:

@@ -19,7 +19,7 @@ import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import said_of
+from agentmem.records import brief, check_path, said_of
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -29,7 +29,8 @@ INTERRUPTED = 130
 
 
 class Group(TyperGroup):
-    """Turns an error of ours into one red line and exit code 1; others keep their traceback, for they are bugs.
+    """Turns an error of ours, or of a path that was given, into one red line and exit code 1; others keep their
+    traceback, for they are bugs.
 
     Ctrl-C is exit code 130.
     """
@@ -46,6 +47,12 @@ class Group(TyperGroup):
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(1) from None
+        except OSError as error:
+            if error.filename is None:
+                raise
+            told = f"{brief(str(error.filename))}: {error.strerror}; give another path, or mend what is there"
+            show.err().print(Text.assemble(("error: ", "bold red"), (told, "red")))
+            raise typer.Exit(1) from error
 
 
 def _with_value(error: typer.BadParameter) -> typer.BadParameter:
@@ -160,6 +167,7 @@ def _opened(path: str, namespace: str, read_only: bool) -> Memory:
 def _check_path(path: str) -> None:
     if not path.strip():
         raise InvalidInputError(f"{path!r} is no path of a memory; give the path of its file")
+    check_path("MEMORY", path)
     if path == ":memory:":
         raise InvalidInputError("':memory:' is gone when a command ends; give the path of a file")
 

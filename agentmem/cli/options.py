@@ -17,9 +17,11 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from rich.markup import escape
 
-from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError, TooLargeError
+from agentmem.records import brief
 from agentmem.types import Layer, Namespace
 
+MOST = 16 << 20  # bytes of a certificate, or of rules
 _PART = re.compile(r"(?:[^\\/]|\\.|\\$)*", re.DOTALL)
 
 
@@ -107,6 +109,17 @@ def namespace_of(text: str) -> Namespace:
         typed = repr(text).replace("\\\\", "\\")
         raise InvalidInputError(rf"namespace {typed} has an empty part; write A/B for two parts, and A\/B for one")
     return tuple(parts)
+
+
+def small_file(path: Path) -> bytes:
+    """What is in a file that an option names; no more of it than such a file has, nor of what never ends."""
+    if not path.is_file():
+        raise NotFoundError(f"{brief(str(path))} is no file; give the path of one")
+    with path.open("rb") as file:
+        found = file.read(MOST + 1)
+    if len(found) > MOST:
+        raise TooLargeError(f"{brief(str(path))} has more than {MOST:,} bytes; give the file that is meant")
+    return found
 
 
 def written(namespace: Namespace) -> str:

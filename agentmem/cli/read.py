@@ -25,6 +25,7 @@ from agentmem.cli.options import (
     example,
     flag,
     layer_of,
+    small_file,
     written,
 )
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
@@ -161,9 +162,9 @@ def verify(
     The exit code is 0 when all is well, and 1 when something is wrong.
     """
     with open_memory(path, read_only=True, every=True) as memory:
+        said = memory.confirm(small_file(certificate)) if certificate is not None else None
         found = memory.verify()
-        if certificate is not None:
-            said = memory.confirm(certificate.read_text())
+        if said is not None:
             found = type(found)(
                 ok=found.ok and said.ok, problems=found.problems + said.problems, checked=found.checked | said.checked
             )

@@ -11,7 +11,16 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, namespace_of, written
+from agentmem.cli.options import (
+    JsonOption,
+    MemoryPath,
+    NamespaceOption,
+    example,
+    flag,
+    namespace_of,
+    small_file,
+    written,
+)
 from agentmem.errors import NotFoundError
 from agentmem.types import EraseReport, Repeat
 
@@ -115,7 +124,7 @@ def _again(path: str, file: Path, json: bool) -> None:
     if not file.is_file():
         raise NotFoundError(f"there is no certificate {file}; `agentmem erase --certificate` writes one")
     with open_memory(path, every=True) as memory, show.Waiting("erasing"):
-        reports = memory.erase_again(file.read_text())
+        reports = memory.erase_again(small_file(file))
     if json:
         show.as_json([report.model_dump(mode="json") for report in reports])
     for report in [] if json else reports:

@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, small_file
 from agentmem.cli.remove import Steps, confirm, tell
 from agentmem.errors import NotFoundError
 from agentmem.types import Hold, Rule
@@ -46,7 +46,7 @@ def retain(
     if not rules.is_file():
         raise NotFoundError(f"there is no file {rules} with rules; give a JSON list, such as [] for none")
     with open_memory(path, namespace, read_only=dry_run) as memory:
-        report = memory.retain(rules.read_text(), dry_run=dry_run)
+        report = memory.retain(small_file(rules).decode(errors="replace"), dry_run=dry_run)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:

@@ -20,7 +20,7 @@ from agentmem.graph.layout import places
 from agentmem.graph.names import KINDS, entity_id, episode_id, plain
 from agentmem.graph.outline import Asked, Link, Node, Outline, outline
 from agentmem.memory import Memory, checks, recalling
-from agentmem.records import brief, check_flag, check_id
+from agentmem.records import brief, check_flag, check_id, check_name
 
 HOPS = 2
 
@@ -54,7 +54,7 @@ def memory_graph(
         if value is not None or what == "hops":
             _check_whole(what, value, least)
     if around is not None:
-        check_id("around", around)
+        check_name("around", check_id("around", around))
     check_flag("retired", retired)
     core, namespace = memory._core, memory.namespace
     checks.check_asked(core, [namespace], as_of, None, episode, agent)

@@ -62,7 +62,7 @@ FORMATS = {
 
 def named(name: str) -> Format:
     """The format of a name."""
-    if name not in FORMATS:
+    if not isinstance(name, str) or name not in FORMATS:
         raise InvalidInputError(f"format {brief(name)} is unknown; it is one of {', '.join(sorted(FORMATS))}")
     return FORMATS[name]
 

@@ -18,7 +18,7 @@ from agentmem.ingest.log import Beginnings, Logger
 from agentmem.ingest.report import IngestReport, Passed, Problems, Progress
 from agentmem.ingest.source import Source
 from agentmem.memory import Memory
-from agentmem.records import check_namespace
+from agentmem.records import check_flag, check_namespace
 from agentmem.types import Namespace, Store
 
 Paths = str | Path | Sequence[str | Path]
@@ -43,9 +43,10 @@ def ingest(
     nothing, only report. progress: called with (bytes read, bytes of all files). Raises NotFoundError without the file,
     InvalidInputError for one in no known format, and MissingExtraError where reading it needs what is not installed.
     """
-    store = cast(Store, DryStore(memory._core.store)) if dry_run else memory._core.store
+    dry = check_flag("dry_run", dry_run)
+    store = cast(Store, DryStore(memory._core.store)) if dry else memory._core.store
     run = _Run(store, memory.namespace, memory._core.clock, skip_bad, progress)
-    return run.report(path, format, _beside(memory._core.store.path), dry_run)
+    return run.report(path, format, _beside(memory._core.store.path), dry)
 
 
 def rehearse(
@@ -59,7 +60,7 @@ def rehearse(
 ) -> IngestReport:
     """Raise what `ingest` into a new memory would raise before it has logged anything; with dry_run, go to the end."""
     run = _Run(cast(Store, DryStore()), check_namespace(namespace), time.time, skip_bad, progress)
-    run.enough = (lambda: False) if dry_run else (lambda: run.importer.steps > 0)
+    run.enough = (lambda: False) if check_flag("dry_run", dry_run) else (lambda: run.importer.steps > 0)
     return run.report(path, format, "", dry_run=True)
 
 
@@ -74,7 +75,7 @@ class _Run:
         skip_bad: bool,
         progress: Progress | None,
     ) -> None:
-        self.problems = Problems(skip_bad)
+        self.problems = Problems(check_flag("skip_bad", skip_bad))
         self.importer = Beginnings(store, namespace, clock, self.problems)
         self.logger = Logger(self.importer, store, namespace)
         self.enough: Callable[[], bool] = lambda: False

@@ -7,21 +7,25 @@ from operator import ge, gt, le, lt
 from typing import Any
 
 from agentmem.errors import InvalidInputError
-from agentmem.records import brief
+from agentmem.records import DEEPEST, brief
 from agentmem.types import Namespace
 
 ORDER: dict[str, Callable[[Any, Any], bool]] = {"$gt": gt, "$gte": ge, "$lt": lt, "$lte": le}
 OPERATORS = ("$eq", "$ne", *ORDER)
 
 
-def check_filter(wanted: Any) -> None:
-    """InvalidInputError for an operator that is not known."""
+def check_filter(wanted: Any, depth: int = 0) -> None:
+    """InvalidInputError for an operator that is not known, or what is too deep."""
+    if depth > DEEPEST:
+        raise InvalidInputError(f"the filter is more than {DEEPEST} levels deep, or holds itself; ask for less")
+    for inner in wanted if isinstance(wanted, list | tuple) else ():
+        check_filter(inner, depth + 1)
     if not isinstance(wanted, Mapping):
         return
     for name, inner in wanted.items():
         if isinstance(name, str) and name.startswith("$") and name not in OPERATORS:
-            raise InvalidInputError(f"operator {name!r} of a filter is unknown; use one of {', '.join(OPERATORS)}")
-        check_filter(inner)
+            raise InvalidInputError(f"operator {brief(name)} of a filter is unknown; use one of {', '.join(OPERATORS)}")
+        check_filter(inner, depth + 1)
 
 
 def lets_through(wanted: Mapping[str, Any] | None, value: Mapping[str, Any]) -> bool:

@@ -33,7 +33,7 @@ from agentmem.langchain.items import (
 from agentmem.langchain.matching import check_filter, lets_through, matches
 from agentmem.memory import Memory
 from agentmem.memory.redacting import SETTING
-from agentmem.records import brief, to_json
+from agentmem.records import brief, iterates, to_json
 from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
 
@@ -58,6 +58,7 @@ except ImportError as error:
     raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
 
 SWEEP = 5  # minutes between sweeps
+MOST = 1_000_000_000  # items that are asked for at once, and minutes that one lives
 READ = 64  # values that are read at once
 Found = tuple[Place, Entry, float | None]  # an item, where it stands, its score
 
@@ -318,11 +319,15 @@ def _check(op: Op) -> None:
         _check_labels(labels)
     if isinstance(op, SearchOp | ListNamespacesOp):
         for name, number in (("limit", op.limit), ("offset", op.offset)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-                raise InvalidInputError(f"{name} {brief(number)} must be a whole number, 0 or more")
+            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MOST:
+                raise InvalidInputError(f"{name} {brief(number)} must be a whole number from 0 to {MOST:,}")
     elif not isinstance(op.key, str):
         raise InvalidInputError(f"key {brief(op.key)} must be a str")
     if isinstance(op, SearchOp):
+        if not isinstance(op.filter, Mapping | None):
+            raise InvalidInputError(f"filter {brief(op.filter)} must be a mapping of fields to values, or None")
+        if not isinstance(op.query, str | None):
+            raise InvalidInputError(f"query {brief(op.query)} must be a str, or None")
         check_filter(op.filter)
     elif isinstance(op, PutOp):
         _check_put(op)
@@ -337,7 +342,7 @@ def _labels(op: Op) -> list[Sequence[Any]]:
 
 def _check_labels(labels: Sequence[Any]) -> None:
     """As LangGraph's own methods check them, for operations that are given to `batch`."""
-    if isinstance(labels, str):
+    if isinstance(labels, str) or not iterates(labels):
         raise InvalidNamespaceError(f"namespace {brief(labels)}: give a tuple of labels, such as ({brief(labels)},)")
     for label in labels:
         if not isinstance(label, str) or not label or "." in label or "\0" in label:
@@ -351,8 +356,8 @@ def _check_put(op: PutOp) -> None:
         raise InvalidNamespaceError("an item needs a namespace, such as ('users', 'ann')")
     if not isinstance(op.value, Mapping | None):
         raise InvalidInputError(f"value {brief(op.value)} must be a mapping, or None to delete the item")
-    number = op.ttl is None or (isinstance(op.ttl, int | float) and math.isfinite(op.ttl) and op.ttl > 0)
-    if not number:
-        raise InvalidInputError(f"ttl {brief(op.ttl)} must be a number of minutes greater than 0, or None for ever")
-    if not (op.index is None or op.index is False or isinstance(op.index, list | tuple)):
-        raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields")
+    if op.ttl is not None and not (isinstance(op.ttl, int | float) and 0 < op.ttl <= MOST):
+        raise InvalidInputError(f"ttl {brief(op.ttl)} must be minutes over 0, up to {MOST:,}, or None for ever")
+    fields = isinstance(op.index, list | tuple) and all(isinstance(field, str) for field in op.index)
+    if not (op.index is None or op.index is False or fields):
+        raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields, each a str")

@@ -97,7 +97,13 @@ def _tool(function: Callable[..., str]) -> BaseTool:
 
     told.__wrapped__ = function  # type: ignore[attr-defined]
     told.__name__, told.__doc__, told.__annotations__ = function.__name__, function.__doc__, function.__annotations__
-    return StructuredTool.from_function(told, handle_tool_error=True)
+    return StructuredTool.from_function(told, handle_tool_error=True, handle_validation_error=_wrong)
+
+
+def _wrong(error: Any) -> str:
+    """What a model is told whose arguments are of another kind."""
+    said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+    return f"wrong arguments: {'; '.join(said)[:1_000]}; call it again with what its schema says"
 
 
 def _messages(runtime: ToolRuntime[Any, Any]) -> Sequence[Any]:

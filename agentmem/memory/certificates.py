@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
+
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import import_key, step_id
 from agentmem.memory.core import Core
@@ -113,8 +115,10 @@ def read_certificate(given: Certificate | str | bytes | Mapping[str, Any]) -> Ce
         if isinstance(given, str | bytes):
             return Certificate.model_validate_json(given)
         return Certificate.model_validate(given)
-    except ValueError as error:
-        raise InvalidInputError(f"{brief(given)} is no certificate of an erasure ({error}); give one whole") from None
+    except ValidationError as error:
+        wrong = error.errors(include_url=False, include_input=False)[0]
+        why = f"{'.'.join(map(str, wrong['loc']))[:80]}: {wrong['msg']}".removeprefix(": ")
+        raise InvalidInputError(f"{brief(given)} is no certificate of an erasure ({why}); give one whole") from None
 
 
 def named(core: Core, certificate: Certificate) -> list[tuple[Namespace, list[str]]]:

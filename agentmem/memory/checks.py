@@ -12,22 +12,25 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
+from agentmem.errors import InvalidInputError, NotFoundError, SettingsError, TooLargeError
 from agentmem.index import step_position
-from agentmem.records import TRUSTS, brief, check_id, check_path
+from agentmem.records import NAME_LIMIT, TIME_LIMIT, TRUSTS, brief, check_id, check_path, iterates
 from agentmem.types import KINDS, RECORD_TYPES, Columns, Namespace, Trust
 
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
 
 FIRST, END = -62_135_596_800, 253_402_300_800  # seconds since 1970 of the years 1 and 10000
+MOST_CUE = 1_000_000  # characters
+MOST_HORIZON = 10**15  # tokens
+LIKE = 2_000  # names, the newest, that one is compared with
 MOST_COUNTED = 1 << 31  # tokens and terms of a step
 SHOWN = 5  # names that are listed where none is like the one that was asked for
 
 
 def check_ids(what: str, ids: Sequence[str] | str) -> list[str]:
     """The ids of steps or crystals, given as one or as several."""
-    if isinstance(ids, str) or not isinstance(ids, Iterable) or hasattr(ids, "id"):
+    if isinstance(ids, str) or not iterates(ids) or hasattr(ids, "id"):
         return [check_id(what, ids)]
     if isinstance(ids, Mapping | bytes):
         raise InvalidInputError(f"{what} {brief(ids)} is one {type(ids).__name__}; give a list of ids")
@@ -36,9 +39,10 @@ def check_ids(what: str, ids: Sequence[str] | str) -> list[str]:
 
 def check_several(what: str, given: Any, of: str) -> Iterable[Any]:
     """Several of something; a single one, which could be taken apart, is refused."""
-    if isinstance(given, str | bytes | Mapping) or not isinstance(given, Iterable) or hasattr(given, "id"):
+    if isinstance(given, str | bytes | Mapping) or not iterates(given) or hasattr(given, "id"):
         raise InvalidInputError(f"{what} {brief(given)} is one {type(given).__name__}; give a list of {of}")
-    return given
+    several: Iterable[Any] = given
+    return several
 
 
 def check_function(what: str, value: object, kind: str) -> None:
@@ -65,7 +69,7 @@ def checked_clock(clock: Callable[[], float]) -> Callable[[], float]:
 def check_opening(path: object, clock: object, condenser: object) -> None:
     """SettingsError or InvalidInputError for what no memory can be opened with."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
-        raise SettingsError(f"path {path!r} is no path of a file; give one, or ':memory:'")
+        raise SettingsError(f"path {brief(path)} is no path of a file; give one, or ':memory:'")
     check_path("path", path)
     check_function("clock", clock, "that returns seconds since 1970, such as time.time")
     if condenser is not None:
@@ -80,17 +84,27 @@ def check_settings(retain: object, horizon: object, key_file: object, passphrase
         raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
     if passphrase is not None:
         check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
-    if horizon is not None and (isinstance(horizon, bool) or not isinstance(horizon, int) or horizon < 0):
-        raise SettingsError(f"horizon {horizon!r} must be a whole number of tokens, 0 or more")
-    if retain not in (None, "keep", "crystals"):
-        raise SettingsError(f"retain {retain!r} is unknown; use 'keep' or 'crystals'")
+    whole = isinstance(horizon, int) and not isinstance(horizon, bool)
+    if horizon is not None and not (whole and 0 <= horizon <= MOST_HORIZON):  # type: ignore[operator]
+        raise SettingsError(f"horizon {brief(horizon)} must be a whole number of tokens, from 0 to {MOST_HORIZON:,}")
+    if not isinstance(retain, str | None) or retain not in (None, "keep", "crystals"):
+        raise SettingsError(f"retain {brief(retain)} is unknown; use 'keep' or 'crystals'")
 
 
 def check_trust(trust: object) -> Trust:
     """InvalidInputError unless it is a trust."""
-    if trust not in TRUSTS:
+    if not isinstance(trust, str) or trust not in TRUSTS:
         raise InvalidInputError(f"trust {brief(trust)} is unknown; use one of {', '.join(TRUSTS)}")
     return trust  # type: ignore[return-value]
+
+
+def check_cue(cue: object) -> None:
+    """InvalidInputError unless it is a str that can be looked for in seconds."""
+    if not isinstance(cue, str):
+        raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
+    if len(cue) > MOST_CUE:
+        limit = f"the limit of {MOST_CUE:,}"
+        raise TooLargeError(f"a cue of {len(cue):,} characters is over {limit}; give the part that says what is wanted")
 
 
 def check_as_of(as_of: object) -> None:
@@ -129,9 +143,9 @@ def check_filters(core: Core, namespaces: Sequence[Namespace], episode: str | No
         _one_of("agent", check_id("agent", agent), [one.agent for one in known if one.agent], namespaces)
 
 
-def instead(name: str, known: Sequence[str], quoted: Callable[[str], str] = repr) -> str:
+def instead(name: str, known: Sequence[str], quoted: Callable[[str], str] = brief) -> str:
     """What may have been meant by a name that is not known, in words."""
-    if close := get_close_matches(name, known, 3):
+    if close := get_close_matches(name[:NAME_LIMIT], known[-LIKE:], 3):
         return f"did you mean {' or '.join(map(quoted, close))}?"
     if not known:
         return "there is none yet"
@@ -160,7 +174,7 @@ def _one_of(what: str, name: str, known: Sequence[str], namespaces: Sequence[Nam
 
 def _is_time(text: str) -> bool:
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(text[:TIME_LIMIT])
     except ValueError:
         return False
     return True

@@ -18,7 +18,7 @@ from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
 from agentmem.memory.guard import Guard, Spans
-from agentmem.records import brief, canonical, digest, record_of, step_of, to_json
+from agentmem.records import TEXT_LIMIT, brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
 from agentmem.trust import least, rank, trust_of
 from agentmem.types import CountTokens, Episode, Kind, Layer, PlanningContext, Record, Step, Trust
@@ -104,7 +104,9 @@ class EpisodeWriter:
         """The n-th of several steps as a record, and the contents of its blobs."""
         fields = dict(step)
         if unknown := fields.keys() - _FIELDS:
-            raise InvalidInputError(f"step {number} has {sorted(unknown)}; log takes {', '.join(sorted(_FIELDS))}")
+            raise InvalidInputError(
+                f"step {number} has {brief(sorted(map(str, unknown)))}; log takes {', '.join(sorted(_FIELDS))}"
+            )
         if "text" not in fields:
             raise InvalidInputError(f"step {number} has no text; describe it, '' if there is nothing to say")
         own = fields.pop("blobs", None)
@@ -138,7 +140,7 @@ class EpisodeWriter:
     def _record(self, text: str, kind: str, blobs: Mapping[str, bytes] | None, fields: dict[str, Any]) -> Record:
         self._check_open()
         actor = fields.get("actor")
-        sayable = isinstance(text, str) and isinstance(actor, str | None)
+        sayable = isinstance(text, str) and len(text) <= TEXT_LIMIT and isinstance(actor, str | None)
         told = "message" if self.reported else kind
         spans, origins = self._repeated(text, told, actor) if sayable else ([], [])
         return record_of(

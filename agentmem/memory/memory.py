@@ -21,6 +21,7 @@ from agentmem.memory.repairing import repair_open
 from agentmem.memory.ruled import Ruled
 from agentmem.recall import Weights
 from agentmem.records import (
+    brief,
     canonical,
     check_flag,
     check_goal,
@@ -158,8 +159,8 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
         for what, old, new in (("goal", self._masked(known.goal), goal), ("agent", self._masked(known.agent), agent)):
             if new is not None and new != old:
-                has = f"episode {known.id!r} has the {what} {old!r}"
-                raise InvalidInputError(f"{has}, not {new!r}; leave it out to resume")
+                has = f"episode {known.id!r} has the {what} {brief(old)}"
+                raise InvalidInputError(f"{has}, not {brief(new)}; leave it out to resume")
         if known.ended is not None:
             again = Record("begin", self.namespace, known.id, logged_at=self._core.clock())
             self._core.store.append([again])
@@ -331,7 +332,8 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
 
         derived: then the crystals and attachments as well.
         """
-        export(self._core.store, [self.namespace], check_path("path", path), derived)
+        target, whole = check_path("path", path), check_flag("derived", derived)
+        export(self._core.store, [self.namespace], target, whole)
         self._note("export", str(path), derived=derived)
 
     def backup(self, path: str | Path) -> None:

@@ -117,7 +117,7 @@ class Owned:
     def _again(self, namespace: Namespace) -> None:
         condensing.crystallize(self._core, namespace, self._condenser)
 
-    def erase_again(self, certificate: Certificate | str | Mapping[str, Any]) -> list[EraseReport]:
+    def erase_again(self, certificate: Certificate | str | bytes | Mapping[str, Any]) -> list[EraseReport]:
         """Erase from a restored copy what a certificate says was erased after the copy was made.
 
         certificate: of a report, of `certificates`, or its JSON. It holds no names: the copy is searched for what it
@@ -132,7 +132,7 @@ class Owned:
         """The certificates of every erasure of this namespace, and of whole namespaces where this is ()."""
         return certificates.certificates(self._core, [self.namespace])
 
-    def confirm(self, certificate: Certificate | str | Mapping[str, Any]) -> Verification:
+    def confirm(self, certificate: Certificate | str | bytes | Mapping[str, Any]) -> Verification:
         """Whether the log and the ledger say what a certificate says; `verify` checks that they are whole."""
         return certificates.confirm(self._core, certificates.read_certificate(certificate))
 

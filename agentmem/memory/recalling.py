@@ -18,9 +18,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import View, runs_of, step_position
+from agentmem.memory.checks import check_cue, check_several
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
-from agentmem.records import brief
+from agentmem.records import TIME_LIMIT, brief, check_flag
 from agentmem.remembered import of_texts
 from agentmem.telemetry import traced
 from agentmem.tokens import check_budget, count, truncate
@@ -30,6 +31,7 @@ from agentmem.types import CountTokens, Hit, Layer, Namespace, PlanningContext, 
 usual = of_texts(count)
 AsOf = str | datetime | None
 Told = list[tuple[int | Sequence[int], str]]
+LAYERS = tuple(Layer)
 Sealed = int | Sequence[int] | None
 """The log position up to which namespaces count as crystallized, or that of each; None for all that is."""
 
@@ -204,12 +206,11 @@ def query_of(
     untrusted: float | None = None,
 ) -> Query:
     """The arguments of a recall, checked."""
-    if not isinstance(cue, str):
-        raise InvalidInputError(f"cue must be str, not {type(cue).__name__}; say in words what is to be recalled")
+    check_cue(cue)
     check_budget(budget)
     if not isinstance(weights, Weights | None):
         raise InvalidInputError(f"weights {brief(weights)} must be agentmem.recall.Weights, or None")
-    counter = counted(count_tokens or usual)
+    counter = counted(usual if count_tokens is None else count_tokens)
     return Query(
         cue=cue,
         budget=budget,
@@ -217,7 +218,7 @@ def query_of(
         layers=layers_of(layers),
         episode=episode,
         agent=agent,
-        marks=marks,
+        marks=check_flag("marks", marks),
         current=current,
         goal=truncate(goal, budget // 4, counter) if goal else None,
         weights=weights or Weights(),
@@ -238,7 +239,7 @@ def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int
         for namespace in namespaces:
             core.index(namespace)
         if not 0 < position <= end:
-            raise NotFoundError(f"as_of {as_of!r} is no step of this memory; give the id of one, or a time")
+            raise NotFoundError(f"as_of {brief(as_of)} is no step of this memory; give the id of one, or a time")
         return position
     moment = _moment(as_of)
     return max((core.logged_until(namespace, moment) for namespace in namespaces), default=0)
@@ -247,9 +248,9 @@ def position_of(core: Core, namespaces: Sequence[Namespace], as_of: AsOf) -> int
 def _moment(as_of: str | datetime) -> float:
     if isinstance(as_of, str):
         try:
-            as_of = datetime.fromisoformat(as_of)
+            as_of = datetime.fromisoformat(as_of[:TIME_LIMIT])
         except ValueError:
-            raise InvalidInputError(f"as_of {as_of!r} is neither a step id nor an ISO time") from None
+            raise InvalidInputError(f"as_of {brief(as_of)} is neither a step id nor an ISO time") from None
     if not isinstance(as_of, datetime):
         raise InvalidInputError(f"as_of must be a step id or a datetime, not {type(as_of).__name__}")
     return (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp()
@@ -261,10 +262,10 @@ def layers_of(layers: Sequence[Layer | str] | None) -> tuple[Layer, ...] | None:
         return None
     if isinstance(layers, str):
         layers = [layers]
-    try:
-        return tuple(dict.fromkeys(Layer(layer) for layer in layers))
-    except ValueError:
-        raise InvalidInputError(f"layers {list(layers)!r}: use some of {', '.join(Layer)}") from None
+    given = list(check_several("layers", layers, "layers"))
+    if not all(isinstance(layer, str) and layer in LAYERS for layer in given):
+        raise InvalidInputError(f"layers {brief(given)}: use some of {', '.join(Layer)}")
+    return tuple(dict.fromkeys(map(Layer, given)))
 
 
 _PART = r"\d{1,11}\.\d{1,15}\.\d{1,15}(\.\d{1,15})?"

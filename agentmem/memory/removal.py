@@ -12,7 +12,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.checks import check_filters, check_ids, check_trust
 from agentmem.memory.core import Core
-from agentmem.records import canonical, check_id, check_name
+from agentmem.records import brief, canonical, check_id, check_name
 from agentmem.telemetry import traced
 from agentmem.trust import trust_of
 from agentmem.types import Layer, Namespace, Record, Trust
@@ -27,10 +27,12 @@ def chosen(core: Core, namespace: Namespace, steps: Sequence[str] | str | None, 
         mine = np.isin(positions, columns.position[columns.type == STEP])
         for step, there in zip(ids, mine.tolist(), strict=True):
             if not there:
-                raise NotFoundError(f"there is no step {step!r} in namespace {namespace}; ids look like {step_id(1)}")
+                raise NotFoundError(
+                    f"there is no step {brief(step)} in namespace {namespace}; ids look like {step_id(1)}"
+                )
         return sorted(set(positions))
     if episode not in core.index(namespace).episodes:
-        raise NotFoundError(f"there is no episode {episode!r} in namespace {namespace}")
+        raise NotFoundError(f"there is no episode {brief(episode)} in namespace {namespace}")
     return [record.position for record in core.store.scan(namespace, episode=episode, types=["step"])]
 
 

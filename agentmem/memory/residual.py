@@ -181,7 +181,11 @@ def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple
     if start == SQLITE:
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
-    data = gzip.decompress(path.read_bytes()) if start.startswith(GZIP) else path.read_bytes()
+    data = path.read_bytes()
+    try:
+        data = gzip.decompress(data) if start.startswith(GZIP) else data
+    except (OSError, EOFError, zlib.error):
+        return "exports", [f"{path} cannot be unpacked, so it was not looked into"]
     forms = (
         form for one in (*lines, *words) for form in (one, json.dumps(one.decode(errors="replace"))[1:-1].encode())
     )

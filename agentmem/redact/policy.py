@@ -232,5 +232,5 @@ def _checked(one: Any, text: str) -> tuple[int, int, str]:
 
 
 def _instead(kind: str, known: Iterable[str]) -> str:
-    close = get_close_matches(kind, sorted(known), 1)
+    close = get_close_matches(kind[:100], sorted(known), 1) if isinstance(kind, str) else []
     return f"did you mean {close[0]!r}?" if close else f"the kinds are {', '.join(sorted(known))}"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..types import Record
+from .files import open_private
 
 GENESIS = bytes(32)
 ANCHOR_BYTES = 320
@@ -80,9 +81,12 @@ def decode_mark(data: bytes) -> Mark | None:
     if hashlib.sha256(line.encode()).hexdigest() != checksum:
         return None
     fields = dict(part.split("=", 1) for part in line.split() if "=" in part)
-    numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
-    attached = int(fields.get("attached", 0))  # which older anchors do not count
-    return Mark(hash=bytes.fromhex(fields["hash"]), attached=attached, **numbers)
+    try:
+        numbers = {name: int(fields[name]) for name in ("position", "rechained", "erasures", "durable")}
+        attached = int(fields.get("attached", 0))  # which older anchors do not count
+        return Mark(hash=bytes.fromhex(fields["hash"]), attached=attached, **numbers)
+    except (KeyError, ValueError):
+        return None
 
 
 class Anchor:
@@ -91,7 +95,7 @@ class Anchor:
     def __init__(self, path: str) -> None:
         self.path = path
         self.existed = os.path.exists(path) and os.path.getsize(path) > 0
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._fd = open_private(path)
         self._lock = threading.Lock()
         self._last, self._bytes = Mark(), b""
 

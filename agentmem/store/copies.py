@@ -11,7 +11,7 @@ import apsw
 from ..errors import DamagedError, StoreError
 from . import derived, lexicon
 from .chain import encode_mark
-from .files import Files, os_errors
+from .files import Files, open_private, os_errors
 from .log import head_mark
 from .schema import STRIPPED, Connection, connect, put_setting, sqlite_errors, value
 
@@ -68,7 +68,7 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
     """
     mark = head_mark(connection)
     _begin(path)
-    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
+    flags = apsw.SQLITE_OPEN_READWRITE
     with os_errors(path), sqlite_errors(path), contextlib.closing(connect(path, flags=flags, cipher=cipher)) as target:
         target.execute(f"PRAGMA page_size={value(connection, 'PRAGMA page_size')}")
         with target.backup("main", connection, "main") as backup:
@@ -79,7 +79,7 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
         if head_mark(target).hash != mark.hash:
             raise DamagedError(f"the copy of {shown} does not end as it does; copy again")
     with os_errors(path):
-        with open(path + "-anchor", "wb") as file:
+        with open(open_private(path + "-anchor"), "wb") as file:
             file.write(encode_mark(replace(mark, durable=mark.position)))
             file.flush()
             os.fsync(file.fileno())
@@ -92,7 +92,7 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
 def _begin(path: str) -> None:
     """An empty file, made so that what forbids it is told as it is; SQLite would only say that it cannot open it."""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError as error:
         folder = os.path.dirname(os.path.abspath(path))
         raise StoreError(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import shutil
+import stat
 import tempfile
 import time
 import weakref
@@ -22,6 +24,7 @@ from ..errors import (
     StoreError,
 )
 
+logger = logging.getLogger("agentmem")
 LOCK_SECONDS = 10.0
 YIELDS = 20
 NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -86,6 +89,14 @@ class Files:
         target = self.database if os.path.exists(self.database) else self.directory
         return os.access(target, os.W_OK) and os.access(self.directory, os.W_OK)
 
+    def make(self) -> None:
+        """An empty database, for its owner alone, unless there is one; a warning where others could put another."""
+        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        mode = os.stat(self.directory).st_mode
+        if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+            text = "%s: everybody can write its directory, and put another file in its place: chmod o-w %s"
+            logger.warning(text, self.shown, self.directory)
+
     def size(self, name: str) -> int:
         return os.path.getsize(name) if os.path.exists(name) else 0
 
@@ -107,12 +118,20 @@ def _remove_private(directory: str, pid: int) -> None:
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def open_private(path: str) -> int:
+    """A file of a memory, made if it is not there, that is its owner's alone; OSError for a link, which leads away.
+
+    SQLite gives -wal and -shm the permissions of the database.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
 class FileLock:
     """An exclusive lock between processes, taken by polling so that it can give up."""
 
     def __init__(self, path: str, seconds: float = LOCK_SECONDS) -> None:
         self._path, self._seconds = path, seconds
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        self._fd = open_private(path)
 
     def __enter__(self) -> None:
         try:
@@ -151,6 +170,8 @@ def translate_os(error: OSError, path: str) -> AgentMemError:
         )
     if error.errno in NO_WRITING:
         return ReadOnlyError(f"{path} cannot be written ({error.strerror}); check its permissions or open it read-only")
+    if error.errno == errno.ELOOP:
+        return StoreError(f"{path}: {error.filename} is a link, which may lead anywhere; remove it")
     return StoreError(f"{path}: {error}; check the disk, then open the memory again")
 
 

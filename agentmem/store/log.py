@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import DamagedError
+from ..errors import DamagedError, in_brief
 from ..types import KINDS, RECORD_TYPES, Namespace, Record
 from .blocks import Block, Cache, block_digest, unpack_columns
 from .chain import GENESIS, Mark, content_hash, fields_hash, link
@@ -36,7 +36,11 @@ HEAD = """SELECT max(ifnull((SELECT max(position) FROM log), 0),
 
 
 def head_mark(connection: Connection) -> Mark:
-    return Mark(*connection.execute(HEAD).fetchone())
+    """Where the log ends; DamagedError where somebody put something else into its counters."""
+    position, chain, *counters = connection.execute(HEAD).fetchone()
+    if not (isinstance(chain, bytes) and all(isinstance(one, int) for one in (position, *counters))):
+        raise DamagedError(f"the counters of the log hold {in_brief(counters)}; repair the memory, or restore a backup")
+    return Mark(position, chain, *counters)
 
 
 def archived_upto(connection: Connection) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import apsw
 
-from ..errors import DamagedError, NotAMemoryError, ReadOnlyError, SettingsError, StoreError
+from ..errors import DamagedError, NotAMemoryError, ReadOnlyError, SettingsError, StoreError, in_brief
 from ..types import Durability
 from . import lexicon
 from .chain import Anchor, Mark, read_anchor
@@ -48,12 +48,14 @@ def prepare_file(paths: Files, settings: Settings, durability: Durability, own: 
 
     own: settings of the library's own that a new file gets; another file may have others.
     """
-    if durability not in ("power", "process"):
-        raise SettingsError(f"durability {durability!r} is unknown; use 'power' or 'process'")
+    if not isinstance(durability, str) or durability not in ("power", "process"):
+        raise SettingsError(f"durability {in_brief(durability)} is unknown; use 'power' or 'process'")
     with os_errors(paths.shown):
         fresh = paths.empty()
         if not fresh and not any(map(os.path.exists, (paths.anchor, paths.wal))):
             _refuse_foreign(paths)
+        if fresh:
+            paths.make()
         lock = FileLock(paths.lock)
         try:
             with lock:
@@ -163,7 +165,7 @@ def check_settings(connection: Connection, settings: Settings, shown: str) -> No
         there = stored_setting(connection, name)
         if there != given:
             raise SettingsError(
-                f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={given!r}; "
+                f"{shown} has {name}={there!r}, fixed when it was made, and was opened with {name}={in_brief(given)}; "
                 "leave it out or make a new memory"
             )
 

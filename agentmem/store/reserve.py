@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 
-from .files import NO_SPACE, Files
+from .files import NO_SPACE, Files, open_private
 
 LITTLE = 1 << 30  # bytes that are free, under which room is kept
 SPARE = 128 << 10  # bytes beyond those of the memory's own files
@@ -42,7 +42,7 @@ class Reserve:
             self._grow(have, wanted)
 
     def _grow(self, have: int, wanted: int) -> None:
-        file = os.open(self._files.reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        file = open_private(self._files.reserve)
         try:
             _allocate(file, have, wanted)
         except OSError as error:

@@ -14,7 +14,7 @@ import numpy as np
 
 from agentmem.errors import ErasedError, InvalidInputError, NotFoundError
 from agentmem.index import begin_key, import_key, runs_of, step_id, step_position
-from agentmem.records import canonical, check_name, check_namespace, digest, record_of
+from agentmem.records import brief, canonical, check_name, check_namespace, digest, record_of
 from agentmem.terms import terms_of
 from agentmem.transfer.line import EVENT_FIELDS, EVENTS, KEYWORDS, check_event, check_fields, iso
 from agentmem.types import Namespace, Record, RecordType, Store
@@ -98,7 +98,7 @@ class Importer:
             self._attachment(line)
         elif type != "crystal":
             known = ", ".join(("crystal", "attachment", *EVENTS))
-            raise InvalidInputError(f"type {type!r} is unknown; it is step (or left out), {known}")
+            raise InvalidInputError(f"type {brief(type)} is unknown; it is step (or left out), {known}")
 
     def _step(self, number: int, line: Mapping[str, Any]) -> None:
         namespace, episode = self._place(line), check_name("episode", line.get("episode", ""))
@@ -122,7 +122,7 @@ class Importer:
         check_fields(line)
         given = {name: line[name] for name in (*KEYWORDS, "recalled", "recalled_trust") if name in line}
         given["key"] = line.get("key") or import_key(episode, line_id)
-        given["blobs"] = {name: _bytes(f"blob {name!r}", text) for name, text in line.get("blobs", {}).items()}
+        given["blobs"] = {name: _bytes(f"blob {brief(name)}", text) for name, text in line.get("blobs", {}).items()}
         replied = self._position(namespace, episode, line["reply_to"]) if line.get("reply_to") is not None else 0
         given["reply_to"] = step_id(replied) if replied else None
         given["recalled_from"] = self._positions(namespace, line.get("recalled_from", ()))
@@ -224,7 +224,7 @@ class Importer:
         for key in (line_id, import_key(episode, line_id)):
             if found := self.store.keyed(namespace, key):
                 return found.position
-        raise InvalidInputError(f"reply_to {line_id!r} is the id of no line before this one")
+        raise InvalidInputError(f"reply_to {brief(line_id)} is the id of no line before this one")
 
     def _positions(self, namespace: Namespace, line_ids: Sequence[str]) -> list[int]:
         """Where the steps of lines stand in this log; ids of no line so far are left out."""
@@ -257,7 +257,7 @@ class Importer:
             moment = datetime.fromisoformat(line["logged_at"])
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         except (TypeError, ValueError):
-            raise InvalidInputError(f"logged_at {line['logged_at']!r} is no ISO time") from None
+            raise InvalidInputError(f"logged_at {brief(line['logged_at'])} is no ISO time") from None
 
 
 def _bytes(what: str, text: Any) -> bytes:

@@ -35,7 +35,7 @@ def check_fields(line: Mapping[str, Any]) -> None:
         if name not in STEP_FIELDS:
             close = get_close_matches(name, STEP_FIELDS, 1)
             meant = f"did you mean {close[0]!r}?" if close else f"the fields of a step are {', '.join(STEP_FIELDS)}"
-            raise InvalidInputError(f"field {name!r} is unknown; {meant}")
+            raise InvalidInputError(f"field {brief(name)} is unknown; {meant}")
     if "text" not in line:
         raise InvalidInputError("the line has no text; a step's text may be empty but must be there")
     check_shapes(line)

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from torture import clocks, copies, crowd, faults, flips, formats, memory_kills, power, stops, store_kills
+from torture import (
+    clocks,
+    copies,
+    crowd,
+    faults,
+    flips,
+    formats,
+    inputs,
+    memory_kills,
+    power,
+    stops,
+    store_kills,
+    trust,
+)
 from torture.drill import Drill
 
 DRILLS = [
@@ -16,5 +29,9 @@ DRILLS = [
     Drill("jump the clock", "P3 P9", "jumps", 2_000, clocks.part),
     Drill("kill a migration", "P13", "kills", 1_000, formats.part),
     Drill("back up under load", "P10 P16", "backups", 200, copies.part),
+    Drill("two tenants", "P15", "sequences", 3_000, trust.two_tenants),
+    Drill("erase", "P14", "erasures", 300, trust.erase),
+    Drill("hostile files", "P18", "files", 500, trust.files),
+    Drill("bad inputs", "P15 P18", "inputs", 20_000, inputs.part),
     Drill("stop a server", "P17", "stops", 300, stops.part),
 ]
