@@ -337,7 +337,7 @@ def test_a_page_without_its_packages_says_what_to_install(monkeypatch: pytest.Mo
     monkeypatch.setattr("agentmem.viewer.find_spec", lambda name: None)
     with (
         Memory.open(":memory:", encoder=None) as memory,
-        pytest.raises(MissingExtraError, match=r"agentmem-crystal\[view\]"),
+        pytest.raises(MissingExtraError, match=r"pip install .*\[view\]"),
     ):
         serve(Look(memory, "a"), 0, print)
 

@@ -1,7 +1,6 @@
 """The ways into a memory from Python: every verb with arguments that are good, one or two of which are then not.
 
-Each says what it must have done where it took what it was given. Knows neither what is bad nor how it is counted.
-"""
+Each says what it must have done where it took what it was given. Knows neither what is bad nor how it is counted."""
 
 from __future__ import annotations
 
@@ -382,8 +381,7 @@ def doors() -> dict[str, Door]:
         "path": GOOD["path"], "namespace": GOOD["namespace"], "retain": lambda world: "keep",
         "horizon": lambda world: 20_000, "durability": lambda world: "process", "key_file": lambda world: None,
         "access_log": lambda world: False, "untrusted": lambda world: 0.2, "clock": lambda world: FakeClock(),
-        "encoder": lambda world: None, "condenser": lambda world: None, "passphrase": lambda world: None,
-    }  # fmt: skip
+        "encoder": lambda world: None, "condenser": lambda world: None, "passphrase": lambda world: None}  # fmt: skip
     return verbs() | {
         "Memory.open": Door(_open, settings, ("path",), files=("path", "key_file")),
         "Memory.open to read": Door(_opened_to_read, {"retain": settings["retain"], "horizon": settings["horizon"]}),
