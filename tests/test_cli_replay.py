@@ -67,8 +67,8 @@ def test_elsewhere_than_in_a_terminal_the_frames_are_printed_and_cannot_steer_it
     done = call(path, "monday")
     assert done.exit_code == 0, done.output
     for part in (
-        "frame 0 of 3",
-        "frame 2 of 3",
+        "step 1 of 3",
+        "step 3 of 3",
         "The red door is locked.",
         "reward 1",
         "as it was shown",
@@ -94,8 +94,8 @@ def test_a_step_is_shown_with_what_another_cue_or_budget_would_have_recalled(pat
     with Memory.open(path, encoder=None, read_only=True) as memory:
         step = replay(memory, "tuesday").step(1).id
     shown = call(path, "tuesday", "--step", step)
-    assert "frame 1 of 3" in shown.stdout
-    assert "frame 2 of 3" not in shown.stdout
+    assert "step 2 of 3" in shown.stdout
+    assert "step 3 of 3" not in shown.stdout
     other = call(path, "tuesday", "--step", step, "--cue", "brass key", "--budget", 40)
     assert "would be recalled" in other.stdout
     assert "of 40 tokens" in other.stdout
@@ -117,7 +117,7 @@ def test_what_recalls_read_of_another_namespace_is_read_if_it_is_given(tmp_path:
 def test_another_run_is_compared(path: Path) -> None:
     said = call(path, "monday", "--compare", "tuesday").stdout
     assert "The red door is locked" in said
-    assert "of 3 pairs of frames" in said
+    assert "of 3 pairs of steps" in said
     document = json.loads(call(path, "monday", "--compare", "tuesday", "--json").stdout)
     assert [one["same_step"] for one in document["differences"]] == [False, True, True]
     assert (document["left"]["episode"], document["right"]["episode"]) == ("monday", "tuesday")
@@ -184,7 +184,7 @@ def test_in_a_terminal_keys_play_and_the_terminal_is_left_as_it_was(path: Path) 
     child = subprocess.Popen(run, stdin=inner, stdout=inner, stderr=inner, env=environment)
     os.close(inner)
     said = b""
-    for awaited, key in ((b"frame 0 of 3", b"\x1b[C"), (b"frame 1 of 3", b" "), (b"frame 2 of 3", b"q")):
+    for awaited, key in ((b"step 1 of 3", b"\x1b[C"), (b"step 2 of 3", b" "), (b"step 3 of 3", b"q")):
         said = _until(outer, awaited, said)
         os.write(outer, key)
     said = _until(outer, b"\x1b[?1049l", said)

@@ -15,6 +15,7 @@ from agentmem import Memory
 from agentmem.cli import app
 from agentmem.cli.options import namespace_of, written
 from agentmem.cli.show import Waiting
+from agentmem.errors import InvalidInputError
 
 COMMANDS = "demo ingest import crystallize recall replay stats verify forget erase retain hold".split()
 COMMANDS += "expire export backup bench".split()
@@ -73,12 +74,17 @@ def test_the_time_that_is_left_is_not_guessed_before_a_tenth_is_done() -> None:
         ("a/b", ("a", "b")),
         (r"a\/b/c", ("a/b", "c")),
         (r"a\\/b", ("a\\", "b")),
-        ("a//b", ("a", "", "b")),
     ],
 )
 def test_a_namespace_is_read_as_it_is_written(text: str, namespace: tuple[str, ...]) -> None:
     assert namespace_of(text) == namespace
     assert written(namespace) == text
+
+
+@pytest.mark.parametrize("text", ["a//b", "/a", "a/", "///"])
+def test_a_namespace_with_an_empty_part_is_refused(text: str) -> None:
+    with pytest.raises(InvalidInputError, match="has an empty part; write A/B for two parts"):
+        namespace_of(text)
 
 
 @pytest.mark.parametrize("command", ["recall", "stats", "export", "crystallize", "forget", "erase"])

@@ -89,7 +89,7 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
         asked = {"episode": row["episode"], "namespace": [SHOP, "0"], "number": row["number"]}
         assert f"frame {json.dumps(asked, separators=(',', ':'))}" in told
     lines = [line for line in again["moment"]["context"]["text"].split("\n") if not line.startswith("[")]
-    assert f" of {len(lines)} lines that memory gave at step {again['moment']['step']}" in result.output
+    assert f" of {len(lines)} lines that memory gave at step {again['moment']['step'] + 1}" in result.output
     with Memory.open(kept, read_only=True) as memory:
         assert memory.scoped(SHOP, "0").stats().steps == steps > 110
 

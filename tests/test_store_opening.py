@@ -15,6 +15,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from agentmem import Memory
 from agentmem.errors import (
     ClosedError,
     FullError,
@@ -313,3 +314,34 @@ def test_a_child_that_only_closes_leaves_the_parent_alone(path: str) -> None:
         assert child.exitcode == 0
         assert store.append([step("b")])[0].position == 2
         assert store.verify()[0] == []
+
+
+def test_reading_leaves_nothing_beside_a_file_that_nobody_else_has_open(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        memory.episode(id="one").log("The red door is locked.")
+    before = sorted(os.listdir(tmp_path))
+    with Memory.open(tmp_path / "a.mem", encoder=None, read_only=True) as memory:
+        assert len(list(memory.steps())) == 1
+        assert (tmp_path / "a.mem-shm").exists()
+    assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_reading_takes_nothing_from_another_process_that_has_the_file_open(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        memory.episode(id="one").log("The red door is locked.")
+    code = (
+        "import sys; from agentmem import Memory; memory = Memory.open(sys.argv[1], encoder=None); print(flush=True)\n"
+        "input(); memory.episode(id='two').log('The blue door is open.'); memory.close()"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "a.mem")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdin is not None
+        assert other.stdout is not None
+        other.stdout.readline()
+        Memory.open(tmp_path / "a.mem", encoder=None, read_only=True).close()
+        assert (tmp_path / "a.mem-wal").exists()
+        with Memory.open(tmp_path / "a.mem", encoder=None, read_only=True) as memory:
+            other.communicate(b"\n")
+            assert [step.text for step in memory.steps("two")] == ["The blue door is open."]
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        assert memory.verify().ok

@@ -126,6 +126,11 @@ async def test_episodes_are_listed_newest_first_with_their_steps_and_found_by_wh
     assert (await page.ask("episodes", find="harbour"))["count"] == 3
 
 
+async def test_a_page_opens_with_the_newest_episode_that_recalled_or_else_the_newest(page: Page) -> None:
+    page.look.memory.episode(id="end").observe("That was all.")
+    assert [(await page.ask("episodes", find=find))["opens"] for find in ("", "end", "none")] == ["day 3", "end", None]
+
+
 async def test_a_timeline_counts_every_token_recall_and_crystal_once(page: Page) -> None:
     replay = await page.ask("replay", episode=None)
     density, memory = replay["density"], page.look.memory
@@ -231,6 +236,7 @@ async def test_two_runs_are_compared_in_windows(page: Page) -> None:
 async def test_health_tells_what_stats_tell_and_how_it_fades(page: Page) -> None:
     found, stats = await page.ask("health"), page.look.memory.stats()
     assert (found["tokens"], found["bytes"]["total"] > 0) == (stats.tokens, True)
+    assert sum(found["parts"].values()) == found["bytes"]["total"]
     assert [one["left"][0] for one in found["decay"]["curves"]] == [1, 1, 1]
     assert all(one > 0 for one in (await page.ask("latency"))["milliseconds"])
 

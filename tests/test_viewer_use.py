@@ -115,16 +115,28 @@ def test_texts_without_an_end_or_with_marks_of_direction_stay_in_their_place(
     assert errors == []
 
 
-def test_a_file_says_which_step_found_no_room_in_it(browser: Any, tmp_path: Path) -> None:
-    with harbour(tmp_path / "a.mem") as memory:
-        step = list(memory.steps("day 2"))[6].id
-        made = export(memory, tmp_path / "run.html", "day 2", most=20_000, near=[step])
-    assert 0 < made.frames < 13
+def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_found_no_room(
+    browser: Any, tmp_path: Path
+) -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        steps = memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(500)])
+        memory.episode(id="end").observe("That was all.")
+        made = export(memory, tmp_path / "run.html", most=150_000, near=[steps[440].id])
+    assert 0 < made.frames < 200
     errors: list[str] = []
-    page = opened(browser, f"file://{tmp_path}/run.html#step={step}", errors)
-    until(page, f"document.querySelector('#step code')?.textContent === '{step}'")
-    page.keyboard.press("End")
-    until(page, "document.querySelector('#frame').textContent.includes('Step 13 found no room in this file')")
+    page = opened(browser, f"file://{tmp_path}/run.html", errors)
+    until(page, f"document.querySelector('#step code')?.textContent === '{steps[440].id}'")
+    until(page, "document.querySelector('#rows').textContent.includes('step 440 of many')")
+    page.evaluate("document.querySelector('#scrub').value = 250")
+    page.dispatch_event("#scrub", "input")
+    until(page, "document.querySelector('#frame').textContent.includes('Step 251 found no room in this file')")
+    until(page, "document.querySelector('#row251')?.textContent === '252 found no room in this file'")
+    page.evaluate("location.hash = '#step=s99999999999'")
+    page.wait_for_selector("#note.bad")
+    page.evaluate(f"location.hash = '#step={steps[441].id}'")
+    until(page, f"document.querySelector('#step code')?.textContent === '{steps[441].id}'")
+    assert page.inner_text("#note").startswith(f"This file holds {made.frames} steps")
+    assert page.get_attribute("#note", "class") == ""
     page.context.close()
     assert errors == []
 

@@ -27,8 +27,9 @@ Progress = Callable[[float, float, str], None]
 
 
 class Moment(Frozen):
-    """A decision that turned on something said long before. ago: steps since then; said: it, and asked: the text now.
-    chosen: the call that was made. context: what memory recalled for it. steps: ids of those that said it and did it.
+    """A decision that turned on something said long before. step: its number, from 0. ago: steps since then; said: it,
+    and asked: the text now. chosen: the call that was made. context: what memory recalled for it. steps: ids of those
+    that said it and did it.
     """
 
     step: int

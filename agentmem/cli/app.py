@@ -133,7 +133,8 @@ def writable(path: str) -> bool:
 
 def serves_writes(memory: Memory, path: str) -> bool:
     """Whether a server of a memory can write it; where not, that is said before the first request finds out."""
-    able = memory._core.store.writable
+    file = memory._core.store.path
+    able = not memory._core.read_only and ("://" in file or writable(file))
     if not able:
         show.line(
             f"read-only: {show.path(path)} or its folder cannot be written, so what reads is answered and all else "

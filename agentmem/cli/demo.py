@@ -209,8 +209,9 @@ def _said(name: str, value: float | None) -> str:
 
 def _show_moment(moment: Moment) -> None:
     console = show.out()
-    told = {moment.step - moment.ago: moment.said, moment.step: moment.asked}
-    for name, said in (*((f"step {step}", text) for step, text in told.items()), ("done", moment.chosen)):
+    number = moment.step + 1  # people count steps from 1
+    told = {number - moment.ago: moment.said, number: moment.asked}
+    for name, said in (*((f"step {step:,}", text) for step, text in told.items()), ("done", moment.chosen)):
         console.print(Text.assemble((f"  {name:<9}", show.QUIET), said))
     words = [word for word in moment.chosen.split() if any(map(str.isdigit, word))]
     lines = moment.context.text.split("\n")
@@ -219,6 +220,6 @@ def _show_moment(moment: Moment) -> None:
     above = {max((head for head in heads if head < number), default=number) for number in held}
     text = Text("\n".join(lines[number] for number in sorted({*held, *above})))
     text.highlight_words(words, f"bold {show.GOOD}")
-    given = f"{len(moment.context.hits)} lines that memory gave at step {moment.step}"
+    given = f"{len(moment.context.hits)} lines that memory gave at step {number:,}"
     title = f"{len(held)} of {given}, {moment.context.tokens} tokens"
     console.print(Panel(text, title=title, title_align="left", border_style=show.QUIET))

@@ -38,7 +38,7 @@ def tail(last: Tail) -> Group:
 def head(frame: Frame, frames: int) -> Text:
     """Which frame it is."""
     one = frame.step
-    place = f"frame {show.number(frame.number)} of {show.number(frames)}"
+    place = f"step {show.number(frame.number + 1)} of {show.number(frames)}"
     return Text.assemble((place, "bold"), ("  " + one.id, show.ACCENT), f"  {show.safe(one.episode)}")
 
 
@@ -103,7 +103,7 @@ def _crystals(formed: Sequence[Crystal], retired: Sequence[Retired]) -> list[Tex
         Text.assemble(
             ("◆ ", show.ACCENT),
             f"{one.layer} {one.id}  {show.number(one.source_tokens)} to {show.count(one.tokens, 'tokens')}  ",
-            (show.safe(show.clip(one.text, 120)), show.QUIET),
+            (show.safe(show.clip(one.text, 120)) if one.text else "it keeps no words", show.QUIET),
         )
         for one in formed
     ]
@@ -123,7 +123,7 @@ def difference(one: Difference) -> Group:
     parts: list[RenderableType] = []
     for mark, frame in (("<", one.left), (">", one.right)):
         if frame is not None:
-            said = f"{frame.number}  {frame.step.kind}  {show.safe(show.clip(frame.step.text, 200))}"
+            said = f"{show.number(frame.number + 1)}  {frame.step.kind}  {show.safe(show.clip(frame.step.text, 200))}"
             parts.append(Text.assemble((f"{mark} ", show.ACCENT), said))
         if one.same_step:
             break

@@ -30,8 +30,6 @@ from agentmem.cli.options import (
 )
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
-MEANINGFUL = 100_000  # tokens from which on bytes per million of them say something
-
 
 def register(app: typer.Typer) -> None:
     app.command(epilog=example('agentmem recall agent.mem "what did I promise?" --budget 512 --why'))(recall)
@@ -142,21 +140,14 @@ def _namespaces_table(each: Mapping[str, Stats]) -> Table:
 def _bytes_table(found: Stats) -> Table:
     made = show.table("bytes", "size", "share", right=("size", "share"))
     total = found.bytes["total"]
-    for part, n_bytes in sorted(_parts(found.bytes).items(), key=lambda item: -item[1]):
+    for part, n_bytes in sorted(found.parts().items(), key=lambda item: -item[1]):
         if n_bytes:
             made.add_row(part, show.size(n_bytes), f"{n_bytes / max(1, total):.0%}")
     made.add_section()
     made.add_row("total", show.size(total), "")
-    if found.tokens >= MEANINGFUL:
+    if found.comparable():
         made.add_row("per million tokens", show.size(found.bytes_per_million_tokens), "")
     return made
-
-
-def _parts(sizes: Mapping[str, int]) -> dict[str, int]:
-    """Bytes by part, so that they add up: `spare` is what is shared while the file is open."""
-    parts = {part: n_bytes for part, n_bytes in sizes.items() if part != "total"}
-    parts["crystals"] -= parts["codes"]
-    return parts | {"spare": max(0, sizes["total"] - sum(parts.values()))}
 
 
 def verify(

@@ -173,7 +173,7 @@ def _compare(comparison: Comparison, json: bool) -> None:
             differ += 1
             show.out().print(frame.difference(one))
     pairs = show.count(len(comparison), "pairs")
-    show.say(f"{show.number(differ)} differ", f"of {pairs} of frames", "< left, > right")
+    show.say(f"{show.number(differ)} differ", f"of {pairs} of steps", "< left, > right")
 
 
 def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
@@ -195,7 +195,7 @@ def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
         _print({"replay": frames.data(), "checked": len(checked), "differ": named})
     else:
         for one in wrong:
-            show.say(f"frame {one.number}", show.safe(one.why), style="red")
+            show.say(f"step {show.number(one.number + 1)}", show.safe(one.why), style="red")
         show.say("same" if not wrong else f"{len(wrong)} differ", f"{show.count(len(checked), 'observations')} checked")
     if wrong:
         raise typer.Exit(1)

@@ -216,6 +216,8 @@ class OpenFile:
             # What a fork inherited and did not use was let go of already.
             if self._pid == os.getpid():
                 self._shut()
+                if self._writer is None:
+                    opening.tidy(self._files)
                 self._files.remove_private()
 
     def _shut(self) -> None:
@@ -287,11 +289,6 @@ class OpenFile:
             with _REOPENING:
                 if self._pid != os.getpid():
                     self._open()
-
-    @property
-    def writable(self) -> bool:
-        """Whether it was opened for writing, and may be written."""
-        return self._writer is not None
 
     def _writer_or_refuse(self) -> Writer:
         self._check()

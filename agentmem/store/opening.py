@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -299,3 +300,17 @@ def needs_immutable(paths: Files) -> bool:
         return os.path.exists(paths.database)
     except apsw.Error:
         return False
+
+
+def tidy(paths: Files) -> None:
+    """Have SQLite remove the -shm and the empty -wal that reading made: it does so as a connection that may write
+    closes, if no other process has the file open. A -wal that holds something is left to whoever writes.
+    """
+    if paths.size(paths.wal) or not os.path.exists(paths.wal) or not paths.writable():
+        return
+    flags = apsw.SQLITE_OPEN_READWRITE
+    try:
+        with closing(connect(paths.database, flags=flags, cipher=paths.cipher)) as connection:
+            connection.execute(HEAD).fetchone()
+    except apsw.Error as error:  # it was moved, or is being written: what is beside it is another's to remove
+        logger.debug("%s: what reading made beside it stays: %s", paths.shown, error)

@@ -228,3 +228,13 @@ class Stats(Frozen):
     uncoded: int
     store_version: str
     masked: dict[str, int] = {}
+
+    def parts(self) -> dict[str, int]:
+        """Bytes by part, so that they add up to the total: `spare` is what is shared while the file is open."""
+        parts = {part: n_bytes for part, n_bytes in self.bytes.items() if part != "total"}
+        parts["crystals"] -= parts["codes"]
+        return parts | {"spare": max(0, self.bytes["total"] - sum(parts.values()))}
+
+    def comparable(self) -> bool:
+        """Whether so much is logged that bytes per million tokens say something."""
+        return self.tokens >= 100_000

@@ -36,11 +36,6 @@ class Store(Protocol):
 
     path: str
 
-    @property
-    def writable(self) -> bool:
-        """Whether it was opened for writing, and can be written."""
-        ...
-
     def append(self, records: Sequence[Record], blobs: Mapping[str, bytes] | None = None) -> list[Record]:
         """Log records in one transaction and return them with their positions; they are durable on return.
 

@@ -34,6 +34,8 @@ def health(look: Look, given: asked.Asked) -> dict[str, Any]:
     return {
         **json.loads(found.model_dump_json(exclude={"layers"})),
         "layers": layers,
+        "parts": found.parts(),
+        "comparable": found.comparable(),
         "end": look.memory.head().position,
         "decay": {"tau": TAU, "lambda": LAMBDA, "ages": AGES.tolist(), "curves": curves},
     }

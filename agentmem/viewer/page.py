@@ -25,7 +25,7 @@ from agentmem.transfer import check_target
 from agentmem.types import Namespace
 from agentmem.viewer.look import Look
 from agentmem.viewer.questions import READS
-from agentmem.viewer.reads import WINDOW, listed
+from agentmem.viewer.reads import WINDOW, listed, opens
 
 INDEX = "index.html"
 MODULES = tuple(
@@ -111,9 +111,9 @@ def export(
     """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
 
     name: what the page calls the memory. most: bytes of the answers in it, 16 MiB: the newest episodes first, of each
-    the first frames. near: ids of steps; the frames around them go before all others. Raises NotFoundError for an
-    episode or a step that is not there and InvalidInputError where a memory stands, before anything is written;
-    StoreError where it cannot be.
+    the first frames. near: ids of steps; the frames around them go before all others, and the page opens at the last of
+    them. Raises NotFoundError for an episode or a step that is not there and InvalidInputError where a memory stands,
+    before anything is written; StoreError where it cannot be.
     """
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
@@ -136,7 +136,9 @@ def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Se
     gather = _Gather(look, memory.namespace)
     for number, step in enumerate(map(memory.step, near), 1):
         gather.limit = most * number // (len(near) + 1)
-        gather.episode(step.episode, look.frames(memory.namespace, step.episode).number_of(step.id))
+        place = look.frames(memory.namespace, step.episode).number_of(step.id)
+        gather.episode(step.episode, place)
+        gather.opens = step.id if place in gather.held[step.episode] else None
     gather.limit = most
     for one in known if episode is None else [episode]:
         gather.episode(one)
@@ -147,11 +149,13 @@ class _Gather:
     """Asks the page's questions, and keeps the answers while there is room. limit: bytes of all answers until now.
 
     held: of each episode that was asked for, the numbers of the frames that found room; listed: those with a head.
+    opens: the step at which the page opens, if one was named.
     """
 
     def __init__(self, look: Look, namespace: Namespace) -> None:
         self.look, self.namespace = look, namespace
         self.limit = self.spent = 0
+        self.opens: str | None = None
         self.made = Exported()
         self.held, self.steps, self.listed = dict[str, set[int]](), dict[str, int](), set[str]()
         core = look.memory._core
@@ -206,11 +210,20 @@ class _Gather:
         self.made.episodes = sum(map(bool, self.held.values()))
         self.made.left_out = sum(self.steps.values()) - self.made.frames
         there = [one for one in self.look.memory.episodes() if one.id in self.listed]
-        first = listed(self.look, self.namespace, there[::-1])
+        newest = there[::-1]
+        first = listed(self.look, self.namespace, newest)
         body = {"namespace": list(self.namespace)}
         model, answer = READS["health"]
         self.made.answers[key("health", body)] = answer(self.look, model(namespace=self.namespace))
-        self.made.answers[key("episodes", {**body, "find": "", "start": 0})] = {"count": len(first), "first": first}
+        self.made.answers[key("episodes", {**body, "find": "", "start": 0})] = {
+            "count": len(first),
+            "first": first,
+            "opens": opens(self.look, self.namespace, newest),
+        }
         opened = READS["memory"][1](self.look, READS["memory"][0]())
-        self.made.answers[key("memory", {})] = opened | {"left_out": self.made.left_out, "frames": self.made.frames}
+        self.made.answers[key("memory", {})] = opened | {
+            "left_out": self.made.left_out,
+            "frames": self.made.frames,
+            "step": self.opens,
+        }
         return self.made

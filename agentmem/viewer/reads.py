@@ -16,6 +16,7 @@ from agentmem.index import STEP, step_id, step_position
 from agentmem.memory import Memory
 from agentmem.memory.recalling import query_of
 from agentmem.replay import Comparison, Frames, plain
+from agentmem.replay.frames import RECALL
 from agentmem.replay.recalled import Put, Recaller
 from agentmem.types import KINDS, Episode, Namespace, Step
 from agentmem.viewer import asked
@@ -56,7 +57,8 @@ def episodes(look: Look, given: asked.Episodes) -> dict[str, Any]:
     wanted = given.find.casefold()
     every = reversed(look.scoped(given.namespace).episodes())
     known = [one for one in every if wanted in f"{one.id}\n{one.goal or ''}".casefold()]
-    return {"count": len(known), "first": listed(look, given.namespace, known[given.start : given.start + LISTED])}
+    first = listed(look, given.namespace, known[given.start : given.start + LISTED])
+    return {"count": len(known), "first": first, "opens": opens(look, given.namespace, known)}
 
 
 def listed(look: Look, namespace: Namespace, several: Sequence[Episode]) -> list[dict[str, Any]]:
@@ -72,6 +74,24 @@ def listed(look: Look, namespace: Namespace, several: Sequence[Episode]) -> list
         }
         for one in several
     ]
+
+
+def opens(look: Look, namespace: Namespace, several: Sequence[Episode]) -> str | None:
+    """Which one a page opens with: of episodes, the newest first, the first in which something was recalled, or else
+    the first.
+    """
+    recalled = look.kept("recalled", namespace, None, lambda: _recalled(look.scoped(namespace)))
+    return next((one.id for one in several if one.id in recalled), several[0].id if several else None)
+
+
+def _recalled(scoped: Memory) -> frozenset[str]:
+    """The episodes in which something was recalled."""
+    core = scoped._core
+    with core.lock:
+        index = core.index(scoped.namespace)
+        columns = index.columns
+        numbers = np.unique(columns.episode[(columns.type == RECALL) & (columns.episode > 0)]).tolist()
+        return frozenset(index.names[number] for number in numbers)
 
 
 def _counts(scoped: Memory) -> dict[str, int]:

@@ -18,6 +18,8 @@ export const number = (value) => Math.round(value).toLocaleString("en-GB");
 export const many = (value, things) => `${number(value)} ${value === 1 ? things.replace(/s$/, "") : things}`;
 export const fixed = (value, digits = 2) => value.toFixed(digits).replace("-", "−");
 export const ratio = (from, to) => (to ? `${(from / to).toFixed(1)} : 1` : "–");
+// Of a crystal: how many tokens became how many.
+export const became = (from, to) => (to ? `${number(from)} to ${many(to, "tokens")}, ${ratio(from, to)}` : `${many(from, "tokens")}, of which it keeps no words`);
 const colours = new Map();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => colours.clear());
 
@@ -50,11 +52,21 @@ export function whole(said) {
   return parts;
 }
 
-export function say(text, bad) {
-  const note = byId("note");
+let standing = "";
+
+// stays: until it is closed, whatever one does. In a dialog it is said there, as the rest of the page stands behind it.
+export function say(text, bad, stays) {
+  const note = document.querySelector("dialog[open] > .note") || byId("note");
+  if (stays || (!text && note.hasAttribute("data-stays"))) standing = text;
   note.hidden = !text;
-  note.className = bad ? "bad" : "";
+  note.classList.toggle("bad", Boolean(bad));
+  note.toggleAttribute("data-stays", Boolean(stays && text));
   fill(note, text || "", text ? button("×", () => say(""), { class: "close", "aria-label": "Close this note" }) : null);
+}
+
+// What was said of something done or refused goes; what stays is said again.
+export function unsay() {
+  if (!byId("note").hasAttribute("data-stays")) say(standing, false, true);
 }
 
 // A canvas as sharp as the screen, and its size in CSS pixels.

@@ -1,15 +1,17 @@
 // What can be changed of a step: pin, forget, correct, erase. Each says first what it will do.
 
-import { button, fill, h, many, say } from "./dom.js";
+import { button, fill, h, many, number, say } from "./dom.js";
 import { ask } from "./source.js";
 import { go, here, open, openStep, reopen, state, tell, tried } from "./state.js";
+
+const LONGEST = 200000; // characters of a correction, as in asked.py
 
 export function edits(frame) {
   if (state.memory.read_only) return null;
   const { step, status } = frame;
   const forgotten = status.forgotten;
   return h("p", { class: "row edits" },
-    status.pinned ? null : button("Pin", () => change("pin", step.id, {}, "Pinned: it is raised in every recall from now on."), { title: "Raise it in every recall" }),
+    status.pinned || forgotten ? null : button("Pin", () => change("pin", step.id, {}, "Pinned: it is raised in every recall from now on."), { title: "Raise it in every recall" }),
     button(forgotten ? "Recall again" : "Forget", () => change("forget", step.id, { undo: forgotten }, forgotten ? "It is recalled again." : "Forgotten: it stays in the log, and is not recalled."), { title: "It stays in the log" }),
     button("Correct…", () => correct(step)),
     button("Erase…", () => erase(step), { class: "danger" }));
@@ -25,7 +27,7 @@ export async function change(name, id, more, said) {
 
 function dialog(title, ...parts) {
   const close = () => made.close();
-  const made = h("dialog", { "aria-label": title }, h("h3", {}, title), parts, h("p", { class: "row" }, button("Cancel", close)));
+  const made = h("dialog", { "aria-label": title }, h("h3", {}, title), h("p", { class: "note", role: "alert", hidden: true }), parts, h("p", { class: "row" }, button("Cancel", close)));
   made.addEventListener("close", () => made.remove());
   document.body.append(made);
   made.showModal();
@@ -39,11 +41,13 @@ function correct(step) {
     h("p", { class: "quiet" }, "The log is not rewritten: a step with this text is logged, and the old one is forgotten. What was recalled before stays as it was."),
     text,
     h("p", { class: "row" }, button("Log the correction", () => tried(async () => {
+      const over = [...text.value].length - LONGEST;
+      if (over > 0) return say(`The correction is ${many(over, "characters")} over the ${number(LONGEST)} that a step may be corrected to; make it shorter.`, true);
       const done = await ask("correct", { ...here(), id: step.id, text: text.value });
       made.close();
       await reopen();
       await openStep(done.step);
-      say(`Step ${done.step} corrects ${step.id}.`);
+      return say(`Step ${done.step} corrects ${step.id}.`);
     }), { class: "main" })));
 }
 
@@ -56,6 +60,7 @@ function erase(step) {
 
   async function preview() {
     const wanted = choices[Number(choice.value)][1];
+    say("");
     fill(found, h("p", { class: "quiet" }, "looking at what is made of it …"));
     fill(confirm);
     const report = await tried(() => ask("erase", { ...here(), ...wanted, dry_run: true }));

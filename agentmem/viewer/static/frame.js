@@ -1,6 +1,6 @@
 // The step that is shown, what memory gave before it, and what became of memory meanwhile.
 
-import { button, byId, clip, fill, h, many, number, ratio, say, whole } from "./dom.js";
+import { became, button, byId, clip, fill, h, many, number, say, whole } from "./dom.js";
 import { edits } from "./edit.js";
 import { idButton, recallOf } from "./hits.js";
 import { ask, isFile } from "./source.js";
@@ -100,5 +100,5 @@ export function crystal(one) {
   const said = one.key !== null && one.value !== null ? `${one.key}: ${one.value}` : one.text;
   const by = one.by ? [", superseded by ", button(one.by, () => tell("select", one.by), { class: "id" })] : one.by === null ? ", superseded" : "";
   return h("li", {}, h("i", { class: `mark ${one.layer}` }), `${one.layer} `, button(one.id, () => tell("select", one.id), { class: "id" }),
-    h("span", { class: "quiet" }, ` ${number(one.source_tokens)} to ${many(one.tokens, "tokens")}, ${ratio(one.source_tokens, one.tokens)}`, by), h("span", { class: "line" }, clip(said, 300)));
+    h("span", { class: "quiet" }, ` ${became(one.source_tokens, one.tokens)}`, by), h("span", { class: "line" }, clip(said, 300)));
 }

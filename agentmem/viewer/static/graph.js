@@ -1,6 +1,6 @@
 // The graph beside the step: a canvas, and the same as a list. Nodes are there from the frame on at which they were made.
 
-import { button, byId, calm, fill, h, many, number, ratio } from "./dom.js";
+import { became, button, byId, calm, fill, h, many, number } from "./dom.js";
 import { draw, hit, place, prepare } from "./draw.js";
 import { change } from "./edit.js";
 import { ask, isFile } from "./source.js";
@@ -46,6 +46,8 @@ function opened() {
   graph = null;
   grown = 1;
   fill(detail);
+  fill(list); // what stood there may be erased
+  byId("tip").hidden = true;
   look(-0.5, Math.min(state.replay.frames, BEGIN) - 0.5);
 }
 
@@ -104,7 +106,8 @@ async function need() {
     const mine = parts;
     const found = await tried(() => ask("graph", { ...playing(), ...wanted }));
     if (!found || mine !== parts) return;
-    parts.set(key, prepare(found));
+    graph = prepare(found);
+    parts.set(key, graph);
     if (parts.size > 8) forgetFirst();
     redraw();
     relist();
@@ -201,7 +204,7 @@ function hover(event) {
 function line(at) {
   const kind = graph.kinds[graph.kind[at]];
   const [from, to] = graph.tokens ? graph.tokens[at] : [0, 0];
-  const sizes = from ? ` ${number(from)} to ${many(to, "tokens")}, ${ratio(from, to)}` : "";
+  const sizes = from ? ` ${became(from, to)}` : "";
   const used = graph.recalled[at] ? `, recalled ${number(graph.recalled[at])}×` : "";
   const named = kind === "episode" || kind === "entity"; // by their labels; ids of theirs are for programs
   return [h("i", { class: `mark ${kind}` }), h("b", {}, named ? kind : `${kind} ${graph.id[at]}`), h("span", { class: "quiet" }, `${sizes}${used}`), graph.label ? h("span", { class: "line" }, graph.label[at]) : null];
@@ -256,9 +259,9 @@ async function select(id) {
   ];
   fill(detail, h("section", { class: "crystal-shown", "aria-label": "Crystal" },
     h("h4", {}, h("i", { class: `mark ${one.layer}` }), `${one.layer} `, h("code", {}, one.id)),
-    h("p", { class: "quiet" }, `${many(one.source_tokens, "tokens")} became ${number(one.tokens)}, ${ratio(one.source_tokens, one.tokens)}; salience ${one.salience.toFixed(2)}; support ${one.support}${one.retired ? `; retired at position ${number(one.retired)}` : ""}`),
+    h("p", { class: "quiet" }, `${became(one.source_tokens, one.tokens)}; salience ${one.salience.toFixed(2)}; support ${one.support}${one.retired ? `; retired at position ${number(one.retired)}` : ""}`),
     one.key ? h("p", {}, h("b", {}, one.value === null ? one.key : `${one.key}: `), one.value || "") : null,
-    h("pre", { class: "text" }, one.text),
+    one.text ? h("pre", { class: "text" }, one.text) : null,
     h("p", { class: "row" }, edit, closing()),
     h("p", { class: "quiet" }, `made from ${many(found.steps.count, "steps")}`),
     h("ul", { class: "sources" }, found.steps.first.map((step) => h("li", {}, button(step.id, () => openStep(step.id), { class: "id" }), h("span", { class: "line" }, step.text))))));

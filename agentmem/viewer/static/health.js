@@ -46,8 +46,8 @@ function layers(found) {
 }
 
 function bytes(found) {
-  const parts = Object.entries(found.bytes).filter(([name, value]) => name !== "total" && value).sort((one, other) => other[1] - one[1]);
-  return [h("p", {}, `${size(found.bytes.total)} in all files, ${size(found.bytes_per_million_tokens)} per million tokens.`), table(["part", "bytes", ""], parts.map(([name, value]) => [name, size(value), share(value, found.bytes.total)]))];
+  const parts = Object.entries(found.parts).filter(([, value]) => value).sort((one, other) => other[1] - one[1]);
+  return [h("p", {}, `${size(found.bytes.total)} in all files${found.comparable ? `, ${size(found.bytes_per_million_tokens)} per million tokens` : ""}.`), table(["part", "bytes", ""], parts.map(([name, value]) => [name, size(value), share(value, found.bytes.total)]))];
 }
 
 function legend(decay) {

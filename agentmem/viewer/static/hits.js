@@ -20,7 +20,7 @@ export function recallOf(recall, heading) {
     recall.cue ? h("p", { class: "cue" }, h("span", { class: "quiet" }, "cue "), recall.cue.text) : null,
     sameness(recall),
     h("details", { open: true }, h("summary", {}, "Exact context"), context.text ? whole(context) : h("p", { class: "quiet" }, "nothing")),
-    recall.hits.count ? listOf(`Why: ${many(recall.hits.count, "hits")}`, recall.hits, "") : null,
+    recall.hits.count ? listOf(`Why: ${many(recall.hits.count, "hits")}, best first`, recall.hits, "") : null,
     recall.missed.count ? listOf("Just missed", recall.missed, "missed") : null);
 }
 
@@ -34,8 +34,11 @@ function sameness(recall) {
 function listOf(title, several, kind) {
   const most = Math.max(...several.first.flatMap((hit) => Object.values(hit.reasons).map(Math.abs)), 0.01);
   const left = several.count - several.first.length;
-  return h("details", { open: true }, h("summary", {}, title), h("ol", { class: `hits ${kind}` }, several.first.map((hit) => hitOf(hit, most))), left > 0 ? h("p", { class: "quiet" }, `and ${number(left)} more`) : null);
+  return h("details", { open: true }, h("summary", {}, title), h("ol", { class: `hits ${kind}` }, [...several.first].sort(better).map((hit) => hitOf(hit, most))), left > 0 ? h("p", { class: "quiet" }, `and ${number(left)} more`) : null);
 }
+
+// The context has its lines as they were logged; here the first is the one of the best rank, or else score.
+const better = (one, other) => (one.rank ?? Infinity) - (other.rank ?? Infinity) || other.score - one.score;
 
 function hitOf(hit, most) {
   return h("li", { class: "hit" },

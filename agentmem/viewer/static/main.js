@@ -1,6 +1,6 @@
 // Puts the page together: tabs, keys, the namespace, and what the address asks for.
 
-import { button, byId, fill, h, many, number, say } from "./dom.js";
+import { button, byId, fill, h, many, number, say, unsay } from "./dom.js";
 import { makeCompare } from "./compare.js";
 import { makeFrame } from "./frame.js";
 import { makeGraph } from "./graph.js";
@@ -8,7 +8,7 @@ import { makeHealth } from "./health.js";
 import { recallOf } from "./hits.js";
 import { makeSearch } from "./search.js";
 import { ask, isFile, shownAlone, takeToken } from "./source.js";
-import { addressed, go, on, open, openStep, reopen, state, tell, tried } from "./state.js";
+import { addressed, go, on, onAddress, open, openStep, reopen, state, tell, tried } from "./state.js";
 import { listEpisodes, makeEpisodes, makeSteps } from "./steps.js";
 import { makeTimeline, toggle } from "./timeline.js";
 
@@ -30,6 +30,7 @@ const UPRIGHT = new Set(["ArrowUp", "ArrowDown", "PageUp", "PageDown"]); // scro
 function makeTabs() {
   fill(byId("tabs"), TABS.map((name) => button(name[0].toUpperCase() + name.slice(1), () => tell("show", name), { id: `tab-${name}` })));
   on("show", (name) => {
+    if (byId(name).hidden) unsay();
     for (const tab of TABS) {
       byId(tab).hidden = tab !== name;
       if (tab === name) byId(`tab-${tab}`).setAttribute("aria-current", "page");
@@ -59,23 +60,38 @@ function makeNamespaces() {
   const choice = byId("namespace");
   byId("spaces").hidden = spaces.length < 2;
   fill(choice, spaces.map((space, at) => h("option", { value: at, selected: JSON.stringify(space) === JSON.stringify(state.namespace) }, space.join("/") || "(root)")));
-  choice.addEventListener("change", () => tried(async () => {
+  choice.onchange = () => tried(async () => {
     state.namespace = spaces[Number(choice.value)];
     state.episode = undefined;
     tell("changed");
     await begin(null, null);
-  }));
+  });
 }
 
 async function begin(episode, step) {
   const page = await listEpisodes(0);
   if (step && episode === null) {
-    await openStep(step);
+    await openStep(step, false);
     if (state.replay) return;
   }
   if (episode !== null) await open(episode, step || 0);
-  else if (page && page.first.length) await open(page.first[0].id);
+  else if (page && page.opens !== null) await open(page.opens);
   else if (!isFile) await open(null);
+}
+
+// What the address came to ask for is shown; so is a token that came with it taken.
+async function readdress() {
+  if (!isFile) takeToken();
+  const { namespace, episode, step } = addressed();
+  const space = namespace || state.memory.namespace;
+  if (JSON.stringify(space) !== JSON.stringify(state.namespace)) {
+    state.namespace = space;
+    state.episode = undefined;
+    makeNamespaces();
+    tell("changed");
+  }
+  if (step) await openStep(step, false);
+  else if (episode !== null) await open(episode);
 }
 
 // A memory that an agent writes to meanwhile: one is told, and looks when one likes.
@@ -87,11 +103,11 @@ function watch() {
     if (!memory) clearInterval(looks); // the server has stopped, and says so above
     if (!memory || memory.end === seen || memory.end === state.memory.end) return;
     seen = memory.end;
-    say(`The log has grown by ${many(memory.end - state.memory.end, "records")}. `);
-    byId("note").append(button("Show them", () => tried(async () => {
+    const show = button("Show them", () => tried(async () => {
       await reopen();
       say("");
-    })));
+    }));
+    say([`The log has grown by ${many(memory.end - state.memory.end, "records")}. `, show], false, true);
   }, LOOK);
 }
 
@@ -116,15 +132,16 @@ async function start() {
   }
   makeHealth();
   makeKeys();
-  const asked = addressed();
+  tell("show", "replay");
+  const asked = (await tried(addressed)) || { namespace: null, episode: null, step: null };
   state.memory = await ask("memory");
   state.namespace = asked.namespace || state.memory.namespace;
   byId("memory").textContent = state.memory.name;
   document.title = `${state.memory.name} – agentmem`;
-  if (state.memory.left_out) say(`This file holds ${many(state.memory.frames, "steps")}; ${number(state.memory.left_out)} more found no room. Open the memory with agentmem view to see all.`);
+  if (state.memory.left_out) say(`This file holds ${many(state.memory.frames, "steps")}; ${number(state.memory.left_out)} more found no room. Open the memory with agentmem view to see all.`, false, true);
   makeNamespaces();
-  tell("show", "replay");
-  await begin(asked.episode, asked.step);
+  await begin(asked.episode, asked.step || (asked.episode === null ? state.memory.step : null));
+  onAddress(() => tried(readdress));
   if (!isFile) watch();
   return undefined;
 }

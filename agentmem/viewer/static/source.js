@@ -56,6 +56,9 @@ function askFile(name, asked) {
   return found;
 }
 
+// Whether an answer is missing because it found no room in the file: what it was for says so in its place.
+export const lacks = (error) => isFile && error.status === 404;
+
 function placeOf(id) {
   for (const [key, value] of Object.entries(answers)) {
     const found = key.startsWith("steps ") && value.first.find((step) => step.id === id);

@@ -1,7 +1,7 @@
 // What is looked at: memory, namespace, episode, frame. The address says it too, so that it can be sent to others.
 
-import { say } from "./dom.js";
-import { ask, isFile } from "./source.js";
+import { clip, say, unsay } from "./dom.js";
+import { ask, isFile, lacks } from "./source.js";
 
 export const state = { memory: null, namespace: [], episode: undefined, replay: null, number: 0, frame: null, selected: null };
 
@@ -30,7 +30,18 @@ export const playing = () => ({ namespace: state.namespace, episode: state.episo
 export function addressed() {
   const given = new URLSearchParams(isFile ? location.hash.slice(1) : location.search);
   const space = given.get("namespace");
-  return { namespace: space && JSON.parse(space), episode: given.get("episode"), step: given.get("step") };
+  return { namespace: space && namesIn(space), episode: given.get("episode"), step: given.get("step") };
+}
+
+function namesIn(space) {
+  let names = null;
+  try {
+    names = JSON.parse(space);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+  }
+  if (Array.isArray(names) && names.every((name) => typeof name === "string")) return names;
+  throw Object.assign(new Error(`the address asks for the namespace ${clip(space, 80)}, which is no list of names, such as ["acme","alice"]; choose one on the page`), { status: 422 });
 }
 
 export function address(step) {
@@ -41,10 +52,24 @@ export function address(step) {
   return said.toString();
 }
 
+let written = ""; // the address as the page wrote it last
+let follows = false; // whether what is shown next is one that Back leads away from
+
 function remember() {
   const said = address(state.frame && state.frame.step.id);
-  if (location.protocol === "file:") location.replace(`#${said}`);
-  else if (location.protocol.startsWith("http")) history.replaceState(null, "", said ? `?${said}` : location.pathname);
+  if (location.protocol === "file:") location[follows ? "assign" : "replace"](`#${said}`);
+  else if (location.protocol.startsWith("http")) history[follows ? "pushState" : "replaceState"](null, "", isFile ? `#${said}` : said ? `?${said}` : location.pathname);
+  written = location.href;
+  follows = false;
+}
+
+// Calls act where the address came to be another than the page wrote: one went back, or pasted it.
+export function onAddress(act) {
+  addEventListener(isFile ? "hashchange" : "popstate", () => {
+    if (location.href === written) return;
+    written = location.href;
+    act();
+  });
 }
 
 // episode null: all, as they interleave. step: an id, or a number of a frame.
@@ -54,7 +79,7 @@ export async function open(episode, step = 0) {
   state.replay = replay;
   state.frame = null;
   state.selected = null;
-  frames.clear();
+  frames = new Map(); // an answer that is still on its way is of another episode
   let number = step;
   if (typeof step === "string") number = await numberOf(step);
   tell("opened");
@@ -67,10 +92,13 @@ async function numberOf(step) {
   throw Object.assign(new Error(`step ${step} is of episode ${found.episode}`), { status: 404 });
 }
 
-export async function openStep(id) {
+// follow: whether Back leads to what was shown before.
+export async function openStep(id, follow = true) {
   await tried(async () => {
     const found = await ask("place", { ...here(), id });
     tell("show", "replay");
+    unsay();
+    follows = follow;
     if (state.episode === found.episode) go(found.number);
     else await open(found.episode, found.number);
   });
@@ -78,7 +106,7 @@ export async function openStep(id) {
 
 // ---- frames: the last one that was asked for is shown; those passed over while scrubbing are never asked for -----------
 
-const frames = new Map();
+let frames = new Map();
 let asking = false;
 
 export function go(number) {
@@ -111,7 +139,7 @@ async function show(wanted) {
     frame = await frameAt(state.number);
   } catch (error) {
     if (error.status === undefined) throw error;
-    if (wanted === wantedNow() && !(isFile && error.status === 404)) say(error.message, true);
+    if (wanted === wantedNow() && !lacks(error)) say(error.message, true);
   }
   if (wanted !== wantedNow()) return;
   state.frame = frame;
@@ -120,11 +148,12 @@ async function show(wanted) {
 }
 
 async function frameAt(number) {
-  if (!frames.has(number)) {
-    frames.set(number, await ask("frame", { ...playing(), number }));
-    if (frames.size > 60) frames.delete(frames.keys().next().value);
+  const mine = frames;
+  if (!mine.has(number)) {
+    mine.set(number, await ask("frame", { ...playing(), number }));
+    if (mine.size > 60) mine.delete(mine.keys().next().value);
   }
-  return frames.get(number);
+  return mine.get(number);
 }
 
 // After something was changed: all is read anew.

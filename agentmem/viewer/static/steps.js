@@ -1,7 +1,7 @@
 // Two lists: the episodes, and the steps of the one that is played, of which only what is in sight is asked for.
 
 import { button, byId, clip, fill, h, many, number } from "./dom.js";
-import { ask } from "./source.js";
+import { ask, lacks } from "./source.js";
 import { go, here, on, open, playing, state, tried } from "./state.js";
 
 const ROW = 44; // pixels, as in style.css
@@ -18,8 +18,7 @@ export function makeSteps() {
     pages = new Map();
     asked = new Set();
     room.style.height = `${state.replay.frames * ROW}px`;
-    list.scrollTop = 0;
-    show();
+    list.scrollTop = 0; // what is in sight is asked for once the frame is known: "moved" follows
   });
   on("moved", follow);
   new ResizeObserver(show).observe(list);
@@ -31,13 +30,15 @@ function follow() {
   show();
 }
 
+const pageOf = (at) => Math.floor(at / WINDOW) * WINDOW;
+
 function show() {
   if (!state.replay) return;
   const first = Math.max(0, Math.floor(list.scrollTop / ROW) - ABOVE);
   const last = Math.min(state.replay.frames, Math.ceil((list.scrollTop + list.clientHeight) / ROW) + ABOVE);
   const rows = [];
   for (let at = first; at < last; at += 1) {
-    const page = Math.floor(at / WINDOW) * WINDOW;
+    const page = pageOf(at);
     if (!pages.has(page)) fetchPage(page);
     rows.push(row(at, pages.get(page)?.[at - page]));
   }
@@ -49,7 +50,10 @@ function row(at, step) {
   const current = at === state.number;
   const made = h("li", { id: `row${at}`, role: "option", "aria-selected": String(current), class: step ? step.kind : "", onclick: () => go(at) });
   made.style.top = `${at * ROW}px`;
-  if (!step) return made;
+  if (!step) {
+    if (pages.has(pageOf(at))) made.append(h("span", { class: "quiet" }, `${number(at + 1)} found no room in this file`));
+    return made;
+  }
   const about = `${number(at + 1)} ${step.actor ? `${step.kind}, ${step.actor}` : step.kind}`;
   made.append(
     h("span", { class: "quiet" }, clip(about, 40), state.episode === null ? ` ${clip(step.episode, 20)}` : "", step.recalls ? h("b", { class: "recalled", title: many(step.recalls, "recalls") }, " ▼") : null),
@@ -62,10 +66,19 @@ async function fetchPage(start) {
   if (asked.has(start)) return;
   asked.add(start);
   const mine = pages;
-  const found = await tried(() => ask("steps", { ...playing(), start }));
+  const found = await tried(() => linesFrom(start));
   if (found && mine === pages) {
     pages.set(start, found.first);
     show();
+  }
+}
+
+async function linesFrom(start) {
+  try {
+    return await ask("steps", { ...playing(), start });
+  } catch (error) {
+    if (!lacks(error)) throw error;
+    return { first: [] };
   }
 }
 
@@ -100,7 +113,10 @@ export async function listEpisodes(start) {
 
 function entry(one) {
   const counted = one.steps === null ? "" : many(one.steps, "steps");
-  const made = button("", () => tried(() => open(one.id)), { class: "entry" });
+  const made = button("", (event) => {
+    if (event.detail) byId("rows").focus({ preventScroll: true }); // after a click space plays; by keys one stays in the list
+    return tried(() => open(one.id));
+  }, { class: "entry" });
   made.append(h("b", {}, one.id === null ? "all episodes" : one.id), h("span", { class: "quiet" }, ` ${counted}${one.ended === false ? ", open" : ""}`), h("span", { class: "line" }, one.goal || ""));
   const item = h("li", {}, made);
   item.episode = one.id;
