@@ -57,6 +57,7 @@ def test_any_value_is_shown_shortly() -> None:
         lambda memory: memory_graph(memory, around="x" * 1_001),
         lambda memory: Memory.open("x", retain=np.array(["keep", "x"])),
         lambda memory: Memory.open("x", horizon=10**5000),
+        lambda memory: Memory.open("x", key_file="x" * 5_000),
         lambda memory: EpisodicStore(memory).batch([SearchOp(("a",), filter=DEEP)]),
         lambda memory: EpisodicStore(memory).batch([SearchOp(("a",), filter="x")]),  # type: ignore[arg-type]
         lambda memory: EpisodicStore(memory).batch([SearchOp(("a",), limit=2**64)]),
