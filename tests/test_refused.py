@@ -50,6 +50,8 @@ def test_any_value_is_shown_shortly() -> None:
         lambda memory: memory.episode(id="e").log_many([{None: 1, "a": 2}]),
         lambda memory: memory.episode(id="e").log("x", at=np.float64(0)),
         lambda memory: memory.redaction({1: 2}),
+        lambda memory: memory.retain("[" * 20_000),
+        lambda memory: memory.retain([{"k" * 20_000: 1}] * 100),
         lambda memory: memory.confirm({f"k{n}": n for n in range(20_000)}),
         lambda memory: ingest(memory, "x", format=["history"]),
         lambda memory: ingest(memory, "x" * 300),
