@@ -265,7 +265,8 @@ def said_of(problem: Mapping[str, Any]) -> str:
     limits, given = problem.get("ctx", {}), brief(problem["input"]).strip("'")
     for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
         if name in limits:
-            return f"{given} is {words} {limits[name]:,}; give {_RANGE[name]} {limits[name]:,}"
+            limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
+            return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
     return str(problem["msg"]).removeprefix("Value error, ")
 
 
