@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
+from pydantic import ValidationError
 
 from agentmem.errors import InvalidInputError, TooLargeError, in_brief
 from agentmem.index import step_id, step_position
@@ -264,8 +265,18 @@ def said_of(problem: Mapping[str, Any]) -> str:
     limits, given = problem.get("ctx", {}), brief(problem["input"]).strip("'")
     for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
         if name in limits:
-            return f"{given} is {words} {limits[name]:,}; give {_RANGE[name]} {limits[name]:,}"
+            limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
+            return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
     return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def why_of(error: Exception) -> str:
+    """The first thing that pydantic found wrong, with its place; any other error in its own words, if they are few."""
+    if not isinstance(error, ValidationError):
+        return str(error)[:200]
+    problem = error.errors(include_url=False)[0]
+    where = ".".join(map(str, problem["loc"]))[:80]
+    return f"{where}: {said_of(problem)}" if where else said_of(problem)
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:

@@ -166,8 +166,8 @@ def test_least_salient_units_go_once_and_what_was_kept_is_not_weighed_again() ->
     ("rules", "said"),
     [
         ([{}], "has no limit; give it max_age, max_steps or min_salience"),
-        ([{"max_age": -1}], "greater than 0"),
-        ([{"max_steps": -1}], "greater than or equal to 0"),
+        ([{"max_age": -1}], "give more than 0"),
+        ([{"max_steps": -1}], "is under 0; give at least 0"),
         ([{"max_age": "P1D", "colour": "red"}], "colour"),
         ([{"kind": "thought", "max_steps": 1}], "'observation', 'action' or 'message'"),
         ([{"subject": "", "max_steps": 1}], "at least 1 character"),

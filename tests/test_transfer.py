@@ -272,3 +272,13 @@ def test_a_logged_at_without_a_zone_means_utc(tmp_path: Path) -> None:
     copy = opened()
     ingest(copy, path)
     assert next(copy.steps()).logged_at == datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("moment", ["9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00+14:00"])
+def test_a_line_logged_at_a_time_that_has_no_year_is_refused(tmp_path: Path, moment: str) -> None:
+    line = {"id": "a", "episode": "e", "text": "The red door is open.", "logged_at": moment}
+    (tmp_path / "log.jsonl").write_text(json.dumps(line))
+    with opened(tmp_path / "a.mem") as memory:
+        with pytest.raises(InvalidInputError, match="logged_at .* is no ISO time"):
+            ingest(memory, tmp_path / "log.jsonl", format="export")
+        assert list(memory.steps()) == []

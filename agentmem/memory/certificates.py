@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import import_key, step_id
 from agentmem.memory.core import Core
-from agentmem.records import brief, canonical
+from agentmem.records import brief, canonical, why_of
 from agentmem.store import mark
 from agentmem.types import Certificate, Namespace, Note, Record, Verification
 
@@ -116,8 +116,7 @@ def read_certificate(given: Certificate | str | bytes | Mapping[str, Any]) -> Ce
             return Certificate.model_validate_json(given)
         return Certificate.model_validate(given)
     except ValidationError as error:
-        wrong = error.errors(include_url=False, include_input=False)[0]
-        why = f"{'.'.join(map(str, wrong['loc']))[:80]}: {wrong['msg']}".removeprefix(": ")
+        why = why_of(error)
         raise InvalidInputError(f"{brief(given)} is no certificate of an erasure ({why}); give one whole") from None
 
 

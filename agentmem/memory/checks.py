@@ -82,6 +82,8 @@ def check_settings(retain: object, horizon: object, key_file: object, passphrase
         raise SettingsError(f"untrusted {brief(untrusted)} is no share of a budget; give a number from 0 to 1")
     if key_file is not None and (not isinstance(key_file, str | Path) or not str(key_file) or "\0" in str(key_file)):
         raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
+    if key_file is not None:
+        check_path("key_file", key_file)
     if passphrase is not None:
         check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
     whole = isinstance(horizon, int) and not isinstance(horizon, bool)

@@ -10,7 +10,7 @@ from agentmem.errors import ErasedError, HeldError, InvalidInputError
 from agentmem.index import step_position
 from agentmem.memory.core import Core
 from agentmem.memory.expired import tell
-from agentmem.records import brief, canonical
+from agentmem.records import brief, canonical, why_of
 from agentmem.types import Hold, Namespace, Record, Rule
 
 LIMITS = ("max_age", "max_steps", "min_salience")
@@ -26,11 +26,13 @@ def rules_given(given: Rules) -> tuple[Rule, ...]:
         rules = tuple(one if isinstance(one, Rule) else Rule.model_validate(one) for one in parsed)
     except InvalidInputError:
         raise
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"rules {brief(given)} cannot be read ({error}); see agentmem.Rule") from None
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InvalidInputError(f"rules {brief(given)} cannot be read ({why_of(error)}); see agentmem.Rule") from None
     for rule in rules:
         if all(getattr(rule, name) is None for name in LIMITS):
-            raise InvalidInputError(f"the rule {rule!r} has no limit; give it {', '.join(LIMITS[:-1])} or {LIMITS[-1]}")
+            raise InvalidInputError(
+                f"the rule {brief(rule)} has no limit; give it {', '.join(LIMITS[:-1])} or {LIMITS[-1]}"
+            )
     return rules
 
 

@@ -255,7 +255,9 @@ class Importer:
             return self.now()
         try:
             moment = datetime.fromisoformat(line["logged_at"])
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            at = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            iso(at.timestamp())  # which has no year 10000
+            return at.timestamp()
         except (TypeError, ValueError):
             raise InvalidInputError(f"logged_at {brief(line['logged_at'])} is no ISO time") from None
 

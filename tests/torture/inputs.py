@@ -16,9 +16,10 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from agentmem.errors import AgentMemError, in_brief
-from torture.doors import Door, World, doors
+from torture.doors import Door, doors
 from torture.values import bad
 from torture.wires import ready, wires
+from torture.world import World
 
 TRIES = 200  # of a part
 LOOKED = 25  # tries after which the other tenant is looked at

@@ -29,7 +29,8 @@ from agentmem.server import Limits, Tokens, new_token
 from agentmem.server.app import make_app
 from agentmem.server.models import StepsToLog, StepToLog
 from agentmem.server.operations import OPERATIONS, Operation
-from torture.doors import GOOD, MINE, TEXT, Door, Given, World, check_step
+from torture.doors import GOOD, TEXT, Door, Given, check_step
+from torture.world import MINE, World
 
 FAILED = "failed inside of agentmem"
 JUNK = '{"text": "a", "cue": ' + "[" * 5_000
