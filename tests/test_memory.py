@@ -50,7 +50,7 @@ def test_all_files_start_with_the_memorys_path(file: Path, memory: Memory) -> No
     ("settings", "said"),
     [
         ({"retain": "some"}, ("'some'", "keep", "crystals")),
-        ({"horizon": -1}, ("-1", "0 or more")),
+        ({"horizon": -1}, ("-1", "from 0 to")),
         ({"horizon": 2.5}, ("2.5", "whole number")),
         ({"horizon": True}, ("True", "whole number")),
         ({"durability": "maybe"}, ("'maybe'", "power", "process")),

@@ -58,7 +58,7 @@ def test_a_graph_is_bounded_and_tells_what_it_leaves_out(client: httpx.Client) -
     assert len(few["nodes"]) == 10
     assert few["graph"]["left_out"] == len(whole["nodes"]) - 10
     assert few["graph"]["edges_left_out"] == 0
-    assert "less than or equal to 5000" in problem(client.post("/v1/graph", json={"limit": 5001}), 422)["detail"]
+    assert "limit: 5001 is over 5,000" in problem(client.post("/v1/graph", json={"limit": 5001}), 422)["detail"]
 
 
 def test_edges_beyond_the_limit_are_left_out_the_oldest_first(memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:

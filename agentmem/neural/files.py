@@ -33,8 +33,9 @@ HEADER = "agentmem"  # one entry of metadata, since the order of several is not 
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
 PART = ".part"  # of a file that is being written
-MADE = {torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.eye}
-MOST = 1 << 22  # numbers that a module may hold beside its weights, such as tables
+WEIGHTS = {torch.empty, torch.rand, torch.randn}
+TABLES = {torch.zeros, torch.ones, torch.full, torch.arange, torch.eye}
+MOST = 1 << 26  # numbers that a module may make beside its weights, such as tables
 BROKEN = (AttributeError, KeyError, TypeError, ValueError, RuntimeError)  # what is raised for what is not as expected
 
 
@@ -52,12 +53,12 @@ class Saved:
     def weights(self) -> dict[str, Tensor]:
         return {name: each for name, each in self.tensors.items() if not name.startswith(MEMORY)}
 
-    def built(self, make: Callable[[dict[str, Any]], Module]) -> Module:
+    def built(self, make: Callable[[dict[str, Any]], Module], most: int = MOST) -> Module:
         """The module that is made of the settings, with the weights. Raises InvalidInputError for those that make none,
-        and for weights that are not its own.
+        and for weights that are not its own. most: numbers that it may make beside its weights.
         """
         try:
-            with _Bounded(MOST + 4 * sum(each.numel() for each in self.weights.values())):
+            with _Bounded(most + 4 * sum(each.numel() for each in self.weights.values())):
                 module = make(self.settings)
             module.load_state_dict(self.weights)
         except BROKEN as error:
@@ -71,18 +72,21 @@ class Saved:
 
 
 class _Bounded(TorchFunctionMode):
-    """Tensors are made up to so many numbers in all: settings may name any size, and weights say what it should be."""
+    """Weights are made up to so many numbers in all, and no tensor has more: settings may name any size, and the
+    weights say what it should be.
+    """
 
     def __init__(self, numbers: int) -> None:
         super().__init__()
         self.numbers = numbers
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in MADE:
+        if func in WEIGHTS | TABLES:
             size = args[0] if args and isinstance(args[0], Sequence) else args
-            self.numbers -= prod(each for each in size if isinstance(each, int))
-            if self.numbers < 0:
+            asked = prod(each for each in size if isinstance(each, int))
+            if asked > self.numbers:
                 raise ValueError(f"its settings ask for a tensor of {tuple(size)}, and its weights are far fewer")
+            self.numbers -= asked if func in WEIGHTS else 0
         return func(*args, **(kwargs or {}))
 
 

@@ -120,7 +120,7 @@ def _entrant(file: Path, vocabulary: Vocabulary) -> Entrant:
         there = text.vocabulary.digest
     else:
         saved = load(file, KIND)
-        peer = saved.built(lambda settings: Rival(**settings).build())
+        peer = saved.built(lambda settings: Rival(**settings).build(), most=1 << 32)
         rival = Rival(**saved.settings)
         entrant = Entrant(rival.name, rival.tokens, rival.seed, peer)
         there = str(saved.notes.get("vocabulary"))
