@@ -18,6 +18,8 @@ from agentmem.testing import HashEncoder
 settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
 settings.register_profile("many", deadline=None, max_examples=MANY)
 settings.load_profile("no clock")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: children would not hear Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
