@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from doors import ten_doors
 from hypothesis import settings
 from lawful import MANY, USUAL
-from strategies import long_log, opened, played
+from seen import CHROMIUM
+from strategies import SECRET, long_log, opened, played
 
 from agentmem import Memory
 from agentmem.memory import EpisodeWriter
-from agentmem.testing import HashEncoder
+from agentmem.testing import FakeClock, HashEncoder
 
 settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
 settings.register_profile("many", deadline=None, max_examples=MANY)
@@ -53,8 +56,34 @@ def long() -> Iterator[Memory]:
 
 
 @pytest.fixture
-def heeding() -> Iterator[None]:
-    """Ctrl-C is heeded, as in a terminal; tests that run in the background may have been told to ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+def told(file: Path) -> Iterator[Memory]:
+    """Two episodes with a step about Ann, and one about Ann and Bob."""
+    with opened(file) as memory:
+        for name in ("house", "garden"):
+            episode = memory.episode(id=name, goal=f"look at the {name}")
+            episode.log(f"{SECRET} In the {name}.", subjects=["ann"], data={"pin": 987654})
+            episode.log_many([f"The red door {n} of the {name} is open." for n in range(4)])
+        episode.log("Ann met Bob.", subjects=["ann", "bob"], key="met")
+        memory.crystallize()
+        yield memory
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(tick=0.0)
+
+
+@pytest.fixture
+def doors(file: Path, clock: FakeClock) -> Iterator[Memory]:
+    with ten_doors(file, clock) as memory:
+        yield memory
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()

@@ -21,6 +21,7 @@ import sqlite3
 import struct
 import subprocess
 import sys
+import tempfile
 import zipfile
 from collections import Counter
 from collections.abc import Callable
@@ -46,17 +47,21 @@ MIB = 1_200  # of memory that loading any of them may take beyond what was taken
 DEEP = "[" * 100_000 + "]" * 100_000
 
 
+HERE = Path(tempfile.gettempdir(), f"agentmem-ran-{os.getpid()}")
+TOUCH = f"touch {HERE}"
+
+
 class Boom:
     """Runs a command where it is unpickled."""
 
     def __reduce__(self) -> Any:
-        return os.system, ("touch /tmp/agentmem-was-here",)
+        return os.system, (TOUCH,)
 
 
 PICKLE = pickle.dumps(Boom())
 VALUES = [
-    {"lc": 1, "type": "constructor", "id": ["os", "system"], "kwargs": {"command": "touch /tmp/agentmem-was-here"}},
-    {"__class__": "os.system", "__module__": "os", "args": ["touch /tmp/agentmem-was-here"]},
+    {"lc": 1, "type": "constructor", "id": ["os", "system"], "kwargs": {"command": TOUCH}},
+    {"__class__": "os.system", "__module__": "os", "args": [TOUCH]},
     {"py/object": "os.system"}, {"$type": "System.Diagnostics.Process"}, {"__reduce__": "os.system"},
     "../../../../etc/passwd", "file:///etc/passwd", "{{7*7}}", "${jndi:ldap://127.0.0.1/a}",
     "__import__('os').system('id')",
@@ -115,9 +120,9 @@ def programmed(path: Path, draw: random.Random) -> None:
     """With a trigger, a view or a table in the place of its own."""
     said = draw.choice((
         "CREATE TRIGGER eat AFTER INSERT ON log BEGIN DELETE FROM log; END",
-        "CREATE TRIGGER run AFTER INSERT ON log BEGIN SELECT load_extension('/tmp/evil.so'); END",
+        "CREATE TRIGGER run AFTER INSERT ON log BEGIN SELECT load_extension('evil.so'); END",
         "CREATE TRIGGER set_ AFTER UPDATE ON counters BEGIN UPDATE settings SET value='crystals'; END",
-        "CREATE VIEW other AS SELECT load_extension('/tmp/evil.so')",
+        "CREATE VIEW other AS SELECT load_extension('evil.so')",
         "CREATE TABLE other(a, b AS (char(a)))",
         "CREATE VIRTUAL TABLE other USING fts5(a)",
         "CREATE INDEX other ON log(text)",
@@ -287,7 +292,7 @@ def workflow(path: Path, draw: random.Random) -> None:
     bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
         f"{chr(98 + n)}: &{chr(98 + n)} [{', '.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(8)
     )
-    said = ("!!python/object/apply:os.system ['touch /tmp/agentmem-was-here']", "!!python/name:os.system", bomb, DEEP)
+    said = ("!!python/object/apply:os.system ['" + TOUCH + "']", "!!python/name:os.system", bomb, DEEP)
     path.write_text(draw.choice(said))
     load(path)
 
@@ -352,7 +357,7 @@ def main(kind: str, folder: Path, count: int, seed: int) -> None:
         assert more < MIB, (name, given, more)
 
     {"plain": plain, "tensors": tensors}[kind](folder, draw, count, attempt)
-    assert not os.path.exists("/tmp/agentmem-was-here")
+    assert not HERE.exists()
     print(json.dumps(done))
 
 

@@ -6,15 +6,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
 from test_store_sqlite import terms_of
 
 from agentmem import Memory
-from agentmem.store import SQLiteStore, has_ciphers, open_store
+from agentmem.store import SQLiteStore, open_store
 from agentmem.testing.records import A, step
 from agentmem.types import Record
 
-needs_ciphers = pytest.mark.skipif(not has_ciphers(), reason="the SQLite that is installed has no ciphers")
 CANARY = "canary 7f3a90c1d25be648"
 
 

@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
 import pytest
-from strategies import SECRET, opened, said
+from strategies import opened, said
 
 from agentmem import InvalidInputError, Memory
 from agentmem.errors import ConsentError, SettingsError
 from agentmem.testing import FakeClock
-
-
-@pytest.fixture
-def told(file: Path) -> Iterator[Memory]:
-    """Two episodes with a step about Ann, and one about Ann and Bob."""
-    with opened(file) as memory:
-        for name in ("house", "garden"):
-            episode = memory.episode(id=name, goal=f"look at the {name}")
-            episode.log(f"{SECRET} In the {name}.", subjects=["ann"], data={"pin": 987654})
-            episode.log_many([f"The red door {n} of the {name} is open." for n in range(4)])
-        episode.log("Ann met Bob.", subjects=["ann", "bob"], key="met")
-        memory.crystallize()
-        yield memory
-
 
 # ---- consent ---------------------------------------------------------------------------------------------------------
 

@@ -116,7 +116,6 @@ def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.usefixtures("heeding")
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, workers: int) -> None:
     Pressing.steps = 0
     maze = ("agentmem/TMaze-v0", "--policy", "rolls:Pressing", "--set", "length=9", "--workers", workers)

@@ -21,8 +21,6 @@ from typing import Any
 import pytest
 from projects import QUESTIONS, make_history
 
-from agentmem.store import has_ciphers
-
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
@@ -33,7 +31,6 @@ WORKFLOW = ROOT / "examples" / "workflow_agent.py"
 LARGE = ROOT / "examples" / "infinite_context.py"
 APART = {"infinite_context", "document_reader", "project_log", "local_model"}
 """Examples that show what a machine, a project or a package has; their tests stand below and in test_examples."""
-ENCRYPTION = ROOT / "docs" / "encryption.md"
 SHORT = [each for each in EXAMPLES if each.stem not in APART]
 APPLICATIONS = ROOT / "docs" / "examples.md"
 SHOWN = re.compile(r"^## `(?P<name>\w+)\.py`$.*?^```text\n(?P<said>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -84,8 +81,6 @@ def said_by(example: Path) -> str:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_python_blocks_print_what_the_page_says(page: Path, tmp_path: Path) -> None:
-    if page == ENCRYPTION and not has_ciphers():
-        pytest.skip("the SQLite that is installed has no ciphers")
     with contextlib.chdir(tmp_path):
         for match, printed in blocks(page):
             assert printed == (match["said"] or ""), match["code"]

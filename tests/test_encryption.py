@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from keyed import CANARY, about, needs_ciphers, opened, stored
+from keyed import CANARY, about, opened, stored
 from test_store_sqlite import terms_of
 from typer.testing import CliRunner
 
@@ -23,7 +23,7 @@ from agentmem.errors import (
     SettingsError,
     StoreError,
 )
-from agentmem.store import has_ciphers, open_store, sealing
+from agentmem.store import open_store, sealing
 from agentmem.testing import StoreContract
 from agentmem.testing.records import B
 from agentmem.types import Store
@@ -34,14 +34,12 @@ forks = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 # ---- the contract
 
 
-@needs_ciphers
 @pytest.mark.slow
 class TestEncryptedStore(StoreContract):
     def make_store(self, path: str) -> Store:
         return open_store(path, terms=terms_of, key_file=str(Path(path).parent / "contract.key"))
 
 
-@needs_ciphers
 class TestSealedStore(StoreContract):
     """Every step of the contract is about somebody, and so sealed."""
 
@@ -52,7 +50,6 @@ class TestSealedStore(StoreContract):
         monkeypatch.setattr(sealing, "group_of", lambda record: b"somebody" if record.type == "step" else None)
 
 
-@needs_ciphers
 @pytest.mark.slow
 class TestSealedWithoutAStoredIndex(TestSealedStore):
     def make_store(self, path: str) -> Store:
@@ -73,7 +70,6 @@ def keys(tmp_path: Path) -> Path:
     return tmp_path / "apart" / "a.key"
 
 
-@needs_ciphers
 def test_nothing_that_was_logged_stands_in_the_files(file: Path, keys: Path) -> None:
     with opened(file, keys) as memory:
         with memory.episode(id="house", goal=f"{CANARY} goal", agent="agent-canary") as episode:
@@ -91,7 +87,6 @@ def test_nothing_that_was_logged_stands_in_the_files(file: Path, keys: Path) -> 
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
 
 
-@needs_ciphers
 def test_everything_is_there_after_reopening_and_verifies(file: Path, keys: Path) -> None:
     with opened(file, keys) as memory:
         with memory.episode(id="e") as episode:
@@ -105,7 +100,6 @@ def test_everything_is_there_after_reopening_and_verifies(file: Path, keys: Path
         assert memory.verify().ok
 
 
-@needs_ciphers
 def test_a_memory_and_a_key_file_that_do_not_belong_together_are_told(file: Path, keys: Path, tmp_path: Path) -> None:
     other, plain = tmp_path / "other.mem", tmp_path / "plain.mem"
     opened(file, keys).close()
@@ -133,15 +127,16 @@ def test_a_memory_and_a_key_file_that_do_not_belong_together_are_told(file: Path
     assert not (tmp_path / "new.mem").exists()
 
 
-@pytest.mark.skipif(has_ciphers(), reason="of an SQLite without ciphers")
-def test_without_ciphers_the_line_that_installs_them_is_told(file: Path, keys: Path) -> None:
+def test_without_ciphers_the_line_that_installs_them_is_told(
+    file: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentmem.store.unlocking.has_ciphers", lambda: False)
     with pytest.raises(MissingExtraError, match="pip install .*apsw-sqlite3mc"):
         opened(file, keys)
     assert not file.exists()
     assert not keys.exists()
 
 
-@needs_ciphers
 def test_a_passphrase_wraps_the_keys_and_another_is_refused(
     file: Path, keys: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +165,6 @@ def key_of(keys: Path) -> str:
     return str(json.loads(keys.read_bytes().splitlines()[0].rpartition(b" ")[0])["store"])
 
 
-@needs_ciphers
 def test_no_key_is_in_a_repr_an_export_or_a_message(file: Path, keys: Path, tmp_path: Path) -> None:
     with opened(file, keys) as memory:
         memory.episode(id="e").observe("x", subjects=["ann"])
@@ -185,7 +179,6 @@ def test_no_key_is_in_a_repr_an_export_or_a_message(file: Path, keys: Path, tmp_
 # ---- a key file that was harmed
 
 
-@needs_ciphers
 def test_a_key_file_cut_short_anywhere_is_told_and_an_older_one_too(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about("one", "ann")])
@@ -205,7 +198,6 @@ def test_a_key_file_cut_short_anywhere_is_told_and_an_older_one_too(file: Path, 
         assert [record.text for record in store.scan()] == ["one", "three"]
 
 
-@needs_ciphers
 def test_a_changed_line_of_a_key_file_is_told(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about("one", "ann")])
@@ -218,7 +210,6 @@ def test_a_changed_line_of_a_key_file_is_told(file: Path, keys: Path) -> None:
             stored(file, keys)
 
 
-@needs_ciphers
 def test_a_line_that_was_being_written_when_the_machine_stopped_is_written_over(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about("one", "ann")])
@@ -230,7 +221,6 @@ def test_a_line_that_was_being_written_when_the_machine_stopped_is_written_over(
         assert [record.text for record in store.scan()] == ["one", "two"]
 
 
-@needs_ciphers
 def test_a_sealed_record_cannot_stand_in_for_another(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about("one", "ann", episode="e"), about("two", "ann", episode="f")])
@@ -246,7 +236,6 @@ def test_a_sealed_record_cannot_stand_in_for_another(file: Path, keys: Path) -> 
 # ---- the command line
 
 
-@needs_ciphers
 def test_a_command_takes_the_key_file_or_finds_it_in_the_environment(file: Path, keys: Path) -> None:
     with opened(file, keys) as memory:
         memory.episode(id="e").observe("The key hangs by the door.", subjects=["ann"])
@@ -264,7 +253,6 @@ def test_every_command_that_opens_a_memory_has_the_option() -> None:
         assert "--key-file" in CliRunner().invoke(app, [command, "--help"]).stdout, command
 
 
-@needs_ciphers
 def test_an_encrypted_memory_is_not_repaired_and_says_so(file: Path, keys: Path) -> None:
     with opened(file, keys) as memory:
         memory.episode(id="e").observe("x", subjects=["ann"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,6 @@ from agentmem import InvalidInputError, Memory, NotFoundError
 from agentmem.errors import ConsentError, ErasedError, ReadOnlyError
 from agentmem.testing.erasure import run
 from agentmem.transfer import Importer
-
-
-@pytest.fixture
-def told(file: Path) -> Iterator[Memory]:
-    """Two episodes with a step about Ann, and one about Ann and Bob."""
-    with opened(file) as memory:
-        for name in ("house", "garden"):
-            episode = memory.episode(id=name, goal=f"look at the {name}")
-            episode.log(f"{SECRET} In the {name}.", subjects=["ann"], data={"pin": 987654})
-            episode.log_many([f"The red door {n} of the {name} is open." for n in range(4)])
-        episode.log("Ann met Bob.", subjects=["ann", "bob"], key="met")
-        memory.crystallize()
-        yield memory
 
 
 def read_back(memory: Memory, path: Path) -> list[str]:

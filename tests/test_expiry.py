@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doors import DAY, WEEK, numbers, read_back, ten_doors, there
+from doors import DAY, WEEK, numbers, read_back, there
 from strategies import opened
 
 from agentmem import InvalidInputError, Memory, Rule
@@ -17,18 +16,6 @@ from agentmem.graph import memory_graph
 from agentmem.mcp.scope import Scope
 from agentmem.replay import replay
 from agentmem.testing import FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(tick=0.0)
-
-
-@pytest.fixture
-def doors(file: Path, clock: FakeClock) -> Iterator[Memory]:
-    with ten_doors(file, clock) as memory:
-        yield memory
-
 
 # ---- rules -----------------------------------------------------------------------------------------------------------
 

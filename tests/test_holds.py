@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from doors import WEEK, numbers, read_back, ten_doors, there
+from doors import WEEK, numbers, read_back, there
 from strategies import opened
 from typer.testing import CliRunner
 
@@ -16,18 +16,6 @@ from agentmem import InvalidInputError, Memory, Rule
 from agentmem.cli import app
 from agentmem.errors import ErasedError, HeldError, NotFoundError
 from agentmem.testing import FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(tick=0.0)
-
-
-@pytest.fixture
-def doors(file: Path, clock: FakeClock) -> Iterator[Memory]:
-    with ten_doors(file, clock) as memory:
-        yield memory
-
 
 # ---- holds -----------------------------------------------------------------------------------------------------------
 

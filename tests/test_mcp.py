@@ -210,8 +210,7 @@ def test_a_path_from_home_is_found_though_no_shell_has_read_it(tmp_path: Path, m
 def raw(file: Path, *options: str) -> Iterator[tuple[Any, subprocess.Popen[str]]]:
     """A server whose lines are written and read by hand, and a function that calls a tool."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    heeding = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-    with subprocess.Popen(command(file, *options), text=True, env=environment(), **pipes, **heeding) as process:
+    with subprocess.Popen(command(file, *options), text=True, env=environment(), **pipes) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         numbers = iter(range(1000, 9999))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from keyed import CANARY, about, data_keys, needs_ciphers, opened, stored
+from keyed import CANARY, about, data_keys, opened, stored
 
 from agentmem import Memory
 from agentmem.errors import (
@@ -55,7 +55,6 @@ def answers(memory: Memory) -> list[str]:
     return [memory.recall(cue, budget=200).text for cue in ("who holds nuts?", "what does Bob like?", "box 205")]
 
 
-@needs_ciphers
 @pytest.mark.parametrize("retain", ["keep", "crystals"])
 def test_what_was_erased_comes_back_from_no_backup(file: Path, keys: Path, tmp_path: Path, retain: Any) -> None:
     copy, exported = tmp_path / "copy.mem", tmp_path / "copy.jsonl"
@@ -83,7 +82,6 @@ def test_what_was_erased_comes_back_from_no_backup(file: Path, keys: Path, tmp_p
         assert answers(restored) == before
 
 
-@needs_ciphers
 @pytest.mark.parametrize("retain", ["keep", "crystals"])
 def test_a_backup_recalls_as_the_memory_does(file: Path, keys: Path, tmp_path: Path, retain: Any) -> None:
     copy = tmp_path / "copy.mem"
@@ -102,7 +100,6 @@ def test_a_backup_recalls_as_the_memory_does(file: Path, keys: Path, tmp_path: P
         assert restored.verify().ok
 
 
-@needs_ciphers
 def test_a_copy_of_an_encrypted_file_cannot_be_read_after_shredding_not_even_by_hand(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about(CANARY, "ann", key="k"), about("stays", "bob")])
@@ -121,7 +118,6 @@ def test_a_copy_of_an_encrypted_file_cannot_be_read_after_shredding_not_even_by_
         store._files.database = str(file)
 
 
-@needs_ciphers
 def test_an_erasure_that_was_cut_off_is_finished_at_the_next_opening(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about(CANARY, "ann"), about("stays", "bob"), step("plain", A)])
@@ -133,7 +129,6 @@ def test_an_erasure_that_was_cut_off_is_finished_at_the_next_opening(file: Path,
     assert len(data_keys(keys)) == 1
 
 
-@needs_ciphers
 def test_a_subject_that_is_logged_again_after_an_erasure_has_another_key(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
         store.append([about("one", "ann")])
@@ -145,7 +140,6 @@ def test_a_subject_that_is_logged_again_after_an_erasure_has_another_key(file: P
         assert store.read([2])[0].text == "one"
 
 
-@needs_ciphers
 def test_the_same_blob_about_two_subjects_outlives_the_erasure_of_one(file: Path, keys: Path) -> None:
     with opened(file, keys) as memory:
         episode = memory.episode(id="e")
@@ -161,7 +155,6 @@ def test_the_same_blob_about_two_subjects_outlives_the_erasure_of_one(file: Path
 # ---- several processes
 
 
-@needs_ciphers
 def test_what_another_opening_shredded_or_added_is_known_at_once(file: Path, keys: Path) -> None:
     with stored(file, keys) as one, stored(file, keys) as two:
         one.append([about("first", "ann")])
@@ -175,7 +168,6 @@ def test_what_another_opening_shredded_or_added_is_known_at_once(file: Path, key
         assert one.verify()[0] == two.verify()[0] == []
 
 
-@needs_ciphers
 @forks
 def test_forked_processes_share_keys(file: Path, keys: Path) -> None:
     with stored(file, keys) as store:
@@ -252,14 +244,12 @@ def kill_often(file: Path, keys: Path, seeds: range) -> None:
         assert not KeyFile(str(keys)).content.condemned
 
 
-@needs_ciphers
 @forks
 def test_a_killed_process_leaves_every_acknowledged_record_readable(file: Path, keys: Path) -> None:
     kill_often(file, keys, range(6))
     assert file.stat().st_size > 0
 
 
-@needs_ciphers
 @forks
 @pytest.mark.slow
 def test_two_hundred_killed_processes_leave_every_acknowledged_record_readable(file: Path, keys: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from keyed import needs_ciphers
 from torture.power import cuts, lacking
 
 needs_strace = pytest.mark.skipif(bool(lacking()), reason=f"this machine lacks {lacking()}")
@@ -25,7 +24,6 @@ def test_the_simulation_sees_that_process_does_not_survive_a_power_cut(tmp_path:
 
 
 @needs_strace
-@needs_ciphers
 @pytest.mark.slow
 def test_a_power_cut_of_an_encrypted_memory_loses_nothing_acknowledged(tmp_path: Path) -> None:
     kept = list(cuts(tmp_path, "power", 11, 1, 0, str(tmp_path / "agent.key")))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seen import CHROMIUM, HAS_BROWSER, NO_BROWSER, Viewed, harbour, viewing, watched
+from seen import HAS_BROWSER, NO_BROWSER, Viewed, harbour, viewing, watched
 
 from agentmem import Memory
 from agentmem.viewer import export
@@ -16,16 +16,6 @@ pytestmark = pytest.mark.skipif(not HAS_BROWSER, reason=NO_BROWSER)
 PATIENCE = 10_000  # milliseconds
 LONG = 1_000_000
 MARKS = "\u202e{{constructor.constructor('window.hacked=1')()}} [a](javascript:window.hacked=1) "
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        made = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture(scope="module")
