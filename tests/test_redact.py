@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -217,3 +218,21 @@ def test_presidio_finds_what_has_a_form_without_a_model_and_off_the_network(monk
     assert {("ann@example.com", "email"), ("4111 1111 1111 1111", "card"), ("536-90-4399", "ssn")} <= found
     policy = DEFAULT.changed({"mac_address": "mask"}, analysed=True)
     assert policy.mask(text, analyser=analyse).text.endswith("MAC [mac address].")
+
+
+@pytest.mark.parametrize(
+    ("redaction", "analyser"),
+    [
+        (Redaction({"word_code": "mask"}, [Pattern("word_code", "", "a-z", 4, 8)]), None),
+        (
+            Redaction({"person": "mask"}),
+            lambda text: [(at, at + 6, "person") for at in [text.find("person")] if at >= 0],
+        ),
+        (Redaction({"person": "mask"}), lambda text: [(0, len(text), "person")]),
+    ],
+    ids=["a pattern", "an analyser", "an analyser of all"],
+)
+def test_masking_ends_where_a_placeholder_is_itself_like_what_is_sought(redaction: Redaction, analyser: Any) -> None:
+    once = redaction.mask("a person wrote abcdef here", analyser=analyser)
+    assert placeholder(next(iter(redaction.on - set(SECRETS)))) in once.text
+    assert redaction.mask(once.text, analyser=analyser).text == once.text

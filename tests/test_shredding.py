@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import random
+import resource
 import shutil
 import signal
 import time
@@ -22,6 +23,7 @@ from agentmem.errors import (
     KeyConflictError,
     NotFoundError,
     ReadOnlyError,
+    StoreError,
 )
 from agentmem.store import SQLiteStore, open_store
 from agentmem.store.keyfile import KeyFile
@@ -254,3 +256,21 @@ def test_a_killed_process_leaves_every_acknowledged_record_readable(file: Path, 
 @pytest.mark.slow
 def test_two_hundred_killed_processes_leave_every_acknowledged_record_readable(file: Path, keys: Path) -> None:
     kill_often(file, keys, range(100, 300))
+
+
+def test_a_key_file_that_finds_no_room_to_be_written_anew_is_left_as_it_was(tmp_path: Path) -> None:
+    keys = KeyFile(str(tmp_path / "agent.key"))
+    keys.add([b"ann", b"bob", b"cid"])
+    known = {group: keys.data_key(keys.key_of(group) or "") for group in (b"ann", b"bob")}
+    keys.condemn([keys.key_of(b"cid") or ""], [])
+    before, limits = (tmp_path / "agent.key").read_bytes(), resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+    try:
+        with pytest.raises((StoreError, OSError)):
+            keys.shred()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert (tmp_path / "agent.key").read_bytes() == before
+    KeyFile(str(tmp_path / "agent.key")).shred()
+    again = KeyFile(str(tmp_path / "agent.key"))
+    assert {group: again.data_key(again.key_of(group) or "") for group in known} == known

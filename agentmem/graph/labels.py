@@ -50,7 +50,7 @@ class Board:
         for length in LENGTHS if len(text) > LENGTHS[-1] else LENGTHS[-1:]:
             short = text if len(text) <= length else text[: length - 1].rstrip() + "…"
             wide, high = self._size(short, style.get("fontweight") == "bold")
-            for left, bottom in self._spots(x, y, beside, wide, high):
+            for left, bottom in self._spots(x, y, beside, high):
                 box = (left, bottom, left + wide, bottom + high)
                 if box[2] <= self._right and not self._meets(box):
                     self._boxes.append(box)
@@ -62,7 +62,7 @@ class Board:
         letters = sum(WIDE if unicodedata.east_asian_width(char) in "WF" else 1.0 for char in text)
         return letters * (BOLD if bold else 1.0) * LETTER * self._font * self._x, LINE * self._font * self._y
 
-    def _spots(self, x: float, y: float, beside: float, wide: float, high: float) -> list[tuple[float, float]]:
+    def _spots(self, x: float, y: float, beside: float, high: float) -> list[tuple[float, float]]:
         """Left bottom corners."""
         away = (beside / 2 + 4) * self._x
         up = (beside / 2 + 1) * self._y

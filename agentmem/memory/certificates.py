@@ -18,7 +18,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import import_key, step_id
 from agentmem.memory.core import Core
 from agentmem.records import brief, canonical, why_of
-from agentmem.store import mark
+from agentmem.store import mark, subjects_of
 from agentmem.types import Certificate, Namespace, Note, Record, Verification
 
 SALT = "salt"
@@ -141,5 +141,5 @@ def _meant(core: Core, namespace: Namespace, salt: bytes, certificate: Certifica
         return {step_id(step.position) for step in steps if step_mark(salt, step) in wanted}
     if certificate.request == "namespace":
         return {step_id(step.position) for step in steps}
-    subjects = {subject for step in steps for subject in json.loads(step.body).get("subjects", ())}
+    subjects = {subject for step in steps for subject in subjects_of(step.body)}
     return {subject for subject in subjects if mark(salt, "subject", subject).hex() in wanted}

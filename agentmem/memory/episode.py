@@ -151,8 +151,9 @@ class EpisodeWriter:
     def _repeated(self, text: str, told: str, actor: str | None) -> tuple[Spans, list[int]]:
         """What of a text was recalled, and from where; what was erased since, here or elsewhere, was never told."""
         spans, origins = self._guard.repeated(text, told, actor)
-        if len(self._core.read_what_is_there(origins)) < len(origins):
-            self._guard.forget(set(origins) - {one.position for one in self._core.read_what_is_there(origins)})
+        there = self._core.read_what_is_there(origins) if origins else []
+        if len(there) < len(origins):
+            self._guard.forget(set(origins) - {one.position for one in there})
             spans, origins = self._guard.repeated(text, told, actor)
         return spans, origins
 

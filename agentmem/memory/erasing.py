@@ -18,7 +18,7 @@ from agentmem.memory.holding import check_holds, drop_rules, held, naming
 from agentmem.memory.recalling import shown_by
 from agentmem.memory.removal import about, chosen, steps_under
 from agentmem.records import canonical
-from agentmem.store import mark, subject_bars
+from agentmem.store import mark, subject_bars, subjects_of
 from agentmem.telemetry import traced
 from agentmem.transfer import recall_key
 from agentmem.types import Certificate, EraseReport, Namespace, Record, Rule
@@ -131,7 +131,7 @@ def preview(core: Core, namespace: Namespace, request: Request, going: Going) ->
     """All that goes, counted."""
     index, gone = core.index(namespace), {record.position for record in going.records}
     layers = Counter(index.crystals[index.by_id[id]].layer for id in going.crystals)
-    subjects = {name for step in going.steps for name in json.loads(step.body).get("subjects", ())}
+    subjects = {name for step in going.steps for name in subjects_of(step.body)}
     return EraseReport(
         dry_run=True,
         steps=len(going.steps),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from agentmem.errors import ErasedError, HeldError, InvalidInputError
@@ -68,12 +69,7 @@ def under(core: Core, namespace: Namespace, name: str) -> int:
 
 def _log(core: Core, event: Record, last: float) -> None:
     """However the clock was set, what is said last counts."""
-    told = Record(**{**_fields(event), "logged_at": max(core.clock(), last)})
-    core.store.append([told])
-
-
-def _fields(event: Record) -> dict[str, Any]:
-    return {name: getattr(event, name) for name in ("type", "namespace", "episode", "actor", "body")}
+    core.store.append([replace(event, logged_at=max(core.clock(), last))])
 
 
 def _check_not_erased(core: Core, namespace: Namespace, subject: str) -> None:

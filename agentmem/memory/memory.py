@@ -56,7 +56,6 @@ from agentmem.types import (
 )
 from agentmem.types.pictured import pictured
 
-HORIZON = 20_000
 _AUTOMATIC = "episode-"
 
 
@@ -115,11 +114,14 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         keys = None if key_file is None else str(key_file)
         admit = redacting.Admission()
         store = open_store(str(path), durability, read_only, settings, terms_of, admit, keys, passphrase)
-        core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted, admission=admit)
-        if access_log is False and core.keeps_accesses:
+        try:
+            core = Core(store, checked, checks.checked_clock(clock), read_only, untrusted, admission=admit)
+            if access_log is False and core.keeps_accesses:
+                raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
+            condensing.restore(core, store, condenser)
+        except BaseException:
             store.close()
-            raise SettingsError(f"{path} keeps a log of accesses, fixed when it was made; leave access_log out")
-        condensing.restore(core, store, condenser)
+            raise
         return cls(core, scope, (), condenser)
 
     # ---- writing -------------------------------------------------------------------------------------------------

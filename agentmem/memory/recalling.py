@@ -319,8 +319,10 @@ def shown_by(record: Record) -> Shown:
 
 def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> Told:
     """(log position, or those that a crystal quotes, text) of what is still there in these namespaces, by ids."""
+    crystals = [hit for hit in hits if step_position(hit) < 0]
     with core.lock:
-        indexes = [(hit, index) for hit in hits for one in namespaces if (index := core.holding(one, hit)) is not None]
+        held = ((hit, core.holding(one, hit)) for hit in crystals for one in namespaces)
+        indexes = [(hit, index) for hit, index in held if index is not None]
         found = [index.crystals[index.by_id[hit]] for hit, index in indexes]
     texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):

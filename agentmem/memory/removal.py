@@ -13,6 +13,7 @@ from agentmem.index import STEP, Index, step_id, step_position
 from agentmem.memory.checks import check_filters, check_ids, check_trust
 from agentmem.memory.core import Core
 from agentmem.records import brief, canonical, check_id, check_name
+from agentmem.store import subjects_of
 from agentmem.telemetry import traced
 from agentmem.trust import trust_of
 from agentmem.types import Layer, Namespace, Record, Trust
@@ -110,7 +111,7 @@ def one_of(**criteria: object) -> str:
 def about(core: Core, namespace: Namespace, subject: str, after: int = 0) -> list[int]:
     """Log positions of the steps about a subject."""
     records = core.store.scan(namespace, after, types=["step"])
-    return [record.position for record in records if subject in json.loads(record.body).get("subjects", ())]
+    return [record.position for record in records if subject in subjects_of(record.body)]
 
 
 def note(

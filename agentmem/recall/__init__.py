@@ -6,7 +6,6 @@ function that gives records by position. Knows no store, clock or randomness: th
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from heapq import merge
@@ -380,7 +379,7 @@ class _Crystals:
             label=crystal.key or crystal.layer.value,
             text=crystal.text,
             size=crystal.tokens,
-            head=head(json.loads(first.body).get("at"), first.episode),
+            head=head(values_of(first.body).get("at"), first.episode),
             section="warnings" if trust in UNTRUSTED else "facts" if crystal.layer is Layer.ATOM else "past",
             score=float(ranked.score[place]),
             id=crystal.id,

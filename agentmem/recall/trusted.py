@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Protocol
 
 from agentmem.index import View, steps_beneath
+from agentmem.records import values_of
 from agentmem.trust import least, trust_of
 from agentmem.types import Record, Trust
 
@@ -23,4 +23,4 @@ def trust_of_crystal(view: View, number: int, texts: Texts) -> Trust | None:
     numbers = view.once("numbers", lambda view: {crystal.id: at for at, crystal in enumerate(view.crystals)})
     positions = sorted(steps_beneath(view.crystals[number], lambda id: view.crystals[numbers[id]]))
     texts.fetch(positions)
-    return least(trust_of(json.loads(texts[position].body)) for position in positions)
+    return least(trust_of(values_of(texts[position].body)) for position in positions)

@@ -156,7 +156,20 @@ class Redaction:
             found += scan(text)
         found += assigned(text) if self._assigned else ()
         found += self._analysed_in(text, analyser)
-        return merged(one for one in found if one.kind in self.on)
+        return merged(self._beside_masks(text, [one for one in found if one.kind in self.on]))
+
+    def _beside_masks(self, text: str, found: Sequence[Found]) -> list[Found]:
+        """Those that are not part of what stands in another's place already, with all of it where they reach into it:
+        so each round of masking leaves less to find."""
+        own = {placeholder(kind) for kind in self.on}
+        there = [match.span() for match in scanners.PLACEHOLDER.finditer(text) if match[0] in own] if found else []
+        whole = []
+        for one in found:
+            touched = [(start, end) for start, end in there if start < one.end and one.start < end]
+            if not any(start <= one.start and one.end <= end for start, end in touched):
+                starts, ends = zip((one.start, one.end), *touched, strict=True)
+                whole.append(Found(min(starts), max(ends), one.kind))
+        return whole
 
     def _analysed_in(self, text: str, analyser: Analyser | None) -> list[Found]:
         if not self.analysed:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 
 from ..errors import SettingsError
 from ..types import Durability, Record
-from .bars import mark, subject_bars
+from .bars import mark, subject_bars, subjects_of
 from .openfile import Admit
 from .repairing import repair
 from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
-__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "mark", "open_store", "repair", "subject_bars"]
+__all__ = ["STRIPPED", "SQLiteStore", "has_ciphers", "mark", "open_store", "repair", "subject_bars", "subjects_of"]
 
 
 def open_store(

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
@@ -192,8 +192,13 @@ class Appender:
         about = [record for record in steps if bars.subjects_of(record.body)]
         if about and any(new.record.type in bars.BARRING for new in request.records):
             raise InvalidInputError("an event that bars subjects, or lets them in, comes with steps; log it by itself")
+
+        @cache  # a request that has steps bars nobody
+        def barred(namespace: Namespace, subject: str) -> tuple[str, float] | None:
+            return bars.status(connection, namespace_id(connection, namespace), subject)
+
         for record in about:
-            bars.check(record, partial(bars.status, connection, namespace_id(connection, record.namespace)))
+            bars.check(record, partial(barred, record.namespace))
 
     def _place(
         self, transaction: Transaction, request: Request, known: dict[int, Record | int], lines: Lines

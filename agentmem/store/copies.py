@@ -11,7 +11,7 @@ import apsw
 from ..errors import DamagedError, StoreError
 from . import derived, lexicon
 from .chain import encode_mark
-from .files import Files, open_private, os_errors
+from .files import Files, open_private, os_errors, sync
 from .log import head_mark
 from .schema import STRIPPED, Connection, connect, put_setting, sqlite_errors, value
 
@@ -84,9 +84,7 @@ def copy(connection: Connection, path: str, shown: str, cipher: str | None = Non
             file.flush()
             os.fsync(file.fileno())
         for name in (path, os.path.dirname(os.path.abspath(path))):
-            fd = os.open(name, os.O_RDONLY)
-            os.fsync(fd)
-            os.close(fd)
+            sync(name)
 
 
 def _begin(path: str) -> None:

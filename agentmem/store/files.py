@@ -101,11 +101,7 @@ class Files:
         return os.path.getsize(name) if os.path.exists(name) else 0
 
     def sync_directory(self) -> None:
-        fd = os.open(self.directory, os.O_RDONLY)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        sync(self.directory)
 
     def remove_private(self) -> None:
         if self.private is not None:
@@ -197,3 +193,12 @@ def refuse_existing(path: str) -> None:
             raise InvalidInputError(f"{name} already exists; choose a path where nothing stands")
     if not Path(path).absolute().parent.is_dir():
         raise InvalidInputError(f"the directory of {path} does not exist; create it first")
+
+
+def sync(path: str) -> None:
+    """Have the disk keep a file or a directory as it is now."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

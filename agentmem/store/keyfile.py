@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import KeyFileError, MissingExtraError
-from .files import HEADER, MAGIC, os_errors
+from .files import HEADER, MAGIC, os_errors, sync
 
 INSTALL = "encryption needs cryptography: pip install 'agentmem-crystal[encrypt]'"
 ENVIRONMENT = "AGENTMEM_KEY"
@@ -171,7 +171,7 @@ class KeyFile:
         old = os.open(self.path, os.O_RDWR | os.O_CLOEXEC)
         try:
             os.rename(new, self.path)
-            _sync_directory(self.path)
+            sync(os.path.dirname(self.path))
             os.pwrite(old, bytes(os.fstat(old).st_size), 0)
             os.fsync(old)
         finally:
@@ -194,7 +194,7 @@ class KeyFile:
                 os.link(new, self.path)
             except FileExistsError:
                 self._key = b""
-            _sync_directory(self.path)
+            sync(os.path.dirname(self.path))
         finally:
             os.remove(new)
 
@@ -344,18 +344,8 @@ def _unwrapped(by: bytes, wrapped: bytes) -> bytes | None:
 
 
 def _write(path: str, data: bytes, flags: int) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600)
-    try:
-        os.fchmod(fd, 0o600)
-        os.write(fd, data)
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def _sync_directory(path: str) -> None:
-    fd = os.open(os.path.dirname(path), os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | flags, 0o600), "wb") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(data)  # all of it, or an error: a disk that is nearly full takes a part without one
+        file.flush()
+        os.fsync(file.fileno())

@@ -173,11 +173,11 @@ def _status(scoped: Memory, step: Step) -> dict[str, Any]:
     core = scoped._core
     with core.lock:
         index = core.index(scoped.namespace)
-        hidden = index.hidden.rows[1][index.hidden.rows[2] == step.position]
+        forgotten = step.position in index.held_out.reasons
         pins = index.pins.rows
         pinned = bool((pins[1] == step.position).any())
     return {
-        "forgotten": bool(hidden.size and hidden[-1]),
+        "forgotten": forgotten,
         "pinned": pinned,
         "corrected_by": [line(one) for one in corrections(scoped, step.id)],
         "corrects": step.data.get("corrects") if isinstance(step.data, dict) and step.trust == "operator" else None,
