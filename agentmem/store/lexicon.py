@@ -32,6 +32,7 @@ PENDING = 512  # log positions that become a stretch
 AT_ONCE = 4_096  # records of one stretch at first
 GROWTH = 2  # a stretch is joined with one before it that is not so many times as large
 LARGE = 1 << 20  # postings of a stretch that is not joined any more
+CACHE_BYTES = 256 << 20  # of stretches unpacked; a search reads all, so that past this each is unpacked anew
 SMALL = 8  # stretches of PENDING positions that are joined while appending
 LONG_WORD, ENDING, LONGEST = 16, 4, 60  # of words as terms: what a stemmer may change, and how long a term may be
 _WORD = 1 << 64
@@ -53,7 +54,7 @@ class Lexicon:
 
     def __init__(self, shown: str, level: int) -> None:
         self.shown, self.level = shown, level
-        self._cache: Cache[Postings] = Cache()
+        self._cache: Cache[Postings] = Cache(CACHE_BYTES)
         self._lock = threading.Lock()
         self.forget()
 
