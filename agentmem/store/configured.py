@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from ..types import Namespace, Record
@@ -9,7 +10,9 @@ from .append import masked_so_far
 from .log import namespace_id
 from .openfile import OpenFile
 from .rows import setting_names
-from .schema import SETTING, put_setting, stored_setting
+from .schema import put_setting, stored_setting
+
+NEAREST = "SELECT s.value FROM json_each(?) AS n JOIN settings AS s ON s.name=n.value ORDER BY n.key LIMIT 1"
 
 
 class Configured(OpenFile):
@@ -26,12 +29,8 @@ class Configured(OpenFile):
 
     def inherited(self, name: str, namespace: Namespace) -> str | None:
         self._check()
-        names = setting_names(name, namespace)
-        if len(names) == 1:
-            text: str | None = self._pool.value(SETTING, names)
-            return text
-        with self._reading() as connection:
-            return next((text for one in names if (text := stored_setting(connection, one)) is not None), None)
+        text: str | None = self._pool.value(NEAREST, [json.dumps(setting_names(name, namespace))])
+        return text
 
     def admitted(self, records: Sequence[Record]) -> list[Record]:
         if self._admit is None:

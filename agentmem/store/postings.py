@@ -8,6 +8,7 @@ within the stretch, seven bits to a byte (as in Manning et al. 2008, "Introducti
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence, Set
 from itertools import accumulate, pairwise
 
@@ -27,22 +28,30 @@ class Growing:
 
     def __init__(self) -> None:
         self.rows: list[int] = []
-        self._numbers: dict[str, list[int]] = {}
+        self._numbers: defaultdict[int, defaultdict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
 
     def add(self, position: int, namespace: int, passages: Sequence[tuple[int, str]]) -> None:
         """A record after all the others, with the terms of its passages, single-spaced."""
+        numbers = self._numbers[namespace]
         for passage, text in passages:
             number = len(self.rows)
             self.rows.append(position << PASSAGE_BITS | passage)
             for term in set(text.split(" ")):
-                self._numbers.setdefault(f"{namespace}x{term}", []).append(number)
+                numbers[term].append(number)
 
     def find(self, term: str) -> np.ndarray:
         """The rows that have a prefixed term."""
-        return np.array([self.rows[number] for number in self._numbers.get(term, ())], np.int64)
+        namespace, _, bare = term.partition("x")
+        terms = self._numbers.get(int(namespace))
+        numbers = terms.get(bare, ()) if terms is not None else ()
+        return np.array([self.rows[number] for number in numbers], np.int64)
 
     def pack(self) -> Postings:
-        named = sorted((term.encode(), numbers) for term, numbers in self._numbers.items())
+        named = sorted(
+            (f"{namespace}x{term}".encode(), numbers)
+            for namespace, terms in self._numbers.items()
+            for term, numbers in terms.items()
+        )
         counts = np.array([len(numbers) for _, numbers in named], np.int64)
         flat = np.fromiter((number for _, numbers in named for number in numbers), np.int64, int(counts.sum()))
         return Postings.of([term for term, _ in named], np.array(self.rows, np.int64), counts, flat)

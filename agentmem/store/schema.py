@@ -76,7 +76,6 @@ MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5)
 FORMAT = len(MIGRATIONS)
 STRIPPED = "stripped"  # the setting of a copy without what was made of the log: "index", then "crystals", then ""
 SEALED = ("settings", "counters", "gaps")
-SETTING = "SELECT value FROM settings WHERE name=?"
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
@@ -135,7 +134,7 @@ def migrate(connection: Connection, number: int) -> None:
 
 
 def stored_setting(connection: Connection, name: str) -> str | None:
-    found: str | None = value(connection, SETTING, (name,))
+    found: str | None = value(connection, "SELECT value FROM settings WHERE name=?", (name,))
     return found
 
 
