@@ -172,6 +172,26 @@ async def test_a_graph_window_shows_each_node_at_its_frame_and_crystals_with_the
     assert all(3 <= x <= 5 for x in part["x"])
 
 
+async def test_what_was_recalled_of_other_episodes_stands_before_the_first_frame(page: Page) -> None:
+    graph = await page.ask("graph", episode="day 3", first=0, last=None)
+    before = {graph["id"][at]: x for at, x in enumerate(graph["x"]) if x < -0.5}
+    frame = await page.ask("frame", episode="day 3", number=12)
+    (recall,) = frame["recalls"]["first"]
+    own = {step.id for step in page.look.memory.steps("day 3")}
+    hits = [hit["id"] for hit in recall["hits"]["first"] if hit["layer"] == "step" and hit["id"] not in own]
+    assert hits
+    assert set(hits) <= before.keys()
+    assert graph["begins"] == min(before.values())
+    assert sorted(before, key=before.__getitem__) == sorted(before)
+    every = {hit["id"] for hit in recall["hits"]["first"]}
+    assert before.keys() <= every
+    shown = [graph["id"][one] for one, _, kind in graph["link"] if graph["links"][kind] == "recalled_by"]
+    assert set(hits) <= set(shown)
+    assert [at for at, id in enumerate(graph["id"]) if id in before and graph["at"][at] > 0] == []
+    alone = await page.ask("graph", episode="day 1", first=0, last=None)
+    assert alone["begins"] == -0.4
+
+
 async def test_episodes_and_whom_steps_are_about_are_in_the_graph(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
     graph = await page.ask("graph", episode=None, first=0, last=None)
     kinds = [graph["kinds"][kind] for kind in graph["kind"]]

@@ -71,7 +71,13 @@ def test_the_newest_episode_is_shown_and_the_address_keeps_no_token(page: Any) -
     assert "token" not in page.url
 
 
+def test_it_opens_where_something_was_recalled_first(page: Any) -> None:
+    at(page, 13)
+    page.wait_for_selector(".recall-shown")
+
+
 def test_keys_and_the_slider_go_through_an_episode(page: Any) -> None:
+    page.keyboard.press("Home")
     at(page, 1)
     page.keyboard.press("ArrowRight")
     at(page, 2)
@@ -89,6 +95,9 @@ def test_keys_and_the_slider_go_through_an_episode(page: Any) -> None:
 
 def test_play_goes_on_by_itself_until_it_is_stopped_or_at_the_end(page: Any) -> None:
     page.select_option("#timeline select", "16")
+    page.locator("#frame").click()
+    page.keyboard.press("Home")
+    at(page, 1)
     page.keyboard.press("Space")
     at(page, 13)
     until(page, "document.querySelector('#play').textContent === 'Play'")
@@ -220,6 +229,7 @@ def test_a_correction_and_an_erasure_from_the_page(browser: Any, tmp_path: Path)
     errors: list[str] = []
     with viewing(tmp_path / "a.mem") as viewed:
         page = opened(browser, viewed.url, errors)
+        page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
         at(page, 2)
         old = page.inner_text("#step code")

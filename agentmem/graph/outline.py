@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agentmem.graph.names import episode_id, recall_id
-from agentmem.index import STEP, Index, View, step_id
+from agentmem.index import STEP, Index, View, step_id, step_position
 from agentmem.memory.core import Core
 from agentmem.memory.recalling import shown_by
 from agentmem.types import RECORD_TYPES, Crystal, Episode, Layer, Namespace
@@ -26,13 +26,14 @@ SLICE = 2_000  # records that are read at once
 
 
 class Asked(NamedTuple):
-    """What a graph is of: checked arguments of `memory_graph`."""
+    """What a graph is of: checked arguments of `memory_graph`. abroad: with what recalls showed of other episodes."""
 
     as_of: int
     kinds: tuple[str, ...]
     episode: str | None
     agent: str | None
     newest: int | None
+    abroad: bool = False
 
 
 class Node(NamedTuple):
@@ -64,7 +65,7 @@ class Turn(NamedTuple):
 @dataclass
 class Outline:
     """Nodes by id and the links among them. recalled: how many recalls showed what. steps: of an episode, how many
-    there are; turns: in log order."""
+    there are; turns: in log order. abroad: the nodes that are there only because they were recalled."""
 
     view: View
     nodes: dict[str, Node] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class Outline:
     recalled: Counter[str] = field(default_factory=Counter)
     steps: Counter[str] = field(default_factory=Counter)
     turns: list[Turn] = field(default_factory=list)
+    abroad: set[str] = field(default_factory=set)
 
     def add(self, node: Node) -> None:
         self.nodes[node.id] = node
@@ -93,6 +95,8 @@ def outline(core: Core, namespace: Namespace, asked: Asked) -> Outline:
     _add_steps(made, steps, asked)
     under = _add_crystals(made, index, asked, steps)
     recalls = list(_recalls(core, index, made, asked, steps))
+    if asked.abroad:
+        _add_abroad(made, index, asked, under, {hit for recall in recalls for hit in recall.hits})
     _link_steps(made, steps)
     _link_crystals(made, under)
     _link_recalls(made, recalls, steps)
@@ -153,26 +157,52 @@ def _add_steps(made: Outline, steps: np.ndarray, asked: Asked) -> None:
 
 def _add_crystals(made: Outline, index: Index, asked: Asked, steps: np.ndarray) -> dict[str, list[int]]:
     """Those that condense one of the steps, retired ones too; returns log positions by id, of all crystals."""
-    view, sealed = made.view, index.sealed
-    born, retired = sealed.columns.rows[:2]
-    there = born <= asked.as_of
-    if index.hides:
-        there = sealed.shown(there, view.position)
-    under = _under(index)
-    episode_of = dict(zip(view.position.tolist(), view.episode.tolist(), strict=True))
+    view, under, episode_of = made.view, _under(index), _episode_of(made.view)
     wanted, whole = set(view.position[steps].tolist()), len(steps) == len(view.position)
-    for number in np.flatnonzero(there).tolist():
+    for number in np.flatnonzero(_formed(view, index, asked)).tolist():
         crystal = index.crystals[number]
         mine = under[crystal.id]
-        if crystal.layer not in asked.kinds or not (whole or not wanted.isdisjoint(mine)):
-            continue
-        gone = int(retired[number]) if retired[number] <= asked.as_of else None
-        made.crystals[crystal.id] = crystal
-        episodes = {episode_of[position] for position in mine if position in episode_of}
-        episode = view.episodes[episodes.pop()].id if len(episodes) == 1 else None
-        middle = round(sum(mine) / len(mine), 2)
-        made.add(Node(crystal.id, crystal.layer.value, crystal.covers[1], crystal.born, middle, episode, gone))
+        if crystal.layer in asked.kinds and (whole or not wanted.isdisjoint(mine)):
+            _add_crystal(made, index, asked, number, mine, episode_of)
     return under
+
+
+def _formed(view: View, index: Index, asked: Asked) -> np.ndarray:
+    """Which crystals there are, those that were retired too: bool [crystals]."""
+    there: np.ndarray = index.sealed.columns.rows[0] <= asked.as_of
+    return index.sealed.shown(there, view.position) if index.hides else there
+
+
+def _episode_of(view: View) -> dict[int, str]:
+    """Log position of a step -> its episode."""
+    names = (view.episodes[number].id for number in view.episode.tolist())
+    return dict(zip(view.position.tolist(), names, strict=True))
+
+
+def _add_crystal(
+    made: Outline, index: Index, asked: Asked, number: int, mine: list[int], episode_of: dict[int, str]
+) -> None:
+    """mine: log positions of the steps that it condenses."""
+    crystal, retired = index.crystals[number], int(index.sealed.columns.rows[1][number])
+    made.crystals[crystal.id] = crystal
+    episodes = {episode_of[position] for position in mine if position in episode_of}
+    episode = episodes.pop() if len(episodes) == 1 else None
+    middle = round(sum(mine) / len(mine), 2)
+    gone = retired if retired <= asked.as_of else None
+    made.add(Node(crystal.id, crystal.layer.value, crystal.covers[1], crystal.born, middle, episode, gone))
+
+
+def _add_abroad(made: Outline, index: Index, asked: Asked, under: dict[str, list[int]], hits: set[str]) -> None:
+    """Those of some steps and crystals that are not there yet, and not forgotten."""
+    episode_of, formed = _episode_of(made.view), _formed(made.view, index, asked)
+    for hit in sorted(hits - made.nodes.keys()):
+        number = index.by_id.get(hit)
+        if number is not None and formed[number]:
+            _add_crystal(made, index, asked, number, under[hit], episode_of)
+            made.abroad.add(hit)
+        elif (position := step_position(hit)) in episode_of:
+            made.add(Node(hit, "step", position, position, position, episode_of[position]))
+            made.abroad.add(hit)
 
 
 def _under(index: Index) -> dict[str, list[int]]:

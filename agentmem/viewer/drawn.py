@@ -29,11 +29,17 @@ READ = 5_000
 """Steps of a graph of which it is read whom they are about."""
 BEFORE = -0.4
 """Where an episode stands that began before the first frame."""
+ABROAD = -1.0
+"""Left of it stands what was recalled of other episodes, the oldest first."""
+APART, SHARE = 0.5, 0.25
+"""Frames from one of them to the next, and what they take at most of the frames there are, or of LEAST."""
+LEAST = 12
 
 
 class Drawn(NamedTuple):
     """An outline with places, all in columns by x: arrays [n]. number: of the frame; at, gone: of the frames at which a
-    node appears and is retired; gone -1: never. names: of entities, as they were first written.
+    node appears and is retired; gone -1: never. names: of entities, as they were first written. begins: the least
+    number.
     """
 
     made: Outline
@@ -44,6 +50,7 @@ class Drawn(NamedTuple):
     y: np.ndarray
     at: np.ndarray
     gone: np.ndarray
+    begins: float
 
 
 def graph(look: Look, given: asked.Part) -> dict[str, Any]:
@@ -51,7 +58,7 @@ def graph(look: Look, given: asked.Part) -> dict[str, Any]:
     frames = look.frames(given.namespace, given.episode)
     drawn = look.kept("graph", given.namespace, given.episode, lambda: _drawn(frames))
     last = len(frames) if given.last is None else given.last
-    there = np.flatnonzero((drawn.number >= (given.first or BEFORE)) & (drawn.number <= last))
+    there = np.flatnonzero((drawn.number >= (given.first or drawn.begins)) & (drawn.number <= last))
     chosen = _thinned(drawn, there)
     place = {drawn.nodes[at].id: number for number, at in enumerate(chosen.tolist())}
     links = [
@@ -61,6 +68,7 @@ def graph(look: Look, given: asked.Part) -> dict[str, Any]:
     ]
     return {
         "count": len(frames),
+        "begins": drawn.begins,
         "left_out": len(there) - len(chosen),
         "kinds": list(KINDS),
         "links": list(LINKS),
@@ -85,7 +93,7 @@ def _drawn(frames: Frames) -> Drawn:
     episode = None if frames.episode is None else frames.episode.id
     with core.lock:
         core.index(namespace)
-        made = outline(core, namespace, Asked(frames.end, KINDS, episode, None, None))
+        made = outline(core, namespace, Asked(frames.end, KINDS, episode, None, None, abroad=episode is not None))
     subjects = subjects_of(core, made.nodes.values()) if len(frames) <= READ else {}
     found, about = entities(made, subjects, made.nodes, made.nodes, None)
     every = [*made.nodes.values(), *(node for node, _ in found.values())]
@@ -98,13 +106,22 @@ def _drawn(frames: Frames) -> Drawn:
     number = np.interp(x, steps, np.arange(len(steps))) if len(steps) else np.zeros(len(x))
     if len(steps):
         number[(x < steps[0]) & np.array([node.kind == "episode" for node in nodes], bool)] = BEFORE
+    abroad = np.array([node.id in made.abroad for node in nodes], bool)
+    number[abroad] = _abroad(int(abroad.sum()), len(steps))
     gone = np.where(retired < 0, -1, np.searchsorted(steps, retired))
     links = [link for link in chain(made.links, about) if link.kind in LINKS]
     low = y < 1  # tracks of episodes that went on at the same time; of one alone, its own is the first
     if episode is not None and low.any():
         y = np.where(low, y - np.round(y[low].max()), y)
     names = {name: written for name, (_, written) in found.items()}
-    return Drawn(made, names, nodes, links, number, y, np.searchsorted(steps, born), gone)
+    begins = round(float(number.min(initial=BEFORE)), 2)
+    return Drawn(made, names, nodes, links, number, y, np.searchsorted(steps, born), gone, begins)
+
+
+def _abroad(count: int, frames: int) -> np.ndarray:
+    """Where so many nodes stand that are of other episodes."""
+    width = min(APART * (count - 1), SHARE * max(frames, LEAST)) if count > 1 else 0.0
+    return np.linspace(ABROAD - width, ABROAD, count)
 
 
 def _thinned(drawn: Drawn, there: np.ndarray) -> np.ndarray:

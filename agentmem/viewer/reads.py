@@ -111,9 +111,11 @@ def _counts(scoped: Memory) -> dict[str, int]:
 
 
 def played(look: Look, given: asked.Played) -> dict[str, Any]:
-    """What is played, and how dense it is from place to place."""
+    """What is played, how dense it is from place to place, and before which frame something was recalled first."""
     frames = look.frames(given.namespace, given.episode)
-    return {**frames.data(), "density": look.kept("density", given.namespace, given.episode, lambda: _density(frames))}
+    density = look.kept("density", given.namespace, given.episode, lambda: _density(frames))
+    first = int(frames._owner[0]) if len(frames._owner) else len(frames)
+    return {**frames.data(), "density": density, "recalled": first if first < len(frames) else None}
 
 
 def _density(frames: Frames) -> dict[str, Any]:

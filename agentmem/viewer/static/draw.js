@@ -8,6 +8,7 @@ const PAD = 16;
 const NEAR = 14; // pixels from a node that still hit it
 const SIZE = { step: 5, unit: 5.5, cluster: 7.5, atom: 6, recall: 5, episode: 9, entity: 6.5 };
 const CORNERS = { cluster: [6, Math.PI / 6], atom: [4, 0], recall: [3, Math.PI / 2], entity: [5, -Math.PI / 2] }; // and the turn
+const OTHERS = "other episodes";
 const LANES = [[0, "steps"], [1, "units"], [2, "clusters"], [3, "atoms"], [4, "entities"]];
 
 // Of nodes in columns, what is looked up often. Units take in their steps from the frame on at which they are formed.
@@ -51,6 +52,7 @@ export function draw(canvas, graph, look) {
     if (graph.at[at] <= look.now && graph.x[at] >= look.view.first - 1 && graph.x[at] <= look.view.last + 1) shown.push(at);
   }
   const spot = (at) => spotOf(graph, at, to, look);
+  abroad(pen, graph, to, height);
   tracks(pen, graph, shown, to, dense);
   for (const at of lined(graph, look)) lines(pen, graph, at, spot, look);
   for (const at of shown) node(pen, graph, at, spot(at), look, dense);
@@ -91,13 +93,31 @@ function lanes(pen, to, width, high) {
   }
 }
 
+// Where what was recalled of other episodes ends, and the frames begin.
+const ABROAD = -0.75;
+
+function abroad(pen, graph, to, height) {
+  if (graph.begins > ABROAD) return;
+  const x = to.x(ABROAD);
+  pen.strokeStyle = colour("line");
+  pen.setLineDash([2, 4]);
+  pen.beginPath();
+  pen.moveTo(x, 0);
+  pen.lineTo(x, height);
+  pen.stroke();
+  pen.setLineDash([]);
+  pen.fillStyle = colour("quiet");
+  pen.textBaseline = "bottom";
+  if (pen.measureText(OTHERS).width < x - 8) pen.fillText(OTHERS, 4, height - 4);
+}
+
 function tracks(pen, graph, shown, to, dense) {
   if (dense > 1) return;
   pen.strokeStyle = colour("line");
   pen.beginPath();
   const last = new Map();
   for (const at of shown) {
-    if (graph.kinds[graph.kind[at]] !== "step") continue;
+    if (graph.kinds[graph.kind[at]] !== "step" || graph.x[at] < ABROAD) continue;
     const y = graph.y[at];
     if (last.has(y)) {
       pen.moveTo(to.x(last.get(y)), to.y(y));

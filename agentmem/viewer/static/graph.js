@@ -20,7 +20,7 @@ export function makeGraph() {
   detail = h("div", { id: "node" });
   list = h("ul", { id: "nodes" });
   const zoom = (text, name, by) => button(text, () => zoomBy(by), { "aria-label": name, title: name });
-  const tools = h("div", { class: "row" }, zoom("−", "Show more frames", 2), zoom("+", "Show fewer frames", 0.5), button("All", () => look(-0.5, state.replay.frames - 0.5)), told);
+  const tools = h("div", { class: "row" }, zoom("−", "Show more frames", 2), zoom("+", "Show fewer frames", 0.5), button("All", () => look(begins(), state.replay.frames - 0.5)), told);
   const listed = h("details", { id: "listed", ontoggle: () => relist() }, h("summary", {}, "As a list"), list);
   fill(byId("graph"), h("div", { class: "row spread" }, h("h3", {}, "Memory as of this step"), tools), canvas, legend(), detail, listed);
   pointing();
@@ -39,6 +39,9 @@ function legend() {
   const one = (kind, text) => h("span", {}, h("i", { class: `mark ${kind}` }), text);
   return h("p", { class: "legend quiet" }, one("step", "step"), one("unit", "unit"), one("cluster", "cluster"), one("atom", "atom"), one("recall", "recall"), one("episode", "episode"), one("entity", "entity"), h("span", {}, h("i", { class: "mark ring" }), "recalled here"), h("span", {}, h("i", { class: "mark ring broken" }), "just missed"), h("span", {}, h("i", { class: "mark hollow" }), "retired"));
 }
+
+// Left of the first frame stands what was recalled of other episodes.
+const begins = () => (graph && graph.begins < -0.5 ? graph.begins - 0.5 : -0.5);
 
 function opened() {
   parts = new Map();
@@ -74,9 +77,10 @@ function grow() {
 }
 
 function look(first, last) {
-  const most = Math.max(LEAST, state.replay.frames);
-  const width = Math.min(Math.max(LEAST, last - first), most);
-  view.first = Math.max(-0.5, Math.min(first, most - 0.5 - width));
+  const least = begins();
+  const end = Math.max(LEAST, state.replay.frames) - 0.5;
+  const width = Math.min(Math.max(LEAST, last - first), end - least);
+  view.first = Math.max(least, Math.min(first, end - width));
   view.last = view.first + width;
   redraw();
   relist();
@@ -106,8 +110,10 @@ async function need() {
     const mine = parts;
     const found = await tried(() => ask("graph", { ...playing(), ...wanted }));
     if (!found || mine !== parts) return;
+    const beginning = view.first === -0.5;
     graph = prepare(found);
     parts.set(key, graph);
+    if (beginning) look(begins(), view.last);
     if (parts.size > 8) forgetFirst();
     redraw();
     relist();
@@ -150,7 +156,7 @@ function remark() {
   if (graph.left_out) return `${many(graph.left_out, "nodes")} of this stretch are not drawn; show fewer frames`;
   const { hits } = looking();
   const elsewhere = [...hits].filter((id) => !graph.at_id.has(id)).length;
-  return elsewhere ? `${number(elsewhere)} of ${many(hits.size, "hits")} ${isWhole() ? "are of other episodes" : "are not in sight"}` : "";
+  return elsewhere ? `${number(elsewhere)} of ${many(hits.size, "hits")} ${isWhole() ? "are of other namespaces, or forgotten" : "are not in sight"}` : "";
 }
 
 const isWhole = () => stretch().last === null;

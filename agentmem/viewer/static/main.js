@@ -75,7 +75,7 @@ async function begin(episode, step) {
     if (state.replay) return;
   }
   if (episode !== null) await open(episode, step || 0);
-  else if (page && page.opens !== null) await open(page.opens);
+  else if (page && page.opens !== null) await open(page.opens, null);
   else if (!isFile) await open(null);
 }
 

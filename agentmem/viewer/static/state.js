@@ -72,7 +72,7 @@ export function onAddress(act) {
   });
 }
 
-// episode null: all, as they interleave. step: an id, or a number of a frame.
+// episode null: all, as they interleave. step: an id, or a number of a frame; null: where something was recalled first.
 export async function open(episode, step = 0) {
   const replay = await ask("replay", { namespace: state.namespace, episode });
   state.episode = episode;
@@ -80,7 +80,7 @@ export async function open(episode, step = 0) {
   state.frame = null;
   state.selected = null;
   frames = new Map(); // an answer that is still on its way is of another episode
-  let number = step;
+  let number = step === null ? replay.recalled || 0 : step;
   if (typeof step === "string") number = await numberOf(step);
   tell("opened");
   go(Math.min(number, Math.max(0, replay.frames - 1)));
