@@ -11,11 +11,12 @@ const LEAST = 6; // frames in sight
 const BEGIN = 60;
 const GROWS = 350; // milliseconds
 const LISTED = 150;
+const NAME = "Graph of the memory";
 const view = { first: 0, last: BEGIN };
 let canvas, told, detail, list, graph, parts, asked, grown, pending;
 
 export function makeGraph() {
-  canvas = h("canvas", { id: "board", role: "img", "aria-label": "Graph of the memory" });
+  canvas = h("canvas", { id: "board", role: "img", "aria-label": NAME });
   told = h("span", { class: "quiet" });
   detail = h("div", { id: "node" });
   list = h("ul", { id: "nodes" });
@@ -50,6 +51,7 @@ function opened() {
   grown = 1;
   fill(detail);
   fill(list); // what stood there may be erased
+  canvas.setAttribute("aria-label", NAME);
   byId("tip").hidden = true;
   look(-0.5, Math.min(state.replay.frames, BEGIN) - 0.5);
 }
@@ -147,7 +149,7 @@ function redraw() {
     pending = null;
     need();
     const shown = draw(canvas, graph, looking());
-    canvas.setAttribute("aria-label", `Graph of the memory as of this step, ${many(shown, "nodes")} in sight; the list below says the same`);
+    canvas.setAttribute("aria-label", `${NAME} as of this step, ${many(shown, "nodes")} in sight; the list below says the same`);
     told.textContent = graph ? remark() : "";
   });
 }
