@@ -9,7 +9,7 @@ import pytest
 from strategies import opened, said
 
 from agentmem import InvalidInputError, Memory
-from agentmem.errors import ConsentError, SettingsError
+from agentmem.errors import ConsentError, ReadOnlyError, SettingsError
 from agentmem.testing import FakeClock
 
 # ---- consent ---------------------------------------------------------------------------------------------------------
@@ -123,7 +123,8 @@ def test_accesses_are_noted_where_a_memory_was_made_to(file: Path) -> None:
     with pytest.raises(SettingsError, match="access_log"):
         Memory.open(file, encoder=None, access_log=False)
     with Memory.open(file, encoder=None, read_only=True) as memory:
-        memory.recall("red door")
+        with pytest.raises(ReadOnlyError):
+            memory.recall("red door")
         assert len(memory.accesses()) == 4
 
 

@@ -28,14 +28,15 @@ def export(
 
     Without --namespace, all namespaces.
     """
-    from agentmem.memory.accounts import digest_of, note
+    from agentmem.memory.accounts import access, digest_of, note
     from agentmem.transfer import export
 
     with open_memory(path, namespace, read_only=not writable(path), every=True) as memory:
         store = memory._core.store
-        export(store, [memory.namespace] if namespace else store.namespaces(), check_path("FILE", file), derived)
+        target, space = check_path("FILE", file), memory.namespace if namespace else None
+        access(memory._core, "export", memory.who, [space], file)
+        export(store, [memory.namespace] if namespace else store.namespaces(), target, derived)
         if not memory._core.read_only:
-            space = memory.namespace if namespace else None
             note(memory._core, "export", memory.who, space, name=digest_of(memory._core, file), derived=derived)
     _written("exported", file)
 

@@ -56,8 +56,9 @@ def memory_graph(
     if around is not None:
         check_name("around", check_id("around", around))
     check_flag("retired", retired)
-    core, namespace = memory._core, memory.namespace
-    checks.check_asked(core, [namespace], as_of, None, episode, agent)
+    namespace = memory.namespace
+    checks.check_asked(memory._core, [namespace], as_of, None, episode, agent)
+    core = memory._accessed("graph", episode, around)
     while True:
         generation = core.store.version(namespace).generation
         try:

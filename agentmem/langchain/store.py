@@ -198,7 +198,13 @@ class EpisodicStore(BaseStore):
 
     def scoped(self, *namespace: str) -> Memory:
         """The Memory of exactly this namespace's items: to be read by an agent's recall, exported or erased."""
-        return Memory(self._core, self._tables.full(namespace), (), None)
+        return self._view([self._tables.full(namespace)])
+
+    def _view(self, full: Sequence[Namespace]) -> Memory:
+        """The first of these namespaces, from which the others are read as well."""
+        view = Memory(self._core, full[0], full[1:], None)
+        view.who = self.memory.who
+        return view
 
     def close(self) -> None:
         """Close the memory if it was opened here."""
@@ -232,6 +238,7 @@ class _Reading:
 
     def get(self, op: GetOp) -> Item | None:
         place = Place(tuple(op.namespace), op.key)
+        self._store.scoped(*place.namespace)._accessed("item", place.key)
         while True:
             self._tables.follow([place.namespace])
             entry = self._tables.get(place, self._as_of)
@@ -273,8 +280,8 @@ class _Reading:
         """By how well they fit, and after them those that have no words, newest first."""
         seen = set()
         if below:
-            own, *others = map(self._tables.full, below)
-            for hit in Memory(self._core, own, others, None).rank(query, weights=ITEMS, matching=False):
+            view = self._store._view([*map(self._tables.full, below)])
+            for hit in view.rank(query, weights=ITEMS, matching=False):
                 place = self._tables.at.get(hit.position)
                 entry = self._tables.get(place, self._as_of) if place is not None else None
                 if place is not None and entry is not None and entry.found:
@@ -285,6 +292,8 @@ class _Reading:
                 yield one
 
     def _newest(self, below: Sequence[Namespace]) -> Iterator[Found]:
+        if below:
+            self._store._view([*map(self._tables.full, below)])._accessed("items", everywhere=True)
         return ((place, entry, None) for place, entry in self._tables.newest(below, self._as_of))
 
     def _read(self, found: Iterator[Found]) -> Iterator[tuple[Found, dict[str, Any]]]:

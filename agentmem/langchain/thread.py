@@ -235,7 +235,8 @@ class Thread:
         query = query_of(cue, budget, count_tokens, None, None, None, marks, current=self.id)
         with self._lock:
             self.fresh = False
-        return run(self.memory._core, self.memory.namespaces, replace(query, without=without), None)
+        core = self.memory._accessed("recall", cue, everywhere=True)
+        return run(core, self.memory.namespaces, replace(query, without=without), None)
 
     def tell(self, cue: str, context: PlanningContext) -> None:
         """Note that the model is shown this; the record of it is logged with the next step."""

@@ -52,7 +52,7 @@ def episode_page(scope: Scope, session: Session, episode: Episode, offset: int, 
     """The steps of an episode from one on."""
     positions = scope.rows(episode.id).position
     _check_offset(offset, len(positions), f"steps of {episode.id}")
-    steps = scope.read(positions[offset : offset + limit])
+    steps = scope.read(positions[offset : offset + limit], "steps", episode.id)
     goal = f", goal: {clipped(episode.goal, BRIEF)}" if episode.goal else ""
     head = f"episode {episode.id}{f' of {episode.agent}' if episode.agent else ''}{goal}"
     lines = (_line(step, STEP) for step in steps)
@@ -73,7 +73,7 @@ def timeline_page(scope: Scope, session: Session, offset: int, limit: int) -> st
     """Steps of all episodes, newest first."""
     positions = scope.rows().position
     _check_offset(offset, len(positions), "steps")
-    steps = scope.read(np.flip(positions)[offset : offset + limit])
+    steps = scope.read(np.flip(positions)[offset : offset + limit], "steps", None)
     lines = (_line(step, BRIEF, f"{step.episode} ") for step in steps)
     return _page(lines, session, offset, len(positions), "steps, newest first", "")
 

@@ -71,19 +71,20 @@ class Scope:
                 wanted &= ~np.isin(columns.position, _hidden(index))
             return Rows(columns.position[wanted], columns.tokens[wanted])
 
-    def read(self, positions: np.ndarray) -> list[Step]:
-        """The steps at log positions, but for what was erased meanwhile."""
-        return list(map(step_of, self.memory._core.read_what_is_there(positions.tolist())))
+    def read(self, positions: np.ndarray, what: str, *told: str | None) -> list[Step]:
+        """The steps at log positions, but for what was erased meanwhile. what, told: as the access is noted."""
+        core = self.memory._accessed(what, *told)
+        return list(map(step_of, core.read_what_is_there(positions.tolist())))
 
     def behind(self, id: str) -> list[Step]:
         """The step of an id, or the steps a crystal condenses; NotFoundError where none of them may be shown."""
-        return self.read(self._of(id, behind, forgotten=False))
+        return self.read(self._of(id, behind, forgotten=False), "expand", id)
 
     def derived(self, id: str) -> list[Step]:
         """What forgetting an id takes: an episode's steps, a crystal's, or a step and those that repeat it."""
         if any(each.id == id for each in self.episodes()):
-            return self.read(self.rows(id, forgotten=True).position)
-        return self.read(self._of(id, lineage, forgotten=True))
+            return self.read(self.rows(id, forgotten=True).position, "steps", id)
+        return self.read(self._of(id, lineage, forgotten=True), "expand", id)
 
     def _of(self, id: str, steps_of: Callable[[Core, Namespace, str], list[int]], forgotten: bool) -> np.ndarray:
         core, namespace = self.memory._core, self.memory.namespace

@@ -58,7 +58,7 @@ class Session:
         """As `EpisodeWriter.recall`; the record of it is logged with the next event."""
         memory, agent = self.scope.memory, self.scope.agent
         query = query_of(goal, budget, None, None, None, agent, True, current=self.episode)
-        return run(memory._core, memory.namespaces, query, None)
+        return run(memory._accessed("recall", goal, everywhere=True), memory.namespaces, query, None)
 
     def told(self, goal: str, context: PlanningContext) -> None:
         """Note that this context was shown."""

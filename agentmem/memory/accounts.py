@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from agentmem.errors import ReadOnlyError
 from agentmem.memory.certificates import salt_of
 from agentmem.memory.core import Core
 from agentmem.memory.removal import about
@@ -42,10 +43,20 @@ def note(core: Core, what: str, who: str | None, namespace: Namespace | None, **
         core.store.note(core.clock(), what, who, namespace, detail)
 
 
-def access(core: Core, what: str, who: str | None, namespace: Namespace, *told: str | None) -> None:
-    """Note an access, if this memory keeps a log of them; of what was asked no more than a digest."""
-    if core.keeps_accesses and not core.read_only:
-        asked = {"asked": digest_of(core, *told)} if told else {}
+def access(core: Core, what: str, who: str | None, spaces: Sequence[Namespace | None], *told: str | None) -> None:
+    """Note an access to each of these namespaces (None: the whole file), if this memory keeps a log of them.
+
+    Of what was asked no more than a digest. ReadOnlyError where it keeps one and nothing can be noted.
+    """
+    if not core.keeps_accesses:
+        return
+    if core.read_only:
+        raise ReadOnlyError(
+            f"{core.store.path} keeps a log of accesses and is open to read only, where none can be noted; open it "
+            "without read_only to read what was logged"
+        )
+    asked = {"asked": digest_of(core, *told)} if told else {}
+    for namespace in spaces:
         core.store.note(core.clock(), ACCESS + what, who, namespace, asked)
 
 

@@ -220,7 +220,7 @@ class EpisodeWriter:
         query = recalling.query_of(
             cue, budget, count_tokens, layers, episode, agent, marks, current=self.id, goal=self.info.goal
         )
-        self._memory._accessed("recall", cue)
+        self._memory._accessed("recall", cue, everywhere=True)
         context = recalling.run(self._core, self._memory.namespaces, query, as_of)
         self._core.store.append([self._recall_record(cue, context, as_of)])
         self._guard.remember(recalling.told_by(self._core, self._memory.namespaces, context.hits))

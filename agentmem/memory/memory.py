@@ -99,7 +99,8 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         Embeddings), None for lexical recall only; the default is static, offline and needs no torch. condenser: writes
         units and clusters in place of ours. clock: seconds since 1970. retain "keep" holds every step losslessly;
         "crystals" holds all files to 0.2 MB plus 1.0 MB per million tokens, the newest `horizon` tokens whole.
-        access_log: note every recall and read in the file, fixed when it is made. durability "power": what `log`
+        access_log: note every recall and read in the file, fixed when it is made; read_only, such a file lets nothing
+        be read. durability "power": what `log`
         acknowledged is on the disk; "process": it survives a killed process. key_file: of an encrypted memory, made
         with a new one; passphrase: wraps its keys, as AGENTMEM_KEY in the environment does. untrusted: the share of a
         planning context's budget, 0..1, that text of trust "web" may take; it is quoted. Raises StoreError's kinds for
@@ -204,8 +205,8 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
-        self._accessed("recall", cue)
-        return recalling.run(self._core, self.namespaces, query, as_of)
+        core = self._accessed("recall", cue, everywhere=True)
+        return recalling.run(core, self.namespaces, query, as_of)
 
     def rank(
         self,
@@ -222,8 +223,8 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, 1, None, layers, episode, agent, False, weights=weights)
-        self._accessed("rank", cue)
-        return recalling.ranked(self._core, self.namespaces, query, as_of, check_flag("matching", matching))
+        core = self._accessed("rank", cue, everywhere=True)
+        return recalling.ranked(core, self.namespaces, query, as_of, check_flag("matching", matching))
 
     def step(self, id: str) -> Step:
         """The step with an id; NotFoundError if it is not in this namespace."""
@@ -335,12 +336,15 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         derived: then the crystals and attachments as well.
         """
         target, whole = check_path("path", path), check_flag("derived", derived)
+        self._accessed("export", str(path))
         export(self._core.store, [self.namespace], target, whole)
         self._note("export", str(path), derived=derived)
 
     def backup(self, path: str | Path) -> None:
         """A verified copy of the whole file at a new path, while others go on writing."""
-        self._core.store.backup(str(check_path("path", path)))
+        target = str(check_path("path", path))
+        accounts.access(self._core, "backup", self.who, [None], target)
+        self._core.store.backup(target)
         self._note("backup", str(path), whole=True)
 
     def close(self) -> None:

@@ -22,6 +22,7 @@ class Owned:
     _core: Core
     _condenser: Condenser | None
     namespace: Namespace
+    namespaces: tuple[Namespace, ...]
     who: str | None = None
 
     def acting(self: Memory, who: str) -> Memory:  # type: ignore[misc]
@@ -148,6 +149,12 @@ class Owned:
             raise InvalidInputError("this memory keeps no log of accesses; a new one does, with access_log=True")
         return accounts.accesses(self._core, [self.namespace])
 
-    def _accessed(self, what: str, *told: str | None) -> None:
-        """Note an access where they are logged."""
-        accounts.access(self._core, what, self.who, self.namespace, *told)
+    def _accessed(self, what: str, *told: str | None, everywhere: bool = False) -> Core:
+        """Note an access where they are logged; returns what texts are read by. All that hands out texts of a memory
+        comes through here. everywhere: this view's other namespaces are read as well.
+        """
+        core = self._core
+        if core.keeps_accesses:
+            others = set(self.namespaces[1:]).intersection(core.store.namespaces()) if everywhere else ()
+            accounts.access(core, what, self.who, [self.namespace, *sorted(others)], *told)
+        return core

@@ -335,4 +335,5 @@ def replay(
         checks.check_function("count_tokens", count_tokens, "from text to tokens, such as len")
     known = {one.id: one for one in memory.episodes()}
     episode = None if episode_id is None else known[episode_id]
+    memory._accessed("replay", episode_id)
     return Frames(memory, episode, cue, budget, layers_of(layers), count_tokens)

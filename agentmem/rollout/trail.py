@@ -99,7 +99,8 @@ class Trail:
         """What memory gave at this turn: of the log before it, with the crystals that there were."""
         sealed = self._before(self.turn - self.turn % CRYSTALLIZED)
         query = query_of(cue, budget, None, None, None, None, marks=False)
-        return run(self.memory._core, self.memory.namespaces, query, step_id(before), sealed)
+        core = self.memory._accessed("recall", cue, everywhere=True)
+        return run(core, self.memory.namespaces, query, step_id(before), sealed)
 
     def _before(self, turn: int) -> int:
         """The last log position before a turn that was logged; 0 for none."""

@@ -100,7 +100,7 @@ def steps(at: Place, asked: StepPage, id: str) -> Steps:
     """The steps of an episode, in log order."""
     known_episode(at, id)
     after = step_position(asked.after) if asked.after else 0
-    records = at.memory._core.store.scan(at.memory.namespace, after, episode=id, types=["step"])
+    records = at.memory._accessed("steps", id).store.scan(at.memory.namespace, after, episode=id, types=["step"])
     return _page(map(step_of, records), asked.limit)
 
 

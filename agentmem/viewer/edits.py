@@ -94,7 +94,7 @@ def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
     """What goes, by name: the crystals made of the steps, recalls that showed them; and steps that were logged as
     repeating one of them, which stay.
     """
-    core, namespace = scoped._core, scoped.namespace
+    core, namespace = scoped._accessed("crystals"), scoped.namespace
     with core.lock:
         index = core.index(namespace)
         if given.subject is not None:

@@ -55,7 +55,7 @@ def latency(look: Look, given: asked.Asked) -> dict[str, Any]:
 
 def _cues(scoped: Memory) -> tuple[list[str], bool]:
     """(cues, whether they are of recalls in the log)."""
-    store = scoped._core.store
+    store = scoped._accessed("steps", None).store
     recalls = [record.text for record in store.scan(scoped.namespace, types=["recall"])][-CUES:]
     if recalls:
         return recalls, True

@@ -55,8 +55,9 @@ class Look:
     def compared(self, namespace: Namespace, left: str, right: str) -> Comparison:
         """Two runs side by side; InvalidInputError for longer ones than can be."""
 
+        sides = self.frames(namespace, left), self.frames(namespace, right)
+
         def make() -> Comparison:
-            sides = self.frames(namespace, left), self.frames(namespace, right)
             if (most := max(map(len, sides))) > COMPARED:
                 raise InvalidInputError(f"a run of {most:,} steps is over the {COMPARED:,} that a page compares")
             return compare(*sides)

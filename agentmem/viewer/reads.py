@@ -221,7 +221,8 @@ def search(look: Look, given: asked.Search) -> dict[str, Any]:
     if given.as_of is not None:
         as_of = step_position(scoped.step(given.as_of).id) - 1
     query = query_of(given.cue, given.budget, None, None, None, None, False)
-    put = Put((scoped.namespace,), query, as_of, None, scoped._core.code_id)
+    core = scoped._accessed("recall", given.cue)
+    put = Put((scoped.namespace,), query, as_of, None, core.code_id)
     return plain.recall(Recaller(scoped, None).run(put)) | {"at": step_id(as_of)}
 
 
