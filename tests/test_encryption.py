@@ -21,7 +21,6 @@ from agentmem.errors import (
     KeyFileError,
     MissingExtraError,
     SettingsError,
-    StoreError,
 )
 from agentmem.store import open_store, sealing
 from agentmem.testing import StoreContract
@@ -247,15 +246,5 @@ def test_a_command_takes_the_key_file_or_finds_it_in_the_environment(file: Path,
 
 
 def test_every_command_that_opens_a_memory_has_the_option() -> None:
-    for (
-        command
-    ) in "ingest recall stats verify crystallize graph replay view serve mcp erase forget export import backup".split():
+    for command in "ingest recall stats verify crystallize graph replay view serve mcp erase forget export import backup repair".split():
         assert "--key-file" in CliRunner().invoke(app, [command, "--help"]).stdout, command
-
-
-def test_an_encrypted_memory_is_not_repaired_and_says_so(file: Path, keys: Path) -> None:
-    with opened(file, keys) as memory:
-        memory.episode(id="e").observe("x", subjects=["ann"])
-        with pytest.raises(StoreError, match="is encrypted.*restore it from a backup"):
-            memory.repair()
-        assert memory.verify().ok

@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, example, flag
+from agentmem.cli.options import JsonOption, MemoryPath, example, flag, key_file
 from agentmem.errors import NotFoundError
 from agentmem.types import RepairReport
 
@@ -37,7 +37,7 @@ def repair(
     if not Path(path).exists():
         raise NotFoundError(f"there is no memory at {path}; give the path of one")
     with show.Waiting("repairing"):
-        report = repaired(path, backup, dry_run)
+        report = repaired(path, backup, dry_run, key_file())
         if report.problems and not dry_run:
             _crystallize(path)
     if json:

@@ -10,8 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from typing import Any
 
-from ..errors import AgentMemError
-from ..types import Namespace
+import apsw
+
+from ..errors import AgentMemError, DamagedError
+from ..types import Namespace, Record
 from . import ledger
 from .chain import Mark
 from .derived import Derived
@@ -20,6 +22,7 @@ from .log import Directory, Log
 from .rows import PACK, namespace_of_json
 from .salvage import WRONG, Salvage, Stretch, mend
 from .schema import Connection, check_seal, connect, namespace_row, seal, sqlite_errors, value
+from .sealing import Sealing, key_of, sealed_is_whole
 from .sqlite import SQLiteStore
 from .tolerant import UNREADABLE, rows
 
@@ -36,17 +39,18 @@ class Fixed(Directory):
 
 
 class Damaged:
-    """`lost` and `mended`: in words, what is gone beside the log, and which names were given back."""
+    """`lost` and `mended`: in words, what is gone beside the log, and which names were given back. sealing: of an
+    encrypted file; `erased`: records that it can open no more.
+    """
 
-    def __init__(self, paths: Files, expected: Mark | None) -> None:
-        self.paths, self.expected = paths, expected
-        with sqlite_errors(paths.shown):
-            self.connection = connect(paths.database)
-            self.connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-        self.log = Log(paths.shown)
+    def __init__(self, paths: Files, expected: Mark | None, sealing: Sealing | None = None) -> None:
+        self.paths, self.expected, self.sealing = paths, expected, sealing
+        self.connection = _connected(paths)
+        self.log = Log(paths.shown, sealing)
         self.log.directory = Fixed()
         self.lost: list[str] = []
         self.mended: list[str] = []
+        self.erased: list[Record] = []
         self.namespaces: dict[int, Any] = {row[0]: row[1] for row in rows(self.connection, "namespaces", "id", "name")}
         self.names: dict[int, Any] = {row[0]: row[1] for row in rows(self.connection, "names", "id", "name")}
         self.blobs = self._blobs()
@@ -113,6 +117,14 @@ class Damaged:
 
     # ---- the log
 
+    def let_go(self, found: Iterable[Stretch]) -> None:
+        """Records whose key was shredded since this copy of the file was made are erased: nothing can open them."""
+        shredded = {} if self.sealing is None else self.sealing.keys.content.shredded
+        for one in found:
+            for position in [at for at, entry in one.entries.items() if key_of(entry.record) in shredded]:
+                self.erased.append(one.entries.pop(position).record)
+                self.gaps.append((position, position, "erased"))
+
     def stretches(self) -> list[Stretch]:
         return Salvage(self.connection, self.log, self.gaps_known(), self.expected).read()
 
@@ -174,7 +186,7 @@ class Damaged:
 
     def _blobs(self) -> dict[bytes, bytes]:
         found = rows(self.connection, "blobs", "digest", "data")
-        return {digest: data for digest, data in found if isinstance(data, bytes) and sha256(data).digest() == digest}
+        return {digest: data for digest, data in found if _is_whole(digest, data)}
 
     def take(self, backup: SQLiteStore | None) -> None:
         """Blobs and attachments that are whole, here or in a backup; the others are lost."""
@@ -187,8 +199,10 @@ class Damaged:
 
     def _take_blob(self, digest: bytes, backup: SQLiteStore | None) -> None:
         if backup is not None:
-            with contextlib.suppress(AgentMemError):
-                self.blobs[digest] = backup.blob(digest.hex())
+            with backup._reading() as connection:
+                data = value(connection, "SELECT data FROM blobs WHERE digest=?", (digest,))
+            if _is_whole(digest, data):
+                self.blobs[digest] = data
                 return
         self.lost.append(f"blob {digest.hex()}")
 
@@ -246,6 +260,25 @@ class Damaged:
         """The parts that are made again."""
         crystals = () if self.made_is_whole(found) else ("crystals, states and codes",)
         return ("the index of words", "the table of keys", "the index of columns", *crystals, *self.mended)
+
+
+def _connected(paths: Files) -> Connection:
+    """A connection that reads what can be read; DamagedError where not even the schema can."""
+    with sqlite_errors(paths.shown):
+        try:
+            connection = connect(paths.database, cipher=paths.cipher, damaged=True)
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+            return connection
+        except (apsw.SQLError, apsw.NotADBError, apsw.CorruptError) as error:
+            raise DamagedError(
+                f"{paths.shown}: its schema, in the first pages, cannot be read ({error}); restore it from a backup"
+            ) from error
+
+
+def _is_whole(digest: Any, data: Any) -> bool:
+    """Whether a blob, sealed or not, is what its name says."""
+    named = isinstance(digest, bytes) and isinstance(data, bytes)
+    return named and (sha256(data).digest() == digest or sealed_is_whole(digest, data))
 
 
 def _namespace(text: Any) -> Namespace:

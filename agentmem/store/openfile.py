@@ -131,7 +131,9 @@ class OpenFile:
             gather = GATHER_SECONDS if self._writer.power else 0.0
             self._group = Group(self._write_group, self._writer.wait, FLIGHTS, gather)
         if self._sealing is not None:
-            self._catch_up(self._sealing)
+            self._shredding = Shredding(self._sealing, self._log)
+            if not isinstance(self._unlocking[0], KeyFile):  # else it is looked into, or made, and not gone on with
+                self._catch_up(self._sealing)
         if stripped:
             self._complete()
         self._check_index(stored.get("terms"))
@@ -142,7 +144,7 @@ class OpenFile:
 
     def _catch_up(self, sealing: Sealing) -> None:
         """Erase what was erased in other copies of this file, and finish an erasure that was cut off."""
-        self._shredding = shredding = Shredding(sealing, self._log)
+        shredding = self._shredding
         with self._pool.snapshot() as connection:
             shredding.check(connection, self.path, self._writer is not None)
         if self._writer is None:
@@ -202,6 +204,10 @@ class OpenFile:
 
     def _opened(self) -> None:
         """For what a subclass keeps as long as the file is open in this process."""
+
+    @property
+    def key_file(self) -> KeyFile | None:
+        return None if self._sealing is None else self._sealing.keys
 
     def reopen(self) -> None:
         """Open the file again, which was repaired meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import quote
 
@@ -27,26 +27,37 @@ class Pool:
         self._lent = 0
         self._closed = False
 
-    def _connect(self) -> Connection:
+    def _connect(self, damaged: bool = False) -> Connection:
         flags = apsw.SQLITE_OPEN_READONLY
         if not self._immutable:
-            return connect(self._files.database, flags=flags, cipher=self._files.cipher)
+            return connect(self._files.database, flags=flags, cipher=self._files.cipher, damaged=damaged)
         uri = f"file:{quote(self._files.database)}?immutable=1"
-        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI, cipher=self._files.cipher)
+        return connect(uri, flags=flags | apsw.SQLITE_OPEN_URI, cipher=self._files.cipher, damaged=damaged)
 
     @contextmanager
     def snapshot(self) -> Iterator[Connection]:
         """A connection inside a read transaction: everything read in the body is of one state."""
         connection = self._take()
         try:
-            with sqlite_errors(self._files.shown, connection):
-                connection.execute("BEGIN")
-                try:
-                    yield connection
-                finally:
-                    connection.execute("ROLLBACK")
+            with self._transaction(connection):
+                yield connection
         finally:
             self._give(connection)
+
+    @contextmanager
+    def damaged(self) -> Iterator[Connection]:
+        """`snapshot`, of an encrypted file, with the pages in it that do not fit their tags."""
+        with closing(self._connect(damaged=True)) as connection, self._transaction(connection):
+            yield connection
+
+    @contextmanager
+    def _transaction(self, connection: Connection) -> Iterator[None]:
+        with sqlite_errors(self._files.shown, connection):
+            connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                connection.execute("ROLLBACK")
 
     def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None, of a query that needs no snapshot: it is one by itself."""

@@ -27,13 +27,17 @@ Numbers = Callable[[Record], tuple[int, int, int]]
 def rebuild(path: str, damaged: Damaged, found: list[Stretch], terms: Terms | None) -> None:
     """Write a new file at `path`."""
     kept: dict[str, str | None] = {name: damaged.settings.get(name) for name in ("retain", "horizon")}
-    with SQLiteStore(path, "process", settings=kept, terms=terms) as store, store._writing() as transaction:
+    keys = None if damaged.sealing is None else damaged.sealing.keys
+    made = SQLiteStore(path, "process", settings=kept, terms=terms, key_file=keys)
+    with made as store, store._writing() as transaction:
         connection = transaction.connection
         _settings(connection, damaged)
         _words(connection, damaged, found)
         if any(not one.proven for one in found):  # the event that barred a subject may be what is lost
             connection.executemany("INSERT OR REPLACE INTO barred VALUES(?, ?, ?, ?, ?)", damaged.barred)
         _log(store, connection, found)
+        for record in damaged.erased:
+            store._keys.erased(connection, record)
         _gaps(connection, damaged, found)
         _beside(connection, damaged, found)
         if damaged.made_is_whole(found):

@@ -16,41 +16,49 @@ from dataclasses import dataclass, field, replace
 
 import apsw
 
-from ..errors import DamagedError, InvalidInputError, StoreError
+from ..errors import DamagedError, InvalidInputError, NotAMemoryError, StoreError
 from ..index import step_id
 from ..types import Loss, RepairReport
 from .chain import Anchor, Mark, read_anchor
 from .copies import remove_copy
 from .damaged import Damaged
-from .files import MAGIC, FileLock, Files, os_errors
+from .files import FileLock, Files, os_errors
+from .keyfile import KeyFile, Passphrase
 from .openfile import Terms
 from .rebuild import rebuild
 from .rows import Entry
 from .salvage import Stretch, restore
 from .schema import connect, sqlite_errors
+from .sealing import Sealing
 from .sqlite import SQLiteStore
+from .unlocking import unlock_damaged
 
 PARTIAL = "-repair"
 
 
-def repair(path: str, backup: str | None = None, dry_run: bool = False, terms: Terms | None = None) -> RepairReport:
+def repair(
+    path: str,
+    backup: str | None = None,
+    dry_run: bool = False,
+    terms: Terms | None = None,
+    key_file: str | KeyFile | None = None,
+    passphrase: Passphrase | None = None,
+) -> RepairReport:
     """Repair the file at `path`, also one that does not open. What is whole stays as it is.
 
     backup: a memory of the same log, for what the file cannot prove any more. dry_run: only say what would be done.
-    terms: as for `open_store`. Raises NotAMemoryError, InvalidInputError for a backup that is damaged itself, and
-    DamagedError where nothing could be repaired.
+    terms, key_file, passphrase: as for `open_store`. Raises NotAMemoryError, KeyFileError, InvalidInputError for a
+    backup that is damaged itself, and DamagedError where nothing could be repaired.
     """
     paths = Files(path)
-    paths.check()
-    if paths.start().startswith(MAGIC):
-        raise StoreError(f"{path} is encrypted, and such memories are not repaired yet; restore it from a backup")
+    keys = unlock_damaged(paths, key_file, passphrase)
     if backup is not None and os.path.realpath(backup) == os.path.realpath(path):
         raise InvalidInputError(f"{backup} is the memory itself; give the path of a backup of it")
-    problems = problems_of(path, terms)
+    problems = problems_of(paths, terms, keys)
     if not problems:
         return RepairReport(dry_run=dry_run)
-    with os_errors(path), contextlib.closing(FileLock(paths.lock)) as lock, lock, _entries(backup) as others:
-        damaged = Damaged(paths, read_anchor(paths.anchor))
+    with os_errors(path), contextlib.closing(FileLock(paths.lock)) as lock, lock, _entries(backup, keys) as others:
+        damaged = Damaged(paths, read_anchor(paths.anchor), None if keys is None else Sealing(keys, path))
         with contextlib.closing(damaged):
             found = _found(damaged, others)
             report = _report(damaged, found, problems, dry_run)
@@ -59,13 +67,16 @@ def repair(path: str, backup: str | None = None, dry_run: bool = False, terms: T
     return report
 
 
-def problems_of(path: str, terms: Terms | None) -> tuple[str, ...]:
-    """What is wrong with the file at a path: why it does not open, or what verifying says."""
+def problems_of(paths: Files, terms: Terms | None, keys: KeyFile | None) -> tuple[str, ...]:
+    """What is wrong with a file: why it does not open, or what verifying says."""
+    if keys is not None and paths.start() != keys.memory:
+        return (f"{paths.shown}: the first bytes of the file were changed",)
+    told = (DamagedError, StoreError) if keys is None else (DamagedError, StoreError, NotAMemoryError)
     try:
-        with SQLiteStore(path, read_only=True, terms=terms) as store:
+        with SQLiteStore(paths.shown, read_only=True, terms=terms, key_file=keys) as store:
             return tuple(store._verify()[0])
     except StoreError as error:
-        if type(error) not in (DamagedError, StoreError):
+        if type(error) not in told:
             raise
         return (str(error),)
 
@@ -81,11 +92,11 @@ class Backup:
 
 
 @contextmanager
-def _entries(backup: str | None) -> Iterator[Backup]:
+def _entries(backup: str | None, keys: KeyFile | None) -> Iterator[Backup]:
     if backup is None:
         yield Backup()
         return
-    with SQLiteStore(backup, read_only=True) as store:
+    with SQLiteStore(backup, read_only=True, key_file=keys) as store:
         if problems := store._verify()[0]:
             raise InvalidInputError(f"the backup {backup} is damaged too ({problems[0]}); give another")
         with store._reading() as connection:
@@ -100,6 +111,7 @@ def _found(damaged: Damaged, backup: Backup) -> list[Stretch]:
     damaged.mend(backup.names, backup.namespaces)
     stretches = damaged.stretches()
     restore(stretches, backup.entries, damaged.log, damaged.empty)
+    damaged.let_go(stretches)
     damaged.take(backup.store)
     return stretches
 
@@ -139,12 +151,16 @@ def _replace(paths: Files, damaged: Damaged, found: list[Stretch], terms: Terms 
     remove_copy(beside)
     try:
         rebuild(beside, damaged, found, terms)
-        with SQLiteStore(beside, read_only=True, terms=terms) as store:
+        keys = None if damaged.sealing is None else damaged.sealing.keys
+        with SQLiteStore(beside, read_only=True, terms=terms, key_file=keys) as store:
             problems = store._verify()[0]
             head = store.head()
         if problems:
             raise DamagedError(f"{paths.shown} could not be repaired ({problems[0]}); restore it from a backup")
         damaged.close()
+        if keys is not None and paths.start() != keys.memory:
+            with open(paths.database, "r+b") as file:
+                file.write(keys.memory)
         _put(paths, beside)
         mark = read_anchor(beside + "-anchor")
         assert mark is not None
@@ -155,9 +171,9 @@ def _replace(paths: Files, damaged: Damaged, found: list[Stretch], terms: Terms 
 
 def _put(paths: Files, beside: str) -> None:
     """The new file over the old, in one transaction; in its place, if the old is not even a database any more."""
-    with sqlite_errors(paths.shown), contextlib.closing(connect(beside)) as source:
+    with sqlite_errors(paths.shown), contextlib.closing(connect(beside, cipher=paths.cipher)) as source:
         try:
-            with contextlib.closing(connect(paths.database)) as target:
+            with contextlib.closing(connect(paths.database, cipher=paths.cipher, damaged=True)) as target:
                 with target.backup("main", source, "main") as copy:
                     copy.step(-1)
                 target.execute("PRAGMA synchronous=FULL")

@@ -79,12 +79,16 @@ SEALED = ("settings", "counters", "gaps")
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 
-def connect(path: str, *, flags: int | None = None, cipher: str | None = None) -> Connection:
-    """A connection set up for a memory file; cipher: its key and salt in hex, if the file is encrypted."""
+def connect(path: str, *, flags: int | None = None, cipher: str | None = None, damaged: bool = False) -> Connection:
+    """A connection set up for a memory file; cipher: its key and salt in hex, if the file is encrypted. damaged: then
+    pages that do not fit their tags are read too.
+    """
     if flags is None:
         flags = apsw.SQLITE_OPEN_READWRITE
     connection = apsw.Connection(path, flags=flags)
     if cipher is not None:
+        if damaged:
+            connection.execute("PRAGMA hmac_check=0").fetchall()
         connection.execute(f"PRAGMA cipher='chacha20'; PRAGMA key='raw:{cipher}'").fetchall()
     connection.set_busy_timeout(int(LOCK_SECONDS * 1000))
     for pragma in (

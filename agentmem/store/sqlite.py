@@ -19,7 +19,7 @@ from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, R
 from . import copies, derived
 from .append import request, sealed_request
 from .attaching import Attaching
-from .chain import read_anchor
+from .chain import Mark, read_anchor
 from .commit import Writer
 from .files import refuse_existing
 from .group import Request
@@ -27,7 +27,7 @@ from .log import head_mark, namespace_id
 from .memlex import MemoryLexicon
 from .residue import traces
 from .rows import namespace_of_json
-from .schema import counter, stored_setting, value
+from .schema import Connection, counter, stored_setting, value
 from .sealing import Sealing, StaleKeyError
 from .verify import Verifier
 
@@ -363,12 +363,23 @@ class SQLiteStore(Attaching):
     def _verify(self) -> tuple[list[str], list[str], dict[str, int]]:
         self._check()
         expected = read_anchor(self._files.anchor)
-        with self._reading() as connection:
-            same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
-            terms = self._stored_terms() if same_terms else None
-            verifier = Verifier(self._log, self._made, connection, self._lexicon, terms)
-            verifier.run(expected)
-            return verifier.problems, verifier.notes(), dict(verifier.checked)
+        try:
+            with self._reading() as connection:
+                return self._verified(connection, expected)
+        except DamagedError:
+            if self._sealing is None:
+                raise
+        # a page that does not fit its tag ends its transaction: what it says is looked at without
+        with self._pool.damaged() as connection:
+            problems, notes, checked = self._verified(connection, expected)
+        return [f"{self.path}: a page of the file was changed, as its tag tells", *problems], notes, checked
+
+    def _verified(self, connection: Connection, expected: Mark | None) -> tuple[list[str], list[str], dict[str, int]]:
+        same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)
+        terms = self._stored_terms() if same_terms else None
+        verifier = Verifier(self._log, self._made, connection, self._lexicon, terms)
+        verifier.run(expected)
+        return verifier.problems, verifier.notes(), dict(verifier.checked)
 
     def sizes(self) -> dict[str, int]:
         with self._reading() as connection:
@@ -376,11 +387,10 @@ class SQLiteStore(Attaching):
 
     def backup(self, path: str) -> None:
         refuse_existing(path)
-        keys = None if self._sealing is None else self._sealing.keys
         try:
             with self._reading() as connection:
                 copies.copy(connection, path, self.path, self._files.cipher)
-            with SQLiteStore(path, read_only=True, key_file=keys) as copy:
+            with SQLiteStore(path, read_only=True, key_file=self.key_file) as copy:
                 problems = copy._verify()[0]
             if problems:
                 raise DamagedError(f"the copy of {self.path} has a problem: {problems[0]}; verify {self.path}")

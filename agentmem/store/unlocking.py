@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 
-from ..errors import KeyFileError, MissingExtraError, SettingsError
+from ..errors import AgentMemError, KeyFileError, MissingExtraError, SettingsError
 from .files import HEADER, MAGIC, Files
 from .keyfile import KeyFile, Passphrase, require
-from .schema import has_ciphers
+from .schema import connect, format_of, has_ciphers, sqlite_errors
 
 CIPHERS = (
     "the SQLite that is installed has no ciphers: pip uninstall -y apsw && pip install --force-reinstall apsw-sqlite3mc"
@@ -19,7 +20,8 @@ def unlock(
 ) -> KeyFile | None:
     """The key file of a memory, made for a new one; from here on `paths` open with its key. None for a plain memory.
 
-    Raises KeyFileError, SettingsError, MissingExtraError.
+    key_file: a path; or one that is open, by which a copy of its memory may be made. Raises KeyFileError,
+    SettingsError, MissingExtraError.
     """
     start = paths.start()
     if key_file is None:
@@ -36,12 +38,41 @@ def unlock(
         keys = KeyFile(key_file, passphrase, make=not start and not read_only)
     if start and keys.memory != start:
         raise KeyFileError(f"the key file {keys.shown} is another memory's, not that of {paths.shown}; give its own")
-    if not start and keys.content.used:
+    if not start and keys.content.used and keys is not key_file:
         raise KeyFileError(
             f"the key file {keys.shown} is another memory's and {paths.shown} is new; give a new path for its key file"
         )
-    paths.cipher = keys.derived(b"file").hex() + keys.memory.hex()
+    paths.cipher = cipher_of(keys)
     return keys
+
+
+def cipher_of(keys: KeyFile) -> str:
+    """Key and salt of the file, in hex."""
+    return keys.derived(b"file").hex() + keys.memory.hex()
+
+
+def unlock_damaged(paths: Files, key_file: str | KeyFile | None, passphrase: Passphrase | None) -> KeyFile | None:
+    """As `unlock`, of a file whose first bytes may be damaged: the key file has them too, and what it deciphers is its
+    memory.
+    """
+    if key_file is not None and (start := paths.start()) not in (b"", HEADER):
+        require()
+        keys = key_file if isinstance(key_file, KeyFile) else KeyFile(key_file, passphrase, make=False)
+        if start != keys.memory and has_ciphers() and _deciphers(paths, cipher_of(keys)):
+            paths.cipher = cipher_of(keys)
+            return keys
+        key_file = keys
+    paths.check()
+    return unlock(paths, key_file, passphrase, read_only=True)
+
+
+def _deciphers(paths: Files, cipher: str) -> bool:
+    """Whether it is a memory by this key."""
+    try:
+        with sqlite_errors(paths.shown), closing(connect(paths.database, cipher=cipher, damaged=True)) as connection:
+            return format_of(connection, paths.shown) > 0
+    except AgentMemError:
+        return False
 
 
 def _check(paths: Files, key_file: str, start: bytes) -> None:

@@ -243,6 +243,11 @@ class Store(Protocol):
         """A consistent copy at a path that does not exist yet, while others go on writing."""
         ...
 
+    @property
+    def key_file(self) -> Any:
+        """What opens an encrypted file, beside its path, to repair it; None for what is not encrypted."""
+        ...
+
     def reopen(self) -> None:
         """Open what it keeps its records in once more, after something else repaired it."""
         ...
