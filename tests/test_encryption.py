@@ -246,5 +246,6 @@ def test_a_command_takes_the_key_file_or_finds_it_in_the_environment(file: Path,
 
 
 def test_every_command_that_opens_a_memory_has_the_option() -> None:
-    for command in "ingest recall stats verify crystallize graph replay view serve mcp erase forget export import backup repair".split():
+    reading = "recall stats verify crystallize graph replay view serve mcp"
+    for command in f"{reading} ingest erase forget export import backup repair".split():
         assert "--key-file" in CliRunner().invoke(app, [command, "--help"]).stdout, command

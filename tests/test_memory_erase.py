@@ -124,6 +124,15 @@ def test_residue_says_where_erased_text_still_stands(memory: Memory) -> None:
     assert all("agent.mem" in place for place in report.residue)
 
 
+def test_repeats_of_other_namespaces_leave_room_for_those_of_ones_own(memory: Memory) -> None:
+    memory.scoped("other").episode(id="three").log_many([SECRET] * 120)
+    one = memory.episode(id="one").log(SECRET)
+    two = memory.episode(id="two").log(SECRET)
+    found = memory.erase(steps=one.id, dry_run=True).repeats
+    assert len(found) == 100
+    assert found[-1].step == two.id  # in the order of the log
+
+
 def test_erasing_in_a_namespace_leaves_the_others_alone(memory: Memory) -> None:
     alice, bob = memory.scoped("alice"), memory.scoped("bob", read=[("alice",)])
     with alice.episode() as episode:

@@ -93,7 +93,7 @@ def test_an_erasure_does_not_tell_whether_the_other_logged_the_same(server: Serv
     client = server.client("acme/dora")
     logged(client, "guess", SECRET)
     report = client.post("/v1/erase", json={"episode": "guess", "dry_run": False}).json()
-    assert (report["steps"], report["residue"]) == (1, None)
+    assert (report["steps"], report["residue"], report["repeats"]) == (1, None, [])
     root = server.client("")
     logged(root, "guess", SECRET)
     assert root.post("/v1/erase", json={"episode": "guess", "dry_run": False}).json()["residue"] != []

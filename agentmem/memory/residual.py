@@ -11,7 +11,7 @@ import json
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ def repeats(core: Core, going: Sequence[Record]) -> tuple[Repeat, ...]:
     """Steps that stay, of any namespace, and say a longer line of what goes as one of theirs; or within one, as far as
     the first MOST lines go.
 
-    At most REPEATS of them, in log order. Hold `core.lock`.
+    At most REPEATS of them, in log order; those of the namespaces of what goes before others'. Hold `core.lock`.
     """
     gone = {record.position for record in going}
     wanted = needles(going)
@@ -67,7 +67,11 @@ def repeats(core: Core, going: Sequence[Record]) -> tuple[Repeat, ...]:
 
     if not wanted:
         return ()
-    found = islice((one for one in core.store.scan(types=["step"]) if one.position not in gone and says(one)), REPEATS)
+    own = {record.namespace for record in going}
+    spaces = sorted(core.store.namespaces(), key=lambda space: space not in own)
+    every = chain.from_iterable(core.store.scan(space, types=["step"]) for space in spaces)
+    some = islice((one for one in every if one.position not in gone and says(one)), REPEATS)
+    found = sorted(some, key=lambda one: one.position)
     return tuple(Repeat(step=step_id(one.position), episode=one.episode, namespace=one.namespace) for one in found)
 
 

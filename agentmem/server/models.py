@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from agentmem.records import NAME_LIMIT
-from agentmem.types import CrystallizeReport, Episode, Kind, Layer, LayerReport, Retain, Step, Trust
+from agentmem.types import CrystallizeReport, Episode, Kind, Layer, LayerReport, Repeat, Retain, Step, Trust
 
 MOST_STEPS = 1_000  # of one request, and of one page
 MOST_CUE = 16_000  # characters
@@ -139,7 +139,8 @@ class Chosen(Asked):
         return {name: getattr(self, name) for name in self.criteria() if name in self.model_fields_set}
 
 
-def _one_of(*names: str) -> ConfigDict:
+def one_of(*names: str) -> ConfigDict:
+    """For a `Chosen`: its criteria."""
     return ConfigDict(json_schema_extra={"oneOf": [{"required": [name]} for name in names]})
 
 
@@ -150,7 +151,7 @@ ABSENT: Any = Field(default_factory=lambda: None)
 class Forget(Chosen):
     """Steps to leave out of recall; they stay in the log. derived_from: the id of a step or a crystal."""
 
-    model_config = _one_of("steps", "episode", "derived_from")
+    model_config = one_of("steps", "episode", "derived_from")
     steps: Ids = ABSENT
     episode: Name = ABSENT
     derived_from: Name = ABSENT
@@ -160,7 +161,7 @@ class Forget(Chosen):
 class Erase(Chosen):
     """Steps to erase for good. dry_run: only say what would be erased; `false` erases."""
 
-    model_config = _one_of("subject", "episode", "steps", "whole_namespace")
+    model_config = one_of("subject", "episode", "steps", "whole_namespace")
     subject: Name = ABSENT
     episode: Name = ABSENT
     steps: Ids = ABSENT
@@ -322,7 +323,8 @@ class Forgotten(Answer):
 class Erased(Answer):
     """What was, or with dry_run would be, erased. attachments: names of those of the namespace that go with it.
 
-    residue: where erased text is still found in the file; told to the root namespace alone, since it may be others'.
+    repeats: at most 100 steps that stay and say a longer line of it too; erase them as well if they are meant. residue:
+    where erased text is still found in the file. Of both, what may be others' is told to the root namespace alone.
     """
 
     dry_run: bool
@@ -330,6 +332,7 @@ class Erased(Answer):
     crystals: int
     episodes: int
     attachments: tuple[str, ...]
+    repeats: tuple[Repeat, ...]
     residue: tuple[str, ...] | None
 
 

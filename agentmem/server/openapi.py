@@ -20,7 +20,7 @@ WHY = {
     403: "The token is not the root namespace's.",
     404: "What the path names is not in the token's namespace.",
     408: "The body did not arrive in time.",
-    409: "The episode has ended, or a key stands for other content, or what the body names is not there.",
+    409: "The episode has ended, or a key stands for other content, or what the body names is not there, or is held.",
     413: "The body, or a value, is over its limit.",
     415: "The body is not application/json.",
     421: "The server does not go by this name.",

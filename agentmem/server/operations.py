@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import step_position
 from agentmem.records import step_of, to_json
+from agentmem.server import ruled
 from agentmem.server.models import (
     Begin,
     Drawn,
@@ -169,10 +170,7 @@ def erase(at: Place, asked: Erase) -> Erased:
     chosen = asked.criterion()
     if chosen.pop("whole_namespace", False):
         chosen["namespace"] = at.memory.namespace
-    report = at.memory.erase(**chosen, dry_run=asked.dry_run)
-    own = tuple(name for space, name in report.attachments if space == at.memory.namespace)
-    counts = {name: getattr(report, name) for name in ("dry_run", "steps", "crystals", "episodes")}
-    return Erased(**counts, attachments=own, residue=report.residue if at.operator else None)
+    return ruled.erased(at, at.memory.erase(**chosen, dry_run=asked.dry_run))
 
 
 def stats(at: Place, asked: None) -> NamespaceStats:
@@ -221,5 +219,11 @@ OPERATIONS = (
     Operation("POST", "/v1/crystallize", crystallize, CrystallizeReport, refuses=(507,), long=True),
     Operation("POST", "/v1/forget", forget, Forgotten, Forget, refuses=(409, 507)),
     Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(409, 507), long=True),
+    Operation("GET", "/v1/rules", ruled.rules, ruled.Rules),
+    Operation("POST", "/v1/rules", ruled.retain, Erased, ruled.RulesToSet, refuses=(409, 507), long=True),
+    Operation("POST", "/v1/expire", ruled.expire, Erased, ruled.Expire, refuses=(409, 507), long=True),
+    Operation("GET", "/v1/holds", ruled.holds, ruled.Holds),
+    Operation("POST", "/v1/holds", ruled.hold, ruled.Held, ruled.HoldToMake, 201, (409, 507)),
+    Operation("POST", "/v1/holds/{name}/lift", ruled.lift, ruled.Held, refuses=(404, 507)),
     Operation("GET", "/v1/stats", stats, NamespaceStats),
 )

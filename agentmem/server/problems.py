@@ -14,6 +14,7 @@ from agentmem.errors import (
     AgentMemError,
     ClosedError,
     FullError,
+    HeldError,
     InvalidInputError,
     KeyConflictError,
     LockedError,
@@ -30,6 +31,7 @@ OURS = "the server could not do it; its log says why, and nothing of this reques
 STATUSES: dict[type[AgentMemError], int] = {
     TooLargeError: 413,
     KeyConflictError: 409,
+    HeldError: 409,
     InvalidInputError: 422,
     LockedError: 503,
     ClosedError: 503,
