@@ -188,6 +188,16 @@ def test_a_damaged_backup_and_the_memory_itself_are_refused_as_backups(path: str
         repair(path, path, terms=words)
 
 
+def test_a_changed_schema_is_refused_and_nothing_is_given_up(path: str) -> None:
+    data = Path(path).read_bytes()
+    assert data.count(b"key TEXT, text TEXT") == 1
+    Path(path).write_bytes(data.replace(b"key TEXT, text TEXT", b"key TEXT, tezt TEXT"))
+    before = Path(path).read_bytes()
+    with pytest.raises(DamagedError, match="schema"):
+        repair(path, terms=words)
+    assert Path(path).read_bytes() == before
+
+
 def test_a_dry_run_tells_and_changes_nothing(path: str) -> None:
     damage(path, "UPDATE log SET text='other' WHERE position=90")
     before = Path(path).read_bytes()

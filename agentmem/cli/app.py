@@ -136,9 +136,11 @@ def serves_writes(memory: Memory, path: str) -> bool:
     file = memory._core.store.path
     able = not memory._core.read_only and ("://" in file or writable(file))
     if not able:
+        noting = memory._core.keeps_accesses
+        what = "no access can be noted and nothing is read" if noting else "what reads is answered and all else refused"
         show.line(
-            f"read-only: {show.path(path)} or its folder cannot be written, so what reads is answered and all else "
-            "refused; give whoever runs this the right to write there, and start again"
+            f"read-only: {show.path(path)} or its folder cannot be written, so {what}; give "
+            "whoever runs this the right to write there, and start again"
         )
     return able
 

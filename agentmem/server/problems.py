@@ -42,8 +42,8 @@ STATUSES: dict[type[AgentMemError], int] = {
 SAID: dict[type[AgentMemError], str] = {
     LockedError: "another process kept the memory's lock too long; nothing was logged: send it again with its keys",
     ClosedError: "the server is stopping; nothing was logged: send it again with its keys when it is back",
-    ReadOnlyError: "the memory's file cannot be written; nothing was changed, and reading goes on: let whoever runs "
-    "the server write the file and its folder, start it again, and send it again with its keys",
+    ReadOnlyError: "the memory's file cannot be written; nothing was changed: let whoever runs the "
+    "server write the file and its folder, start it again, and send it again with its keys",
     FullError: "the disk of the server is full; nothing was logged: make room, and send it again with its keys",
 }
 """In place of messages that name the server's files."""

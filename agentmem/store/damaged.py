@@ -6,7 +6,7 @@ Changes nothing. What has a seal or a digest is believed by it; names are believ
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -29,6 +29,9 @@ from .tolerant import UNREADABLE, rows
 BARRED = "digest, salt, why, at"
 LEDGER = "position, at, what, who, namespace, detail, chain"
 MOST = 1 << 40  # over which a number of the file itself can only be damage
+
+
+SCHEMALESS = (apsw.SQLError, apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 
 
 class Fixed(Directory):
@@ -263,16 +266,22 @@ class Damaged:
 
 
 def _connected(paths: Files) -> Connection:
-    """A connection that reads what can be read; DamagedError where not even the schema can."""
-    with sqlite_errors(paths.shown):
-        try:
-            connection = connect(paths.database, cipher=paths.cipher, damaged=True)
-            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
-            return connection
-        except (apsw.SQLError, apsw.NotADBError, apsw.CorruptError) as error:
-            raise DamagedError(
-                f"{paths.shown}: its schema, in the first pages, cannot be read ({error}); restore it from a backup"
-            ) from error
+    """A connection that reads what can be read."""
+    with sqlite_errors(paths.shown), schema_errors(paths.shown):
+        connection = connect(paths.database, cipher=paths.cipher, damaged=True)
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        return connection
+
+
+@contextlib.contextmanager
+def schema_errors(shown: str) -> Iterator[None]:
+    """DamagedError where a file does not even say what tables it has."""
+    try:
+        yield
+    except SCHEMALESS as error:
+        raise DamagedError(
+            f"{shown}: its schema, in the first pages, cannot be read ({error}); restore it from a backup"
+        ) from error
 
 
 def _is_whole(digest: Any, data: Any) -> bool:

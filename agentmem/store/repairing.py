@@ -21,7 +21,7 @@ from ..index import step_id
 from ..types import Loss, RepairReport
 from .chain import Anchor, Mark, read_anchor
 from .copies import remove_copy
-from .damaged import Damaged
+from .damaged import Damaged, schema_errors
 from .files import FileLock, Files, os_errors
 from .keyfile import KeyFile, Passphrase
 from .openfile import Terms
@@ -57,13 +57,19 @@ def repair(
     problems = problems_of(paths, terms, keys)
     if not problems:
         return RepairReport(dry_run=dry_run)
-    with os_errors(path), contextlib.closing(FileLock(paths.lock)) as lock, lock, _entries(backup, keys) as others:
-        damaged = Damaged(paths, read_anchor(paths.anchor), None if keys is None else Sealing(keys, path))
-        with contextlib.closing(damaged):
-            found = _found(damaged, others)
-            report = _report(damaged, found, problems, dry_run)
-            if not dry_run:
-                _replace(paths, damaged, found, terms)
+    sealing = None if keys is None else Sealing(keys, path)
+    with (
+        os_errors(path),
+        contextlib.closing(FileLock(paths.lock)) as lock,
+        lock,
+        _entries(backup, keys) as others,
+        schema_errors(path),
+        contextlib.closing(Damaged(paths, read_anchor(paths.anchor), sealing)) as damaged,
+    ):
+        found = _found(damaged, others)
+        report = _report(damaged, found, problems, dry_run)
+        if not dry_run:
+            _replace(paths, damaged, found, terms)
     return report
 
 

@@ -35,11 +35,15 @@ def rows(connection: Connection, table: str, key: str, columns: str) -> list[tup
 
 
 def _until_damage(read: Callable[[], Iterator[Any]]) -> tuple[list[tuple[Any, ...]], bool]:
-    """Rows up to the first that cannot be read, and whether there was none such."""
+    """Rows up to the first that cannot be read, and whether there was none such. apsw.SQLError where it is not the rows
+    that are damaged, but the schema: not all of them are lost then.
+    """
     found: list[tuple[Any, ...]] = []
     try:
         for row in read():
             found.append(tuple(row))
+    except apsw.SQLError:
+        raise
     except UNREADABLE:
         return found, False
     return found, True
