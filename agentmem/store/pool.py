@@ -44,7 +44,8 @@ class Pool:
                 try:
                     yield connection
                 finally:
-                    connection.execute("ROLLBACK")
+                    if connection.in_transaction:  # SQLite ends it where a read failed
+                        connection.execute("ROLLBACK")
         finally:
             self._give(connection)
 
