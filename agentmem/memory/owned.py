@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError
 from agentmem.memory import accounts, certificates, checks, condensing, erasing, removal, residual
 from agentmem.memory.core import Core
 from agentmem.records import check_flag, check_name, check_namespace, check_path, check_text
@@ -144,8 +143,6 @@ class Owned:
 
     def accesses(self) -> list[Change]:
         """Who recalled and read what, as digests, in order. InvalidInputError unless the memory keeps a log of it."""
-        if not self._core.keeps_accesses:
-            raise InvalidInputError("this memory keeps no log of accesses; a new one does, with access_log=True")
         return accounts.accesses(self._core, [self.namespace])
 
     def _accessed(self, what: str, *told: str | None) -> None:
