@@ -93,6 +93,10 @@ class Index:
         """Crystal id -> the log position that retired it."""
         return self.sealed.retired
 
+    def crystal(self, id: str) -> Crystal:
+        """The crystal with an id, which must be one of `by_id`."""
+        return self.crystals[self.by_id[id]]
+
     @property
     def live_atoms(self) -> dict[str, Crystal]:
         """Key -> the newest atom of it, where that is not retired."""

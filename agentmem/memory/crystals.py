@@ -18,7 +18,7 @@ def crystals_of(core: Core, namespace: Namespace, layers: Sequence[Layer] | None
     trusts = _trusts(core, namespace) if live else {}
 
     def trust(crystal: Crystal) -> Trust | None:
-        beneath = steps_beneath(crystal, lambda id: index.crystals[index.by_id[id]])
+        beneath = steps_beneath(crystal, index.crystal)
         return least(map(trusts.get, beneath))
 
     return [c.model_copy(update={"retired": index.retired.get(c.id), "trust": trust(c)}) for c in live]

@@ -130,7 +130,7 @@ def _repeating(erased: Sequence[Record]) -> Callable[[str], bool]:
 def preview(core: Core, namespace: Namespace, request: Request, going: Going) -> EraseReport:
     """All that goes, counted."""
     index, gone = core.index(namespace), {record.position for record in going.records}
-    layers = Counter(index.crystals[index.by_id[id]].layer for id in going.crystals)
+    layers = Counter(index.crystal(id).layer for id in going.crystals)
     subjects = {name for step in going.steps for name in subjects_of(step.body)}
     return EraseReport(
         dry_run=True,

@@ -326,7 +326,7 @@ def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> To
     with core.lock:
         held = ((hit, core.holding(one, hit)) for hit in crystals for one in namespaces)
         indexes = [(hit, index) for hit, index in held if index is not None]
-        found = [index.crystals[index.by_id[hit]] for hit, index in indexes]
+        found = [index.crystal(hit) for hit, index in indexes]
     texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since

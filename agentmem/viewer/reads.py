@@ -204,7 +204,7 @@ def sources(look: Look, given: asked.Id) -> dict[str, Any]:
     core = scoped._core
     with core.lock:
         index = core.index(scoped.namespace)
-        crystal = index.crystals[index.by_id[given.id]] if given.id in index.by_id else None
+        crystal = index.crystal(given.id) if given.id in index.by_id else None
     return {
         "crystal": plain.crystal(crystal) | {"retired": crystal.retired} if crystal is not None else None,
         "steps": plain.several(found, line, SOURCES),
