@@ -197,6 +197,11 @@ def place(look: Look, given: asked.Id) -> dict[str, Any]:
     return line(step) | {"number": look.frames(given.namespace, step.episode).number_of(step.id)}
 
 
+def text(look: Look, given: asked.Id) -> dict[str, Any]:
+    """What a step says, as far as a correction goes: a frame shows less of it."""
+    return plain.text(look.scoped(given.namespace).step(given.id).text, asked.LONGEST)
+
+
 def sources(look: Look, given: asked.Id) -> dict[str, Any]:
     """A crystal, and the steps it condenses; or a step alone."""
     scoped = look.scoped(given.namespace)
