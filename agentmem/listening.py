@@ -11,7 +11,7 @@ import re
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -62,6 +62,11 @@ def host_of(header: str) -> str | None:
     """The name in a Host header, in small letters, without port and brackets; None for what is none."""
     found = _HOST.fullmatch(header)
     return None if found is None else (found["six"] or found["name"]).lower()
+
+
+def headers_of(scope: Mapping[str, Any], name: bytes) -> list[str]:
+    """Every value of a header in an ASGI request, as it was sent; name: in small letters."""
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
 
 
 def names_of(hosts: Iterable[str]) -> frozenset[str]:

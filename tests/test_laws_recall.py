@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,15 @@ from lawful import (
     without_version,
 )
 from recalls import unquoted
-from strategies import CUES, all_crystals, blocks, expand, logs, opened, texts
+from strategies import CUES, TEMPLATES, Block, all_crystals, blocks, expand, logs, opened, played, texts
 
 from agentmem import EncoderError, Memory
 from agentmem.decay import log_decay
 from agentmem.recall import Weights
 from agentmem.testing import HashEncoder
 from agentmem.tokens import count
+
+DOOR = expand([Block("alpha", TEMPLATES[0], 0, 6, "observation", None, None)])
 
 
 class TestRecallWritesNothing:
@@ -53,6 +56,19 @@ class TestRecallWritesNothing:
             with opened(file, encoder=encoder, read_only=read_only) as memory:
                 assert shown(memory.recall("order status", 100)) == other
                 assert shown(memory.recall(cue, budget, layers=layers)) == first
+
+    @few(2)
+    @example(DOOR, CUES[0], "state date", None)
+    @example(DOOR, CUES[0], "state", None)
+    @given(logs(2), st.sampled_from(CUES[:6]), st.sampled_from(["", "state", "date", "state date"]), LAYERS)
+    def test_the_same_is_ranked_twice_whatever_was_asked_between(
+        self, said: Any, cue: str, off: str, layers: Any
+    ) -> None:
+        with played(said) as memory:
+            weights = replace(Weights(), **dict.fromkeys(off.split(), 0.0))
+            first = list(memory.rank(cue, layers=layers, weights=weights))
+            memory.recall(cue, 200)
+            assert list(memory.rank(cue, layers=layers, weights=weights)) == first
 
     @few(8)
     @given(logs(3), st.sampled_from(CUES[:6]), st.integers(0, 400))

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from strategies import all_crystals, opened, said
 
-from agentmem import EncoderError, Memory
+from agentmem import EncoderError, Memory, NotFoundError
 from agentmem.memory import EpisodeWriter, core
 from agentmem.memory.recalling import query_of, run
 from agentmem.testing import HashEncoder
@@ -110,6 +110,42 @@ def test_what_is_erased_while_it_is_recalled_is_simply_gone(memory: Memory, monk
 
     monkeypatch.setattr(store, "read", erasing)
     assert said(memory, "door") == ["The blue door is shut."]
+
+
+def test_an_event_that_is_missing_though_nothing_was_erased_is_an_error_and_no_empty_memory(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(file) as memory:
+        memory.episode(id="e").log("The red door is open.")
+    with opened(file) as memory:
+        store = memory._core.store
+        read = store.read
+        monkeypatch.setattr(store, "read", lambda positions: read([99] if 1 in positions else positions))
+        for ask in (memory.episodes, lambda: memory.recall("door"), memory.stats):
+            with pytest.raises(NotFoundError, match="no record at position 99"):
+                ask()
+        monkeypatch.undo()
+        assert said(memory, "door") == ["The red door is open."]
+
+
+def test_an_event_that_is_erased_while_an_index_is_made_is_simply_gone(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(file) as memory:
+        first, second = memory.episode(id="one"), memory.episode(id="two")
+        first.log("The red door is open.")
+        second.log("The blue door is shut.")
+    with opened(file) as memory:
+        store = memory._core.store
+        read = store.read
+
+        def erasing(positions: Sequence[int]) -> list[Record]:
+            monkeypatch.undo()
+            store.erase([record.position for record in store.scan(episode="one")])
+            return read(positions)
+
+        monkeypatch.setattr(store, "read", erasing)
+        assert [episode.id for episode in memory.episodes()] == ["two"]
 
 
 def test_what_is_erased_while_it_is_crystallized_leaves_no_crystal(file: Path) -> None:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
 import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
-from torture.flips import fill, flips
+from torture.calls import Calls
+from torture.children import Child, Say
+from torture.flips import everything, fill, flips
 
-from agentmem.errors import DamagedError
+from agentmem.errors import AgentMemError, DamagedError
 from agentmem.store import open_store
 from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
@@ -23,6 +27,42 @@ from agentmem.types import Span
 def test_a_flipped_bit_is_told_or_touches_nothing_stored(tmp_path: Path, killed: bool) -> None:
     done = flips(tmp_path, seed=1, trials=30, killed=killed)
     assert done["told"] > 10
+
+
+READS = range(1, 40, 4)
+
+
+def read_with_failures(path: str, key_file: str | None, what: str, say: Say) -> None:
+    """Read all, and log a step, with the n-th read refused by the disk, for each n; tell what came of it."""
+    for number in READS:
+        store = open_store(path, key_file=key_file)
+        calls = Calls(number, errno.ENOMEM, reads=True)
+        try:
+            found = repr(everything(store))
+            store.append([step(f"after {number}", key=f"after {number}")])
+        except AgentMemError as error:
+            say(f"{calls.failed} {error}")
+        else:
+            say(f"{calls.failed} whole" if found == what else f"{calls.failed} served")
+        finally:
+            Calls()
+            store.close()
+
+
+@pytest.mark.parametrize("encrypted", [False, True])
+def test_a_read_that_the_disk_refuses_is_told_and_changes_nothing(tmp_path: Path, encrypted: bool) -> None:
+    path, key_file = str(tmp_path / "agent.mem"), str(tmp_path / "agent.key") if encrypted else None
+    with open_store(path, key_file=key_file) as store:
+        fill(store)
+        what = repr(everything(store))
+    child = Child(partial(read_with_failures, path, key_file, what))
+    lines = child.lines()
+    assert child.code == 0
+    assert len(lines) == len(READS)
+    told = ("is damaged", "is not a memory file") if encrypted else ("IOError: disk I/O error",)
+    assert [line for line in lines if not (line.startswith("pread64") and any(one in line for one in told))] == []
+    with open_store(path, key_file=key_file) as store:
+        assert store.verify()[0] == []
 
 
 def killed(path: str, durability: Any, records: int = 200) -> None:

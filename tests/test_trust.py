@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lawful import BUDGETS, LAYERS, crystallized, few
 from recalls import unquoted
-from strategies import CUES, logs, opened
+from strategies import CUES, chat, logs, opened
 
 from agentmem import InvalidInputError, Layer, Memory, PlanningContext
 from agentmem.errors import SettingsError
+from agentmem.index import step_position
 from agentmem.recall.render import SECTIONS, fold, quoted
 from agentmem.records import TRUSTS
 from agentmem.tokens import count
@@ -77,6 +78,27 @@ def test_a_crystal_counts_as_the_least_of_its_sources_at_every_layer(said: Any, 
         for layer in Layer:
             for hit in memory.recall(draw.choice(CUES), 2000, layers=[layer]).hits:
                 assert hit.trust == trusts[hit.id]
+
+
+def test_of_the_steps_those_beneath_what_is_asked_for_are_read_and_each_once(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = memory.episode(id="chat").log_many([{**one, "trust": "web"} for one in chat(200)])
+    memory.crystallize()
+    assert not memory.crystals(as_of=steps[0].id)
+    store, read = memory._core.store, list[int]()
+    reading = store.read
+    monkeypatch.setattr(store, "read", lambda positions: read.extend(positions) or reading(positions))
+    monkeypatch.setattr(store, "scan", None)
+    early = memory.crystals(as_of=steps[120].id)
+    assert sorted(read) == [step_position(one) for unit in early if unit.layer is Layer.UNIT for one in unit.sources]
+    every = memory.crystals()
+    assert {one.trust for one in (*early, *every)} == {"web"}
+    assert len(read) == len(set(read)) > 150
+    read.clear()
+    assert memory.crystals() == every
+    assert memory.crystals([Layer.CLUSTER])
+    assert not read
 
 
 # ---- a share of the context --------------------------------------------------------------------------------------

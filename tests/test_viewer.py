@@ -14,6 +14,7 @@ from agentmem import Memory
 from agentmem.errors import MissingExtraError, NotFoundError
 from agentmem.viewer import Look, serve
 from agentmem.viewer.app import make_app
+from agentmem.viewer.asked import LONGEST
 from agentmem.viewer.guard import POLICY
 from agentmem.viewer.page import files
 from agentmem.viewer.questions import QUESTIONS
@@ -299,6 +300,19 @@ async def test_a_correction_is_logged_and_recalled_instead_and_the_log_keeps_wha
     await page.ask("erase", episode=again["episode"], dry_run=False)
     assert (await page.ask("correct", id=step.id, text="I live in Rome."))["episode"].endswith("(2)")
     assert "something else" in await page.refused("correct", 422, id=step.id, text=step.text)
+
+
+@pytest.mark.parametrize(("characters", "given"), [(90, 90), (30_000, 30_000), (200_001, 200_000)])
+async def test_what_a_step_says_is_given_as_far_as_a_correction_goes(
+    tmp_path: Path, characters: int, given: int
+) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory:
+        said = "The crane 🏗 " + "x" * (characters - 12)
+        step = memory.episode(id="e").log(said)
+        page = Page(Look(memory, "a.mem"))
+        told = await page.ask("text", id=step.id)
+        assert told == {"text": said[:given], "characters": characters}
+        assert (len(told["text"]) == characters) == (characters <= LONGEST)
 
 
 async def test_an_erasure_is_first_told_with_all_that_is_made_of_it_and_then_leaves_nothing(page: Page) -> None:

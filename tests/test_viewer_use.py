@@ -14,6 +14,10 @@ from agentmem.viewer import export
 
 pytestmark = pytest.mark.skipif(not HAS_BROWSER, reason=NO_BROWSER)
 PATIENCE = 10_000  # milliseconds
+SHOWN = (
+    "document.querySelector('#where').textContent.startsWith('{} of')"
+    " && document.querySelector('#frame').getAttribute('aria-busy') === 'false'"
+)
 LONG = 1_000_000
 MARKS = "\u202e{{constructor.constructor('window.hacked=1')()}} [a](javascript:window.hacked=1) "
 
@@ -144,3 +148,32 @@ def test_what_crystallizes_after_the_last_step_is_shown_with_it(browser: Any, vi
     until(page, f"{label} === {last} - 3")  # without the step, its recall, and the unit that was sealed behind it
     page.context.close()
     assert errors == []
+
+
+@pytest.mark.slow
+def test_a_correction_of_a_long_step_keeps_its_end(browser: Any, tmp_path: Path) -> None:
+    said = f"I live in Lima. {'The crane was mended again. ' * 900}That is all."
+    with Memory.open(tmp_path / "a.mem", encoder=None) as memory, memory.episode(id="long") as episode:
+        episode.log_many([said, f"{said}{said * 7}"])
+    errors: list[str] = []
+    with viewing(tmp_path / "a.mem") as viewed:
+        page = opened(browser, viewed.url, errors)
+        page.keyboard.press("Home")
+        until(page, SHOWN.format(1))
+        page.click("text=Correct…")
+        text = page.locator("#correction")
+        assert text.input_value() == said
+        text.fill(said.replace("Lima", "Turin"))
+        page.click("text=Log the correction")
+        until(page, "document.querySelector('#note').textContent.includes('corrects')")
+        page.evaluate("location.search = '?episode=long'")
+        page.wait_for_selector("#step")
+        page.keyboard.press("End")
+        until(page, SHOWN.format(2))
+        page.click("text=Correct…")
+        until(page, "document.querySelector('#note').textContent.includes('200,000')")
+        assert page.locator("dialog").count() == 0
+        page.context.close()
+    assert errors == []
+    with Memory.open(tmp_path / "a.mem", read_only=True, encoder=None) as memory:
+        assert said.replace("Lima", "Turin") in [step.text for step in memory.steps()]

@@ -57,7 +57,6 @@ def audit(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = 
     from agentmem.memory.accounts import accesses
 
     with open_memory(path, namespace, read_only=True, every=True) as memory:
-        found = memory.accesses()  # refused where none is kept
         found = accesses(memory._core, [memory.namespace] if namespace else None)
     _print(found, json)
 

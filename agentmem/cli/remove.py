@@ -27,6 +27,9 @@ from agentmem.types import EraseReport, Repeat
 SHOWN = 10  # steps that repeat what is erased
 
 Steps = Annotated[list[str] | None, typer.Option("--step", metavar="ID", help="This step; repeatable.")]
+CertificateOption = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
+]
 EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Every step of this episode.")]
 
 
@@ -79,9 +82,7 @@ def erase(
     scan: Annotated[
         list[Path] | None, typer.Option(metavar="FILE", help="An export or backup to look into; repeatable.")
     ] = None,
-    certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
-    ] = None,
+    certificate: CertificateOption = None,
     again: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Erase from a restored copy what this certificate says.")
     ] = None,
@@ -109,8 +110,7 @@ def erase(
             confirm(would)
         with show.Waiting("erasing"):
             report = would if dry_run else memory.erase(**chosen, scan=scan or ())
-    if certificate is not None and report.certificate is not None:
-        certificate.write_text(report.certificate.model_dump_json(indent=1) + "\n")
+    write_certificate(report, certificate)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
@@ -149,6 +149,12 @@ def _check_any(n_found: int, path: str, chosen: dict[str, Any]) -> None:
 
 def confirm(report: EraseReport) -> None:
     typer.confirm(f"Erase {_counts(report)} for good?", abort=True, err=True)
+
+
+def write_certificate(report: EraseReport, file: Path | None) -> None:
+    """Write the certificate of an erasure, if there is one, to a file, if one is named."""
+    if file is not None and report.certificate is not None:
+        file.write_text(report.certificate.model_dump_json(indent=1) + "\n")
 
 
 def _counts(report: EraseReport) -> str:

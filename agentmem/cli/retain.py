@@ -10,7 +10,7 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, small_file
-from agentmem.cli.remove import Steps, confirm, tell
+from agentmem.cli.remove import CertificateOption, Steps, confirm, tell, write_certificate
 from agentmem.errors import NotFoundError
 from agentmem.types import Hold, Rule
 
@@ -97,9 +97,7 @@ def expire(
     namespace: NamespaceOption = "",
     dry_run: DryRun = False,
     yes: Annotated[bool, flag("--yes", "Do not ask.", "-y")] = False,
-    certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
-    ] = None,
+    certificate: CertificateOption = None,
     json: JsonOption = False,
 ) -> None:
     """Remove what has expired by the rules of a namespace, and everything condensed from it, for good.
@@ -114,8 +112,7 @@ def expire(
                 confirm(report)
             with show.Waiting("erasing"):
                 report = memory.expire()
-    if certificate is not None and report.certificate is not None:
-        certificate.write_text(report.certificate.model_dump_json(indent=1) + "\n")
+    write_certificate(report, certificate)
     if json:
         show.as_json(report.model_dump(mode="json"))
     elif report.steps:

@@ -15,7 +15,7 @@ from agentmem.index.ids import (
 )
 from agentmem.index.ruled import hold_of, rules_of
 from agentmem.index.timeline import Stated
-from agentmem.index.view import View, join
+from agentmem.index.view import View, join, without_states
 
 __all__ = [
     "STEP",
@@ -34,4 +34,5 @@ __all__ = [
     "step_position",
     "step_positions",
     "steps_beneath",
+    "without_states",
 ]

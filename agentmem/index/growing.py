@@ -21,7 +21,7 @@ from agentmem.index.ids import AUTOMATIC, STEP
 from agentmem.index.ruled import NONE, Ruled, number_of
 from agentmem.index.timeline import Timeline
 from agentmem.index.view import View
-from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Version
+from agentmem.types import Codes, Columns, Crystal, Episode, Layer, Namespace, Outlines, Record, State, Trust, Version
 from agentmem.words import stems
 
 
@@ -49,6 +49,7 @@ class Index:
         self.uses = Grown(2)  # log position of a recall, and of a step it showed
         self._used = Grown(1)  # per record of the log, how many recalls showed it
         self.latest = np.zeros(0)  # per record, the latest time of logging up to it, as far as it was asked for
+        self.trusts: dict[str, Trust | None] = {}  # crystal id -> its trust, as far as it was asked for
         self.bags: dict[str, Counter[str]] = {}
         self.timeline = Timeline()
         self.sealed_upto = 0
@@ -92,6 +93,10 @@ class Index:
     def retired(self) -> Mapping[str, int]:
         """Crystal id -> the log position that retired it."""
         return self.sealed.retired
+
+    def crystal(self, id: str) -> Crystal:
+        """The crystal with an id, which must be one of `by_id`."""
+        return self.crystals[self.by_id[id]]
 
     @property
     def live_atoms(self) -> dict[str, Crystal]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
 
 from agentmem.index.crystals import Chained
-from agentmem.index.timeline import Stated, join_stated
+from agentmem.index.timeline import Stated, Timeline, join_stated
 from agentmem.types import Crystal, Episode, Namespace
 
 Made = TypeVar("Made")
@@ -85,6 +85,11 @@ def _table(view: View) -> np.ndarray:
     table = np.full(int(view.position[-1]) + 2, -1, np.int32)
     table[view.position] = np.arange(len(view.position))
     return table
+
+
+def without_states(view: View) -> View:
+    """A view that knows no states, whatever was read of them."""
+    return replace(view, stated=lambda: Timeline().cut(view.position, view.episode, view.as_of))
 
 
 def join(views: Sequence[View]) -> View:

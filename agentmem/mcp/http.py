@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import InvalidInputError
-from agentmem.listening import host_of, names_of, serve
+from agentmem.listening import headers_of, host_of, names_of, serve
 from agentmem.mcp.server import mcp_server
 from agentmem.mcp.sessions import MOST
 from agentmem.memory import Memory
@@ -80,10 +80,7 @@ class Gate:
         await (self._app if refusal is None else refusal)(scope, receive, send)
 
     def _refusal(self, scope: Scope) -> PlainTextResponse | None:
-        hosts, origins, tokens = (
-            [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
-            for wanted in (b"host", b"origin", b"authorization")
-        )
+        hosts, origins, tokens = (headers_of(scope, name) for name in (b"host", b"origin", b"authorization"))
         if len(hosts) != 1 or host_of(hosts[0]) not in self._names:
             return PlainTextResponse(f"this server is not called {_sent(hosts)}; see --allow-host", 421)
         if len(origins) > 1 or not all(map(self._is_own_page, origins)):

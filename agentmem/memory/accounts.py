@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from agentmem.errors import ReadOnlyError
+from agentmem.errors import InvalidInputError, ReadOnlyError
 from agentmem.memory.certificates import salt_of
 from agentmem.memory.core import Core
 from agentmem.memory.removal import about
@@ -75,7 +75,9 @@ def changes(core: Core, namespaces: Sequence[Namespace] | None) -> list[Change]:
 
 
 def accesses(core: Core, namespaces: Sequence[Namespace] | None) -> list[Change]:
-    """Rows of the ledger that are accesses, in order."""
+    """Rows of the ledger that are accesses, in order; InvalidInputError unless the memory keeps a log of them."""
+    if not core.keeps_accesses:
+        raise InvalidInputError("this memory keeps no log of accesses; a new one does, with access_log=True")
     rows = {row.number: row for row in _rows(core, namespaces) if row.what.startswith(ACCESS)}
     return [_row(row) for _, row in sorted(rows.items())]
 

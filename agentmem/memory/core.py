@@ -64,7 +64,10 @@ class Core:
     # ---- indexes -------------------------------------------------------------------------------------------------
 
     def index(self, namespace: Namespace) -> Index:
-        """The index of a namespace, brought up to the end of the log and of one moment. Hold `lock`."""
+        """The index of a namespace, brought up to the end of the log and of one moment. Hold `lock`.
+
+        NotFoundError where an event is missing that nobody erased.
+        """
         version = self.store.version(namespace)
         while True:
             index = self._indexes.get(namespace)
@@ -73,9 +76,13 @@ class Core:
                 index = None
             if index is None:
                 index = self._indexes[namespace] = self._begin_index(namespace, version.generation)
-            with suppress(NotFoundError):  # erased in between: the generation moved
+            try:
                 self._extend(index, version.watermark)
                 hold_out(self.store, index)
+            except NotFoundError:
+                if self.store.version(namespace) == version:  # else it was erased in between
+                    self.forget()
+                    raise
             before, version = version, self.store.version(namespace)
             if version == before:
                 index.watermark = version.watermark

@@ -44,12 +44,16 @@ class Request:
 
 @dataclass(frozen=True)
 class Going:
-    """What goes: steps asked for, further events, and the namespaces that held or showed it; crystals by id."""
+    """What goes: steps asked for, further events, and the namespaces that held or showed it; crystals by id.
+
+    quoting: of the events, the recalls that showed or repeat it.
+    """
 
     steps: list[Record]
     events: list[Record]
     touched: list[Namespace]
     crystals: set[str]
+    quoting: Sequence[Record] = ()
 
     @property
     def records(self) -> list[Record]:
@@ -71,7 +75,7 @@ def going(core: Core, namespace: Namespace, request: Request) -> Going:
         events += [*_consents(core, namespace, request), *naming(core, namespace, request.name)]
     check_holds(core, namespace, steps, events)
     touched = [namespace, *(record.namespace for record in quoting)] if positions or request.what == "namespace" else []
-    return Going(steps, events, list(dict.fromkeys(touched)), made)
+    return Going(steps, events, list(dict.fromkeys(touched)), made, quoting)
 
 
 def _asked(core: Core, namespace: Namespace, request: Request) -> list[int]:
@@ -130,7 +134,7 @@ def _repeating(erased: Sequence[Record]) -> Callable[[str], bool]:
 def preview(core: Core, namespace: Namespace, request: Request, going: Going) -> EraseReport:
     """All that goes, counted."""
     index, gone = core.index(namespace), {record.position for record in going.records}
-    layers = Counter(index.crystals[index.by_id[id]].layer for id in going.crystals)
+    layers = Counter(index.crystal(id).layer for id in going.crystals)
     subjects = {name for step in going.steps for name in subjects_of(step.body)}
     return EraseReport(
         dry_run=True,

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError
 from agentmem.memory import accounts, certificates, checks, condensing, erasing, removal, residual
 from agentmem.memory.core import Core
 from agentmem.records import check_flag, check_name, check_namespace, check_path, check_text
@@ -99,21 +98,24 @@ class Owned:
         """
         removal.one_of(subject=subject, episode=episode, steps=steps, namespace=namespace)
         check_flag("dry_run", dry_run)
-        checks.check_filters(self._core, [self.namespace], episode)
+        request = self._erasure(subject, episode, steps)
         scope = self.namespace if namespace is None else check_namespace(namespace)
         files = [check_path("scan", path) for path in checks.check_several("scan", scan, "paths of files")]
         residual.check_there(files)
-        if subject is not None:
-            request = erasing.Request("subject", check_name("subject", subject))
-        elif steps is not None:
-            request = erasing.Request("steps", steps=checks.check_ids("steps", steps))
-        else:
-            request = erasing.Request("namespace" if episode is None else "episode", episode)
         with self._core.crystallizing, self._core.lock:
             if dry_run:
                 going = erasing.going(self._core, scope, request)
                 return erasing.preview(self._core, scope, request, going)
             return erasing.erase(self._core, scope, request, self._again, self.who, files)
+
+    def _erasure(self, subject: str | None, episode: str | None, steps: Sequence[str] | str | None) -> erasing.Request:
+        """What is to be erased, checked; a whole namespace where none of these is given."""
+        checks.check_filters(self._core, [self.namespace], episode)
+        if subject is not None:
+            return erasing.Request("subject", check_name("subject", subject))
+        if steps is not None:
+            return erasing.Request("steps", steps=checks.check_ids("steps", steps))
+        return erasing.Request("namespace" if episode is None else "episode", episode)
 
     def _again(self, namespace: Namespace) -> None:
         condensing.crystallize(self._core, namespace, self._condenser)
@@ -145,8 +147,6 @@ class Owned:
 
     def accesses(self) -> list[Change]:
         """Who recalled and read what, as digests, in order. InvalidInputError unless the memory keeps a log of it."""
-        if not self._core.keeps_accesses:
-            raise InvalidInputError("this memory keeps no log of accesses; a new one does, with access_log=True")
         return accounts.accesses(self._core, [self.namespace])
 
     def _accessed(self, what: str, *told: str | None, everywhere: bool = False) -> Core:

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import View, runs_of, step_position
+from agentmem.index import View, runs_of, step_position, without_states
 from agentmem.memory.checks import check_cue, check_several
 from agentmem.memory.core import Core, counted
 from agentmem.recall import Line, Match, Query, Weights, concerns, rank, recall, render, sections
@@ -88,7 +88,8 @@ def ranked(
 ) -> Iterator[Hit]:
     """What `run` would choose from, best first; steps that are erased while one looks are left out."""
     query = replace(query, thinned=core.sparing, cue=core.masked(namespaces[0], query.cue))
-    seen = look(core, namespaces, query.cue, as_of, stated=query.weights.state != 0)
+    stated = bool(query.weights.state or query.weights.date)
+    seen = look(core, namespaces, query.cue, as_of, stated=stated)
     read = core.read if query.layers else core.read_what_is_there
     return rank(query, seen.view, seen.match, seen.similarity, read, matching)
 
@@ -105,16 +106,18 @@ class Seen(NamedTuple):
 def look(
     core: Core, namespaces: Sequence[Namespace], cue: str, as_of: AsOf, sealed: Sealed = None, stated: bool = True
 ) -> Seen:
-    """What a recall of a cue is computed from, as of one moment. stated: whether states count."""
+    """What a recall of a cue is computed from, as of one moment. stated: whether states count; else there are none."""
     with core.lock:
         position = position_of(core, namespaces, as_of)
-        stated = stated and concerns(cue)
-        for namespace in namespaces if stated else ():
+        read = stated and concerns(cue)
+        for namespace in namespaces if read else ():
             core.read_ahead(namespace, position)
         upto = _upto(namespaces, position, sealed)
         view = core.recalled_view(namespaces, position, upto)
-        if stated:
+        if read:
             view.stated()  # now: it reads what grows
+        if not stated:
+            view = without_states(view)
         match = core.match(cue, namespaces, view)
         similarity = core.similarity(cue, namespaces, view, upto)
         return Seen(view, match, similarity, core.version(namespaces, position, upto))
@@ -323,7 +326,7 @@ def told(core: Core, namespaces: Sequence[Namespace], hits: Sequence[str]) -> To
     with core.lock:
         held = ((hit, core.holding(one, hit)) for hit in crystals for one in namespaces)
         indexes = [(hit, index) for hit, index in held if index is not None]
-        found = [index.crystals[index.by_id[hit]] for hit, index in indexes]
+        found = [index.crystal(hit) for hit, index in indexes]
     texts: Told = [(sorted({span.position for span in crystal.spans}), crystal.text) for crystal in found]
     for position in filter(lambda position: position > 0, map(step_position, hits)):
         with suppress(NotFoundError):  # erased since

@@ -43,7 +43,7 @@ class Admission:
         for record in records:
             if (policy := policies.get(record.namespace)) is None:
                 policy = policies[record.namespace] = Redaction.read(setting_of(record.namespace))
-            if policy.on and any(map(policy.suspects, _parts(record))):
+            if policy.on and policy.suspects("\n".join(_parts(record))):
                 where = f"record {len(admitted)}: " if len(records) > 1 else ""
                 record = _Reading(policy, self.analyser, record.namespace, where).record(record)
             admitted.append(record)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.index import STEP, Index, step_id, step_position
+from agentmem.index import STEP, Index, step_id, step_position, steps_beneath
 from agentmem.memory.checks import check_filters, check_ids, check_trust
 from agentmem.memory.core import Core
 from agentmem.records import brief, canonical, check_id, check_name
@@ -92,12 +92,11 @@ def behind(core: Core, namespace: Namespace, id: str) -> list[int]:
 
 
 def steps_under(index: Index, crystal_id: str) -> set[int]:
-    crystal = index.crystals[index.by_id[crystal_id]]
-    if crystal.layer is Layer.UNIT:
-        return {step_position(step) for step in crystal.sources}
+    """Log positions of the steps that a crystal condenses: of an atom those that it quotes."""
+    crystal = index.crystal(crystal_id)
     if crystal.layer is Layer.ATOM:
         return {span.position for span in crystal.spans}
-    return {position for source in crystal.sources for position in steps_under(index, source)}
+    return steps_beneath(crystal, index.crystal)
 
 
 def one_of(**criteria: object) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import SettingsError
-from agentmem.listening import host_of, names_of
+from agentmem.listening import headers_of, host_of, names_of
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.rates import Rates
 from agentmem.server.tokens import Token, Tokens
@@ -92,14 +92,14 @@ class Guard:
 
     def _check_host(self, scope: Scope) -> None:
         """Refuse a name that is not ours: a page that has its own name lead to this machine is not to read it."""
-        given = _header(scope, b"host")
+        given = headers_of(scope, b"host")
         if len(given) != 1 or host_of(given[0]) not in self.hosts:
             raise Refused(
                 421, f"this server is not {', '.join(given)[:80]!r}; start it with --allow-host and the name it goes by"
             )
 
     def _token(self, scope: Scope) -> Token:
-        given = _header(scope, b"authorization")
+        given = headers_of(scope, b"authorization")
         scheme, _, secret = given[0].partition(" ") if len(given) == 1 else ("", "", "")
         if scheme.lower() != "bearer" or not secret.strip():
             detail = f"send the header Authorization: Bearer TOKEN; {MAKE}"
@@ -113,7 +113,3 @@ class Guard:
             detail = f"this token is not, or no longer, one of this server's; {MAKE}"
             raise Refused(401, detail, {"WWW-Authenticate": 'Bearer realm="agentmem", error="invalid_token"'})
         return token
-
-
-def _header(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]

@@ -259,9 +259,9 @@ class Damaged:
             return False
         return True
 
-    def rebuilt(self, found: Iterable[Stretch]) -> tuple[str, ...]:
-        """The parts that are made again."""
-        crystals = () if self.made_is_whole(found) else ("crystals, states and codes",)
+    def rebuilt(self, whole: bool) -> tuple[str, ...]:
+        """The parts that are made again; whole: as `made_is_whole` says."""
+        crystals = () if whole else ("crystals, states and codes",)
         return ("the index of words", "the table of keys", "the index of columns", *crystals, *self.mended)
 
 

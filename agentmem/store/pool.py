@@ -57,7 +57,8 @@ class Pool:
             try:
                 yield
             finally:
-                connection.execute("ROLLBACK")
+                if connection.in_transaction:  # SQLite ends it where a read failed
+                    connection.execute("ROLLBACK")
 
     def value(self, sql: str, bindings: Sequence[Any] = ()) -> Any:
         """The first column of the first row, or None, of a query that needs no snapshot: it is one by itself."""

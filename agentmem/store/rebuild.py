@@ -24,8 +24,8 @@ from .upkeep import add_gaps
 Numbers = Callable[[Record], tuple[int, int, int]]
 
 
-def rebuild(path: str, damaged: Damaged, found: list[Stretch], terms: Terms | None) -> None:
-    """Write a new file at `path`."""
+def rebuild(path: str, damaged: Damaged, found: list[Stretch], whole: bool, terms: Terms | None) -> None:
+    """Write a new file at `path`; whole: crystals, states and codes stay."""
     kept: dict[str, str | None] = {name: damaged.settings.get(name) for name in ("retain", "horizon")}
     keys = None if damaged.sealing is None else damaged.sealing.keys
     made = SQLiteStore(path, "process", settings=kept, terms=terms, key_file=keys)
@@ -40,7 +40,7 @@ def rebuild(path: str, damaged: Damaged, found: list[Stretch], terms: Terms | No
             store._keys.erased(connection, record)
         _gaps(connection, damaged, found)
         _beside(connection, damaged, found)
-        if damaged.made_is_whole(found):
+        if whole:
             _made(connection, damaged)
         _rechain(store, transaction, found)
         for (number,) in connection.execute("SELECT id FROM namespaces").fetchall():

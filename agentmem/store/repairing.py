@@ -67,9 +67,10 @@ def repair(
         contextlib.closing(Damaged(paths, read_anchor(paths.anchor), sealing)) as damaged,
     ):
         found = _found(damaged, others)
-        report = _report(damaged, found, problems, dry_run)
+        whole = damaged.made_is_whole(found)
+        report = _report(damaged, found, whole, problems, dry_run)
         if not dry_run:
-            _replace(paths, damaged, found, terms)
+            _replace(paths, damaged, found, whole, terms)
     return report
 
 
@@ -122,7 +123,9 @@ def _found(damaged: Damaged, backup: Backup) -> list[Stretch]:
     return stretches
 
 
-def _report(damaged: Damaged, found: list[Stretch], problems: tuple[str, ...], dry_run: bool) -> RepairReport:
+def _report(
+    damaged: Damaged, found: list[Stretch], whole: bool, problems: tuple[str, ...], dry_run: bool
+) -> RepairReport:
     losses = [
         Loss(
             what=f"{_positions(one)} {one.why}",
@@ -137,7 +140,7 @@ def _report(damaged: Damaged, found: list[Stretch], problems: tuple[str, ...], d
     return RepairReport(
         dry_run=dry_run,
         problems=problems,
-        rebuilt=damaged.rebuilt(found),
+        rebuilt=damaged.rebuilt(whole),
         restored=restored,
         lost=(*losses, *(Loss(what=what) for what in damaged.lost)),
     )
@@ -152,11 +155,11 @@ def _positions(one: Stretch) -> str:
 # ---- putting it in place
 
 
-def _replace(paths: Files, damaged: Damaged, found: list[Stretch], terms: Terms | None) -> None:
+def _replace(paths: Files, damaged: Damaged, found: list[Stretch], whole: bool, terms: Terms | None) -> None:
     beside = paths.database + PARTIAL
     remove_copy(beside)
     try:
-        rebuild(beside, damaged, found, terms)
+        rebuild(beside, damaged, found, whole, terms)
         keys = None if damaged.sealing is None else damaged.sealing.keys
         with SQLiteStore(beside, read_only=True, terms=terms, key_file=keys) as store:
             problems = store._verify()[0]

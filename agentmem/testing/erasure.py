@@ -334,14 +334,15 @@ def _graph(memory: Memory) -> list[Any]:
     return [sorted(nodes, key=str), sorted(edges)]
 
 
-def _replays(memory: Memory) -> list[Any]:
+def _replays(memory: Memory) -> dict[str, Any]:
+    """Of each episode that has a step: one that began with what was erased began before those of its twin."""
     from agentmem.replay import replay
 
-    return [
-        [
+    return {
+        episode.id: [
             (_step(frame.step), [one.text for one in frame.formed], len(frame.retired), frame.events)
             for frame in replay(memory, episode.id)
         ]
         for episode in memory.episodes()
         if any(memory.steps(episode.id))
-    ]
+    }

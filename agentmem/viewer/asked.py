@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+LONGEST = 200_000  # characters of a correction
 Name = Annotated[str, Field(max_length=1_024)]
 Cue = Annotated[str, Field(max_length=20_000)]
 Number = Annotated[int, Field(ge=0, lt=1 << 40)]
@@ -82,7 +83,7 @@ class Forget(Id):
 
 
 class Correct(Id):
-    text: Annotated[str, Field(max_length=200_000)]
+    text: Annotated[str, Field(max_length=LONGEST)]
 
 
 class Erase(Asked):

@@ -13,7 +13,7 @@ from agentmem.errors import InvalidInputError, KeyConflictError
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, erasing, removal
 from agentmem.replay import plain
-from agentmem.types import Repeat, Step
+from agentmem.types import EraseReport, Repeat, Step
 from agentmem.viewer import asked
 from agentmem.viewer.look import Look
 
@@ -71,8 +71,10 @@ def erase(look: Look, given: asked.Erase) -> dict[str, Any]:
     """Erase for good, with all that was made of it; or say what would go."""
     scoped = look.scoped(given.namespace)
     steps = None if given.step is None else [given.step]
-    preview = _preview(scoped, given) if given.dry_run else {}
-    report = scoped.erase(subject=given.subject, episode=given.episode, steps=steps, dry_run=given.dry_run)
+    if given.dry_run:
+        report, preview = _preview(scoped, given.subject, given.episode, steps)
+    else:
+        report, preview = scoped.erase(subject=given.subject, episode=given.episode, steps=steps), {}
     counts = {name: getattr(report, name) for name in ("dry_run", "steps", "crystals", "episodes")}
     attachments = [[list(space), name] for space, name in report.attachments]
     names = {one.step: _named(one) for one in report.repeats if not look.only or one.namespace == scoped.namespace}
@@ -90,23 +92,22 @@ def _named(one: Repeat) -> str:
     return f"{one.step} of episode {one.episode}{place}"
 
 
-def _preview(scoped: Memory, given: asked.Erase) -> dict[str, Any]:
-    """What goes, by name: the crystals made of the steps, recalls that showed them; and steps that were logged as
-    repeating one of them, which stay.
+def _preview(
+    scoped: Memory, subject: str | None, episode: str | None, steps: list[str] | None
+) -> tuple[EraseReport, dict[str, Any]]:
+    """What goes, counted, and by name: the crystals made of the steps, recalls that showed them; and steps that were
+    logged as repeating one of them, which stay.
     """
     core, namespace = scoped._accessed("crystals"), scoped.namespace
-    with core.lock:
-        index = core.index(namespace)
-        if given.subject is not None:
-            positions = removal.about(core, namespace, given.subject)
-        else:
-            steps = None if given.step is None else [given.step]
-            positions = removal.chosen(core, namespace, steps, given.episode)
-        made = [one for one in index.crystals if removal.steps_under(index, one.id).intersection(positions)]
-        quoting = erasing.quoting_records(core, set(positions), {one.id for one in made}) if positions else []
-        repeats = removal.lineage(core, namespace, given.step) if given.step is not None else []
-    return {
+    request = scoped._erasure(subject, episode, steps)
+    with core.crystallizing, core.lock:
+        goes, index = erasing.going(core, namespace, request), core.index(namespace)
+        report = erasing.preview(core, namespace, request, goes)
+        made = [index.crystal(id) for id in sorted(goes.crystals, key=index.by_id.__getitem__)]
+        repeats = removal.lineage(core, namespace, steps[0]) if steps is not None else []
+    gone = {step.position for step in goes.steps}
+    return report, {
         "derived": plain.several(made, plain.crystal),
-        "recalls": len(quoting),
-        "repeated_by": [step_id(at) for at in repeats if at not in positions],
+        "recalls": len(goes.quoting),
+        "repeated_by": [step_id(at) for at in repeats if at not in gone],
     }

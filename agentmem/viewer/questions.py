@@ -19,6 +19,7 @@ READS: dict[str, tuple[type[BaseModel], Answer]] = {
     "frame": (asked.One, reads.frame),
     "tail": (asked.Played, reads.tail),
     "place": (asked.Id, reads.place),
+    "text": (asked.Id, reads.text),
     "sources": (asked.Id, reads.sources),
     "graph": (asked.Part, drawn.graph),
     "search": (asked.Search, reads.search),

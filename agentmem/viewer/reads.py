@@ -197,6 +197,11 @@ def place(look: Look, given: asked.Id) -> dict[str, Any]:
     return line(step) | {"number": look.frames(given.namespace, step.episode).number_of(step.id)}
 
 
+def text(look: Look, given: asked.Id) -> dict[str, Any]:
+    """What a step says, as far as a correction goes: a frame shows less of it."""
+    return plain.text(look.scoped(given.namespace).step(given.id).text, asked.LONGEST)
+
+
 def sources(look: Look, given: asked.Id) -> dict[str, Any]:
     """A crystal, and the steps it condenses; or a step alone."""
     scoped = look.scoped(given.namespace)
@@ -204,7 +209,7 @@ def sources(look: Look, given: asked.Id) -> dict[str, Any]:
     core = scoped._core
     with core.lock:
         index = core.index(scoped.namespace)
-        crystal = index.crystals[index.by_id[given.id]] if given.id in index.by_id else None
+        crystal = index.crystal(given.id) if given.id in index.by_id else None
     return {
         "crystal": plain.crystal(crystal) | {"retired": crystal.retired} if crystal is not None else None,
         "steps": plain.several(found, line, SOURCES),

@@ -1,6 +1,7 @@
 """Calls of the system that fail, any of them, once or from then on, and memory that cannot be had.
 
-A store works on after what it refused, as an agent would; at the end everything acknowledged must be there.
+A store works on after what it refused, as an agent would; at the end everything acknowledged must be there. Every
+third part is of encrypted stores.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from agentmem.errors import AgentMemError
 from agentmem.store import open_store
 from torture.calls import NAMES, Calls
 from torture.children import Child, Say
-from torture.store_kills import act, check
+from torture.store_kills import ENCRYPTED, act, check, key_file
 
 FAULTS = 20  # of a part
 STEPS = 14
@@ -37,7 +38,7 @@ def agent(path: str, seed: int, at: int, error: int, lasting: bool, say: Say) ->
 def work(path: str, seed: int, say: Say, room: int | None = None) -> None:
     """room: bytes of memory that SQLite may still take once the store is open."""
     rng = random.Random(seed)
-    store = open_store(path, durability=("power", "process")[seed % 2])
+    store = open_store(path, durability=("power", "process")[seed % 2], key_file=key_file(path, seed))
     if room is not None:
         apsw.hard_heap_limit(apsw.memory_used() + room)
     for _ in range(STEPS):
@@ -76,13 +77,14 @@ def part(seed: int, folder: Path) -> Counter[str]:
         path = str(folder / f"{number}.mem")
         kind, lines = fail(path, seed, number, made)
         try:
-            done += after(path, [line for line in lines if line[0] != "r"])
+            done += after(path, seed, [line for line in lines if line[0] != "r"])
         except AssertionError as error:
             raise AssertionError(f"fault {number}, {kind}: {error}; told {lines}") from error
-        done += Counter({"faults": 1, kind: 1, "refusals": sum(line[0] == "r" for line in lines)})
+        refusals = sum(line[0] == "r" for line in lines)
+        done += Counter({"faults": 1, kind: 1, "refusals": refusals, ENCRYPTED: seed % 3 == 2})
     return done
 
 
-def after(path: str, said: list[str]) -> Counter[str]:
-    with open_store(path) as store:
+def after(path: str, seed: int, said: list[str]) -> Counter[str]:
+    with open_store(path, key_file=key_file(path, seed)) as store:
         return check(store, said, set())

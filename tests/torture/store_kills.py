@@ -1,4 +1,4 @@
-"""A store that appends, publishes, archives and erases at random, killed at any moment."""
+"""A store that appends, publishes, archives and erases at random, killed at any moment; each third one encrypted."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torture.children import Say, killed_after
 
 LONG = 3000  # records after which a file is long enough
 KILLS = 10  # on one file
+ENCRYPTED = "of encrypted stores"
 
 
 def record(number: int) -> Record:
@@ -25,10 +26,10 @@ def record(number: int) -> Record:
     return step(text, key=f"k{number}", episode=f"e{number // 50}", logged_at=float(number))
 
 
-def agent(path: str, durability: Any, seed: int, say: Say, steps: int = 1 << 60) -> None:
+def agent(path: str, durability: Any, keys: str | None, seed: int, say: Say, steps: int = 1 << 60) -> None:
     """Append, publish, archive and erase at random, telling what was acknowledged."""
     rng = random.Random(seed)
-    store = open_store(path, durability=durability)
+    store = open_store(path, durability=durability, key_file=keys)
     for _ in range(steps):
         act(store, rng, say)
 
@@ -97,21 +98,27 @@ def fields(entry: Record) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in Record.__slots__}
 
 
-def kill_often(path: str, durability: Any, kills: int, first: int) -> Counter[str]:
+def kill_often(path: str, durability: Any, kills: int, first: int, keys: str | None = None) -> Counter[str]:
     erased, done = set[int](), Counter[str]()
     for seed in range(first, first + kills):
         seconds = random.Random(seed).uniform(0.005, 0.12)
-        said = killed_after(partial(agent, path, durability, seed), seconds)
-        with open_store(path, durability=durability) as store:
+        said = killed_after(partial(agent, path, durability, keys, seed), seconds)
+        with open_store(path, durability=durability, key_file=keys) as store:
             done += check(store, said, erased) + Counter(kills=1)
             if store.head().position > LONG:
                 break
-    with open_store(path) as store:
+    with open_store(path, key_file=keys) as store:
         assert store.head().position > 0
     return done
 
 
 def part(seed: int, folder: Path) -> Counter[str]:
     durability = ("power", "process")[seed % 2]
-    done = kill_often(str(folder / "agent.mem"), durability, KILLS, 1000 * (seed + 1))
-    return done + Counter({durability: done["kills"]})
+    keys = key_file(str(folder / "agent.mem"), seed)
+    done = kill_often(str(folder / "agent.mem"), durability, KILLS, 1000 * (seed + 1), keys)
+    return done + Counter({durability: done["kills"], ENCRYPTED: bool(keys) * done["kills"]})
+
+
+def key_file(path: str, seed: int) -> str | None:
+    """Of every third part."""
+    return f"{path}.key" if seed % 3 == 2 else None

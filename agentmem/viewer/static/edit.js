@@ -34,9 +34,17 @@ function dialog(title, ...parts) {
   return made;
 }
 
-function correct(step) {
+// A frame may show the beginning of a long step alone; what is corrected is all of it.
+async function correct(step) {
+  const cut = [...step.text].length < step.characters;
+  const said = cut ? await tried(() => ask("text", { ...here(), id: step.id })) : step;
+  if (!said) return;
+  if (said.characters > LONGEST) {
+    say(`This step has ${many(said.characters, "characters")}, and may be corrected up to ${number(LONGEST)}: forget it, and log what it should say.`, true);
+    return;
+  }
   const text = h("textarea", { id: "correction", rows: 6, "aria-label": "What it should say" });
-  text.value = step.text;
+  text.value = said.text;
   const made = dialog("Correct a step",
     h("p", { class: "quiet" }, "The log is not rewritten: a step with this text is logged, and the old one is forgotten. What was recalled before stays as it was."),
     text,
