@@ -326,8 +326,8 @@ def _graph(memory: Memory) -> list[Any]:
     named = {step_id(position): f"step {rank}" for position, rank in _ranks(memory).items()}
     named |= {crystal.id: f"crystal {at}" for at, crystal in enumerate(memory.crystals())}
     left_out = ("position", "born", "first", "x", "y", "logged_at", "ended", "retired")
-    nodes = [
-        (named.get(node, node), {name: value for name, value in told.items() if name not in left_out})
+    nodes = [  # a unit that has no words is labelled by its id
+        (named.get(node, node), {name: named.get(value, value) for name, value in told.items() if name not in left_out})
         for node, told in graph.nodes(data=True)
     ]
     edges = [(named.get(one, one), named.get(to, to), told["kind"]) for one, to, told in graph.edges(data=True)]
