@@ -160,6 +160,20 @@ def test_without_a_log_of_accesses_a_read_notes_nothing_and_read_only_reads(told
     assert (told._core.store.head(), list(told._core.store.notes())) == changed
 
 
+def test_asking_where_nothing_is_puts_no_name_into_the_file(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "a.mem", encoder=None, access_log=True) as memory:
+        memory.scoped("ann").episode(id="run").log("The key is under the mat.")
+        for name in ("bob", "cat"):
+            assert not memory.scoped(name).recall("where is the key?", 100).hits
+        assert memory._core.store.namespaces() == [("ann",)]
+        ann = memory.scoped("ann")
+        ann.recall("where is the key?", 100)
+        assert [one.what for one in ann.accesses()] == ["recall"]
+        memory.erase(namespace=("ann",))
+        ann.recall("where is the key?", 100)
+        assert ("ann",) not in memory._core.store.namespaces()
+
+
 # ---- one way out -----------------------------------------------------------------------------------------------------
 
 TEXTS = {"read", "read_what_is_there", "scan", "keyed", "blob", "attachment", "crystals"}

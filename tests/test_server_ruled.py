@@ -9,7 +9,7 @@ from rest_server import FAST, Served, logged, problem, serving
 
 from agentmem import Memory
 
-RULES = [{"max_steps": 2}, {"subject": "ann", "kind": "message", "max_age": "P1Y30DT12H"}]
+RULES = [{"max_steps": 2}, {"subject": "ann", "kind": "message", "max_age": "P395DT12H0M1.5S"}]
 
 
 @pytest.fixture(scope="module")
@@ -23,9 +23,10 @@ def test_rules_are_tried_set_told_and_taken_back(served: Served) -> None:
     logged(client, "run", *(f"The door number {n} is red." for n in range(5)))
     ask = {"cue": "which door is red?", "budget": 500}
     would = client.post("/v1/rules", json={"rules": RULES, "dry_run": True}).json()
-    assert (would["dry_run"], would["steps"]) == (True, 3)
+    assert (would["dry_run"], would["would_expire"]["steps"]) == (True, 3)
     assert client.get("/v1/rules").json() == {"rules": []}
-    assert client.post("/v1/rules", json={"rules": RULES}).json()["steps"] == 3
+    done = client.post("/v1/rules", json={"rules": RULES}).json()
+    assert (done["dry_run"], done["would_expire"]["steps"]) == (False, 3)
     told = client.get("/v1/rules").json()["rules"]
     assert [{name: value for name, value in rule.items() if value is not None} for rule in told] == RULES
     assert client.post("/v1/rules", json={"rules": told}).status_code == 200  # as they are told they can be set
@@ -55,7 +56,7 @@ def test_what_is_held_is_not_erased_until_the_hold_is_lifted(served: Served) -> 
     assert (hold["name"], hold["subject"], hold["reason"]) == ("case 17/b", "ann", "the court asks")
     refused = problem(client.post("/v1/erase", json={"subject": "ann", "dry_run": False}), 409)
     assert refused["error"] == "HeldError"
-    assert client.post("/v1/rules", json={"rules": [{"max_steps": 0}]}).json()["steps"] == 0
+    assert client.post("/v1/rules", json={"rules": [{"max_steps": 0}]}).json()["would_expire"]["steps"] == 0
     problem(client.post("/v1/holds/never/lift"), 404)
     assert client.post("/v1/holds/case%2017%2Fb/lift").json() == {"steps": 2}
     assert client.get("/v1/holds").json() == {"holds": []}

@@ -17,7 +17,7 @@ from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, written
 from agentmem.cli.playing import options_of, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
-from agentmem.transfer import check_target
+from agentmem.store import check_target
 
 if TYPE_CHECKING:
     from agentmem.bench.demo import Moment, ShiftReport

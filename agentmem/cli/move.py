@@ -29,11 +29,13 @@ def export(
     Without --namespace, all namespaces.
     """
     from agentmem.memory.accounts import access, digest_of, note
+    from agentmem.store import check_target
     from agentmem.transfer import export
 
     with open_memory(path, namespace, read_only=not writable(path), every=True) as memory:
         store = memory._core.store
         target, space = check_path("FILE", file), memory.namespace if namespace else None
+        check_target(target, store.path)
         access(memory._core, "export", memory.who, [space], file)
         export(store, [memory.namespace] if namespace else store.namespaces(), target, derived)
         if not memory._core.read_only:

@@ -16,7 +16,7 @@ from networkx.readwrite.gexf import GEXFWriter
 from agentmem.errors import InvalidInputError, StoreError
 from agentmem.graph.picture import COLOURS, draw
 from agentmem.records import brief, check_path
-from agentmem.transfer import check_target
+from agentmem.store import check_target
 
 MERMAID = 150  # nodes that such a drawing can hold before nobody can read it
 _SHAPES = {

@@ -37,11 +37,15 @@ def rules_given(given: Rules) -> tuple[Rule, ...]:
     return rules
 
 
-def set_rules(core: Core, namespace: Namespace, rules: Sequence[Rule], who: str | None) -> None:
-    """Log rules in the place of those in force; nothing where they are these. Hold `core.lock`."""
-    ruled = core.index(namespace).ruled
+def check_rules(core: Core, namespace: Namespace, rules: Sequence[Rule]) -> None:
+    """ErasedError for a rule about a subject that was erased. Hold `core.lock`."""
     for subject in {rule.subject for rule in rules} - {None}:
         _check_not_erased(core, namespace, str(subject))
+
+
+def set_rules(core: Core, namespace: Namespace, rules: Sequence[Rule], who: str | None) -> None:
+    """Log checked rules in the place of those in force; nothing where they are these. Hold `core.lock`."""
+    ruled = core.index(namespace).ruled
     if tuple(rules) != ruled.rules:
         body = {"rules": [rule.model_dump(mode="json", exclude_none=True) for rule in rules]}
         _log(core, Record("rules", namespace, actor=who, body=canonical(body)), ruled.last(None))

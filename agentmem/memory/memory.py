@@ -31,7 +31,7 @@ from agentmem.records import (
     check_path,
     step_of,
 )
-from agentmem.store import open_store
+from agentmem.store import check_target, open_store
 from agentmem.terms import terms_of
 from agentmem.transfer import export
 from agentmem.trust import SHARE
@@ -336,6 +336,7 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         derived: then the crystals and attachments as well.
         """
         target, whole = check_path("path", path), check_flag("derived", derived)
+        check_target(target, self._core.store.path)
         self._accessed("export", str(path))
         export(self._core.store, [self.namespace], target, whole)
         self._note("export", str(path), derived=derived)

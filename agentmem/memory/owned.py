@@ -151,10 +151,11 @@ class Owned:
 
     def _accessed(self, what: str, *told: str | None, everywhere: bool = False) -> Core:
         """Note an access where they are logged; returns what texts are read by. All that hands out texts of a memory
-        comes through here. everywhere: this view's other namespaces are read as well.
+        comes through here. everywhere: this view's other namespaces are read as well. Of one in which nothing is,
+        nothing is noted: that would put its name into the file.
         """
         core = self._core
         if core.keeps_accesses:
-            others = set(self.namespaces[1:]).intersection(core.store.namespaces()) if everywhere else ()
-            accounts.access(core, what, self.who, [self.namespace, *sorted(others)], *told)
+            there = set(self.namespaces if everywhere else [self.namespace]).intersection(core.store.namespaces())
+            accounts.access(core, what, self.who, sorted(there), *told)
         return core

@@ -22,7 +22,7 @@ from agentmem.crystallize import Crystallizer
 from agentmem.errors import NotFoundError
 from agentmem.index import step_id
 from agentmem.memory.core import Core
-from agentmem.store import open_store
+from agentmem.store import first_bytes, open_store
 from agentmem.terms import terms_of
 from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record, Repeat
 
@@ -180,9 +180,8 @@ def check_there(files: Sequence[Path]) -> None:
 
 def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple[str, list[str]]:
     """The surface that a file is, and where in it something stands."""
-    with path.open("rb") as file:
-        start = file.read(len(SQLITE))
-    if start == SQLITE:
+    start = first_bytes(str(path))
+    if start.startswith(SQLITE):
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
     data = path.read_bytes()

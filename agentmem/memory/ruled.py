@@ -37,6 +37,7 @@ class Ruled:
                     check_name(what, name)
         check_flag("dry_run", dry_run)
         with self._core.lock:
+            holding.check_rules(self._core, self.namespace, given)
             if not dry_run:
                 holding.set_rules(self._core, self.namespace, given, self.who)
             return self._preview(given)

@@ -220,7 +220,7 @@ OPERATIONS = (
     Operation("POST", "/v1/forget", forget, Forgotten, Forget, refuses=(409, 507)),
     Operation("POST", "/v1/erase", erase, Erased, Erase, refuses=(409, 507), long=True),
     Operation("GET", "/v1/rules", ruled.rules, ruled.Rules),
-    Operation("POST", "/v1/rules", ruled.retain, Erased, ruled.RulesToSet, refuses=(409, 507), long=True),
+    Operation("POST", "/v1/rules", ruled.retain, ruled.Retained, ruled.RulesToSet, refuses=(409, 507), long=True),
     Operation("POST", "/v1/expire", ruled.expire, Erased, ruled.Expire, refuses=(409, 507), long=True),
     Operation("GET", "/v1/holds", ruled.holds, ruled.Holds),
     Operation("POST", "/v1/holds", ruled.hold, ruled.Held, ruled.HoldToMake, 201, (409, 507)),

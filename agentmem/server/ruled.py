@@ -18,7 +18,7 @@ from agentmem.types import EraseReport, Hold, Kind, Rule, Trust
 
 MOST_RULES = 100
 DURATION = (
-    "^P(?=.*[1-9])(?:[1-8]?[0-9]?[0-9]Y)?(?:[0-9]{1,4}D)?"
+    "^P(?=.*[1-9])(?:[1-8]?[0-9]?[0-9]Y)?(?:[0-9]{1,6}D)?"
     r"(?:T(?=[0-9])(?:[0-9]{1,5}H)?(?:[0-9]{1,5}M)?(?:[0-9]{1,5}(?:\.[0-9]{1,6})?S)?)?$"
 )
 LIMITS = {"max_age": "string", "max_steps": "integer", "min_salience": "number"}
@@ -26,7 +26,10 @@ LIMITS = {"max_age": "string", "max_steps": "integer", "min_salience": "number"}
 
 def _duration(given: str) -> str:
     if re.fullmatch(DURATION.rstrip("$"), given) is None:
-        raise ValueError(f"{given[:40]!r} is no duration; give one in ISO's form, over nothing, such as P30D or PT12H")
+        raise ValueError(
+            f"{given[:40]!r} is no duration over nothing of years, days, hours, minutes and seconds, such as P1Y, P30D "
+            "or PT12H"
+        )
     return given
 
 
@@ -90,6 +93,14 @@ class Rules(Answer):
     rules: tuple[Rule, ...]
 
 
+class Retained(Answer):
+    """The rules that were set, or with dry_run only tried, and what `/v1/expire` would remove by them now."""
+
+    dry_run: bool
+    rules: tuple[Rule, ...]
+    would_expire: Erased
+
+
 class Holds(Answer):
     """The holds that were not lifted, by name."""
 
@@ -107,13 +118,14 @@ def rules(at: Place, asked: None) -> Rules:
     return Rules(rules=at.memory.rules())
 
 
-def retain(at: Place, asked: RulesToSet) -> Erased:
+def retain(at: Place, asked: RulesToSet) -> Retained:
     """Set the rules, in the place of those there were; answers what `/v1/expire` would remove by them now.
 
     What has expired is out of every recall from here on, and is there again when the rules are taken back.
     """
-    given = [rule.model_dump(exclude_none=True) for rule in asked.rules]
-    return erased(at, at.memory.retain(given, asked.dry_run))
+    given = tuple(Rule.model_validate(rule.model_dump(exclude_none=True)) for rule in asked.rules)
+    would = erased(at, at.memory.retain(given, asked.dry_run))
+    return Retained(dry_run=asked.dry_run, rules=given, would_expire=would)
 
 
 def expire(at: Place, asked: Expire) -> Erased:

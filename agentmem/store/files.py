@@ -12,7 +12,10 @@ import stat
 import tempfile
 import time
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
+
+import apsw
 
 from ..errors import (
     AgentMemError,
@@ -33,6 +36,9 @@ fdatasync = getattr(os, "fdatasync", os.fsync)
 
 
 HEADER = b"SQLite format 3\0"
+# A plain file is not read through the layer of SQLite3 Multiple Ciphers, which takes a read that the disk refused for
+# one that went well (2.4.0, `mcIoRead`).
+PLAIN = apsw.vfs_names()[0].removeprefix("multipleciphers-")
 MAGIC = b"agentmem"  # begins an encrypted memory: with 8 random bytes, the salt of its cipher and its id
 
 
@@ -76,10 +82,14 @@ class Files:
 
     def start(self) -> bytes:
         """The first bytes of the database; none if it is not there."""
-        if not os.path.exists(self.database):
-            return b""
-        with os_errors(self.shown), open(self.database, "rb") as file:
-            return file.read(len(HEADER))
+        with os_errors(self.shown):
+            return first_bytes(self.database)
+
+    def restart(self, start: bytes) -> None:
+        """Write the first bytes of the database."""
+        with _handle(self.database, apsw.SQLITE_OPEN_READWRITE) as file:
+            file.xWrite(start, 0)
+            file.xSync(apsw.SQLITE_SYNC_NORMAL)
 
     def empty(self) -> bool:
         return not os.path.exists(self.database) or os.path.getsize(self.database) == 0
@@ -91,7 +101,8 @@ class Files:
 
     def make(self) -> None:
         """An empty database, for its owner alone, unless there is one; a warning where others could put another."""
-        os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(self.database, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         mode = os.stat(self.directory).st_mode
         if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
             text = "%s: everybody can write its directory, and put another file in its place: chmod o-w %s"
@@ -120,6 +131,38 @@ def open_private(path: str) -> int:
     SQLite gives -wal and -shm the permissions of the database.
     """
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+
+@contextlib.contextmanager
+def _handle(path: str, flag: int) -> Iterator[apsw.VFSFile]:
+    """A database as SQLite opens it. A descriptor of our own drops, when it is closed, the locks that all connections
+    of this process have on the file (fcntl(2)), and others then take it for one that nobody has open.
+    """
+    file = apsw.VFSFile(PLAIN, path, [flag | apsw.SQLITE_OPEN_MAIN_DB, 0])
+    try:
+        yield file
+    finally:
+        file.xClose()
+
+
+def first_bytes(path: str) -> bytes:
+    """As many as say what a file is; none if it is not there. Raises OSError."""
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return b""
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+    with _handle(path, apsw.SQLITE_OPEN_READONLY) as file:
+        return file.xRead(min(len(HEADER), os.path.getsize(path)), 0)
+
+
+def check_target(path: Path, memory: str | None = None) -> None:
+    """InvalidInputError where a directory, a memory, or a file of this one stands: nothing may be written there."""
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
+    of = Path(memory).resolve() if memory is not None else None
+    own = of is not None and path.resolve().name.startswith(of.name) and path.resolve().parent == of.parent
+    if path.is_file() and (own or first_bytes(str(path)).startswith((HEADER, MAGIC))):
+        raise InvalidInputError(f"{path} is a memory, or belongs to one; an export needs a path of its own")
 
 
 class FileLock:

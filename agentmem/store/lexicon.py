@@ -32,7 +32,6 @@ PENDING = 512  # log positions that become a stretch
 AT_ONCE = 4_096  # records of one stretch at first
 GROWTH = 2  # a stretch is joined with one before it that is not so many times as large
 LARGE = 1 << 20  # postings of a stretch that is not joined any more
-CACHE_BYTES = 256 << 20  # of stretches unpacked; a search reads all, so that past this each is unpacked anew
 SMALL = 8  # stretches of PENDING positions that are joined while appending
 LONG_WORD, ENDING, LONGEST = 16, 4, 60  # of words as terms: what a stemmer may change, and how long a term may be
 _WORD = 1 << 64
@@ -49,18 +48,21 @@ class Stretch(NamedTuple):
     digest: bytes
 
 
+# What all files of this process have unpacked. A search reads all stretches: past this size each is unpacked anew.
+_UNPACKED: Cache[Postings] = Cache(256 << 20)
+
+
 class Lexicon:
     """The index of one file, through any of its connections."""
 
     def __init__(self, shown: str, level: int) -> None:
         self.shown, self.level = shown, level
-        self._cache: Cache[Postings] = Cache(CACHE_BYTES)
         self._lock = threading.Lock()
         self.forget()
 
     def forget(self) -> None:
         """Drop what was cached: something was erased."""
-        self._cache.clear()
+        _UNPACKED.clear()
         with self._lock:
             self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
 
@@ -163,21 +165,21 @@ class Lexicon:
             return self._tail
 
     def _packed(self, connection: Connection, stretch: Stretch) -> Postings:
-        postings = self._cache.get(stretch.digest)
+        postings = _UNPACKED.get(stretch.digest)
         if postings is None:
             what = f"{self.shown}: the index of positions {stretch.first} to {stretch.last}"
             data = value(connection, "SELECT data FROM postings WHERE first=?", (stretch.first,))
             if _digest(stretch.first, stretch.last, data) != stretch.digest:
                 raise DamagedError(f"{what} was changed; restore it from a backup")
             postings = Postings.unpack(data, what)
-            self._cache.put(stretch.digest, postings)
+            _UNPACKED.put(stretch.digest, postings)
         return postings
 
     # ---- checking
 
     def weights(self, connection: Connection) -> dict[int, tuple[int, int]]:
         """Namespace number -> its postings, and a sum over every (term, row); see `weight`."""
-        self._cache.clear()  # what is checked is what the file holds
+        _UNPACKED.clear()  # what is checked is what the file holds
         found: dict[int, tuple[int, int]] = {}
         for postings in self._all(connection):
             counts, numbers = postings.numbers()

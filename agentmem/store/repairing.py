@@ -168,8 +168,7 @@ def _replace(paths: Files, damaged: Damaged, found: list[Stretch], whole: bool, 
             raise DamagedError(f"{paths.shown} could not be repaired ({problems[0]}); restore it from a backup")
         damaged.close()
         if keys is not None and paths.start() != keys.memory:
-            with open(paths.database, "r+b") as file:
-                file.write(keys.memory)
+            paths.restart(keys.memory)
         _put(paths, beside)
         mark = read_anchor(beside + "-anchor")
         assert mark is not None

@@ -21,7 +21,7 @@ from ..errors import (
     StoreError,
     TooLargeError,
 )
-from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING
+from .files import LOCK_SECONDS, NO_SPACE, NO_WRITING, PLAIN
 
 Connection = Any  # apsw.Connection; apsw ships no types
 NONSENSE = (AttributeError, TypeError, ValueError, LookupError, OverflowError, struct.error)
@@ -76,9 +76,6 @@ MIGRATIONS: tuple[str, ...] = (FORMAT_1, FORMAT_2, FORMAT_3, FORMAT_4, FORMAT_5)
 FORMAT = len(MIGRATIONS)
 STRIPPED = "stripped"  # the setting of a copy without what was made of the log: "index", then "crystals", then ""
 SEALED = ("settings", "counters", "gaps")
-# A plain file is not read through the layer of SQLite3 Multiple Ciphers, which takes a read that the disk refused for
-# one that went well (2.4.0, `mcIoRead`).
-PLAIN = apsw.vfs_names()[0].removeprefix("multipleciphers-")
 NAMESPACE_ROW = "SELECT id, name, generation, watermark, state, seal FROM namespaces WHERE id=?"
 
 

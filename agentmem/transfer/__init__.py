@@ -24,6 +24,6 @@ One that is there already with other content stays, and its line is told as bad.
 """
 
 from agentmem.transfer.back import Bad, Importer, recall_key
-from agentmem.transfer.out import Exporter, check_target, export
+from agentmem.transfer.out import Exporter, export
 
-__all__ = ["Bad", "Exporter", "Importer", "check_target", "export", "recall_key"]
+__all__ = ["Bad", "Exporter", "Importer", "export", "recall_key"]

@@ -12,12 +12,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from agentmem.errors import InvalidInputError, StoreError
+from agentmem.errors import StoreError
 from agentmem.index import STEP, import_key, in_runs, step_id, step_position
 from agentmem.transfer.line import POSITIONS, iso
 from agentmem.types import Namespace, Record, Store
-
-SQLITE = b"SQLite format 3"
 
 
 def dump(value: Mapping[str, Any]) -> str:
@@ -103,10 +101,9 @@ def _step_positions(store: Store, namespace: Namespace) -> np.ndarray:
 def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, derived: bool = False) -> None:
     """Write the log of these namespaces to a file, gzipped if its name ends in .gz; it appears whole, or not at all.
 
-    An older export is replaced. InvalidInputError where a memory or directory stands; StoreError if it fails.
+    What stands there is replaced, so check it first. StoreError if it fails.
     """
     path = Path(path)
-    check_target(path, store.path)
     part = path.with_name(f"{path.name}.part")
     try:
         with part.open("wb") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
@@ -118,16 +115,6 @@ def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, deri
     finally:
         with suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def check_target(path: Path, memory: str | None = None) -> None:
-    """InvalidInputError where a directory, a memory, or a file of this one stands: nothing may be written there."""
-    if path.is_dir():
-        raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
-    of = Path(memory).resolve() if memory is not None else None
-    own = of is not None and path.resolve().name.startswith(of.name) and path.resolve().parent == of.parent
-    if path.is_file() and (own or path.open("rb").read(len(SQLITE)) == SQLITE):
-        raise InvalidInputError(f"{path} is a memory, or belongs to one; an export needs a path of its own")
 
 
 def _packed(raw: BinaryIO) -> BinaryIO:

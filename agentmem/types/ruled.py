@@ -5,11 +5,27 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainSerializer
 
 from agentmem.types.nouns import Frozen, Kind, Trust
 
-Age = Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365_000))]
+
+def iso_duration(age: timedelta) -> str:
+    """Without years and months, which a duration of RFC 3339 (appendix A) cannot tell beside days."""
+    minutes, seconds = divmod(age.seconds, 60)
+    exact = f"{seconds + age.microseconds / 1e6:.6f}".rstrip("0").rstrip(".")
+    parts = [f"{minutes // 60}H", f"{minutes % 60}M", f"{exact}S"]
+    while parts and parts[-1][:-1] == "0":
+        parts.pop()
+    days = f"{age.days}D" if age.days else ""
+    return f"P{days}T{''.join(parts)}" if parts else f"P{days}"
+
+
+Age = Annotated[
+    timedelta,
+    Field(gt=timedelta(0), le=timedelta(days=365_000)),
+    PlainSerializer(iso_duration, return_type=str, when_used="json-unless-none"),
+]
 
 
 class Rule(Frozen):

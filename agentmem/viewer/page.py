@@ -21,7 +21,7 @@ from agentmem.errors import NotFoundError, StoreError
 from agentmem.memory import Memory
 from agentmem.records import brief, check_path
 from agentmem.replay.plain import to_json
-from agentmem.transfer import check_target
+from agentmem.store import check_target
 from agentmem.types import Namespace
 from agentmem.viewer.look import Look
 from agentmem.viewer.questions import READS
