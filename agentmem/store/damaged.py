@@ -283,7 +283,7 @@ class Damaged:
     def made_is_whole(self, found: Iterable[Stretch]) -> bool:
         """Whether crystals, states and codes can stay: nothing under them is gone, and none was changed."""
         made = Derived(self.log)
-        if self.erased or any(not one.proven for one in found):
+        if self.erased or any(not one.proven for one in found) or not fits(self.connection, "batches"):
             return False
         try:
             for number, text in self.namespaces.items():

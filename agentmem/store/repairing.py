@@ -58,13 +58,24 @@ def repair(
     problems = problems_of(paths, terms, keys)
     if not problems:
         return RepairReport(dry_run=dry_run)
-    sealing = None if keys is None else Sealing(keys, path)
+    with os_errors(path), contextlib.closing(FileLock(paths.lock)) as lock, lock:
+        if keys is not None:
+            keys.refresh()  # only now is what others erased since in it for sure
+        return _repaired(paths, backup, problems, dry_run, terms, keys)
+
+
+def _repaired(
+    paths: Files,
+    backup: str | None,
+    problems: tuple[str, ...],
+    dry_run: bool,
+    terms: Terms | None,
+    keys: KeyFile | None,
+) -> RepairReport:
+    sealing = None if keys is None else Sealing(keys, paths.shown)
     with (
-        os_errors(path),
-        contextlib.closing(FileLock(paths.lock)) as lock,
-        lock,
         _entries(backup, keys) as others,
-        sqlite_errors(path),
+        sqlite_errors(paths.shown),
         contextlib.closing(Damaged(paths, read_anchor(paths.anchor), sealing)) as damaged,
     ):
         found = _found(damaged, others)
