@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -14,7 +15,7 @@ from keyed import CANARY, opened
 from strategies import all_crystals
 from typer.testing import CliRunner
 
-from agentmem.errors import AgentMemError, DamagedError, KeyFileError, NotFoundError, SettingsError
+from agentmem.errors import AgentMemError, DamagedError, KeyConflictError, KeyFileError, NotFoundError, SettingsError
 from agentmem.memory import repair
 from agentmem.store import has_ciphers
 from agentmem.store.opening import PAGE
@@ -25,6 +26,11 @@ pytestmark = pytest.mark.skipif(not has_ciphers(), reason="the SQLite that is in
 ENDS = ("", "-anchor", "-key")
 TAGS = PAGE - 32  # where the nonce and the tag of a page begin
 Steps = list[tuple[str, str]]
+INDEXES = ("namespaces_1", "names_1", "blobs_1", "attachments_1")
+TABLES = [
+    *("settings", "counters", "namespaces", "seals", "names", "gaps", "keys", "blobs", "blob_uses", "attachments"),
+    *("barred", "ledger", "blocks", "log", "log_columns", *(f"sqlite_autoindex_{name}" for name in INDEXES)),
+]
 
 
 @cache
@@ -41,7 +47,12 @@ def original() -> tuple[Path, Steps, dict[str, list[int]]]:
                     )
                 if house == 2:
                     episode.observe("A map.", blobs={"map": b"north" * 40}, subjects=["ann"])
+                    episode.observe("Plans.", blobs={f"{floor}": bytes([floor]) * 300 for floor in range(4)})
+                    gone = episode.observe("This was never so.", key="gone")
+        memory.erase(steps=[gone.id])
         memory.attach("notes", b"mine" * 100)
+        for page in range(8):
+            memory.attach(f"page {page}", bytes([page]) * 200)
         memory._core.store.archive(12)
         with memory._core.store._reading() as connection:
             pages: dict[str, list[int]] = {}
@@ -79,6 +90,37 @@ def left(path: Path) -> Steps:
     with opened(path, keys(path)) as memory:
         assert memory.verify().ok, memory.verify().problems
         return [(step.id, step.text) for step in memory.steps()]
+
+
+def beside(path: Path) -> dict[str, object]:
+    """What stands beside the log, as far as it is told."""
+    with opened(path, keys(path)) as memory:
+        found: dict[str, object] = {f"attachment {name!r}": memory.attachment(name) for name in memory.attachments()}
+        for name in {name for step in memory.steps() for name in step.blobs.values()}:
+            with suppress(NotFoundError):
+                found[f"blob {name}"] = memory.blob(name)
+        try:
+            memory.episode(id="e2").observe("This was never so.", key="gone")
+        except KeyConflictError:
+            found["keys"] = "refused"
+        return found
+
+
+def unnamed(path: Path, report: RepairReport) -> set[str]:
+    """What is missing beside the log and not told of by the report; what is there is as it was."""
+    there, was = beside(path), all_beside()
+    assert there.items() <= was.items()
+    told = " ".join(loss.what for loss in report.lost if not loss.first)
+    kinds = {name.split()[0] for name in was.keys() - there.keys()}
+    return {kind for kind in kinds if kind not in told and not (kind == "blob" and ids(report))}
+
+
+@cache
+def all_beside() -> dict[str, object]:
+    copy = Path(mkdtemp()) / "agent.mem"
+    for end in ENDS:
+        shutil.copy(f"{original()[0]}{end}", copy.parent)
+    return beside(copy)
 
 
 def ids(report: RepairReport) -> set[str]:
@@ -247,21 +289,33 @@ def test_on_the_command_line(path: Path) -> None:
     assert CliRunner().invoke(app, ["verify", *options]).exit_code == 0
 
 
-def flips_repaired(path: Path, places: Sequence[int]) -> None:
-    """Flip, repair: every step that is left is as it was, what is not is named, and verifying finds nothing more."""
-    told = original()[1]
+def flips_repaired(path: Path, places: Iterable[int], backup: Path | None = None) -> None:
+    """Flip, repair: all that is left is as it was, what is not is named, and verifying finds nothing more."""
+    _, told, pages = original()
     for place in places:
         for end in ENDS:
             shutil.copy(f"{original()[0]}{end}", path.parent)
         flip(path, place)
         try:
-            report = repaired(path)
+            report = repaired(path, backup=backup)
         except DamagedError as error:
-            if "schema" not in str(error):
+            if "schema" not in str(error) or place // PAGE not in pages["sqlite_schema"]:
                 raise
             continue
-        assert report.problems
-        assert left(path) == [step for step in told if step[0] not in ids(report)]
+        assert report.problems, place
+        assert left(path) == [step for step in told if step[0] not in ids(report)], place
+        assert unnamed(path, report) == set(), place
+        if backup is not None:
+            lost = [loss.what for loss in report.lost]
+            assert [what for what in lost if not any(word in what for word in ("settings", "ledger"))] == [], place
+            assert beside(path) == all_beside(), place
+
+
+def noise(tables: Iterable[str] = ()) -> list[int]:
+    """Where the nonce of each page is, or of the last page of each of some tables: without it the page is noise."""
+    pages = original()[2]
+    numbers = [pages[table][-1] for table in tables] or range(original()[0].stat().st_size // PAGE)
+    return [PAGE * number + TAGS + 3 for number in numbers]
 
 
 @pytest.mark.slow
@@ -273,3 +327,20 @@ def test_what_hundreds_of_repairs_leave_is_what_was_logged(path: Path) -> None:
 def test_what_a_repair_leaves_is_what_was_logged(path: Path) -> None:
     rng = random.Random(6)
     flips_repaired(path, [rng.randrange(path.stat().st_size) for _ in range(2)])
+
+
+@pytest.mark.slow
+def test_whatever_page_is_noise_what_that_costs_is_named(path: Path) -> None:
+    flips_repaired(path, noise())
+
+
+@pytest.mark.slow
+def test_whatever_page_is_noise_a_whole_backup_gives_all_of_it_back(path: Path, tmp_path: Path) -> None:
+    with opened(path, keys(path)) as memory:
+        memory.backup(tmp_path / "copy.mem")
+    flips_repaired(path, noise(), tmp_path / "copy.mem")
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_page_of_noise_in_any_table_costs_only_what_is_named(path: Path, table: str) -> None:
+    flips_repaired(path, noise([table]))

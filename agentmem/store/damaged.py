@@ -1,37 +1,32 @@
-"""A damaged file with all that can still be read of it beside the log's own rows: names, settings, gaps, blobs.
+"""A damaged file with all that can still be read of it beside the log's own rows: names, settings, gaps, the ledger.
 
 Changes nothing. What has a seal or a digest is believed by it; names are believed where records with them are proven.
+Blobs, attachments and keys are `beside`'s.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-
-import apsw
 
 from ..errors import AgentMemError, DamagedError
 from ..types import Namespace, Record
 from . import ledger
+from .beside import Backup, Beside, Known
 from .chain import Mark
 from .derived import Derived
 from .files import Files
 from .log import Directory, Log
 from .rows import PACK, namespace_of_json
 from .salvage import WRONG, Salvage, Stretch, mend
-from .schema import Connection, check_seal, connect, namespace_row, seal, sqlite_errors, value
-from .sealing import Sealing, key_of, sealed_is_whole
-from .sqlite import SQLiteStore
-from .tolerant import UNREADABLE, rows
+from .schema import Connection, check_seal, connect, namespace_row, sqlite_errors, value
+from .sealing import Sealing, key_of
+from .tolerant import UNREADABLE, fits, read, rows, schema_errors
 
 BARRED = "digest, salt, why, at"
 LEDGER = "position, at, what, who, namespace, detail, chain"
 MOST = 1 << 40  # over which a number of the file itself can only be damage
-
-
-SCHEMALESS = (apsw.SQLError, apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 
 
 class Fixed(Directory):
@@ -43,24 +38,33 @@ class Fixed(Directory):
 
 class Damaged:
     """`lost` and `mended`: in words, what is gone beside the log, and which names were given back. sealing: of an
-    encrypted file; `erased`: records that it can open no more.
+    encrypted file; `erased`: records that it can open no more. `unreadable`: tables of names that cannot be read whole.
     """
 
     def __init__(self, paths: Files, expected: Mark | None, sealing: Sealing | None = None) -> None:
         self.paths, self.expected, self.sealing = paths, expected, sealing
-        self.connection = _connected(paths)
         self.log = Log(paths.shown, sealing)
         self.log.directory = Fixed()
         self.lost: list[str] = []
         self.mended: list[str] = []
         self.erased: list[Record] = []
-        self.namespaces: dict[int, Any] = {row[0]: row[1] for row in rows(self.connection, "namespaces", "id", "name")}
-        self.names: dict[int, Any] = {row[0]: row[1] for row in rows(self.connection, "names", "id", "name")}
-        self.blobs = self._blobs()
-        self.attached: dict[tuple[int, str], bytes] = {}
+        self.unreadable: list[str] = []
+        self.connection = _connected(paths)
+        try:
+            self._read()
+        except BaseException:
+            self.connection.close()
+            raise
+
+    def _read(self) -> None:
+        self.namespaces = self._words("namespaces")
+        self.names = self._words("names")
+        self.beside = Beside(self.connection, self.sealing, self.lost)
         self.settings = self._settings()
+        self.counted = {name: n for name, n in rows(self.connection, "counters", "name", "value") if _plausible(n)}
         self.gaps = self._gaps()
-        self.barred = [row for row in rows(self.connection, "barred", "namespace", BARRED) if isinstance(row[0], int)]
+        barred, self.all_barred = read(self.connection, "barred", "namespace", BARRED)
+        self.barred = [row for row in barred if isinstance(row[0], int) and None not in row]
         self.ledger = self._ledger()
         self._known()
 
@@ -78,8 +82,48 @@ class Damaged:
             with contextlib.suppress(*WRONG):
                 directory.namespaces[number] = _namespace(text)
 
+    def _words(self, table: str) -> dict[int, Any]:
+        """Names by number: of the table, and where rows of it cannot be read, of its index, which has them too."""
+        found, whole = read(self.connection, table, "id", "name")
+        there = {number: name for number, name in found if isinstance(number, int)}
+        if whole and fits(self.connection, table):
+            return there
+        index, _ = read(self.connection, table, "name", "id", f"sqlite_autoindex_{table}_1")
+        self.unreadable.append(table)
+        return {number: name for name, number in index if isinstance(number, int)} | there
+
+    def _fill(self, names: Mapping[int, Any], namespaces: Mapping[int, Any]) -> None:
+        """Take names that are not there from a backup, where records with them are proven then."""
+        tables = ((self.namespaces, namespaces), (self.names, names))
+        filled = [{number: name for number, name in others.items() if number not in table} for table, others in tables]
+        if not any(filled):
+            return
+        for (table, _), new in zip(tables, filled, strict=True):
+            table.update(new)
+        self._known()
+        found = [self._numbers(one) for one in self.stretches() if one.proven]
+        for kind, (table, _) in enumerate(tables):
+            for number in filled[kind].keys() - set[int]().union(*(each[kind] for each in found)):
+                del table[number]
+        self._known()
+
+    def check_names(self, found: Iterable[Stretch]) -> None:
+        """DamagedError where records are there, and names that they bear stood in tables that cannot be read."""
+        lacking = {"namespaces": set[int](), "names": {0}}
+        for one in found:
+            if not one.proven:
+                for table, numbers in zip(lacking, self._numbers(one), strict=True):
+                    lacking[table] |= numbers
+        for table, there in (("namespaces", self.namespaces), ("names", {0: None, **self.names})):
+            if table in self.unreadable and (gone := lacking[table] - set(there)):
+                raise DamagedError(
+                    f"{self.paths.shown}: {len(gone)} of its {table} cannot be read, and without them no record that "
+                    "bears one is proven; give a backup that has them (backup=, --backup). Nothing was changed"
+                )
+
     def mend(self, names: Mapping[int, Any], namespaces: Mapping[int, Any]) -> None:
         """Find names that were changed, by the records that do not fit the chain with them."""
+        self._fill(names, namespaces)
         found = self.stretches()
         used = [self._numbers(one) for one in found]
         pairs = list(zip(found, used, strict=True))
@@ -121,12 +165,16 @@ class Damaged:
     # ---- the log
 
     def let_go(self, found: Iterable[Stretch]) -> None:
-        """Records whose key was shredded since this copy of the file was made are erased: nothing can open them."""
-        shredded = {} if self.sealing is None else self.sealing.keys.content.shredded
+        """Records that were erased since this copy of the file was made, as the key file tells, are erased here too."""
+        if self.sealing is None:
+            return
+        content, mark = self.sealing.keys.content, self.sealing.mark
+        keys = content.condemned | content.shredded.keys()
         for one in found:
-            for position in [at for at, entry in one.entries.items() if key_of(entry.record) in shredded]:
-                self.erased.append(one.entries.pop(position).record)
-                self.gaps.append((position, position, "erased"))
+            records = [entry.record for entry in one.entries.values()]
+            for record in [each for each in records if key_of(each) in keys or mark(each) in content.erased]:
+                self.erased.append(one.entries.pop(record.position).record)
+                self.gaps.append((record.position, record.position, "erased"))
 
     def stretches(self) -> list[Stretch]:
         return Salvage(self.connection, self.log, self.gaps_known(), self.expected).read()
@@ -136,6 +184,15 @@ class Damaged:
 
     def empty(self, position: int) -> bool:
         return any(first <= position <= last for first, last, _ in self.gaps)
+
+    def fill_gaps(self, backup: Backup) -> None:
+        """Take those that cannot be read from a backup of this log: what was erased there is here too."""
+        if self._sealed("gaps"):
+            return
+        entries = {at: entry for one in self.stretches() if one.proven for at, entry in one.entries.items()}
+        if backup.of_this_log(entries.values()):
+            new = [gap for gap in backup.gaps if entries.keys().isdisjoint(range(gap[0], gap[1] + 1))]
+            self.gaps += [gap for gap in new if gap not in self.gaps]
 
     def _gaps(self) -> list[tuple[int, int, str]]:
         found = [row for row in rows(self.connection, "gaps", "first", "last, why") if _is_gap(row)]
@@ -169,8 +226,7 @@ class Damaged:
 
     def counters(self) -> dict[str, int]:
         """Each at least as high as anything it ever counted, so that nothing is given twice."""
-        found = {name: n for name, n in rows(self.connection, "counters", "name", "value") if _plausible(n)}
-        marks = self.expected or Mark()
+        found, marks = dict(self.counted), self.expected or Mark()
         generations = [row[1] for row in rows(self.connection, "namespaces", "id", "generation") if _plausible(row[1])]
         serials = [row[1] for row in rows(self.connection, "batches", "first", "last") if _plausible(row[1])]
         least = {
@@ -187,66 +243,47 @@ class Damaged:
 
     # ---- beside the log
 
-    def _blobs(self) -> dict[bytes, bytes]:
-        found = rows(self.connection, "blobs", "digest", "data")
-        return {digest: data for digest, data in found if _is_whole(digest, data)}
-
-    def take(self, backup: SQLiteStore | None) -> None:
-        """Blobs and attachments that are whole, here or in a backup; the others are lost."""
-        for digest in sorted({row[0] for row in rows(self.connection, "blob_uses", "digest", "position")}):
-            if digest not in self.blobs and isinstance(digest, bytes):
-                self._take_blob(digest, backup)
-        for number, text in self.namespaces.items():
-            with contextlib.suppress(*WRONG):
-                self._take(number, _namespace(text), backup)
-
-    def _take_blob(self, digest: bytes, backup: SQLiteStore | None) -> None:
-        if backup is not None:
-            with backup._reading() as connection:
-                data = value(connection, "SELECT data FROM blobs WHERE digest=?", (digest,))
-            if _is_whole(digest, data):
-                self.blobs[digest] = data
-                return
-        self.lost.append(f"blob {digest.hex()}")
-
-    def _take(self, number: int, namespace: Namespace, backup: SQLiteStore | None) -> None:
-        sql = "SELECT name, digest, data FROM attachments WHERE namespace=?"
-        for name, digest, data in self.connection.execute(sql, (number,)):
-            if not (isinstance(data, bytes) and sha256(data).digest() == digest):
-                data = _of(backup, namespace, name, digest)
-            if data is None:
-                self.lost.append(f"attachment {name!r} of namespace {namespace}")
-            else:
-                self.attached[number, name] = data
+    def take(self, found: Iterable[Stretch], backup: Backup) -> None:
+        """What beside the log is whole, here or in a backup; the rest is lost."""
+        entries = {at: entry for one in found if one.proven for at, entry in one.entries.items()}
+        namespaces = self.log.directory.namespaces
+        erased = {record.namespace for record in self.erased}
+        counted = self.counted if self._sealed("counters") else None
+        known = Known(
+            entries=entries,
+            namespaces=namespaces,
+            gone={number for number, namespace in namespaces.items() if namespace in erased},
+            erased=lambda position: any(a <= position <= z and why == "erased" for a, z, why in self.gaps),
+            erasures=None if counted is None else counted.get("erasures", 0),
+            attached=None if counted is None else counted.get("attached", 0),
+            rewrites=self.settings.get("retain") != "keep",
+        )
+        self.beside.take(known, backup)
+        if any(not one.proven for one in found) and not (self.all_barred and fits(self.connection, "barred")):
+            self.lost.append("some of the subjects that may not be logged about: erase them again")
 
     def _ledger(self) -> list[tuple[Any, ...]]:
         """Its rows up to the first that was changed or is missing."""
         found: list[tuple[Any, ...]] = []
-        before, ended = b"", value(self.connection, "SELECT value FROM counters WHERE name='ledger'") or 0
-        for row in rows(self.connection, "ledger", "id", LEDGER):
-            if row[0] != len(found) + 1 or ledger.link(before, row[:-1]) != row[-1]:
+        there, whole = read(self.connection, "ledger", "id", LEDGER)
+        before = b""
+        for row in there:
+            if row[0] != len(found) + 1 or not _follows(before, row):
                 break
             found.append(row)
             before = row[-1]
+        whole = whole and fits(self.connection, "ledger")
+        ended = self.counted.get("ledger", 0 if whole and self._sealed("counters") else len(there) + (not whole))
         if len(found) < ended:
             self.lost.append(f"rows {len(found) + 1} and on of the ledger")
         return found
-
-    def erased_keys(self) -> list[bytes]:
-        """Digests of keys that may never be used again."""
-        found = rows(self.connection, "keys", "digest", "position, content")
-        return [digest for digest, position, content in found if position is None and seal(digest) == content]
-
-    def rewritten_keys(self) -> list[tuple[bytes, int, bytes]]:
-        found = rows(self.connection, "keys", "digest", "position, content")
-        return [row for row in found if isinstance(row[1], int) and isinstance(row[2], bytes)]
 
     # ---- what was made from it
 
     def made_is_whole(self, found: Iterable[Stretch]) -> bool:
         """Whether crystals, states and codes can stay: nothing under them is gone, and none was changed."""
         made = Derived(self.log)
-        if any(not one.proven for one in found):
+        if self.erased or any(not one.proven for one in found) or not fits(self.connection, "batches"):
             return False
         try:
             for number, text in self.namespaces.items():
@@ -269,25 +306,12 @@ def _connected(paths: Files) -> Connection:
     """A connection that reads what can be read."""
     with sqlite_errors(paths.shown), schema_errors(paths.shown):
         connection = connect(paths.database, cipher=paths.cipher, damaged=True)
-        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        except BaseException:
+            connection.close()
+            raise
         return connection
-
-
-@contextlib.contextmanager
-def schema_errors(shown: str) -> Iterator[None]:
-    """DamagedError where a file does not even say what tables it has."""
-    try:
-        yield
-    except SCHEMALESS as error:
-        raise DamagedError(
-            f"{shown}: its schema, in the first pages, cannot be read ({error}); restore it from a backup"
-        ) from error
-
-
-def _is_whole(digest: Any, data: Any) -> bool:
-    """Whether a blob, sealed or not, is what its name says."""
-    named = isinstance(digest, bytes) and isinstance(data, bytes)
-    return named and (sha256(data).digest() == digest or sealed_is_whole(digest, data))
 
 
 def _namespace(text: Any) -> Namespace:
@@ -297,13 +321,11 @@ def _namespace(text: Any) -> Namespace:
     return made
 
 
-def _of(backup: SQLiteStore | None, namespace: Namespace, name: str, digest: Any) -> bytes | None:
-    if backup is None:
-        return None
-    with contextlib.suppress(AgentMemError):
-        data = backup.attachment(namespace, name)
-        return data if sha256(data).digest() == digest else None
-    return None
+def _follows(before: bytes, row: tuple[Any, ...]) -> bool:
+    """Whether a row of the ledger is the one after that with this hash."""
+    with contextlib.suppress(TypeError):  # bytes in place of a text
+        return bool(ledger.link(before, row[:-1]) == row[-1])
+    return False
 
 
 def _is_gap(row: tuple[Any, ...]) -> bool:

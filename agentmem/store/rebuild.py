@@ -38,8 +38,10 @@ def rebuild(path: str, damaged: Damaged, found: list[Stretch], whole: bool, term
         _log(store, connection, found)
         for record in damaged.erased:
             store._keys.erased(connection, record)
+        if damaged.erased:
+            count_up(connection, "erasures")
         _gaps(connection, damaged, found)
-        _beside(connection, damaged, found)
+        _beside(connection, damaged)
         if whole:
             _made(connection, damaged)
         _rechain(store, transaction, found)
@@ -151,20 +153,18 @@ def _rechain(store: SQLiteStore, transaction: Transaction, found: Iterable[Stret
 # ---- beside the log
 
 
-def _beside(connection: Connection, damaged: Damaged, found: Iterable[Stretch]) -> None:
-    erased = [(digest, seal(digest)) for digest in damaged.erased_keys()]
-    connection.executemany("INSERT OR REPLACE INTO keys VALUES(?, NULL, ?)", erased)
-    there = {at for one in found if one.proven for at in one.entries}
-    for digest, position, content in damaged.rewritten_keys():
-        if position in there:
-            connection.execute("INSERT OR REPLACE INTO keys VALUES(?, ?, ?)", (digest, position, content))
+def _beside(connection: Connection, damaged: Damaged) -> None:
+    beside = damaged.beside
+    connection.executemany("INSERT OR REPLACE INTO keys VALUES(?, ?, ?)", beside.rewritten.values())
+    erased = [(digest, seal(digest)) for digest in sorted(beside.erased)]
+    connection.executemany("INSERT OR IGNORE INTO keys VALUES(?, NULL, ?)", erased)
     used = {digest for (digest,) in connection.execute("SELECT DISTINCT digest FROM blob_uses")}
-    rows = [(digest, data) for digest, data in damaged.blobs.items() if digest in used]
+    rows = [(digest, data) for digest, data in beside.blobs.items() if digest in used]
     connection.executemany("INSERT INTO blobs VALUES(?, ?)", rows)
-    for digest in sorted(used - set(damaged.blobs)):
+    for digest in sorted(used - set(beside.blobs)):
         note_blob(connection, digest)
     connection.executemany("INSERT INTO ledger VALUES(?, ?, ?, ?, ?, ?, ?, ?)", damaged.ledger)
-    for (number, name), data in damaged.attached.items():
+    for (number, name), data in beside.attached.items():
         attachments.put(connection, number, name, data)
 
 

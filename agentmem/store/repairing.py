@@ -12,21 +12,22 @@ import contextlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import apsw
 
 from ..errors import DamagedError, InvalidInputError, NotAMemoryError, StoreError
 from ..index import step_id
 from ..types import Loss, RepairReport
+from .beside import Backup
 from .chain import Anchor, Mark, read_anchor
 from .copies import remove_copy
-from .damaged import Damaged, schema_errors
+from .damaged import Damaged
 from .files import FileLock, Files, os_errors
 from .keyfile import KeyFile, Passphrase
+from .log import head_mark
 from .openfile import Terms
 from .rebuild import rebuild
-from .rows import Entry
 from .salvage import Stretch, restore
 from .schema import connect, sqlite_errors
 from .sealing import Sealing
@@ -57,13 +58,24 @@ def repair(
     problems = problems_of(paths, terms, keys)
     if not problems:
         return RepairReport(dry_run=dry_run)
-    sealing = None if keys is None else Sealing(keys, path)
+    with os_errors(path), contextlib.closing(FileLock(paths.lock)) as lock, lock:
+        if keys is not None:
+            keys.refresh()  # only now is what others erased since in it for sure
+        return _repaired(paths, backup, problems, dry_run, terms, keys)
+
+
+def _repaired(
+    paths: Files,
+    backup: str | None,
+    problems: tuple[str, ...],
+    dry_run: bool,
+    terms: Terms | None,
+    keys: KeyFile | None,
+) -> RepairReport:
+    sealing = None if keys is None else Sealing(keys, paths.shown)
     with (
-        os_errors(path),
-        contextlib.closing(FileLock(paths.lock)) as lock,
-        lock,
         _entries(backup, keys) as others,
-        schema_errors(path),
+        sqlite_errors(paths.shown),
         contextlib.closing(Damaged(paths, read_anchor(paths.anchor), sealing)) as damaged,
     ):
         found = _found(damaged, others)
@@ -88,16 +100,6 @@ def problems_of(paths: Files, terms: Terms | None, keys: KeyFile | None) -> tupl
         return (str(error),)
 
 
-@dataclass
-class Backup:
-    """What a backup holds: entries by position, and the rest by its names."""
-
-    entries: dict[int, Entry] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    namespaces: dict[int, str] = field(default_factory=dict)
-    store: SQLiteStore | None = None
-
-
 @contextmanager
 def _entries(backup: str | None, keys: KeyFile | None) -> Iterator[Backup]:
     if backup is None:
@@ -110,16 +112,20 @@ def _entries(backup: str | None, keys: KeyFile | None) -> Iterator[Backup]:
             positions = store._log.rows(connection, None, 0)["position"].tolist()
             namespaces = dict(connection.execute("SELECT id, name FROM namespaces").fetchall())
             entries = store._log.entries(connection, positions)
-        yield Backup(entries, store.names(), namespaces, store)
+            gaps = connection.execute("SELECT first, last, why FROM gaps").fetchall()
+            mark = head_mark(connection)
+        yield Backup(entries, store.names(), namespaces, store, mark, gaps)
 
 
 def _found(damaged: Damaged, backup: Backup) -> list[Stretch]:
     """The log, with what is not proven taken from the backup."""
     damaged.mend(backup.names, backup.namespaces)
+    damaged.fill_gaps(backup)
     stretches = damaged.stretches()
     restore(stretches, backup.entries, damaged.log, damaged.empty)
+    damaged.check_names(stretches)
     damaged.let_go(stretches)
-    damaged.take(backup.store)
+    damaged.take(stretches, backup)
     return stretches
 
 

@@ -20,6 +20,7 @@ from .tolerant import UNREADABLE, rows
 HOT = "packed, logged_at, chain, key, text, body"
 BLOCK = "last, before, chain, digest"
 WRONG = (AgentMemError, *UNREADABLE, ValueError, TypeError, KeyError, IndexError, ArithmeticError, OverflowError)
+NOTHING = "was erased, or lost before: what says which cannot be read"
 BITS = 2_000  # bits of a name that are tried, one by one, where a flipped one would explain what does not fit
 
 
@@ -80,7 +81,7 @@ class Salvage:
 
     def _blocks(self) -> None:
         for first, last, before, chain, digest in rows(self.connection, "blocks", "first", BLOCK):
-            if not (isinstance(last, int) and first <= last and first > self._position):
+            if not (isinstance(first, int) and isinstance(last, int) and first <= last and first > self._position):
                 continue
             row = BlockRow(first, last, before, chain, digest)
             self._missing(first, before, True)
@@ -99,8 +100,16 @@ class Salvage:
         found = rows(self.connection, "log", "position", HOT)
         found = [row for row in found if isinstance(row[0], int) and row[0] > self._position]
         for number, row in enumerate(found):
+            behind = self._known
             self._missing(row[0], None, False)
+            if self._known is None and behind is not None and self._follows(row, behind):
+                self._known, self.stretches[-1].why = behind, NOTHING
             self._row(row, found[number + 1] if number + 1 < len(found) else None)
+
+    def _follows(self, row: Sequence[Any], chain: bytes) -> bool:
+        """Whether nothing was between a row and what has this hash when the chain was last made."""
+        entry = self._entry(row)
+        return entry is not None and self.log.next_chain(chain, entry) == row[3]
 
     def _row(self, row: Sequence[Any], following: Sequence[Any] | None) -> None:
         position, stored = row[0], row[3] if isinstance(row[3], bytes) else None

@@ -6,15 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 
+import apsw
 import numpy as np
 
-from ..errors import (
-    DamagedError,
-    FullError,
-    InvalidInputError,
-    NotFoundError,
-    SettingsError,
-)
+from ..errors import DamagedError, FullError, InvalidInputError, NotFoundError, SettingsError
 from ..types import Batch, Codes, Columns, Crystal, Head, Namespace, Outlines, Record, State, Version, Watermark
 from . import copies, derived
 from .append import request, sealed_request
@@ -366,13 +361,15 @@ class SQLiteStore(Attaching):
         try:
             with self._reading() as connection:
                 return self._verified(connection, expected)
-        except DamagedError:
+        except DamagedError as error:
             if self._sealing is None:
                 raise
-        # a page that does not fit its tag ends its transaction: what it says is looked at without
+            tag = f"{self.path}: a page of the file was changed, as its tag tells"
+            told = tag if isinstance(error.__cause__, apsw.Error) else str(error)
+        # in a transaction that met a page that does not fit its tag nothing can be read any more: all is read without
         with self._pool.damaged() as connection:
             problems, notes, checked = self._verified(connection, expected)
-        return [f"{self.path}: a page of the file was changed, as its tag tells", *problems], notes, checked
+        return [told, *problems], notes, checked
 
     def _verified(self, connection: Connection, expected: Mark | None) -> tuple[list[str], list[str], dict[str, int]]:
         same_terms = stored_setting(connection, "terms") == getattr(self._terms, "version", None)

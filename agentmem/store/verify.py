@@ -49,7 +49,7 @@ class Verifier:
         self._barred: dict[tuple[int, bytes], tuple[float, str]] = {}
 
     def run(self, expected: Mark | None) -> None:
-        """`expected` is the anchor, read before the snapshot began."""
+        """`expected` is the anchor, read before the snapshot began. Raises what ended the snapshot, if anything did."""
         self._expected = expected
         self.log.cache.clear()  # what is checked is what the file holds
         parts: list[Callable[[], None]] = [
@@ -77,7 +77,10 @@ class Verifier:
         except DamagedError as error:
             self.problems.append(str(error))
         except apsw.Error as error:
-            self.problems.append(str(translate(error, self.log.shown)))
+            told = translate(error, self.log.shown)
+            if not self.connection.in_transaction:  # SQLite ended it: what would be read now may be of another state
+                raise told from error
+            self.problems.append(str(told))
         except NONSENSE as error:
             self.problems.append(f"{self.log.shown}: what is stored makes no sense ({type(error).__name__}: {error})")
 
