@@ -21,7 +21,8 @@ from agentmem.cli.options import (
     small_file,
     written,
 )
-from agentmem.errors import NotFoundError
+from agentmem.errors import NotFoundError, StoreError
+from agentmem.records import check_path
 from agentmem.types import EraseReport, Repeat
 
 SHOWN = 10  # steps that repeat what is erased
@@ -103,6 +104,7 @@ def erase(
         {"subject": subject, "episode": episode, "steps": step, "namespace": whole},
         "--subject, --episode, --step, --whole-namespace",
     )
+    check_certificate(certificate, path)
     with open_memory(path, namespace, read_only=dry_run) as memory:
         would = memory.erase(**chosen, dry_run=True)
         _check_any(would.steps or len(would.attachments), path, chosen)
@@ -110,7 +112,7 @@ def erase(
             confirm(would)
         with show.Waiting("erasing"):
             report = would if dry_run else memory.erase(**chosen, scan=scan or ())
-    write_certificate(report, certificate)
+    write_certificate(report, certificate, path)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
@@ -151,10 +153,26 @@ def confirm(report: EraseReport) -> None:
     typer.confirm(f"Erase {_counts(report)} for good?", abort=True, err=True)
 
 
-def write_certificate(report: EraseReport, file: Path | None) -> None:
-    """Write the certificate of an erasure, if there is one, to a file, if one is named."""
-    if file is not None and report.certificate is not None:
-        file.write_text(report.certificate.model_dump_json(indent=1) + "\n")
+def check_certificate(file: Path | None, path: str) -> None:
+    """InvalidInputError, before anything is erased, where the certificate of an erasure could not be written."""
+    if file is not None:
+        from agentmem.store import check_new
+
+        check_new(check_path("--certificate", file), path)
+
+
+def write_certificate(report: EraseReport, file: Path | None, path: str) -> None:
+    """Write the certificate of an erasure, if there is one, to a new file, if one is named."""
+    if file is None or report.certificate is None:
+        return
+    try:
+        with file.open("x") as out:
+            out.write(report.certificate.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        again = f"agentmem log {shlex.quote(path)} --certificates"
+        raise StoreError(
+            f"it is erased, but the certificate cannot be written to {file} ({error.strerror}); `{again}` prints it"
+        ) from error
 
 
 def _counts(report: EraseReport) -> str:

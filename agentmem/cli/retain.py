@@ -10,7 +10,7 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, small_file
-from agentmem.cli.remove import CertificateOption, Steps, confirm, tell, write_certificate
+from agentmem.cli.remove import CertificateOption, Steps, check_certificate, confirm, tell, write_certificate
 from agentmem.errors import NotFoundError
 from agentmem.types import Hold, Rule
 
@@ -105,6 +105,7 @@ def expire(
     Attachments of the namespace go too, since they may hold it. It asks first. The exit code is 1 where expired text is
     still found, which is then named.
     """
+    check_certificate(certificate, path)
     with open_memory(path, namespace, read_only=dry_run) as memory:
         report = memory.expire(dry_run=True)
         if report.steps and not dry_run:
@@ -112,7 +113,7 @@ def expire(
                 confirm(report)
             with show.Waiting("erasing"):
                 report = memory.expire()
-    write_certificate(report, certificate)
+    write_certificate(report, certificate, path)
     if json:
         show.as_json(report.model_dump(mode="json"))
     elif report.steps:
