@@ -88,3 +88,66 @@ def test_nothing_is_written_where_a_file_of_another_memory_stands_or_will(path: 
         with pytest.raises(InvalidInputError, match="belongs to one"):
             check_target(Path(f"{path}{suffix}"), str(tmp_path / "other.mem"))
     check_target(tmp_path / "free-anchor", str(path))
+
+
+# ---- what is erased ----------------------------------------------------------------------------------------------
+
+
+def test_erasing_again_can_be_tried_and_asks_first(path: Path, tmp_path: Path) -> None:
+    copy, file = tmp_path / "copy.mem", tmp_path / "ann.json"
+    call("backup", path, copy)
+    call("erase", path, "--subject", "ann", "--yes", "--certificate", file)
+    tried = call("erase", copy, "--again", file, "--dry-run")
+    assert (tried.exit_code, tried.stdout.startswith("would erase  2 steps")) == (0, True)
+    asked = call("erase", copy, "--again", file, answer="n\n")
+    assert (asked.exit_code, "Erase 2 steps" in asked.stderr) == (1, True)
+    for more in (("--subject", "bob"), ("--episode", "e1"), ("--step", "s1"), ("-n", "acme"), ("--scan", file)):
+        refused = call("erase", copy, "--again", file, "--yes", *more)
+        assert (refused.exit_code, "leave all" in " ".join(refused.stderr.split())) == (2, True)
+    assert len(step_ids(copy)) == 3
+    assert call("erase", copy, "--again", file, "--yes").exit_code == 0
+    assert len(step_ids(copy)) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("erase", "--subject", "ann", "--subject", "bob", "--yes"),
+        ("erase", "--subject", "ann", "--yes", "-n", "a", "--namespace", "b"),
+        ("forget", "--episode", "e1", "--episode", "e2"),
+        ("hold", "case", "--subject", "ann", "--subject", "bob"),
+        ("consent", "ann", "--withdraw", "--note", "a", "--note", "b"),
+        ("expire", "--certificate", "a", "--certificate", "b"),
+    ],
+)
+def test_an_option_with_one_value_is_refused_when_given_twice(path: Path, command: tuple[str, ...]) -> None:
+    refused = call(command[0], path, *command[1:])
+    assert refused.exit_code == 2
+    assert "was given more than once" in " ".join(refused.stderr.replace("│", "").split())
+    with Memory.open(path, encoder=None, read_only=True) as memory:
+        assert [change.what for change in memory.changes()] == ["begin", "begin"]
+        assert not memory.forgotten()
+
+
+def test_options_that_repeat_and_flags_may_be_given_twice(path: Path) -> None:
+    first, second, _ = step_ids(path)
+    assert call("erase", path, "--step", first, "--step", second, "--yes", "--yes").exit_code == 0
+    assert len(step_ids(path)) == 1
+
+
+def test_a_subject_that_is_elsewhere_or_is_mistyped_is_named(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        memory.scoped("acme", "al ice").episode(id="e").log("The quay is closed.", subjects=["zoe"])
+    said = call("erase", path, "--subject", "zoe", "--yes").stderr
+    assert "no step of" in said
+    assert "it is a subject in --namespace 'acme/al ice'" in said
+    assert "did you mean 'ann'?" in call("erase", path, "--subject", "Ann", "--dry-run").stderr
+    assert call("erase", path, "--subject", "zoe", "--yes", "-n", "acme/al ice").exit_code == 0
+
+
+def test_a_hold_on_nothing_yet_says_so(path: Path) -> None:
+    held = call("hold", path, "case-17", "--subject", "anne")
+    assert (held.exit_code, held.stdout) == (0, "held  0 steps\n")
+    assert "logged later will be held" in held.stderr
+    assert "did you mean 'ann'?" in held.stderr
+    assert "later" not in call("hold", path, "case-18", "--subject", "ann").stderr

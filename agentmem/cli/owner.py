@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import Once, open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, written
 from agentmem.types import Change
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem consent agent.mem alice --withdraw"))(consent)
+    app.command(cls=Once, epilog=example("agentmem consent agent.mem alice --withdraw"))(consent)
     app.command(epilog=example("agentmem log agent.mem --json", "agentmem log agent.mem --certificates"))(log)
     app.command(epilog=example("agentmem audit agent.mem --namespace acme/alice"))(audit)
 

@@ -14,8 +14,8 @@ from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
 __all__ = [
-    "STRIPPED", "SQLiteStore", "check_new", "check_target", "first_bytes", "has_ciphers", "mark", "open_store", "repair",
-    "subject_bars", "subjects_of",
+    "STRIPPED", "SQLiteStore", "check_new", "check_target", "first_bytes", "has_ciphers", "mark", "open_store",
+    "repair", "subject_bars", "subjects_of",
 ]  # fmt: skip
 
 
