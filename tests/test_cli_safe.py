@@ -151,3 +151,17 @@ def test_a_hold_on_nothing_yet_says_so(path: Path) -> None:
     assert "logged later will be held" in held.stderr
     assert "did you mean 'ann'?" in held.stderr
     assert "later" not in call("hold", path, "case-18", "--subject", "ann").stderr
+
+
+@pytest.mark.parametrize("content", [None, b"milk, eggs\n", b'{"name": "x"}\n', bytes(range(256)), b"# notes"])
+def test_no_token_is_added_to_what_is_no_file_of_tokens(path: Path, tmp_path: Path, content: bytes | None) -> None:
+    file = path if content is None else tmp_path / "notes"
+    if content is not None:
+        file.write_bytes(content)
+    file.chmod(0o600)
+    before = file.read_bytes()
+    refused = call("serve", path, "--tokens", file, "--new-token", "")
+    assert (refused.exit_code, "another file for tokens" in refused.stderr) == (1, True)
+    assert file.read_bytes() == before
+    for _ in range(2):
+        assert call("serve", path, "--tokens", tmp_path / "tokens", "--new-token", "").exit_code == 0
