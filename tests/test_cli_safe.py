@@ -165,3 +165,39 @@ def test_no_token_is_added_to_what_is_no_file_of_tokens(path: Path, tmp_path: Pa
     assert file.read_bytes() == before
     for _ in range(2):
         assert call("serve", path, "--tokens", tmp_path / "tokens", "--new-token", "").exit_code == 0
+
+
+# ---- what is taken in --------------------------------------------------------------------------------------------
+
+
+def test_a_refused_line_is_named_once_and_is_the_right_one(path: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old.jsonl"
+    with Memory.open(path, encoder=None) as memory, memory.episode(id="e3") as episode:
+        episode.log("Carla called.", key="call-1", subjects=["carla"])
+        episode.recall("who called?")
+    call("export", path, old)
+    lines = old.read_text().splitlines()
+    (bad,) = [number for number, line in enumerate(lines, 1) if "Carla" in line]
+    call("erase", path, "--subject", "carla", "--yes")
+    said = " ".join(call("import", path, old).stderr.split())
+    assert said.count(", line ") == said.count("--skip-bad") == said.count("old.jsonl") == 1
+    assert f"old.jsonl, line {bad}: " in said
+
+
+def test_links_that_lead_out_of_a_folder_are_left_out_and_counted(tmp_path: Path) -> None:
+    repo, outside = tmp_path / "repo", tmp_path / "outside"
+    for folder, text in ((repo, "The quay is open."), (outside, "The safe is behind the picture.")):
+        folder.mkdir()
+        (folder / "notes.txt").write_text(text)
+    (repo / "own.txt").symlink_to("notes.txt")
+    (repo / "safe.txt").symlink_to("../outside/notes.txt")
+    (repo / "beyond").symlink_to(outside)
+    for place, given in enumerate((repo, f"{repo}/*", f"{repo}/**/*.txt")):
+        memory = tmp_path / f"{place}.mem"
+        done = call("ingest", memory, given)
+        assert done.exit_code == 0, done.output
+        assert "safe" not in call("recall", memory, "where is the safe?").stdout
+        assert "quay" in call("recall", memory, "is the quay open?").stdout
+        assert "left out 2 links out of the folder" in done.stderr
+    assert call("ingest", tmp_path / "named.mem", repo / "safe.txt").exit_code == 0
+    assert "picture" in call("recall", tmp_path / "named.mem", "where is the safe?").stdout
