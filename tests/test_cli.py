@@ -197,7 +197,7 @@ def test_a_certificate_is_written_checked_and_done_again(path: Path, tmp_path: P
     refused = call("verify", copy, "--certificate", file)
     assert refused.exit_code == 1
     assert "erase_again" in " ".join(refused.stdout.split())
-    assert call("erase", copy, "--again", file).stdout.startswith("erased  2 steps")
+    assert call("erase", copy, "--again", file, "--yes").stdout.startswith("erased  2 steps")
     assert "brass" in call("recall", copy, "where is the brass key?").stdout
     assert "red door" not in call("recall", copy, "which door is locked?").stdout
 

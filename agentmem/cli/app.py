@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup, TyperOption
 
 import agentmem
 from agentmem.cli import show
@@ -53,6 +53,18 @@ class Group(TyperGroup):
             told = f"{brief(str(error.filename))}: {error.strerror}; give another path, or mend what is there"
             show.err().print(Text.assemble(("error: ", "bold red"), (told, "red")))
             raise typer.Exit(1) from error
+
+
+class Once(TyperCommand):
+    """A command that refuses an option with one value that is given twice, where the first would be lost unseen."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = self.make_parser(ctx).parse_args(args=list(args))[2]
+        for one in given:
+            if isinstance(one, TyperOption) and not (one.multiple or one.is_flag) and given.count(one) > 1:
+                name = max(one.opts, key=len)
+                raise typer.BadParameter(f"{name} was given more than once, and takes one; run the command for each")
+        return super().parse_args(ctx, args)
 
 
 def _with_value(error: typer.BadParameter) -> typer.BadParameter:

@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import Once, open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, written
 from agentmem.types import Change
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem consent agent.mem alice --withdraw"))(consent)
-    app.command(epilog=example("agentmem log agent.mem --json"))(log)
+    app.command(cls=Once, epilog=example("agentmem consent agent.mem alice --withdraw"))(consent)
+    app.command(epilog=example("agentmem log agent.mem --json", "agentmem log agent.mem --certificates"))(log)
     app.command(epilog=example("agentmem audit agent.mem --namespace acme/alice"))(audit)
 
 
@@ -37,16 +37,42 @@ def consent(
     show.say("withdrawn" if withdraw else "given", show.count(n_steps, "steps"))
 
 
-def log(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
+def log(
+    path: MemoryPath,
+    certificates: Annotated[
+        bool, flag("--certificates", "Print the certificate of every erasure instead, one on a line, the newest last.")
+    ] = False,
+    namespace: NamespaceOption = "",
+    json: JsonOption = False,
+) -> None:
     """Show what was done with a memory: by whom and when, and no content.
 
     Without --namespace, all namespaces.
     """
     from agentmem.memory.accounts import changes
 
+    if certificates:
+        _print_certificates(path, namespace, json)
+        return
     with open_memory(path, namespace, read_only=True, every=True) as memory:
         found = changes(memory._core, [memory.namespace] if namespace else None)
     _print(found, json)
+
+
+def _print_certificates(path: str, namespace: str, json: bool) -> None:
+    """As JSON, of which `agentmem erase --again` and `agentmem verify --certificate` take one."""
+    from agentmem.memory.certificates import certificates
+
+    with open_memory(path, namespace, read_only=True, every=True) as memory:
+        spaces = [memory.namespace] if namespace else memory._core.store.namespaces()
+        found = certificates(memory._core, spaces)
+    if json:
+        show.as_json([one.model_dump(mode="json") for one in found])
+        return
+    for one in found:
+        show.as_json(one.model_dump(mode="json"))
+    if not found:
+        show.line("nothing was erased")
 
 
 def audit(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import Once, open_memory
 from agentmem.cli.options import (
     JsonOption,
     MemoryPath,
@@ -21,8 +21,12 @@ from agentmem.cli.options import (
     small_file,
     written,
 )
-from agentmem.errors import NotFoundError
-from agentmem.types import EraseReport, Repeat
+from agentmem.errors import NotFoundError, StoreError
+from agentmem.records import check_path
+from agentmem.types import EraseReport, Namespace, Repeat
+
+if TYPE_CHECKING:
+    from agentmem.memory import Memory
 
 SHOWN = 10  # steps that repeat what is erased
 
@@ -34,8 +38,8 @@ EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Every ste
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem forget agent.mem --step s00000000012"))(forget)
-    app.command(epilog=example("agentmem erase agent.mem --subject alice --dry-run"))(erase)
+    app.command(cls=Once, epilog=example("agentmem forget agent.mem --step s00000000012"))(forget)
+    app.command(cls=Once, epilog=example("agentmem erase agent.mem --subject alice --dry-run"))(erase)
 
 
 def forget(
@@ -66,7 +70,8 @@ def forget(
     chosen = _one(given, "--step, --episode, --derived-from, --trust")
     with open_memory(path, namespace) as memory:
         n_steps = memory.forget(**chosen, undo=undo, reason=reason)
-    _check_any(n_steps, path, chosen)
+    if not n_steps:
+        _nothing(path, chosen)
     show.say("recalled again" if undo else "forgotten", show.count(n_steps, "steps"))
 
 
@@ -96,21 +101,25 @@ def erase(
     with the steps that say it too.
     """
     if again is not None:
-        _again(path, again, json)
+        if subject or episode or step or whole_namespace or namespace or scan or certificate:
+            raise typer.BadParameter("--again does what its certificate says; leave all but --dry-run and --yes out")
+        _again(path, again, dry_run, yes, json)
         return
     whole = namespace_of(namespace) if whole_namespace else None
     chosen = _one(
         {"subject": subject, "episode": episode, "steps": step, "namespace": whole},
         "--subject, --episode, --step, --whole-namespace",
     )
+    check_certificate(certificate, path)
     with open_memory(path, namespace, read_only=dry_run) as memory:
         would = memory.erase(**chosen, dry_run=True)
-        _check_any(would.steps or len(would.attachments), path, chosen)
+        if not (would.steps or would.attachments):
+            _nothing(path, chosen, elsewhere(memory, subject) if subject is not None else "")
         if not dry_run and not yes:
-            confirm(would)
+            confirm([would])
         with show.Waiting("erasing"):
             report = would if dry_run else memory.erase(**chosen, scan=scan or ())
-    write_certificate(report, certificate)
+    write_certificate(report, certificate, path)
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
@@ -119,12 +128,18 @@ def erase(
         raise typer.Exit(1)
 
 
-def _again(path: str, file: Path, json: bool) -> None:
+def _again(path: str, file: Path, dry_run: bool, yes: bool, json: bool) -> None:
     """Do what a certificate says."""
     if not file.is_file():
         raise NotFoundError(f"there is no certificate {file}; `agentmem erase --certificate` writes one")
-    with open_memory(path, every=True) as memory, show.Waiting("erasing"):
-        reports = memory.erase_again(small_file(file))
+    said = small_file(file)
+    with open_memory(path, every=True, read_only=dry_run) as memory:
+        reports = memory.erase_again(said, dry_run=True)
+        if not dry_run:
+            if not yes and any(one.steps or one.attachments for one in reports):
+                confirm(reports)
+            with show.Waiting("erasing"):
+                reports = memory.erase_again(said)
     if json:
         show.as_json([report.model_dump(mode="json") for report in reports])
     for report in [] if json else reports:
@@ -141,20 +156,54 @@ def _one(given: dict[str, Any], names: str) -> dict[str, Any]:
     return chosen
 
 
-def _check_any(n_found: int, path: str, chosen: dict[str, Any]) -> None:
+def _nothing(path: str, chosen: dict[str, Any], hint: str = "") -> NoReturn:
     ((what, value),) = chosen.items()
-    if not n_found:
-        raise NotFoundError(f"no step of {path} has the {what.replace('_', ' ')} {value!r}; nothing was changed")
+    told = f"no step of {path} has the {what.replace('_', ' ')} {value!r}; nothing was changed"
+    raise NotFoundError("; ".join(filter(None, (told, hint))))
 
 
-def confirm(report: EraseReport) -> None:
-    typer.confirm(f"Erase {_counts(report)} for good?", abort=True, err=True)
+def elsewhere(memory: Memory, subject: str) -> str:
+    """Where a subject that no step of a namespace has is, or what may have been meant, in words."""
+    from agentmem.memory.checks import instead
+    from agentmem.store import subjects_of
+
+    own, others = dict[str, None](), dict[Namespace, None]()
+    for step in memory._core.store.scan(types=["step"]):
+        about = subjects_of(step.body)
+        if step.namespace == memory.namespace:
+            own |= dict.fromkeys(about)
+        elif subject in about:
+            others[step.namespace] = None
+    where = [f"--namespace {shlex.quote(written(space))}" if space else "the root namespace" for space in others]
+    told = f"it is a subject in {' and in '.join(where[:SHOWN])}{' and more' * (len(where) > SHOWN)}" if where else ""
+    return "; ".join(filter(None, (told, instead(subject, list(own)) if own else "no step here has a subject")))
 
 
-def write_certificate(report: EraseReport, file: Path | None) -> None:
-    """Write the certificate of an erasure, if there is one, to a file, if one is named."""
-    if file is not None and report.certificate is not None:
-        file.write_text(report.certificate.model_dump_json(indent=1) + "\n")
+def confirm(reports: Sequence[EraseReport]) -> None:
+    """Ask whether what these say would go may go."""
+    typer.confirm(f"Erase {'; '.join(map(_counts, reports))} for good?", abort=True, err=True)
+
+
+def check_certificate(file: Path | None, path: str) -> None:
+    """InvalidInputError, before anything is erased, where the certificate of an erasure could not be written."""
+    if file is not None:
+        from agentmem.store import check_new
+
+        check_new(check_path("--certificate", file), path)
+
+
+def write_certificate(report: EraseReport, file: Path | None, path: str) -> None:
+    """Write the certificate of an erasure, if there is one, to a new file, if one is named."""
+    if file is None or report.certificate is None:
+        return
+    try:
+        with file.open("x") as out:
+            out.write(report.certificate.model_dump_json(indent=1) + "\n")
+    except OSError as error:
+        again = f"agentmem log {shlex.quote(path)} --certificates"
+        raise StoreError(
+            f"it is erased, but the certificate cannot be written to {file} ({error.strerror}); `{again}` prints it"
+        ) from error
 
 
 def _counts(report: EraseReport) -> str:

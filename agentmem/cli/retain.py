@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory
+from agentmem.cli.app import Once, open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, small_file
-from agentmem.cli.remove import CertificateOption, Steps, confirm, tell, write_certificate
+from agentmem.cli.remove import CertificateOption, Steps, check_certificate, confirm, elsewhere, tell, write_certificate
 from agentmem.errors import NotFoundError
 from agentmem.types import Hold, Rule
 
@@ -18,11 +18,10 @@ DryRun = Annotated[bool, flag("--dry-run", "Only say what would expire.")]
 
 
 def register(app: typer.Typer) -> None:
-    app.command(epilog=example("agentmem retain agent.mem rules.json --dry-run"))(retain)
-    app.command(
-        epilog=example("agentmem hold agent.mem case-17 --subject alice", "agentmem hold agent.mem case-17 --lift")
-    )(hold)
-    app.command(epilog=example("agentmem expire agent.mem --yes"))(expire)
+    app.command(cls=Once, epilog=example("agentmem retain agent.mem rules.json --dry-run"))(retain)
+    holds = "agentmem hold agent.mem case-17 --subject alice", "agentmem hold agent.mem case-17 --lift"
+    app.command(cls=Once, epilog=example(*holds))(hold)
+    app.command(cls=Once, epilog=example("agentmem expire agent.mem --yes"))(expire)
 
 
 def retain(
@@ -89,7 +88,10 @@ def hold(
         raise typer.BadParameter("--lift ends a hold by its name alone; leave --subject, --episode and --step out")
     with open_memory(path, namespace) as memory:
         n_steps = memory.lift(name) if lift else memory.hold(name, subject, episode, step, reason)
+        hint = elsewhere(memory, subject) if subject and not n_steps else ""
     show.say("lifted" if lift else "held", show.count(n_steps, "steps"))
+    if not (lift or n_steps):
+        show.line("; ".join(filter(None, ("none is there yet; those that are logged later will be held", hint))))
 
 
 def expire(
@@ -105,14 +107,15 @@ def expire(
     Attachments of the namespace go too, since they may hold it. It asks first. The exit code is 1 where expired text is
     still found, which is then named.
     """
+    check_certificate(certificate, path)
     with open_memory(path, namespace, read_only=dry_run) as memory:
         report = memory.expire(dry_run=True)
         if report.steps and not dry_run:
             if not yes:
-                confirm(report)
+                confirm([report])
             with show.Waiting("erasing"):
                 report = memory.expire()
-    write_certificate(report, certificate)
+    write_certificate(report, certificate, path)
     if json:
         show.as_json(report.model_dump(mode="json"))
     elif report.steps:

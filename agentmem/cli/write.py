@@ -135,6 +135,8 @@ def _crystallize(memory: Memory, namespace: str) -> CrystallizeReport:
 
 
 def _show_ingest(report: IngestReport) -> None:
+    from agentmem.ingest.report import OUTSIDE
+
     known = f", {show.number(report.known)} known already" if report.known else ""
     files = f" from {show.count(report.files, 'files')}" if report.files > 1 else ""
     said = f"{show.count(report.steps, 'steps')} in {show.count(report.episodes, 'episodes')}{files}{known}"
@@ -147,6 +149,8 @@ def _show_ingest(report: IngestReport) -> None:
         show.line(f"passed over {show.path(file)}: {why}")
     if len(report.passed) > LISTED:
         show.line(f"passed over {len(report.passed) - LISTED} more")
+    if outside := sum(why == OUTSIDE for _, why in report.passed):
+        show.line(f"left out {show.count(outside, 'links')} out of the folder; to log such a file, give its own path")
 
 
 def _show_crystallize(report: CrystallizeReport) -> None:

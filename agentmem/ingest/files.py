@@ -1,8 +1,8 @@
 """Which files are meant: paths, patterns and folders, each file with the name that its episodes get.
 
 A file in a folder is called by its path from there on, with the folder's own name; a file that is given by a relative
-path, by that path. Hidden files are passed over, and folders that tools fill. Knows no format, but that a Minari
-dataset is a folder.
+path, by that path. Hidden files are passed over, and folders that tools fill, links to folders, and links that lead out
+of the folder, or of that from which a pattern was looked for. Knows no format, but that a Minari dataset is a folder.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.ingest.minari import is_dataset
+from agentmem.ingest.report import OUTSIDE, Passed
 from agentmem.records import check_path
 
 FILLED = ("__pycache__", "node_modules")
@@ -29,23 +31,23 @@ class Given(NamedTuple):
     size: int
 
 
-def files_of(paths: str | Path | Sequence[str | Path], but: str) -> tuple[list[Given], list[Path]]:
+def files_of(paths: str | Path | Sequence[str | Path], but: str) -> tuple[list[Given], list[Passed]]:
     """(files in order, each once; what is passed over). but: the start of paths that are not meant.
 
     Raises NotFoundError where one of the paths is not there.
     """
     files: dict[Path, Given] = {}
-    hidden: list[Path] = []
+    passed: list[Passed] = []
     for path in [paths] if isinstance(paths, str | Path) or not isinstance(paths, Sequence) else paths:
-        for one in _matching(check_path("path", path)):
-            for given in _given(one, hidden):
+        for one in _matching(check_path("path", path), passed):
+            for given in _given(one, passed):
                 if not str(given.path.absolute()).startswith(but or "\0"):
                     files.setdefault(given.path.absolute(), given)
     _check_names(list(files.values()))
-    return list(files.values()), hidden
+    return list(files.values()), passed
 
 
-def _matching(path: Path) -> list[Path]:
+def _matching(path: Path, passed: list[Passed]) -> list[Path]:
     """A path, or what a pattern stands for."""
     if path.exists():
         return [path]
@@ -54,28 +56,41 @@ def _matching(path: Path) -> list[Path]:
     found = sorted(glob.glob(str(path), recursive=True))
     if not found:
         raise NotFoundError(f"no file matches {path}; check the pattern")
-    return [Path(one) for one in found]
+    folder = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+    return [one for one in map(Path, found) if _within(one, folder, passed)]
 
 
-def _given(path: Path, hidden: list[Path]) -> Iterator[Given]:
+def _within(path: Path, folder: Path, passed: list[Passed]) -> bool:
+    """Whether what is found from a folder on is in it; a link that leads out of it is passed over."""
+    inside = path.resolve().is_relative_to(folder.resolve())
+    if not inside:
+        passed.append(Passed(str(path), OUTSIDE))
+    return inside
+
+
+def _given(path: Path, passed: list[Passed]) -> Iterator[Given]:
     if not path.is_dir():
         yield Given(path, _name(path, path), False, path.stat().st_size)
     elif path.resolve() == path.resolve().parent:
         raise InvalidInputError(f"cannot read {path}: Is a directory with all that is on this machine; give a folder")
     else:
-        yield from (_sized(file, path) for file in _walk(path, hidden))
+        yield from (_sized(file, path) for file in _walk(path, path, passed))
 
 
-def _walk(folder: Path, hidden: list[Path]) -> Iterator[Path]:
-    """The files and datasets in a folder, sorted."""
+def _walk(folder: Path, root: Path, passed: list[Passed]) -> Iterator[Path]:
+    """The files and datasets in a folder, sorted, that are in the root."""
     if is_dataset(folder):
         yield folder
         return
     for path in sorted(folder.iterdir(), key=lambda path: path.name):
-        if path.name.startswith(".") or path.name in FILLED or (path.is_dir() and path.is_symlink()):
-            hidden.append(path)
+        if path.name.startswith(".") or path.name in FILLED:
+            passed.append(Passed(str(path), "it is hidden, or a tool's"))
+        elif path.is_symlink() and not _within(path, root, passed):
+            continue
+        elif path.is_dir() and path.is_symlink():
+            passed.append(Passed(str(path), "it is a link to a folder"))
         elif path.is_dir():
-            yield from _walk(path, hidden)
+            yield from _walk(path, root, passed)
         elif path.is_file():
             yield path
 

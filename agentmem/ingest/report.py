@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from agentmem.errors import InvalidInputError
+from agentmem.transfer import LineError
 from agentmem.types import Frozen
 
 Bad = Callable[[int, str], None]
-"""Called with a line's number and what is wrong with it; raises, or takes note."""
+"""Called with a line's number and what is wrong with it; raises LineError, or takes note."""
 Progress = Callable[[int, int], None]
 """Called with (bytes read, bytes in all files)."""
+OUTSIDE = "it is a link that leads out of the folder"
 
 
 class Found(NamedTuple):
@@ -78,7 +79,7 @@ class Problems:
         if not self.skip:
             what = "the line" if number else "the file"
             hint = f"mend {what}, or leave such {what.split()[1]}s out with skip_bad=True (--skip-bad)"
-            raise InvalidInputError(f"{self.path}{f', line {number}' if number else ''}: {problem}; {hint}")
+            raise LineError(f"{self.path}{f', line {number}' if number else ''}: {problem}; {hint}")
         self.found.append(BadLine(number, problem, str(self.path)))
 
     def passing(self, why: str) -> None:

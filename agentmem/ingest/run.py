@@ -15,7 +15,7 @@ from agentmem.ingest.dry import DryStore
 from agentmem.ingest.files import Given, files_of
 from agentmem.ingest.formats import Format, UnknownError, detect, look, named
 from agentmem.ingest.log import Beginnings, Logger
-from agentmem.ingest.report import IngestReport, Passed, Problems, Progress
+from agentmem.ingest.report import IngestReport, Problems, Progress
 from agentmem.ingest.source import Source
 from agentmem.memory import Memory
 from agentmem.records import check_flag, check_namespace
@@ -85,8 +85,8 @@ class _Run:
 
     def report(self, path: Paths, format: str | None, but: str, dry_run: bool) -> IngestReport:
         began, chosen = time.perf_counter(), named(format) if format is not None else None
-        files, hidden = files_of(path, but)
-        self.problems.passed += [Passed(str(one), "it is hidden, or a tool's") for one in hidden]
+        files, passed = files_of(path, but)
+        self.problems.passed += passed
         self.total = sum(given.size for given in files)
         for given in files:
             if not self.enough():

@@ -314,8 +314,16 @@ def _keys(core: Core, namespace: Namespace, request: Request, goes: Going) -> li
     return keys
 
 
-def erase_again(core: Core, certificate: Certificate, again: Again, who: str | None) -> list[EraseReport]:
+def erase_again(
+    core: Core, certificate: Certificate, again: Again, who: str | None, dry_run: bool = False
+) -> list[EraseReport]:
     """Do to a restored copy what a certificate says was done. Hold `core.crystallizing` and `core.lock`."""
+
+    def do(namespace: Namespace, request: Request) -> EraseReport:
+        if dry_run:
+            return preview(core, namespace, request, going(core, namespace, request))
+        return erase(core, namespace, request, again, who)
+
     bars = tuple(f"{certificate.salt}:{one}" for one in certificate.marks) if certificate.request == "subject" else ()
     done = []
     for namespace, names in certificates.named(core, certificate):
@@ -327,7 +335,7 @@ def erase_again(core: Core, certificate: Certificate, again: Again, who: str | N
             requests = [Request(certificate.request, name, bars=bars) for name in names]
         if not requests and bars:
             requests = [Request("subject", bars=bars)]
-        done += [erase(core, namespace, request, again, who) for request in requests]
+        done += [do(namespace, request) for request in requests]
     return done
 
 

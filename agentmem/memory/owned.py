@@ -120,16 +120,19 @@ class Owned:
     def _again(self, namespace: Namespace) -> None:
         condensing.crystallize(self._core, namespace, self._condenser)
 
-    def erase_again(self, certificate: Certificate | str | bytes | Mapping[str, Any]) -> list[EraseReport]:
+    def erase_again(
+        self, certificate: Certificate | str | bytes | Mapping[str, Any], dry_run: bool = False
+    ) -> list[EraseReport]:
         """Erase from a restored copy what a certificate says was erased after the copy was made.
 
         certificate: of a report, of `certificates`, or its JSON. It holds no names: the copy is searched for what it
-        means, in the namespace it is of. Raises NotFoundError where no namespace is it, InvalidInputError for what is
-        no certificate.
+        means, in the namespace it is of. dry_run: only report what would go. Raises NotFoundError where no namespace is
+        it, InvalidInputError for what is no certificate.
         """
+        check_flag("dry_run", dry_run)
         given = certificates.read_certificate(certificate)
         with self._core.crystallizing, self._core.lock:
-            return erasing.erase_again(self._core, given, self._again, self.who)
+            return erasing.erase_again(self._core, given, self._again, self.who, dry_run)
 
     def certificates(self) -> list[Certificate]:
         """The certificates of every erasure of this namespace, and of whole namespaces where this is ()."""

@@ -33,7 +33,11 @@ class Token:
 
 
 def new_token(path: Path, namespace: Sequence[str]) -> str:
-    """Make a token for a namespace, add it to the file, and return it: it cannot be read again."""
+    """Make a token for a namespace, add it to the file, and return it: it cannot be read again.
+
+    Raises SettingsError for a file that holds anything else, which is left as it is.
+    """
+    len(Tokens(path))
     scope, id = check_namespace(namespace), secrets.token_hex(4)
     token = f"{MARK}_{id}_{secrets.token_urlsafe(32)}"
     line = json.dumps({"id": id, "namespace": scope, "sha256": _digest(token)}, ensure_ascii=False)
@@ -84,7 +88,9 @@ class Tokens:
         try:
             lines = self.path.read_text(encoding="utf-8").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{self.path} cannot be read as tokens ({type(error).__name__})") from error
+            raise SettingsError(
+                f"{self.path} cannot be read as tokens ({type(error).__name__}); give another file for tokens"
+            ) from error
         return [self._token(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
     def _token(self, number: int, line: str) -> Token:
@@ -92,7 +98,9 @@ class Tokens:
             said = json.loads(line)
             return Token(str(said["id"]), check_namespace(said["namespace"]), str(said["sha256"]))
         except (ValueError, KeyError, TypeError, InvalidInputError):
-            raise SettingsError(f"line {number} of {self.path} is no token; remove it, and make a new one") from None
+            raise SettingsError(
+                f"line {number} of {self.path} is no token; remove it, or give another file for tokens"
+            ) from None
 
 
 def _digest(token: str) -> str:

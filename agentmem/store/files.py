@@ -40,6 +40,8 @@ HEADER = b"SQLite format 3\0"
 # one that went well (2.4.0, `mcIoRead`).
 PLAIN = apsw.vfs_names()[0].removeprefix("multipleciphers-")
 MAGIC = b"agentmem"  # begins an encrypted memory: with 8 random bytes, the salt of its cipher and its id
+KEYS = b'{"agentmem":"key'  # begins a key file
+BESIDE = ("-wal", "-shm", "-anchor", "-lock", "-reserve")
 
 
 class Files:
@@ -78,7 +80,7 @@ class Files:
             raise NotAMemoryError(f"{self.shown} is not a memory file; give the path of one, or a new path")
 
     def all(self) -> tuple[str, ...]:
-        return self.database, self.wal, self.database + "-shm", self.anchor, self.lock, self.reserve
+        return self.database, *(self.database + one for one in BESIDE)
 
     def start(self) -> bytes:
         """The first bytes of the database; none if it is not there."""
@@ -156,13 +158,41 @@ def first_bytes(path: str) -> bytes:
 
 
 def check_target(path: Path, memory: str | None = None) -> None:
-    """InvalidInputError where a directory, a memory, or a file of this one stands: nothing may be written there."""
+    """InvalidInputError where a directory, a memory, a file of one or a key file stands: nothing may be written there.
+
+    memory: beside which whatever begins with its name is its own.
+    """
     if path.is_dir():
         raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
+    there = path.resolve()
     of = Path(memory).resolve() if memory is not None else None
-    own = of is not None and path.resolve().name.startswith(of.name) and path.resolve().parent == of.parent
-    if path.is_file() and (own or first_bytes(str(path)).startswith((HEADER, MAGIC))):
-        raise InvalidInputError(f"{path} is a memory, or belongs to one; an export needs a path of its own")
+    own = of is not None and there.name.startswith(of.name) and there.parent == of.parent
+    if (path.is_file() and own) or any(_begins(one, HEADER, MAGIC) for one in (there, *_bases(there))):
+        raise InvalidInputError(f"{path} is a memory, or belongs to one; give a path of its own")
+    if _begins(there, KEYS):
+        raise InvalidInputError(f"{path} is a key file, without which its memory cannot be read; give another path")
+
+
+def check_new(path: Path, memory: str) -> None:
+    """InvalidInputError where a file cannot be made, or something stands already; see `check_target`."""
+    check_target(path, memory)
+    if os.path.lexists(path):
+        raise InvalidInputError(f"{path} already exists; give a path where nothing stands")
+    if not path.absolute().parent.is_dir():
+        raise InvalidInputError(f"the directory of {path} does not exist; create it first")
+    if not os.access(path.absolute().parent, os.W_OK | os.X_OK):
+        raise InvalidInputError(f"the directory of {path} cannot be written; give a path in another")
+
+
+def _bases(path: Path) -> Iterator[Path]:
+    """The memory that a file would be of by its name."""
+    for suffix in BESIDE:
+        if path.name.endswith(suffix) and path.name != suffix:
+            yield path.with_name(path.name.removesuffix(suffix))
+
+
+def _begins(path: Path, *starts: bytes) -> bool:
+    return path.is_file() and first_bytes(str(path)).startswith(starts)
 
 
 class FileLock:

@@ -23,7 +23,7 @@ with `derived` only as well, since they are no part of the log, and are read bac
 One that is there already with other content stays, and its line is told as bad.
 """
 
-from agentmem.transfer.back import Bad, Importer, recall_key
+from agentmem.transfer.back import Bad, Importer, LineError, recall_key
 from agentmem.transfer.out import Exporter, export
 
-__all__ = ["Bad", "Exporter", "Importer", "export", "recall_key"]
+__all__ = ["Bad", "Exporter", "Importer", "LineError", "export", "recall_key"]

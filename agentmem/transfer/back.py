@@ -23,7 +23,11 @@ BATCH = 500
 _RECALLED = ("asked", "hits", "steps")
 
 Bad = Callable[[int, str], None]
-"""Called with a line's number and what is wrong with it; raises, or takes note."""
+"""Called with a line's number and what is wrong with it; raises LineError, or takes note."""
+
+
+class LineError(InvalidInputError):
+    """A line was refused, and is named in the message."""
 
 
 class Waiting(NamedTuple):
@@ -56,6 +60,8 @@ class Importer:
         """Take in one line; `number` is for messages."""
         try:
             self._add(number, line)
+        except LineError:  # of one that was waiting, and is logged before this one
+            raise
         except InvalidInputError as error:
             self.bad(number, str(error))
 
