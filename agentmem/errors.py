@@ -57,7 +57,9 @@ class KeyConflictError(InvalidInputError):
 
 
 class ErasedError(InvalidInputError):
-    """A step is about a subject that was erased, or a line is of what was erased; consent given again lets it in."""
+    """A step is about a subject, or of an episode, that was erased, or a line is of what was erased; consent given again
+    lets the subject in.
+    """
 
 
 class ConsentError(InvalidInputError):
