@@ -75,7 +75,8 @@ class Ruled:
         reason: str | None = None,
     ) -> int:
         """Hold steps, those about a subject or of an episode also if they are logged later: until `lift`, no rule
-        removes them and `erase` raises HeldError. A hold of this name is replaced. Returns how many are there now.
+        removes them and `erase` raises HeldError. Returns how many are there now. A hold that is there stays, with the
+        reason given last; HeldError for a name that is on something else.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps)
         checks.check_filters(self._core, [self.namespace], episode)
@@ -91,7 +92,8 @@ class Ruled:
             )
             if steps is not None and not ids:
                 raise InvalidInputError(f"the hold {name!r} is on no steps; give ids, a subject or an episode")
-            holding.set_hold(self._core, self.namespace, hold, True, self.who)
+            if holding.is_new(self._core, self.namespace, hold):
+                holding.set_hold(self._core, self.namespace, hold, True, self.who)
             return holding.under(self._core, self.namespace, name)
 
     def lift(self, name: str) -> int:
