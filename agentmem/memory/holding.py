@@ -74,7 +74,7 @@ def is_new(core: Core, namespace: Namespace, hold: Hold) -> bool:
             f"the hold {hold.name!r} is on {_held_on(there)}, not {_held_on(hold)}, and nothing was changed; "
             f"lift({hold.name!r}) first, or give this one another name"
         )
-    return hold.reason not in (None, there.reason)
+    return hold.reason is not None and core.masked(namespace, hold.reason) != there.reason
 
 
 def _held_on(hold: Hold) -> str:

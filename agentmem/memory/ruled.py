@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import checks, erasing, holding, removal
 from agentmem.memory.core import Core
-from agentmem.records import check_flag, check_name
+from agentmem.records import brief, check_flag, check_name
 from agentmem.types import EraseReport, Hold, Namespace, Rule
 
 
@@ -101,7 +101,7 @@ class Ruled:
         with self._core.lock:
             holds = self._core.index(self.namespace).ruled.holds
             if check_name("name", name) not in holds:
-                raise NotFoundError(f"there is no hold {name!r}; {checks.instead(name, list(holds))}")
+                raise NotFoundError(f"there is no hold {brief(name)}; {checks.instead(name, list(holds))}")
             ended = holding.under(self._core, self.namespace, name)
             holding.set_hold(self._core, self.namespace, holds[name], False, self.who)
             return ended
