@@ -57,7 +57,9 @@ class KeyConflictError(InvalidInputError):
 
 
 class ErasedError(InvalidInputError):
-    """A step is about a subject that was erased, or a line is of what was erased; consent given again lets it in."""
+    """A step is about a subject, or of an episode, that was erased, or a line is of what was erased; consent given
+    again lets the subject in.
+    """
 
 
 class ConsentError(InvalidInputError):
@@ -65,7 +67,7 @@ class ConsentError(InvalidInputError):
 
 
 class HeldError(InvalidInputError):
-    """What is to be erased is under a hold; nothing goes until that is lifted."""
+    """What is to be erased is under a hold, or the name of a hold is on something else; lift it first."""
 
 
 class SettingsError(InvalidInputError):

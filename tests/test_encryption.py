@@ -159,6 +159,30 @@ def test_a_passphrase_wraps_the_keys_and_another_is_refused(
         assert [one.text for one in memory.steps()] == [CANARY]
 
 
+def test_a_passphrase_that_would_protect_nothing_is_refused_and_never_told(
+    file: Path, keys: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(SettingsError, match="belongs to a key file"):
+        opened(file, None, passphrase=lambda: "hunter22")
+    with pytest.raises(SettingsError, match="passphrase is a str; give a function") as caught:
+        opened(file, keys, passphrase="hunter22")
+    assert "hunter22" not in str(caught.value)
+    assert list(file.parent.glob(f"{file.name}*")) == []
+    opened(file, keys).close()
+    with pytest.raises(KeyFileError, match="made without a passphrase; leave passphrase= out"):
+        opened(file, keys, passphrase=lambda: "hunter22")
+    assert caplog.messages == []
+    monkeypatch.setenv("AGENTMEM_KEY", "hunter22")
+    opened(file, keys).close()
+    plain = file.with_name("plain.mem")
+    opened(plain, None).close()
+    opened(plain, None).close()
+    assert caplog.messages == [
+        f"{keys} was made without a passphrase, so AGENTMEM_KEY does not protect it",
+        f"{plain} is made without a key file, so AGENTMEM_KEY does not protect it",
+    ]
+
+
 def key_of(keys: Path) -> str:
     """The store key of a key file without a passphrase."""
     return str(json.loads(keys.read_bytes().splitlines()[0].rpartition(b" ")[0])["store"])

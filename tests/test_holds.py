@@ -39,7 +39,7 @@ def test_a_hold_beats_every_rule_and_refuses_erasure_until_it_is_lifted(doors: M
     requests = ({"subject": "ann"}, {"episode": "guard"}, {"namespace": ()}, {"steps": next(doors.steps()).id})
     for request in requests:
         for dry_run in (True, False):
-            with pytest.raises(HeldError, match=r"held, \d by 'case 17', .*lift\('case 17'\) first"):
+            with pytest.raises(HeldError, match=r"held: the hold 'case 17' .* keeps \d of .*lift\('case 17'\) first"):
                 doors.erase(**request, dry_run=dry_run)
     assert doors.head() == head
     assert doors.lift("case 17") == 5
@@ -51,12 +51,27 @@ def test_a_hold_beats_every_rule_and_refuses_erasure_until_it_is_lifted(doors: M
 def test_a_hold_is_on_what_is_logged_later_and_on_a_subject_of_whom_nothing_is_known(doors: Memory) -> None:
     doors.retain([Rule(max_steps=0)])
     assert doors.hold("case 1", subject="zoe") == 0
-    with pytest.raises(HeldError, match="0 by 'case 1'"):
+    with pytest.raises(HeldError, match=r"named by the hold 'case 1' on subject 'zoe'.*lift\('case 1'\) first"):
         doors.erase(subject="zoe")
     doors.episode(id="guard").log("The red door 20 is Zoe's.", subjects=["zoe"])
     assert numbers(doors) == [20]
     doors.erase(subject="ann")
     assert 20 in there(doors)
+
+
+def test_a_name_that_is_held_is_not_given_to_something_else(doors: Memory) -> None:
+    assert doors.hold("case", subject="ann", reason="the court asks") == 5
+    head = doors.head()
+    assert doors.hold("case", subject="ann") == doors.hold("case", subject="ann", reason="the court asks") == 5
+    for other in ({"subject": "bob"}, {"episode": "guard"}, {"steps": next(doors.steps()).id}):
+        with pytest.raises(HeldError, match=r"'case' is on subject 'ann', not .* lift\('case'\) first, or .* another"):
+            doors.hold("case", **other)
+    assert doors.head() == head
+    doors.hold("case", subject="ann", reason="the appeal court asks")
+    assert [(one.subject, one.reason) for one in doors.holds()] == [("ann", "the appeal court asks")]
+    doors.lift("case")
+    doors.hold("case", subject="bob")
+    assert [one.subject for one in doors.holds()] == ["bob"]
 
 
 def test_a_hold_that_another_process_makes_while_an_erasure_looks_is_kept(doors: Memory, file: Path) -> None:

@@ -12,9 +12,7 @@ import pytest
 from strategies import SECRET, all_crystals, opened, said
 
 from agentmem import InvalidInputError, Layer, Memory, NotFoundError
-from agentmem.errors import (
-    KeyConflictError,
-)
+from agentmem.errors import ErasedError, KeyConflictError
 from agentmem.memory import EpisodeWriter
 
 # ---- erasing -----------------------------------------------------------------------------------------------------
@@ -202,20 +200,27 @@ def test_a_recall_that_showed_only_crystals_of_what_is_erased_goes_too(memory: M
 
 
 @pytest.mark.parametrize("given", [{"episode": "live"}, {"namespace": ()}])
-def test_what_is_logged_after_its_episode_was_erased_can_be_recalled_and_erased(
-    memory: Memory, given: dict[str, Any]
+def test_an_open_episode_that_was_erased_is_not_gone_on_with(
+    memory: Memory, file: Path, given: dict[str, Any]
 ) -> None:
     with memory.episode(id="old") as old:
         old.log("The safe code is 4711.")
     live = memory.episode(id="live")
     live.observe("hello")
-    memory.erase(**given)
-    live.observe("going on with the safe")
-    live.end()
+    with opened(file) as other:
+        there = other.episode(id="live")
+        memory.erase(**given)
+        head = memory.head()
+        for writer in (live, there):
+            with pytest.raises(ErasedError, match="episode 'live' .* was erased .* another id"):
+                writer.observe("going on with the safe")
+            with pytest.raises(ErasedError):
+                writer.recall("safe")
+            writer.end()
+    assert memory.head() == head
+    with memory.episode(id="next") as after:
+        after.observe("going on with the safe")
     assert "going on" in memory.recall("safe").text
-    assert [episode.id for episode in memory.episodes()][-1] == "live"
-    assert memory.erase(episode="live").steps == 1
-    assert "going on" not in memory.recall("safe").text
 
 
 @pytest.mark.parametrize(

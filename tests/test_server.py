@@ -216,11 +216,12 @@ def test_what_to_erase_is_said_by_exactly_one_criterion(client: httpx.Client, bo
 
 
 def test_erasing_only_tells_what_would_go_until_it_is_told_to(client: httpx.Client) -> None:
-    (step,) = logged(client, "run", "Ann lives at 5 Mill Lane, in the old house.", subjects=["ann"], key="k")
+    text = "Ann lives with Bob at 5 Mill Lane, in the old house."
+    (step,) = logged(client, "run", text, subjects=["ann", "bob"], key="k")
     logged(client, "run", "It rains.")
     client.post("/v1/episodes/run/end")
     told = client.post("/v1/erase", json={"subject": "ann"}).json()
-    assert (told["dry_run"], told["steps"], told["episodes"]) == (True, 1, 1)
+    assert (told["dry_run"], told["steps"], told["episodes"], told["others"]) == (True, 1, 1, ["bob"])
     assert client.get(f"/v1/steps/{step}").status_code == 200
     done = client.post("/v1/erase", json={"subject": "ann", "dry_run": False}).json()
     assert (done["dry_run"], done["steps"], done["crystals"]) == (False, told["steps"], told["crystals"])

@@ -55,9 +55,11 @@ def test_what_is_held_is_not_erased_until_the_hold_is_lifted(served: Served) -> 
     (hold,) = client.get("/v1/holds").json()["holds"]
     assert (hold["name"], hold["subject"], hold["reason"]) == ("case 17/b", "ann", "the court asks")
     refused = problem(client.post("/v1/erase", json={"subject": "ann", "dry_run": False}), 409)
-    assert refused["error"] == "HeldError"
+    assert (refused["error"], "POST /v1/holds/{name}/lift" in refused["detail"]) == ("HeldError", True)
+    other = problem(client.post("/v1/holds", json={"name": "case 17/b", "subject": "bob"}), 409)
+    assert (other["error"], "is on subject 'ann'" in other["detail"]) == ("HeldError", True)
     assert client.post("/v1/rules", json={"rules": [{"max_steps": 0}]}).json()["would_expire"]["steps"] == 0
-    problem(client.post("/v1/holds/never/lift"), 404)
+    assert problem(client.post("/v1/holds/never/lift"), 404)["error"] == "NotFoundError"
     assert client.post("/v1/holds/case%2017%2Fb/lift").json() == {"steps": 2}
     assert client.get("/v1/holds").json() == {"holds": []}
     assert client.post("/v1/erase", json={"subject": "ann", "dry_run": False}).json()["steps"] == 2

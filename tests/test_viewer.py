@@ -321,6 +321,7 @@ async def test_an_erasure_is_first_told_with_all_that_is_made_of_it_and_then_lea
     told = await page.ask("erase", step=step.id)
     assert (told["dry_run"], told["steps"]) == (True, 1)
     assert told["derived"]["count"] == told["crystals"] > 0
+    assert told["others"] == {"count": 0, "first": []}
     assert memory.step(step.id) == step
     done = await page.ask("erase", step=step.id, dry_run=False)
     assert (done["steps"], done["crystals"]) == (1, told["crystals"])

@@ -84,8 +84,13 @@ def check_settings(retain: object, horizon: object, key_file: object, passphrase
         raise SettingsError(f"key_file {brief(key_file)} is no path of a file; give one, or leave it out")
     if key_file is not None:
         check_path("key_file", key_file)
-    if passphrase is not None:
-        check_function("passphrase", passphrase, "that returns the text its keys are wrapped by")
+    if passphrase is not None and not callable(passphrase):  # which may be the passphrase itself
+        raise SettingsError(f"passphrase is a {type(passphrase).__name__}; give a function that returns the text")
+    if passphrase is not None and key_file is None:
+        raise SettingsError(
+            "passphrase belongs to a key file, which is not given, so that nothing would be encrypted; give key_file= "
+            "as well, or leave passphrase out"
+        )
     whole = isinstance(horizon, int) and not isinstance(horizon, bool)
     if horizon is not None and not (whole and 0 <= horizon <= MOST_HORIZON):  # type: ignore[operator]
         raise SettingsError(f"horizon {brief(horizon)} must be a whole number of tokens, from 0 to {MOST_HORIZON:,}")

@@ -9,12 +9,13 @@ import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from agentmem.errors import InvalidInputError, KeyConflictError, NotFoundError
+from agentmem.errors import ErasedError, InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
 from agentmem.memory.guard import Guard, Spans
@@ -67,7 +68,8 @@ class EpisodeWriter:
         at: when the source says it happened. data: JSON values (numpy arrays become lists). blobs: name -> bytes, up to
         256 MiB each. key: makes a retry safe. reply_to: id of an earlier step. subjects: whom it is about, for erasure.
         Raises InvalidInputError or TooLargeError (text over 64 MiB) before anything is written, and once the episode
-        has ended; KeyConflictError for a key that stands for other content; StoreError if the file cannot take it.
+        has ended; ErasedError once it was erased, here or by another process, and for a subject that was;
+        KeyConflictError for a key that stands for other content; StoreError if the file cannot take it.
         """
         fields = {
             "actor": actor, "at": at, "data": data, "reward": reward, "terminated": terminated, "truncated": truncated,
@@ -270,11 +272,14 @@ class EpisodeWriter:
     # ---- ending --------------------------------------------------------------------------------------------------
 
     def end(self) -> None:
-        """Mark the episode as ended: this writer takes no more steps. It can be resumed by its id."""
+        """Mark the episode as ended: this writer takes no more steps. It can be resumed by its id. Of one that was
+        erased nothing is logged.
+        """
         if self.info.ended is None:
             record = Record("end", self._memory.namespace, self.id, logged_at=self._core.clock())
-            (logged,) = self._core.store.append([record])
-            self.info = self.info.model_copy(update={"ended": logged.position})
+            with suppress(ErasedError):  # nothing is left of it that could end
+                (logged,) = self._core.store.append([record])
+                self.info = self.info.model_copy(update={"ended": logged.position})
 
     def _repr_html_(self) -> str:
         return pictured(self)

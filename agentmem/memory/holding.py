@@ -64,6 +64,25 @@ def set_hold(core: Core, namespace: Namespace, hold: Hold, held: bool, who: str 
     _log(core, Record("hold", namespace, episode, actor=who, body=said), index.ruled.last(hold.name))
 
 
+def is_new(core: Core, namespace: Namespace, hold: Hold) -> bool:
+    """Whether a hold is not there yet. HeldError where its name is on something else. Hold `core.lock`."""
+    there = core.index(namespace).ruled.holds.get(hold.name)
+    if there is None:
+        return True
+    if _held_on(there) != _held_on(hold):
+        raise HeldError(
+            f"the hold {hold.name!r} is on {_held_on(there)}, not {_held_on(hold)}, and nothing was changed; "
+            f"lift({hold.name!r}) first, or give this one another name"
+        )
+    return hold.reason is not None and core.masked(namespace, hold.reason) != there.reason
+
+
+def _held_on(hold: Hold) -> str:
+    if hold.steps:
+        return f"the steps {brief(sorted(hold.steps))}"
+    return f"subject {hold.subject!r}" if hold.subject is not None else f"episode {hold.episode!r}"
+
+
 def under(core: Core, namespace: Namespace, name: str) -> int:
     """How many steps are under a hold. Hold `core.lock`."""
     index = core.index(namespace)
@@ -105,11 +124,19 @@ def check_holds(core: Core, namespace: Namespace, steps: Sequence[Record], event
     going = {json.loads(event.body)["name"] for event in events if event.type == "hold"}
     found = dict.fromkeys(sorted(going & holds.keys()), 0) | index.ruled.holding(index, [one.position for one in steps])
     if found:
-        named = ", ".join(f"{count:,} by {name!r}" for name, count in found.items())
-        raise HeldError(
-            f"of {len(steps):,} steps to be erased from namespace {namespace} some are held, {named}, and nothing was "
-            f"erased; erase the others by their ids, or lift({next(iter(found))!r}) first"
-        )
+        raise HeldError(_refusal(namespace, len(steps), found, holds))
+
+
+def _refusal(namespace: Namespace, n_steps: int, found: Mapping[str, int], holds: Mapping[str, Hold]) -> str:
+    """found: the holds that are on what is to be erased, and on how many of its steps each is."""
+    named = [f"the hold {name!r} on {_held_on(holds[name])}" for name in found]
+    some = [f"{said} keeps {count:,} of them" for said, count in zip(named, found.values(), strict=True) if count]
+    lift = " and ".join(f"lift({name!r})" for name in found)
+    if some:
+        asked = f"of {n_steps:,} steps to be erased from namespace {namespace} some are held: {', and '.join(some)}"
+        return f"{asked}. Nothing was erased; erase the others by their ids, or {lift} first"
+    asked = f"what is to be erased from namespace {namespace} is named by {', and '.join(named)}"
+    return f"{asked}, though none of its {n_steps:,} steps is held. Nothing was erased; {lift} first"
 
 
 def naming(core: Core, namespace: Namespace, subject: str | None) -> list[Record]:

@@ -288,7 +288,7 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
         """The bytes of this name, checked; NotFoundError if there are none, DamagedError if they were changed."""
         if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
             where = f" in namespace {self.namespace}" if self.namespace else ""
-            raise NotFoundError(f"there is no attachment {name!r}{where}; {checks.instead(name, list(there))}")
+            raise NotFoundError(f"there is no attachment {brief(name)}{where}; {checks.instead(name, list(there))}")
         self._accessed("attachment", name)
         return self._core.store.attachment(self.namespace, name)
 
@@ -299,7 +299,7 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     def detach(self, name: str) -> None:
         """Remove an attachment from the file for good; NotFoundError if there is none."""
         if check_name("name", name) not in (there := self._core.store.attachments(self.namespace)):
-            raise NotFoundError(f"there is no attachment {name!r} to detach; {checks.instead(name, list(there))}")
+            raise NotFoundError(f"there is no attachment {brief(name)} to detach; {checks.instead(name, list(there))}")
         self._core.store.detach(self.namespace, name)
         self._note("detach", name)
 

@@ -23,8 +23,8 @@ from agentmem.types import Namespace, Record
 if TYPE_CHECKING:
     from agentmem.memory.core import Core
 
-SAID = ("goal", "agent")
-"""Texts in the body of an episode's beginning."""
+SAID = ("goal", "agent", "reason", "note")
+"""Texts in the body of an episode's beginning, of what is forgotten or held, and of consent."""
 SETTING = "redaction"
 SettingOf = Callable[[Namespace], str | None]
 """The policy of a namespace as it is stored; None where there is none."""
@@ -92,6 +92,12 @@ class _Reading:
             self.name("episode id", record.episode)
         for subject in body.get("subjects", ()):
             self.name("subject", subject)
+        if record.type == "hold" and body.get("held"):  # one that was made before can be lifted
+            self.name("name of the hold", body["name"])
+        for said in (body, *body.get("rules", ())) if record.type in ("hold", "rules") else ():
+            for what in ("subject", "agent"):
+                if isinstance(said.get(what), str):
+                    self.name(f"{what} of the {record.type.removesuffix('s')}", said[what])
 
     def name(self, what: str, name: str) -> None:
         """RefusedError if a name holds anything that is not off: masked, it would be the name of something else."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import checks, erasing, holding, removal
 from agentmem.memory.core import Core
-from agentmem.records import check_flag, check_name
+from agentmem.records import brief, check_flag, check_name
 from agentmem.types import EraseReport, Hold, Namespace, Rule
 
 
@@ -75,7 +75,8 @@ class Ruled:
         reason: str | None = None,
     ) -> int:
         """Hold steps, those about a subject or of an episode also if they are logged later: until `lift`, no rule
-        removes them and `erase` raises HeldError. A hold of this name is replaced. Returns how many are there now.
+        removes them and `erase` raises HeldError. Returns how many are there now. A hold that is there stays, with the
+        reason given last; HeldError for a name that is on something else.
         """
         removal.one_of(subject=subject, episode=episode, steps=steps)
         checks.check_filters(self._core, [self.namespace], episode)
@@ -91,7 +92,8 @@ class Ruled:
             )
             if steps is not None and not ids:
                 raise InvalidInputError(f"the hold {name!r} is on no steps; give ids, a subject or an episode")
-            holding.set_hold(self._core, self.namespace, hold, True, self.who)
+            if holding.is_new(self._core, self.namespace, hold):
+                holding.set_hold(self._core, self.namespace, hold, True, self.who)
             return holding.under(self._core, self.namespace, name)
 
     def lift(self, name: str) -> int:
@@ -99,7 +101,7 @@ class Ruled:
         with self._core.lock:
             holds = self._core.index(self.namespace).ruled.holds
             if check_name("name", name) not in holds:
-                raise NotFoundError(f"there is no hold {name!r}; {checks.instead(name, list(holds))}")
+                raise NotFoundError(f"there is no hold {brief(name)}; {checks.instead(name, list(holds))}")
             ended = holding.under(self._core, self.namespace, name)
             holding.set_hold(self._core, self.namespace, holds[name], False, self.who)
             return ended

@@ -322,6 +322,7 @@ class Forgotten(Answer):
 
 class Erased(Answer):
     """What was, or with dry_run would be, erased. attachments: names of those of the namespace that go with it.
+    others: whom else steps of it are about.
 
     repeats: at most 100 steps that stay and say a longer line of it too; erase them as well if they are meant. residue:
     where erased text is still found in the file. Of both, what may be others' is told to the root namespace alone.
@@ -332,6 +333,7 @@ class Erased(Answer):
     crystals: int
     episodes: int
     attachments: tuple[str, ...]
+    others: tuple[str, ...]
     repeats: tuple[Repeat, ...]
     residue: tuple[str, ...] | None
 

@@ -47,6 +47,7 @@ SAID: dict[type[AgentMemError], str] = {
     FullError: "the disk of the server is full; nothing was logged: make room, and send it again with its keys",
 }
 """In place of messages that name the server's files."""
+LIFT = "POST /v1/holds/{name}/lift, with the name percent-encoded"
 
 
 class Refused(Exception):
@@ -72,14 +73,19 @@ def answer(
 def problem_of(error: Exception, missing: int = 404) -> Response:
     """What is answered to an error; 500 for one that is no refusal. missing: to one that says what is not there."""
     if isinstance(error, Refused):
-        return answer(error.status, error.detail, error.headers)
+        return answer(error.status, error.detail, error.headers, _named(error.__cause__))
     if isinstance(error, ValidationError):
         return _invalid(error)
     for kind, status in (STATUSES | {NotFoundError: missing}).items():
         if isinstance(error, kind):
             retry = {"Retry-After": "1"} if status == 503 else None
-            return answer(status, SAID.get(kind, str(error)), retry, type(error).__name__)
-    return answer(500, OURS, error=type(error).__name__ if isinstance(error, AgentMemError) else None)
+            said = f"{error}: {LIFT}" if kind is HeldError else SAID.get(kind, str(error))
+            return answer(status, said, retry, _named(error))
+    return answer(500, OURS, error=_named(error))
+
+
+def _named(error: BaseException | None) -> str | None:
+    return type(error).__name__ if isinstance(error, AgentMemError) else None
 
 
 def _invalid(error: ValidationError) -> Response:

@@ -139,7 +139,7 @@ def holds(at: Place, asked: None) -> Holds:
 
 
 def hold(at: Place, asked: HoldToMake) -> Held:
-    """Keep steps from rules and erasures until the hold is lifted. One of the same name is replaced."""
+    """Keep steps from rules and erasures until the hold is lifted. A name that is on something else is refused."""
     return Held(steps=at.memory.hold(asked.name, **asked.criterion(), reason=asked.reason))
 
 
@@ -158,6 +158,7 @@ def erased(at: Place, report: EraseReport) -> Erased:
     return Erased(
         **counts,
         attachments=tuple(name for space, name in report.attachments if space == own),
+        others=report.others,
         repeats=tuple(one for one in report.repeats if at.operator or one.namespace == own),
         residue=report.residue if at.operator else None,
     )

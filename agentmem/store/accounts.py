@@ -17,8 +17,7 @@ class Accounts(Configured):
 
     def refuses(self, namespace: Namespace, key: str) -> bool:
         with self._reading() as connection:
-            found = self._keys.find(connection, namespace, key)
-            return found is not None and found[0] is None
+            return self._keys.refuses(connection, namespace, key)
 
     def barred(self, namespace: Namespace, subject: str) -> tuple[str, float] | None:
         with self._reading() as connection:

@@ -10,7 +10,8 @@ from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from ..errors import InvalidInputError, KeyConflictError, TooLargeError
+from ..errors import ErasedError, InvalidInputError, KeyConflictError, TooLargeError
+from ..index import begin_key
 from ..types import Namespace, Record
 from . import bars, derived
 from .chain import link
@@ -127,6 +128,7 @@ class Appender:
             try:
                 known = self._known(connection, request, lines)
                 self._check_blobs(connection, request, known, lines)
+                self._check_episodes(connection, request, known)
                 self._check_subjects(connection, request, known)
             except InvalidInputError as error:
                 request.error = error
@@ -185,6 +187,15 @@ class Appender:
                 continue
             if value(connection, "SELECT 1 FROM blobs WHERE digest=?", (digest,)) is None:
                 raise InvalidInputError(f"blob {name} is neither stored nor given; pass its bytes in blobs")
+
+    def _check_episodes(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
+        records = [new.record for place, new in enumerate(request.records) if place not in known]
+        for namespace, episode in dict.fromkeys((one.namespace, one.episode) for one in records):
+            if episode is not None and self.keys.refuses(connection, namespace, begin_key(episode)):
+                raise ErasedError(
+                    f"episode {episode!r} in namespace {namespace} was erased and is not gone on with; log under "
+                    "another id"
+                )
 
     def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
         given = request.given or [one.record for one in request.records]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import logging
 import os
 import secrets
 import threading
@@ -26,6 +27,7 @@ SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
 SCRYPT_MOST = {"n": 1 << 20, "r": 32, "p": 16}  # of a file that may have been changed
 TRIES = 5  # of reading a file that another process is writing anew
 Passphrase = Callable[[], str]
+logger = logging.getLogger("agentmem")
 
 
 @dataclass
@@ -278,6 +280,10 @@ class KeyFile:
     def _unlocked(self, head: Mapping[str, Any]) -> bytes:
         """The store key."""
         if "scrypt" not in head:
+            if self._passphrase is not None:
+                raise KeyFileError(f"the key file {self.shown} was made without a passphrase; leave passphrase= out")
+            if os.environ.get(ENVIRONMENT):
+                logger.warning("%s was made without a passphrase, so %s does not protect it", self.shown, ENVIRONMENT)
             return bytes(head["store"])
         if not (said := self._said()):
             raise KeyFileError(f"the key file {self.shown} has a passphrase; set {ENVIRONMENT}, or give passphrase=")

@@ -45,6 +45,11 @@ class Keys:
                 return position, kept and kept[1]
         return None
 
+    def refuses(self, connection: Connection, namespace: Namespace, key: str) -> bool:
+        """Whether a key was erased."""
+        sql = "SELECT 1 FROM keys WHERE digest=? AND position IS NULL"
+        return connection.execute(sql, (key_digest(namespace, key),)).fetchone() is not None
+
     def _candidates(self, connection: Connection, digest: bytes) -> list[int]:
         """Positions of archived records whose key has the same first bytes."""
         wanted = np.uint64(_number(digest))

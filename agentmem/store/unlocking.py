@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import closing
 
 from ..errors import AgentMemError, KeyFileError, MissingExtraError, SettingsError
 from .files import HEADER, MAGIC, Files
-from .keyfile import KeyFile, Passphrase, require
+from .keyfile import ENVIRONMENT, KeyFile, Passphrase, require
 from .schema import connect, format_of, has_ciphers, sqlite_errors
 
+logger = logging.getLogger("agentmem")
 CIPHERS = (
     "the SQLite that is installed has no ciphers: pip uninstall -y apsw && pip install --force-reinstall apsw-sqlite3mc"
 )
@@ -30,6 +32,8 @@ def unlock(
                 f"{paths.shown} is encrypted; open it with key_file= (on the command line --key-file, or "
                 "AGENTMEM_KEY_FILE in the environment)"
             )
+        if not (start or paths.private or read_only) and os.environ.get(ENVIRONMENT):
+            logger.warning("%s is made without a key file, so %s does not protect it", paths.shown, ENVIRONMENT)
         return None
     if isinstance(key_file, KeyFile):
         keys = key_file

@@ -40,7 +40,8 @@ class Store(Protocol):
         """Log records in one transaction and return them with their positions; they are durable on return.
 
         A record whose (namespace, key) is already logged with the same content is returned as it was first logged, and
-        nothing is added; other content, or a key that was erased, raises KeyConflictError. blobs: sha256 hex -> bytes.
+        nothing is added; other content, or a key that was erased, raises KeyConflictError, and a record of an episode
+        that was erased ErasedError. blobs: sha256 hex -> bytes.
         """
         ...
 

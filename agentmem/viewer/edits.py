@@ -84,7 +84,8 @@ def erase(look: Look, given: asked.Erase) -> dict[str, Any]:
         )
     also = [f"{name}, which says it too: erase that as well if it is meant" for name in list(names.values())[:ALSO]]
     told = [*also, *report.residue][:100] if report.residue else []
-    return {**counts, "attachments": plain.several(attachments, list), "residue": told, **preview}
+    others = plain.several(report.others, str)
+    return {**counts, "attachments": plain.several(attachments, list), "others": others, "residue": told, **preview}
 
 
 def _named(one: Repeat) -> str:

@@ -95,6 +95,7 @@ function previewOf(report) {
     derived.count ? h("ul", { class: "crystals" }, derived.first.map((one) => h("li", {}, h("i", { class: `mark ${one.layer}` }), `${one.layer} ${one.id} `, h("span", { class: "line" }, one.text.slice(0, 200))))) : null,
     derived.count > derived.first.length ? h("p", { class: "quiet" }, `and ${many(derived.count - derived.first.length, "crystals")} more`) : null,
     report.attachments.count ? h("p", { class: "bad" }, `Attachments go too: ${report.attachments.first.map((one) => one[1]).join(", ")}`) : null,
+    report.others.count ? h("p", { class: "bad" }, `These steps are also about ${report.others.first.join(", ")}`) : null,
     repeats.count ? h("p", { class: "bad" }, `${many(repeats.count, "steps")} repeat it and stay: ${repeats.first.join(", ")}`) : null,
   ];
 }
