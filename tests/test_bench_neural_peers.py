@@ -36,6 +36,8 @@ RECURS = {"infini", "rmt", "block-recurrent", "mingru"}
 """Their memory is made of the memory before, and gradients flow through it."""
 REACHES = {*RECURS, "compressive"}
 """Something of every token may be there for ever: Compressive's layers read what the layers above have kept."""
+QUICK = {"windowed", "mingru"}
+"""One that attends and one that recurs: those whose training costs least."""
 each_peer = pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in INSTALLED else pytest.mark.skip("not installed")) for name in PEERS]
 )
@@ -176,7 +178,11 @@ def test_bytes_are_those_of_the_tensors_per_stream() -> None:
     assert ours.memory_bytes(held) == held.memory.resident_bytes + heads + held.convolution[0].nbytes
 
 
-@each_peer
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(*each.values, marks=[*each.marks, *([] if each.values[0] in QUICK else [pytest.mark.slow])])
+     for each in each_peer.args[1]],
+)  # fmt: skip
 def test_a_small_batch_is_learned_by_heart(name: str) -> None:
     model = peer(name)
     batch = tokens(33)
@@ -223,7 +229,7 @@ def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp
 @each_peer
 def test_recall_is_trained_and_measured(name: str) -> None:
     model, lines = peer(name), []
-    settings = TrainSettings(seconds=0.2, report_every=1)
+    settings = TrainSettings(seconds=0.02, report_every=1)
     done = Trainer(model, PeerRecallTraining(RecallTask(100, 2), tokens=800), settings, lines.append).train()
     measured = peer_recalled(model, RecallTask(203, 2), ask=10, seed=1)
     assert done.step == len(lines) > 0

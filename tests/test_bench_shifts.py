@@ -200,13 +200,13 @@ def test_a_training_that_was_saved_takes_the_same_steps(tmp_path: Path, lessons:
 
 def test_a_gru_is_trained_once_and_then_read(tmp_path: Path, lessons: tuple[Path, list[Choices]]) -> None:
     told: list[float] = []
-    command = Command("bench --seconds 1", {"seconds": 1})
-    first = trained(tmp_path, command, 1, lambda: lessons[1], told.append)
+    command = Command("bench --seconds 0.1", {"seconds": 0.1})
+    first = trained(tmp_path, command, 0.1, lambda: lessons[1], told.append)
     assert told[-1] == 1
-    again = trained(tmp_path, command, 1, lambda: pytest.fail("asked for lessons again"), told.append)
+    again = trained(tmp_path, command, 0.1, lambda: pytest.fail("asked for lessons again"), told.append)
     assert first.name == again.name
     assert again.network.out.weight.equal(first.network.out.weight)
-    with pytest.raises(SettingsError, match=r"begun by `bench --seconds 1`, .* \(seconds 1, now 2\)"):
+    with pytest.raises(SettingsError, match=r"begun by `bench --seconds 0.1`, .* \(seconds 0.1, now 2\)"):
         trained(tmp_path, Command("bench --seconds 2", {"seconds": 2}), 2, lambda: lessons[1], told.append)
 
 
