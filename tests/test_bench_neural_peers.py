@@ -36,11 +36,16 @@ RECURS = {"infini", "rmt", "block-recurrent", "mingru"}
 """Their memory is made of the memory before, and gradients flow through it."""
 REACHES = {*RECURS, "compressive"}
 """Something of every token may be there for ever: Compressive's layers read what the layers above have kept."""
-QUICK = {"windowed", "mingru"}
-"""One that attends and one that recurs: those whose training costs least."""
-each_peer = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in INSTALLED else pytest.mark.skip("not installed")) for name in PEERS]
-)
+QUICK = {"windowed", "transformer-xl", "mingru"}
+"""Attention to a window, attention to what is kept, and a recurrence; the others cost seconds each."""
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    absent = [] if name in INSTALLED else [pytest.mark.skip("not installed")]
+    return absent if name in QUICK else [*absent, pytest.mark.slow]
+
+
+each_peer = pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in PEERS])
 
 
 def peer(name: str) -> Any:
@@ -178,11 +183,7 @@ def test_bytes_are_those_of_the_tensors_per_stream() -> None:
     assert ours.memory_bytes(held) == held.memory.resident_bytes + heads + held.convolution[0].nbytes
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(*each.values, marks=[*each.marks, *([] if each.values[0] in QUICK else [pytest.mark.slow])])
-     for each in each_peer.args[1]],
-)  # fmt: skip
+@each_peer
 def test_a_small_batch_is_learned_by_heart(name: str) -> None:
     model = peer(name)
     batch = tokens(33)

@@ -272,6 +272,7 @@ def test_rows_that_are_there_are_not_played_again(
     assert "is of budget 300, not 200" in other.output
 
 
+@pytest.mark.slow
 def test_without_lessons_shifts_are_played_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifts, "DESKS", ("agentmem/ShiftShop-Drift-v0",))
     monkeypatch.setattr(shifts, "EPISODES", 1)
