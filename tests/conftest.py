@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,11 +21,20 @@ from agentmem import Memory
 from agentmem.memory import EpisodeWriter
 from agentmem.testing import FakeClock, HashEncoder
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile every module again
+sys.dont_write_bytecode = False
+gc.disable()  # until all is imported
 settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
 settings.register_profile("many", deadline=None, max_examples=MANY)
 settings.load_profile("no clock")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in the background of a shell: children would not hear Ctrl-C
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays to the end: it is left out of every collection of garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture

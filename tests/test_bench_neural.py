@@ -108,6 +108,7 @@ def test_means_leave_out_streams_without_the_figure() -> None:
     assert [spread.spread(nothing, name) for name in ("latest", "exact")] == ["-", ".500"]
 
 
+@pytest.mark.slow
 def test_a_peer_stands_beside_with_its_bytes_per_token(checkpoint: Path) -> None:
     found = results(
         "recall", "--tokens", 500, "--facts", 5, "--questions", 5, "--checkpoint", checkpoint,
@@ -229,6 +230,7 @@ def test_an_atoms_surprise_is_that_of_its_tokens_without_memory() -> None:
     assert torch.equal(told().importances["surprise, most"], ranked(of_atoms.amax(1)))
 
 
+@pytest.mark.slow
 def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp_path: Path) -> None:
     sizes = ("--tokens", 800, "--questions", 2, "--checkpoint", checkpoint, "--out", tmp_path)
     found = results("decay", *sizes)["rows"]

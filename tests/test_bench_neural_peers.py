@@ -36,9 +36,16 @@ RECURS = {"infini", "rmt", "block-recurrent", "mingru"}
 """Their memory is made of the memory before, and gradients flow through it."""
 REACHES = {*RECURS, "compressive"}
 """Something of every token may be there for ever: Compressive's layers read what the layers above have kept."""
-each_peer = pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name in INSTALLED else pytest.mark.skip("not installed")) for name in PEERS]
-)
+QUICK = {"windowed", "transformer-xl", "mingru"}
+"""Attention to a window, attention to what is kept, and a recurrence; the others cost seconds each."""
+
+
+def marks(name: str) -> list[pytest.MarkDecorator]:
+    absent = [] if name in INSTALLED else [pytest.mark.skip("not installed")]
+    return absent if name in QUICK else [*absent, pytest.mark.slow]
+
+
+each_peer = pytest.mark.parametrize("name", [pytest.param(name, marks=marks(name)) for name in PEERS])
 
 
 def peer(name: str) -> Any:
@@ -223,7 +230,7 @@ def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp
 @each_peer
 def test_recall_is_trained_and_measured(name: str) -> None:
     model, lines = peer(name), []
-    settings = TrainSettings(seconds=0.2, report_every=1)
+    settings = TrainSettings(seconds=0.02, report_every=1)
     done = Trainer(model, PeerRecallTraining(RecallTask(100, 2), tokens=800), settings, lines.append).train()
     measured = peer_recalled(model, RecallTask(203, 2), ask=10, seed=1)
     assert done.step == len(lines) > 0

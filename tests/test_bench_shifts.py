@@ -200,13 +200,13 @@ def test_a_training_that_was_saved_takes_the_same_steps(tmp_path: Path, lessons:
 
 def test_a_gru_is_trained_once_and_then_read(tmp_path: Path, lessons: tuple[Path, list[Choices]]) -> None:
     told: list[float] = []
-    command = Command("bench --seconds 1", {"seconds": 1})
-    first = trained(tmp_path, command, 1, lambda: lessons[1], told.append)
+    command = Command("bench --seconds 0.1", {"seconds": 0.1})
+    first = trained(tmp_path, command, 0.1, lambda: lessons[1], told.append)
     assert told[-1] == 1
-    again = trained(tmp_path, command, 1, lambda: pytest.fail("asked for lessons again"), told.append)
+    again = trained(tmp_path, command, 0.1, lambda: pytest.fail("asked for lessons again"), told.append)
     assert first.name == again.name
     assert again.network.out.weight.equal(first.network.out.weight)
-    with pytest.raises(SettingsError, match=r"begun by `bench --seconds 1`, .* \(seconds 1, now 2\)"):
+    with pytest.raises(SettingsError, match=r"begun by `bench --seconds 0.1`, .* \(seconds 0.1, now 2\)"):
         trained(tmp_path, Command("bench --seconds 2", {"seconds": 2}), 2, lambda: lessons[1], told.append)
 
 
@@ -272,6 +272,7 @@ def test_rows_that_are_there_are_not_played_again(
     assert "is of budget 300, not 200" in other.output
 
 
+@pytest.mark.slow
 def test_without_lessons_shifts_are_played_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shifts, "DESKS", ("agentmem/ShiftShop-Drift-v0",))
     monkeypatch.setattr(shifts, "EPISODES", 1)

@@ -94,7 +94,8 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
         assert memory.scoped(SHOP, "0").stats().steps == steps > 110
 
 
-@pytest.mark.parametrize("policy", ["random", pytest.param("oracle", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("policy", ["random", "oracle"])
 def test_policies_are_those_of_rollout_and_the_least_steps_are_enough(policy: str, tmp_path: Path) -> None:
     asked = ["demo", "--env", SHOP, "--policy", policy, "--steps", str(LEAST), "--keep", str(tmp_path / "a.mem")]
     result = CliRunner().invoke(app, [*asked, "--json"])

@@ -29,7 +29,7 @@ JOINED = tuple([kind, "stock"] for kind in ("item", "flight", "refuel", "credit"
 
 def short(domain: str, drift: bool) -> list[Played]:
     """Shifts of 300 steps, as the oracle played them."""
-    return by_oracle(domain, 5 if drift else 8, drift=drift)
+    return by_oracle(domain, 5 if drift else 6, drift=drift)
 
 
 @DRIFTS

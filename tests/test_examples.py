@@ -64,6 +64,7 @@ def test_decisions_are_sought_here_where_no_folder_and_no_question_is_named(tmp_
     assert "  source: commit " in printed_by(PROJECT, tmp_path)
 
 
+@pytest.mark.slow  # it reads every commit there is
 def test_what_is_quoted_of_this_projects_own_history_stands_in_the_commit_that_is_named() -> None:
     git = ["git", "-C", str(ROOT)]
     if subprocess.run([*git, "rev-parse", "--git-dir"], capture_output=True).returncode:

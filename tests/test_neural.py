@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -23,10 +24,28 @@ def test_without_torch_it_says_the_line_that_installs_it() -> None:
     assert f"MissingExtraError: {LINE}" in without_torch("import agentmem.neural").stderr
 
 
-@pytest.mark.parametrize("words", [("bench", "neural", "lm", "a.txt"), ("train", "neural", "recall", "--out", "run")])
-def test_commands_that_need_torch_say_that_line_alone(words: tuple[str, ...]) -> None:
-    run = without_torch(f"from agentmem.cli import app; app({list(words)!r})")
-    assert (run.returncode, run.stderr) == (1, f"error: {LINE}\n")
+def commanded(*commands: str) -> list[tuple[int, str]]:
+    """The exit code of each of several commands where torch is absent, in one process, and what it says beside."""
+    code = f"""
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+import json
+from agentmem.cli import app
+ends = []
+for command in {commands!r}:
+    with redirect_stdout(StringIO()), redirect_stderr(StringIO()) as said:
+        try:
+            app(command.split())
+        except SystemExit as end:
+            ends.append((end.code, said.getvalue()))
+print(json.dumps(ends))
+"""
+    return [(code, said) for code, said in json.loads(without_torch(f"exec({code!r})").stdout)]
+
+
+def test_commands_that_need_torch_say_that_line_alone() -> None:
+    ends = commanded("bench neural lm a.txt", "train neural recall --out run")
+    assert ends == [(1, f"error: {LINE}\n")] * 2
 
 
 def test_the_example_says_that_line_alone() -> None:
@@ -34,11 +53,10 @@ def test_the_example_says_that_line_alone() -> None:
     assert (run.returncode, run.stderr) == (1, f"{LINE}\n")
 
 
-@pytest.mark.parametrize("words", [("recall", "--tokenz", "5"), ("lm", "--help"), ("nonsense",)])
-def test_arguments_of_measurements_are_read_before_torch_is_loaded(words: tuple[str, ...]) -> None:
-    code = f"from agentmem.cli import app; app(['bench', 'neural', *{words!r}])"
-    run = without_torch(code)
-    assert (run.returncode, LINE in run.stderr) == (0 if "--help" in words else 2, False)
+def test_arguments_of_measurements_are_read_before_torch_is_loaded() -> None:
+    ends = commanded("bench neural recall --tokenz 5", "bench neural lm --help", "bench neural nonsense")
+    assert [code for code, _ in ends] == [2, 0, 2]
+    assert [said for _, said in ends if LINE in said] == []
 
 
 def test_every_name_in_the_table_of_contents_exists() -> None:

@@ -64,11 +64,11 @@ def test_training_elsewhere_is_the_same_training(objective: Callable[[], Objecti
     settings = TrainSettings(tokens=10**9, warmup=1)
     here, far = Trainer(seeded(SIZES, 0), objective(), settings), Trainer(there(), objective(), settings)
     for each in (here, far):
-        each.train(steps=2)
+        each.train(steps=1)
     far.save(tmp_path / "training")
     again = Trainer(there(), objective(), settings)
     again.load(tmp_path / "training")
-    assert again.train(steps=1).step == 3
+    assert again.train(steps=1).step == 2
     trained = far.model.state_dict()
     for name, each in here.model.state_dict().items():
         torch.testing.assert_close(each, trained[name].cpu(), rtol=0, atol=1e-4)

@@ -26,7 +26,7 @@ from agentmem.neural.train import Step, Trainer, TrainSettings
 torch.set_num_threads(1)
 SIZES = settings_of(66, d_model=16, n_heads=2, lower=2, upper=2, window=16, crystal=CrystalSettings(dimension=16))
 EASY = TaskTraining((recall_stage(203, (UNIT, CLUSTER, ATOM)),), tokens=100)
-TOKENS = 14_000  # 8 steps
+TOKENS = 8_700  # 5 steps
 COMMAND = Command("agentmem train it", {"what": "it", "seed": 0})
 
 
@@ -55,24 +55,24 @@ def steps_in(folder: Path) -> list[int]:
 def test_a_run_that_was_stopped_ends_with_the_same_bytes_as_one_that_was_not(tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert finished(run(whole))
+    assert after(2, run(parts))
     assert after(3, run(parts))
-    assert after(5, run(parts))
     assert finished(run(parts))
     assert (parts / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
-    assert steps_in(parts) == steps_in(whole) == list(range(1, 9))
+    assert steps_in(parts) == steps_in(whole) == list(range(1, 6))
 
 
 def test_steps_after_the_last_save_are_taken_again_and_told_once(tmp_path: Path) -> None:
-    assert after(3, run(tmp_path / "run"))
+    assert after(2, run(tmp_path / "run"))
     with run(tmp_path / "run") as killed:
-        killed.trainer.train(steps=2)  # and no save
-    assert steps_in(tmp_path / "run") == [1, 2, 3, 4, 5]
+        killed.trainer.train(steps=1)  # and no save
+    assert steps_in(tmp_path / "run") == [1, 2, 3]
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6, "sta')  # cut off by the kill
+        file.write('{"step": 4, "sta')  # cut off by the kill
     again = run(tmp_path / "run")
-    assert (again.progress.step, again.last["step"]) == (3, 3)
+    assert (again.progress.step, again.last["step"]) == (2, 2)
     assert finished(again)
-    assert steps_in(tmp_path / "run") == list(range(1, 9))
+    assert steps_in(tmp_path / "run") == list(range(1, 6))
 
 
 class Cheap:
@@ -174,13 +174,13 @@ def test_a_kill_leaves_a_folder_that_can_be_begun_in_and_no_halves_for_ever(tmp_
 def test_the_first_and_the_final_metrics_are_told_whatever_the_report_interval(tmp_path: Path) -> None:
     made = run(tmp_path / "run", report_every=1_000)
     assert finished(made)
-    assert steps_in(tmp_path / "run") == [1, 8]
-    assert (made.last["step"], made.last["done"]) == (8, 1.0)
+    assert steps_in(tmp_path / "run") == [1, 5]
+    assert (made.last["step"], made.last["done"]) == (5, 1.0)
 
 
 def test_blocks_worked_out_twice_train_the_same_model(tmp_path: Path) -> None:
     for name, twice in (("kept", False), ("twice", True)):
-        assert finished(run(tmp_path / name, tokens=5_000, checkpoint_blocks=twice))
+        assert finished(run(tmp_path / name, tokens=3_000, checkpoint_blocks=twice))
     assert (tmp_path / "kept" / "model.safetensors").read_bytes() == (
         tmp_path / "twice" / "model.safetensors"
     ).read_bytes()

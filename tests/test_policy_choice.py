@@ -97,7 +97,7 @@ def test_a_choice_between_tools_is_learned_in_a_few_hundred_steps() -> None:
     torch.manual_seed(0)
     model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for step in range(200):
+    for step in range(120):
         rows = torch.arange(32) + step * 32 % 768
         loss = torch.nn.functional.cross_entropy(model(present[rows], lines[rows], own[rows]), right[rows])
         optimizer.zero_grad()
@@ -124,7 +124,7 @@ def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choice
     present, lines, own, right = decisions.batch(torch.arange(16), torch.zeros(16, dtype=torch.bool))
     own[:8, 1, 0] = number("another")  # the shop's own candidates have one tool
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
-    for _ in range(40):
+    for _ in range(25):
         loss = torch.nn.functional.cross_entropy(model(present, lines, own), right)
         optimizer.zero_grad()
         loss.backward()

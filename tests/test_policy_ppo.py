@@ -125,7 +125,7 @@ def test_a_resumed_training_takes_the_same_steps(tmp_path: Path) -> None:
 def test_episodes_are_played_further_as_the_budget_is_used_up() -> None:
     lengths: list[int] = []
     objective = ReinforcedTraining(lambda generator: maze(100), episodes=2, passes=1, parts=1)
-    settings = TrainSettings(0, tokens=700, report_every=1)
+    settings = TrainSettings(0, tokens=500, report_every=1)
     Trainer(policy(), objective, settings, lambda line: lengths.append(line["tokens"])).train()
     played = [later - before for before, later in zip([0, *lengths], lengths, strict=False)]
     assert played[0] == 2 * 64

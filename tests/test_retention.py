@@ -283,10 +283,10 @@ def test_what_was_kept_can_be_exported_and_imported(kept: Kept, tmp_path: Path) 
 
 
 def test_reopening_between_episodes_keeps_every_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    squeezed(monkeypatch)
+    squeezed(monkeypatch, fixed=64_000)
     file = tmp_path / "agent.mem"
     opened(file, retain="crystals", horizon=HORIZON).close()
-    for number in range(6):
+    for number in range(4):
         with opened(file, encoder=HashEncoder(16)) as memory:
             with memory.episode() as episode:
                 episode.log_many(chat(110, number))
@@ -338,7 +338,7 @@ def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkey
         return "About " + " ".join(words)
 
     with opened(file, retain="crystals", horizon=HORIZON, condenser=condenser) as memory:
-        for number in range(5):
+        for number in range(4):
             with memory.episode() as episode:
                 episode.log_many(chat(110, number))
         assert lost(memory)
@@ -349,7 +349,7 @@ def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkey
 def test_recalled_text_is_not_learned_from_a_thinned_step_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    squeezed(monkeypatch, fixed=54_000)
+    squeezed(monkeypatch, fixed=50_000)
     secret = "Ingrid Solberg keeps the brass key of the lighthouse in the green locker."
     with opened(tmp_path / "agent.mem", retain="crystals", horizon=1_000) as memory:
         with memory.episode(id="first") as episode:
@@ -357,7 +357,7 @@ def test_recalled_text_is_not_learned_from_a_thinned_step_either(
             episode.recall("Where is the brass key?")
             for message in chat(30):
                 episode.log(**message | {"text": f"{message['text']} As I recall: {secret} {message['text']}"})
-        for number in range(5):
+        for number in range(3):
             with memory.episode() as episode:
                 episode.log_many(chat(110, number))
         repeats = {step.position: step for step in list(memory.steps("first"))[1:] if step.actor == "assistant"}

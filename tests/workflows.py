@@ -3,6 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,13 +16,18 @@ LOAN = Path(__file__).parent.parent / "examples" / "loan_application.yaml"
 HEADER = re.compile(r"\[(case-\d+) (\w+)\] ")
 
 
+@cache
+def pattern(said: str) -> re.Pattern[str]:
+    """Of what a state says, with a group for each value in it."""
+    return re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(said)))
+
+
 def read(definition: Definition, texts: list[str], case: str) -> dict[str, Any]:
     """What the texts say about a case."""
     found: dict[str, Any] = {"case": case}
     for text in texts:
         if f"[{case} " in text and (head := HEADER.search(text)):
-            pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>.+)", re.escape(definition.states[head[2]].text))
-            match = re.search(pattern, text[head.end() :])
+            match = pattern(definition.states[head[2]].text).search(text[head.end() :])
             assert match, text
             found |= {name: typed(definition, name, value) for name, value in match.groupdict().items()}
     return found
