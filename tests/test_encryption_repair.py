@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shutil
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -19,6 +19,7 @@ from agentmem.errors import AgentMemError, DamagedError, KeyConflictError, KeyFi
 from agentmem.memory import repair
 from agentmem.store import has_ciphers
 from agentmem.store.opening import PAGE
+from agentmem.store.schema import connect
 from agentmem.types import RepairReport
 
 pytest.importorskip("cryptography")
@@ -344,3 +345,14 @@ def test_whatever_page_is_noise_a_whole_backup_gives_all_of_it_back(path: Path, 
 @pytest.mark.parametrize("table", TABLES)
 def test_a_page_of_noise_in_any_table_costs_only_what_is_named(path: Path, table: str) -> None:
     flips_repaired(path, noise([table]))
+
+
+def test_only_a_page_that_does_not_fit_its_tag_is_told_as_one(path: Path) -> None:
+    with opened(path, keys(path)) as memory:
+        cipher = memory._core.store._files.cipher
+    with closing(connect(str(path), cipher=cipher)) as connection:
+        connection.execute("UPDATE log SET text='other' WHERE position=20")
+    with opened(path, keys(path)) as memory:
+        problems = memory.verify().problems
+    assert "position 20 was changed" in problems[0]
+    assert not any("tag" in problem for problem in problems)

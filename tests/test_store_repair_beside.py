@@ -92,7 +92,7 @@ def spoil(path: str, *tables: str) -> None:
     """Write nonsense over the last page of each of some tables."""
     with closing(apsw.Connection(path)) as connection:
         sql = "SELECT max(pageno) - 1 FROM dbstat WHERE name=?"
-        numbers = [connection.execute(sql, (table,)).fetchall()[0][0] for table in tables]
+        numbers = [int(connection.execute(sql, (table,)).fetchall()[0][0]) for table in tables]  # type: ignore[arg-type]
     overwrite(path, *numbers)
 
 
@@ -140,6 +140,23 @@ def check(path: str, report: RepairReport) -> None:
 def test_a_page_of_nonsense_in_any_table_costs_only_what_is_named(path: str, table: str) -> None:
     spoil(path, table)
     check(path, repair(path, terms=words))
+
+
+def test_what_stands_between_pages_that_cannot_be_read_is_read(path: str) -> None:
+    with open_store(path, terms=words) as store:
+        for n in range(60):
+            store.append([step(f"more {n} {'x' * 80}")])
+        with store._reading() as connection:
+            sql = "SELECT pageno - 1 FROM dbstat WHERE name='log' AND pagetype='leaf' ORDER BY path"
+            leaves = [number for (number,) in connection.execute(sql)]
+        known = {record.position for record in store.scan()}
+    overwrite(path, leaves[-3], leaves[-1])
+    report = repair(path, terms=words)
+    gone = {at for loss in report.lost for at in range(loss.first, loss.last + 1)}
+    with open_store(path, terms=words) as store:
+        there = {record.position for record in store.scan()}
+    assert there == known - gone
+    assert there & set(range(min(gone), max(gone)))
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from .schema import Connection
 UNREADABLE = (apsw.Error, UnicodeDecodeError)
 SCHEMALESS = (apsw.SQLError, apsw.NotADBError, apsw.CorruptError, UnicodeDecodeError)
 MOST = 1_000_000  # rows that are tried one by one between the last that was read from below and from above
+BLIND = 2_000  # as many after the last from below, where from above none could be read
 POINTERS = ("ptrmap", "ptr map")  # in what a check says of pages that only tell where others are; no rows are on them
 
 
@@ -35,7 +36,7 @@ def rows(connection: Connection, table: str, key: str, columns: str) -> list[tup
     """(key, columns) of every row that can be read, by key. Raises DamagedError where the table is not in the schema.
 
     Read from below up to the first row that cannot be, then from above; what is between, if keys are numbers, one by
-    one.
+    one. Where the last page cannot be read, rows more than BLIND after the first that cannot are not found.
     """
     return read(connection, table, key, columns)[0]
 
@@ -52,7 +53,8 @@ def read(
             return below, True
         above, _ = _until_damage(lambda: connection.execute(f"{sql} ORDER BY {key} DESC"))
         known = dict.fromkeys((*below, *above))
-        first, last = (below[-1][0] if below else 0), (above[-1][0] if above else None)
+        first = below[-1][0] if below else 0
+        last = above[-1][0] if above else (first + BLIND if isinstance(first, int) else None)
         if isinstance(first, int) and isinstance(last, int):
             for number in range(first + 1, min(last, first + MOST)):
                 known |= dict.fromkeys(one(connection, f"{sql} WHERE {key}=?", number))
