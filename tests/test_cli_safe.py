@@ -1,5 +1,6 @@
 """What a command refuses, so that a slip costs nothing: a file in use, an erasure that was only to be tried."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -201,3 +202,54 @@ def test_links_that_lead_out_of_a_folder_are_left_out_and_counted(tmp_path: Path
         assert "left out 2 links out of the folder" in done.stderr
     assert call("ingest", tmp_path / "named.mem", repo / "safe.txt").exit_code == 0
     assert "picture" in call("recall", tmp_path / "named.mem", "where is the safe?").stdout
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("spaces.json.gz", gzip.compress(b" " * (70 << 10)), "nothing but white space for 64 KiB"),
+    ("deep.json", b"[" * 100_000 + b"]" * 100_000, "in one another, too deep to be read"),
+    ("deep.jsonl", b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"\n", "in one another, too deep to be read"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said_as_it_is(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused = call("ingest", tmp_path / "a.mem", tmp_path / name)
+    assert (refused.exit_code, said in refused.stderr, "whole copy" in refused.stderr) == (1, True, False)
+
+
+# ---- what is said ------------------------------------------------------------------------------------------------
+
+
+def test_consent_is_given_only_by_the_word_for_it(path: Path) -> None:
+    for flags in ((), ("--give", "--withdraw")):
+        refused = call("consent", path, "ann", *flags)
+        assert (refused.exit_code, "--give or --withdraw" in refused.stderr) == (2, True)
+
+
+def test_a_key_file_that_is_none_or_cannot_be_made_is_told_by_its_own_name(
+    sealed: tuple[Path, Path], path: Path, tmp_path: Path
+) -> None:
+    said = call("recall", sealed[0], "door", "--key-file", path).stderr
+    assert "give the one that the memory was made with" in said
+    assert "new path" not in said
+    (tmp_path / "log.jsonl").write_text('{"id": "1", "episode": "e", "text": "good"}\n')
+    said = call("ingest", tmp_path / "new.mem", tmp_path / "log.jsonl", "--key-file", tmp_path / "no/m.key").stderr
+    assert f"the directory of the key file {tmp_path / 'no/m.key'} does not exist; create it first" in said
+
+
+def test_what_is_no_certificate_is_shown_as_text(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}\n")
+    for arguments in (
+        ("erase", path, "--again", tmp_path / "a.json"),
+        ("verify", path, "--certificate", tmp_path / "a.json"),
+    ):
+        assert "error: '{}' is no certificate of an erasure" in call(*arguments).stderr
+
+
+def test_a_time_is_on_one_line_at_80_columns(path: Path) -> None:
+    with Memory.open(path, encoder=None, read_only=True) as memory:
+        times = [change.at.strftime("%Y-%m-%d %H:%M:%S") for change in memory.changes()]
+    assert all(time in call("log", path).stdout for time in times)
+
+
+def test_help_says_of_a_key_file_what_the_command_does_with_it() -> None:
+    assert "a new memory is" in " ".join(call("ingest", "--help").stdout.replace("│", "").split())
+    assert "a new memory is" not in " ".join(call("recall", "--help").stdout.replace("│", "").split())
