@@ -205,7 +205,7 @@ def test_a_certificate_is_written_checked_and_done_again(path: Path, tmp_path: P
 def test_consent_and_the_log_of_changes(path: Path) -> None:
     assert call("consent", path, "ann", "--withdraw").stdout.split() == ["withdrawn", "2", "steps"]
     assert "red door" not in call("recall", path, "which door is locked?").stdout
-    assert call("consent", path, "ann").stdout.split() == ["given", "2", "steps"]
+    assert call("consent", path, "ann", "--give").stdout.split() == ["given", "2", "steps"]
     assert call("erase", path, "--subject", "bob", "--yes").exit_code == 0
     result = CliRunner().invoke(app, ["log", str(path), "--json"])
     done = json.loads(result.stdout)

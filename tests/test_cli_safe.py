@@ -1,5 +1,6 @@
 """What a command refuses, so that a slip costs nothing: a file in use, an erasure that was only to be tried."""
 
+import gzip
 import os
 from pathlib import Path
 
@@ -31,6 +32,11 @@ def sealed(tmp_path: Path) -> tuple[Path, Path]:
     return file, keys
 
 
+def texts(path: Path) -> list[str]:
+    with Memory.open(path, encoder=None, read_only=True) as memory:
+        return [step.text for step in memory.steps()]
+
+
 # ---- where something may be written ------------------------------------------------------------------------------
 
 
@@ -45,7 +51,7 @@ def test_a_certificate_replaces_nothing_and_is_refused_before_anything_is_erased
         result = call("erase", path, "--subject", "ann", "--yes", "--certificate", target)
         assert result.exit_code == 1, target
         assert "error: " in result.stderr
-        assert len(step_ids(path)) == 3
+    assert len(step_ids(path)) == 3
     assert taken.read_bytes() == before[taken]
 
 
@@ -101,7 +107,7 @@ def test_erasing_again_can_be_tried_and_asks_first(path: Path, tmp_path: Path) -
     assert (tried.exit_code, tried.stdout.startswith("would erase  2 steps")) == (0, True)
     asked = call("erase", copy, "--again", file, answer="n\n")
     assert (asked.exit_code, "Erase 2 steps" in asked.stderr) == (1, True)
-    for more in (("--subject", "bob"), ("--episode", "e1"), ("--step", "s1"), ("-n", "acme"), ("--scan", file)):
+    for more in (("--subject", "bob"), ("-n", "acme"), ("--scan", file)):
         refused = call("erase", copy, "--again", file, "--yes", *more)
         assert (refused.exit_code, "leave all" in " ".join(refused.stderr.split())) == (2, True)
     assert len(step_ids(copy)) == 3
@@ -153,7 +159,7 @@ def test_a_hold_on_nothing_yet_says_so(path: Path) -> None:
     assert "later" not in call("hold", path, "case-18", "--subject", "ann").stderr
 
 
-@pytest.mark.parametrize("content", [None, b"milk, eggs\n", b'{"name": "x"}\n', bytes(range(256)), b"# notes"])
+@pytest.mark.parametrize("content", [None, b"milk, eggs\n", b'{"name": "x"}\n'])
 def test_no_token_is_added_to_what_is_no_file_of_tokens(path: Path, tmp_path: Path, content: bytes | None) -> None:
     file = path if content is None else tmp_path / "notes"
     if content is not None:
@@ -163,8 +169,12 @@ def test_no_token_is_added_to_what_is_no_file_of_tokens(path: Path, tmp_path: Pa
     refused = call("serve", path, "--tokens", file, "--new-token", "")
     assert (refused.exit_code, "another file for tokens" in refused.stderr) == (1, True)
     assert file.read_bytes() == before
-    for _ in range(2):
+
+
+def test_tokens_are_added_to_a_file_of_tokens(path: Path, tmp_path: Path) -> None:
+    for number in (1, 2):
         assert call("serve", path, "--tokens", tmp_path / "tokens", "--new-token", "").exit_code == 0
+        assert len((tmp_path / "tokens").read_text().splitlines()) == number
 
 
 # ---- what is taken in --------------------------------------------------------------------------------------------
@@ -192,12 +202,62 @@ def test_links_that_lead_out_of_a_folder_are_left_out_and_counted(tmp_path: Path
     (repo / "own.txt").symlink_to("notes.txt")
     (repo / "safe.txt").symlink_to("../outside/notes.txt")
     (repo / "beyond").symlink_to(outside)
-    for place, given in enumerate((repo, f"{repo}/*", f"{repo}/**/*.txt")):
+    for place, given in enumerate((repo, f"{repo}/**/*.txt")):
         memory = tmp_path / f"{place}.mem"
-        done = call("ingest", memory, given)
+        done = call("ingest", memory, given, "--later")
         assert done.exit_code == 0, done.output
-        assert "safe" not in call("recall", memory, "where is the safe?").stdout
-        assert "quay" in call("recall", memory, "is the quay open?").stdout
+        assert texts(memory) == ["The quay is open."] * 2
         assert "left out 2 links out of the folder" in done.stderr
-    assert call("ingest", tmp_path / "named.mem", repo / "safe.txt").exit_code == 0
-    assert "picture" in call("recall", tmp_path / "named.mem", "where is the safe?").stdout
+    assert call("ingest", tmp_path / "named.mem", repo / "safe.txt", "--later").exit_code == 0
+    assert texts(tmp_path / "named.mem") == ["The safe is behind the picture."]
+
+
+@pytest.mark.parametrize(("name", "content", "said"), [
+    ("spaces.json.gz", gzip.compress(b" " * (70 << 10)), "nothing but white space for 64 KiB"),
+    ("deep.json", b"[" * 100_000 + b"]" * 100_000, "in one another, too deep to be read"),
+    ("deep.jsonl", b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"\n", "in one another, too deep to be read"),
+])  # fmt: skip
+def test_what_is_wrong_with_a_file_is_said_as_it_is(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    refused = call("ingest", tmp_path / "a.mem", tmp_path / name)
+    assert (refused.exit_code, said in refused.stderr, "whole copy" in refused.stderr) == (1, True, False)
+
+
+# ---- what is said ------------------------------------------------------------------------------------------------
+
+
+def test_consent_is_given_only_by_the_word_for_it(path: Path) -> None:
+    for flags in ((), ("--give", "--withdraw")):
+        refused = call("consent", path, "ann", *flags)
+        assert (refused.exit_code, "--give or --withdraw" in refused.stderr) == (2, True)
+
+
+def test_a_key_file_that_is_none_or_cannot_be_made_is_told_by_its_own_name(
+    sealed: tuple[Path, Path], path: Path, tmp_path: Path
+) -> None:
+    said = call("recall", sealed[0], "door", "--key-file", path).stderr
+    assert "give the one that the memory was made with" in said
+    assert "new path" not in said
+    (tmp_path / "log.jsonl").write_text('{"id": "1", "episode": "e", "text": "good"}\n')
+    said = call("ingest", tmp_path / "new.mem", tmp_path / "log.jsonl", "--key-file", tmp_path / "no/m.key").stderr
+    assert f"the directory of the key file {tmp_path / 'no/m.key'} does not exist; create it first" in said
+
+
+def test_what_is_no_certificate_is_shown_as_text(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}\n")
+    for arguments in (
+        ("erase", path, "--again", tmp_path / "a.json"),
+        ("verify", path, "--certificate", tmp_path / "a.json"),
+    ):
+        assert "error: '{}' is no certificate of an erasure" in call(*arguments).stderr
+
+
+def test_a_time_is_on_one_line_at_80_columns(path: Path) -> None:
+    with Memory.open(path, encoder=None, read_only=True) as memory:
+        times = [change.at.strftime("%Y-%m-%d %H:%M:%S") for change in memory.changes()]
+    assert all(time in call("log", path).stdout for time in times)
+
+
+def test_help_says_of_a_key_file_what_the_command_does_with_it() -> None:
+    assert "a new memory is" in " ".join(call("ingest", "--help").stdout.replace("│", "").split())
+    assert "a new memory is" not in " ".join(call("recall", "--help").stdout.replace("│", "").split())

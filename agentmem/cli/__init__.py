@@ -54,7 +54,8 @@ for _group in (
     _group.register(app)
 for _command in app.registered_commands:
     if _command.callback is not None:
-        _command.callback = with_key_file(_command.callback)
+        _makes = _command.callback in (write.ingest, write.import_export, mcp.mcp, serve.serve)
+        _command.callback = with_key_file(_command.callback, _makes)
 
 
 def main() -> None:

@@ -33,8 +33,8 @@ def key_file() -> Path | None:
     return _key_file.get()
 
 
-def with_key_file(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command that opens a memory also takes --key-file; others are left as they are."""
+def with_key_file(command: Callable[..., Any], makes: bool) -> Callable[..., Any]:
+    """A command that opens a memory also takes --key-file; others are left as they are. makes: it makes one as well."""
     hints = get_type_hints(command, include_extras=True)
     if MemoryPath not in hints.values():
         return command
@@ -47,11 +47,16 @@ def with_key_file(command: Callable[..., Any]) -> Callable[..., Any]:
         finally:
             _key_file.reset(token)
 
+    option = MadeKeyFileOption if makes else KeyFileOption
     own = signature(command).parameters.values()
     taken = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-    taken.append(Parameter("key_file", Parameter.KEYWORD_ONLY, default=None, annotation=KeyFileOption))
+    taken.append(
+        Parameter(
+            "key_file", Parameter.KEYWORD_ONLY, default=None, annotation=MadeKeyFileOption if makes else KeyFileOption
+        )
+    )
     keyed.__signature__ = Signature(taken)  # type: ignore[attr-defined]
-    keyed.__annotations__ = {**hints, "key_file": KeyFileOption}
+    keyed.__annotations__ = {**hints, "key_file": option}
     return keyed
 
 
@@ -141,14 +146,14 @@ AsOfOption = Annotated[
     str | None, typer.Option(metavar="STEP|TIME", help="As memory was at a step's id, or an ISO time of logging.")
 ]
 OneEpisodeOption = Annotated[str | None, typer.Option("--episode", metavar="ID", help="Only this episode.")]
-KeyFileOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--key-file",
-        metavar="FILE",
-        envvar="AGENTMEM_KEY_FILE",
-        help="The memory's key file, if it is encrypted; made with a new one.",
-        show_default=False,
-    ),
+
+
+def _key_file_option(help: str) -> Any:
+    return typer.Option("--key-file", metavar="FILE", envvar="AGENTMEM_KEY_FILE", help=help, show_default=False)
+
+
+KeyFileOption = Annotated[Path | None, _key_file_option("The memory's key file, if it is encrypted.")]
+MadeKeyFileOption = Annotated[
+    Path | None, _key_file_option("The memory's key file, if it is encrypted; a new memory is, and makes it.")
 ]
 OneAgentOption = Annotated[str | None, typer.Option("--agent", metavar="NAME", help="Only episodes of this agent.")]

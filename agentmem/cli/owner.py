@@ -21,7 +21,8 @@ def register(app: typer.Typer) -> None:
 def consent(
     path: MemoryPath,
     subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whom steps are about.")],
-    withdraw: Annotated[bool, flag("--withdraw", "Consent is withdrawn; without this it is given.")] = False,
+    give: Annotated[bool, flag("--give", "Consent is given.")] = False,
+    withdraw: Annotated[bool, flag("--withdraw", "Consent is withdrawn.")] = False,
     note: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Logged with it, until the subject is erased.")
     ] = None,
@@ -32,8 +33,10 @@ def consent(
     Withdrawn, nothing more is logged about it, and what there is stays out of recall. Given, both end, and a subject
     that was erased may be logged about again.
     """
+    if give == withdraw:
+        raise typer.BadParameter("say which it is: --give or --withdraw")
     with open_memory(path, namespace) as memory:
-        n_steps = memory.consent(subject, given=not withdraw, note=note)
+        n_steps = memory.consent(subject, given=give, note=note)
     show.say("withdrawn" if withdraw else "given", show.count(n_steps, "steps"))
 
 
@@ -92,6 +95,7 @@ def _print(found: list[Change], json: bool) -> None:
         show.as_json([one.model_dump(mode="json") for one in found])
         return
     made = show.table("at", "what", "who", "namespace", "episode", "detail")
+    made.columns[0].no_wrap = True
     for one in found:
         space = "" if one.namespace is None else written(one.namespace)
         detail = ", ".join(f"{name} {value}" for name, value in one.detail.items() if not isinstance(value, dict))

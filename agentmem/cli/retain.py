@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +50,16 @@ def retain(
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
-        show.say("would expire" if dry_run else "expired", show.count(report.steps, "steps"))
+        _tell_expired(report.steps, path, dry_run)
+
+
+def _tell_expired(n_steps: int, path: str, dry_run: bool) -> None:
+    """Setting rules takes steps out of recall; none is removed by it."""
+    if dry_run:
+        show.say("would expire", show.count(n_steps, "steps"))
+        return
+    then = f"`agentmem expire {shlex.quote(show.path(path))}` removes them" if n_steps else ""
+    show.say("set", f"{show.count(n_steps, 'steps')} out of recall by these rules", then)
 
 
 def _show(rules: list[Rule], holds: list[Hold], json: bool) -> None:

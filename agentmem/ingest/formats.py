@@ -22,7 +22,7 @@ from agentmem.ingest.langchain import is_langchain, read_langchain
 from agentmem.ingest.minari import read_minari
 from agentmem.ingest.openai import is_openai, read_openai
 from agentmem.ingest.report import Found
-from agentmem.ingest.source import HDF5, UTF16, Source
+from agentmem.ingest.source import HDF5, HEAD, UTF16, Source
 from agentmem.ingest.transitions import is_transition, read_transitions
 from agentmem.records import brief
 
@@ -80,6 +80,10 @@ def detect(source: Source) -> Format | None:
         return FORMATS["minari"]
     if b"\0" in head and head[:2] not in UTF16:
         raise UnknownError(f"{source.path} is no text, for it has zero bytes; {_choices()}")
+    if len(head) == HEAD and not head.strip():
+        raise UnknownError(
+            f"{source.path} is nothing but white space for {HEAD >> 10} KiB; take that out; {_choices()}"
+        )
     if not head.strip():
         return None
     jsons = JSON.intersection(suffix.lower() for suffix in source.path.suffixes[-2:])

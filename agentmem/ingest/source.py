@@ -76,7 +76,7 @@ class Source:
                 if self.grows and not line.endswith(b"\n"):
                     self.bad.passing(f"line {number} is not finished yet; ingest again when it is")
                 else:
-                    self.bad(number, f"it is not JSON ({error})")
+                    self.bad(number, _why_none(error))
                 continue
             if isinstance(value, dict):
                 yield number, value
@@ -102,7 +102,9 @@ class Source:
         if self.value is None:
             try:
                 json.loads(self.text())
-            except (ValueError, RecursionError) as error:
+            except RecursionError as error:
+                raise InvalidInputError(f"{self.path}: {_why_none(error)}; make it flatter") from error
+            except ValueError as error:
                 raise InvalidInputError(f"{self.path} is not whole JSON ({error}); get a whole copy of it") from error
         return self.value
 
@@ -115,6 +117,13 @@ class Source:
             if isinstance(error, InvalidInputError):
                 raise
             return None
+
+
+def _why_none(error: Exception) -> str:
+    """What keeps a text from being read as JSON."""
+    if isinstance(error, RecursionError):
+        return "it has lists or objects in one another, too deep to be read"
+    return f"it is not JSON ({error})"
 
 
 def mended(value: Any) -> Any:

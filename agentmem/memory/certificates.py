@@ -116,7 +116,7 @@ def read_certificate(given: Certificate | str | bytes | Mapping[str, Any]) -> Ce
             return Certificate.model_validate_json(given)
         return Certificate.model_validate(given)
     except ValidationError as error:
-        why = why_of(error)
+        why, given = why_of(error), given.decode(errors="replace").strip() if isinstance(given, bytes) else given
         raise InvalidInputError(f"{brief(given)} is no certificate of an erasure ({why}); give one whole") from None
 
 

@@ -74,7 +74,7 @@ class KeyFile:
 
     def __init__(self, path: str, passphrase: Passphrase | None = None, make: bool = True) -> None:
         self.shown, self.path = path, os.path.realpath(path)
-        self._passphrase = passphrase
+        self._passphrase, self._makes = passphrase, make
         self._lock = threading.RLock()
         self._seen: tuple[int, ...] = ()
         self._key = b""
@@ -86,6 +86,8 @@ class KeyFile:
             if not os.path.exists(self.path):
                 if not make:
                     raise KeyFileError(f"there is no key file {path}; give the one that the memory was made with")
+                if not os.path.isdir(os.path.dirname(self.path)):
+                    raise KeyFileError(f"the directory of the key file {path} does not exist; create it first")
                 self._make()
         self.refresh()
 
@@ -275,7 +277,10 @@ class KeyFile:
             return head
         except (ValueError, KeyError, TypeError) as error:
             what = "is a memory" if data.startswith((HEADER, MAGIC)) else "is no key file, or was cut short"
-            raise KeyFileError(f"{self.shown} {what}; give the key file, or a new path to make one") from error
+            instead = (
+                "the key file, or a new path to make one" if self._makes else "the one that the memory was made with"
+            )
+            raise KeyFileError(f"{self.shown} {what}; give {instead}") from error
 
     def _unlocked(self, head: Mapping[str, Any]) -> bytes:
         """The store key."""
