@@ -31,11 +31,12 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sized
+from collections.abc import Mapping, Sized
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+_RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
 FEW = 500  # values in a value, or characters in one of them, that a message shows
 _EXTRA = re.compile(r"(pip install )'agentmem-crystal\[([a-z]+)\]'")
 
@@ -182,3 +183,13 @@ def _few(value: object) -> bool:
 def _named(value: object) -> str:
     kind = type(value).__name__
     return f"<{kind} of {len(value):,}>" if isinstance(value, Sized) else f"<{kind}>"
+
+
+def said_of(problem: Mapping[str, Any]) -> str:
+    """What pydantic found wrong with a value, in words; of a number out of its range, with the number and the limit."""
+    limits, given = problem.get("ctx", {}), in_brief(problem["input"]).strip("'")
+    for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
+        if name in limits:
+            limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
+            return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
+    return str(problem["msg"]).removeprefix("Value error, ")

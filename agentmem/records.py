@@ -19,6 +19,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from agentmem.errors import InvalidInputError, TooLargeError, in_brief
+from agentmem.errors import said_of as said_of  # for those who check what records are made of
 from agentmem.index import step_id, step_position
 from agentmem.redact import Redaction
 from agentmem.remembered import of_texts
@@ -242,9 +243,6 @@ def check_path(what: str, path: str | Path) -> Path:
     return Path(path)
 
 
-_RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
-
-
 def iterates(value: object) -> bool:
     """Whether it can be gone through, unlike an array of no dimension, which only looks as if."""
     try:
@@ -258,16 +256,6 @@ def brief(value: object) -> str:
     """A value as an error shows it: without secrets, and not too long, whatever it is."""
     text = _SECRETS.mask(in_brief(value, SHOWN)).text
     return text if len(text) <= 80 else f"{text[:79]}…"
-
-
-def said_of(problem: Mapping[str, Any]) -> str:
-    """What pydantic found wrong with a value, in words; of a number out of its range, with the number and the limit."""
-    limits, given = problem.get("ctx", {}), brief(problem["input"]).strip("'")
-    for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
-        if name in limits:
-            limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
-            return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
-    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 def why_of(error: Exception) -> str:

@@ -76,7 +76,8 @@ def count(text: str) -> int:
 def check_budget(budget: object) -> None:
     """InvalidInputError for what is no budget."""
     if isinstance(budget, bool) or not isinstance(budget, int) or not 0 <= budget <= MOST_TOKENS:
-        given = in_brief(budget, 20)  # what is no number may be a secret in the wrong place
+        # a text may be a secret in the wrong place
+        given = in_brief(budget, 20 if isinstance(budget, str) else 80)
         raise InvalidInputError(f"budget {given}: give a whole number of tokens from 0 to {MOST_TOKENS:,}")
 
 

@@ -154,7 +154,9 @@ def test_least_salient_units_go_once_and_what_was_kept_is_not_weighed_again() ->
     [
         ([{}], "has no limit; give it max_age, max_steps or min_salience"),
         ([{"max_age": -1}], "give more than 0"),
-        ([{"max_steps": -1}], "is under 0; give at least 0"),
+        ([{"max_steps": -1}], "max_steps: -1 is under 0; give at least 0"),
+        ([{"max_steps": True}], "max_steps: True is no limit; give a number"),
+        ([{"max_age": False}], "max_age: False is no limit"),
         ([{"max_age": "P1D", "colour": "red"}], "colour"),
         ([{"kind": "thought", "max_steps": 1}], "'observation', 'action' or 'message'"),
         ([{"subject": "", "max_steps": 1}], "at least 1 character"),
@@ -182,3 +184,22 @@ def test_rules_are_of_one_namespace_alone_and_a_memory_opened_to_read_only_previ
         assert memory.expire(dry_run=True).steps == 10
         with pytest.raises(ReadOnlyError):
             memory.expire()
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"max_steps": True}, "max_steps: True is no limit"),
+        ({"max_age": 0}, "max_age: .* is not over 0 seconds; give more than 0 seconds"),
+        ({"max_steps": -1}, "max_steps: -1 is under 0; give at least 0"),
+        ({"days": 30}, "days: Extra inputs are not permitted"),
+    ],
+)
+def test_a_rule_that_cannot_be_is_refused_in_our_words(given: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said) as caught:
+        Rule(**given)
+    assert "pydantic" not in str(caught.value)
+
+
+def test_the_age_of_a_rule_is_a_timedelta_a_duration_or_seconds() -> None:
+    assert {Rule(max_age=age).max_age for age in (timedelta(days=30), "P30D", 2_592_000)} == {timedelta(days=30)}

@@ -122,6 +122,15 @@ def test_residue_says_where_erased_text_still_stands(memory: Memory) -> None:
     assert all("agent.mem" in place for place in report.residue)
 
 
+def test_a_step_of_the_same_short_text_is_named_as_a_repeat(memory: Memory) -> None:
+    one = memory.episode(id="one").log("PIN 4711", subjects=["ann"])
+    two = memory.episode(id="two").log(" PIN 4711\n")
+    memory.episode(id="two").log_many(["PIN 4712", "Not PIN 4711"])
+    for dry_run in (True, False):
+        report = memory.erase(subject="ann", dry_run=dry_run)
+        assert [repeat.step for repeat in report.repeats] == [two.id], one
+
+
 def test_repeats_of_other_namespaces_leave_room_for_those_of_ones_own(memory: Memory) -> None:
     memory.scoped("other").episode(id="three").log_many([SECRET] * 120)
     one = memory.episode(id="one").log(SECRET)
@@ -200,9 +209,7 @@ def test_a_recall_that_showed_only_crystals_of_what_is_erased_goes_too(memory: M
 
 
 @pytest.mark.parametrize("given", [{"episode": "live"}, {"namespace": ()}])
-def test_an_open_episode_that_was_erased_is_not_gone_on_with(
-    memory: Memory, file: Path, given: dict[str, Any]
-) -> None:
+def test_an_open_episode_that_was_erased_is_not_gone_on_with(memory: Memory, file: Path, given: dict[str, Any]) -> None:
     with memory.episode(id="old") as old:
         old.log("The safe code is 4711.")
     live = memory.episode(id="live")

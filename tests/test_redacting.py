@@ -250,3 +250,27 @@ def test_a_line_that_is_refused_is_named_and_the_others_are_logged(file: Path, t
         assert [step.text for step in memory.steps()] == ["one", "three"]
         assert "ann@" not in str(report)
         assert "holds an email" in str(report)
+
+
+def test_patterns_take_the_place_of_those_there_were_and_none_leaves_them(memory: Memory) -> None:
+    badge, room = Pattern("badge", "B-", "0-9", 3, 5), Pattern("room", "R-", "0-9", 3, 5)
+    memory.redaction({"badge": "refuse"}, patterns=[badge])
+    assert memory.redaction({"email": "mask"}).patterns == (badge,)
+    now = memory.redaction(patterns=[room])
+    assert (now.patterns, now.actions) == ((room,), {"email": "mask", "room": "mask"})
+    assert memory.episode().log("B-1234 is in R-1234.").text == "B-1234 is in [room]."
+    assert memory.redaction(patterns=[]).patterns == ()
+    assert memory.episode().log("B-1234 is in R-1234.").text == "B-1234 is in R-1234."
+
+
+def test_no_pattern_refuses_the_id_that_an_episode_is_given(memory: Memory) -> None:
+    memory.redaction(patterns=[Pattern("number", "", "0-9", 1, 5)])
+    assert memory.episode().log("It is 7.").text == "It is [number]."
+    with pytest.raises(RefusedError, match="the episode id holds a number"):
+        memory.episode(id="case 7")
+
+
+@pytest.mark.parametrize("begins", [r"PN-\d+", "PN-[0-9]{4}", "(?:PN|QN)-", "PN.*"])
+def test_a_regular_expression_is_no_beginning(memory: Memory, begins: str) -> None:
+    with pytest.raises(InvalidInputError, match="regular expression"):
+        memory.redaction(patterns=[Pattern("patient", begins, "0-9", 1, 5)])

@@ -20,6 +20,7 @@ from keyed import CANARY, about, data_keys, opened, stored
 
 from agentmem import Memory
 from agentmem.errors import (
+    ErasedError,
     KeyConflictError,
     NotFoundError,
     ReadOnlyError,
@@ -82,6 +83,48 @@ def test_what_was_erased_comes_back_from_no_backup(file: Path, keys: Path, tmp_p
         assert restored.verify().ok
     with opened(copy, keys, read_only=True) as restored:
         assert answers(restored) == before
+
+
+def test_who_was_erased_is_logged_about_again_in_no_copy_without_consent(
+    file: Path, keys: Path, tmp_path: Path
+) -> None:
+    copies = [tmp_path / f"{name}.mem" for name in "abc"]
+    with opened(file, keys) as memory:
+        story(memory)
+        memory.episode(id="e").observe("Cid waits.", subjects=["cid"])
+        other = memory.scoped("other").episode(id="e")
+        other.log_many([{"text": "The lamp of Bob is off.", "subjects": ["bob"]}, "It rains."])
+        memory.backup(copies[0])
+        memory.erase(subject="ann")
+        memory.scoped("other").erase(subject="bob")
+        memory.consent("ann")
+        memory.backup(copies[1])
+        memory.erase(subject="cid")
+    assert b"ann" not in keys.read_bytes()
+    for at in (1, 2):  # it is told once
+        with opened(copies[0], keys) as restored:
+            writer = restored.episode(id="late")
+            with pytest.raises(ErasedError, match="'ann' in namespace \\(\\) was erased"):
+                writer.observe("Late news.", subjects=["ann"])
+            with pytest.raises(ErasedError, match="'bob'"):
+                restored.scoped("other").episode(id="late").observe("Late news.", subjects=["bob"])
+            writer.observe(f"News of Bob, {at}.", subjects=["bob"])
+            assert len(list(restored._core.store.scan(types=["erased"]))) == 3
+            assert restored.certificates() == []
+            assert restored.verify().ok
+            restored.export(tmp_path / f"{at}.jsonl")
+    with opened(copies[0], keys) as restored:
+        restored.consent("ann")
+        restored.episode(id="again").observe("Ann is back.", subjects=["ann"])
+    with opened(copies[0], keys) as restored:
+        restored.episode(id="again").observe("Ann stays.", subjects=["ann"])
+    with opened(copies[1], keys) as later:  # made after the consent
+        later.episode(id="late").observe("Ann is back.", subjects=["ann"])
+        with pytest.raises(ErasedError, match="'cid'"):
+            later.episode(id="late").observe("Cid?", subjects=["cid"])
+    with opened(file, keys) as memory:
+        assert len(list(memory._core.store.scan(types=["erased"]))) == 6  # two for each
+        assert memory.verify().ok
 
 
 @pytest.mark.parametrize("retain", ["keep", "crystals"])

@@ -8,6 +8,7 @@ and the contents of blobs and attachments. Knows policies; what is found in a te
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 SAID = ("goal", "agent", "reason", "note")
 """Texts in the body of an episode's beginning, of what is forgotten or held, and of consent."""
+NUMBERED = re.compile(r"episode-[0-9]{1,9}")
+"""An episode's id that was not given, and says nothing."""
 SETTING = "redaction"
 SettingOf = Callable[[Namespace], str | None]
 """The policy of a namespace as it is stored; None where there is none."""
@@ -88,7 +91,7 @@ class _Reading:
     def _names(self, record: Record, body: Mapping[str, Any]) -> None:
         if record.type == "step" and record.key is not None:
             self.name("key", record.key)
-        if record.episode is not None:
+        if record.episode is not None and not NUMBERED.fullmatch(record.episode):
             self.name("episode id", record.episode)
         for subject in body.get("subjects", ()):
             self.name("subject", subject)
@@ -178,25 +181,27 @@ class Redacts:
         self,
         actions: Mapping[str, str] | None = None,
         *,
-        patterns: Iterable[Pattern] = (),
+        patterns: Iterable[Pattern] | None = None,
         analyser: Analyser | None = None,
     ) -> Redaction:
         """Set what is done with secrets and personal data that are logged here from now on; returns what holds.
 
         actions: kind -> "off", "mask" or "refuse"; "secrets" and "personal" stand for all of theirs. patterns: of kinds
-        of one's own, masked unless actions say otherwise. Both are kept in the file, hold for every process, and for
-        the namespaces below this one that have none of their own. analyser: from a text to (start, end, kind) of what
-        it finds; it is this process's. What was logged before stays as it is: erase it. Raises InvalidInputError.
+        of one's own, masked unless actions say otherwise, in the place of those there were; [] for none. Both are kept
+        in the file, hold for every process, and for the namespaces below this one that have none of their own.
+        analyser: from a text to (start, end, kind) of what it finds; it is this process's. What was logged before stays
+        as it is: erase it. Raises InvalidInputError.
         """
-        core, given = self._core, list(check_several("patterns", patterns, "patterns"))
+        core = self._core
+        given = None if patterns is None else list(check_several("patterns", patterns, "patterns"))
         if analyser is not None:
             check_function("analyser", analyser, "from a text to (start, end, kind) of what it finds")
         if actions is not None and not isinstance(actions, Mapping):
             raise InvalidInputError(f"actions {brief(actions)}: give a mapping such as {{'email': 'mask'}}")
-        if wrong := [one for one in given if not isinstance(one, Pattern)]:
+        if wrong := [one for one in given or () if not isinstance(one, Pattern)]:
             raise InvalidInputError(f"patterns has {brief(wrong[0])}; give agentmem.redact.Pattern")
         now = Redaction.read(core.store.inherited(SETTING, self.namespace))
-        if actions or given:
+        if actions or given is not None:
             now = now.changed(actions or {}, given, (analyser or core.admission.analyser) is not None)
             core.store.put_setting(SETTING, now.write(), self.namespace)
         core.admission.analyser = analyser or core.admission.analyser

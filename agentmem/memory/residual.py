@@ -51,21 +51,23 @@ def lines_of(texts: Iterable[str]) -> list[bytes]:
 
 
 def repeats(core: Core, going: Sequence[Record]) -> tuple[Repeat, ...]:
-    """Steps that stay, of any namespace, and say a longer line of what goes as one of theirs; or within one, as far as
-    the first MOST lines go.
+    """Steps that stay, of any namespace, and whose whole text is that of a step that goes, however short; or that say a
+    longer line of what goes as one of theirs; or within one, as far as the first MOST lines go.
 
     At most REPEATS of them, in log order; those of the namespaces of what goes before others'. Hold `core.lock`.
     """
     gone = {record.position for record in going}
-    wanted = needles(going)
+    wanted, texts = needles(going), {one.text.strip() for one in going} - {""}
     same, within = set(wanted), wanted[:MOST]
 
     def says(record: Record) -> bool:
+        if record.text.strip() in texts:
+            return True
         said = _said([record])
         whole = "\n".join(said).encode()
         return any(one in whole for one in within) or not same.isdisjoint(lines_of(said))
 
-    if not wanted:
+    if not (wanted or texts):
         return ()
     own = {record.namespace for record in going}
     spaces = sorted(core.store.namespaces(), key=lambda space: space not in own)

@@ -12,6 +12,8 @@ from functools import cached_property
 
 from agentmem.errors import InvalidInputError
 
+REGEX = re.compile(r"\\[dDwWsSbB]|\(\?|[\]).][*+]|[\])]\{[0-9]")
+"""What stands in a regular expression, and in hardly any beginning."""
 MOST = 4_096  # characters after a beginning
 KIND = re.compile(r"[a-z][a-z0-9_]{0,39}")
 CLASS = re.compile(r"(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9_./+=~:@#-])++")
@@ -36,9 +38,9 @@ def placeholder(kind: str) -> str:
 class Pattern:
     """Text that begins with `begins` and goes on with `least` to `most` of `characters`, and with no more of them.
 
-    kind: a name such as badge_number. characters: ranges and characters as in a class of a regular expression, such as
-    "A-Z0-9_". begins may be "": then what stands alone and is that long. digits: whether there must be a digit in it.
-    Raises InvalidInputError for what is none.
+    kind: a name such as badge_number. begins: as it is written, no regular expression; "" for what stands alone and is
+    that long. characters: ranges and characters as in a class of a regular expression, such as "A-Z0-9_". digits:
+    whether there must be a digit in it. Raises InvalidInputError for what is none.
     """
 
     kind: str
@@ -73,6 +75,15 @@ class Pattern:
     def run(self) -> re.Pattern[str]:
         """As many of the characters as there are: one class, so that nothing is tried twice."""
         return re.compile(f"[{_class(self.characters)}]++")
+
+
+def check_begins(pattern: Pattern) -> None:
+    """InvalidInputError for a beginning that can only be meant as a regular expression; one that is stored stays."""
+    if REGEX.search(pattern.begins):
+        raise InvalidInputError(
+            f"begins {pattern.begins!r} of {pattern.kind!r} looks like a regular expression, and is taken as it is "
+            "written; give the letters it begins with, and what follows as characters, least and most"
+        )
 
 
 def check_kind(kind: object) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Self
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.redact import personal, scanners
 from agentmem.redact.assigned import assigned, kind_of_named, told_by
-from agentmem.redact.kinds import PERSONAL, SECRETS, TOKENS, Pattern, check_kind, placeholder
+from agentmem.redact.kinds import PERSONAL, SECRETS, TOKENS, Pattern, check_begins, check_kind, placeholder
 from agentmem.redact.scanners import Found, merged
 
 ACTIONS = ("off", "mask", "refuse")
@@ -79,20 +79,27 @@ class Redaction:
         body = {"actions": dict(self.actions), "patterns": [asdict(pattern) for pattern in self.patterns]}
         return json.dumps(body, sort_keys=True)
 
-    def changed(self, actions: Mapping[str, str], patterns: Sequence[Pattern] = (), analysed: bool = False) -> Self:
-        """With these actions, of kinds or of GROUPS, and with patterns in the place of those of their kinds.
+    def changed(
+        self, actions: Mapping[str, str], patterns: Sequence[Pattern] | None = None, analysed: bool = False
+    ) -> Self:
+        """With these actions, of kinds or of GROUPS, and with patterns in the place of those there were; None keeps
+        them. With a pattern goes the action of its kind.
 
         analysed: whether there is an analyser, which has kinds of its own.
         """
+        for pattern in patterns or ():
+            check_begins(pattern)
+        patterns = self.patterns if patterns is None else tuple(patterns)
         own = {one.kind for one in patterns}
-        kept = tuple(pattern for pattern in self.patterns if pattern.kind not in own)
-        known = {*KINDS, *GROUPS, *own, *(pattern.kind for pattern in kept), *self.actions}
+        gone = {one.kind for one in self.patterns} - own - {*KINDS}
+        kept = {kind: action for kind, action in self.actions.items() if kind not in gone}
+        known = {*KINDS, *GROUPS, *own, *kept}
         for kind in actions:
             if kind not in known and not analysed:
                 raise InvalidInputError(f"kind {kind!r} is unknown; {_instead(kind, known)}")
         told = {one: action for kind, action in actions.items() for one in GROUPS.get(kind, (kind,))}
-        fresh = dict.fromkeys(own - self.actions.keys(), "mask")
-        return type(self)({**self.actions, **fresh, **told}, (*kept, *patterns))
+        fresh = dict.fromkeys(own - kept.keys(), "mask")
+        return type(self)({**kept, **fresh, **told}, patterns)
 
     @cached_property
     def every(self) -> dict[str, str]:

@@ -21,8 +21,8 @@ from agentmem.errors import (
     NotFoundError,
     ReadOnlyError,
     TooLargeError,
+    said_of,
 )
-from agentmem.records import said_of
 from agentmem.server.models import Problem, Wrong
 
 MEDIA = "application/problem+json"

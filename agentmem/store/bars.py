@@ -45,6 +45,17 @@ def changes_of(record: Record) -> list[tuple[bytes, bytes, str]]:
     return [(digest, salt, why) for salt, digest in pairs]
 
 
+def of(record: Record) -> list[str]:
+    """Whom an event bars, or lets in, as it writes them."""
+    return list(json.loads(record.body).get("bars", ()))
+
+
+def since(connection: Connection, namespace: int, bar: str, when: float) -> bool:
+    """Whether something was said then, or later, of whom a bar stands for."""
+    sql = "SELECT 1 FROM barred WHERE namespace=? AND digest=? AND at>=?"
+    return connection.execute(sql, (namespace, bytes.fromhex(bar.partition(":")[2]), when)).fetchone() is not None
+
+
 def salts(connection: Connection, namespace: int | None) -> list[bytes]:
     """The salts that digests of a namespace were made with: its own file's, and those of imported events."""
     rows = connection.execute("SELECT DISTINCT salt FROM barred WHERE namespace=? ORDER BY salt", (namespace,))

@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,12 +27,17 @@ SCRYPT = {"n": 1 << 15, "r": 8, "p": 1}
 SCRYPT_MOST = {"n": 1 << 20, "r": 32, "p": 16}  # of a file that may have been changed
 TRIES = 5  # of reading a file that another process is writing anew
 Passphrase = Callable[[], str]
+Barred = tuple[str, str, float]
+"""A subject: (digest of its namespace, bar, when it was barred)."""
 logger = logging.getLogger("agentmem")
 
 
 @dataclass
 class Content:
-    """What a key file says. data: key id -> (digest of its set, key); shredded and erased: with their revisions."""
+    """What a key file says. data: key id -> (digest of its set, key); shredded and erased: with their revisions.
+
+    barred: subjects that were erased, as digests, by (digest of the namespace, bar) -> (when, revision).
+    """
 
     revision: int = 0
     used: bool = False
@@ -41,6 +46,7 @@ class Content:
     condemned: set[str] = field(default_factory=set)
     shredded: dict[str, int] = field(default_factory=dict)
     erased: dict[str, int] = field(default_factory=dict)
+    barred: dict[tuple[str, str], tuple[float, int]] = field(default_factory=dict)
 
     def take(self, line: Mapping[str, Any]) -> None:
         self.revision = max(self.revision, line["at"])
@@ -54,6 +60,7 @@ class Content:
                 del self.sets[self.data[key][0]]
         self.shredded |= dict.fromkeys(line.get("shredded", ()), line["at"])
         self.erased |= dict.fromkeys(line.get("erased", ()), line["at"])
+        self.barred |= {(space, bar): (when, line["at"]) for space, bar, when in line.get("barred", ())}
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """What is left of it, without the keys that are condemned."""
@@ -63,6 +70,8 @@ class Content:
         for what, known in (("shredded", self.shredded), ("erased", self.erased)):
             for revision in sorted(set(known.values())):
                 yield {what: [one for one, at in known.items() if at == revision], "at": revision}
+        for (space, bar), (when, at) in self.barred.items():
+            yield {"barred": [[space, bar, when]], "at": at}
 
 
 class KeyFile:
@@ -135,10 +144,11 @@ class KeyFile:
         if not self.content.used:
             self._append({"used": True})
 
-    def condemn(self, keys: Iterable[str], erased: Iterable[str]) -> None:
-        """Keys that are about to be shredded, and marks of records that are about to be erased: never used again."""
+    def condemn(self, keys: Iterable[str], erased: Iterable[str], barred: Sequence[Barred] = ()) -> None:
+        """Keys that are about to be shredded, and marks of records that are about to be erased: never used again; and
+        subjects that are barred by it."""
         self.refresh()
-        self._append({"condemned": sorted(keys), "erased": sorted(erased)})
+        self._append({"condemned": sorted(keys), "erased": sorted(erased), **({"barred": barred} if barred else {})})
 
     def shred(self) -> None:
         """Remove every condemned key for good."""

@@ -329,7 +329,7 @@ class SQLiteStore(Attaching):
             numbered = (namespace_id(transaction.connection, one) for one in namespaces)
             emptied = {number for number in numbered if number is not None}
             if self._sealing is not None:
-                self._shredding.condemn(transaction.connection, positions)
+                self._shredding.condemn(transaction.connection, positions, told)
             self._upkeep.erase(transaction, positions, emptied, keys)
             return True
 

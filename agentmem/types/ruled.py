@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
+from agentmem.errors import InvalidInputError, said_of
 from agentmem.types.nouns import Frozen, Kind, Trust
 
 
@@ -21,9 +22,16 @@ def iso_duration(age: timedelta) -> str:
     return f"P{days}T{''.join(parts)}" if parts else f"P{days}"
 
 
+def _no_flag(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError(f"{value} is no limit; give a number, or leave it out")
+    return value
+
+
 Age = Annotated[
     timedelta,
     Field(gt=timedelta(0), le=timedelta(days=365_000)),
+    BeforeValidator(_no_flag),
     PlainSerializer(iso_duration, return_type=str, when_used="json-unless-none"),
 ]
 
@@ -32,8 +40,9 @@ class Rule(Frozen):
     """Which steps expire, and when: any limit that a step is beyond is enough. `Memory.retain` sets rules.
 
     kind, subject, trust, agent: only steps that have all of these; all steps where none is given. max_age: a step is
-    older, by when it was logged; in JSON an ISO duration such as "P30D", or seconds. max_steps: so many newer ones of
-    these steps were logged. min_salience: the unit that condenses the step has less, see `Crystal.salience`.
+    older, by when it was logged: a timedelta, an ISO duration such as "P30D", or a number of seconds. max_steps: so
+    many newer ones of these steps were logged. min_salience: the unit that condenses the step has less, see
+    `Crystal.salience`. Raises InvalidInputError.
     """
 
     kind: Kind | None = None
@@ -41,8 +50,18 @@ class Rule(Frozen):
     trust: Trust | None = None
     agent: str | None = Field(default=None, min_length=1)
     max_age: Age | None = None
-    max_steps: int | None = Field(default=None, ge=0)
-    min_salience: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    max_steps: Annotated[int, Field(ge=0), BeforeValidator(_no_flag)] | None = None
+    min_salience: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_flag)] | None = None
+
+    if not TYPE_CHECKING:  # where the fields say what it takes
+
+        def __init__(self, **fields: Any) -> None:
+            try:
+                super().__init__(**fields)
+            except ValidationError as error:
+                wrong = error.errors(include_url=False)[0]
+                where = ".".join(map(str, wrong["loc"]))[:80]
+                raise InvalidInputError(f"{where}: {said_of(wrong)}") from None
 
 
 class Hold(Frozen):
