@@ -97,14 +97,13 @@ def played(env: Candidates, seed: int, policy: Plays) -> Played:
 
 
 def by_oracle(domain: str, seeds: int, steps: int = 300, split: str = "train", drift: bool = False) -> list[Played]:
-    """Shifts that the oracle played, each set of them once; not to be changed."""
-    return _by_oracle(domain, seeds, steps, split, drift)  # the cache tells apart how arguments are given
+    """Shifts that the oracle played, each of them once; not to be changed."""
+    return [_by_oracle(domain, seed, steps, split, drift) for seed in range(seeds)]
 
 
 @cache
-def _by_oracle(domain: str, seeds: int, steps: int, split: str, drift: bool) -> list[Played]:
-    env = offered(domain, steps=steps, split=split, drift=drift)
-    return [played(env, seed, Oracle()) for seed in range(seeds)]
+def _by_oracle(domain: str, seed: int, steps: int, split: str, drift: bool) -> Played:
+    return played(offered(domain, steps=steps, split=split, drift=drift), seed, Oracle())
 
 
 def shares(taken: Iterable[tuple[str, float]]) -> dict[str, tuple[float, int]]:
