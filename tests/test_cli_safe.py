@@ -9,7 +9,8 @@ from keyed import opened
 from test_cli import STEPS, call, step_ids
 
 from agentmem import Memory
-from agentmem.errors import InvalidInputError
+from agentmem.cli.remove import write_certificate
+from agentmem.errors import InvalidInputError, StoreError
 from agentmem.memory.certificates import read_certificate
 from agentmem.store import check_target
 
@@ -60,6 +61,13 @@ def test_a_certificate_needs_a_folder_that_can_be_written(path: Path, tmp_path: 
     (tmp_path / "shut").mkdir(mode=0o500)
     result = call("erase", path, "--subject", "ann", "--yes", "--certificate", tmp_path / "shut/ann.json")
     assert (result.exit_code, len(step_ids(path))) == (1, 3)
+
+
+def test_a_certificate_that_fails_after_all_names_what_prints_it(path: Path, tmp_path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        report = memory.erase(subject="ann")
+    with pytest.raises(StoreError, match=r"it is erased, but .*agentmem log .*--certificates"):
+        write_certificate(report, tmp_path / "gone/ann.json", str(path))
 
 
 def test_the_log_prints_every_certificate_again(path: Path, tmp_path: Path) -> None:
@@ -261,3 +269,14 @@ def test_a_time_is_on_one_line_at_80_columns(path: Path) -> None:
 def test_help_says_of_a_key_file_what_the_command_does_with_it() -> None:
     assert "a new memory is" in " ".join(call("ingest", "--help").stdout.replace("│", "").split())
     assert "a new memory is" not in " ".join(call("recall", "--help").stdout.replace("│", "").split())
+
+
+def test_rules_that_are_set_say_what_removes_the_steps(tmp_path: Path) -> None:
+    path, rules = tmp_path / "a.mem", tmp_path / "rules.json"
+    rules.write_text('[{"max_steps": 1}]')
+    with Memory.open(path, encoder=None, namespace=("acme", "al ice")) as memory:
+        memory.episode(id="e").log_many(["The red door is locked.", "The quay is closed."])
+    said = call("retain", path, rules, "-n", "acme/al ice").stdout
+    assert said == (
+        f"set  1 step out of recall by these rules  `agentmem expire {path} --namespace 'acme/al ice'` removes them\n"
+    )

@@ -50,15 +50,16 @@ def retain(
     if json:
         show.as_json(report.model_dump(mode="json"))
     else:
-        _tell_expired(report.steps, path, dry_run)
+        _tell_expired(report.steps, path, namespace, dry_run)
 
 
-def _tell_expired(n_steps: int, path: str, dry_run: bool) -> None:
+def _tell_expired(n_steps: int, path: str, namespace: str, dry_run: bool) -> None:
     """Setting rules takes steps out of recall; none is removed by it."""
     if dry_run:
         show.say("would expire", show.count(n_steps, "steps"))
         return
-    then = f"`agentmem expire {shlex.quote(show.path(path))}` removes them" if n_steps else ""
+    command = shlex.join(["agentmem", "expire", show.path(path), *(["--namespace", namespace] if namespace else [])])
+    then = f"`{command}` removes them" if n_steps else ""
     show.say("set", f"{show.count(n_steps, 'steps')} out of recall by these rules", then)
 
 
