@@ -254,6 +254,7 @@ TOKEN = "ghp_" + "a1B2" * 9
         ("git push -u origin:main", None),
         ("mysql --password hunter22 shop", "mysql --password [password] shop"),
         ("mysql --db-password 'hunter22' shop", "mysql --db-password '[password]' shop"),
+        ("login --password-stdin my_id1.dkr.us-west-2.example.com", None),
         ("use --password-file secrets.txt, or --password and --token", None),
         ("Cookie: theme=dark; session=a81bc81bdead; n=1", "Cookie: theme=dark; session=[secret]; n=1"),
         ("Set-Cookie: id=9f86d081884c7d659a2feaa0; Max-Age=60", "Set-Cookie: id=[secret]; Max-Age=60"),

@@ -20,6 +20,7 @@ NAME = re.compile(
     re.IGNORECASE,
 )
 BETWEEN = re.compile(r"(?:\\{0,4}[\"'`])?+ {0,3}+(?P<sign>=>|:=|==?|:|is |was )[ \t]{0,8}+(?P<quote>\\{0,4}[\"'`])?+")
+SAID = re.compile(r"passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret)[_-]?key", re.IGNORECASE)
 SPACE = re.compile(r"(?P<sign> )(?P<quote>[\"'])?+")
 QUOTED = re.compile(r"[^\"'`\s\\]{1,256}+")
 BARE = re.compile(r"[^\s\"'`,;<>(){}|\\&]{1,256}+")
@@ -41,7 +42,7 @@ def assigned(text: str) -> Iterator[Found]:
         if place < at or (name := NAME.match(text, place)) is None:
             continue
         at = name.end()
-        between = BETWEEN.match(text, at) or (_is_flag(text, place) and SPACE.match(text, at)) or None
+        between = BETWEEN.match(text, at) or (_is_flag(text, place, name[0]) and SPACE.match(text, at)) or None
         if between is None:
             continue
         at = between.end()
@@ -82,9 +83,9 @@ def told_by(text: str) -> bool:
     return "key" in lower and any(map(lower.__contains__, KEYS))
 
 
-def _is_flag(text: str, place: int) -> bool:
-    """Whether the name at a place is that of a flag, such as --password."""
-    return text[max(0, place - FLAG) : place].rpartition(" ")[2].startswith("--")
+def _is_flag(text: str, place: int, name: str) -> bool:
+    """Whether the name at a place is that of a flag, such as --password, and no --password-stdin."""
+    return SAID.fullmatch(name) is not None and text[max(0, place - FLAG) : place].rpartition(" ")[2].startswith("--")
 
 
 def _places(text: str) -> list[int]:
