@@ -41,6 +41,7 @@ HOSTILE = (
     "-----BEGIN PRIVATE KEY-----\x00", "-----END", "password=", "password = '", "token", "Bearer ", "Bearer a1", "1",
     "1 ", "1-", "+1", "(1", "0.", "1.1.", "GB82", "GB82 ", "AB12 CD", ":", "a:", "\\n", "api_key: ", "xoxb-1",
     "secret:=", "[", "hooks.slack.com/services/", "A-", "999-99-", "é@",
+    "Cookie: ", "Cookie: a=", "; a=1", "-u ", "-u a:", "--password ", "%3D", "%3Dghp_",
 )  # fmt: skip
 
 
@@ -236,3 +237,29 @@ def test_masking_ends_where_a_placeholder_is_itself_like_what_is_sought(redactio
     once = redaction.mask("a person wrote abcdef here", analyser=analyser)
     assert placeholder(next(iter(redaction.on - set(SECRETS)))) in once.text
     assert redaction.mask(once.text, analyser=analyser).text == once.text
+
+
+TOKEN = "ghp_" + "a1B2" * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        (f"q?token%3D{TOKEN}%26x", "q?token%3D[github token]%26x"),
+        (f"%22{TOKEN}%22", "%22[github token]%22"),
+        (f"x{TOKEN}", "x[github token]"),
+        ("curl -u bot:hunter22 https://x.org", "curl -u bot:[password] https://x.org"),
+        ("curl --user 'bot:hunter22'", "curl --user 'bot:[password]'"),
+        ("docker run -u 1000:1000 -u node:node x", None),
+        ("git push -u origin:main", None),
+        ("mysql --password hunter22 shop", "mysql --password [password] shop"),
+        ("mysql --db-password 'hunter22' shop", "mysql --db-password '[password]' shop"),
+        ("login --password-stdin my_id1.dkr.us-west-2.example.com", None),
+        ("use --password-file secrets.txt, or --password and --token", None),
+        ("Cookie: theme=dark; session=a81bc81bdead; n=1", "Cookie: theme=dark; session=[secret]; n=1"),
+        ("Set-Cookie: id=9f86d081884c7d659a2feaa0; Max-Age=60", "Set-Cookie: id=[secret]; Max-Age=60"),
+        ("Cookie: theme=dark; lang=en-GB", None),
+    ],
+)  # fmt: skip
+def test_secrets_in_addresses_flags_and_headers_are_found(text: str, masked: str | None) -> None:
+    assert DEFAULT.mask(text).text == (text if masked is None else masked)

@@ -93,6 +93,11 @@ def test_keys_of_data_that_are_the_same_once_masked_are_numbered(memory: Memory)
     assert step.data == {"[github token]": 1, TOKEN[::-1]: 0, "[github token] 2": 2}
 
 
+def test_the_value_behind_a_flag_in_a_list_is_masked(memory: Memory) -> None:
+    step = memory.episode().log("x", data=["mysql", "--password", "hunter22", "-v", "hunter22", "--user", "bot"])
+    assert step.data == ["mysql", "--password", "[password]", "-v", "hunter22", "--user", "bot"]
+
+
 def test_names_that_hold_a_secret_are_refused_before_anything_is_written(memory: Memory) -> None:
     episode = memory.episode(id="e")
     head = memory.head().position

@@ -141,7 +141,8 @@ class _Reading:
         if isinstance(value, dict):
             return self._keys(what, {key: self.value(what, inner, key) for key, inner in value.items()})
         if isinstance(value, list):
-            return [self.value(what, inner, name) for inner in value]
+            flags = [one if isinstance(one, str) and one.startswith("-") else name for one in value]
+            return [self.value(what, inner, flag) for inner, flag in zip(value, [name, *flags], strict=False)]
         if isinstance(value, int) and abs(value) >= 10**11 and (said := self.text(what, str(value))) != str(value):
             return said
         return value

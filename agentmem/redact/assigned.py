@@ -20,11 +20,18 @@ NAME = re.compile(
     re.IGNORECASE,
 )
 BETWEEN = re.compile(r"(?:\\{0,4}[\"'`])?+ {0,3}+(?P<sign>=>|:=|==?|:|is |was )[ \t]{0,8}+(?P<quote>\\{0,4}[\"'`])?+")
+SAID = re.compile(r"passw(?:or)?d|passphrase|pwd|secret|token|(?:api|access|secret)[_-]?key", re.IGNORECASE)
+SPACE = re.compile(r"(?P<sign> )(?P<quote>[\"'])?+")
 QUOTED = re.compile(r"[^\"'`\s\\]{1,256}+")
 BARE = re.compile(r"[^\s\"'`,;<>(){}|\\&]{1,256}+")
 PASSWORDS = ("passwd", "password", "passphrase", "pwd")
 PLAIN = re.compile(r"[A-Za-z0-9_\-./+=~]++")
 CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*+(?:(?:\.|->|::)[A-Za-z_][A-Za-z0-9_]*+|\[[A-Za-z0-9_]*+\])++\Z")
+COOKIE = re.compile(r"[Cc]ookie[\"']?: {0,4}+[\"']?([^\r\n\"'\\]{1,4096}+)")
+PAIR = re.compile(r"([^\s;=]{1,80}+)=([^\s;]{1,1024}+)")
+SESSION = re.compile(r"sess|sid|auth|token|jwt|csrf|xsrf", re.IGNORECASE)
+USER = re.compile(r"(?<![^\s\"'`(])(?:-u|--user|--proxy-user)[ =]{1,2}+[\"']?+[^\s:\"'`]{1,100}+:([^\s\"'`]{1,256}+)")
+FLAG = 30  # characters before a name in which its flag begins, as in --db-password
 LEAST = 16  # characters of a secret that is no password
 
 
@@ -35,7 +42,7 @@ def assigned(text: str) -> Iterator[Found]:
         if place < at or (name := NAME.match(text, place)) is None:
             continue
         at = name.end()
-        between = BETWEEN.match(text, at)
+        between = BETWEEN.match(text, at) or (_is_flag(text, place, name[0]) and SPACE.match(text, at)) or None
         if between is None:
             continue
         at = between.end()
@@ -51,12 +58,34 @@ def assigned(text: str) -> Iterator[Found]:
             at += len(said)
 
 
+def cookies(text: str) -> Iterator[Found]:
+    """Values in Cookie and Set-Cookie headers that can be secrets: long ones, and those of a session."""
+    for header in COOKIE.finditer(text):
+        for pair in PAIR.finditer(text, header.start(1), header.end(1)):
+            name, value = pair.groups()
+            short = SESSION.search(name) is not None and len(value) >= 6 and any(map(str.isdigit, value))
+            if secretive(value) and (short or _is_secret(value)):
+                yield Found(pair.start(2), pair.end(2), "secret")
+
+
+def users(text: str) -> Iterator[Found]:
+    """The password in `-u name:password`, as curl takes it."""
+    for match in USER.finditer(text):
+        if kind_of("password", match[1], quoted=False) is not None:
+            yield Found(match.start(1), match.end(1), "password")
+
+
 def told_by(text: str) -> bool:
     """Whether a text has a name that says so; quick, since most have none."""
     lower = _lower(text)
     if any(map(lower.__contains__, WORDS)):
         return True
     return "key" in lower and any(map(lower.__contains__, KEYS))
+
+
+def _is_flag(text: str, place: int, name: str) -> bool:
+    """Whether the name at a place is that of a flag, such as --password, and no --password-stdin."""
+    return SAID.fullmatch(name) is not None and text[max(0, place - FLAG) : place].rpartition(" ")[2].startswith("--")
 
 
 def _places(text: str) -> list[int]:

@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.redact import personal, scanners
-from agentmem.redact.assigned import assigned, kind_of_named, told_by
+from agentmem.redact.assigned import assigned, cookies, kind_of_named, told_by, users
 from agentmem.redact.kinds import PERSONAL, SECRETS, TOKENS, Pattern, check_begins, check_kind, placeholder
 from agentmem.redact.scanners import Found, merged
 
@@ -31,6 +31,8 @@ _SCANNERS: tuple[tuple[Callable[[str], Iterator[Found]], tuple[str, ...], tuple[
     (scanners.web_tokens, ("jwt",), ("eyJ",)),
     (scanners.bearers, ("bearer_token",), ("earer", "EARER", "asic ")),
     (scanners.addresses_with_passwords, ("password",), ("://",)),
+    (cookies, ("secret",), ("ookie:", 'ookie":', "ookie':")),
+    (users, ("password",), ("-u ", "-u=", "--user", "--proxy-user")),
     (personal.cards, ("card",), ()),
     (personal.ibans, ("iban",), ()),
     (personal.emails, ("email",), ("@",)),

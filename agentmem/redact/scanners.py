@@ -13,6 +13,9 @@ from typing import NamedTuple
 from agentmem.redact.kinds import Pattern
 
 ESCAPES = "nrt"
+HEX = frozenset("0123456789abcdefABCDEF")
+INSIDE = frozenset(["github_token"])
+"""Kinds with a beginning that no word ends in, and a long run after it: also behind a letter or digit."""
 PLACEHOLDER = re.compile(r"\[[a-z0-9 ]{2,40}\]")
 PART = re.compile(r"[A-Za-z0-9_-]++")
 ARMOUR = re.compile(r"-----BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
@@ -45,7 +48,7 @@ def _like(text: str, pattern: Pattern) -> Iterator[Found]:
         first = at + len(pattern.begins)
         run = pattern.run.match(text, first)
         end = run.end() if run is not None else first
-        if starts(text, at) and _fits(text, first, end, pattern):
+        if (starts(text, at) or pattern.kind in INSIDE) and _fits(text, first, end, pattern):
             yield Found(at, first + len(text[first:end].rstrip(".")), pattern.kind)
         at = text.find(pattern.begins, end)
 
@@ -64,9 +67,11 @@ def _fits(text: str, first: int, end: int, pattern: Pattern) -> bool:
 
 
 def starts(text: str, at: int) -> bool:
-    """Whether a word can start here: behind no letter or digit, but for those of an escape such as \\n."""
+    """Whether a word can start here: behind no letter or digit, but for those of an escape such as \\n or %3D."""
     before = text[at - 1 : at]
     if not (before.isascii() and before.isalnum()) or at == 0:
+        return True
+    if text[at - 3 : at - 2] == "%" and HEX.issuperset(text[at - 2 : at]):
         return True
     return before in ESCAPES and text[at - 2 : at - 1] == "\\"
 
