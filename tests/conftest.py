@@ -7,10 +7,12 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer.testing
 from doors import ten_doors
 from hypothesis import settings
 from lawful import MANY, USUAL
@@ -24,6 +26,7 @@ from agentmem.testing import FakeClock, HashEncoder
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile every module again
 sys.dont_write_bytecode = False
 gc.disable()  # until all is imported
+typer.testing._get_command = cache(typer.testing._get_command)  # not 25 commands built again for each that is called
 settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
 settings.register_profile("many", deadline=None, max_examples=MANY)
 settings.load_profile("no clock")

@@ -66,7 +66,7 @@ def test_what_remembers_nothing_carries_no_bytes_and_what_does_carries_some() ->
     assert min(carried.values()) > 0
 
 
-@pytest.mark.parametrize("protocol", [IMITATION, REINFORCED])
+@pytest.mark.parametrize("protocol", [pytest.param(IMITATION, marks=pytest.mark.slow), REINFORCED])
 def test_a_row_is_trained_once_and_then_read(protocol: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "EPISODES", 4)
     monkeypatch.setattr(rows, "LANES", 2)

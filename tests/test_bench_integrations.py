@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,11 @@ from agentmem.tokens import count
 HOUSE = history_of(history("house"))
 LINES = [line_of(step) for step in HOUSE.steps]
 KEY = "Where was the brass key lying?"
-NAMES = [name for names in ROWS.values() for name in names]
+QUICK = {"agentmem", "agentmem plain", "agentmem store", "langgraph-memory", "summarization extractive"}
+"""A peer is a process, and takes a second to start."""
+NAMES = [
+    pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for names in ROWS.values() for name in names
+]
 
 
 def call(*arguments: object) -> Result:
@@ -46,9 +50,15 @@ def _own_counter(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module")
 def every(_own_counter: None) -> Iterator[dict[str, Racer]]:
-    """The peers that are installed, each started once; a test opens a new store in it."""
-    with started([name for name in NAMES if not missing([name])]) as racers:
-        yield racers
+    """The peers that are installed, each started when it is first asked for; a test opens a new store in it."""
+    with ExitStack() as stack:
+
+        class Started(dict[str, Racer]):
+            def __missing__(self, name: str) -> Racer:
+                self[name] = stack.enter_context(started([name]))[name]
+                return self[name]
+
+        yield Started()
 
 
 def opened(every: dict[str, Racer], name: str) -> Racer:
@@ -109,7 +119,7 @@ def test_vectors_are_of_length_one_so_that_every_distance_orders_them_alike() ->
     assert (vectors(LINES) ** 2).sum(axis=1) == pytest.approx(1.0, abs=1e-3)
 
 
-@pytest.mark.parametrize("name", ["langgraph-memory", "langgraph-sqlite", "langgraph-postgres", "langchain-memory"])
+@pytest.mark.parametrize("name", [one for one in NAMES if one.values[0].startswith("lang")])
 def test_peers_that_search_by_vectors_alone_find_the_same_in_the_same_order(every: dict[str, Racer], name: str) -> None:
     racer = opened(every, name)
     racer.order(add_many=items_of(HOUSE))
