@@ -138,7 +138,7 @@ def test_a_bad_step_of_a_history_names_its_place_and_nothing_is_logged(
 
 def test_a_line_that_is_nested_too_deep_is_a_bad_line(memory: Memory, tmp_path: Path) -> None:
     path = written(tmp_path / "e.jsonl", "[" * 200_000 + "\n")
-    with pytest.raises(InvalidInputError, match="line 1: it is not JSON"):
+    with pytest.raises(InvalidInputError, match="line 1: it has lists or objects in one another, too deep"):
         ingest(memory, path)
 
 

@@ -31,7 +31,13 @@ PUT_IN = {  # of the store's own, each with what it can be; no value of a caller
     "commit.py": {"'OFF' if paths.private else 'NORMAL'", "'OFF' if self.files.private else 'NORMAL'"},
     "copies.py": {"value(connection, 'PRAGMA page_size')"},  # a number
     "log.py": {"where"},  # one of two constants
-    "tolerant.py": {"key", "columns", "table"},  # constants, of who calls it
+    "tolerant.py": {
+        "key",
+        "columns",
+        "table",
+        "by",
+        "sql",
+    },  # constants, of who calls it, put together
     "schema.py": {"pragma", "table", "cipher"},  # of the constants above, of SEALED, and hexadecimal digits
     "upkeep.py": {"table"},  # "names" or "namespaces"
 }

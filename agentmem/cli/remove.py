@@ -168,7 +168,7 @@ def elsewhere(memory: Memory, subject: str) -> str:
     from agentmem.store import subjects_of
 
     own, others = dict[str, None](), dict[Namespace, None]()
-    for step in memory._core.store.scan(types=["step"]):
+    for step in memory._accessed("steps").store.scan(types=["step"]):
         about = subjects_of(step.body)
         if step.namespace == memory.namespace:
             own |= dict.fromkeys(about)

@@ -309,8 +309,11 @@ def _keys(core: Core, namespace: Namespace, request: Request, goes: Going) -> li
     ]
     keys += [(one.namespace, recall_key(one, salt)) for one in goes.events if one.type == "recall"]
     if request.what in ("episode", "namespace"):
-        episodes = {one.episode for one in goes.records if one.episode is not None and one.namespace == namespace}
-        keys += [(namespace, begin_key(episode)) for episode in sorted(episodes)]
+        # what never began, as the items of a store, may be gone on with
+        begun = {one.episode for one in goes.records if one.type == "begin" and one.namespace == namespace}
+        keys += [
+            (namespace, begin_key(episode)) for episode in sorted(filter(None, begun))
+        ]  # items of a store never do
     return keys
 
 

@@ -46,7 +46,8 @@ def read(
 ) -> tuple[list[tuple[Any, ...]], bool]:
     """`rows`, and whether there is none that cannot be read. index: one that has all of the columns, to be read in the
     table's place."""
-    sql = f"SELECT {key}, {columns} FROM {table} {f'INDEXED BY {index}' if index else 'NOT INDEXED'}"
+    by = f"INDEXED BY {index}" if index else "NOT INDEXED"
+    sql = f"SELECT {key}, {columns} FROM {table} {by}"
     with schema_errors(connection.filename):
         below, whole = _until_damage(lambda: connection.execute(f"{sql} ORDER BY {key}"))
         if whole:
