@@ -25,7 +25,7 @@ ASKED = ["demo", "--env", SHOP, "--policy", "reader", "--steps", "110"]
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ShiftReport]:
     file = tmp_path_factory.mktemp("demo") / "demo.mem"
-    return file, run(file, SHOP, load_policy("reader", None), options={"split": "test", "steps": 180})
+    return file, run(file, SHOP, load_policy("reader", None), options={"split": "test", "steps": 150})
 
 
 @pytest.fixture

@@ -39,7 +39,7 @@ def test_the_oracle_solves_every_ticket_and_every_right_call_succeeds_on_the_liv
 ) -> None:
     shifts = [
         *short(domain, drift),
-        *(by_oracle(domain, 1, 1000, drift=True) if drift else by_oracle(domain, 1, 1000, "test")),
+        *(by_oracle(domain, 1, 1000, drift=True) if drift else by_oracle(domain, 1, split="test")),
     ]
     assert all(result["solved"] for shift in shifts for result in shift.results)
     assert all(all(shift.accepted) and all(shift.taken) for shift in shifts)
