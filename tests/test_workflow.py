@@ -33,7 +33,7 @@ def env() -> WorkflowEnv:
 
 
 def test_the_oracle_solves_every_case_and_none_of_its_calls_is_refused(env: WorkflowEnv) -> None:
-    for seed in range(5):
+    for seed in SEEDS:
         steps = list(play(env, seed, lambda _: env.right_call()))
         results = steps[-1][1]["results"]
         assert all(after["right"] for _, after, _ in steps)
