@@ -6,12 +6,21 @@ import base64
 import random
 import string
 from collections.abc import Callable
+from pathlib import Path
 
+TOKEN = "ghp_" + "a1B2" * 9
+SAID = f"Push with {TOKEN} to main."
+MASKED = "Push with [github token] to main."
 LETTERS = string.ascii_letters + string.digits
 URLS = LETTERS + "-_"
 HEX = "0123456789abcdef"
 Make = Callable[[random.Random], tuple[str, str]]
 """Makes (what is written, the part of it that may not stay)."""
+
+
+def bytes_of(path: Path) -> bytes:
+    """All files of a memory."""
+    return b"".join(each.read_bytes() for each in sorted(path.parent.glob(f"{path.name}*")))
 
 
 def some(rng: random.Random, signs: str, size: int) -> str:

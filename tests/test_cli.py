@@ -30,13 +30,18 @@ def parsed(result: Result) -> dict[str, object]:
     return json.loads(result.stdout)
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    path = tmp_path / "a.mem"
+def told(folder: Path) -> Path:
+    """A memory that was told STEPS."""
+    path = folder / "a.mem"
     with Memory.open(path, encoder=None, durability="process") as memory:
         for episode, text, subject in STEPS:
             memory.episode(id=episode).observe(text, subjects=[subject])
     return path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return told(tmp_path)
 
 
 def step_ids(path: Path) -> list[str]:

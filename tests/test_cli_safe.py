@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from keyed import opened
-from test_cli import STEPS, call, step_ids
+from test_cli import call, step_ids, told
 
 from agentmem import Memory
 from agentmem.cli.remove import write_certificate
@@ -17,11 +17,7 @@ from agentmem.store import check_target
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    path = tmp_path / "a.mem"
-    with Memory.open(path, encoder=None, durability="process") as memory:
-        for episode, text, subject in STEPS:
-            memory.episode(id=episode).observe(text, subjects=[subject])
-    return path
+    return told(tmp_path)
 
 
 @pytest.fixture

@@ -63,12 +63,17 @@ def original() -> tuple[Path, Steps, dict[str, list[int]]]:
     return file, told, pages
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
+def copied(folder: Path) -> Path:
+    """A copy of the original, its anchor and its key file."""
     file = original()[0]
     for end in ENDS:
-        shutil.copy(f"{file}{end}", tmp_path)
-    return tmp_path / file.name
+        shutil.copy(f"{file}{end}", folder)
+    return folder / file.name
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return copied(tmp_path)
 
 
 def keys(path: Path) -> Path:
@@ -119,8 +124,7 @@ def unnamed(path: Path, report: RepairReport) -> set[str]:
 @cache
 def all_beside() -> dict[str, object]:
     copy = Path(mkdtemp()) / "agent.mem"
-    for end in ENDS:
-        shutil.copy(f"{original()[0]}{end}", copy.parent)
+    copied(copy.parent)
     return beside(copy)
 
 
@@ -294,8 +298,7 @@ def flips_repaired(path: Path, places: Iterable[int], backup: Path | None = None
     """Flip, repair: all that is left is as it was, what is not is named, and verifying finds nothing more."""
     _, told, pages = original()
     for place in places:
-        for end in ENDS:
-            shutil.copy(f"{original()[0]}{end}", path.parent)
+        copied(path.parent)
         flip(path, place)
         try:
             report = repaired(path, backup=backup)

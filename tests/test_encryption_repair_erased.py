@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +9,7 @@ from time import sleep
 
 import pytest
 from keyed import about, opened
-from test_encryption_repair import ENDS, PAGE, flip, keys, original, repaired
+from test_encryption_repair import PAGE, copied, flip, keys, original, repaired
 
 from agentmem.errors import KeyConflictError
 from agentmem.store import has_ciphers
@@ -24,10 +23,7 @@ pytestmark = pytest.mark.skipif(not has_ciphers(), reason="the SQLite that is in
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    file = original()[0]
-    for end in ENDS:
-        shutil.copy(f"{file}{end}", tmp_path)
-    return tmp_path / file.name
+    return copied(tmp_path)
 
 
 def key_of_bob(held: KeyFile) -> str:

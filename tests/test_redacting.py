@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from secrets_made import MASKED, SAID, TOKEN, bytes_of
 from strategies import opened
 from typer.testing import CliRunner
 
@@ -18,15 +19,7 @@ from agentmem.errors import AgentMemError, InvalidInputError, KeyConflictError, 
 from agentmem.ingest import ingest, rehearse
 from agentmem.redact import Pattern
 
-TOKEN = "ghp_" + "a1B2" * 9
-SAID = f"Push with {TOKEN} to main."
-MASKED = "Push with [github token] to main."
 CODE = Path(agentmem.__file__).parent
-
-
-def bytes_of(path: Path) -> bytes:
-    """All files of a memory."""
-    return b"".join(each.read_bytes() for each in sorted(path.parent.glob(f"{path.name}*")))
 
 
 # ---- what is masked --------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from secrets_made import secrets
+from secrets_made import MASKED, SAID, TOKEN, bytes_of, secrets
 from strategies import opened
 
 import agentmem
@@ -21,15 +21,7 @@ from agentmem.ingest import ingest
 from agentmem.memory import EpisodeWriter, Recalled, log_together
 from agentmem.records import brief
 
-TOKEN = "ghp_" + "a1B2" * 9
-SAID = f"Push with {TOKEN} to main."
-MASKED = "Push with [github token] to main."
 CODE = Path(agentmem.__file__).parent
-
-
-def bytes_of(path: Path) -> bytes:
-    """All files of a memory."""
-    return b"".join(each.read_bytes() for each in sorted(path.parent.glob(f"{path.name}*")))
 
 
 # ---- one way in ------------------------------------------------------------------------------------------------------

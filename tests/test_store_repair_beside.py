@@ -64,12 +64,16 @@ def original() -> tuple[Path, dict[str, list[int]], int]:
     return file, pages, size
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
+def copied(folder: Path) -> str:
     file = original()[0]
     for end in ENDS:
-        shutil.copy(f"{file}{end}", tmp_path)
-    return str(tmp_path / file.name)
+        shutil.copy(f"{file}{end}", folder)
+    return str(folder / file.name)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return copied(tmp_path)
 
 
 @pytest.fixture
@@ -115,9 +119,7 @@ def beside(path: str) -> dict[str, object]:
 @cache
 def whole() -> dict[str, object]:
     folder = Path(mkdtemp())
-    for end in ENDS:
-        shutil.copy(f"{original()[0]}{end}", folder)
-    return beside(str(folder / "agent.mem"))
+    return beside(copied(folder))
 
 
 def unnamed(path: str, report: RepairReport) -> set[str]:
@@ -163,8 +165,7 @@ def test_what_stands_between_pages_that_cannot_be_read_is_read(path: str) -> Non
 @pytest.mark.parametrize("backup", [False, True])
 def test_whatever_page_is_nonsense_what_that_costs_is_named(path: str, copy: str, backup: bool) -> None:
     for number in range(1, original()[0].stat().st_size // original()[2]):
-        for end in ENDS:
-            shutil.copy(f"{original()[0]}{end}", os.path.dirname(path))
+        copied(Path(path).parent)
         overwrite(path, number)
         try:
             report = repair(path, copy if backup else None, terms=words)
