@@ -1,6 +1,6 @@
 """The routes that say how long steps stay: rules, what they would remove, removing it, and holds; and their models.
 
-All is of the token's namespace alone. Knows no HTTP.
+All is of the token's namespace alone. Knows of HTTP only the status of what is not there.
 """
 
 from __future__ import annotations
