@@ -96,7 +96,9 @@ def text(
     resume: ResumeOption = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 1,
-    mixed: MixedOption = True,
+    mixed: Annotated[
+        bool | None, typer.Option("--mixed/--no-mixed", help="Multiply in bfloat16; where a device is quick at it.")
+    ] = None,
     checkpoint_blocks: BlocksOption = False,
     tensorboard: BoardOption = False,
     json: JsonOption = False,
@@ -109,10 +111,12 @@ def text(
     """
     from agentmem.neural import reference
     from agentmem.neural.corpus import keep
-    from agentmem.neural.runs import Run
+    from agentmem.neural.mixed import is_quick
+    from agentmem.neural.runs import Run, device_of
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
+    mixed = is_quick(device_of(device)) if mixed is None else mixed
     command = command_of("neural text", [], paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, tokens=tokens, mixed=mixed, report_every=REPORT)

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from agentmem.bench.neural.peer_text import PeerTextTraining
 from agentmem.bench.neural.peers import Crystal, Peer, build
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.corpus import Corpus
 from agentmem.neural.files import held, kind_of, load, save
+from agentmem.neural.mixed import is_quick
 from agentmem.neural.reference import CHUNK, STREAMS, STRETCH
 from agentmem.neural.runs import EVERY
 from agentmem.neural.text import Stretches, Vocabulary
@@ -63,7 +66,8 @@ def train(
 
 def _train(rival: Rival, corpus: Corpus, folder: Path, command: str, report: Callable[[dict[str, Any]], None]) -> None:
     peer, unfinished = rival.build(), folder / f"{rival.name}-{rival.seed}-{rival.tokens}.training"
-    settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=peer.takes_bfloat16)
+    mixed = peer.takes_bfloat16 and is_quick(torch.device("cpu"))
+    settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=mixed)
     trainer = Trainer(peer, PeerTextTraining(Stretches(corpus.tokens, STRETCH), STREAMS, CHUNK), settings, report)
     if unfinished.is_file():
         trainer.load(unfinished)
