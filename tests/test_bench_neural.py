@@ -116,6 +116,7 @@ def test_a_peer_stands_beside_with_its_bytes_per_token(checkpoint: Path) -> None
     )  # fmt: skip
     (one,) = found["peers"]
     assert (one["peer"], one["seconds"], one["tokens"]) == ("windowed", 1, 500)
+    assert one["tokens_in_training"] > 500
     assert one["bytes_per_token"] == one["memory_bytes"] / 500
 
 

@@ -90,10 +90,10 @@ def _raced(
     """Each peer, trained once on streams as dense as tasks are, and asked about every task of that density."""
     for shorter in dict.fromkeys(map(_shorter, wanted)):
         for name, fresh in make.items():
-            peer, exact_in_training = _trained(name, fresh(), shorter, options, progress)
+            peer, training = _trained(name, fresh(), shorter, options, progress)
             for task in wanted:
                 if _shorter(task) == shorter:
-                    yield {"peer": name, "exact_in_training": exact_in_training, **_asked(peer, task, options)}
+                    yield {"peer": name, **training, **_asked(peer, task, options)}
 
 
 def _shorter(task: RecallTask) -> RecallTask:
@@ -103,11 +103,12 @@ def _shorter(task: RecallTask) -> RecallTask:
 
 def _trained(
     name: str, peer: Peer, task: RecallTask, options: argparse.Namespace, progress: Watch
-) -> tuple[Peer, float]:
-    """Also the running share of exact answers when its time was over."""
+) -> tuple[Peer, dict[str, Any]]:
+    """Also the running share of exact answers when its time was over, and the tokens that it had read."""
     settings = TrainSettings(options.seed[0], options.seconds or SECONDS)
     trainer = Trainer(peer, PeerRecallTraining(task), settings, lambda line: progress(name, line["done"]))
-    return peer, trainer.train().exact
+    done = trainer.train()
+    return peer, {"exact_in_training": done.exact, "tokens_in_training": done.tokens}
 
 
 def _asked(peer: Peer, task: RecallTask, options: argparse.Namespace) -> dict[str, Any]:
