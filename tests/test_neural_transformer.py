@@ -136,6 +136,22 @@ def test_asking_leaves_the_stream_where_it_was(words: TokenModel) -> None:
     assert torch.equal(words.ask(tokens[:, :20], state), words.ask(tokens[:, :20], state))
 
 
+@torch.no_grad()
+def test_a_question_is_answered_as_the_next_tokens_of_the_stream_would_be(words: TokenModel) -> None:
+    tokens = some(235, streams=2)
+    state = words.step(tokens[:, :230], words.transformer.start(2))[1]
+    torch.testing.assert_close(words.ask(tokens[:, 230:], state), words.step(tokens[:, 230:], state)[0])
+
+
+@torch.no_grad()
+def test_tokens_that_were_read_before_some_that_were_not_are_not_taken_for_the_last(words: TokenModel) -> None:
+    tokens, start = some(100), words.transformer.start(1)
+    broken = words.remember(tokens[:, 60:90], words.step(tokens[:, :60], start)[1])
+    whole = words.remember(tokens[:, :90], start)
+    said = [words.step(tokens[:, 90:], state)[0] for state in (broken, whole)]
+    torch.testing.assert_close(*said, atol=INT8_STEP, rtol=0)
+
+
 @settings(max_examples=15)
 @given(st.sets(st.integers(1, 229), max_size=10))
 @torch.no_grad()

@@ -96,7 +96,8 @@ class InfiniteMemoryTransformer(nn.Module):
 
     def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
         """The half below the memory: x [B, T, d_model] -> states of the same shape, the crystals they complete, and the
-        state after it. Raises InvalidInputError for another shape and states that are not finite.
+        state after it, whose upper windows are empty: those blocks have not read x. Raises InvalidInputError for
+        another shape and states that are not finite.
         """
         check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
         hidden, convolution = self.convolution(x, state.convolution)
@@ -105,9 +106,7 @@ class InfiniteMemoryTransformer(nn.Module):
             hidden, cache = self._through(block, hidden, cache)
             caches.append(cache)
         written, memory = self.crystal.write(hidden, state.memory)
-        return hidden, written, replace(
-            state, memory=memory, convolution=convolution, lower=tuple(caches)
-        )  # fmt: skip
+        return hidden, written, State(memory, convolution, tuple(caches), (None,) * len(self.upper))
 
     def read(
         self, hidden: Tensor, view: View | None, positions: Tensor, caches: tuple[Cache | None, ...] = ()
