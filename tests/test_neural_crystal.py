@@ -309,6 +309,13 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
         crystal.start(-1)
 
 
+@pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, D), (2, 0, D), (5, D)])
+def test_what_is_written_has_the_shape_of_its_memory(crystal: MemoryCrystal, shape: tuple[int, ...]) -> None:
+    said = rf"hidden state is \[{', '.join(map(str, shape))}\]; \[2, T, 24\].* is needed"
+    with pytest.raises(InvalidInputError, match=said):
+        crystal.write(torch.zeros(shape), crystal.start(2))
+
+
 @pytest.mark.parametrize("type", [torch.float64, torch.int64])
 def test_a_wrong_type_is_named_beside_the_right_ones(crystal: MemoryCrystal, type: torch.dtype) -> None:
     said = rf"is {type} \[2, 5, 24\]; torch.float32 or torch.bfloat16 or torch.float16 \[B, T, 24\] is needed"

@@ -105,12 +105,25 @@ def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMe
 
 
 def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransformer) -> None:
-    with pytest.raises(InvalidInputError, match=r"x is \[2, 3, 7\]; \[B, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 3, 7\]; .*16 \[B, T, 24\] is needed"):
         model(torch.zeros(2, 3, 7))
-    with pytest.raises(InvalidInputError, match=r"x is \[3, 1, 24\]; \[2, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
         model.step(vectors(1, streams=3), model.start(2))
-    with pytest.raises(InvalidInputError, match=r"x is \[2, 0, 24\]; \[2, T, 24\], without a size of 0, is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 0, 24\]; .*16 \[2, T, 24\], without a size of 0"):
         model.step(vectors(0), model.start(2))
+
+
+@pytest.mark.parametrize("type", [torch.float64, torch.int64])
+def test_a_wrong_type_is_named_beside_the_right_ones(model: InfiniteMemoryTransformer, type: torch.dtype) -> None:
+    for refused in (model, lambda x: model.step(x, model.start(2))):
+        with pytest.raises(InvalidInputError, match=rf"x is {type} \[2, 5, 24\]; torch.float32 or .*16 \["):
+            refused(vectors(5).to(type))
+
+
+@torch.no_grad()
+def test_vectors_of_a_narrow_type_are_taken_as_they_are(model: InfiniteMemoryTransformer) -> None:
+    narrow = vectors(150).bfloat16()
+    assert torch.equal(model(narrow), model(narrow.float()))
 
 
 def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
