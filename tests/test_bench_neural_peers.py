@@ -273,6 +273,14 @@ def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_anoth
         text_loss(model, documents, 401)
 
 
+@any_model
+def test_bytes_on_text_are_those_of_a_stream_that_reads_with_the_windows_of_all_blocks(name: str) -> None:
+    model, document = peer(name), tokens(1_937, streams=1)
+    with torch.no_grad():
+        state = model.step(document[:, :-1], model.start(1))[1]
+    assert text_loss(model, [document[0]], 400).memory_bytes == model.memory_bytes(state)
+
+
 def test_an_unknown_peer_a_missing_package_and_wrong_tokens_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="windowed, transformer-xl"):
         build("gpt", 66, 100_000, 16)

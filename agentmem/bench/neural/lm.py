@@ -88,7 +88,7 @@ def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], 
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of the longest memory.
+    its training. bytes: of a stream that read the longest memory and what is judged.
     """
 
     name: str

@@ -57,8 +57,8 @@ class PeerTextTraining:
 
 @dataclass(frozen=True)
 class TextLoss:
-    """each: nats of every token of each document's stretch, [documents, 1,024]. memory_bytes: of a stream after what it
-    has read.
+    """each: nats of every token of each document's stretch, [documents, 1,024]. memory_bytes: of a stream at the end,
+    with the windows of all blocks.
     """
 
     each: Tensor
@@ -84,11 +84,11 @@ def text_loss(peer: Peer, documents: Sequence[Tensor], memory_tokens: int, shuff
     state = peer.start(len(stretches))
     for chunk in memories.split(CHUNK, 1) if memory_tokens else ():
         state = peer.remember(chunk, state)
-    held, nats = peer.memory_bytes(state), []
+    nats = []
     for tokens in stretches.unfold(1, CHUNK // 2 + 1, CHUNK // 2).unbind(1):
         logits, state = peer.step(tokens[:, :-1], state)
         nats.append(F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none"))
-    return TextLoss(torch.cat(nats, 1)[:, WARM:], held)
+    return TextLoss(torch.cat(nats, 1)[:, WARM:], peer.memory_bytes(state))
 
 
 def _end(document: Tensor, tokens: int, before: int) -> Tensor:
