@@ -212,6 +212,25 @@ def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name
     assert all(0 < line["next_token"] < 6 for line in lines)
 
 
+def test_a_training_that_was_stopped_goes_on_with_the_tokens_that_were_to_come(tmp_path: Path) -> None:
+    text = Stretches((tokens(500)[0].numpy().astype("uint16"),), 96)
+
+    def training(read: list[Tensor]) -> Trainer[Any]:
+        model = peer("windowed")
+        model.step = lambda given, state, step=model.step: read.append(given) or step(given, state)
+        return Trainer(model, PeerTextTraining(text, streams=2, chunk=24), TrainSettings(tokens=10**6))
+
+    whole: list[Tensor] = []
+    training(whole).train(steps=7)
+    parts: list[Tensor] = []
+    first, second = training(parts), training(parts)
+    first.train(steps=2)
+    first.save(tmp_path / "training")
+    second.load(tmp_path / "training")
+    second.train(steps=5)
+    assert [torch.equal(*pair) for pair in zip(parts, whole, strict=True)] == [True] * 7
+
+
 @pytest.mark.parametrize(
     "name", ["windowed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("infini", "rmt"))]
 )

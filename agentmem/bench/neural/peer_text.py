@@ -29,8 +29,8 @@ CHUNK = 1_024
 class PeerTextTraining:
     """Streams read side by side, `chunk` tokens at a time, each anew after a stretch, as our own model reads them.
 
-    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own. A peer's state is
-    not kept with the training, as it is opaque: a resumed one begins new streams.
+    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own. What is still to be
+    read of the streams is kept with the training; a peer's state is not, as it is opaque: resumed, its memory is empty.
     """
 
     stretches: Stretches
@@ -53,6 +53,14 @@ class PeerTextTraining:
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
+
+    def kept(self, model: Peer) -> dict[str, Tensor]:
+        """The tokens that are still to be read."""
+        return {} if self._tokens is None else {"tokens": self._tokens}
+
+    def take_up(self, model: Peer, kept: dict[str, Tensor]) -> None:
+        """Go on with the tokens that `kept` gave, and new ones where it gave none."""
+        self._tokens, self._state = kept.get("tokens"), model.start(self.streams)
 
 
 @dataclass(frozen=True)
