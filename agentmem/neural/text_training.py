@@ -123,7 +123,7 @@ class Chunk:
     """tokens: of the streams [B, T + 1] up to the one after the chunk, which starts at `start`; pairs: [B, T].
 
     needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
-    without the memory, times how telling the pair is.
+    with nothing copied, times how telling the pair is.
     """
 
     tokens: Tensor
