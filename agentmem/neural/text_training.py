@@ -50,7 +50,9 @@ class TextTraining:
             )
 
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
-        """The losses of the next chunk of every stream, and the share of next tokens that were the likeliest."""
+        """The losses of the next chunk of every stream, and the share of the first stream's next tokens that the head
+        alone found the likeliest.
+        """
         now = self._streams
         if now is None or now.state.position + self.chunk >= now.tokens.shape[1]:
             tokens = self.stretches.draw(self.streams, generator).to(next(model.parameters()).device)
