@@ -2,8 +2,8 @@
 
     python examples/infinite_context.py --tokens 1000000 --facts 10000 --seed 0
 
-It keeps 100 bytes of every 100 tokens and never attends to more than the newest 50. Each fact is told once, among
-filler of the same symbols; chance is 1 in 4,096. Times and progress go to standard error.
+It keeps 100 bytes of every 100 tokens, 1,000,000 bytes at most, and never attends to more than the newest 50. Each fact
+is told once, among filler of the same symbols; chance is 1 in 4,096. Times and progress go to standard error.
 
 Prints:
 

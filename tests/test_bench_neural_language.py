@@ -14,12 +14,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
 from agentmem.bench.neural import lm, options, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
 from agentmem.bench.neural.peers import Crystal
+from agentmem.cli import app
 from agentmem.errors import InvalidInputError, SettingsError
-from agentmem.neural.corpus import Corpus
+from agentmem.neural.corpus import Corpus, keep
 from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
 from agentmem.neural.settings import CrystalSettings
@@ -95,7 +97,8 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
         rival = rivals.Rival("windowed", text.vocabulary.size, 20_000, 16, 2, seed=seed, tokens=4_000)
         rivals.train(rival, corpus_of(text, paths), folder, "command")
     text.save(folder / "more.safetensors", notes={"training": {"asked": {"tokens": 5, "seed": 1}}})
-    results = lm.losses(entrant(text), text, paths, folder, (0, 1_024), quiet)
+    tokens = lm.long_enough(text, paths, 1_024)
+    results = lm.losses(entrant(text), text, tokens, folder, (0, 1_024), quiet)
     rows = {(row["name"], row["trained_on"], row["seed"]): row for row in results["rows"]}
     names = ("ours", 0, 0), ("ours", 5, 1), ("windowed", 4_000, 3), ("windowed", 4_000, 4)
     paired_too = [(f"{name}{pairs}", *rest) for name, *rest in names for pairs in ("", " + pairs")]
@@ -132,7 +135,31 @@ def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(
 def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
     paths = texts(tmp_path, words=50)
     with pytest.raises(InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(the longest has "):
-        lm.losses(entrant(model_of(paths)), model_of(paths), paths, None, options.SIZES, quiet)
+        lm.long_enough(model_of(paths), paths, max(options.SIZES))
+
+
+def refused(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["bench", "neural", "lm", *map(str, arguments)])
+    assert result.exit_code == 1, result.output
+    return result.stderr
+
+
+def test_what_does_not_fit_is_refused_before_a_peer_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths, corpora = texts(tmp_path), [tmp_path / "own", tmp_path / "other"]
+    text, other = model_of(paths), Vocabulary.learned(["quite other words, zebras and xylophones"], 261)
+    text.save(tmp_path / "model.safetensors")
+    for folder, vocabulary in zip(corpora, (text.vocabulary, other), strict=True):
+        folder.mkdir()
+        keep(folder, Corpus(vocabulary, (np.zeros(13_000, np.uint16),)))
+    about = (*paths, "--checkpoint", tmp_path / "model.safetensors", "--models", tmp_path / "rivals", "--tokens", 4_000)
+    assert "have 67,073 tokens" in refused(*about, "--train", corpora[0])
+    small = (*about, "--sizes", "0,400")
+    assert f"vocabulary {other.digest}, and the model {text.vocabulary.digest}" in refused(
+        *small, "--train", corpora[1]
+    )
+    monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
+    assert "pip install" in refused(*small, "--train", corpora[0], "--peers", "windowed,mingru")
+    assert not (tmp_path / "rivals").exists()
 
 
 def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(tmp_path: Path) -> None:

@@ -212,6 +212,25 @@ def test_its_memory_goes_on_from_chunk_to_chunk_of_a_stretch_and_no_further(name
     assert all(0 < line["next_token"] < 6 for line in lines)
 
 
+def test_a_training_that_was_stopped_goes_on_with_the_tokens_that_were_to_come(tmp_path: Path) -> None:
+    text = Stretches((tokens(500)[0].numpy().astype("uint16"),), 96)
+
+    def training(read: list[Tensor]) -> Trainer[Any]:
+        model = peer("windowed")
+        model.step = lambda given, state, step=model.step: read.append(given) or step(given, state)
+        return Trainer(model, PeerTextTraining(text, streams=2, chunk=24), TrainSettings(tokens=10**6))
+
+    whole: list[Tensor] = []
+    training(whole).train(steps=7)
+    parts: list[Tensor] = []
+    first, second = training(parts), training(parts)
+    first.train(steps=2)
+    first.save(tmp_path / "training")
+    second.load(tmp_path / "training")
+    second.train(steps=5)
+    assert [torch.equal(*pair) for pair in zip(parts, whole, strict=True)] == [True] * 7
+
+
 @pytest.mark.parametrize(
     "name", ["windowed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("infini", "rmt"))]
 )
@@ -271,6 +290,14 @@ def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_anoth
     assert own.memory_bytes > without.memory_bytes
     with pytest.raises(InvalidInputError, match="1938 are needed"):
         text_loss(model, documents, 401)
+
+
+@any_model
+def test_bytes_on_text_are_those_of_a_stream_that_reads_with_the_windows_of_all_blocks(name: str) -> None:
+    model, document = peer(name), tokens(1_937, streams=1)
+    with torch.no_grad():
+        state = model.step(document[:, :-1], model.start(1))[1]
+    assert text_loss(model, [document[0]], 400).memory_bytes == model.memory_bytes(state)
 
 
 def test_an_unknown_peer_a_missing_package_and_wrong_tokens_are_refused() -> None:

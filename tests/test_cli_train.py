@@ -146,6 +146,8 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
         (["recall", "--resume"], "has nothing to resume; leave --resume out"),
         (["recall", "--seconds", 0], "seconds=0.0 and tokens=inf: one of them must be an end, above 0"),
         (["recall", "--device", "nosuch"], "device 'nosuch' cannot be used here"),
+        (["task", "stories"], "stories are told between the sentences of books: name their text files too"),
+        (["task", "chains", __file__], "chains has no use for text; leave the files out"),
         (["text", "missing.txt"], "missing.txt: a text file, or a folder of .txt or .md files, is needed"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.crystal import MemoryCrystal
@@ -180,6 +182,47 @@ def test_of_equal_importance_the_oldest_goes_first(crystal: MemoryCrystal) -> No
     assert small._within_budget().births()[0].tolist() == [7, 8, 9]
 
 
+@given(
+    st.integers(1, 3), st.integers(1, 40), st.integers(1, 130), st.sampled_from([0.0, 0.5, 20.0]),
+    st.sampled_from([1, 3, 256]), st.integers(0, 99),
+)  # fmt: skip
+@settings(max_examples=40, deadline=None)
+def test_what_many_births_evict_is_what_each_by_itself_would(
+    streams: int, room: int, new: int, exponent: float, levels: int, seed: int
+) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    wide = CrystalSettings(dimension=D, budget=room * 100, exponent=exponent, tau=500.0)
+    atoms = torch.randint(256, (streams, room + new, 100), generator=generator).byte()
+    atoms[..., -1] = torch.randint(levels, atoms.shape[:2], generator=generator).byte()
+    births = torch.randint(1, 30, atoms.shape[:2], generator=generator).cumsum(1)
+    atoms[..., -4:-1] = torch.stack([births // weight % 256 for weight in (1, 256, 65_536)], -1).byte()
+    one_by_one = replace(Memory.empty(wide, streams), atoms=atoms[:, :room])
+    for each in atoms[:, room:].split(1, 1):
+        one_by_one = replace(one_by_one, atoms=torch.cat((one_by_one.atoms, each), 1))._within_budget()
+    assert torch.equal(replace(one_by_one, atoms=atoms)._within_budget().atoms, one_by_one.atoms)
+
+
+class Raised(TorchDispatchMode):
+    """Counts the numbers that are raised to a power, as each atom's age is when it is weighed."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        self.numbers += out.numel() if func.overloadpacket is torch.ops.aten.pow else 0
+        return out
+
+
+@torch.no_grad()
+def test_ten_births_under_a_full_budget_weigh_each_atom_twice_and_not_ten_times() -> None:
+    crystal = MemoryCrystal(D, budget=20_000)
+    crystal.crystallize(states(20_003, streams=1))
+    assert kept(crystal).atoms.shape[1] == 200
+    with Raised() as raised:
+        crystal.crystallize(states(1_000, streams=1))
+    assert 200 <= raised.numbers < 1_000
+
+
 def test_reading_makes_an_atom_more_important(crystal: MemoryCrystal) -> None:
     crystal.crystallize(states(303, streams=1))
     memory = kept(crystal)
@@ -264,6 +307,13 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
         crystal.recall(states(0))
     with pytest.raises(InvalidInputError, match="streams=-1: at least 1 is needed"):
         crystal.start(-1)
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, D), (2, 0, D), (5, D)])
+def test_what_is_written_has_the_shape_of_its_memory(crystal: MemoryCrystal, shape: tuple[int, ...]) -> None:
+    said = rf"hidden state is \[{', '.join(map(str, shape))}\]; \[2, T, 24\].* is needed"
+    with pytest.raises(InvalidInputError, match=said):
+        crystal.write(torch.zeros(shape), crystal.start(2))
 
 
 @pytest.mark.parametrize("type", [torch.float64, torch.int64])

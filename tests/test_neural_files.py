@@ -103,6 +103,32 @@ def test_weights_that_are_no_numbers_and_what_is_no_file_are_refused(tmp_path: P
         TokenModel.load(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"counts": None}, "'counts'"),
+        ({"counts": torch.zeros(4).long()}, "not enough values"),
+        ({"atoms": torch.zeros(2, 2, 7).byte()}, r"atoms is \[2, 2, 7\]; \[2, 2, 12\] is needed"),
+        ({"recent.1": torch.zeros(2, 5, 2, 16).char()}, r"recent.1 is \[2, 5, 2, 16\]; \[2, 5, 2, 32\] is needed"),
+        ({"open.0.at": torch.zeros(1, 4, 2).long()}, r"open.0.at is \[1, 4, 2\]; \[2, 4, 2\] is needed"),
+        ({"hidden": torch.full((2, 10, 16), torch.nan)}, r"hidden \[0, 0, 0\] is nan"),
+    ],
+)
+def test_a_memory_that_is_not_whole_is_refused(
+    changes: dict[str, torch.Tensor | None], said: str, tmp_path: Path
+) -> None:
+    crystal = MemoryCrystal(16, code_bits=64, cue_bits=16)
+    crystal.crystallize(torch.randn(2, 250, 16))
+    crystal.save(tmp_path / "whole")
+    saved = load(tmp_path / "whole", "MemoryCrystal")
+    changed = {f"memory.{name}": each for name, each in changes.items()}
+    header = json.dumps({"kind": "MemoryCrystal", "settings": saved.settings, "command": "", "notes": {}})
+    kept = {name: each for name, each in {**saved.tensors, **changed}.items() if each is not None}
+    save_file(kept, tmp_path / "broken", {"agentmem": header})
+    with pytest.raises(InvalidInputError, match=rf"broken has a memory that is not whole \(.?{said}.*: load another"):
+        MemoryCrystal.load(tmp_path / "broken")
+
+
 @pytest.mark.parametrize("content", [b"PKxx", b"PK\x03\x04xx", b""])
 def test_tokens_that_are_not_whole_are_refused_with_what_to_do(content: bytes, tmp_path: Path) -> None:
     (tmp_path / "vocabulary.json").write_text("{}")

@@ -72,6 +72,21 @@ def test_every_task_trains_and_is_measured_in_the_same_way(task: Task[Any]) -> N
     assert measured.exact <= min(measured.by_place)
 
 
+def test_streams_whose_answers_are_of_different_lengths_are_measured_together() -> None:
+    letters = Stories(2_000, Prose.of(["It rained."], letters_of), letters_of, 128)
+    generator, lengths = seeded(), []
+    for _ in range(5):
+        told = letters.stream(1, generator)[1]
+        lengths.append(letters.questions(told, 1, generator).answers.shape[-1])
+    measured = answered(small(128), letters, streams=5, ask=1)
+    assert min(lengths) < max(lengths) == len(measured.by_place)
+    assert measured.asked == 5
+
+
+def letters_of(text: str) -> list[int]:
+    return [ord(letter) for letter in text]
+
+
 def test_the_loss_of_answers_is_that_of_every_token_of_them() -> None:
     asked, output = read(RecallTask(400, 6))
     said = output.log_probabilities

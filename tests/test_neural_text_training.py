@@ -173,6 +173,29 @@ def test_a_training_that_was_stopped_within_its_streams_goes_on_exactly_as_if_it
     assert [name for name, each in wanted.items() if not torch.equal(each, got[name])] == []
 
 
+@pytest.mark.parametrize("chunk", [1, 4, 10])
+def test_chunks_in_which_no_unit_is_made_are_trained_on_too(chunk: int) -> None:
+    lines: list[dict[str, float]] = []
+    training = TextTraining(Stretches((np.arange(2_000, dtype=np.uint16) % SIZE,), 60), streams=2, chunk=chunk)
+    Trainer(small(), training, TrainSettings(tokens=10**4, report_every=1), lines.append).train(steps=25)
+    assert [line["tokens"] for line in lines] == [2 * chunk * (step + 1) for step in range(25)]
+    assert [name in lines[0] for name in ("next_token", "write_read")] == [True, False]
+    assert any("write_read" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [
+        ({"streams": 0}, "streams=0: at least 1 is needed"),
+        ({"chunk": 0}, "chunk=0: at least 1 is needed"),
+        ({"chunk": 601}, "chunk=601 of stretches of 600 tokens: 1 to that many are needed"),
+    ],
+)
+def test_chunks_that_are_no_part_of_a_stretch_are_refused(sizes: dict[str, int], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        TextTraining(Stretches((np.zeros(700, np.uint16),), 600), **sizes)
+
+
 def test_a_stretch_longer_than_every_document_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="no document has 601 tokens; the longest of 1 has 500"):
         Stretches((np.zeros(500, np.uint16),), 600)

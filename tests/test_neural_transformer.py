@@ -105,12 +105,25 @@ def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMe
 
 
 def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransformer) -> None:
-    with pytest.raises(InvalidInputError, match=r"x is \[2, 3, 7\]; \[B, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 3, 7\]; .*16 \[B, T, 24\] is needed"):
         model(torch.zeros(2, 3, 7))
-    with pytest.raises(InvalidInputError, match=r"x is \[3, 1, 24\]; \[2, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
         model.step(vectors(1, streams=3), model.start(2))
-    with pytest.raises(InvalidInputError, match=r"x is \[2, 0, 24\]; \[2, T, 24\], without a size of 0, is needed"):
+    with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 0, 24\]; .*16 \[2, T, 24\], without a size of 0"):
         model.step(vectors(0), model.start(2))
+
+
+@pytest.mark.parametrize("type", [torch.float64, torch.int64])
+def test_a_wrong_type_is_named_beside_the_right_ones(model: InfiniteMemoryTransformer, type: torch.dtype) -> None:
+    for refused in (model, lambda x: model.step(x, model.start(2))):
+        with pytest.raises(InvalidInputError, match=rf"x is {type} \[2, 5, 24\]; torch.float32 or .*16 \["):
+            refused(vectors(5).to(type))
+
+
+@torch.no_grad()
+def test_vectors_of_a_narrow_type_are_taken_as_they_are(model: InfiniteMemoryTransformer) -> None:
+    narrow = vectors(150).bfloat16()
+    assert torch.equal(model(narrow), model(narrow.float()))
 
 
 def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
@@ -134,6 +147,22 @@ def test_asking_leaves_the_stream_where_it_was(words: TokenModel) -> None:
     tokens = torch.randint(66, (2, 230))
     state = words.remember(tokens, words.transformer.start(2))
     assert torch.equal(words.ask(tokens[:, :20], state), words.ask(tokens[:, :20], state))
+
+
+@torch.no_grad()
+def test_a_question_is_answered_as_the_next_tokens_of_the_stream_would_be(words: TokenModel) -> None:
+    tokens = some(235, streams=2)
+    state = words.step(tokens[:, :230], words.transformer.start(2))[1]
+    torch.testing.assert_close(words.ask(tokens[:, 230:], state), words.step(tokens[:, 230:], state)[0])
+
+
+@torch.no_grad()
+def test_tokens_that_were_read_before_some_that_were_not_are_not_taken_for_the_last(words: TokenModel) -> None:
+    tokens, start = some(100), words.transformer.start(1)
+    broken = words.remember(tokens[:, 60:90], words.step(tokens[:, :60], start)[1])
+    whole = words.remember(tokens[:, :90], start)
+    said = [words.step(tokens[:, 90:], state)[0] for state in (broken, whole)]
+    torch.testing.assert_close(*said, atol=INT8_STEP, rtol=0)
 
 
 @settings(max_examples=15)

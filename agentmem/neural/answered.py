@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import answers, written
@@ -19,7 +20,8 @@ from agentmem.neural.tokens import TokenModel
 @dataclass(frozen=True)
 class Answered:
     """exact: share of `asked` different questions with every token right. by_place: share of right first tokens, second
-    tokens and so on, each after the right ones. tokens: of one stream. atom_bytes: of one stream's memory.
+    tokens and so on, each after the right ones; what is past an answer's end counts as right. tokens: of one stream.
+    atom_bytes: of one stream's memory.
     """
 
     tokens: int
@@ -54,7 +56,8 @@ def answered(
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
         told.append(answers(model, state, view, asked))
-    right = torch.cat(told)
+    longest = max(each.shape[1] for each in told)
+    right = torch.cat([F.pad(each, (0, longest - each.shape[1]), value=True) for each in told])
     by_place = tuple(right.float().mean(0).tolist())
     exact = float(right.all(-1).float().mean())
     return Answered(task.horizon, len(right), exact, by_place, state.memory.atom_bytes)

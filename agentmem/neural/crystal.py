@@ -79,8 +79,9 @@ class MemoryCrystal(nn.Module):
     def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing.
 
-        Raises InvalidInputError for numbers that are not finite.
+        Raises InvalidInputError for another shape and numbers that are not finite.
         """
+        check("hidden state", hidden, len(memory.atoms), "T", self.settings.dimension)
         check_finite("hidden state", hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]

@@ -24,7 +24,8 @@ from torch.overrides import TorchFunctionMode
 
 from agentmem.errors import InvalidInputError, LockedError, SettingsError
 from agentmem.neural.memory import Memory
-from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
+from agentmem.neural.shapes import check, check_finite
 from agentmem.neural.values import Crystals
 from agentmem.store.files import FileLock
 
@@ -66,9 +67,12 @@ class Saved:
         return module
 
     def memory(self, settings: CrystalSettings) -> Memory | None:
-        """The memory that was saved along, if there was one."""
+        """The memory that was saved along, if there was one. Raises InvalidInputError for one that is not whole."""
         kept = {name.removeprefix(MEMORY): each for name, each in self.tensors.items() if name.startswith(MEMORY)}
-        return memory_of(settings, kept) if kept else None
+        try:
+            return memory_of(settings, kept) if kept else None
+        except BROKEN as error:
+            raise InvalidInputError(f"{self.path} has a memory that is not whole ({error}): load another") from error
 
 
 class _Bounded(TorchFunctionMode):
@@ -190,12 +194,24 @@ def tensors_of(memory: Memory) -> dict[str, Tensor]:
 
 
 def memory_of(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
-    """The memory that `tensors_of` took apart."""
-    position, units, clusters, atoms, *first = kept["counts"].tolist()
-    unit, cluster = (_crystals(kept, layer, first[layer]) for layer in (0, 1))
+    """The memory that `tensors_of` took apart. Raises InvalidInputError for other sizes, and numbers that are none."""
+    position, units, clusters, atoms, first_unit, first_cluster = kept["counts"].tolist()
+    for name, sizes in _sizes(settings).items():
+        check(name, kept[name], len(kept["atoms"]), *kept[name].shape[1:2], *sizes)
+        check_finite(name, kept[name])
+    open = _crystals(kept, UNIT, first_unit), _crystals(kept, CLUSTER, first_cluster)
     recent = kept["recent.0"], kept["recent.1"]
-    made = units, clusters, atoms
-    return Memory(settings, position, kept["hidden"], (unit, cluster), recent, made, kept["atoms"])
+    return Memory(settings, position, kept["hidden"], open, recent, (units, clusters, atoms), kept["atoms"])
+
+
+def _sizes(settings: CrystalSettings) -> dict[str, tuple[int, ...]]:
+    """Of what each stream has any number of, by name."""
+    sizes: dict[str, tuple[int, ...]] = {"hidden": (settings.dimension,), "atoms": (settings.atom_bytes,)}
+    for layer in (UNIT, CLUSTER):
+        slots = settings.slots_of[layer]
+        sizes |= dict.fromkeys((f"recent.{layer}", f"open.{layer}.slots"), (slots, settings.slot_bits))
+        sizes |= dict.fromkeys((f"open.{layer}.importance", f"open.{layer}.at"), (slots,))
+    return sizes
 
 
 def _crystals(kept: dict[str, Tensor], layer: int, first: int) -> Crystals:

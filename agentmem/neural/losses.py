@@ -28,9 +28,13 @@ def write_read(match: Tensor, at: Tensor, right: Tensor) -> Tensor:
 
 
 def reconstruction(log_probabilities: Tensor, tokens: Tensor) -> Tensor:
-    """Mean -log p of the tokens [..., bound] that slots are to say, -1 if unknown, under [..., bound, vocabulary]."""
+    """Mean -log p of the tokens [..., bound] that slots are to say, -1 if unknown, under [..., bound, vocabulary].
+
+    0 where none is known.
+    """
     check("tokens", tokens, *log_probabilities.shape[:-1])
-    return F.nll_loss(log_probabilities.flatten(0, -2), tokens.flatten(), ignore_index=-1)
+    total = F.nll_loss(log_probabilities.flatten(0, -2), tokens.flatten(), ignore_index=-1, reduction="sum")
+    return total / (tokens >= 0).sum().clamp(min=1)
 
 
 def importance(choices: Choices, needed: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Knows packed bytes, births, eviction. Knows nothing of how crystals are chosen o
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import torch
@@ -20,6 +21,8 @@ READ = 0.01  # share of a reading from which on it counts
 STORED: tuple[Precision, Precision, Precision] = ("int8", "int8", "sign")
 _BYTE = (1, 256, 65536)
 MOST = 2**24  # atoms, 1.6 billion tokens
+TOGETHER = 100  # births that are evicted for at once
+ROUNDING = 1e-5  # more than a product of floats is off by
 
 
 @dataclass(frozen=True)
@@ -132,20 +135,46 @@ class Memory:
 
     def _within_budget(self) -> Memory:
         """Evicts the atoms of least importance x decay, one at each birth; those kept stay in order of birth."""
-        room = self.settings.budget // self.settings.atom_bytes
-        number = self.atoms.shape[1]
+        room, number = self.settings.budget // self.settings.atom_bytes, self.atoms.shape[1]
         if number <= room:
             return self
         births, importance = self.births(), 1 + self.atoms[..., -1].float()
         kept = torch.arange(room, device=births.device).repeat(len(births), 1)
-        for newest in range(room, number):
-            kept = torch.cat((kept, torch.full_like(kept[:, :1], newest)), 1)
-            age = (births[:, newest, None] - births.gather(1, kept)) * self.settings.spans[ATOM]
-            decay = (1 + age / self.settings.tau) ** -self.settings.exponent
-            worst = (importance.gather(1, kept) * decay).argmin(1, keepdim=True)
-            left = torch.ones_like(kept, dtype=torch.bool).scatter(1, worst, False)
-            kept = kept[left].view(len(kept), room)
-        return replace(self, atoms=self.atoms.gather(1, kept.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2])))
+        for newest in torch.arange(room, number, device=births.device).split(TOGETHER):
+            kept = torch.cat((kept, newest.expand(len(kept), -1)), 1)
+            gone = self._evicted(births.gather(1, kept), importance.gather(1, kept), len(newest))
+            kept = kept[~gone].view(len(kept), room)
+        whole = zip(self.atoms, kept, strict=True)  # row by row, a twentieth of the time that gather takes
+        return replace(self, atoms=torch.stack([atoms.index_select(0, each) for atoms, each in whole]))
+
+    def _evicted(self, births: Tensor, importance: Tensor, new: int) -> Tensor:
+        """Which of the atoms [B, n], the last `new` of them added one by one, have gone: bool [B, n]."""
+        old = births.shape[1] - new
+        few = self._risked(births, importance, new)
+        worth = self._worth(births[:, None, few], importance[:, None, few], births[:, old:, None])
+        to_come = few > torch.arange(old, births.shape[1], device=few.device)[:, None]
+        gone = torch.zeros_like(worth[:, 0], dtype=torch.bool)
+        for each in worth.masked_fill(to_come, math.inf).unbind(1):
+            gone.scatter_(1, each.masked_fill(gone, math.inf).argmin(1, keepdim=True), True)
+        return torch.zeros_like(births, dtype=torch.bool).index_copy(1, few, gone)
+
+    def _risked(self, births: Tensor, importance: Tensor, new: int) -> Tensor:
+        """Which of the atoms [B, n] may go while the last `new` of them are added, ascending: to weigh all each time
+        took a third of what writing takes.
+
+        Whenever one goes, one of the `new` that were worth least before is still there, and worth no more than it was.
+        So what is worth more to the end stays.
+        """
+        old = births.shape[1] - new
+        before, after = (self._worth(births[:, :old], importance[:, :old], births[:, at, None]) for at in (old, -1))
+        least = before.topk(min(new, old), 1, largest=False).values.amax(1, keepdim=True)
+        few = (after <= least * (1 + ROUNDING)).any(0).nonzero().flatten()
+        return torch.cat((few, torch.arange(old, births.shape[1], device=few.device)))
+
+    def _worth(self, births: Tensor, importance: Tensor, newest: Tensor) -> Tensor:
+        """importance x decay of atoms, once those born as number `newest` are there."""
+        age = (newest - births) * self.settings.spans[ATOM]
+        return importance * (1 + age / self.settings.tau) ** -self.settings.exponent
 
     def _kept_recent(self, layer: int) -> View:
         slots = from_int8(self.recent[layer])

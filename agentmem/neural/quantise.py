@@ -14,7 +14,7 @@ from torch import Tensor
 Precision = Literal["sign", "int8", "float"]
 """Of numbers as they are read."""
 CLIP = 2.0
-INT8_SCALE = 32.0  # layer-normed numbers lie within 127 / 32
+INT8_SCALE = 32.0  # few layer-normed numbers lie beyond 127 / 32, four deviations
 
 
 def quantise(numbers: Tensor, precision: Precision) -> Tensor:

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural import losses
 from agentmem.neural.reader import FORBIDDEN, Reading
-from agentmem.neural.settings import UNIT
+from agentmem.neural.settings import UNIT, at_least
 from agentmem.neural.states import from_bytes, to_bytes
 from agentmem.neural.task_training import following
 from agentmem.neural.text import Stretches
@@ -30,7 +31,7 @@ class TextTraining:
     """streams: read side by side, `chunk` tokens at a time, each anew after the stretches' length.
 
     write_read, reconstruction, importance: weights of those losses; that of the next token is 1. The streams are kept
-    with the training.
+    with the training. Raises InvalidInputError for no streams, and for a chunk that is no part of a stretch.
     """
 
     stretches: Stretches
@@ -41,8 +42,17 @@ class TextTraining:
     importance: float = 0.1
     _streams: Streams | None = field(default=None, init=False)
 
+    def __post_init__(self) -> None:
+        at_least(1, streams=self.streams, chunk=self.chunk)
+        if self.chunk > self.stretches.length:
+            raise InvalidInputError(
+                f"chunk={self.chunk} of stretches of {self.stretches.length} tokens: 1 to that many are needed"
+            )
+
     def step(self, model: TokenModel, stage: int, generator: torch.Generator) -> Step:
-        """The losses of the next chunk of every stream, and the share of next tokens that were the likeliest."""
+        """The losses of the next chunk of every stream, and the share of the first stream's next tokens that the head
+        alone found the likeliest.
+        """
         now = self._streams
         if now is None or now.state.position + self.chunk >= now.tokens.shape[1]:
             tokens = self.stretches.draw(self.streams, generator).to(next(model.parameters()).device)
@@ -50,10 +60,9 @@ class TextTraining:
         here = now.tokens[:, now.state.position : now.state.position + self.chunk + 1]
         output, after = model.through(here[:, :-1], now.state)
         self._streams = replace(now, state=after)
-        parts = {
-            "next_token": -output.of(here[:, 1:]).mean(),
-            **self._memory_losses(model, output, Chunk.of(now, output, self.chunk), generator),
-        }
+        parts = {"next_token": -output.of(here[:, 1:]).mean()}
+        if output.readings:  # there are none before the first unit
+            parts |= self._memory_losses(model, output, Chunk.of(now, output, self.chunk), generator)
         right = float((output.logits[0].detach().argmax(-1) == here[0, 1:]).float().mean())
         return Step(parts, right, here[:, 1:].numel())
 
@@ -116,7 +125,7 @@ class Chunk:
     """tokens: of the streams [B, T + 1] up to the one after the chunk, which starts at `start`; pairs: [B, T].
 
     needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
-    without the memory, times how telling the pair is.
+    with nothing copied, times how telling the pair is.
     """
 
     tokens: Tensor

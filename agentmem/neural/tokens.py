@@ -160,11 +160,14 @@ class TokenModel(nn.Module):
         return output.log_probabilities, after
 
     def remember(self, tokens: Tensor, state: State) -> State:
-        """The state after tokens [B, T], with nothing read on the way: half the work of `step`."""
+        """The state after tokens [B, T], with nothing read on the way: half the work of `step`. The blocks above the
+        memory begin anew after them.
+        """
         return self._write(tokens, state)[2]
 
     def ask(self, tokens: Tensor, state: State, view: View | None = None, as_of: Tensor | None = None) -> Tensor:
-        """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was.
+        """As `step`, log probabilities [B, T, vocabulary], and the stream stays where it was: of what the tokens would
+        write nothing is read.
 
         view: what may be read, all of the state's memory by default. as_of: [T], read as if these were the positions,
         so what was written later is not seen; to within an atom's tokens, as units and clusters of then are gone.
@@ -174,7 +177,8 @@ class TokenModel(nn.Module):
             check("as_of", as_of, tokens.shape[1])
         view = view or state.memory.view()
         at = positions(state, tokens)
-        hidden, readings, _ = self.transformer.read(hidden, view, at if as_of is None else at.minimum(as_of))
+        at = at if as_of is None else at.minimum(as_of)
+        hidden, readings, _ = self.transformer.read(hidden, view, at, state.upper)
         return self._output(hidden, readings, written).log_probabilities
 
     def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:

@@ -17,7 +17,7 @@ from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
-from agentmem.neural.shapes import check, check_finite
+from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -71,9 +71,10 @@ class InfiniteMemoryTransformer(nn.Module):
     def forward(self, x: Tensor, use_infinite_memory: bool = True) -> Tensor:
         """x: [B, T, d_model], from the start of a stream -> [B, T, d_model]. Without memory: windows alone.
 
-        Raises InvalidInputError for another shape and numbers that are not finite, in x or in what it leads to.
+        Raises InvalidInputError for another shape, any type but float32, bfloat16 and float16, and numbers that are not
+        finite, in x or in what it leads to.
         """
-        check("x", x, "B", "T", self.settings.d_model)
+        check("x", x, "B", "T", self.settings.d_model, types=STATES)
         return self.step(x, self.start(len(x)), use_infinite_memory)[0]
 
     def start(self, streams: int) -> State:
@@ -96,18 +97,17 @@ class InfiniteMemoryTransformer(nn.Module):
 
     def write(self, x: Tensor, state: State) -> tuple[Tensor, Written, State]:
         """The half below the memory: x [B, T, d_model] -> states of the same shape, the crystals they complete, and the
-        state after it. Raises InvalidInputError for another shape and states that are not finite.
+        state after it, whose upper windows are empty: those blocks have not read x. Raises InvalidInputError for
+        another shape or type and states that are not finite.
         """
-        check("x", x, len(state.memory.atoms), "T", self.settings.d_model)
-        hidden, convolution = self.convolution(x, state.convolution)
+        check("x", x, len(state.memory.atoms), "T", self.settings.d_model, types=STATES)
+        hidden, convolution = self.convolution(x.float(), state.convolution)
         caches = []
         for block, cache in zip(self.lower, state.lower, strict=True):
             hidden, cache = self._through(block, hidden, cache)
             caches.append(cache)
         written, memory = self.crystal.write(hidden, state.memory)
-        return hidden, written, replace(
-            state, memory=memory, convolution=convolution, lower=tuple(caches)
-        )  # fmt: skip
+        return hidden, written, State(memory, convolution, tuple(caches), (None,) * len(self.upper))
 
     def read(
         self, hidden: Tensor, view: View | None, positions: Tensor, caches: tuple[Cache | None, ...] = ()

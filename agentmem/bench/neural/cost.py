@@ -126,7 +126,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# What a token costs as the neural memory grows", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters. Medians of {settings['repeats']} turns that "
-        f"visit all sizes, processor time on one thread; chunks of {settings['chunk']:,} tokens."
+        f"visit all sizes, processor time on one thread; chunks of {settings['chunk']:,} tokens; room for every atom."
     )
     yield ""
     columns = ["tokens before", "atoms, bytes", "write µs a token", "x", "read µs a token", "x", "step µs", "x"]

@@ -59,14 +59,26 @@ def load(given: Path | None) -> tuple[Entrant, TextModel]:
 
 
 def measure(model: tuple[Entrant, TextModel], options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
-    """Train what is to be trained, then measure."""
-    text = model[1]
+    """Train what is to be trained, then measure. What does not fit is refused before anything is trained."""
+    tokens = long_enough(model[1], options.files, max(options.sizes))
     if options.train:
-        corpus = kept(options.train)
-        for rival in _rivals(text, options):
-            options.models.mkdir(parents=True, exist_ok=True)
-            rivals.train(rival, corpus, options.models, " ".join(sys.argv), _report(rival, progress))
-    return losses(*model, options.files, options.models or _own(options), options.sizes, progress)
+        _train(model[1], options, progress)
+    return losses(*model, tokens, options.models or _own(options), options.sizes, progress)
+
+
+def _train(text: TextModel, options: argparse.Namespace, progress: Watch) -> None:
+    corpus, wanted = kept(options.train), _rivals(text, options)
+    there, own = corpus.vocabulary.digest, text.vocabulary.digest
+    if there != own:
+        raise InvalidInputError(
+            f"--train {options.train} has vocabulary {there}, and the model {own}: name the folder of the model's own "
+            "training"
+        )
+    for rival in wanted:
+        rival.build()  # where its package is missing that is told now
+    options.models.mkdir(parents=True, exist_ok=True)
+    for rival in wanted:
+        rivals.train(rival, corpus, options.models, " ".join(sys.argv), _report(rival, progress))
 
 
 def _own(options: argparse.Namespace) -> Path | None:
@@ -88,7 +100,7 @@ def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], 
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of the longest memory.
+    its training. bytes: of a stream that read the longest memory and what is judged.
     """
 
     name: str
@@ -101,10 +113,12 @@ class Row:
 
 
 def losses(
-    own: Entrant, text: TextModel, paths: Sequence[str], models: Path | None, sizes: Sequence[int], progress: Watch
+    own: Entrant, text: TextModel, tokens: list[Tensor], models: Path | None, sizes: Sequence[int], progress: Watch
 ) -> dict[str, Any]:
-    """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them."""
-    tokens = _long_enough(text, paths, max(sizes))
+    """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them.
+
+    tokens: of each document, int64 [n].
+    """
     others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
     rows: list[Row] = []
     for number, each in enumerate([own, *others]):
@@ -135,7 +149,8 @@ def _pooled(told: Sequence[Mapping[int, float]]) -> dict[int, tuple[float, float
     return {size: (mean(each), stdev(each) if len(each) > 1 else 0.0) for size, each in by_size.items()}
 
 
-def _long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tensor]:
+def long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tensor]:
+    """Tokens of the documents that have enough for a memory of that size. Raises InvalidInputError for too few."""
     needed = memory + WARM + LAST + 1
     read = {each.name: text.tokens(each.text)[0] for each in documents(paths)}
     kept = [tokens for tokens in read.values() if len(tokens) >= needed]

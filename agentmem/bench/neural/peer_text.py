@@ -29,8 +29,8 @@ CHUNK = 1_024
 class PeerTextTraining:
     """Streams read side by side, `chunk` tokens at a time, each anew after a stretch, as our own model reads them.
 
-    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own. A peer's state is
-    not kept with the training, as it is opaque: a resumed one begins new streams.
+    Gradients end with the chunk; the memory goes on. The loss is cross entropy, and the peer's own. What is still to be
+    read of the streams is kept with the training; a peer's state is not, as it is opaque: resumed, its memory is empty.
     """
 
     stretches: Stretches
@@ -54,11 +54,19 @@ class PeerTextTraining:
     def next_stage(self, stage: int, right: float, done: float) -> bool:
         return False
 
+    def kept(self, model: Peer) -> dict[str, Tensor]:
+        """The tokens that are still to be read."""
+        return {} if self._tokens is None else {"tokens": self._tokens}
+
+    def take_up(self, model: Peer, kept: dict[str, Tensor]) -> None:
+        """Go on with the tokens that `kept` gave, and new ones where it gave none."""
+        self._tokens, self._state = kept.get("tokens"), model.start(self.streams)
+
 
 @dataclass(frozen=True)
 class TextLoss:
-    """each: nats of every token of each document's stretch, [documents, 1,024]. memory_bytes: of a stream after what it
-    has read.
+    """each: nats of every token of each document's stretch, [documents, 1,024]. memory_bytes: of a stream at the end,
+    with the windows of all blocks.
     """
 
     each: Tensor
@@ -84,11 +92,11 @@ def text_loss(peer: Peer, documents: Sequence[Tensor], memory_tokens: int, shuff
     state = peer.start(len(stretches))
     for chunk in memories.split(CHUNK, 1) if memory_tokens else ():
         state = peer.remember(chunk, state)
-    held, nats = peer.memory_bytes(state), []
+    nats = []
     for tokens in stretches.unfold(1, CHUNK // 2 + 1, CHUNK // 2).unbind(1):
         logits, state = peer.step(tokens[:, :-1], state)
         nats.append(F.cross_entropy(logits.float().transpose(1, 2), tokens[:, 1:], reduction="none"))
-    return TextLoss(torch.cat(nats, 1)[:, WARM:], held)
+    return TextLoss(torch.cat(nats, 1)[:, WARM:], peer.memory_bytes(state))
 
 
 def _end(document: Tensor, tokens: int, before: int) -> Tensor:

@@ -1,7 +1,8 @@
 """Peers trained on the text of our own model, and where they and others of our own are kept.
 
-Knows peers, a corpus and files. Each sees the same tokens in the same order: streams side by
-side, chunk by chunk, each begun anew after a stretch.
+Knows peers, a corpus and files. Peers of one seed see the same tokens in the same order: streams side by side, chunk by
+chunk, each begun anew after a stretch. Ours sees as many of the same documents, in stretches of other places: its own
+training draws more from the generator.
 """
 
 from __future__ import annotations
