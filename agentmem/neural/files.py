@@ -119,7 +119,7 @@ def write(path: str | Path, content: bytes) -> None:
     except BaseException as error:
         part.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            error.filename, error.filename2 = str(path), None
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -196,8 +196,11 @@ def _read(path: Path, kind: str) -> Saved:
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where settings have tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    """JSON has lists where settings have tuples; settings may be within settings."""
+    return {
+        name: tuple(value) if isinstance(value, list) else _frozen(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def tensors_of(memory: Memory) -> dict[str, Tensor]:
