@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -81,7 +82,9 @@ def test_metrics_are_written_at_the_end_too(trained: Path) -> None:
 
 def test_a_finished_training_is_told_again_and_not_repeated(trained: Path) -> None:
     before = (trained / "model.safetensors").stat().st_mtime_ns
-    told = said(train("recall", "--out", trained, "--tokens", FEW, "--json", "--resume"))
+    result = train("recall", "--out", trained, "--tokens", FEW, "--json", "--resume")
+    assert f"trained to its end before: {trained}" in " ".join(result.stderr.split())
+    told = said(result)
     assert (told["finished"], told["step"], told["done"]) == (True, 3, 1.0)
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
 
@@ -144,7 +147,16 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     ("arguments", "why"),
     [
         (["recall", "--resume"], "has nothing to resume; leave --resume out"),
-        (["recall", "--seconds", 0], "seconds=0.0 and tokens=inf: one of them must be an end, above 0"),
+        (["recall", "--seconds", 0], "--seconds 0: give a number of seconds above 0"),
+        (["recall", "--seconds", "nan"], "--seconds nan: give a number of seconds above 0"),
+        (["recall", "--tokens", -1], "--tokens -1: give a number of tokens above 0"),
+        (["recall", "--threads", 10**18], "threads on a machine of"),
+        (["recall", "--device", "meta"], "device 'meta' cannot be used here"),
+        (["text", "a.txt", "--tokens", 0], "--tokens 0: give a number of tokens above 0"),
+        (["text", "/dev/zero"], "'/dev/zero' is neither a file nor a folder"),
+        (["text", ""], "'' is neither a file nor a folder"),
+        (["task", "chains", "--seconds", "inf"], "--seconds inf: give a number of seconds above 0"),
+        (["task", "stories"], "stories are told between the sentences of books: give text files"),
         (["recall", "--device", "nosuch"], "device 'nosuch' cannot be used here"),
         (["task", "stories"], "stories are told between the sentences of books: name their text files too"),
         (["task", "chains", __file__], "chains has no use for text; leave the files out"),
@@ -156,6 +168,18 @@ def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: s
     result = train(*arguments, "--out", out)
     assert (result.exit_code, why in result.stderr) == (1, True), result.output
     assert not out.exists()
+
+
+def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        result = train("recall", "--out", tmp_path / "out", "--tokens", ONE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert result.exit_code == 1
+    assert f"error: '{tmp_path}/out/model.safetensors': File too large; give another path" in result.stderr
+    assert sorted(each.suffix for each in (tmp_path / "out").iterdir()) == [".json", ".jsonl", ".lock"]
 
 
 def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:

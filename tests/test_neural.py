@@ -24,6 +24,15 @@ def test_without_torch_it_says_the_line_that_installs_it() -> None:
     assert f"MissingExtraError: {LINE}" in without_torch("import agentmem.neural").stderr
 
 
+@pytest.mark.parametrize("package", ["safetensors", "tokenizers"])
+def test_what_else_the_extra_brings_is_told_by_name_where_it_is_absent(package: str) -> None:
+    for module, what in (("agentmem.neural", "the neural memory"), ("agentmem.policy", "a trained policy")):
+        code = f"import sys; sys.modules[{package!r}] = None; import {module}"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr
+        line = as_installed(f"{what} needs {package}: pip install 'agentmem-crystal[policy]'")
+        assert f"MissingExtraError: {line}" in told
+
+
 def commanded(*commands: str) -> list[tuple[int, str]]:
     """The exit code of each of several commands where torch is absent, in one process, and what it says beside."""
     code = f"""

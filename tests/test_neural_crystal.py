@@ -347,8 +347,22 @@ def test_what_is_not_finite_is_refused_and_the_memory_stays(crystal: MemoryCryst
         crystal.recall(wrong)
 
 
+def test_numbers_whose_squares_are_not_finite_are_refused_before_they_spoil_a_memory(crystal: MemoryCrystal) -> None:
+    wrong = states(60)
+    wrong[1, 50, 7] = 3e38
+    with pytest.raises(
+        InvalidInputError, match=r"hidden state \[1, 50, 7\] is 3e\+38; numbers up to 1e\+15 are needed"
+    ):
+        crystal.crystallize(wrong)
+    with pytest.raises(InvalidInputError, match=r"query \[1, 50, 7\] is 3e\+38; numbers up to 1e\+15 are needed"):
+        crystal.recall(wrong)
+    crystal.crystallize(states(60) * 1e15)
+    assert crystal.recall(states(3) * 1e15).isfinite().all()
+
+
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="cue_bits=400"):
         MemoryCrystal(D, cue_bits=400)
-    with pytest.raises(InvalidInputError, match="depth=4"):
-        MemoryCrystal(D).recall(states(1), depth=4)
+    for depth in (4, 1.5, "2", None):
+        with pytest.raises(InvalidInputError, match=f"depth={depth}"):
+            MemoryCrystal(D).recall(states(1), depth=depth)  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -18,7 +19,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
 from agentmem.neural.crystal import MemoryCrystal
-from agentmem.neural.files import load, write
+from agentmem.neural.files import kind_of, load, write
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
 
@@ -99,8 +100,10 @@ def test_weights_that_are_no_numbers_and_what_is_no_file_are_refused(tmp_path: P
         TokenModel.load(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
         TokenModel.load(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        TokenModel.load(tmp_path / "nothing")
+    for read in (TokenModel.load, kind_of):
+        with pytest.raises(FileNotFoundError) as caught:
+            read(tmp_path / "nothing")
+        assert caught.value.filename == str(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize(
@@ -137,15 +140,23 @@ def test_tokens_that_are_not_whole_are_refused_with_what_to_do(content: bytes, t
         kept(tmp_path)
 
 
+def test_a_vocabulary_that_is_not_whole_is_refused_the_same_way(tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.json").write_text("")
+    np.savez(tmp_path / "tokens.npz", np.zeros(3, np.uint16))
+    with pytest.raises(InvalidInputError, match="is not whole: remove both, and the same training makes them again"):
+        kept(tmp_path)
+
+
 def test_a_write_that_fails_leaves_the_file_that_was_there_and_nothing_else(tmp_path: Path) -> None:
     write(tmp_path / "file", b"before")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large"):
+        with pytest.raises(OSError, match="File too large") as caught:
             write(tmp_path / "file", bytes(1_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert caught.value.filename == str(tmp_path / "file")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("file", b"before")]
 
 

@@ -17,7 +17,7 @@ from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.neural.curriculum import recall_stage
 from agentmem.neural.files import load
 from agentmem.neural.reference import seeded
-from agentmem.neural.runs import EVERY, LOCK, MODEL, RUN, TRAINING, Command, Run, check, claim, device_of
+from agentmem.neural.runs import EVERY, LOCK, MODEL, RUN, TRAINING, Command, Run, check, claim, device_of, use_threads
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.task_training import TaskTraining
 from agentmem.neural.tokens import TokenModel, settings_of
@@ -68,7 +68,7 @@ def test_steps_after_the_last_save_are_taken_again_and_told_once(tmp_path: Path)
         killed.trainer.train(steps=1)  # and no save
     assert steps_in(tmp_path / "run") == [1, 2, 3]
     with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 4, "sta')  # cut off by the kill
+        file.write('[4]\n{"note": "somebody\'s"}\n{"step": 4, "sta')  # cut off by the kill
     again = run(tmp_path / "run")
     assert (again.progress.step, again.last["step"]) == (2, 2)
     assert finished(again)
@@ -235,5 +235,29 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_own_generator_al
 
 def test_a_device_that_is_not_here_is_refused() -> None:
     assert device_of("cpu") == torch.device("cpu")
-    with pytest.raises(InvalidInputError, match="device 'abacus' cannot be used here"):
-        device_of("abacus")
+    for name in ("abacus", "meta", "mps"):
+        with pytest.raises(
+            InvalidInputError, match=f"device '{name}' cannot be used here .{{,170}}; use --device cpu$"
+        ):
+            device_of(name)
+
+
+@pytest.mark.parametrize("number", [0, 2**20, 10**18])
+def test_more_threads_than_processors_are_refused(number: int) -> None:
+    with pytest.raises(InvalidInputError, match=f"^{number} threads on a machine of .* processors: give 1 to "):
+        use_threads(number)
+
+
+@pytest.mark.parametrize("content", [b"", b"half", None])
+def test_what_was_saved_and_is_not_whole_is_told_with_how_to_begin_anew(content: bytes | None, tmp_path: Path) -> None:
+    assert after(1, cheap(tmp_path))
+    if content is None:
+        seeded(settings_of(9, d_model=16, n_heads=2, crystal=CrystalSettings(dimension=16)), 0).save(
+            tmp_path / TRAINING
+        )
+    else:
+        (tmp_path / TRAINING).write_bytes(content)
+    with pytest.raises(InvalidInputError, match="is not whole, or of another model .{,170}: remove it to begin anew"):
+        cheap(tmp_path)
+    (tmp_path / TRAINING).unlink()
+    assert cheap(tmp_path).progress.step == 0

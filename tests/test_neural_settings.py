@@ -27,17 +27,29 @@ from agentmem.neural.tokens import TokenSettings
         ({"offsets": 0}, "offsets=0: at least 1 is needed"),
         ({"heads": 0}, "heads=0: at least 1 is needed"),
         ({"read": 0}, "read=0: at least 1 is needed"),
-        ({"tau": 0.0}, "tau=0.0: at least 1 is needed"),
-        ({"tau": float("nan")}, "tau=nan: at least 1 is needed"),
-        ({"exponent": -1.0}, "exponent=-1.0: at least 0 is needed"),
-        ({"exponent": float("nan")}, "exponent=nan: at least 0 is needed"),
+        ({"dimension": 1.5}, "dimension=1.5: a whole number is needed, at least 1"),
+        ({"dimension": "96"}, "dimension='96': a whole number is needed"),
+        ({"slots": True}, "slots=True: a whole number is needed"),
+        ({"ratios": 10}, "ratios=10: 3 numbers are needed"),
+        ({"ratios": (10.0, 5, 2)}, r"ratios\[0\]=10.0: a whole number is needed"),
+        ({"recent": (1e3, 5_000)}, r"recent\[0\]=1000.0: a whole number is needed"),
+        ({"code_bits": 768.0}, "code_bits=768.0: a whole number is needed"),
+        ({"budget": 1e6}, "budget=1000000.0: a whole number is needed"),
+        ({"budget": float("inf")}, "budget=inf: a whole number is needed"),
+        ({"tau": 0.0}, r"tau=0.0: a number from 1 to 1e\+12 is needed"),
+        ({"tau": float("nan")}, r"tau=nan: a number from 1 to 1e\+12 is needed"),
+        ({"tau": float("inf")}, r"tau=inf: a number from 1 to 1e\+12 is needed"),
+        ({"sharpest": "much"}, "sharpest='much': a number from 1"),
+        ({"chance": 2}, "chance=2: a number from 0 to 1 is needed"),
+        ({"exponent": -1.0}, r"exponent=-1.0: a number from 0 to 1e\+12 is needed"),
+        ({"exponent": float("nan")}, r"exponent=nan: a number from 0 to 1e\+12 is needed"),
         ({"slots": 101}, "slots=101 in an atom of 100 tokens: one token each"),
         ({"cue_bits": 100}, "cue_bits=100 of them: whole bytes"),
         ({"cue_bits": 0}, "cue_bits=0 of them"),
         ({"cue_bits": 384}, "384 bits each, cue_bits=384 of them: .* room for a consequence"),
         ({"code_bits": 100}, "code_bits=100 in 2 slots"),
         ({"budget": 99}, "a budget of 99 bytes holds no atom of 100"),
-        ({"budget": float("nan")}, "a budget of nan bytes holds no atom of 100"),
+        ({"budget": float("nan")}, "budget=nan: a whole number is needed"),
     ],
 )
 def test_crystals_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any], said: str) -> None:
@@ -56,6 +68,8 @@ def test_crystals_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any]
         ({"conv": 0}, "conv=0: at least 1 is needed"),
         ({"n_heads": 7}, "d_model=768 over n_heads=7: an even width each is needed"),
         ({"d_model": 96}, "crystals of dimension 768 in a transformer of d_model=96"),
+        ({"window": 1.5}, "window=1.5: a whole number is needed, at least 1"),
+        ({"crystal": {"dimension": 768}}, r"give CrystalSettings\(dimension=768\)"),
     ],
 )
 def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any], said: str) -> None:
@@ -68,11 +82,12 @@ def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, 
     [
         (0, 2, "vocabulary=0: at least 1 is needed"),
         (-1, 2, "vocabulary=-1: at least 1 is needed"),
+        (6.6, 2, "vocabulary=6.6: a whole number is needed"),
         (66, 4, "bound=4 tokens in crystals that look 3 tokens ahead"),
     ],
 )
 def test_a_vocabulary_of_nothing_and_slots_that_say_too_much_are_refused(
-    vocabulary: int, bound: int, said: str
+    vocabulary: Any, bound: int, said: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
         TokenSettings(vocabulary, TransformerSettings(), bound)

@@ -365,8 +365,8 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
         (lambda: Words.of(TEXTS, 10, everything_said()), "size=10"),
         (lambda: Prose.of(["\n \n"], WORDS), "no sentence"),
         (lambda: named("juggling"), "'juggling' is no task; give one of chains, counting, copying, stories"),
-        (lambda: named("stories"), "name their text files too"),
-        (lambda: named("chains", TEXTS), "leave the files out"),
+        (lambda: named("stories"), "give text files, or folders of them"),
+        (lambda: named("chains", TEXTS), "give no text files"),
     ],
 )  # fmt: skip
 def test_sizes_that_do_not_fit_are_refused_with_what_would(make: Any, message: str) -> None:

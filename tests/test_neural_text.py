@@ -109,7 +109,9 @@ def test_stretches_are_of_one_document_each_and_the_same_for_the_same_seed() -> 
     assert drawn.shape == (50, 11)
     assert (drawn.diff(dim=1) == 1).all()
     assert torch.equal(drawn, stretches.draw(50, torch.Generator().manual_seed(1)))
-    with pytest.raises(InvalidInputError, match="no document has 201 tokens; the longest of 2 has 100"):
+    with pytest.raises(
+        InvalidInputError, match="no document has 201 tokens; the longest of 2 has 100: give a longer one"
+    ):
         Stretches((one, other), 200)
 
 

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from agentmem.bench.neural.peers.peer import tensors
 from agentmem.errors import InvalidInputError
+from agentmem.neural.files import load
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.states import from_bytes, to_bytes
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
@@ -124,6 +126,48 @@ def test_a_wrong_type_is_named_beside_the_right_ones(model: InfiniteMemoryTransf
 def test_vectors_of_a_narrow_type_are_taken_as_they_are(model: InfiniteMemoryTransformer) -> None:
     narrow = vectors(150).bfloat16()
     assert torch.equal(model(narrow), model(narrow.float()))
+
+
+def test_what_is_no_tensor_is_refused_by_its_type(model: InfiniteMemoryTransformer, words: TokenModel) -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"x is a ndarray; a torch.Tensor \[B, T, 24\] of torch.float32 or .*16 is needed"
+    ):
+        model(vectors(3).numpy())
+    with pytest.raises(InvalidInputError, match=r"tokens is a list; a torch.Tensor \[1, T\] of torch.int64 is needed"):
+        words.step([[1, 2]], words.transformer.start(1))
+
+
+def test_a_state_of_another_models_sizes_is_refused(model: InfiniteMemoryTransformer, words: TokenModel) -> None:
+    other = InfiniteMemoryTransformer(16, 2, lower=2, upper=2).start(2)
+    said = "of a model with d_model=16, lower=2, upper=2, and this one has d_model=24, lower=1, upper=2; give its own"
+    for call in (lambda: model.step(vectors(3), other), lambda: to_bytes(model, other)):
+        with pytest.raises(InvalidInputError, match=said):
+            call()
+    with pytest.raises(InvalidInputError, match="a TokenModel has no NoneType; give the State of a stream"):
+        to_bytes(words, None)
+
+
+@torch.no_grad()
+def test_it_is_saved_and_loaded_with_its_sizes_and_its_stream_goes_on(
+    model: InfiniteMemoryTransformer, tmp_path: Path
+) -> None:
+    x = vectors(230)
+    _, state = model.step(x[:, :180], model.start(2))
+    model.save(tmp_path / "model", "made so")
+    again = InfiniteMemoryTransformer.load(tmp_path / "model")
+    assert (again.settings, load(tmp_path / "model", "InfiniteMemoryTransformer").command) == (
+        model.settings,
+        "made so",
+    )
+    expected, _ = model.step(x[:, 180:], state)
+    assert torch.equal(again.step(x[:, 180:], from_bytes(again, to_bytes(model, state)))[0], expected)
+    with pytest.raises(InvalidInputError, match="holds InfiniteMemoryTransformer; a TokenModel is needed"):
+        TokenModel.load(tmp_path / "model")
+
+
+def test_an_unknown_precision_is_refused(words: TokenModel) -> None:
+    with pytest.raises(InvalidInputError, match="precision 'int4': give one of sign, int8, float"):
+        words(some(30), precision="int4")
 
 
 def test_a_token_model_gives_probabilities(words: TokenModel) -> None:

@@ -15,7 +15,7 @@ from zlib import crc32
 import pytest
 from rolls import logged, memory_at, shop
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import retention
 from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, trail
 from agentmem.types import PlanningContext
@@ -27,7 +27,10 @@ from rolls import memory_at, shop
 from agentmem.rollout import load_policy
 policy = load_policy(sys.argv[2], None)
 with memory_at(sys.argv[1]) as memory:
-    shop(memory, policy, kind=sys.argv[3], episodes=3, progress=lambda done, of: print(done, flush=True))
+    def tell(done, of):
+        print(done, flush=True)
+        sys.stdin.read(int(sys.argv[4]))
+    shop(memory, policy, kind=sys.argv[3], episodes=3, progress=tell)
 """
 NAMESPACE = ("agentmem/ShiftShop-Short-v0",)
 
@@ -207,11 +210,40 @@ def test_a_run_whose_oldest_texts_retention_let_go_ends_with_the_same_digest(tmp
         assert shop(memory, load_policy("oracle", None), kind="none", episodes=1).digest == report.digest
 
 
+def started(file: Path, policy: str, kind: str, waits: bool = False) -> subprocess.Popen[bytes]:
+    """A rollout in a process of its own. waits: after its first turn, until it is killed."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
+    command = [sys.executable, "-c", CHILD, str(file), policy, kind, str(int(waits))]
+    env, pipe = {**os.environ, "PYTHONPATH": path}, subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe if waits else None, stdout=pipe, env=env)
+
+
+def test_another_process_may_not_roll_out_the_same_until_the_first_has_ended_or_was_killed(tmp_path: Path) -> None:
+    file, oracle = tmp_path / "a.mem", load_policy("oracle", None)
+    child = started(file, "oracle", "window", waits=True)
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stdout.readline()
+    with memory_at(file) as memory:
+        with pytest.raises(
+            SettingsError, match="another process rolls out 'agentmem/ShiftShop-Short-v0' in this memory"
+        ):
+            shop(memory, oracle, kind="window", episodes=3)
+        shop(memory.scoped("elsewhere"), oracle, kind="window", episodes=1)
+        shop(memory, oracle, kind="window", episodes=3, numbers=[7])
+    os.kill(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    child.wait()
+    with memory_at(file) as memory:
+        assert (
+            shop(memory, oracle, kind="window", episodes=3).digest == whole(oracle, kind="window", episodes=3)[0].digest
+        )
+    assert [each.name for each in tmp_path.iterdir() if "rollout" in each.name] == []
+
+
 def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:
     """Kill a rollout in a process of its own some time after its first turn; False if it ended before that."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
-    command = [sys.executable, "-c", CHILD, str(file), policy, kind]
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path})
+    child = started(file, policy, kind)
     assert child.stdout is not None
     if not child.stdout.readline():  # all was done before
         assert child.wait() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shlex
 import sys
@@ -19,7 +20,7 @@ import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import brief, check_path, said_of
+from agentmem.records import check_path, said_of
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -50,7 +51,9 @@ class Group(TyperGroup):
         except OSError as error:
             if error.filename is None:
                 raise
-            told = f"{brief(str(error.filename))}: {error.strerror}; give another path, or mend what is there"
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            then = "free some and run the command again" if full else "give another path, or mend what is there"
+            told = f"{str(error.filename)!r}: {error.strerror}; {then}"
             show.err().print(Text.assemble(("error: ", "bold red"), (told, "red")))
             raise typer.Exit(1) from error
 

@@ -25,6 +25,7 @@ from agentmem.cli.training import (
     ResumeOption,
     SeedOption,
     ThreadsOption,
+    check_ends,
     command_of,
     go,
     notes_of,
@@ -73,6 +74,7 @@ def recall(
     from agentmem.neural.runs import Run
     from agentmem.neural.train import TrainSettings
 
+    check_ends(seconds=seconds, tokens=tokens)
     if seconds is None and tokens is None:
         seconds = SECONDS
     command = command_of("neural recall", [], [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
@@ -116,6 +118,7 @@ def text(
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
+    check_ends(tokens=tokens)
     mixed = is_quick(device_of(device)) if mixed is None else mixed
     command = command_of("neural text", [], paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
@@ -160,6 +163,7 @@ def task(
     from agentmem.neural.text import documents
     from agentmem.neural.train import TrainSettings
 
+    check_ends(seconds=seconds)
     paths = paths or []
     command = command_of("neural task", [name], paths, out, seconds=seconds, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -19,6 +18,7 @@ from agentmem.cli.training import (
     SeedOption,
     ThreadsOption,
     Train,
+    check_ends,
     command_of,
     go,
     notes_of,
@@ -81,8 +81,7 @@ def policy(
     _check_given(ctx, env[0], bool(shifts))
     if algo == "ppo" and luck:
         raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
-    if not 0 < seconds < math.inf:
-        raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
+    check_ends(seconds=seconds)
     sizes, options = _sizes(budgets), given_options(given or [])
     with stoppable("nothing is lost: run the same command again to go on"):
         _check(env, options, algo, episodes)

@@ -15,6 +15,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.options import flag
+from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from agentmem.neural.runs import Command, Run
@@ -55,13 +56,15 @@ Train = Callable[[Callable[["Run"], None], Callable[[], bool], show.Waiting], bo
 def go(run: Run, json: bool, train: Train | None = None) -> None:
     """Train to the end, or to Ctrl-C, and say what came of it. train: how; by default step after step."""
     began = f"going on from step {run.progress.step}" if run.progress.step else "training"
+    ended, folder = run.trainer.done == 1, show.path(run.folder)
     with _pressed() as stop, show.Waiting("training") as waiting:
-        show.line(f"{began} in {show.path(run.folder)}; Ctrl-C saves and stops")
+        show.line(f"trained to its end before: {folder}" if ended else f"{began} in {folder}; Ctrl-C saves and stops")
         watching = partial(_watch, waiting=waiting)
-        finished = run.go(watching, stop) if train is None else train(watching, stop, waiting)
+        finished = run.go(watching, stop) if ended or train is None else train(watching, stop, waiting)
     _tell(run, finished, json)
     if not finished:
-        show.line(f"stopped by Ctrl-C, and saved; the same command goes on: {run.command.line}")
+        saved = ", and saved" if run.model.is_file() else ", before anything was trained"
+        show.line(f"stopped by Ctrl-C{saved}; the same command goes on: {run.command.line}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -112,6 +115,13 @@ def _as_typed(paths: list[str]) -> Iterator[str]:
             yield shlex.quote(str(left.pop(0)))
 
 
+def check_ends(**ends: float | None) -> None:
+    """InvalidInputError for a budget that is no number above 0."""
+    for name, value in ends.items():
+        if value is not None and not 0 < value < math.inf:
+            raise InvalidInputError(f"--{name} {value:g}: give a number of {name} above 0, such as 600")
+
+
 def notes_of(command: Command, trainer: Trainer[Any]) -> dict[str, Any]:
     """How a model was trained: what the command asked for, and the numbers that it left as they were."""
     objective, settings = (_numbers(each) for each in (trainer.objective, trainer.settings))
@@ -124,12 +134,13 @@ def _numbers(settings: Any) -> dict[str, float]:
 
 
 def _tell(run: Run, finished: bool, json: bool) -> None:
-    said = {**run.last, **vars(run.progress), "done": run.trainer.done, "finished": finished, "model": str(run.model)}
+    model = str(run.model) if run.model.is_file() else None
     if json:
-        show.as_json(said)
+        told = {"done": run.trainer.done, "finished": finished, "model": model}
+        show.as_json({**run.last, **vars(run.progress), **told})
     else:
         what = f"{run.trainer.done:.0%} at step {show.number(run.progress.step)}  {_measured(run)}"
-        show.say("trained" if finished else "stopped", what, show.path(run.model))
+        show.say("trained" if finished else "stopped", what, show.path(model or ""))
 
 
 def _watch(run: Run, waiting: show.Waiting) -> None:

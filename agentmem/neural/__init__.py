@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from agentmem.neural.transformer import InfiniteMemoryTransformer as InfiniteMemoryTransformer
 
 INSTALL = "pip install 'agentmem-crystal[policy]'"
-if find_spec("torch") is None:
-    raise MissingExtraError(f"the neural memory needs torch: {INSTALL}")
+if missing := [name for name in ("torch", "safetensors", "tokenizers") if find_spec(name) is None]:
+    raise MissingExtraError(f"the neural memory needs {', '.join(missing)}: {INSTALL}")
 
 _HOME = {
     "MemoryCrystal": "crystal",

@@ -46,13 +46,13 @@ def kept(folder: Path) -> Corpus:
     try:
         with np.load(folder / TOKENS) as arrays:
             tokens = tuple(arrays[f"arr_{i}"] for i in range(len(arrays.files)))
-        vocabulary = (folder / VOCABULARY).read_text("utf-8")
-    except (ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
+        vocabulary = Vocabulary.of((folder / VOCABULARY).read_text("utf-8"))
+    except (InvalidInputError, ValueError, KeyError, EOFError, OSError, BadZipFile) as error:
         raise InvalidInputError(
             f"{folder / TOKENS} or {VOCABULARY} beside it is not whole: remove both, and the same training makes them "
             "again of its documents"
         ) from error
-    return Corpus(Vocabulary.of(vocabulary), tokens)
+    return Corpus(vocabulary, tokens)
 
 
 def keep(folder: Path, made: Corpus) -> None:

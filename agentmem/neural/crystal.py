@@ -44,8 +44,8 @@ class MemoryCrystal(nn.Module):
         """Write context_embeddings [B, T, dimension], the continuation of what was written before; T >= 1, of any size.
 
         Returns the crystals that this completed, with gradients: slots [B, n, S, slot_bits] of units, clusters, atoms.
-        Raises InvalidInputError for another shape, another B than before, numbers that are not finite, and any type but
-        float32, bfloat16 and float16.
+        Raises InvalidInputError for another shape, another B than before, any type but float32, bfloat16 and float16,
+        and for numbers that are not finite or whose squares are not.
         """
         self._check("context_embeddings", context_embeddings)
         memory = self.memory or self.start(len(context_embeddings))
@@ -61,7 +61,7 @@ class MemoryCrystal(nn.Module):
         """
         self._check("query", query)
         check_finite("query", query)
-        if not 1 <= depth <= len(self.settings.ratios):
+        if not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
             raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
         view = (self.start(len(query)) if written else memory).view(written=written)

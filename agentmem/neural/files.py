@@ -112,13 +112,18 @@ def save(
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Put content in the place of a file at once: whoever reads it meanwhile, or a kill, finds the old or the new."""
+    """Put content in the place of a file at once: whoever reads it meanwhile, or a kill, finds the old or the new.
+
+    Raises OSError with the name of the file, of a full disk too.
+    """
     part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
         part.write_bytes(content)
         os.replace(part, path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
 
 
@@ -140,7 +145,10 @@ def held(lock: Path) -> Iterator[None]:
 
 
 def kind_of(path: str | Path) -> str:
-    """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors."""
+    """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors,
+    OSError for one that cannot be read.
+    """
+    _check_readable(path)
     try:
         with safe_open(path, "pt") as file:
             return str(json.loads((file.metadata() or {}).get(HEADER, "{}")).get("kind", ""))
@@ -150,7 +158,7 @@ def kind_of(path: str | Path) -> str:
 
 def load(path: str | Path, kind: str) -> Saved:
     """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
-    are no numbers; FileNotFoundError for none.
+    are no numbers; FileNotFoundError for none, PermissionError for one that may not be read.
     """
     saved = _read(Path(path), kind)
     unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and each.isnan().any()]
@@ -161,7 +169,22 @@ def load(path: str | Path, kind: str) -> Saved:
     return saved
 
 
+def shortened(reason: object, most: int = 160) -> str:
+    """What an error says, in a line of so many characters at most: torch names every weight that is not as expected."""
+    line = " ".join(str(reason).split())
+    return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
+
+
+def _check_readable(path: str | Path) -> None:
+    """OSError, with the file's name, for one that is not there or may not be read: safetensors names no file, and takes
+    the one for the other.
+    """
+    if not Path(path).is_dir():
+        Path(path).open("rb").close()
+
+
 def _read(path: Path, kind: str) -> Saved:
+    _check_readable(path)
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
@@ -169,8 +192,6 @@ def _read(path: Path, kind: str) -> Saved:
         there = header.get("kind", "weights of unknown kind")
         if there == kind:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
-    except FileNotFoundError:
-        raise
     except (SafetensorError, OSError, *BROKEN) as error:
         raise InvalidInputError(
             f"{path} is no safetensors file of a {kind} that can be read ({error!r}); name another"
@@ -179,8 +200,11 @@ def _read(path: Path, kind: str) -> Saved:
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:
-    """JSON has lists where settings have tuples."""
-    return {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+    """JSON has lists where settings have tuples; settings may be within settings."""
+    return {
+        name: tuple(value) if isinstance(value, list) else _frozen(value) if isinstance(value, dict) else value
+        for name, value in settings.items()
+    }
 
 
 def tensors_of(memory: Memory) -> dict[str, Tensor]:

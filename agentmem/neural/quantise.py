@@ -6,10 +6,12 @@ Knows tensors. Knows nothing of crystals. Source of the straight-through gradien
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
+
+from agentmem.errors import InvalidInputError
 
 Precision = Literal["sign", "int8", "float"]
 """Of numbers as they are read."""
@@ -18,7 +20,12 @@ INT8_SCALE = 32.0  # few layer-normed numbers lie beyond 127 / 32, four deviatio
 
 
 def quantise(numbers: Tensor, precision: Precision) -> Tensor:
-    """Numbers [...] as they will be read back, [...]; the gradient passes as if nothing had been rounded."""
+    """Numbers [...] as they will be read back, [...]; the gradient passes as if nothing had been rounded.
+
+    Raises InvalidInputError for another precision.
+    """
+    if precision not in get_args(Precision):
+        raise InvalidInputError(f"precision {precision!r}: give one of {', '.join(get_args(Precision))}")
     if precision == "float":
         return numbers
     if precision == "sign":

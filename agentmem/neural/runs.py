@@ -6,6 +6,8 @@ Knows files, a lock and a trainer. Knows nothing of what is trained on, nor of t
 from __future__ import annotations
 
 import json
+import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import torch
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.neural import board
-from agentmem.neural.files import PART, held, write
+from agentmem.neural.files import PART, held, shortened, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
 from agentmem.records import brief
 
@@ -147,25 +149,39 @@ class Run:
         if not file.is_file():
             return
         written = file.read_text().splitlines()
-        lines = [line for line in written if line.endswith("}") and json.loads(line)["step"] <= self.progress.step]
+        lines = [line for line in written if _step_of(line) <= self.progress.step]
         write(file, "".join(f"{line}\n" for line in lines).encode())
         self.last = json.loads(lines[-1]) if lines else {}
 
 
 def use_threads(number: int) -> None:
-    """Of the processor, for what torch computes in this process; with 1 the same command gives the same bytes."""
+    """Of the processor, for what torch computes in this process; with 1 the same command gives the same bytes.
+
+    Raises InvalidInputError for more than there are processors, which is no quicker, and of far more a process dies.
+    """
+    most = os.cpu_count() or 1
+    if not 1 <= number <= most:
+        raise InvalidInputError(f"{number} threads on a machine of {most} processors: give 1 to {most}")
     torch.set_num_threads(number)
 
 
 def device_of(name: str) -> torch.device:
-    """ "cpu", "cuda" or "cuda:1" as a device. Raises InvalidInputError for one that is not here."""
+    """A device by its name, as "cuda:1". Raises InvalidInputError for one that is not here or computes nothing."""
     try:
         device = torch.device(name)
-        torch.zeros((), device=device)
+        torch.zeros((), device=device).item()
     except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
+        reason = shortened(str(error).partition(". ")[0])
         raise InvalidInputError(f"device {name!r} cannot be used here ({reason}); use --device cpu") from error
     return device
+
+
+def _step_of(line: str) -> float:
+    """Of a line of metrics; of one that a kill cut off, or that is none, it never came."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
 
 
 def _check_same(folder: Path, command: Command) -> None:

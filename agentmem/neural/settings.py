@@ -6,19 +6,30 @@ Knows numbers and which of them fit together. Knows nothing of tensors.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 
 from agentmem.decay import LAMBDA, TAU
 from agentmem.errors import InvalidInputError
 
 UNIT, CLUSTER, ATOM = 0, 1, 2
+GREATEST = 1e12  # of numbers that are not whole
 METADATA = 4  # bytes of an atom that are not its code: birth (3) and importance (1)
 
 
-def at_least(least: float, **values: float) -> None:
-    """Raise InvalidInputError for a value below `least`, or NaN."""
+def at_least(least: int, **values: int) -> None:
+    """Raise InvalidInputError for a value below `least`, and for one that is no whole number."""
     for name, value in values.items():
-        if not value >= least:
+        if isinstance(value, bool) or not isinstance(value, Integral):
+            raise InvalidInputError(f"{name}={value!r}: a whole number is needed, at least {least}")
+        if value < least:
             raise InvalidInputError(f"{name}={value}: at least {least} is needed")
+
+
+def within(least: float, most: float, **values: float) -> None:
+    """Raise InvalidInputError for a value below `least` or above `most`, NaN, and for one that is no number."""
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, Real) or not least <= value <= most:
+            raise InvalidInputError(f"{name}={value!r}: a number from {least:g} to {most:g} is needed")
 
 
 @dataclass(frozen=True)
@@ -51,16 +62,15 @@ class CrystalSettings:
 
     def __post_init__(self) -> None:
         for name, number in (("ratios", 3), ("recent", 2)):
-            if len(getattr(self, name)) != number:
-                raise InvalidInputError(f"{name}={getattr(self, name)}: {number} numbers are needed")
+            given = getattr(self, name)
+            if not isinstance(given, tuple | list) or len(given) != number:
+                raise InvalidInputError(f"{name}={given}: {number} numbers are needed")
         at_least(1, dimension=self.dimension, slots=self.slots, offsets=self.offsets, heads=self.heads, read=self.read)
-        at_least(
-            1,
-            tau=self.tau,
-            sharpest=self.sharpest,
-            **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)},
-        )
-        at_least(0, exponent=self.exponent, chance=self.chance)
+        at_least(1, **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)})
+        at_least(0, code_bits=self.code_bits, cue_bits=self.cue_bits)
+        within(1, GREATEST, tau=self.tau, sharpest=self.sharpest)
+        within(0, GREATEST, exponent=self.exponent)
+        within(0, 1, chance=self.chance)
         for layer in (UNIT, CLUSTER):
             at_least(self.spans[layer], **{f"recent[{layer}]": self.recent[layer]})
         if self.slots > self.spans[ATOM]:
@@ -74,7 +84,8 @@ class CrystalSettings:
                 f"code_bits={self.code_bits} in {self.slots} slots leave {self.slot_bits} bits each, "
                 f"cue_bits={self.cue_bits} of them: whole bytes for each and room for a consequence are needed"
             )
-        if not self.budget >= self.atom_bytes:
+        at_least(0, budget=self.budget)
+        if self.budget < self.atom_bytes:
             raise InvalidInputError(f"a budget of {self.budget} bytes holds no atom of {self.atom_bytes}")
 
     @property
@@ -126,6 +137,8 @@ class TransformerSettings:
     def __post_init__(self) -> None:
         at_least(1, d_model=self.d_model, n_heads=self.n_heads, upper=self.upper, window=self.window, conv=self.conv)
         at_least(0, lower=self.lower)
+        if not isinstance(self.crystal, CrystalSettings):
+            raise InvalidInputError(f"crystal={self.crystal!r}: give CrystalSettings(dimension={self.d_model})")
         if self.d_model % self.n_heads or self.d_model // self.n_heads % 2:
             raise InvalidInputError(f"d_model={self.d_model} over n_heads={self.n_heads}: an even width each is needed")
         if self.crystal.dimension != self.d_model:

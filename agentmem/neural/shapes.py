@@ -8,14 +8,19 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 
 TOKENS = (torch.int64,)
+GREATEST = 1e15  # a norm squares numbers, and adds those of a state up
 STATES = (torch.float32, torch.bfloat16, torch.float16)  # float32 holds all of them as they are
 
 
 def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
-    """Raise InvalidInputError unless tensor's sizes equal `needed`, and its type is one of `types`, if there are any.
+    """Raise InvalidInputError unless tensor is one whose sizes equal `needed`, and its type is one of `types`, if there
+    are any.
 
     A word stands for any size from 1 on.
     """
+    if not isinstance(tensor, Tensor):
+        wanted = f"[{', '.join(map(str, needed))}] of {' or '.join(map(str, types)) or 'numbers'}"
+        raise InvalidInputError(f"{name} is a {type(tensor).__name__}; a torch.Tensor {wanted} is needed")
     shape = list(tensor.shape)
     fits = len(shape) == len(needed) and all(
         real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)
@@ -28,10 +33,14 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
 
 
 def check_finite(name: str, tensor: Tensor) -> None:
-    """Raise InvalidInputError for NaN or infinity, and name the first."""
-    if tensor.detach().sum().isfinite():  # NaN and infinity outlast any sum, which is quicker than to look at each
+    """Raise InvalidInputError for NaN, infinity and numbers whose squares come near it, and name the first."""
+    if not tensor.is_floating_point():  # whole numbers are
         return
-    finite = tensor.isfinite()
-    if not finite.all():
-        place = (~finite).nonzero()[0].tolist()
-        raise InvalidInputError(f"{name} {place} is {tensor[tuple(place)].item()}; finite numbers are needed")
+    wide = torch.promote_types(tensor.dtype, torch.float32)
+    if torch.linalg.vector_norm(tensor.detach(), dtype=wide).isfinite():  # quicker than to look at each
+        return
+    small = tensor.abs() <= GREATEST
+    if not small.all():
+        place = (~small).nonzero()[0].tolist()
+        needed = f"numbers up to {GREATEST:g}" if tensor[tuple(place)].isfinite() else "finite numbers"
+        raise InvalidInputError(f"{name} {place} is {tensor[tuple(place)].item():g}; {needed} are needed")

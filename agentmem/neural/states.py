@@ -31,9 +31,14 @@ HALVES = ("lower", "upper")
 
 
 def to_bytes(model: Model, state: State | Memory) -> bytes:
-    """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back."""
-    if isinstance(state, Memory) is not isinstance(model, MemoryCrystal):
+    """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back.
+
+    Raises InvalidInputError for what is neither, and for a state of another model's sizes.
+    """
+    if not isinstance(state, Memory if isinstance(model, MemoryCrystal) else State):
         raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
+    if isinstance(state, State):
+        _transformer(model).streams(state)
     whole = torch.contiguous_format
     tensors = {name: each.detach().cpu().clone(memory_format=whole) for name, each in _parts(state).items()}
     return save(tensors, {HEADER: json.dumps(_header(model), sort_keys=True)})
@@ -84,13 +89,19 @@ def _memory(model: MemoryCrystal, tensors: Mapping[str, Tensor]) -> Memory:
 
 
 def _state(model: InfiniteMemoryTransformer | TokenModel, tensors: Mapping[str, Tensor]) -> State:
-    transformer = model.transformer if isinstance(model, TokenModel) else model
+    transformer = _transformer(model)
     lower, upper = (
         tuple(_cache(tensors, f"{half}.{number}") for number in range(getattr(transformer.settings, half)))
         for half in HALVES
     )
     memory = _memory(transformer.crystal, tensors)
     return State(memory, tensors.get("convolution"), lower, upper)
+
+
+def _transformer(model: Model) -> InfiniteMemoryTransformer:
+    """Of a model that has states."""
+    assert not isinstance(model, MemoryCrystal)
+    return model.transformer if isinstance(model, TokenModel) else model
 
 
 def _cache(tensors: Mapping[str, Tensor], name: str) -> Cache | None:

@@ -34,9 +34,15 @@ class Document:
 def documents(paths: Iterable[str | Path]) -> Iterator[Document]:
     """A file is a document; so is a folder, of all its .txt and .md files in order of their names.
 
-    Raises InvalidInputError for a path that is not there, a folder without such files, or a file that is no UTF-8.
+    Raises InvalidInputError for a path that is not there, a folder without such files, what is neither, or a file that
+    is no UTF-8.
     """
-    for path in map(Path, paths):
+    for given in paths:
+        path = Path(given)
+        if not str(given) or (path.exists() and not path.is_file() and not path.is_dir()):
+            raise InvalidInputError(
+                f"{str(given)!r} is neither a file nor a folder; give text files, or folders of them"
+            )
         files = sorted(each for each in path.rglob("*") if _readable(each)) if path.is_dir() else [path]
         if not files or not path.exists():
             raise InvalidInputError(f"{path}: a text file, or a folder of .txt or .md files, is needed")
@@ -109,7 +115,8 @@ class Stretches:
         if not any(len(each) > self.length for each in self.tokens):
             longest = max(map(len, self.tokens), default=0)
             raise InvalidInputError(
-                f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}"
+                f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}: give a "
+                "longer one, such as a folder, which is one document of all its files"
             )
 
     def draw(self, streams: int, generator: torch.Generator) -> Tensor:
@@ -133,3 +140,6 @@ def _read(path: Path) -> str:
         return path.read_text("utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInputError(f"{path} is no UTF-8 text: {error}; convert it first") from error
+    except OSError as error:
+        error.filename = str(path)  # which an error while reading does not tell
+        raise

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import BROKEN, Saved, load, save
+from agentmem.neural.files import BROKEN, Saved, load, save, shortened
 from agentmem.neural.mixed import autocast
 
 TRAINING = "Training"
@@ -161,12 +161,12 @@ class Trainer(Generic[Model]):
 
         Raises InvalidInputError for what was saved of a model of other sizes, or is not whole.
         """
-        saved = load(path, TRAINING)
         try:
-            self._take_up(saved)
-        except BROKEN as error:
+            self._take_up(load(path, TRAINING))
+        except (InvalidInputError, *BROKEN) as error:
             raise InvalidInputError(
-                f"{path} is not whole, or of another model: {error}; train into another folder"
+                f"{path} is not whole, or of another model ({shortened(error.__cause__ or error)}): remove it to begin "
+                "anew, or train into another folder"
             ) from error
 
     def _take_up(self, saved: Saved) -> None:
@@ -218,8 +218,12 @@ def to_jsonl(path: str | Path) -> Callable[[dict[str, Any]], None]:
     """A report that appends each line of metrics to a file."""
 
     def report(line: dict[str, Any]) -> None:
-        with Path(path).open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with Path(path).open("a") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            error.filename = str(path)  # which a full disk does not tell
+            raise
 
     return report
 

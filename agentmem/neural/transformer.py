@@ -7,13 +7,16 @@ at once and the distance between writing and reading does not matter. Knows vect
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
@@ -21,6 +24,7 @@ from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
+KIND = "InfiniteMemoryTransformer"  # of its files
 GATE = 0.1  # more would drown what the lower blocks say, before a reader has learned anything
 
 
@@ -41,6 +45,10 @@ class State:
 
 class InfiniteMemoryTransformer(nn.Module):
     """Vectors [B, T, d_model] to vectors of the same shape, causal, with a memory of all that came before.
+
+        model = InfiniteMemoryTransformer(d_model=96, n_heads=4)
+        out = model(x)                           # [B, T, 96], whole streams
+        out, state = model.step(x, state)        # or as they come; the first state is model.start(B)
 
     Other keywords are those of TransformerSettings; `crystal` takes CrystalSettings of dimension d_model. With
     `checkpoint_blocks` set, training works out what is within a block twice instead of keeping it: less memory, the
@@ -74,11 +82,11 @@ class InfiniteMemoryTransformer(nn.Module):
         Raises InvalidInputError for another shape, any type but float32, bfloat16 and float16, and numbers that are not
         finite, in x or in what it leads to.
         """
-        check("x", x, "B", "T", self.settings.d_model, types=STATES)
+        self._check(x, "B")
         return self.step(x, self.start(len(x)), use_infinite_memory)[0]
 
     def start(self, streams: int) -> State:
-        """The state before the first token of so many streams."""
+        """The state before the first token of so many streams. Raises InvalidInputError for none."""
         return State(self.crystal.start(streams), None, (None,) * len(self.lower), (None,) * len(self.upper))
 
     def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
@@ -86,8 +94,9 @@ class InfiniteMemoryTransformer(nn.Module):
 
         x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces atoms, once in a call; what a
         full budget evicts can be read until its end. So there the steps of a stream matter a little.
-        Raises InvalidInputError as `forward`, and for another B than the state's.
+        Raises InvalidInputError as `forward`, for another B than the state's, and for a state of other sizes.
         """
+        self._check(x, self.streams(state))
         check_finite("x", x)
         hidden, written, after = self.write(x, state)
         view = state.memory.view(written) if use_infinite_memory else None
@@ -100,7 +109,7 @@ class InfiniteMemoryTransformer(nn.Module):
         state after it, whose upper windows are empty: those blocks have not read x. Raises InvalidInputError for
         another shape or type and states that are not finite.
         """
-        check("x", x, len(state.memory.atoms), "T", self.settings.d_model, types=STATES)
+        self._check(x, self.streams(state))
         hidden, convolution = self.convolution(x.float(), state.convolution)
         caches = []
         for block, cache in zip(self.lower, state.lower, strict=True):
@@ -125,6 +134,29 @@ class InfiniteMemoryTransformer(nn.Module):
             hidden, cache = self._through(block, hidden, cache)
             after.append(cache)
         return hidden, readings, tuple(after)
+
+    def streams(self, state: State) -> int:
+        """How many streams a state is of. Raises InvalidInputError for one of a model of other sizes."""
+        there = state.memory.settings.dimension, len(state.lower), len(state.upper)
+        own = self.settings.d_model, len(self.lower), len(self.upper)
+        if there != own:
+            sizes = [f"d_model={width}, lower={lower}, upper={upper}" for width, lower, upper in (there, own)]
+            raise InvalidInputError(
+                f"the state is of a model with {sizes[0]}, and this one has {sizes[1]}; give its own"
+            )
+        return len(state.memory.atoms)
+
+    def save(self, path: str | Path, command: str = "") -> None:
+        """Weights and settings in one safetensors file, with the command that made them. See `states` for a State."""
+        save(path, KIND, self.settings, self.state_dict(), None, command)
+
+    @classmethod
+    def load(cls, path: str | Path) -> InfiniteMemoryTransformer:
+        """What `save` wrote. Raises InvalidInputError for a file of something else."""
+        return load(path, KIND).built(lambda sizes: cls(**{**sizes, "crystal": CrystalSettings(**sizes["crystal"])}))
+
+    def _check(self, x: Tensor, streams: int | str) -> None:
+        check("x", x, streams, "T", self.settings.d_model, types=STATES)
 
     def _through(self, block: nn.Module, hidden: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         if self.checkpoint_blocks and torch.is_grad_enabled():

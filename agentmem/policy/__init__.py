@@ -12,8 +12,8 @@ from importlib.util import find_spec
 
 from agentmem.errors import MissingExtraError
 
-if find_spec("torch") is None:
-    raise MissingExtraError("a trained policy needs torch: pip install 'agentmem-crystal[policy]'")
+if missing := [name for name in ("torch", "safetensors", "tokenizers") if find_spec(name) is None]:
+    raise MissingExtraError(f"a trained policy needs {', '.join(missing)}: pip install 'agentmem-crystal[policy]'")
 
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.files import load_trained

@@ -5,12 +5,17 @@ A place is the namespace of an environment; each episode has one of its own belo
 
 from __future__ import annotations
 
+import fcntl
 import json
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from agentmem.errors import SettingsError
 from agentmem.memory import Memory
+from agentmem.records import digest
+from agentmem.store.files import open_private, os_errors
 
 NOTE = "rollout"
 """The attachment of a place that says what its episodes are of, and, of an episode, what came of it."""
@@ -44,6 +49,44 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
                 "give the same to go on with it, or another memory"
             )
     return False
+
+
+@contextmanager
+def claimed(place: Memory) -> Iterator[None]:
+    """Let no other process roll out at a place until the end, or a kill: it would take what is logged now for what was
+    logged before an interruption. SettingsError while another does.
+    """
+    path = place._core.store.path
+    if path == ":memory:":
+        yield
+        return
+    name = f"{os.path.realpath(path)}-rollout-{digest(repr(place.namespace).encode())[:16]}"
+    with os_errors(path):
+        file = _locked(name)
+    if file is None:
+        raise SettingsError(
+            f"another process rolls out {place.namespace[-1]!r} in this memory: wait for its end, or give another "
+            "memory"
+        )
+    try:
+        yield
+    finally:
+        os.unlink(name)
+        os.close(file)
+
+
+def _locked(name: str) -> int | None:
+    """A lock file, made and locked; None where another process has it. Lanes, which are forked, do not hold it too."""
+    while True:
+        file = open_private(name)
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            return None
+        if os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(file)):
+            return file
+        os.close(file)  # whoever had it has just removed it
 
 
 def _others(place: Memory, held: str, by: str) -> str:

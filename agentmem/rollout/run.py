@@ -7,6 +7,7 @@ killed goes on behind the last turn that it logged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,7 +17,7 @@ from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
-from agentmem.rollout.notes import NOTE, take
+from agentmem.rollout.notes import NOTE, claimed, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
@@ -65,10 +66,11 @@ def rollout(
     that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
     process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
     asked. name: of the policy, in place of its own `name`. progress: called with (episodes done, episodes). numbers:
-    play these episodes alone, in place of 0 to `episodes`.
+    play these episodes alone, in place of 0 to `episodes`; other processes may play others in the same memory.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
-    bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged.
+    bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and
+    while another process rolls out the same there.
     """
     check_policy(policy)
     check_memory(memory)
@@ -87,7 +89,8 @@ def rollout(
             f"is the same: give name={note['policy']!r} if it is, or another memory"
         )
     run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
-    reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
+    with claimed(place) if numbers is None else nullcontext():
+        reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
     return summed(note, reports, closed(memory.stats().bytes))
 

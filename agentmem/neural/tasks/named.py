@@ -64,9 +64,9 @@ def named(name: str, texts: Sequence[str] = (), words: Sequence[str] = ()) -> Na
         raise InvalidInputError(f"{name!r} is no task; give one of {', '.join(NAMES)}")
     if (name == STORIES) != bool(texts):
         raise InvalidInputError(
-            f"{STORIES} are told between the sentences of books: name their text files too"
+            f"{STORIES} are told between the sentences of books: give text files, or folders of them"
             if name == STORIES
-            else f"{name} has no use for text; leave the files out"
+            else f"{name} has no use for text; give no text files"
         )
     return _stories(texts, words) if name == STORIES else NamedTask(name, SYMBOLIC[name])
 
