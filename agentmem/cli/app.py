@@ -79,11 +79,13 @@ def _with_value(error: typer.BadParameter) -> typer.BadParameter:
 
 @contextmanager
 def stoppable(then: str = "") -> Iterator[None]:
-    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on."""
+    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on, unless that was
+    said within.
+    """
     try:
         yield
-    except KeyboardInterrupt:
-        show.line("; ".join(filter(None, ("stopped by Ctrl-C", then))))
+    except KeyboardInterrupt as stopped:
+        show.line("; ".join(filter(None, ("stopped by Ctrl-C", str(stopped) or then))))
         raise typer.Exit(INTERRUPTED) from None
 
 
