@@ -33,6 +33,8 @@ def chosen_of(family: str, about: str, known: Mapping[str, Any], words: Sequence
     notes += f"\n\n`agentmem bench {family} NAME --help` tells the arguments of each."
     parser = parser_of(family, about, notes)
     parser.add_argument("name", metavar="NAME", choices=tuple(known), help=", ".join(known))
+    if not words:
+        parser.error(f"NAME is missing: give one of {', '.join(known)}")
     return str(parser.parse_args(words[:1]).name)
 
 
