@@ -20,7 +20,7 @@ import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import check_path, said_of
+from agentmem.records import brief, check_path, said_of
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -71,9 +71,11 @@ class Once(TyperCommand):
 
 
 def _with_value(error: typer.BadParameter) -> typer.BadParameter:
-    """What typer refuses, with the value where that is a number out of its range."""
+    """What typer refuses, with the value."""
     if isinstance(error.__cause__, ValidationError):
-        error.message = said_of(error.__cause__.errors(include_url=False)[0])
+        problem = error.__cause__.errors(include_url=False)[0]
+        said, given = said_of(problem), brief(problem["input"])
+        error.message = said if given.strip("'") in said else f"{given}: {said}"
     return error
 
 
