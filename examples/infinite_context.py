@@ -37,6 +37,7 @@ from agentmem.neural.transformer import State
 
 CHUNK = 10_000  # tokens read at once, and what counts as the beginning
 ASKED = 500
+MOST = 1_600_000_000
 remarks = Console(stderr=True, highlight=False)
 
 
@@ -70,19 +71,23 @@ parser.add_argument("--facts", type=int, default=10_000)
 parser.add_argument("--seed", type=int, default=0)
 options = parser.parse_args()
 beginning = min(CHUNK, options.tokens)
+if options.tokens > MOST:
+    parser.error(f"--tokens {options.tokens}: a memory numbers {MOST:,}; give so many or fewer")
+if not 0 <= options.seed < 2**63:
+    parser.error(f"--seed {options.seed}: give a whole number from 0 to 2 ** 63 - 1")
 if options.facts * CHUNK < options.tokens:
     parser.error(
         f"--facts {options.facts}: give {-(-options.tokens // CHUNK):,} or more, one in every {CHUNK:,} tokens"
     )
 try:
     task = RecallTask(options.tokens, options.facts)
+    stream, facts = task.stream(1, torch.Generator().manual_seed(options.seed))
 except InvalidInputError as error:
     parser.error(str(error))
 
 torch.set_num_threads(1)  # a model this small is no quicker with more
 with torch.inference_mode():
     model = TokenModel.load(checkpoints.path("recall")).eval()
-    stream, facts = task.stream(1, torch.Generator().manual_seed(options.seed))
     state, took = read(model, stream)
 
     early = int((facts.at < beginning).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,34 @@ def test_what_cannot_be_measured_is_refused(words: list[str], why: str) -> None:
     done = CliRunner().invoke(app, ["bench", "environments", *words])
     assert done.exit_code == 2
     assert why in done.output
+
+
+def test_what_no_row_could_come_of_is_refused_before_a_folder_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*words: str) -> str:
+        done = CliRunner().invoke(app, ["bench", "environments", "tasks", *words, "--out", str(tmp_path / "rows")])
+        assert (done.exit_code, (tmp_path / "rows").exists()) == (1, False)
+        return " ".join(done.stderr.split())
+
+    assert "--models recurrent-ppo imitates nobody: give --by ppo" in refused("--models", RECURRENT_PPO)
+    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
+    words = ("--tasks", "RepeatFirstEasy", "--by", "ppo", "--models", f"gru,{RECURRENT_PPO}")
+    assert "recurrent-ppo needs sb3-contrib" in refused(*words)
+    monkeypatch.setitem(sys.modules, "minigrid", None)
+    assert "cannot be made" in refused("--tasks", "RepeatFirstEasy,MemoryS13", "--models", "gru")
+
+
+def test_ctrl_c_says_that_the_rows_that_are_done_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def press(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tasks, "row", press)
+    words = ["bench", "environments", "tasks", "--tasks", "RepeatFirstEasy", "--out", str(tmp_path)]
+    done = CliRunner().invoke(app, words)
+    said = " ".join(done.stderr.split())
+    assert f"stopped by Ctrl-C; what is done is kept in {tmp_path}: run the same command again to go on" in said
+    assert done.exit_code == 130
 
 
 # ---- mazes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from functools import cache
@@ -278,6 +279,9 @@ def test_what_does_not_fit_is_refused_with_the_limit(arguments: tuple[object, ..
         (("decay", "--fit-on", "-1"), "write a whole number"),
         (("cost", "--seed", "0,1"), "'0,1' is no seed"),
         (("cost", "--chunk", "1k,2k"), "'1k,2k' is no number"),
+        (("recall", "--tokens", "999999999m"), "'999999999m' is too many; 1600m are the most"),
+        (("recall", "--seed", "9999999999"), "from 0 to 999999999"),
+        ((), "NAME is missing: give one of recall, cost, quantisation, decay, task, lm"),
     ],
 )
 def test_wrong_words_are_exit_code_2_with_those_there_are(arguments: tuple[object, ...], said: str) -> None:
@@ -296,6 +300,29 @@ def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
         in call("cost", "--checkpoint", tmp_path / "crystal.safetensors").stderr
     )
     assert "20 tokens and the recall task has 66" in call("cost", "--checkpoint", tmp_path / "few.safetensors").stderr
+    untrained(vocabulary=100).save(
+        tmp_path / "chains.safetensors", "agentmem train neural task chains", {"task": "chains"}
+    )
+    chains = ("--checkpoint", tmp_path / "chains.safetensors", "--tokens", "1k")
+    said = "was made by `agentmem train neural task chains` and has not learned the recall task; name a model that has"
+    assert said in call("recall", *chains).stderr
+    assert call("cost", *chains[:2], "--sizes", "1k", "--repeats", 1).exit_code == 0
+
+
+def test_a_machine_with_too_little_memory_is_told_so(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def allocate(*_: object) -> None:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory: you tried")
+
+    monkeypatch.setattr("agentmem.bench.neural.recall.measure", allocate)
+    result = call("recall", "--tokens", "1k", "--checkpoint", checkpoint)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "this machine has too little memory for it: give fewer tokens" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    assert "cannot be written in; name another folder" in call("recall", "--tokens", "1k", "--out", tmp_path).stderr
 
 
 @pytest.mark.parametrize("name", ["", *MEASUREMENTS])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from dataclasses import replace
 from itertools import pairwise
@@ -116,7 +117,54 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     both = next(each for each in results["means"] if each["name"] == "windowed")
     two = [rows["windowed", 4_000, seed]["own"][0] for seed in (3, 4)]
     assert (both["seeds"], both["own"][0]) == (2, (pytest.approx(mean(two)), pytest.approx(stdev(two))))
-    assert lm.markdown(results).count("\n") == 2 + 2 * len(results["means"]) - 1
+    said = lm.markdown(results).splitlines()
+    assert said[0].startswith("# ")
+    assert "last 1,024 tokens of 2 documents" in said[2]
+    assert len([line for line in said if line.startswith("|")]) == 2 + 2 * len(results["means"]) - 1
+
+
+def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    told: list[tuple[str, float]] = []
+    results = lm.losses(
+        entrant(text), text, lm.long_enough(text, paths, 0), None, (0,), lambda *done: told.append(done)
+    )
+    assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs", lm.BLIND]
+    assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
+
+
+def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    told: list[float] = []
+    lm.losses(entrant(text), text, lm.long_enough(text, paths, 256), None, (0, 256), lambda _, done: told.append(done))
+    assert told == [0.0, 1 / 3, 2 / 3, 1.0]
+
+
+def test_sizes_are_told_in_order_each_once() -> None:
+    assert options.sizes_of("4k,0,1k,4k") == [0, 1_000, 4_000]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "same", "why"),
+    [
+        ([65_536], True, "0 of 2 documents have 67,073 tokens"),
+        ([0], False, "and the model has .*: name the folder that"),
+    ],
+)
+def test_what_could_not_be_measured_is_refused_before_peers_are_trained(
+    tmp_path: Path, sizes: list[int], same: bool, why: str
+) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    read = corpus_of(text, paths)
+    keep(tmp_path, read if same else Corpus(Vocabulary.learned(["other words"], 261), read.tokens))
+    asked = {"files": paths, "sizes": sizes, "train": tmp_path, "models": tmp_path / "rivals"}
+    usual = dict.fromkeys(("peers", "tokens", "seed", "checkpoint"))
+    with pytest.raises(InvalidInputError, match=why):
+        lm.measure((entrant(text), text), argparse.Namespace(**asked, **usual), quiet)
+    assert not (tmp_path / "rivals").exists()
 
 
 def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(
@@ -154,7 +202,7 @@ def test_what_does_not_fit_is_refused_before_a_peer_is_trained(tmp_path: Path, m
     about = (*paths, "--checkpoint", tmp_path / "model.safetensors", "--models", tmp_path / "rivals", "--tokens", 4_000)
     assert "have 67,073 tokens" in refused(*about, "--train", corpora[0])
     small = (*about, "--sizes", "0,400")
-    assert f"vocabulary {other.digest}, and the model {text.vocabulary.digest}" in refused(
+    assert f"vocabulary {other.digest}, and the model has {text.vocabulary.digest}" in refused(
         *small, "--train", corpora[1]
     )
     monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)

@@ -301,6 +301,8 @@ def test_without_lessons_shifts_are_played_and_kept(tmp_path: Path, monkeypatch:
     [
         (["--envs", "agentmem/TMaze-v0"], "--envs agentmem/TMaze-v0 is no shift"),
         (["--envs", SHOP, "--policy", "tmaze"], "policy tmaze cannot act in agentmem/ShiftShop-v0"),
+        (["--envs", SHOP, "--policy", "oracle"], "--policy oracle: an oracle needs no memory"),
+        (["--envs", SHOP, "--policy", "chat:openai:gpt-5"], "a chat model is played by `agentmem rollout`"),
         (["--envs", SHOP, "--set", "speed=9"], "keywords that it takes"),
         (["--envs", SHOP, "--memory", GRU, "--shown", "."], "has no demonstrations"),
         (["--memory", "notes"], "'notes' is unknown"),

@@ -170,6 +170,13 @@ def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: s
     assert not out.exists()
 
 
+def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
+    for option, value in (("--seconds", "soon"), ("--tokens", "1.5"), ("--threads", "all")):
+        result = train("recall", "--out", tmp_path / "new", option, value)
+        said = " ".join(result.stderr.replace("│", " ").split())
+        assert f"Invalid value for '{option}': '{value}': Input should be a valid" in said
+
+
 def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))

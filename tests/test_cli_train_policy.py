@@ -97,6 +97,23 @@ def test_what_cannot_be_trained_is_refused_before_a_folder_is_claimed(
     assert not (tmp_path / "a").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "most"),
+    [
+        ((SHOP, "--episodes", "99999999999"), "10,000"),
+        ((SHOP, "--rounds", "99999999999"), "100"),
+        ((MAZE, "--clock", "100000000"), "1,000"),
+    ],
+)
+def test_numbers_that_no_machine_could_work_off_are_refused_with_the_limit(
+    arguments: tuple[str, ...], most: str, tmp_path: Path
+) -> None:
+    result = train("--env", *arguments, "--out", tmp_path / "new")
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, f"is over {most}; give at most {most}" in said) == (2, True), result.output
+    assert not (tmp_path / "new").exists()
+
+
 def test_ctrl_c_before_the_training_begins_says_how_to_go_on(tmp_path: Path) -> None:
     def press() -> Any:
         signal.raise_signal(signal.SIGINT)

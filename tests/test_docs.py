@@ -122,10 +122,24 @@ def test_the_workflow_agent_prints_in_small_what_its_docstring_says_but_for_the_
     assert int(newest[0]) < int(whole[0]) <= int(whole[1])
 
 
-def test_the_large_example_needs_a_fact_in_every_ten_thousand_tokens(tmp_path: Path) -> None:
-    few = run_here(LARGE, tmp_path, "--tokens", "20003", "--facts", "1")
-    assert (few.returncode, few.stdout) == (2, "")
-    assert "--facts 1: give 3 or more, one in every 10,000 tokens" in few.stderr
+@pytest.mark.parametrize(
+    ("tokens", "facts", "seed", "why"),
+    [
+        (20_003, 1, 0, "--facts 1: give 3 or more, one in every 10,000 tokens"),
+        (100, 50, 0, "50 facts of 6 tokens do not fit evenly into a horizon of 100 tokens"),
+        (3_000_000, 300_000, 0, "there are 262144 keys; ask for fewer"),
+        (10**12, 10**9, 0, "a memory numbers 1,600,000,000; give so many or fewer"),
+        (20_000, 200, -1, "--seed -1: give a whole number from 0 to"),
+        (20_000, 200, 2**70, f"--seed {2**70}: give a whole number from 0 to"),
+    ],
+)
+def test_the_large_example_refuses_what_it_cannot_do(
+    tokens: int, facts: int, seed: int, why: str, tmp_path: Path
+) -> None:
+    given = ("--tokens", str(tokens), "--facts", str(facts), "--seed", str(seed))
+    done = run_here(LARGE, tmp_path, *given)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert why in " ".join(done.stderr.split())
 
 
 def test_the_page_of_examples_shows_what_each_prints() -> None:

@@ -191,6 +191,7 @@ class OnceWrong(Oracle):
         ({"delay": 1000}, "between 1 and 999"),
         ({"delay": "100"}, "between 1 and 999"),
         *(({"steps": steps}, "from 1 to 1,000,000") for steps in (0, 10**7, 40.5, float("inf"), "40", "", True, None)),
+        ({"steps": 1, "delay": 1}, "steps=1: give 2 or more"),
         *(({"days": days}, "days=.*from 1 to 10") for days in (0, 11, 1.5, "2", True)),
         *(({switch: 3}, f"{switch}=3: give True or False") for switch in ("drift", "privileged")),
         ({"render_mode": 3}, "render_mode=3: give one of None, 'ansi'"),

@@ -348,12 +348,12 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: RecallTask(100, 20), "20 facts of 6 tokens do not fit evenly into horizon=100"),
+        (lambda: RecallTask(100, 20), "20 facts of 6 tokens do not fit evenly into a horizon of 100"),
         (lambda: RecallTask(100, 2, near=1.5), "near=1.5: a share between 0 and 1"),
         (lambda: RecallTask(100, 2, earlier=0.5), "overwritten > 0 is needed"),
-        (lambda: Chains(50, 3, 3), "9 links of 7 tokens do not fit evenly into horizon=50"),
+        (lambda: Chains(50, 3, 3), "9 links of 7 tokens do not fit evenly into a horizon of 50"),
         (lambda: Chains(500, 3, 4), "hops=4"),
-        (lambda: Counting(100, 4), "32 marks of 4 tokens do not fit evenly into horizon=100"),
+        (lambda: Counting(100, 4), "32 marks of 4 tokens do not fit evenly into a horizon of 100"),
         (lambda: Counting(5_000, 4, most=64), "most=64"),
         (lambda: Copying(10, 9), "length=9, horizon=10"),
         (lambda: stories(events=5), "at least 10 events"),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,8 @@ def chosen_of(family: str, about: str, known: Mapping[str, Any], words: Sequence
     notes += f"\n\n`agentmem bench {family} NAME --help` tells the arguments of each."
     parser = parser_of(family, about, notes)
     parser.add_argument("name", metavar="NAME", choices=tuple(known), help=", ".join(known))
+    if not words:
+        parser.error(f"NAME is missing: give one of {', '.join(known)}")
     return str(parser.parse_args(words[:1]).name)
 
 
@@ -85,12 +89,27 @@ def given_options(given: Sequence[str]) -> dict[str, Any]:
 
 
 def make_folder(out: Path, inner: str = "") -> Path:
-    """The folder that --out names, or one in it; made where it is not there."""
+    """The folder that --out names, or one in it; made where it is not there. Raises InvalidInputError where that cannot
+    be, or nothing can be written in it.
+    """
     try:
         (out / inner).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInputError(f"--out {out} cannot be a folder ({error.strerror}); name another") from error
+    if not os.access(out / inner, os.W_OK | os.X_OK):
+        raise InvalidInputError(f"--out {out} cannot be written in; name another folder, or chmod u+wx it")
     return out / inner
+
+
+@contextmanager
+def goes_on(folder: Path | None) -> Iterator[None]:
+    """Has Ctrl-C say that what is done is kept in a folder, if there is one."""
+    try:
+        yield
+    except KeyboardInterrupt as stopped:
+        if folder is None:
+            raise
+        raise KeyboardInterrupt(f"what is done is kept in {folder}: run the same command again to go on") from stopped
 
 
 def bars(live: bool = True) -> Progress:

@@ -20,7 +20,7 @@ import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import check_path, said_of
+from agentmem.records import brief, check_path, said_of
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -71,19 +71,23 @@ class Once(TyperCommand):
 
 
 def _with_value(error: typer.BadParameter) -> typer.BadParameter:
-    """What typer refuses, with the value where that is a number out of its range."""
+    """What typer refuses, with the value."""
     if isinstance(error.__cause__, ValidationError):
-        error.message = said_of(error.__cause__.errors(include_url=False)[0])
+        problem = error.__cause__.errors(include_url=False)[0]
+        said, given = said_of(problem), brief(problem["input"])
+        error.message = said if given.strip("'") in said else f"{given}: {said}"
     return error
 
 
 @contextmanager
 def stoppable(then: str = "") -> Iterator[None]:
-    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on."""
+    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on, unless that was
+    said within.
+    """
     try:
         yield
-    except KeyboardInterrupt:
-        show.line("; ".join(filter(None, ("stopped by Ctrl-C", then))))
+    except KeyboardInterrupt as stopped:
+        show.line("; ".join(filter(None, ("stopped by Ctrl-C", str(stopped) or then))))
         raise typer.Exit(INTERRUPTED) from None
 
 

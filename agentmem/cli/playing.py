@@ -43,6 +43,8 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
         )
     said = about(make)
     if name.startswith(CHAT):
+        if name == CHAT:
+            raise InvalidInputError(f"policy {name!r} names no model; give chat:MODEL, such as chat:openai:gpt-5")
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)

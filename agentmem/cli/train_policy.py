@@ -45,9 +45,14 @@ def policy(
             "--set", metavar="NAME=JSON", help="A keyword of the environment; of a list one is drawn, not in shifts."
         ),
     ] = None,
-    episodes: Annotated[int, typer.Option(metavar="N", min=1, help="Of each shift, that are shown in a round.")] = 4,
+    episodes: Annotated[
+        int, typer.Option(metavar="N", min=1, max=10_000, help="Of each shift, that are shown in a round.")
+    ] = 4,
     rounds: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Of showing and training; from the second on the pupil plays too.")
+        int,
+        typer.Option(
+            metavar="N", min=1, max=100, help="Of showing and training; from the second on the pupil plays too."
+        ),
     ] = 2,
     budgets: Annotated[
         str, typer.Option(metavar="N,N", help="Tokens of the contexts that are shown of shifts, in turn.")
@@ -60,7 +65,9 @@ def policy(
     ] = 0.0,
     clock: Annotated[
         int,
-        typer.Option(metavar="N", min=0, help="Sines that tell a step's number, for tasks of order; not in shifts."),
+        typer.Option(
+            metavar="N", min=0, max=1_000, help="Sines that tell a step's number, for tasks of order; not in shifts."
+        ),
     ] = 0,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of processor time, without the showing.")] = 600.0,
     seed: SeedOption = 0,

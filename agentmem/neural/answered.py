@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.measure import answers, written
+from agentmem.neural.measure import Watch, answers, quiet, written
 from agentmem.neural.tasks.task import Task
 from agentmem.neural.tokens import TokenModel
 
@@ -39,6 +39,7 @@ def answered(
     ask: int = 200,
     seed: int = 0,
     layers: tuple[int, ...] | None = None,
+    progress: Watch = quiet,
 ) -> Answered:
     """Write so many fresh streams of the task, one by one, and ask `ask` questions of each, or as many as it has.
 
@@ -49,10 +50,10 @@ def answered(
     model.eval()
     generator = torch.Generator().manual_seed(seed)
     told = []
-    for _ in range(streams):
+    for number in range(streams):
         stream, facts = task.stream(1, generator)
         asked = task.questions(facts, min(ask, task.askable), generator)
-        state, _ = written(model, stream)
+        state, _ = written(model, stream, lambda doing, done: progress(doing, (number + done) / streams))  # noqa: B023
         view = state.memory.view()
         view = view if layers is None else view.only(layers)
         told.append(answers(model, state, view, asked))

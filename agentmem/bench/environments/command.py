@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from agentmem.bench.arguments import chosen_of, parser_of
+from agentmem.bench.arguments import chosen_of, goes_on, parser_of
 from agentmem.bench.environments.options import MEASUREMENTS
 
 
@@ -27,5 +27,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     use_threads(1)
     one = import_module(f"agentmem.bench.environments.{name}")
-    results = one.measure(options)
+    with goes_on(getattr(options, "out", None)):
+        results = one.measure(options)
     print(json.dumps(results) if options.json else one.markdown(results))

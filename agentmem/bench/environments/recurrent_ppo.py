@@ -54,14 +54,20 @@ class Flat(gymnasium.Wrapper[np.ndarray, Any, Any, Any]):
         return np.concatenate((there, floats, acted))
 
 
-def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:
-    """Train for the row's seconds, then play. Raises MissingExtraError without sb3-contrib."""
+def learner() -> Any:
+    """The class. Raises MissingExtraError without sb3-contrib."""
     try:
         from sb3_contrib import RecurrentPPO
-        from stable_baselines3.common.callbacks import BaseCallback
-        from stable_baselines3.common.vec_env import DummyVecEnv
     except ImportError as error:
         raise MissingExtraError("recurrent-ppo needs sb3-contrib: pip install 'agentmem-crystal[rivals]'") from error
+    return RecurrentPPO
+
+
+def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:
+    """Train for the row's seconds, then play. Raises MissingExtraError without sb3-contrib."""
+    made = learner()
+    from stable_baselines3.common.callbacks import BaseCallback
+    from stable_baselines3.common.vec_env import DummyVecEnv
 
     class Budget(BaseCallback):
         def _on_step(self) -> bool:
@@ -70,7 +76,7 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
             return done < 1
 
     envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
-    model = RecurrentPPO(
+    model = made(
         "MlpLstmPolicy",
         envs,
         n_steps=STEPS,

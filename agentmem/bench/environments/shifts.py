@@ -86,6 +86,11 @@ def _policy(asked: argparse.Namespace, env: str, options: Mapping[str, Any]) -> 
     said = about(maker(env, options))
     if asked.memory == [GRU]:
         return None
+    if asked.policy == "oracle" or asked.policy.startswith("chat:"):
+        raise InvalidInputError(
+            f"--policy {asked.policy}: an oracle needs no memory, and a chat model is played by `agentmem rollout`: "
+            "give shift, reader, rule, random, a .safetensors file or your.module:name"
+        )
     policy = load_policy(asked.policy, said.action_space)
     if is_trained(asked.policy):
         check_acts(policy, asked.policy, env, said)

@@ -9,17 +9,27 @@ from statistics import mean
 from typing import Any
 
 from agentmem.bench.arguments import bars, make_folder
+from agentmem.bench.environments import recurrent_ppo
 from agentmem.bench.environments.kept import spread
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
-from agentmem.bench.environments.row import Row, row
+from agentmem.bench.environments.row import Row, maker_of, row
+from agentmem.errors import InvalidInputError
 
 HEAD = "| task | model | protocol | seeds | return | above 0 | steps | processor-seconds | parameters | bytes |"
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    """Train what the folder has not, task by task. Raises InvalidInputError as `row`."""
-    folder = make_folder(asked.out)
+    """Train what the folder has not, task by task. Raises InvalidInputError as `row`, and before anything is trained
+    where nothing can be.
+    """
     models = [each for each in asked.models if each != RECURRENT_PPO or asked.by != IMITATION]
+    if not models:
+        raise InvalidInputError(f"--models {RECURRENT_PPO} imitates nobody: give --by ppo, or other models")
+    for task in asked.tasks:
+        maker_of(task)().close()
+    if RECURRENT_PPO in models:
+        recurrent_ppo.learner()
+    folder = make_folder(asked.out)
     wanted = [
         Row(task, model, asked.by, seed, float(asked.seconds))
         for task in asked.tasks

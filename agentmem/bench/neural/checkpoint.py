@@ -14,9 +14,11 @@ from agentmem.neural import checkpoints
 from agentmem.neural.files import load
 from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.tasks.key_value import VOCABULARY
-from agentmem.neural.tokens import TokenModel
+from agentmem.neural.tokens import KIND, TokenModel
 
 SHIPPED = "recall"
+OTHERS = ("task", "vocabulary")
+"""Notes that models of other tasks, and of text, have."""
 
 
 @dataclass(frozen=True)
@@ -42,22 +44,38 @@ class Measured:
 
 
 def measured(given: Path | None) -> Measured:
-    """The model in a file, the package's own for None.
+    """The model of the recall task in a file, the package's own for None.
 
     Raises NotFoundError or InvalidInputError where there is none, and for a model of something else.
     """
+    found, others = _of_file(given)
+    if others:
+        raise InvalidInputError(
+            f"{found.file} was made by `{found.command}` and has not learned the recall task; name a model that has"
+        )
+    return found
+
+
+def any_measured(given: Path | None) -> Measured:
+    """As `measured`, whatever a model was trained on."""
+    return _of_file(given)[0]
+
+
+def _of_file(given: Path | None) -> tuple[Measured, bool]:
+    """A model, and whether it was trained on text or another task."""
     file = given or checkpoints.path(SHIPPED)
     if not file.is_file():
         raise InvalidInputError(
             f"--checkpoint {file} is no file; name one of TokenModel.save, or leave it out for the package's own"
         )
-    model, command = TokenModel.load(file), load(file, "TokenModel").command
+    saved = load(file, KIND)
+    model = TokenModel.of(saved)
     if model.settings.vocabulary < VOCABULARY:
         raise InvalidInputError(
             f"{file} knows {model.settings.vocabulary} tokens and the recall task has {VOCABULARY}; name a model that "
             "was trained on it"
         )
-    return Measured(model.eval(), file, command)
+    return Measured(model.eval(), file, saved.command), not saved.notes.keys().isdisjoint(OTHERS)
 
 
 def with_room(model: TokenModel, tokens: int) -> TokenModel:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from agentmem.bench.arguments import bars, chosen_of, make_folder, parser_of
 from agentmem.bench.neural.options import MEASUREMENTS
 from agentmem.bench.recall import pictures
+from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from agentmem.neural.measure import Watch
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.check(options)
     model = _loaded(one, options.checkpoint)
     folder = make_folder(options.out) if options.out else None
-    with bars() as progress:
+    with bars() as progress, _enough_memory():
         results = one.measure(model, options, _shown(progress))
     text = one.markdown(results)
     if folder:
@@ -55,6 +57,17 @@ def _measurement(name: str) -> Any:
 
     use_threads(1)
     return import_module(f"agentmem.bench.neural.{name}")
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """InvalidInputError where the machine has not enough: torch has no class of its own for it on processors."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise InvalidInputError("this machine has too little memory for it: give fewer tokens") from error
 
 
 def _loaded(one: Any, file: Path | None) -> Any:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from agentmem.bench.neural import charts
-from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
+from agentmem.bench.neural.checkpoint import Measured, any_measured, budget_of, with_room
 from agentmem.bench.neural.streams import DENSE, task, usual_facts
 from agentmem.bench.recall.tables import table, wrapped
 from agentmem.neural.measure import CHUNK, TOGETHER, Watch
@@ -28,6 +28,9 @@ from agentmem.neural.transformer import State
 KINDS = ("write", "read", "step")
 STEPS = 10
 """Tokens stepped in a turn: a unit is made at one of them."""
+
+
+load = any_measured
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from agentmem.bench.neural.checkpoint import Measured, with_room
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.options import EXPONENTS, TAUS
 from agentmem.bench.neural.replays import Rule
-from agentmem.bench.neural.spread import means
+from agentmem.bench.neural.spread import means, of_seeds
 from agentmem.bench.neural.streams import task, usual_facts
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
@@ -128,7 +128,7 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# What the neural memory should evict", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters. Streams of {settings['tokens']:,} tokens "
-        f"with {settings['facts']:,} facts, seeds {', '.join(map(str, settings['seeds']))}; "
+        f"with {settings['facts']:,} facts, {of_seeds(settings['seeds'])}; "
         f"{settings['budget_bytes']:,} bytes of atoms, a quarter of all. Decay was fitted on seed {settings['fit_on']}."
     )
 

@@ -16,11 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from agentmem.bench.arguments import goes_on
 from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
 from agentmem.bench.neural.peers import Crystal
 from agentmem.bench.neural.rivals import Entrant
+from agentmem.bench.recall.tables import wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
@@ -71,14 +73,15 @@ def _train(text: TextModel, options: argparse.Namespace, progress: Watch) -> Non
     there, own = corpus.vocabulary.digest, text.vocabulary.digest
     if there != own:
         raise InvalidInputError(
-            f"--train {options.train} has vocabulary {there}, and the model {own}: name the folder of the model's own "
-            "training"
+            f"--train {options.train} has vocabulary {there}, and the model has {own}: name the folder that the model "
+            "was trained in, or with --checkpoint the model of this one"
         )
     for rival in wanted:
         rival.build()  # where its package is missing that is told now
     options.models.mkdir(parents=True, exist_ok=True)
-    for rival in wanted:
-        rivals.train(rival, corpus, options.models, " ".join(sys.argv), _report(rival, progress))
+    with goes_on(options.models):
+        for rival in wanted:
+            rivals.train(rival, corpus, options.models, " ".join(sys.argv), _report(rival, progress))
 
 
 def _own(options: argparse.Namespace) -> Path | None:
@@ -121,16 +124,28 @@ def losses(
     """
     others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
     rows: list[Row] = []
-    for number, each in enumerate([own, *others]):
-        progress(f"{each.name}, {each.tokens:,} tokens, seed {each.seed}", number / (1 + len(others)))
-        told = {size: text_loss(each.peer, tokens, size) for size in sizes}
-        shuffled = {size: text_loss(each.peer, tokens, size, shuffled=True) for size in sizes if size}
+    for each in [own, *others]:
+        told, shuffled = _told(each, tokens, sizes, progress)
         rows.append(_row(each, told, shuffled))
         if each.name in CACHED:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
     rows.append(_row(replace(own, name=BLIND), {0: text_loss(Crystal(text.model, layers=()), tokens, 0)}, {}))
     about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
     return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
+
+
+def _told(
+    of: Entrant, tokens: list[Tensor], sizes: Sequence[int], progress: Watch
+) -> tuple[dict[int, TextLoss], dict[int, TextLoss]]:
+    """Losses by tokens of memory, of a document's own text and of another's."""
+    doing = f"{of.name}, {of.tokens:,} tokens, seed {of.seed}"
+    told: tuple[dict[int, TextLoss], dict[int, TextLoss]] = {}, {}
+    asked = [(size, other) for size in sizes for other in ((False, True) if size else (False,))]
+    for number, (size, other) in enumerate(asked):
+        progress(doing, number / len(asked))
+        told[other][size] = text_loss(of.peer, tokens, size, shuffled=other)
+    progress(doing, 1.0)
+    return told
 
 
 def _means(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
@@ -209,6 +224,14 @@ def _chances(tokens: Tensor, memory: Tensor, size: int, vocabulary: int) -> tupl
 
 def markdown(results: Mapping[str, Any]) -> str:
     """A table: a row for each model and memory, a column for each size."""
+    about = wrapped(
+        f"Nats a token on the last {results['judged']:,} tokens of {results['documents']} documents, after so many "
+        "tokens of memory, of the same text or of another."
+    )
+    return "\n".join(["# Language modelling with the neural memory", "", *about, "", *_table(results)]) + "\n"
+
+
+def _table(results: Mapping[str, Any]) -> list[str]:
     sizes = results["sizes"]
     head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), "falls by"]
     lines = [f"| {' | '.join([*head, 'bytes'])} |", f"|{'---|' * (len(head) + 1)}"]
@@ -220,8 +243,7 @@ def markdown(results: Mapping[str, Any]) -> str:
             cells = [_spread(*told[size]) if size in told else "" for size in sizes]
             falls = f"{told[sizes[0]][0] - told[sizes[-1]][0]:+.3f}" if {sizes[0], sizes[-1]} <= set(told) else ""
             lines.append(f"| {named} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
-    lines += ["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else []
-    return "\n".join(lines) + "\n"
+    return lines + (["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else [])
 
 
 def _spread(nats: float, deviation: float) -> str:

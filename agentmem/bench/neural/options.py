@@ -14,6 +14,8 @@ from pathlib import Path
 from agentmem.bench.arguments import positive, some_of
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+MOST = 1_600_000_000
+"""Tokens of a stream: a memory numbers some more."""
 PEERS = ("windowed", "transformer-xl", "compressive", "rmt", "infini", "block-recurrent", "mingru", "memorizing")
 """Names in agentmem.bench.neural.peers."""
 SECONDS = 300
@@ -39,7 +41,10 @@ def amount(text: str) -> int:
     said = re.fullmatch(r"(\d{1,9})([km]?)", text.lower())
     if said is None or not int(said[1]):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more; write 100k, 1m or 2500")
-    return int(said[1]) * UNITS[said[2]]
+    number = int(said[1]) * UNITS[said[2]]
+    if number > MOST:
+        raise argparse.ArgumentTypeError(f"{text!r} is too many; {MOST // UNITS['m']}m are the most")
+    return number
 
 
 def amounts(text: str) -> list[int]:
@@ -50,7 +55,7 @@ def amounts(text: str) -> list[int]:
 def one_seed(text: str) -> int:
     """A whole number."""
     if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number of 0 or more")
+        raise argparse.ArgumentTypeError(f"{text!r} is no seed; write a whole number from 0 to 999999999")
     return int(text)
 
 
@@ -75,8 +80,8 @@ def add_files(parser: argparse.ArgumentParser) -> None:
 
 
 def sizes_of(text: str) -> list[int]:
-    """Amounts with commas between, 0 among them."""
-    return [0 if part == "0" else amount(part) for part in text.split(",")]
+    """Amounts with commas between, 0 among them; ascending, each once."""
+    return sorted({0 if part == "0" else amount(part) for part in text.split(",")})
 
 
 def _recall(parser: argparse.ArgumentParser) -> None:

@@ -53,7 +53,9 @@ class Pairs:
         return math.ceil(len(self._kept) * self.pair_bits / 8)
 
     def remember(self, tokens: Tensor) -> None:
-        """The next tokens [T] of the stream."""
+        """The next tokens [T] of the stream, if there are any."""
+        if not len(tokens):
+            return
         whole = tokens if self._last is None else torch.cat((torch.tensor([self._last]), tokens))
         pairs = whole[:-1] * self.vocabulary + whole[1:]
         chance = min(1.0, self.bytes_per_token * 8 / self.pair_bits)

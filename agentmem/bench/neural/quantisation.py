@@ -16,7 +16,7 @@ from torch import Tensor
 from agentmem.bench.neural import ages, charts
 from agentmem.bench.neural.checkpoint import Measured, budget_of, with_room
 from agentmem.bench.neural.replays import Rule, evicted
-from agentmem.bench.neural.spread import means
+from agentmem.bench.neural.spread import means, of_seeds
 from agentmem.bench.neural.streams import DENSE, SPARSE, tasks, usual_facts
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
@@ -120,7 +120,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Bits, bytes and recall of the neural memory", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters. Streams of {settings['tokens']:,} tokens, "
-        f"seeds {', '.join(map(str, settings['seeds']))}, {settings['questions']} questions to each."
+        f"{of_seeds(settings['seeds'])}, {settings['questions']} questions to each."
     )
     titles = {"precision": "Bits of a number", "budget": "Bytes of 1-bit atoms, the rest evicted"}
     for kind, title in titles.items():

@@ -27,3 +27,8 @@ def spread(row: Mapping[str, Any], name: str) -> str:
         return "-"
     deviation = row.get(f"{name}_deviation")
     return short(row[name]) + (f" ±{short(deviation)}" if deviation is not None else "")
+
+
+def of_seeds(seeds: Sequence[int]) -> str:
+    """seed 0; seeds 0, 1, 2"""
+    return f"seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"

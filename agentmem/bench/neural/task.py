@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil
 from pathlib import Path
 from statistics import mean
@@ -15,7 +16,7 @@ from typing import Any
 
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, with_room
-from agentmem.bench.neural.spread import means, spread, with_deviations
+from agentmem.bench.neural.spread import means, of_seeds, spread, with_deviations
 from agentmem.bench.neural.streams import DENSE
 from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
@@ -64,11 +65,15 @@ def measure(model: Trained, options: argparse.Namespace, progress: Watch) -> dic
         streams = min(MOST_STREAMS, ceil(options.questions / task.askable))
         for seed in options.seed:
             doing = f"{tokens:,} tokens, seed {seed}"
-            progress(doing, 0.0)
-            runs.append({**asdict(answered(roomy, task, streams, options.questions, seed)), "seed": seed})
-            progress(doing, 1.0)
+            watch = partial(_watch, progress, doing)
+            found = answered(roomy, task, streams, options.questions, seed, progress=watch)
+            runs.append({**asdict(found), "seed": seed})
     settings = {**model.settings(), "task": model.task, "questions": options.questions, "seeds": options.seed}
     return {"settings": settings, "rows": list(_rows(runs)), "runs": runs}
+
+
+def _watch(progress: Watch, doing: str, _: str, done: float) -> None:
+    progress(doing, done)
 
 
 def _rows(runs: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -89,7 +94,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from (f"# The neural memory on {settings['task']}", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters, made by `{settings['made_by']}`. Streams of "
-        f"{len(settings['seeds'])} seeds of every size."
+        f"{of_seeds(settings['seeds'])} of every size."
     )
     yield ""
     yield from table(["tokens", "questions", "exact", "token by token", "atoms, bytes"], [

@@ -40,7 +40,7 @@ def check_fits(number: int, what: str, length: int, horizon: int) -> None:
     """Raises InvalidInputError unless `number` >= 1 spans of `length` tokens have room of their own in `horizon`."""
     if number < 1 or horizon // number < length:
         raise InvalidInputError(
-            f"{number} {what} of {length} tokens do not fit evenly into horizon={horizon}; "
+            f"{number} {what} of {length} tokens do not fit evenly into a horizon of {horizon} tokens; "
             f"at least one, and a horizon of {max(1, number) * length} or more, are needed"
         )
 

@@ -164,6 +164,8 @@ class Shift(gymnasium.Env[Observation, str]):
         return {"id": fact.id, "kind": fact.kind, "value": fact.value, "shown": self._told.shown(fact), "stale": stale}
 
     def _delay(self, delay: Any) -> int:
+        if self.steps < 2:
+            raise InvalidInputError(f"steps={self.steps}: give 2 or more, as facts are shown before they are needed")
         if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:
             raise InvalidInputError(
                 f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps"
