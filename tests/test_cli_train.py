@@ -158,8 +158,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
         (["task", "chains", "--seconds", "inf"], "--seconds inf: give a number of seconds above 0"),
         (["task", "stories"], "stories are told between the sentences of books: give text files"),
         (["recall", "--device", "nosuch"], "device 'nosuch' cannot be used here"),
-        (["task", "stories"], "stories are told between the sentences of books: name their text files too"),
-        (["task", "chains", __file__], "chains has no use for text; leave the files out"),
+        (["task", "chains", __file__], "chains has no use for text; give no text files"),
         (["text", "missing.txt"], "missing.txt: a text file, or a folder of .txt or .md files, is needed"),
     ],
 )
