@@ -149,10 +149,8 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
         (["recall", "--resume"], "has nothing to resume; leave --resume out"),
         (["recall", "--seconds", 0], "--seconds 0: give a number of seconds above 0"),
         (["recall", "--seconds", "nan"], "--seconds nan: give a number of seconds above 0"),
-        (["recall", "--tokens", -1], "--tokens -1: give a number of tokens above 0"),
         (["recall", "--threads", 10**18], "threads on a machine of"),
         (["recall", "--device", "meta"], "device 'meta' cannot be used here"),
-        (["text", "a.txt", "--tokens", 0], "--tokens 0: give a number of tokens above 0"),
         (["text", "/dev/zero"], "'/dev/zero' is neither a file nor a folder"),
         (["text", ""], "'' is neither a file nor a folder"),
         (["task", "chains", "--seconds", "inf"], "--seconds inf: give a number of seconds above 0"),
@@ -170,10 +168,23 @@ def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: s
 
 
 def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
-    for option, value in (("--seconds", "soon"), ("--tokens", "1.5"), ("--threads", "all")):
+    for option, value in (("--seconds", "soon"), ("--threads", "all")):
         result = train("recall", "--out", tmp_path / "new", option, value)
         said = " ".join(result.stderr.replace("│", " ").split())
         assert f"Invalid value for '{option}': '{value}': Input should be a valid" in said
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "9m9"])
+def test_tokens_are_written_as_measurements_take_them(value: str, tmp_path: Path) -> None:
+    result = train("text", "a.txt", "--out", tmp_path / "new", "--tokens", value)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, f"'{value}' is no number of 1 or more; write 100k, 1m or 2500" in said) == (2, True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_tokens_may_be_written_in_thousands(tmp_path: Path) -> None:
+    assert said(train("recall", "--out", tmp_path / "out", "--tokens", "5k", "--json"))["finished"]
+    assert "--tokens 5000 " in load(tmp_path / "out" / "model.safetensors", "TokenModel").command
 
 
 def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> None:

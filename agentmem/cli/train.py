@@ -17,6 +17,7 @@ from agentmem.cli.train_policy import policy
 from agentmem.cli.training import (
     INTERRUPTED,
     REPORT,
+    TOKENS,
     BlocksOption,
     BoardOption,
     DeviceOption,
@@ -56,7 +57,7 @@ def recall(
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help=f"Of processor time; {SECONDS:g} if nothing else ends it.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(metavar="N", help="End after so many, whatever the time.")] = None,
+    tokens: Annotated[int | None, typer.Option(**TOKENS, help="End after so many, whatever the time: 5m.")] = None,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     device: DeviceOption = "cpu",
@@ -74,7 +75,7 @@ def recall(
     from agentmem.neural.runs import Run
     from agentmem.neural.train import TrainSettings
 
-    check_ends(seconds=seconds, tokens=tokens)
+    check_ends(seconds=seconds)
     if seconds is None and tokens is None:
         seconds = SECONDS
     command = command_of("neural recall", [], [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
@@ -92,7 +93,7 @@ def text(
         typer.Argument(metavar="PATH", help="Documents: a text file is one, and a folder of them.", show_default=False),
     ],
     out: OutOption,
-    tokens: Annotated[int, typer.Option(metavar="N", help="To read in training.")] = 3_000_000,
+    tokens: Annotated[int, typer.Option(**TOKENS, help="To read in training: 3m.")] = 3_000_000,
     vocabulary: Annotated[int, typer.Option(metavar="N", help="Pieces of text that are tokens.")] = 2048,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
@@ -118,7 +119,6 @@ def text(
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
-    check_ends(tokens=tokens)
     mixed = is_quick(device_of(device)) if mixed is None else mixed
     command = command_of("neural text", [], paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
@@ -188,10 +188,13 @@ def _check(out: Path, command: Command, resume: bool, threads: int) -> None:
 
 
 def _corpus(out: Path, paths: list[str], size: int) -> Corpus:
+    from agentmem.neural.corpus import TOKENS as MADE
     from agentmem.neural.corpus import corpus
 
     try:
         with show.Waiting("encoding") as waiting:
+            if not (out / MADE).is_file():
+                show.line(f"learning {size:,} pieces of text from {show.count(len(paths), 'documents')}")
             return corpus(out, paths, size, waiting)
     except KeyboardInterrupt:
         show.line("stopped before anything was trained")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import signal
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from agentmem.bench.neural.options import amount
 from agentmem.cli import show
 from agentmem.cli.options import flag
 from agentmem.errors import InvalidInputError
@@ -29,6 +31,14 @@ def _seed(text: str | int) -> int:
     return int(text)
 
 
+def _tokens(text: str | int) -> int:
+    """A number of tokens, as measurements take it."""
+    try:
+        return amount(str(text))
+    except ArgumentTypeError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 REPORT = 10  # steps from one line of metrics to the next
 INTERRUPTED = 130
 
@@ -36,6 +46,8 @@ OutOption = Annotated[
     Path, typer.Option("--out", metavar="DIR", help="Where the model goes; what is there is gone on with.")
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", parser=_seed, help="Of the weights and of what is trained on.")]
+TOKENS = {"metavar": "N", "parser": _tokens}
+"""Of an option that takes 3m or 100k."""
 ResumeOption = Annotated[bool, flag("--resume", "Only go on: do not begin anew where nothing is.")]
 DeviceOption = Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda or cuda:1.")]
 ThreadsOption = Annotated[
