@@ -26,7 +26,7 @@ from agentmem.cli.training import (
     ResumeOption,
     SeedOption,
     ThreadsOption,
-    check_ends,
+    check_seconds,
     command_of,
     go,
     notes_of,
@@ -75,7 +75,7 @@ def recall(
     from agentmem.neural.runs import Run
     from agentmem.neural.train import TrainSettings
 
-    check_ends(seconds=seconds)
+    check_seconds(seconds)
     if seconds is None and tokens is None:
         seconds = SECONDS
     command = command_of("neural recall", [], [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
@@ -163,7 +163,7 @@ def task(
     from agentmem.neural.text import documents
     from agentmem.neural.train import TrainSettings
 
-    check_ends(seconds=seconds)
+    check_seconds(seconds)
     paths = paths or []
     command = command_of("neural task", [name], paths, out, seconds=seconds, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
@@ -188,12 +188,11 @@ def _check(out: Path, command: Command, resume: bool, threads: int) -> None:
 
 
 def _corpus(out: Path, paths: list[str], size: int) -> Corpus:
-    from agentmem.neural.corpus import TOKENS as MADE
-    from agentmem.neural.corpus import corpus
+    from agentmem.neural.corpus import corpus, is_kept
 
     try:
         with show.Waiting("encoding") as waiting:
-            if not (out / MADE).is_file():
+            if not is_kept(out):
                 show.line(f"learning {size:,} pieces of text from {show.count(len(paths), 'documents')}")
             return corpus(out, paths, size, waiting)
     except KeyboardInterrupt:

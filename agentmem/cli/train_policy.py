@@ -18,7 +18,7 @@ from agentmem.cli.training import (
     SeedOption,
     ThreadsOption,
     Train,
-    check_ends,
+    check_seconds,
     command_of,
     go,
     notes_of,
@@ -88,7 +88,7 @@ def policy(
     _check_given(ctx, env[0], bool(shifts))
     if algo == "ppo" and luck:
         raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
-    check_ends(seconds=seconds)
+    check_seconds(seconds)
     sizes, options = _sizes(budgets), given_options(given or [])
     with stoppable("nothing is lost: run the same command again to go on"):
         _check(env, options, algo, episodes)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agentmem.bench.neural.options import amount
 from agentmem.cli import show
 from agentmem.cli.options import flag
 from agentmem.errors import InvalidInputError
@@ -33,6 +32,8 @@ def _seed(text: str | int) -> int:
 
 def _tokens(text: str | int) -> int:
     """A number of tokens, as measurements take it."""
+    from agentmem.bench.neural.options import amount
+
     try:
         return amount(str(text))
     except ArgumentTypeError as error:
@@ -127,11 +128,10 @@ def _as_typed(paths: list[str]) -> Iterator[str]:
             yield shlex.quote(str(left.pop(0)))
 
 
-def check_ends(**ends: float | None) -> None:
+def check_seconds(seconds: float | None) -> None:
     """InvalidInputError for a budget that is no number above 0."""
-    for name, value in ends.items():
-        if value is not None and not 0 < value < math.inf:
-            raise InvalidInputError(f"--{name} {value:g}: give a number of {name} above 0, such as 600")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise InvalidInputError(f"--seconds {seconds:g}: give a number of seconds above 0, such as 600")
 
 
 def notes_of(command: Command, trainer: Trainer[Any]) -> dict[str, Any]:

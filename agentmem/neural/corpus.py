@@ -36,12 +36,17 @@ def corpus(
     size: of the vocabulary, which is learned from all of them. progress: takes how many documents of how many are
     encoded. Raises InvalidInputError for paths that are no text, see `documents`.
     """
-    return kept(folder) if (folder / TOKENS).is_file() else _made(paths, size, progress)
+    return kept(folder) if is_kept(folder) else _made(paths, size, progress)
+
+
+def is_kept(folder: Path) -> bool:
+    """Whether a folder keeps a corpus."""
+    return (folder / TOKENS).is_file()
 
 
 def kept(folder: Path) -> Corpus:
     """What a folder keeps. Raises InvalidInputError for one that keeps nothing, or files that are not whole."""
-    if not (folder / TOKENS).is_file():
+    if not is_kept(folder):
         raise InvalidInputError(f"{folder} has no {TOKENS}: name the folder of a training on text")
     try:
         with np.load(folder / TOKENS) as arrays:
@@ -57,7 +62,7 @@ def kept(folder: Path) -> Corpus:
 
 def keep(folder: Path, made: Corpus) -> None:
     """Write what `corpus` gave into a folder, if it is not there."""
-    if not (folder / TOKENS).is_file():
+    if not is_kept(folder):
         write(folder / VOCABULARY, made.vocabulary.json.encode())
         write(folder / TOKENS, _packed(made.tokens))  # last: it says that both are there
 
