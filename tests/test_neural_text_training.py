@@ -39,7 +39,6 @@ def random_tokens(number: int, size: int = 6) -> Tensor:
 
 def chunk_of(tokens: Tensor, start: int, needed: Tensor | None = None) -> Chunk:
     needed = torch.ones(tokens.shape) if needed is None else needed
-    needed[:, :start] = 0
     after = tokens[:, -1:]
     return Chunk(torch.cat((tokens, after), 1), streams_of(tokens).pairs, start, needed)
 
@@ -94,8 +93,8 @@ def test_finding_what_was_said_before_costs_little_and_missing_it_much() -> None
     model, tokens = small(), random_tokens(401, SIZE)
     tokens[:, 300:320] = tokens[:, 100:120]
     streams = streams_of(tokens)
-    output, _ = model.through(tokens[:, :-1], streams.state)
-    chunk = Chunk.of(streams, output, 400)
+    output, after = model.through(tokens[:, :-1], streams.state)
+    chunk = Chunk.of(streams.read(output, after), 0)
     reading = output.readings[0]
     at, repeats = chunk.repeated(50, torch.Generator().manual_seed(2))
     places = reading.view.at.clamp(min=0)
@@ -113,9 +112,23 @@ def test_finding_what_was_said_before_costs_little_and_missing_it_much() -> None
 def test_a_chunk_knows_the_token_after_each_of_its_places() -> None:
     tokens, model = random_tokens(300), small()
     streams = streams_of(tokens)
-    chunk = Chunk.of(streams, model.through(tokens[:, :200], streams.state)[0], 200)
+    chunk = Chunk.of(streams.read(*model.through(tokens[:, :200], streams.state)), 0)
     pairs = chunk.tokens[:, :-1] * (int(tokens.max()) + 1) + chunk.tokens[:, 1:]
     assert pairs.equal(chunk.pairs)
+
+
+def test_what_was_read_before_the_chunk_is_needed_as_when_it_was_read() -> None:
+    tokens, model = random_tokens(401), small()
+    now = streams_of(tokens)
+    for start in (0, 200):
+        output, after = model.through(tokens[:, start : start + 200], now.state)
+        now = now.read(output, after)
+        if not start:
+            first = Chunk.of(now, 0).needed
+    both = Chunk.of(now, 200)
+    assert both.needed.shape == (2, 400)
+    assert both.needed[:, :200].equal(first)
+    assert min(both.needed[:, 200:].mean(), first.mean()) > 0.01
 
 
 def replaced(reading: object, match: Tensor) -> object:

@@ -59,10 +59,10 @@ class TextTraining:
             now = Streams.of(tokens, model.transformer.start(self.streams))
         here = now.tokens[:, now.state.position : now.state.position + self.chunk + 1]
         output, after = model.through(here[:, :-1], now.state)
-        self._streams = replace(now, state=after)
+        self._streams = now.read(output, after)
         parts = {"next_token": -output.of(here[:, 1:]).mean()}
         if output.readings:  # there are none before the first unit
-            parts |= self._memory_losses(model, output, Chunk.of(now, output, self.chunk), generator)
+            parts |= self._memory_losses(model, output, Chunk.of(self._streams, now.state.position), generator)
         right = float((output.logits[0].detach().argmax(-1) == here[0, 1:]).float().mean())
         return Step(parts, right, here[:, 1:].numel())
 
@@ -70,18 +70,20 @@ class TextTraining:
         return False
 
     def kept(self, model: TokenModel) -> dict[str, Tensor]:
-        """The streams: their tokens, and their state as the bytes of `to_bytes`, uint8."""
+        """The streams: their tokens, what was surprising, and their state as the bytes of `to_bytes`, uint8."""
         if self._streams is None:
             return {}
-        state = torch.frombuffer(bytearray(to_bytes(model, self._streams.state)), dtype=torch.uint8)
-        return {"tokens": self._streams.tokens, "state": state}
+        now = self._streams
+        state = torch.frombuffer(bytearray(to_bytes(model, now.state)), dtype=torch.uint8)
+        return {"tokens": now.tokens, "surprise": now.surprise, "state": state}
 
     def take_up(self, model: TokenModel, kept: dict[str, Tensor]) -> None:
         """The streams that `kept` gave; new ones where it gave none."""
         self._streams = None
         if kept:
-            tokens = kept["tokens"].to(next(model.parameters()).device)
-            self._streams = Streams.of(tokens, from_bytes(model, kept["state"].numpy().tobytes()))
+            device = next(model.parameters()).device
+            begun = Streams.of(kept["tokens"].to(device), from_bytes(model, kept["state"].numpy().tobytes()))
+            self._streams = replace(begun, surprise=kept["surprise"].to(device))
 
     def _memory_losses(
         self, model: TokenModel, output: Output, chunk: Chunk, generator: torch.Generator
@@ -104,12 +106,14 @@ class Streams:
     """tokens: int64 [B, T], stretches from their beginning to their end; state: after those that have been read.
 
     pairs: a number for each token with the next, [B, T]; -1 at the end, which has none. telling: [B, T] in [0, 1], 0
-    for a pair that stands nowhere else in the stretch; of others the more, the rarer the token.
+    for a pair that stands nowhere else in the stretch; of others the more, the rarer the token. surprise: [B, T] in
+    [0, 1], 1 - p(next token) with nothing copied, by the model as it was when it read; 0 for what it has not read.
     """
 
     tokens: Tensor
     pairs: Tensor
     telling: Tensor
+    surprise: Tensor
     state: State
 
     @classmethod
@@ -117,15 +121,23 @@ class Streams:
         pairs = tokens * (int(tokens.max()) + 1) + tokens.roll(-1, 1)
         pairs[:, -1] = -1
         again = _others(pairs) > 0
-        return cls(tokens, pairs, again / (1 + _others(tokens)).sqrt(), state)
+        telling = again / (1 + _others(tokens)).sqrt()
+        return cls(tokens, pairs, telling, torch.zeros_like(telling), state)
+
+    def read(self, output: Output, after: State) -> Streams:
+        """The same, when `output` has been said of what comes next and the state is `after` it."""
+        start, end = self.state.position, after.position
+        following = self.tokens[:, start + 1 : end + 1].unsqueeze(-1)
+        surprise = self.surprise.clone()
+        surprise[:, start:end] = 1 - output.logits.detach().float().softmax(-1).gather(-1, following).squeeze(-1)
+        return replace(self, surprise=surprise, state=after)
 
 
 @dataclass(frozen=True)
 class Chunk:
     """tokens: of the streams [B, T + 1] up to the one after the chunk, which starts at `start`; pairs: [B, T].
 
-    needed: [B, T] in [0, 1], 0 before the chunk, how much a reading gains from what was said here: 1 - p(next token)
-    with nothing copied, times how telling the pair is.
+    needed: [B, T] in [0, 1], how much a reading gains from what was said here: surprise times how telling the pair is.
     """
 
     tokens: Tensor
@@ -134,15 +146,11 @@ class Chunk:
     needed: Tensor
 
     @classmethod
-    def of(cls, streams: Streams, output: Output, size: int) -> Chunk:
-        start = streams.state.position
-        end = start + size
-        with torch.no_grad():
-            following = streams.tokens[:, start + 1 : end + 1].unsqueeze(-1)
-            surprise = 1 - output.logits.float().softmax(-1).gather(-1, following).squeeze(-1)
-        surprise = torch.nn.functional.pad(surprise, (start, 0))
-        telling = streams.telling[:, :end]
-        return cls(streams.tokens[:, : end + 1], streams.pairs[:, :end], start, surprise * telling)
+    def of(cls, streams: Streams, start: int) -> Chunk:
+        """What has been read since `start`."""
+        end = streams.state.position
+        needed = streams.surprise[:, :end] * streams.telling[:, :end]
+        return cls(streams.tokens[:, : end + 1], streams.pairs[:, :end], start, needed)
 
     def repeated(self, number: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Up to `number` places per stream that were said before: int64 [B, number], in the chunk, and where: bool
@@ -151,12 +159,12 @@ class Chunk:
         order = self.pairs.sort(dim=1, stable=True)
         again = torch.zeros_like(self.pairs, dtype=torch.bool)
         again.scatter_(1, order.indices[:, 1:], order.values[:, 1:] == order.values[:, :-1])
-        luck = torch.rand(again.shape, generator=generator).to(again.device)
-        at = (luck * self.needed * again).topk(min(number, again.shape[1] - self.start), 1).indices
-        earlier = torch.arange(again.shape[1], device=at.device) < at.unsqueeze(-1)
-        same = (self.pairs.unsqueeze(1) == self.pairs.gather(1, at).unsqueeze(-1)) & earlier
-        same &= (at >= self.start).unsqueeze(-1)  # where few are said again, the rest are of anywhere
-        return (at - self.start).clamp(min=0), same
+        wanted = (self.needed * again)[:, self.start :]
+        luck = torch.rand(wanted.shape, generator=generator).to(wanted.device)
+        at = (luck * wanted).topk(min(number, wanted.shape[1]), 1).indices
+        place = at + self.start
+        earlier = torch.arange(again.shape[1], device=at.device) < place.unsqueeze(-1)
+        return at, (self.pairs.unsqueeze(1) == self.pairs.gather(1, place).unsqueeze(-1)) & earlier
 
 
 def _others(numbers: Tensor) -> Tensor:
