@@ -123,7 +123,7 @@ def test_what_was_saved_of_another_model_or_is_not_whole_is_refused(tmp_path: Pa
     save(tmp_path / "part", "Training", Progress(), {f"model.{a}": b for a, b in small().state_dict().items()}, None)
     save(tmp_path / "other", "Training", Progress(), {"model.bias": torch.zeros(3)}, None)
     for name, said in (("part", "'generator'"), ("other", "Error.s. in loading state_dict for TokenModel")):
-        with pytest.raises(InvalidInputError, match=f"is not whole, or of another model: {said}"):
+        with pytest.raises(InvalidInputError, match=f"is not whole, or of another model .{said}"):
             trainer(small()).load(tmp_path / name)
 
 
@@ -148,7 +148,7 @@ def test_a_stage_of_another_task_is_left_when_its_share_of_the_budget_is_over() 
     assert [stages.next_stage(1, 0.0, done) for done in (0.4, 0.6)] == [False, True]
     assert not stages.next_stage(2, 1.0, 1.0)
     horizons = [stage.task(layer).horizon for stage in stages.curriculum for layer in stage.layers]
-    assert horizons == [203, 403, 403, 1_003, 1_003, 1_003]
+    assert horizons == [203, 403, 403, 903, 903, 903]
 
 
 def test_recall_is_measured_with_its_bytes_and_costs() -> None:

@@ -52,7 +52,7 @@ RECALL = (
     recall_stage(203, (UNIT,)),
     recall_stage(203, ALL, until=0.6),
     recall_stage(403, ALL, near=0.5, overwritten=0.2),
-    recall_stage(1_003, ALL, near=0.75, overwritten=0.3, until=NEVER),
+    recall_stage(903, ALL, near=0.75, overwritten=0.3, until=NEVER),
 )
 """One layer, then three; longer horizons; keys that collide and keys that are set anew. The last does not end.
 
@@ -69,5 +69,5 @@ def growing(sized: Sized) -> tuple[Stage, ...]:
     return (
         stage(203, (UNIT,), 0.7, 0.25),
         stage(403, (UNIT, CLUSTER), 0.7, 0.5),
-        stage(1_003, ALL, NEVER, NEVER),
+        stage(903, ALL, NEVER, NEVER),
     )

@@ -159,7 +159,7 @@ is printed as JSON:
 
 One stream gives these at the top; "runs" has those of each stream, "rows" means
 over seeds. Peers are built with as many parameters, and trained on streams of
-up to 1,003 tokens as dense as those asked.
+up to 903 tokens as dense as those asked.
 """,
         _recall,
     ),

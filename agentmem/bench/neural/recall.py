@@ -31,7 +31,7 @@ from agentmem.neural.train import Trainer, TrainSettings
 FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
 ASKED = ("asked", "asked_latest", "asked_earlier")
 COSTS = ("atom_bytes", "resident_bytes", "memory_bytes", "write_us_per_token", "read_us_per_token")
-TRAINED_AT = 1_003
+TRAINED_AT = 903
 """Tokens of the longest streams that peers are trained on, as ours are."""
 OF_AN_AGE = 100
 """Questions to each group of ages."""
