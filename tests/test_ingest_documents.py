@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from ingested import empty, lines
 
 from agentmem import InvalidInputError, Memory
@@ -134,6 +136,17 @@ def test_every_line_of_our_own_pages_is_in_a_piece_within_the_limit() -> None:
         found = list(pieces(lines_of(text, ".md"), prose=True))
         assert "".join("".join(piece.text.split()) for piece in found) == "".join(text.split())
         assert all(count(piece.text) <= LONGEST for piece in found)
+
+
+@given(
+    st.lists(st.sampled_from(["| a ", "|\n", "\n", "\n\n", ". ", "| 1,003 ", "word", "。", "- x", "ﷺ"]), max_size=60),
+    st.booleans(),
+)
+def test_any_text_is_cut_into_pieces_within_the_limit_and_nothing_is_lost(parts: list[str], prose: bool) -> None:
+    text = "".join(parts)
+    found = [piece.text for piece in pieces(lines_of(text, ".md"), prose, longest=12)]
+    assert "".join("".join(found).split()) == "".join(text.split())
+    assert max(map(count, found), default=0) <= 12
 
 
 def test_an_edited_document_adds_only_the_pieces_that_changed(memory: Memory, tmp_path: Path) -> None:

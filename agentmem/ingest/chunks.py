@@ -154,22 +154,28 @@ def _spans(text: str, prose: bool, longest: int) -> Iterator[tuple[int, int]]:
     if count(text.strip()) <= longest:
         yield 0, len(text)
     elif prose:
-        yield from _packed(text, [*(match.end() for match in _SENTENCE.finditer(text)), len(text)], longest)
+        for start, end in _packed(text, [*(match.end() for match in _SENTENCE.finditer(text)), len(text)], longest):
+            yield from _fitting(text, start, end, longest)
     else:
         yield from passages(text, longest)
 
 
+def _fitting(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
+    """A span, cut if it has too many tokens: it may have more than its parts together."""
+    if count(text[start:end].strip()) <= longest:
+        yield start, end
+    else:
+        yield from ((start + first, start + last) for first, last in passages(text[start:end], longest))
+
+
 def _packed(text: str, ends: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:
-    """As many sentences at a time as fit."""
+    """As many sentences at a time as fit by the sum of their tokens, or one that does not."""
     start = reached = tokens = 0
     for end in ends:
         own = count(text[reached:end])
         if reached > start and tokens + own > longest:
             yield start, reached
             start, tokens = reached, 0
-        if own > longest:
-            yield from ((start + first, start + last) for first, last in passages(text[start:end], longest))
-            start, own = end, 0
         reached, tokens = end, tokens + own
     if start < reached:
         yield start, reached
