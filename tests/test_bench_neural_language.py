@@ -103,7 +103,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     rows = {(row["name"], row["trained_on"], row["seed"]): row for row in results["rows"]}
     names = ("ours", 0, 0), ("ours", 5, 1), ("windowed", 4_000, 3), ("windowed", 4_000, 4)
     paired_too = [(f"{name}{pairs}", *rest) for name, *rest in names for pairs in ("", " + pairs")]
-    assert list(rows) == [*paired_too, (lm.BLIND, 0, 0)]
+    assert list(rows) == [*paired_too, (lm.BLIND, 0, 0), (lm.BLIND, 5, 1)]
     assert set(rows[lm.BLIND, 0, 0]["own"]) == {0}
     assert rows[lm.BLIND, 0, 0]["own"][0] != rows["ours", 0, 0]["own"][0]
     own, paired = rows["ours", 0, 0], rows["ours + pairs", 0, 0]
@@ -117,10 +117,17 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     both = next(each for each in results["means"] if each["name"] == "windowed")
     two = [rows["windowed", 4_000, seed]["own"][0] for seed in (3, 4)]
     assert (both["seeds"], both["own"][0]) == (2, (pytest.approx(mean(two)), pytest.approx(stdev(two))))
+    falls = [rows["windowed", 4_000, seed]["own"][0] - rows["windowed", 4_000, seed]["own"][1_024] for seed in (3, 4)]
+    assert both["gains"]["falls"] == (pytest.approx(mean(falls)), pytest.approx(stdev(falls)))
     said = lm.markdown(results).splitlines()
     assert said[0].startswith("# ")
     assert "last 1,024 tokens of 2 documents" in said[2]
-    assert len([line for line in said if line.startswith("|")]) == 2 + 2 * len(results["means"]) - 1
+    means = results["means"]
+    table = [line for line in said if line.startswith("|")]
+    assert table[0].endswith("| falls by | own over another's | bytes |")
+    assert len(table) == 2 + sum(1 + bool(row["shuffled"]) for row in means)
+    gains = [f"{own['own'][0] - own['own'][1_024]:.3f}", f"{own['shuffled'][1_024] - own['own'][1_024]:.3f}"]
+    assert table[2].split(" | ")[-3:-1] == gains
 
 
 def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ OWN = checkpoints.HERE / "rivals"
 """Peers of that model; they are kept with the source and are not installed."""
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 BLIND = "ours, reading nothing"
+GAINS = {"falls": "falls by", "over": "own over another's"}
 STEP = 128  # tokens after which the cache of pairs takes them up
 WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
 TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": [0]}
@@ -100,6 +101,10 @@ def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], 
     return lambda line: progress(f"training {rival.name}, seed {rival.seed}", line["tokens"] / rival.tokens)
 
 
+Told = Mapping[Any, tuple[float, float]]
+"""Means and deviations, by tokens of memory or by name."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
@@ -129,7 +134,10 @@ def losses(
         rows.append(_row(each, told, shuffled))
         if each.name in CACHED:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
-    rows.append(_row(replace(own, name=BLIND), {0: text_loss(Crystal(text.model, layers=()), tokens, 0)}, {}))
+    for each in [own, *others]:
+        if isinstance(each.peer, Crystal):
+            unread = {0: text_loss(Crystal(each.peer.model, layers=()), tokens, 0)}
+            rows.append(_row(replace(each, name=BLIND), unread, {}))
     about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
     return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
 
@@ -149,19 +157,26 @@ def _told(
 
 
 def _means(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Over seeds: of each model and amount of training, losses as means, with standard deviations where there are
-    several.
+    """Over seeds: of each model and amount of training, losses and gains as means, with standard deviations where
+    there are several.
     """
     for name, trained_on in dict.fromkeys((row.name, row.trained_on) for row in rows):
         same = [row for row in rows if (row.name, row.trained_on) == (name, trained_on)]
         about = {"name": name, "trained_on": trained_on, "seeds": len(same), "bytes": same[0].bytes}
-        yield about | {kind: _pooled([getattr(row, kind) for row in same]) for kind in ("own", "shuffled")}
+        losses = {kind: _pooled([getattr(row, kind) for row in same]) for kind in ("own", "shuffled")}
+        yield about | losses | {"gains": _pooled([_gains(row) for row in same])}
 
 
-def _pooled(told: Sequence[Mapping[int, float]]) -> dict[int, tuple[float, float]]:
-    """Mean and deviation by tokens of memory."""
-    by_size = {size: [each[size] for each in told] for size in told[0]}
-    return {size: (mean(each), stdev(each) if len(each) > 1 else 0.0) for size, each in by_size.items()}
+def _gains(row: Row) -> dict[str, float]:
+    """Nats. falls: from the least memory of its own text to the longest; over: by which the longest beats another's."""
+    least, longest = min(row.own), max(row.own)
+    falls = {"falls": row.own[least] - row.own[longest]} if least < longest else {}
+    return falls | ({"over": row.shuffled[longest] - row.own[longest]} if longest in row.shuffled else {})
+
+
+def _pooled(told: Sequence[Mapping[Any, float]]) -> Told:
+    by_key = {key: [each[key] for each in told] for key in told[0]}
+    return {key: (mean(each), stdev(each) if len(each) > 1 else 0.0) for key, each in by_key.items()}
 
 
 def long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tensor]:
@@ -233,17 +248,20 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _table(results: Mapping[str, Any]) -> list[str]:
     sizes = results["sizes"]
-    head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), "falls by"]
+    head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), *GAINS.values()]
     lines = [f"| {' | '.join([*head, 'bytes'])} |", f"|{'---|' * (len(head) + 1)}"]
     for row in results["means"]:
-        named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
-        for kind, told in (("own text", row["own"]), ("another", row["shuffled"])):
-            if not told:
-                continue
-            cells = [_spread(*told[size]) if size in told else "" for size in sizes]
-            falls = f"{told[sizes[0]][0] - told[sizes[-1]][0]:+.3f}" if {sizes[0], sizes[-1]} <= set(told) else ""
-            lines.append(f"| {named} | {kind} | {' | '.join(cells)} | {falls} | {row['bytes']:,} |")
+        lines.append(_line(row, "own text", row["own"], row["gains"], sizes))
+        if row["shuffled"]:
+            lines.append(_line(row, "another", row["shuffled"], {}, sizes))
     return lines + (["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else [])
+
+
+def _line(row: Mapping[str, Any], memory: str, told: Told, gains: Told, sizes: Sequence[int]) -> str:
+    named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
+    cells = [_spread(*told[size]) if size in told else "" for size in sizes]
+    cells += [_spread(*gains[name]) if name in gains else "" for name in GAINS]
+    return f"| {named} | {memory} | {' | '.join(cells)} | {row['bytes']:,} |"
 
 
 def _spread(nats: float, deviation: float) -> str:

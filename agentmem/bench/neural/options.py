@@ -232,7 +232,8 @@ and the stretch itself at 0 too: "reading nothing" is ours without any memory.
 Peers are those in --models, by default those of our own checkpoint. With
 --train they are trained into it first, where they are not yet: on the documents
 of a folder that `agentmem train neural text` made, with as many parameters as
-our model. Text models in --models are measured too, as further rows of ours.
+our model. Text models in --models are measured too, as further trainings of
+ours. Several seeds of a model are told as mean and standard deviation.
 Ten documents take ours two to three minutes and each peer about five; --models
 of an empty folder measures ours alone.
 
