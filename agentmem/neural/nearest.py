@@ -20,31 +20,39 @@ PER_QUERY = 256  # slots that pass, for each query
 FAR = 2**15  # more bits than a cue has
 
 
-def nearest(codes: Tensor, born: Tensor, query: Tensor, positions: Tensor, settings: CrystalSettings) -> Tensor | None:
+def nearest(
+    codes: Tensor, born: Tensor, query: Tensor, positions: Tensor, settings: CrystalSettings, same: float
+) -> Tensor | None:
     """Atoms [B, m], ascending, that hold a slot near to a query [B, h, T, cue_bits] at positions [T].
 
     codes: uint8 [B, n, code bytes]. born: [B, n], from which position on each may be read; those to come do not pass.
+    same: cosine from which on two cues are the same. Where more slots than pass are of the query's own cue, the newest.
     None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
     """
     number, queries = codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
     if queries * PER_QUERY * 2 >= number or codes.device.type != "cpu":
         return None
     cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
-    wanted, early = pack(query.flatten(1, 2)), born[:, None] > positions[:, None]
-    rows = [_atoms(*each, settings.slots) for each in zip(cues, wanted, early, strict=True)]
+    wanted, within = pack(query.flatten(1, 2)), int((1 - same) / 2 * settings.cue_bits)
+    streams = zip(cues, wanted, born, strict=True)
+    rows = [_atoms(*each, positions, settings.slots, within) for each in streams]
     most = max(map(len, rows))
     # a stream with fewer gets more of its own, so that all have as many
     return torch.stack([_filled(row, most, codes.shape[1]) for row in rows])
 
 
-def _atoms(cues: Tensor, wanted: Tensor, early: Tensor, slots: int) -> Tensor:
-    """cues: [n x slots, bytes]. wanted: [h x T, bytes]. early: bool [T, n], where an atom is not born yet."""
-    distance = hamming(cues, wanted)
+def _atoms(cues: Tensor, wanted: Tensor, born: Tensor, positions: Tensor, slots: int, within: int) -> Tensor:
+    """cues: [n x slots, bytes]. wanted: [h x T, bytes]. born: [n]. within: bits by which the same cue differs."""
+    distance, early = hamming(cues, wanted), born > positions[:, None]
     if early.any():
         every = early.repeat_interleave(slots, 1).repeat(len(wanted) // len(early), 1)
         distance = distance.masked_fill(every, FAR)
-    passed = distance.topk(PER_QUERY, -1, largest=False, sorted=False).indices
-    return (passed.flatten() // slots).unique()
+    passed, chosen = distance.topk(PER_QUERY, -1, largest=False, sorted=False)
+    crowded = (passed <= within).all(-1)
+    if crowded.any():
+        newest = born.repeat_interleave(slots).where(distance[crowded] <= within, -1)
+        chosen[crowded] = newest.topk(PER_QUERY, -1, sorted=False).indices
+    return (chosen.flatten() // slots).unique()
 
 
 def hamming(codes: Tensor, others: Tensor) -> Tensor:

@@ -20,7 +20,6 @@ from agentmem.neural.view import BLOCK, View, block_start
 FORBIDDEN = -1e9
 SHARPNESS = 20.0
 QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
-AMPLE = 4  # times the slots that are read: the best, before the newest of equals are taken
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ class Reader(nn.Module):
     def forward(self, hidden: Tensor, cue: Callable[[Tensor], Tensor], view: View, positions: Tensor) -> Reading:
         """Read for hidden [B, T, d] at positions [T]; with nothing to read, out is zero."""
         query = self.query(hidden, cue)
-        view = view.near(query, positions)
+        view = view.near(query, positions, self.same_cue.item())
         match = self.match(query, view)
         scores, chosen = self.best(self.scores(match, view, positions), view)
         scores = scores - self.superseded(scores, chosen, view)
@@ -116,17 +115,16 @@ class Reader(nn.Module):
         Those of the highest scores. Of a cue that was written so often that not all have room, the newest.
         """
         read = min(self.settings.read, view.number)
-        scores, chosen = scores.topk(min(AMPLE * read, view.number), -1)
-        if chosen.shape[-1] > read:
-            places = self._first(scores.detach().float(), _at(view.order, chosen)).topk(read, -1).indices
-            scores, chosen = scores.gather(-1, places), chosen.gather(-1, places)
-        return scores, chosen
+        chosen = self._first(scores.detach().float(), view.order[:, None, None]).topk(read, -1).indices
+        return scores.gather(-1, chosen), chosen
 
     @torch.no_grad()
     def _first(self, scores: Tensor, order: Tensor) -> Tensor:
-        """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, k]."""
+        """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, N]."""
         same = (1 - self.same_cue) * self.scale[:, None, None]
-        return torch.where(scores >= scores[..., :1] - same, order.float(), scores - 1e4)  # below every order
+        return torch.where(
+            scores >= scores.amax(-1, keepdim=True) - same, order.float(), scores - 1e4
+        )  # below every order
 
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
         """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newer of them of its own cue.

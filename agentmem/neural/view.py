@@ -28,12 +28,12 @@ class Packed:
     atoms: Tensor
     births: Tensor
 
-    def near(self, query: Tensor, positions: Tensor) -> View:
+    def near(self, query: Tensor, positions: Tensor, same: float) -> View:
         """The slots of the atoms that a query [B, h, T, cue_bits] at positions [T] might read; of all where that is as
-        quick.
+        quick. same: cosine from which on two cues are the same.
         """
         born = born_at(self.settings, ATOM, self.births)
-        chosen = nearest(self.atoms[..., :-METADATA], born, query, block_start(positions), self.settings)
+        chosen = nearest(self.atoms[..., :-METADATA], born, query, block_start(positions), self.settings, same)
         if chosen is None:
             return self.unpacked()
         rows = chosen.unsqueeze(-1).expand(-1, -1, self.atoms.shape[2])
@@ -72,9 +72,12 @@ class View:
         packed = self.packed.atoms.shape[1] * self.packed.settings.slots_of[ATOM] if self.packed else 0
         return self.cues.shape[1] + packed
 
-    def near(self, query: Tensor, positions: Tensor) -> View:
-        """With those packed atoms as slots that a query [B, h, T, cue_bits] at positions [T] might read, in front."""
-        return joined([self.packed.near(query, positions), replace(self, packed=None)]) if self.packed else self
+    def near(self, query: Tensor, positions: Tensor, same: float) -> View:
+        """With those packed atoms as slots that a query [B, h, T, cue_bits] at positions [T] might read, in front.
+
+        same: cosine from which on two cues are the same.
+        """
+        return joined([self.packed.near(query, positions, same), replace(self, packed=None)]) if self.packed else self
 
     def unpacked(self) -> View:
         """With all packed atoms as slots, in front."""
