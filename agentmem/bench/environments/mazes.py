@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars
@@ -37,14 +38,14 @@ def _row(policy: PolicyLM, length: int, seeds: int) -> dict[str, Any]:
     from agentmem.policy.choosing import one_thread
 
     ended: dict[str, Ended] = {}
-    began, arms = time.process_time(), []
+    began = time.process_time()
+    env = gymnasium.make(MAZE, length=length).unwrapped
+    arms = [str(env.reset(seed=seed)[0].tolist()) for seed in range(seeds)]
     with bars() as bar, one_thread():
-        task = bar.add_task(f"{length:,} steps", total=length)
-        for seed in range(seeds):
-            env = gymnasium.make(MAZE, length=length).unwrapped
-            arms.append(str(env.reset(seed=seed)[0].tolist()))
-            if arms[-1] not in ended:
-                ended[arms[-1]] = played(policy, env, seed, lambda steps: bar.update(task, completed=steps))
+        task = bar.add_task(f"{length:,} steps", total=length * len(set(arms)))
+        for arm in dict.fromkeys(arms):
+            report = partial(_shown, bar, task, len(ended) * length)
+            ended[arm] = played(policy, env, arms.index(arm), report)
     returns = [ended[arm].reward for arm in arms]
     return {
         "environment": "TMaze", "length": length, "n": seeds, "return_mean": sum(returns) / seeds,
@@ -52,6 +53,10 @@ def _row(policy: PolicyLM, length: int, seeds: int) -> dict[str, Any]:
         "atom_bytes": max(each.atom_bytes for each in ended.values()),
         "seconds": round(time.process_time() - began, 1),
     }  # fmt: skip
+
+
+def _shown(bar: Any, task: Any, before: int, steps: int) -> None:
+    bar.update(task, completed=before + steps)
 
 
 def markdown(results: dict[str, Any]) -> str:
