@@ -247,6 +247,7 @@ TOKEN = "ghp_" + "a1B2" * 9
     [
         (f"q?token%3D{TOKEN}%26x", "q?token%3D[github token]%26x"),
         (f"%22{TOKEN}%22", "%22[github token]%22"),
+        ("aAKIA5G7XEMPLQRSTUVWX holds 5%.", None),
         (f"x{TOKEN}", "x[github token]"),
         ("curl -u bot:hunter22 https://x.org", "curl -u bot:[password] https://x.org"),
         ("curl --user 'bot:hunter22'", "curl --user 'bot:[password]'"),
