@@ -259,6 +259,17 @@ def test_the_file_of_tokens_holds_no_secret_and_is_its_owners(tmp_path: Path) ->
         len(Tokens(file))
 
 
+def test_a_token_is_a_line_of_its_own_also_behind_a_line_without_an_end(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    first = new_token(file, ("acme",))
+    file.write_text(file.read_text().rstrip("\n"))
+    second = new_token(file, ("other",))
+    for token, namespace in ((first, ("acme",)), (second, ("other",))):
+        found = Tokens(file).find(token)
+        assert found is not None
+        assert found.namespace == namespace
+
+
 def test_a_token_is_not_written_through_a_link(tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", tmp_path / "tokens")
     with pytest.raises(SettingsError, match="cannot be written"):

@@ -44,10 +44,15 @@ def new_token(path: Path, namespace: Sequence[str]) -> str:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(path, flags, 0o600), "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(f"{_open_end(path)}{line}\n")
     except OSError as error:
         raise SettingsError(f"{path} cannot be written ({error.strerror}); choose another file for tokens") from error
     return token
+
+
+def _open_end(path: Path) -> str:
+    """What ends the last line of a file that somebody wrote without its end."""
+    return "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
 
 
 class Tokens:
