@@ -270,6 +270,14 @@ def test_a_token_is_a_line_of_its_own_also_behind_a_line_without_an_end(tmp_path
         assert found.namespace == namespace
 
 
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x1e"])
+def test_a_token_of_a_namespace_with_whatever_sign_is_read_as_it_was_written(tmp_path: Path, sign: str) -> None:
+    token = new_token(tmp_path / "tokens", (f"acme{sign}x",))
+    found = Tokens(tmp_path / "tokens").find(token)
+    assert found is not None
+    assert found.namespace == (f"acme{sign}x",)
+
+
 def test_a_token_is_not_written_through_a_link(tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", tmp_path / "tokens")
     with pytest.raises(SettingsError, match="cannot be written"):

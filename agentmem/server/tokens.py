@@ -91,7 +91,7 @@ class Tokens:
 
     def _read(self) -> list[Token]:
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8").split("\n")  # a namespace may hold what ends lines elsewhere
         except (OSError, UnicodeDecodeError) as error:
             raise SettingsError(
                 f"{self.path} cannot be read as tokens ({type(error).__name__}); give another file for tokens"
