@@ -278,6 +278,12 @@ def test_a_token_of_a_namespace_with_whatever_sign_is_read_as_it_was_written(tmp
     assert found.namespace == (f"acme{sign}x",)
 
 
+def test_a_path_that_leads_through_a_file_is_no_place_for_tokens(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("x")
+    with pytest.raises(SettingsError, match=r"cannot be read as tokens \(NotADirectoryError\); give another file"):
+        new_token(tmp_path / "notes" / "tokens", ())
+
+
 def test_a_token_is_not_written_through_a_link(tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", tmp_path / "tokens")
     with pytest.raises(SettingsError, match="cannot be written"):

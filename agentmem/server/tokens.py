@@ -81,6 +81,8 @@ class Tokens:
         except FileNotFoundError:
             self._seen, self._tokens = None, {}
             return
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
         seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen == self._seen:
             return
@@ -93,9 +95,7 @@ class Tokens:
         try:
             lines = self.path.read_text(encoding="utf-8").split("\n")  # a namespace may hold what ends lines elsewhere
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{self.path} cannot be read as tokens ({type(error).__name__}); give another file for tokens"
-            ) from error
+            raise _unreadable(self.path, error) from error
         return [self._token(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
     def _token(self, number: int, line: str) -> Token:
@@ -106,6 +106,10 @@ class Tokens:
             raise SettingsError(
                 f"line {number} of {self.path} is no token; remove it, or give another file for tokens"
             ) from None
+
+
+def _unreadable(path: Path, error: Exception) -> SettingsError:
+    return SettingsError(f"{path} cannot be read as tokens ({type(error).__name__}); give another file for tokens")
 
 
 def _digest(token: str) -> str:
