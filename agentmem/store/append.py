@@ -136,6 +136,13 @@ class Appender:
             request.result = self._place(transaction, request, known, lines)
         self._execute(connection, lines)
 
+    def tell(self, transaction: Transaction, events: Sequence[Record]) -> None:
+        """Write events that belong to what else the transaction does; raises what keeps them from being written."""
+        one = request(events, None)
+        self.write(transaction, [one])
+        if one.error is not None:
+            raise one.error
+
     def _known(self, connection: Connection, request: Request, lines: Lines) -> dict[int, Record | int]:
         """Place -> the record as first logged, or the place in this request where it is; raises KeyConflictError."""
         known: dict[int, Record | int] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -74,6 +75,13 @@ class AccountsContract:
                 store.append([step("z", key=key)])
         assert not store.refuses(B, "k")
         assert not store.refuses(A, "other")
+        assert store.verify()[0] == []
+
+    def test_an_erasure_whose_event_cannot_be_logged_erases_nothing(self, store: Store) -> None:
+        store.append([about("ann", key="k"), step("y")])
+        with pytest.raises(KeyConflictError, match="k"):
+            store.erase([2], [], replace(event("erased", "ann", 5.0), key="k"))
+        assert [record.text for record in store.scan(A)] == ["x", "y"]
         assert store.verify()[0] == []
 
     def test_consent_rules_and_holds_raise_the_generation(self, store: Store) -> None:
