@@ -18,8 +18,7 @@ from typing import Any, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from agentmem.errors import InvalidInputError, TooLargeError, in_brief
-from agentmem.errors import said_of as said_of  # for those who check what records are made of
+from agentmem.errors import InvalidInputError, TooLargeError, in_brief, said_of
 from agentmem.index import step_id, step_position
 from agentmem.redact import Redaction
 from agentmem.remembered import of_texts

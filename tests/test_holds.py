@@ -74,6 +74,15 @@ def test_a_name_that_is_held_is_not_given_to_something_else(doors: Memory) -> No
     assert [one.subject for one in doors.holds()] == ["bob"]
 
 
+def test_a_hold_on_many_steps_is_told_from_one_on_a_few_more(memory: Memory) -> None:
+    with memory.episode(id="long") as episode:
+        ids = [episode.log(f"Door {number}.").id for number in range(30)]
+    assert memory.hold("case 1", steps=ids[:20]) == 20
+    with pytest.raises(HeldError, match=r"'case 1' is on 20 steps, .*, not 21 steps, .*lift\('case 1'\) first"):
+        memory.hold("case 1", steps=[*ids[:20], ids[25]])
+    assert memory.hold("case 1", steps=ids[19::-1]) == 20
+
+
 def test_a_hold_that_another_process_makes_while_an_erasure_looks_is_kept(doors: Memory, file: Path) -> None:
     store, tries = doors._core.store, list[Any]()
     erase = store.erase

@@ -182,6 +182,11 @@ def test_a_link_to_a_folder_above_is_not_followed(memory: Memory, folder: Path) 
     assert ingest(memory, folder).files == 2
 
 
+def test_a_link_to_itself_is_no_file(memory: Memory, folder: Path) -> None:
+    (folder / "loop.md").symlink_to("loop.md")
+    assert ingest(memory, folder).files == 2
+
+
 def test_progress_goes_through_all_files(memory: Memory, folder: Path) -> None:
     told: list[tuple[int, int]] = []
     ingest(memory, folder, progress=lambda done, total: told.append((done, total)))

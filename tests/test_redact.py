@@ -247,6 +247,7 @@ TOKEN = "ghp_" + "a1B2" * 9
     [
         (f"q?token%3D{TOKEN}%26x", "q?token%3D[github token]%26x"),
         (f"%22{TOKEN}%22", "%22[github token]%22"),
+        ("aAKIA5G7XEMPLQRSTUVWX holds 5%.", None),
         (f"x{TOKEN}", "x[github token]"),
         ("curl -u bot:hunter22 https://x.org", "curl -u bot:[password] https://x.org"),
         ("curl --user 'bot:hunter22'", "curl --user 'bot:[password]'"),
@@ -254,6 +255,9 @@ TOKEN = "ghp_" + "a1B2" * 9
         ("git push -u origin:main", None),
         ("mysql --password hunter22 shop", "mysql --password [password] shop"),
         ("mysql --db-password 'hunter22' shop", "mysql --db-password '[password]' shop"),
+        ("docker login \\\n--password hunter22\n", "docker login \\\n--password [password]\n"),
+        ("'--password hunter22' or (--token hunter22)", "'--password [password]' or (--token hunter22)"),
+        ("a--password hunter22", None),
         ("login --password-stdin my_id1.dkr.us-west-2.example.com", None),
         ("use --password-file secrets.txt, or --password and --token", None),
         ("Cookie: theme=dark; session=a81bc81bdead; n=1", "Cookie: theme=dark; session=[secret]; n=1"),

@@ -91,6 +91,11 @@ def test_the_value_behind_a_flag_in_a_list_is_masked(memory: Memory) -> None:
     assert step.data == ["mysql", "--password", "[password]", "-v", "hunter22", "--user", "bot"]
 
 
+def test_a_value_that_begins_like_a_flag_hides_no_other_behind_it(memory: Memory) -> None:
+    step = memory.episode().log("x", data={"passwords": ["-hunter21", "hunter22", ["--port", "hunter23"]]})
+    assert step.data == {"passwords": ["[password]", "[password]", ["--port", "[password]"]]}
+
+
 def test_names_that_hold_a_secret_are_refused_before_anything_is_written(memory: Memory) -> None:
     episode = memory.episode(id="e")
     head = memory.head().position

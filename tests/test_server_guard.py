@@ -259,6 +259,31 @@ def test_the_file_of_tokens_holds_no_secret_and_is_its_owners(tmp_path: Path) ->
         len(Tokens(file))
 
 
+def test_a_token_is_a_line_of_its_own_also_behind_a_line_without_an_end(tmp_path: Path) -> None:
+    file = tmp_path / "tokens"
+    first = new_token(file, ("acme",))
+    file.write_text(file.read_text().rstrip("\n"))
+    second = new_token(file, ("other",))
+    for token, namespace in ((first, ("acme",)), (second, ("other",))):
+        found = Tokens(file).find(token)
+        assert found is not None
+        assert found.namespace == namespace
+
+
+@pytest.mark.parametrize("sign", ["\u2028", "\x85", "\x1e"])
+def test_a_token_of_a_namespace_with_whatever_sign_is_read_as_it_was_written(tmp_path: Path, sign: str) -> None:
+    token = new_token(tmp_path / "tokens", (f"acme{sign}x",))
+    found = Tokens(tmp_path / "tokens").find(token)
+    assert found is not None
+    assert found.namespace == (f"acme{sign}x",)
+
+
+def test_a_path_that_leads_through_a_file_is_no_place_for_tokens(tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("x")
+    with pytest.raises(SettingsError, match=r"cannot be read as tokens \(NotADirectoryError\); give another file"):
+        new_token(tmp_path / "notes" / "tokens", ())
+
+
 def test_a_token_is_not_written_through_a_link(tmp_path: Path) -> None:
     os.symlink(tmp_path / "elsewhere", tmp_path / "tokens")
     with pytest.raises(SettingsError, match="cannot be written"):

@@ -85,6 +85,15 @@ def test_what_was_erased_comes_back_from_no_backup(file: Path, keys: Path, tmp_p
         assert answers(restored) == before
 
 
+def test_an_encrypted_backup_is_named_as_one_that_was_not_looked_into(file: Path, keys: Path, tmp_path: Path) -> None:
+    with opened(file, keys) as memory:
+        story(memory)
+        memory.backup(tmp_path / "copy.mem")
+        report = memory.erase(subject="ann", scan=[tmp_path / "copy.mem"])
+    assert report.residue == (f"{tmp_path / 'copy.mem'} is encrypted, so it was not looked into",)
+    assert report.surfaces["backups"] == 1
+
+
 def test_who_was_erased_is_logged_about_again_in_no_copy_without_consent(
     file: Path, keys: Path, tmp_path: Path
 ) -> None:

@@ -211,6 +211,19 @@ def test_a_stretch_that_was_changed_after_it_was_read_is_told(tmp_path: Path) ->
             assert any(told in problem for problem in store.verify()[0])
 
 
+def test_opening_another_file_leaves_what_the_process_has_unpacked(tmp_path: Path) -> None:
+    with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
+        store.append([step(f"word {m}") for m in range(600)])
+        store.postings(A, ["word"])
+        ((digest,),) = store._writer_or_refuse().connection.execute("SELECT digest FROM postings").fetchall()
+        unpacked = lexicon._UNPACKED.get(digest)
+        assert unpacked is not None
+        with open_store(str(tmp_path / "other.mem"), durability="process"):
+            assert lexicon._UNPACKED.get(digest) is unpacked
+        store.erase([1])
+        assert lexicon._UNPACKED.get(digest) is None
+
+
 def test_a_file_indexed_by_fts5_is_renewed_when_it_is_opened_for_writing(tmp_path: Path) -> None:
     path = str(tmp_path / "agent.mem")
     with open_store(path) as store:

@@ -16,7 +16,7 @@ from agentmem import Memory
 from agentmem.errors import InvalidInputError
 from agentmem.graph import memory_graph
 from agentmem.graph.write import write
-from agentmem.store import open_store
+from agentmem.store import first_bytes, open_store
 
 
 def locks(path: Path) -> list[str]:
@@ -90,3 +90,8 @@ def test_an_export_does_not_replace_an_encrypted_memory(tmp_path: Path) -> None:
     with Memory.open(tmp_path / "a.mem", encoder=None) as memory, pytest.raises(InvalidInputError, match="is a memory"):
         memory.export(other)
     assert other.read_bytes() == before
+
+
+def test_a_file_that_cannot_be_opened_is_an_error_of_the_system_like_any_other(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="I/O error"):
+        first_bytes(str(tmp_path))

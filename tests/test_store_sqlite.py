@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 
 from agentmem.errors import (
+    ErasedError,
     InvalidInputError,
     KeyConflictError,
     SettingsError,
     StoreError,
 )
+from agentmem.index import begin_key
 from agentmem.store import open_store
 from agentmem.testing import StoreContract
 from agentmem.testing.records import A, B, batch, codes, crystal, plain, step
@@ -123,6 +125,15 @@ def test_a_connection_that_searched_before_the_first_erasure_stays_right(path: s
         store.erase(list(range(1, 41)))
         assert store.postings(A, ["red"]) == {}
         assert store.verify()[0] == []
+
+
+def test_an_episode_that_another_opening_erased_is_not_gone_on_with(path: str) -> None:
+    with open_store(path) as store, open_store(path) as other:
+        store.append([step("x", episode="one"), step("y", episode="two")])
+        other.erase([1], [], keys=[(A, begin_key("one"))])
+        with pytest.raises(ErasedError, match="'one'"):
+            store.append([step("late", episode="one")])
+        store.append([step("late", episode="two")])
 
 
 @pytest.mark.parametrize("count", [3, 600])

@@ -19,8 +19,8 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
-from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError
-from agentmem.records import brief, check_path, said_of
+from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError, said_of
+from agentmem.records import brief, check_path
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory

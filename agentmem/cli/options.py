@@ -50,11 +50,7 @@ def with_key_file(command: Callable[..., Any], makes: bool) -> Callable[..., Any
     option = MadeKeyFileOption if makes else KeyFileOption
     own = signature(command).parameters.values()
     taken = [parameter.replace(annotation=hints[parameter.name]) for parameter in own]
-    taken.append(
-        Parameter(
-            "key_file", Parameter.KEYWORD_ONLY, default=None, annotation=MadeKeyFileOption if makes else KeyFileOption
-        )
-    )
+    taken.append(Parameter("key_file", Parameter.KEYWORD_ONLY, default=None, annotation=option))
     keyed.__signature__ = Signature(taken)  # type: ignore[attr-defined]
     keyed.__annotations__ = {**hints, "key_file": option}
     return keyed

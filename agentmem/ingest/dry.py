@@ -11,10 +11,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from agentmem.errors import ErasedError, KeyConflictError, NotFoundError
-from agentmem.index import begin_key
+from agentmem.errors import KeyConflictError, NotFoundError
 from agentmem.memory.redacting import Admission
-from agentmem.store.bars import check
+from agentmem.store.bars import check, check_episode
 from agentmem.types import Head, Namespace, Record, Store
 
 Keys = dict[tuple[Namespace, str], tuple[int, bytes]]
@@ -74,8 +73,8 @@ class DryStore:
         for record in self.admitted(records):
             position = self._known(record, new)
             if not position and self._store:
-                if record.episode is not None and self.refuses(record.namespace, begin_key(record.episode)):
-                    raise ErasedError(f"episode {record.episode!r} in namespace {record.namespace} was erased")
+                if record.episode is not None:
+                    check_episode(record.namespace, record.episode, self.refuses)
                 check(record, partial(self._store.barred, record.namespace))
             if not position:
                 position = end = end + 1

@@ -62,7 +62,7 @@ def _matching(path: Path, passed: list[Passed]) -> list[Path]:
 
 def _within(path: Path, folder: Path, passed: list[Passed]) -> bool:
     """Whether what is found from a folder on is in it; a link that leads out of it is passed over."""
-    inside = path.resolve().is_relative_to(folder.resolve())
+    inside = Path(os.path.realpath(path)).is_relative_to(folder.resolve())  # also of a link that leads to itself
     if not inside:
         passed.append(Passed(str(path), OUTSIDE))
     return inside

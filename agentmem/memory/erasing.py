@@ -311,9 +311,7 @@ def _keys(core: Core, namespace: Namespace, request: Request, goes: Going) -> li
     if request.what in ("episode", "namespace"):
         # what never began, as the items of a store, may be gone on with
         begun = {one.episode for one in goes.records if one.type == "begin" and one.namespace == namespace}
-        keys += [
-            (namespace, begin_key(episode)) for episode in sorted(filter(None, begun))
-        ]  # items of a store never do
+        keys += [(namespace, begin_key(episode)) for episode in sorted(filter(None, begun))]
     return keys
 
 

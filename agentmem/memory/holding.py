@@ -69,7 +69,7 @@ def is_new(core: Core, namespace: Namespace, hold: Hold) -> bool:
     there = core.index(namespace).ruled.holds.get(hold.name)
     if there is None:
         return True
-    if _held_on(there) != _held_on(hold):
+    if _criterion(there) != _criterion(hold):
         raise HeldError(
             f"the hold {hold.name!r} is on {_held_on(there)}, not {_held_on(hold)}, and nothing was changed; "
             f"lift({hold.name!r}) first, or give this one another name"
@@ -77,9 +77,14 @@ def is_new(core: Core, namespace: Namespace, hold: Hold) -> bool:
     return hold.reason is not None and core.masked(namespace, hold.reason) != there.reason
 
 
+def _criterion(hold: Hold) -> tuple[str | None, str | None, frozenset[str]]:
+    """What a hold is on, in whatever order its steps were given."""
+    return hold.subject, hold.episode, frozenset(hold.steps)
+
+
 def _held_on(hold: Hold) -> str:
     if hold.steps:
-        return f"the steps {brief(sorted(hold.steps))}"
+        return f"{len(hold.steps):,} steps, {brief(sorted(hold.steps))}"
     return f"subject {hold.subject!r}" if hold.subject is not None else f"episode {hold.episode!r}"
 
 

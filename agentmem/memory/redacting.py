@@ -130,19 +130,20 @@ class _Reading:
                 f"have it masked: memory.redaction({{{kind!r}: 'mask'}})"
             )
 
-    def value(self, what: str, value: Any, name: str = "") -> Any:
-        """JSON with its strings masked. name: the key it stands under."""
+    def value(self, what: str, value: Any, names: Sequence[str] = ()) -> Any:
+        """JSON with its strings masked. names: the key it stands under, and the flags in front of it."""
         if isinstance(value, str):
-            if (kind := self.policy.named(name, value)) is None:
+            kind = next(filter(None, (self.policy.named(name, value) for name in names)), None)
+            if kind is None:
                 return self.text(what, value)
             self._check(what, kind)
             self.counts[kind] += 1
             return placeholder(kind)
         if isinstance(value, dict):
-            return self._keys(what, {key: self.value(what, inner, key) for key, inner in value.items()})
+            return self._keys(what, {key: self.value(what, inner, (key,)) for key, inner in value.items()})
         if isinstance(value, list):
-            flags = [one if isinstance(one, str) and one.startswith("-") else name for one in value]
-            return [self.value(what, inner, flag) for inner, flag in zip(value, [name, *flags], strict=False)]
+            behind = [(*names, one) if isinstance(one, str) and one.startswith("-") else names for one in value]
+            return [self.value(what, inner, its) for inner, its in zip(value, [names, *behind], strict=False)]
         if isinstance(value, int) and abs(value) >= 10**11 and (said := self.text(what, str(value))) != str(value):
             return said
         return value

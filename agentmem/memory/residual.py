@@ -22,7 +22,7 @@ from agentmem.crystallize import Crystallizer
 from agentmem.errors import NotFoundError
 from agentmem.index import step_id
 from agentmem.memory.core import Core
-from agentmem.store import first_bytes, open_store
+from agentmem.store import MAGIC, first_bytes, open_store
 from agentmem.terms import terms_of
 from agentmem.types import PASSAGE_BITS, SURFACES, Namespace, Record, Repeat
 
@@ -186,6 +186,8 @@ def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple
     if start.startswith(SQLITE):
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
+    if start.startswith(MAGIC):
+        return "backups", [f"{path} is encrypted, so it was not looked into"]
     data = path.read_bytes()
     try:
         data = gzip.decompress(data) if start.startswith(GZIP) else data

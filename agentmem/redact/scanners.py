@@ -71,7 +71,7 @@ def starts(text: str, at: int) -> bool:
     before = text[at - 1 : at]
     if not (before.isascii() and before.isalnum()) or at == 0:
         return True
-    if text[at - 3 : at - 2] == "%" and HEX.issuperset(text[at - 2 : at]):
+    if at > 2 and text[at - 3] == "%" and HEX.issuperset(text[at - 2 : at]):
         return True
     return before in ESCAPES and text[at - 2 : at - 1] == "\\"
 

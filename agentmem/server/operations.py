@@ -39,7 +39,7 @@ from agentmem.server.models import (
     StepsToLog,
     StepToLog,
 )
-from agentmem.server.place import PAGE, Place, check_as_of, known_episode
+from agentmem.server.place import PAGE, Place, check_as_of, erased, known_episode
 from agentmem.server.played import frames, graph, recall_at
 from agentmem.server.problems import Refused
 from agentmem.types import CrystallizeReport, Episode, PlanningContext, Step
@@ -170,7 +170,7 @@ def erase(at: Place, asked: Erase) -> Erased:
     chosen = asked.criterion()
     if chosen.pop("whole_namespace", False):
         chosen["namespace"] = at.memory.namespace
-    return ruled.erased(at, at.memory.erase(**chosen, dry_run=asked.dry_run))
+    return erased(at, at.memory.erase(**chosen, dry_run=asked.dry_run))
 
 
 def stats(at: Place, asked: None) -> NamespaceStats:

@@ -12,9 +12,9 @@ from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema, model_va
 
 from agentmem.errors import NotFoundError
 from agentmem.server.models import ABSENT, Answer, Asked, Chosen, Erased, Ids, Name, Whole, one_of
-from agentmem.server.place import Place
+from agentmem.server.place import Place, erased
 from agentmem.server.problems import Refused
-from agentmem.types import EraseReport, Hold, Kind, Rule, Trust
+from agentmem.types import Hold, Kind, Rule, Trust
 
 MOST_RULES = 100
 DURATION = (
@@ -149,16 +149,3 @@ def lift(at: Place, asked: None, name: str) -> Held:
         return Held(steps=at.memory.lift(name))
     except NotFoundError as error:
         raise Refused(404, str(error)) from error
-
-
-def erased(at: Place, report: EraseReport) -> Erased:
-    """What an erasure tells, without what is another namespace's, unless it is the operator who asks."""
-    own = at.memory.namespace
-    counts = {name: getattr(report, name) for name in ("dry_run", "steps", "crystals", "episodes")}
-    return Erased(
-        **counts,
-        attachments=tuple(name for space, name in report.attachments if space == own),
-        others=report.others,
-        repeats=tuple(one for one in report.repeats if at.operator or one.namespace == own),
-        residue=report.residue if at.operator else None,
-    )

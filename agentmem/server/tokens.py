@@ -44,10 +44,15 @@ def new_token(path: Path, namespace: Sequence[str]) -> str:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         with open(os.open(path, flags, 0o600), "a", encoding="utf-8") as file:
-            file.write(line + "\n")
+            file.write(f"{_open_end(path)}{line}\n")
     except OSError as error:
         raise SettingsError(f"{path} cannot be written ({error.strerror}); choose another file for tokens") from error
     return token
+
+
+def _open_end(path: Path) -> str:
+    """What ends the last line of a file that somebody wrote without its end."""
+    return "" if path.read_bytes()[-1:] in (b"", b"\n") else "\n"
 
 
 class Tokens:
@@ -76,6 +81,8 @@ class Tokens:
         except FileNotFoundError:
             self._seen, self._tokens = None, {}
             return
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
         seen = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         if seen == self._seen:
             return
@@ -86,11 +93,9 @@ class Tokens:
 
     def _read(self) -> list[Token]:
         try:
-            lines = self.path.read_text(encoding="utf-8").splitlines()
+            lines = self.path.read_text(encoding="utf-8").split("\n")  # a namespace may hold what ends lines elsewhere
         except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(
-                f"{self.path} cannot be read as tokens ({type(error).__name__}); give another file for tokens"
-            ) from error
+            raise _unreadable(self.path, error) from error
         return [self._token(number, line) for number, line in enumerate(lines, 1) if line.strip()]
 
     def _token(self, number: int, line: str) -> Token:
@@ -101,6 +106,10 @@ class Tokens:
             raise SettingsError(
                 f"line {number} of {self.path} is no token; remove it, or give another file for tokens"
             ) from None
+
+
+def _unreadable(path: Path, error: Exception) -> SettingsError:
+    return SettingsError(f"{path} cannot be read as tokens ({type(error).__name__}); give another file for tokens")
 
 
 def _digest(token: str) -> str:

@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from ..errors import SettingsError
 from ..types import Durability, Record
 from .bars import mark, subject_bars, subjects_of
-from .files import check_new, check_target, first_bytes
+from .files import MAGIC, check_new, check_target, first_bytes
 from .openfile import Admit
 from .repairing import repair
 from .schema import STRIPPED, has_ciphers
 from .sqlite import SQLiteStore
 
 __all__ = [
-    "STRIPPED", "SQLiteStore", "check_new", "check_target", "first_bytes", "has_ciphers", "mark", "open_store",
-    "repair", "subject_bars", "subjects_of",
+    "MAGIC", "STRIPPED", "SQLiteStore", "check_new", "check_target", "first_bytes", "has_ciphers", "mark",
+    "open_store", "repair", "subject_bars", "subjects_of",
 ]  # fmt: skip
 
 

@@ -10,8 +10,7 @@ from functools import cache, partial
 from hashlib import sha256
 from typing import Any
 
-from ..errors import ErasedError, InvalidInputError, KeyConflictError, TooLargeError
-from ..index import begin_key
+from ..errors import InvalidInputError, KeyConflictError, TooLargeError
 from ..types import Namespace, Record
 from . import bars, derived
 from .chain import link
@@ -61,7 +60,10 @@ def check_blobs(blobs: Mapping[str, bytes]) -> None:
 
 
 class Interner:
-    """Numbers for namespaces and names, made where they are new. Belongs to the writing connection."""
+    """Numbers for namespaces and names, made where they are new. Belongs to the writing connection.
+
+    standing: episodes of namespaces that no erasure took so far.
+    """
 
     def __init__(self) -> None:
         self.clear()
@@ -69,6 +71,7 @@ class Interner:
     def clear(self) -> None:
         self._namespaces: dict[Namespace, int] = {}
         self._names: dict[str | None, int] = {None: 0}
+        self.standing: set[tuple[Namespace, str]] = set()
         self._rechained = -1
 
     def renew(self, transaction: Transaction) -> None:
@@ -136,6 +139,13 @@ class Appender:
             request.result = self._place(transaction, request, known, lines)
         self._execute(connection, lines)
 
+    def tell(self, transaction: Transaction, events: Sequence[Record]) -> None:
+        """Write events that belong to what else the transaction does; raises what keeps them from being written."""
+        one = request(events, None)
+        self.write(transaction, [one])
+        if one.error is not None:
+            raise one.error
+
     def _known(self, connection: Connection, request: Request, lines: Lines) -> dict[int, Record | int]:
         """Place -> the record as first logged, or the place in this request where it is; raises KeyConflictError."""
         known: dict[int, Record | int] = {}
@@ -190,12 +200,10 @@ class Appender:
 
     def _check_episodes(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
         records = [new.record for place, new in enumerate(request.records) if place not in known]
-        for namespace, episode in dict.fromkeys((one.namespace, one.episode) for one in records):
-            if episode is not None and self.keys.refuses(connection, namespace, begin_key(episode)):
-                raise ErasedError(
-                    f"episode {episode!r} in namespace {namespace} was erased and is not gone on with; log under "
-                    "another id"
-                )
+        named = {(one.namespace, one.episode) for one in records if one.episode is not None}
+        for namespace, episode in sorted(named - self.interner.standing):
+            bars.check_episode(namespace, episode, partial(self.keys.refuses, connection))
+            self.interner.standing.add((namespace, episode))
 
     def _check_subjects(self, connection: Connection, request: Request, known: Mapping[int, object]) -> None:
         given = request.given or [one.record for one in request.records]

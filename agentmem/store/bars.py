@@ -1,7 +1,9 @@
-"""Which subjects may not be logged about: those that were erased, or whose consent was withdrawn, by salted digests.
+"""Which subjects may not be logged about: those that were erased, or whose consent was withdrawn, by salted digests;
+and which episodes are not gone on with, by their refused keys.
 
-The table follows from the events "erased" and "consent" of the log, the latest of a subject counting by its time of
-logging, so that an old event that is imported changes nothing. Knows no names: a subject is found by whoever names it.
+The table of subjects follows from the events "erased" and "consent" of the log, the latest of a subject counting by its
+time of logging, so that an old event that is imported changes nothing. Knows no names: a subject is found by whoever
+names it.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 
 from ..errors import ConsentError, ErasedError
-from ..types import Record
+from ..index import begin_key
+from ..types import Namespace, Record
 from .schema import Connection
 
 BARRING = ("erased", "consent")
@@ -84,3 +87,11 @@ def check(record: Record, barred: Callable[[str], tuple[str, float] | None]) -> 
             raise ErasedError(f"{where} was erased and is not logged about again; consent({subject!r}) lets it in")
         if why == "withdrawn":
             raise ConsentError(f"{where} withdrew consent, so nothing more is logged; consent({subject!r}) gives it")
+
+
+def check_episode(namespace: Namespace, episode: str, refuses: Callable[[Namespace, str], bool]) -> None:
+    """ErasedError for an episode that was erased. refuses: whether a key of a namespace was."""
+    if refuses(namespace, begin_key(episode)):
+        raise ErasedError(
+            f"episode {episode!r} in namespace {namespace} was erased and is not gone on with; log under another id"
+        )

@@ -138,13 +138,16 @@ def open_private(path: str) -> int:
 @contextlib.contextmanager
 def _handle(path: str, flag: int) -> Iterator[apsw.VFSFile]:
     """A database as SQLite opens it. A descriptor of our own drops, when it is closed, the locks that all connections
-    of this process have on the file (fcntl(2)), and others then take it for one that nobody has open.
+    of this process have on the file (fcntl(2)), and others then take it for one that nobody has open. Raises OSError.
     """
-    file = apsw.VFSFile(PLAIN, path, [flag | apsw.SQLITE_OPEN_MAIN_DB, 0])
     try:
-        yield file
-    finally:
-        file.xClose()
+        file = apsw.VFSFile(PLAIN, path, [flag | apsw.SQLITE_OPEN_MAIN_DB, 0])
+        try:
+            yield file
+        finally:
+            file.xClose()
+    except apsw.Error as error:
+        raise OSError(errno.EIO, str(error), path) from error
 
 
 def first_bytes(path: str) -> bytes:

@@ -58,13 +58,16 @@ class Lexicon:
     def __init__(self, shown: str, level: int) -> None:
         self.shown, self.level = shown, level
         self._lock = threading.Lock()
-        self.forget()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
 
     def forget(self) -> None:
         """Drop what was cached: something was erased."""
         _UNPACKED.clear()
         with self._lock:
-            self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
+            self._begin()
 
     # ---- writing
 

@@ -12,7 +12,7 @@ from typing import Self
 from ..errors import ClosedError, FullError, NotFoundError, ReadOnlyError, SettingsError
 from ..types import Durability, Namespace, Record
 from . import fork, opening
-from .append import Appender, request
+from .append import Appender
 from .blocks import CRYSTALS, KEEP
 from .chain import Anchor, Mark, read_anchor
 from .commit import Transaction, Writer
@@ -154,7 +154,7 @@ class OpenFile:
         with self._writer.transaction(self._undone) as transaction:
             late = shredding.late(transaction.connection)
             # first, so that its namespace is not dropped and made again
-            self._appender.write(transaction, [request(shredding.tombstones(transaction.connection), None)])
+            self._appender.tell(transaction, shredding.tombstones(transaction.connection))
             if late:
                 logger.warning(
                     "%s: what was erased since this copy was made is erased here too, %d records", self.path, len(late)

@@ -325,7 +325,7 @@ class SQLiteStore(Attaching):
                 if self._made.version(transaction.connection, namespace).generation != generation:
                     return False
             # first, so that its namespace is not dropped and made again
-            self._appender.write(transaction, [request(told, None)])
+            self._appender.tell(transaction, told)
             numbered = (namespace_id(transaction.connection, one) for one in namespaces)
             emptied = {number for number in numbered if number is not None}
             if self._sealing is not None:

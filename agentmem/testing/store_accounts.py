@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agentmem.errors import ConsentError, ErasedError, InvalidInputError, KeyConflictError
+from agentmem.index import begin_key
 from agentmem.records import canonical
 from agentmem.store import subject_bars
 from agentmem.testing.records import A, B, step
@@ -74,6 +76,22 @@ class AccountsContract:
                 store.append([step("z", key=key)])
         assert not store.refuses(B, "k")
         assert not store.refuses(A, "other")
+        assert store.verify()[0] == []
+
+    def test_an_episode_that_was_erased_is_not_gone_on_with(self, store: Store) -> None:
+        store.append([step("x", episode="one"), step("y", episode="two"), step("z", B, episode="one")])
+        store.erase([1], [], keys=[(A, begin_key("one"))])
+        for record in (step("late", episode="one"), Record("end", A, "one")):
+            with pytest.raises(ErasedError, match="episode 'one' .* was erased and is not gone on with"):
+                store.append([step("early", episode="two"), record])
+        store.append([step("late", episode="two"), step("late", B, episode="one")])
+        assert store.head().position == 5
+
+    def test_an_erasure_whose_event_cannot_be_logged_erases_nothing(self, store: Store) -> None:
+        store.append([about("ann", key="k"), step("y")])
+        with pytest.raises(KeyConflictError, match="k"):
+            store.erase([2], [], replace(event("erased", "ann", 5.0), key="k"))
+        assert [record.text for record in store.scan(A)] == ["x", "y"]
         assert store.verify()[0] == []
 
     def test_consent_rules_and_holds_raise_the_generation(self, store: Store) -> None:
