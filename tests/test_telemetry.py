@@ -27,9 +27,11 @@ EXPORTER = InMemorySpanExporter()
 
 @pytest.fixture(scope="module", autouse=True)
 def traces() -> None:
-    provider = TracerProvider()
+    if not isinstance(trace.get_tracer_provider(), TracerProvider):  # a process sets it once, as a block of a page may
+        trace.set_tracer_provider(TracerProvider())
+    provider = trace.get_tracer_provider()
+    assert isinstance(provider, TracerProvider)
     provider.add_span_processor(SimpleSpanProcessor(EXPORTER))
-    trace.set_tracer_provider(provider)
 
 
 @pytest.fixture

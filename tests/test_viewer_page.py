@@ -233,6 +233,9 @@ def test_a_correction_and_an_erasure_from_the_page(browser: Any, tmp_path: Path)
         page.keyboard.press("Home")
         page.keyboard.press("ArrowRight")
         at(page, 2)
+        with Memory.open(tmp_path / "a.mem", encoder=None) as memory, memory.episode(id="elsewhere") as episode:
+            episode.log("The tide is out.")
+        until(page, "document.querySelector('#note').textContent.includes('has grown by')")  # until it is shown
         old = page.inner_text("#step code")
         page.click("text=Correct…")
         page.evaluate("document.querySelector('#correction').value = 'x'.repeat(200_003)")

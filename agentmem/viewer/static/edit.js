@@ -2,7 +2,7 @@
 
 import { button, fill, h, many, number, say } from "./dom.js";
 import { ask } from "./source.js";
-import { go, here, open, openStep, reopen, state, tell, tried } from "./state.js";
+import { go, here, open, openStep, renew, reopen, state, tried } from "./state.js";
 
 const LONGEST = 200000; // characters of a correction, as in asked.py
 
@@ -102,8 +102,7 @@ function previewOf(report) {
 
 // The episode may be gone, or have fewer steps.
 async function afterwards(wanted) {
-  state.memory = await ask("memory");
-  tell("changed");
+  await renew();
   const left = await ask("episodes", { ...here(), find: "", start: 0 });
   const stays = state.episode === null || left.first.some((one) => one.id === state.episode) || wanted.episode === undefined;
   if (stays) await open(state.episode, state.number);

@@ -158,7 +158,13 @@ async function frameAt(number) {
 
 // After something was changed: all is read anew.
 export async function reopen() {
-  state.memory = await ask("memory");
-  tell("changed");
+  await renew();
   await open(state.episode, state.number);
+}
+
+// The memory as it is now; what was said of its growing meanwhile goes.
+export async function renew() {
+  state.memory = await ask("memory");
+  say("", false, true);
+  tell("changed");
 }
