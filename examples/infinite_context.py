@@ -9,7 +9,7 @@ Prints:
 
     Read 1,000,000 tokens, 10,000 facts among them, 100 in the first 10,000 tokens.
     Kept 999,900 bytes of atoms, 1,172,820 bytes in all.
-    Recalled from the first 10,000 tokens: 98 of 100
+    Recalled from the first 10,000 tokens: 99 of 100
     Recalled from all over: 499 of 500
 """
 
