@@ -31,7 +31,7 @@ COOKIE = re.compile(r"[Cc]ookie[\"']?: {0,4}+[\"']?([^\r\n\"'\\]{1,4096}+)")
 PAIR = re.compile(r"([^\s;=]{1,80}+)=([^\s;]{1,1024}+)")
 SESSION = re.compile(r"sess|sid|auth|token|jwt|csrf|xsrf", re.IGNORECASE)
 USER = re.compile(r"(?<![^\s\"'`(])(?:-u|--user|--proxy-user)[ =]{1,2}+[\"']?+[^\s:\"'`]{1,100}+:([^\s\"'`]{1,256}+)")
-BEFORE = re.compile(r"(?<![^\s\"'`(])--[A-Za-z0-9_-]{0,28}+\Z")
+BEFORE = re.compile(r"(?<![^\s\"'`(])--[^\s\"'`(]{0,28}+\Z")
 FLAG = 30  # characters before a name in which its flag begins, as in --db-password
 LEAST = 16  # characters of a secret that is no password
 
@@ -86,7 +86,7 @@ def told_by(text: str) -> bool:
 
 def _is_flag(text: str, place: int, name: str) -> bool:
     """Whether the name at a place is that of a flag, such as --password, and no --password-stdin."""
-    return SAID.fullmatch(name) is not None and BEFORE.search(text[max(0, place - FLAG) : place]) is not None
+    return SAID.fullmatch(name) is not None and BEFORE.search(text, max(0, place - FLAG), place) is not None
 
 
 def _places(text: str) -> list[int]:
