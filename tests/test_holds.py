@@ -81,6 +81,9 @@ def test_a_hold_on_many_steps_is_told_from_one_on_a_few_more(memory: Memory) -> 
     with pytest.raises(HeldError, match=r"'case 1' is on 20 steps, .*, not 21 steps, .*lift\('case 1'\) first"):
         memory.hold("case 1", steps=[*ids[:20], ids[25]])
     assert memory.hold("case 1", steps=ids[19::-1]) == 20
+    memory.hold("case 2", steps=[ids[0], ids[0]])
+    with pytest.raises(HeldError, match=r"'case 2' is on 1 step, .*, not 2 steps, "):
+        memory.hold("case 2", steps=ids[:2])
 
 
 def test_a_hold_that_another_process_makes_while_an_erasure_looks_is_kept(doors: Memory, file: Path) -> None:

@@ -83,8 +83,8 @@ def _criterion(hold: Hold) -> tuple[str | None, str | None, frozenset[str]]:
 
 
 def _held_on(hold: Hold) -> str:
-    if hold.steps:
-        return f"{len(hold.steps):,} steps, {brief(sorted(hold.steps))}"
+    if steps := sorted(set(hold.steps)):
+        return f"{len(steps):,} {'step' if len(steps) == 1 else 'steps'}, {brief(steps)}"
     return f"subject {hold.subject!r}" if hold.subject is not None else f"episode {hold.episode!r}"
 
 
