@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import load
+from agentmem.neural.files import load, save
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.text import Stretches
 from agentmem.neural.text_training import Chunk, Streams, TextTraining, contrast_of_layers
@@ -184,6 +184,19 @@ def test_a_training_that_was_stopped_within_its_streams_goes_on_exactly_as_if_it
     assert {"objective.state", "objective.tokens", "generator", "model.bias", "optimizer.0.exp_avg"} <= set(wanted)
     assert list(got) == list(wanted)
     assert [name for name, each in wanted.items() if not torch.equal(each, got[name])] == []
+
+
+def test_a_training_that_was_saved_without_what_was_surprising_goes_on(tmp_path: Path) -> None:
+    settings = TrainSettings(tokens=10**4, warmup=1)
+    before, again = (Trainer(small(), looped(), settings) for _ in range(2))
+    before.train(steps=2)
+    before.save(tmp_path / "training")
+    tensors = load(tmp_path / "training", "Training").tensors
+    del tensors["objective.surprise"]
+    save(tmp_path / "training", "Training", before.progress, tensors, None)
+    again.load(tmp_path / "training")
+    again.train(steps=1)
+    assert again.progress.tokens == 3 / 2 * before.progress.tokens
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 10])

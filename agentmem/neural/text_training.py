@@ -78,12 +78,12 @@ class TextTraining:
         return {"tokens": now.tokens, "surprise": now.surprise, "state": state}
 
     def take_up(self, model: TokenModel, kept: dict[str, Tensor]) -> None:
-        """The streams that `kept` gave; new ones where it gave none."""
+        """The streams that `kept` gave; new ones where it gave none. Earlier versions kept no `surprise`."""
         self._streams = None
         if kept:
             device = next(model.parameters()).device
             begun = Streams.of(kept["tokens"].to(device), from_bytes(model, kept["state"].numpy().tobytes()))
-            self._streams = replace(begun, surprise=kept["surprise"].to(device))
+            self._streams = replace(begun, surprise=kept.get("surprise", begun.surprise).to(device))
 
     def _memory_losses(
         self, model: TokenModel, output: Output, chunk: Chunk, generator: torch.Generator
