@@ -20,7 +20,7 @@ from agentmem.neural.tasks.task import Questions, Task, exact
 from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.train import Step
 
-QUESTIONS = 9  # to a stream, at most: with them, the longest has 993 tokens
+QUESTIONS = 9  # to a stream, at most: with them, the longest of recall has 993 tokens
 
 
 @dataclass(frozen=True)
