@@ -101,6 +101,21 @@ def test_a_cue_that_was_written_many_times_is_read_as_it_was_written_last(times:
     assert float(left[0, 0, 0][newest[0]].sum()) > 0.5
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 200), st.floats(0.0, 10.0), st.integers(0, 99))
+def test_what_is_read_comes_first_when_all_slots_are_put_in_order(number: int, spread: float, seed: int) -> None:
+    """Of two streams and heads, some with more slots of the best's cue than are looked at, some with few."""
+    reader, view = MemoryCrystal(D).reader, atoms_of(torch.zeros(number, SETTINGS.cue_bits), list(range(number)))
+    scores = torch.randn(2, 2, 3, view.number, generator=seeded(seed)) * spread
+    order = torch.stack([torch.randperm(view.number, generator=seeded(seed + each)) for each in range(2)])
+    with torch.no_grad():
+        best, chosen = reader.best(scores, replace(view, order=order))
+        everything = reader._first(scores, order[:, None, None])
+    wanted = everything.topk(min(SETTINGS.read, view.number), -1).values
+    assert everything.gather(-1, chosen).sort(-1, descending=True).values.equal(wanted)
+    assert best.equal(scores.gather(-1, chosen))
+
+
 def test_of_two_layers_only_what_is_later_for_certain_supersedes() -> None:
     cue = torch.randn(SETTINGS.cue_bits, generator=seeded(5)).sign()
     atom, unit = atoms_of(cue[None], [1]), atoms_of(cue[None], [1])

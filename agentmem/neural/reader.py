@@ -20,6 +20,7 @@ from agentmem.neural.view import BLOCK, View, block_start
 FORBIDDEN = -1e9
 SHARPNESS = 20.0
 QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
+AMPLE = 4  # times the slots that are read: among so many of the highest scores are nearly always all of a cue
 
 
 @dataclass(frozen=True)
@@ -115,16 +116,38 @@ class Reader(nn.Module):
         Those of the highest scores. Of a cue that was written so often that not all have room, the newest.
         """
         read = min(self.settings.read, view.number)
-        chosen = self._first(scores.detach().float(), view.order[:, None, None]).topk(read, -1).indices
+        ample = self._ample(scores.detach(), view.order, min(AMPLE * read, view.number))
+        found = scores.detach().gather(-1, ample).float()
+        chosen = ample.gather(-1, self._first(found, _at(view.order, ample)).topk(read, -1).indices)
         return scores.gather(-1, chosen), chosen
 
     @torch.no_grad()
+    def _ample(self, scores: Tensor, order: Tensor, number: int) -> Tensor:
+        """So many slots of the highest scores [B, h, T, number]; where all of them are of the cue of the best, the
+        newest of it, since there may be more.
+        """
+        found, chosen = scores.topk(number, -1)
+        crowded = self._of_the_best(found.float()).all(-1)
+        if number < scores.shape[-1] and crowded.any():
+            every = scores[crowded].float()
+            own = every >= every.amax(-1, keepdim=True) - self._same.expand(*crowded.shape, 1)[crowded]
+            ages = order.expand(len(scores), -1)[crowded.nonzero()[:, 0]]
+            chosen[crowded] = ages.where(own, -1).topk(number, -1).indices
+        return chosen
+
+    @torch.no_grad()
     def _first(self, scores: Tensor, order: Tensor) -> Tensor:
-        """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, N]."""
-        same = (1 - self.same_cue) * self.scale[:, None, None]
-        return torch.where(
-            scores >= scores.amax(-1, keepdim=True) - same, order.float(), scores - 1e4
-        )  # below every order
+        """Which are to be read first, the greatest: of the cue of the best the newest, then by scores [B, h, T, k]."""
+        return torch.where(self._of_the_best(scores), order.float(), scores - 1e4)  # below every order
+
+    def _of_the_best(self, scores: Tensor) -> Tensor:
+        """Which of scores [B, h, T, k] are of the same cue as the highest of them."""
+        return scores >= scores.amax(-1, keepdim=True) - self._same
+
+    @property
+    def _same(self) -> Tensor:
+        """By how much scores of the same cue differ at most [h, 1, 1]."""
+        return ((1 - self.same_cue) * self.scale)[:, None, None]
 
     def superseded(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
         """What each of the slots read, chosen [B, h, T, k] with scores, loses to the newer of them of its own cue.
