@@ -138,11 +138,12 @@ def test_every_line_of_our_own_pages_is_in_a_piece_within_the_limit() -> None:
         assert all(count(piece.text) <= LONGEST for piece in found)
 
 
-ODD = ("| .0283 ", "|\n", "\n\n", ". ", "| 1,003 ", "qzxv", "。", "- x", "ﷺ")
+ODD = ("| .0283 ", "|\n", "\n\n", ". ", "| 1,003 ", "qzxv", "。", "- x", "ﷺ", "  ")
 
 
 @given(st.lists(st.sampled_from(ODD), max_size=90), st.booleans())
 @example(["| .0283 ", "|\n"] * 12, True)
+@example(["  ", *["ﷺ"] * 16], False)
 def test_any_text_is_cut_into_pieces_within_the_limit_and_nothing_is_lost(parts: list[str], prose: bool) -> None:
     text = "".join(parts)
     found = [piece.text for piece in pieces(lines_of(text, ".md"), prose, longest=50)]

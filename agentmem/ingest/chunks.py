@@ -137,8 +137,13 @@ def _cut(lines: Sequence[Line], place: tuple[str, ...], prose: bool, longest: in
         if part.strip():
             first = passed + part.count("\n", 0, len(part) - len(part.lstrip()))
             last = passed + part.count("\n", 0, len(part.rstrip()))
-            yield Piece(part.strip("\n").rstrip(), _number(numbers, first, at), _number(numbers, last, at), place)
+            yield Piece(_trimmed(part), _number(numbers, first, at), _number(numbers, last, at), place)
         passed += part.count("\n")
+
+
+def _trimmed(part: str) -> str:
+    """What a piece says of its span: the space before its first line stays."""
+    return part.strip("\n").rstrip()
 
 
 def _number(numbers: Sequence[int], place: int, default: int) -> int:
@@ -151,7 +156,7 @@ def _text(lines: Sequence[Line]) -> str:
 
 def _spans(text: str, prose: bool, longest: int) -> Iterator[tuple[int, int]]:
     """Spans of at most `longest` tokens that tile the text."""
-    if count(text.strip()) <= longest:
+    if count(_trimmed(text)) <= longest:
         yield 0, len(text)
     elif prose:
         for start, end in _packed(text, [*(match.end() for match in _SENTENCE.finditer(text)), len(text)], longest):
@@ -162,7 +167,7 @@ def _spans(text: str, prose: bool, longest: int) -> Iterator[tuple[int, int]]:
 
 def _fitting(text: str, start: int, end: int, longest: int) -> Iterator[tuple[int, int]]:
     """A span, cut if it has too many tokens: it may have more than its parts together."""
-    if count(text[start:end].strip()) <= longest:
+    if count(_trimmed(text[start:end])) <= longest:
         yield start, end
     else:
         yield from ((start + first, start + last) for first, last in passages(text[start:end], longest))
