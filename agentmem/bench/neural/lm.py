@@ -265,7 +265,7 @@ def _line(row: Mapping[str, Any], memory: str, told: Told, gains: Told, sizes: S
 
 
 def _spread(nats: float, deviation: float) -> str:
-    return f"{nats:.3f} ±{deviation:.3f}" if deviation else f"{nats:.3f}"
+    return f"{nats:z.3f} ±{deviation:.3f}" if deviation else f"{nats:z.3f}"
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:

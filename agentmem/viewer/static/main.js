@@ -101,7 +101,7 @@ function watch() {
     if (document.hidden) return;
     const memory = await tried(() => ask("memory"));
     if (!memory) clearInterval(looks); // the server has stopped, and says so above
-    if (!memory || memory.end === seen || memory.end === state.memory.end) return;
+    if (!memory || memory.end <= seen || memory.end <= state.memory.end) return;
     seen = memory.end;
     const show = button("Show them", () => tried(reopen));
     say([`The log has grown by ${many(memory.end - state.memory.end, "records")}. `, show], false, true);
