@@ -178,12 +178,8 @@ def _fewest_parts(piece: str, whole: frozenset[str], characters: Mapping[str, in
 @cache
 def _longest_of(whole: frozenset[str]) -> Mapping[str, int]:
     """The first characters of parts of two characters or more that are looked up -> the length of the longest."""
-    longest: dict[str, int] = {}
-    for part in whole:
-        if 2 <= len(part) <= _PART:
-            for begins in {part[:2], part[:_BEGINNING]}:
-                longest[begins] = max(longest.get(begins, 0), len(part) if begins == part[:_BEGINNING] else 2)
-    return longest
+    parts = sorted((part for part in whole if 2 <= len(part) <= _PART), key=len)
+    return {part[:2]: 2 for part in parts} | {part[:_BEGINNING]: len(part) for part in parts}
 
 
 def _cost_of_run(run: str) -> int:

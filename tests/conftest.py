@@ -15,9 +15,8 @@ import pytest
 import typer.testing
 from doors import ten_doors
 from hypothesis import settings
-from lawful import MANY, USUAL
 from seen import CHROMIUM
-from strategies import SECRET, long_log, opened, played
+from strategies import MANY, SECRET, USUAL, long_log, opened, played
 
 from agentmem import Memory
 from agentmem.memory import EpisodeWriter

@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from strategies import CUES, Said, long_log, opened, played
+from strategies import CUES, USUAL, Said, long_log, opened, played
 
 from agentmem import Crystal, Layer, Memory, PlanningContext
 from agentmem.condense import MARK
@@ -20,12 +20,8 @@ from agentmem.types import Record
 
 BUDGETS = st.integers(0, 300) | st.sampled_from((1024, 4096))
 ENCODERS = st.sampled_from((None, HashEncoder(32)))
-LONG = long_log()
+LONG = long_log(20, 8)  # crystals of every layer, and atoms that retire, in as few steps
 LAYERS = st.sampled_from((None, None, ("unit",), ("cluster", "atom"), ("unit", "cluster", "atom")))
-
-
-USUAL, MANY = 40, 400
-"""Examples of a law that names no number: usually, and with `--hypothesis-profile many`."""
 
 
 def few(examples: int) -> settings:

@@ -16,6 +16,7 @@ from math import exp
 from pathlib import Path
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from agentmem import Crystal, Layer, Memory
@@ -23,6 +24,8 @@ from agentmem.memory import EpisodeWriter
 from agentmem.salience.pieces import surprisals
 from agentmem.testing import FakeClock
 
+USUAL, MANY = 40, 400
+"""Examples of a law that names no number: usually, and with `--hypothesis-profile many`."""
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = ("observation", "action", "message")
 ACTORS = (None, "user", "Ann", "assistant", "shell")
@@ -146,8 +149,9 @@ def blocks(longest: int = 12) -> st.SearchStrategy[Block]:
     )
 
 
-def logs(least: int = 1, most: int = 14, longest: int = 12) -> st.SearchStrategy[Log]:
-    """What is logged, in order."""
+def logs(least: int = 1, most: int = 14) -> st.SearchStrategy[Log]:
+    """What is logged, in order; in blocks twice as long with the profile `many`."""
+    longest = 6 if settings().max_examples <= USUAL else 12
     return st.lists(blocks(longest), min_size=least, max_size=most).map(expand)
 
 

@@ -53,6 +53,14 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which one step was trained, with event files, and its tokens written in thousands."""
+    folder = tmp_path_factory.mktemp("runs") / "watched"
+    assert said(train("recall", "--out", folder, "--tokens", "5k", "--tensorboard", "--json"))["finished"]
+    return folder
+
+
+@pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("texts") / "story.txt"
     words = [f"{one}{other}" for one in ("ba", "do", "ki", "lu") for other in ("ra", "sen", "tul", "é")]
@@ -182,9 +190,8 @@ def test_tokens_are_written_as_measurements_take_them(value: str, tmp_path: Path
     assert not (tmp_path / "new").exists()
 
 
-def test_tokens_may_be_written_in_thousands(tmp_path: Path) -> None:
-    assert said(train("recall", "--out", tmp_path / "out", "--tokens", "5k", "--json"))["finished"]
-    assert "--tokens 5000 " in load(tmp_path / "out" / "model.safetensors", "TokenModel").command
+def test_tokens_may_be_written_in_thousands(watched: Path) -> None:
+    assert "--tokens 5000 " in load(watched / "model.safetensors", "TokenModel").command
 
 
 def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> None:
@@ -265,12 +272,11 @@ def test_a_model_of_something_else_and_an_unknown_task_are_refused(trained: Path
 # ---- TensorBoard
 
 
-def test_event_files_hold_the_metrics(tmp_path: Path) -> None:
+def test_event_files_hold_the_metrics(watched: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    said(train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard", "--json"))
-    events = EventAccumulator(str(tmp_path / "out" / "tensorboard")).Reload()
-    line = json.loads((tmp_path / "out" / "metrics.jsonl").read_text())
+    events = EventAccumulator(str(watched / "tensorboard")).Reload()
+    line = json.loads((watched / "metrics.jsonl").read_text())
     assert {"loss", "right", "next_token"} <= set(events.Tags()["scalars"])
     assert [(each.step, each.value) for each in events.Scalars("loss")] == [(1, pytest.approx(line["loss"]))]
 

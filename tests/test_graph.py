@@ -12,8 +12,8 @@ import pytest
 from graphs import along, content, edges, of_kind, remembered
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
-from lawful import LONG, few
-from strategies import all_crystals, logs, opened
+from lawful import few
+from strategies import all_crystals, logs, long_log, opened
 
 from agentmem import InvalidInputError, Memory, NotFoundError
 from agentmem.graph import communities, memory_graph, most_recalled, pagerank
@@ -22,6 +22,7 @@ from agentmem.index import step_id
 from agentmem.ingest import ingest
 
 CRYSTALS = ("unit", "cluster", "atom")
+LONG = long_log()
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 from graphs import content, of_kind, remembered
 from hypothesis import example, given
 from hypothesis import strategies as st
-from lawful import LONG, few
-from strategies import opened
+from lawful import few
+from strategies import long_log, opened
 from typer.testing import CliRunner, Result
 
 from agentmem import InvalidInputError, Memory, MissingExtraError
@@ -33,7 +33,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 @pytest.fixture(scope="module")
 def graph() -> networkx.DiGraph:
-    with remembered(LONG) as memory:
+    with remembered(long_log()) as memory:
         return memory_graph(memory, retired=True)
 
 

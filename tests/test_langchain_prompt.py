@@ -70,7 +70,7 @@ def context_of(prompt: Sequence[BaseMessage]) -> str:
 
 @pytest.mark.parametrize("budget", [0, 60, 300])
 def test_the_prompt_is_within_window_and_budget_by_the_models_own_counter(budget: int) -> None:
-    model = worked(looked(60), budget=budget, window=800)
+    model = worked(looked(36), budget=budget, window=800)
     sizes = [tokens_of(model, prompt[1:]) for prompt in model.prompts]  # without the system message
     assert max(sizes) <= 800 + budget
     assert min(sizes[-20:]) > 500
@@ -81,7 +81,7 @@ def test_the_prompt_is_within_window_and_budget_by_the_models_own_counter(budget
 
 
 def test_the_window_is_half_of_what_the_profile_says_and_all_fits_into_that() -> None:
-    model = worked(looked(60), tokens=2_400, budget=300, tools=())
+    model = worked(looked(36), tokens=2_400, budget=300, tools=())
     sizes = [tokens_of(model, prompt) for prompt in model.prompts]
     assert 1_000 < max(sizes) <= 1_200 + 300 + tokens_of(model, [HumanMessage("Obey.")])
     with pytest.raises(InvalidInputError, match="the model takes 400 tokens, of which"):

@@ -104,7 +104,7 @@ class TestRolledBack:
 
     @pytest.mark.slow
     @few(40)
-    @example((LONG, 150, HOSTILE[1], HashEncoder(32), True))
+    @example((LONG, 90, HOSTILE[1], HashEncoder(32), True))
     @example((LONG, 20, HOSTILE[3], None, False))
     @given(POISONED)
     def test_also_where_many_crystals_are_made_of_it(self, drawn: Any) -> None:

@@ -12,13 +12,13 @@ from agentmem.memory import EpisodeWriter
 
 
 def test_a_tenant_gets_what_it_would_get_alone(tmp_path: Path) -> None:
-    tried = set().union(*(check(tmp_path, seed) for seed in range(24)))
+    tried = set().union(*(check(tmp_path, seed) for seed in range(14)))
     assert tried == set(VERBS)
 
 
 @pytest.mark.slow
 def test_thousands_of_tenants_get_what_they_would_get_alone(tmp_path: Path) -> None:
-    for seed in range(24, 3_024):
+    for seed in range(14, 3_014):
         check(tmp_path, seed)
 
 

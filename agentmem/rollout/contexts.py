@@ -20,8 +20,8 @@ from agentmem.types import Hit, PlanningContext, Step
 Kind = Literal["crystals", "window", "none", "full"]
 KINDS = get_args(Kind)
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
-LEAST = 3
-"""Tokens of the shortest line."""
+FEW = 8
+"""Lines that are tried first."""
 
 
 def check_memory(memory: object) -> None:
@@ -41,10 +41,7 @@ def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budg
 
 def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> PlanningContext:
     """As many of the newest steps as fit into a budget; all of them where it is None."""
-    lines = _lines(steps if budget is None else steps[max(0, len(steps) - budget // LEAST) :])
-    if budget is not None:
-        fit = bisect_right(range(1, len(lines) + 1), budget, key=lambda kept: count(render(lines[-kept:])))
-        lines = lines[len(lines) - fit :]
+    lines = _lines(steps) if budget is None else _fitting(steps, budget)
     text = render(lines) if lines else ""
     made = PlanningContext.model_construct(
         text=text,
@@ -57,6 +54,16 @@ def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> Plannin
     encoder = memory._core.encoder
     made._encode = encoder.encode if encoder is not None else None
     return made
+
+
+def _fitting(steps: Sequence[Step], budget: int) -> list[Line]:
+    """The lines of as many of the newest steps as fit; of the others no more are made than of those."""
+    some = FEW
+    while some < len(steps) and count(render(_lines(steps[-some:]))) <= budget:
+        some *= 2
+    lines = _lines(steps[-some:])
+    fit = bisect_right(range(1, len(lines) + 1), budget, key=lambda kept: count(render(lines[-kept:])))
+    return lines[len(lines) - fit :]
 
 
 def _lines(steps: Sequence[Step]) -> list[Line]:

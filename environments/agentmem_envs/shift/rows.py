@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from copy import deepcopy
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
 
 Row = TypeVar("Row")
+ATOMS = (str, int, float, bool, type(None))
 
 
 class Rows(dict[str, Row]):
@@ -20,10 +23,25 @@ class Rows(dict[str, Row]):
     def __getitem__(self, key: str) -> Row:
         row = super().__getitem__(key)
         if row is self._base.get(key):
-            row = deepcopy(row)
+            row = copied(row)
             super().__setitem__(key, row)
         return row
 
     def peek(self, key: str) -> Row | None:
         """The row as it stands, to read; None where there is none."""
         return super().get(key)
+
+
+def copied(value: Any) -> Any:
+    """`deepcopy` of what was read from JSON, in which nothing stands twice: several times as quick."""
+    if type(value) in ATOMS:
+        return value
+    if type(value) is dict:
+        return {key: copied(each) for key, each in value.items()}
+    if type(value) is list:
+        return [copied(each) for each in value]
+    if not isinstance(value, BaseModel):
+        return deepcopy(value)
+    made = value.model_copy()
+    made.__dict__.update({name: copied(each) for name, each in value.__dict__.items()})
+    return made
