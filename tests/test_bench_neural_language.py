@@ -126,7 +126,7 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     table = [line for line in said if line.startswith("|")]
     assert table[0].endswith("| falls by | own over another's | bytes |")
     assert len(table) == 2 + sum(1 + bool(row["shuffled"]) for row in means)
-    gains = [f"{own['own'][0] - own['own'][1_024]:.3f}", f"{own['shuffled'][1_024] - own['own'][1_024]:.3f}"]
+    gains = [f"{own['own'][0] - own['own'][1_024]:z.3f}", f"{own['shuffled'][1_024] - own['own'][1_024]:z.3f}"]
     assert table[2].split(" | ")[-3:-1] == gains
 
 
