@@ -40,7 +40,7 @@ def copied(value: Any) -> Any:
         return {key: copied(each) for key, each in value.items()}
     if type(value) is list:
         return [copied(each) for each in value]
-    if not isinstance(value, BaseModel):
+    if not isinstance(value, BaseModel) or value.__pydantic_extra__:
         return deepcopy(value)
     made = value.model_copy()
     made.__dict__.update({name: copied(each) for name, each in value.__dict__.items()})
