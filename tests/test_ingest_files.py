@@ -182,9 +182,14 @@ def test_a_link_to_a_folder_above_is_not_followed(memory: Memory, folder: Path) 
     assert ingest(memory, folder).files == 2
 
 
-def test_a_link_to_itself_is_no_file(memory: Memory, folder: Path) -> None:
-    (folder / "loop.md").symlink_to("loop.md")
-    assert ingest(memory, folder).files == 2
+@pytest.mark.parametrize("target", ["loop.md", "nowhere.md"])
+def test_a_link_that_leads_nowhere_is_passed_over_and_told(memory: Memory, folder: Path, target: str) -> None:
+    link = folder / "loop.md"
+    link.symlink_to(target)
+    report = ingest(memory, folder)
+    assert report.files == 2
+    assert (str(link), "it is a link that leads nowhere") in report.passed
+    assert (str(link), "it is a link that leads nowhere") in ingest(memory, folder / "*.md").passed
 
 
 def test_progress_goes_through_all_files(memory: Memory, folder: Path) -> None:

@@ -61,11 +61,12 @@ def _matching(path: Path, passed: list[Passed]) -> list[Path]:
 
 
 def _within(path: Path, folder: Path, passed: list[Passed]) -> bool:
-    """Whether what is found from a folder on is in it; a link that leads out of it is passed over."""
+    """Whether what is found from a folder on is in it; a link that leads out of it, or nowhere, is passed over."""
     inside = Path(os.path.realpath(path)).is_relative_to(folder.resolve())  # also of a link that leads to itself
-    if not inside:
-        passed.append(Passed(str(path), OUTSIDE))
-    return inside
+    if inside and path.exists():
+        return True
+    passed.append(Passed(str(path), "it is a link that leads nowhere" if inside else OUTSIDE))
+    return False
 
 
 def _given(path: Path, passed: list[Passed]) -> Iterator[Given]:
