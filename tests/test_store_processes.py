@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import threading
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 
 from agentmem.store import open_store
+from agentmem.store.blocks import Block
+from agentmem.store.postings import Postings
 from agentmem.testing.records import A, batch, crystal, step
 from agentmem.types import Span
 
@@ -148,3 +151,28 @@ def test_archiving_erasing_and_reading_beside_a_writer_in_other_processes(tmp_pa
     with open_store(path) as store:
         assert store.head().position == 450
         assert store.verify()[0] == []
+
+
+def unpacked(word: bytes) -> list[object]:
+    """What this process keeps unpacked of a log or of its index that has a word."""
+    gc.collect()
+    blocks = [one for one in gc.get_objects() if isinstance(one, Block) and one.contains(word)]
+    indexes = [one for one in gc.get_objects() if isinstance(one, Postings)]
+    return [*blocks, *(one for one in indexes if any(word in term for term in one.terms()))]
+
+
+def test_what_is_unpacked_is_dropped_once_another_opening_erased_and_when_the_file_is_closed(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    erased, kept = (f"word {word} {n}" for n, word in enumerate(("xylophone", "kettledrum")))
+    with open_store(path) as reader, open_store(path) as writer:
+        writer.append([step(text) for text in [erased, kept] * 300])
+        writer.archive(writer.head().position)
+        list(reader.scan())
+        reader.postings(A, ["xylophone"])
+        assert {type(one) for one in unpacked(b"xylophone")} == {Block, Postings}
+        writer.erase(list(range(1, 600, 2)))
+        reader.version(A)
+        assert unpacked(b"xylophone") == []
+        list(reader.scan())
+        assert unpacked(b"kettledrum") != []
+    assert unpacked(b"kettledrum") == []

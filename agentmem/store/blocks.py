@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -228,6 +228,11 @@ class Cache(Generic[Item]):
             self._size += item.nbytes
             while self._size > self._limit and len(self._items) > 1:
                 self._size -= self._items.popitem(last=False)[1].nbytes
+
+    def drop(self, digests: Iterable[bytes]) -> None:
+        with self._lock:
+            for item in (self._items.pop(digest, None) for digest in digests):
+                self._size -= 0 if item is None else item.nbytes
 
     def clear(self) -> None:
         with self._lock:

@@ -58,16 +58,21 @@ class Lexicon:
     def __init__(self, shown: str, level: int) -> None:
         self.shown, self.level = shown, level
         self._lock = threading.Lock()
+        self._unpacked: set[bytes] = set()
         self._begin()
 
     def _begin(self) -> None:
         self._tail, self._tail_of, self._upto = Growing(), (-1, -1), 0
 
     def forget(self) -> None:
-        """Drop what was cached: something was erased."""
-        _UNPACKED.clear()
+        """Drop what was cached: something was erased, or the file is closed."""
+        self._drop_unpacked()
         with self._lock:
             self._begin()
+
+    def _drop_unpacked(self) -> None:
+        mine, self._unpacked = self._unpacked, set()
+        _UNPACKED.drop(mine)
 
     # ---- writing
 
@@ -175,6 +180,7 @@ class Lexicon:
             if _digest(stretch.first, stretch.last, data) != stretch.digest:
                 raise DamagedError(f"{what} was changed; restore it from a backup")
             postings = Postings.unpack(data, what)
+            self._unpacked.add(stretch.digest)
             _UNPACKED.put(stretch.digest, postings)
         return postings
 
@@ -182,7 +188,7 @@ class Lexicon:
 
     def weights(self, connection: Connection) -> dict[int, tuple[int, int]]:
         """Namespace number -> its postings, and a sum over every (term, row); see `weight`."""
-        _UNPACKED.clear()  # what is checked is what the file holds
+        self._drop_unpacked()  # what is checked is what the file holds
         found: dict[int, tuple[int, int]] = {}
         for postings in self._all(connection):
             counts, numbers = postings.numbers()

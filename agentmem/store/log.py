@@ -61,12 +61,11 @@ def namespace_id(connection: Connection, namespace: Namespace) -> int | None:
 
 
 class Directory:
-    """What the numbers of namespaces and names stand for. Numbers are never given twice, so it only grows."""
+    """What the numbers of namespaces and names stand for. Numbers are never given twice, so it only grows; where
+    something was erased another takes its place, as some thread may be reading this one.
+    """
 
     def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
         self.namespaces: dict[int, Namespace] = {}
         self.names: dict[int, str | None] = {0: None}
 
@@ -99,23 +98,25 @@ class Log:
     def forget(self) -> None:
         """Drop what was cached: something was erased."""
         self.cache.clear()
-        self.directory.clear()
+        self.directory = Directory()
 
     # ---- numbers to words
 
     def namespace(self, connection: Connection, number: int) -> Namespace:
-        if number not in self.directory.namespaces:
-            self.directory.refresh(connection)
+        directory = self.directory
+        if number not in directory.namespaces:
+            directory.refresh(connection)
         try:
-            return self.directory.namespaces[number]
+            return directory.namespaces[number]
         except KeyError:
             raise DamagedError(f"{self.shown}: namespace number {number} is not there; restore a backup") from None
 
     def name(self, connection: Connection, number: int) -> str | None:
-        if number not in self.directory.names:
-            self.directory.refresh(connection)
+        directory = self.directory
+        if number not in directory.names:
+            directory.refresh(connection)
         try:
-            return self.directory.names[number]
+            return directory.names[number]
         except KeyError:
             raise DamagedError(f"{self.shown}: name number {number} is not there; restore a backup") from None
 

@@ -22,7 +22,7 @@ from .group import Group, Request
 from .keyfile import KeyFile, Passphrase
 from .keys import Keys
 from .lexicon import Lexicon
-from .log import Log
+from .log import Directory, Log
 from .pool import Pool
 from .reserve import Reserve
 from .rows import content_key
@@ -162,7 +162,7 @@ class OpenFile:
                 self._upkeep.erase(transaction, late, set())
         self._writer.wait(transaction.ticket)
         if late:
-            self._log.forget()
+            self._forget()
             self._writer.truncate()
         self._shred()
 
@@ -215,6 +215,7 @@ class OpenFile:
         """Open the file again, which was repaired meanwhile."""
         with _REOPENING:
             self._shut()
+            self._forget()
             self._open()
 
     def close(self) -> None:
@@ -224,9 +225,17 @@ class OpenFile:
             # What a fork inherited and did not use was let go of already.
             if self._pid == os.getpid():
                 self._shut()
+                self._forget()
                 if self._writer is None:
                     opening.tidy(self._files)
                 self._files.remove_private()
+
+    def _forget(self) -> None:
+        """Drop what is kept unpacked: something was erased, or the file is closed."""
+        self._log.forget()
+        if self._lexicon is not None:
+            self._lexicon.forget()
+        self._appender.interner.clear()
 
     def _shut(self) -> None:
         self._pool.close()
@@ -263,7 +272,7 @@ class OpenFile:
         if self._sealing is not None:
             self._shredding.noted = -1
         self._appender.interner.clear()
-        self._log.directory.clear()
+        self._log.directory = Directory()
 
     def _write_group(self, group: list[Request]) -> int:
         """One transaction for the appends of many threads; its ticket."""

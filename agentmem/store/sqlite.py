@@ -39,6 +39,7 @@ class SQLiteStore(Attaching):
     """
 
     _memory_lexicon: MemoryLexicon | None = None
+    _rechained = -1  # when last looked
     _counted = -1, 0, 0  # rechained, position up to which tokens were added up, their sum
 
     def _opened(self) -> None:
@@ -244,7 +245,11 @@ class SQLiteStore(Attaching):
 
     def version(self, namespace: Namespace) -> Version:
         with self._reading() as connection:
-            return self._made.version(connection, namespace)
+            version, rechained = self._made.version(connection, namespace), counter(connection, "rechained")
+        if rechained != self._rechained:  # another process erased something, or rewrote it
+            self._forget()
+            self._rechained = rechained
+        return version
 
     # ---- upkeep
 
@@ -309,6 +314,7 @@ class SQLiteStore(Attaching):
             if self._sealing is not None:
                 self._shred()
             self._empty_log(writer, "the records were erased", "erase the same positions again")
+            self._forget()  # what readers of the old state, who are gone now, put back
         return done
 
     def _erase(
@@ -332,12 +338,6 @@ class SQLiteStore(Attaching):
                 self._shredding.condemn(transaction.connection, positions, told)
             self._upkeep.erase(transaction, positions, emptied, keys)
             return True
-
-    def _forget(self) -> None:
-        self._log.forget()
-        if self._lexicon is not None:
-            self._lexicon.forget()
-        self._appender.interner.clear()
 
     # ---- trust
 
