@@ -219,6 +219,12 @@ def test_files_that_are_named_are_looked_into(told: Memory, tmp_path: Path) -> N
     assert list(told.steps("house"))
 
 
+def test_a_text_that_begins_as_an_encrypted_memory_does_is_looked_into(told: Memory, tmp_path: Path) -> None:
+    (tmp_path / "page.md").write_text(f"agentmem\n{SECRET} In the house.")
+    report = told.erase(subject="ann", scan=[tmp_path / "page.md"])
+    assert report.residue == (f"{tmp_path / 'page.md'} at byte 9",)
+
+
 # ---- the file --------------------------------------------------------------------------------------------------------
 
 

@@ -180,15 +180,23 @@ def check_there(files: Sequence[Path]) -> None:
             raise NotFoundError(f"there is no file {path} to look for erased text in; leave it out, or give its path")
 
 
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple[str, list[str]]:
     """The surface that a file is, and where in it something stands."""
     start = first_bytes(str(path))
     if start.startswith(SQLITE):
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
-    if start.startswith(MAGIC):
-        return "backups", [f"{path} is encrypted, so it was not looked into"]
     data = path.read_bytes()
+    if start.startswith(MAGIC) and not _is_text(data):
+        return "backups", [f"{path} is encrypted, so it was not looked into"]
     try:
         data = gzip.decompress(data) if start.startswith(GZIP) else data
     except (OSError, EOFError, zlib.error):
