@@ -13,11 +13,11 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from rolls import logged, memory_at, shop
+from rolls import Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import retention
-from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, trail
+from agentmem.rollout import RandomPolicy, Reading, RolloutReport, ScriptedPolicy, load_policy, rollout, trail
 from agentmem.types import PlanningContext
 
 ROOT = Path(__file__).parent.parent
@@ -166,6 +166,23 @@ def test_an_interrupt_right_behind_a_commit_logs_no_turn_twice(monkeypatch: pyte
         monkeypatch.setattr(trail, "log_together", real)
         assert shop(memory, load_policy("oracle", None), kind="window").digest == report.digest
         assert [logged(memory, *NAMESPACE, number) for number in "01"] == steps
+
+
+@pytest.mark.parametrize("kind", ["none", "window"])
+def test_a_turn_that_the_environment_refuses_is_not_logged_and_the_run_can_go_on(kind: Any) -> None:
+    asked = [0]
+
+    def mistaken(observation: Any, context: Any) -> Any:
+        asked[0] += 1
+        return "a slip" if asked[0] == 4 else 3
+
+    three, settings = ScriptedPolicy(lambda observation, context: 3), {"kind": kind, "name": "three", "episodes": 2}
+    with memory_at() as memory, memory_at() as other:
+        with pytest.raises(ValueError, match="a slip"):
+            rollout(Counting, ScriptedPolicy(mistaken), memory, workers=2, apart=False, **settings)
+        assert [len(logged(memory, "Counting", number)) for number in "01"] == [2, 2]
+        again, whole = (rollout(Counting, three, each, **settings) for each in (memory, other))
+        assert again.model_dump(exclude={"bytes"}) == whole.model_dump(exclude={"bytes"})
 
 
 def test_a_finished_episode_is_not_played_again_and_more_may_follow(tmp_path: Path) -> None:

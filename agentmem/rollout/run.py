@@ -152,7 +152,7 @@ class _Run:
         try:
             while seats:
                 actions = self._actions(seats, lanes)
-                for lane, took in lanes.step(actions).items():
+                for lane, took in self._stepped(actions, seats, lanes).items():
                     seats[lane].took = took
                     seats[lane].trail.turn += 1
                 over = [lane for lane, seat in seats.items() if seat.took.terminated or seat.took.truncated]
@@ -165,6 +165,15 @@ class _Run:
                 self._tell(seats, lanes)
         finally:
             flush([seat.trail for seat in seats.values()])
+
+    def _stepped(self, actions: Mapping[int, Any], seats: Mapping[int, _Seat], lanes: Lanes) -> dict[int, Took]:
+        """What the steps give. Of those that an environment refuses nothing is logged: they were not made."""
+        try:
+            return lanes.step(actions)
+        except Exception:
+            for seat in seats.values():
+                seat.trail.take_back()
+            raise
 
     def _seated(self, lanes: Lanes, numbers: Mapping[int, int]) -> dict[int, _Seat]:
         if not numbers:

@@ -124,6 +124,11 @@ class Trail:
         entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
         self.waiting.append(entries)  # last: whatever stops this before has nothing of the turn logged
 
+    def take_back(self) -> None:
+        """Have this turn not logged. One that was logged before an interruption stays."""
+        if self.waiting:
+            self.waiting.pop()
+
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""
         hits = context.hits if context is not None else ()
