@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,30 @@ def test_another_process_may_not_roll_out_the_same_until_the_first_has_ended_or_
             shop(memory, oracle, kind="window", episodes=3).digest == whole(oracle, kind="window", episodes=3)[0].digest
         )
     assert [each.name for each in tmp_path.iterdir() if "rollout" in each.name] == []
+
+
+@pytest.mark.parametrize("path", ["a.mem", ":memory:"])
+def test_another_thread_may_not_roll_out_the_same_at_the_same_time(tmp_path: Path, path: str) -> None:
+    refused: list[str] = []
+    three = ScriptedPolicy(lambda observation, context: 3)
+
+    def meanwhile(memory: Any) -> None:
+        try:
+            rollout(Counting, three, memory, kind="none", name="three")
+        except SettingsError as error:
+            refused.append(str(error))
+
+    def told(done: float, of: float) -> None:
+        thread = threading.Thread(target=meanwhile, args=(memory,))
+        thread.start()
+        thread.join()
+
+    with memory_at(tmp_path / path if path != ":memory:" else path) as memory:
+        report = rollout(Counting, three, memory, kind="none", name="three", progress=told)
+        assert len(logged(memory, "Counting", "0")) == 2 * report.steps + 1
+        assert rollout(Counting, three, memory, kind="none", name="three").episodes == report.episodes
+    assert len(refused) == report.steps
+    assert "another thread rolls out 'Counting' in this memory: wait for its end" in refused[0]
 
 
 def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:
