@@ -61,9 +61,8 @@ def claimed(place: Memory) -> Iterator[None]:
     """
     store = place._core.store
     kept = store.path != ":memory:"
-    name = (
-        f"{os.path.realpath(store.path) if kept else id(store)}-rollout-{digest(repr(place.namespace).encode())[:16]}"
-    )
+    of = digest(repr(place.namespace).encode())[:16]
+    name = f"{os.path.realpath(store.path) if kept else id(store)}-rollout-{of}"
     with _in_process(name, place), _among_processes(name, place) if kept else nullcontext():
         yield
 

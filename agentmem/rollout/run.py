@@ -70,7 +70,7 @@ def rollout(
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
     bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and
-    while another process rolls out the same there.
+    while another process or thread rolls out the same there.
     """
     check_policy(policy)
     check_memory(memory)
