@@ -75,6 +75,7 @@ def rollout(
     check_policy(policy)
     check_memory(memory)
     _check(kind, budget, episodes, workers, seed, recall)
+    _check_numbers(numbers)
     make = maker(env, options)
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
@@ -105,6 +106,13 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+
+
+def _check_numbers(numbers: Any) -> None:
+    """Of episodes, each once: two lanes would log the same one."""
+    for place, number in enumerate(numbers or ()):
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0 or number in numbers[:place]:
+            raise InvalidInputError(f"numbers has {brief(number)}: give whole numbers, 0 or more, each once")
 
 
 class _Run:
