@@ -110,9 +110,11 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
 
 def _check_numbers(numbers: Any) -> None:
     """Of episodes, each once: two lanes would log the same one."""
-    for place, number in enumerate(numbers or ()):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 0 or number in numbers[:place]:
+    known: set[int] = set()
+    for number in numbers or ():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0 or number in known:
             raise InvalidInputError(f"numbers has {brief(number)}: give whole numbers, 0 or more, each once")
+        known.add(number)
 
 
 class _Run:
