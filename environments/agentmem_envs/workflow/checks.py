@@ -1,4 +1,6 @@
-"""Whether the parts of a definition agree with each other: each problem with its place, the value and the remedy."""
+"""Whether the parts of a definition agree with each other, and whether cases can be handled as it wants: each problem
+with its place, the value and the remedy.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
@@ -166,11 +168,27 @@ def _tools(definition: Definition) -> Iterator[str]:
         cases = [each for each, argument in tool.args.items() if argument.type == "case"]
         if len(cases) != 1:
             yield f"tools.{name}.args: {cases}: give exactly one argument of type case, the case that the call is about"
+        for each, argument in tool.args.items():
+            yield from _limited(f"tools.{name}.args.{each}", argument)
         for field, value in tool.sets.items():
             yield from _template(f"tools.{name}.sets.{field}", value, tool.args, "argument")
         fields = {field for each in definition.tools.values() for field in each.sets}
         for field in tool.requires:
             yield from _unknown(f"tools.{name}.requires", field, sorted(fields), "field set by a tool")
+
+
+def _limited(place: str, argument: Argument) -> Iterator[str]:
+    """The limits of an argument are of its type and leave something."""
+    least, most = argument.least, argument.most
+    if (least, most) != (None, None) and argument.type not in ("integer", "number"):
+        yield f"{place}: least and most are for numbers, and this is of type {argument.type}; leave them out"
+    elif least is not None and most is not None and least > most:
+        yield f"{place}: least {least} and most {most}: give the lesser one as least"
+    for value in argument.one_of:
+        try:
+            accept(argument, value)
+        except Refused as refusal:
+            yield f"{place}.one_of: {value!r}: {refusal}, or leave it out"
 
 
 def _grader(definition: Definition) -> Iterator[str]:

@@ -36,6 +36,7 @@ Plain = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
 Value = bool | int | float | Plain
 Number = int | float
+Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Model(BaseModel):
@@ -72,7 +73,7 @@ class Deadline(_Model):
     """Passed when more than `steps` steps have gone by since the case was shown in the state `starts`."""
 
     starts: str
-    steps: int = Field(ge=1)
+    steps: Steps
 
 
 class Argument(_Model):
@@ -145,9 +146,9 @@ class Definition(_Model):
     name: Plain
     goal: Plain
     source: Plain = ""
-    steps: int = Field(1000, ge=1, le=1_000_000)
+    steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
-    delay: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (100, 300)
+    delay: tuple[Steps, Steps] = (100, 300)
     facts: dict[Name, Fact]
     deadlines: dict[Name, Deadline] = {}
     tools: dict[Name, Tool] = Field(min_length=1)
