@@ -81,3 +81,19 @@ def logged(memory: Memory, *namespace: str) -> list[tuple[str, str, str, float |
     """What a rollout logged of one episode, without where it stands."""
     steps = memory.scoped(*namespace).steps()
     return [(step.episode, step.kind, step.text, step.reward, step.terminated) for step in steps]
+
+
+class Stopped(Exception):
+    """Stands for whatever may end a run."""
+
+
+def stop_after(turns: int) -> Any:
+    """A progress that ends the run after so many turns."""
+    left = [turns]
+
+    def told(done: float, of: float) -> None:
+        left[0] -= 1
+        if not left[0]:
+            raise Stopped
+
+    return told

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from agentmem.bench.environments.tasks import markdown
 from agentmem.bench.neural.peers.sizes import TOLERANCE, count
 from agentmem.cli import app
 from agentmem.errors import InvalidInputError
+from agentmem.neural.files import load
+from agentmem.neural.train import TRAINING
 from agentmem.policy import load_trained
 from agentmem.policy.policy_lm import PolicyLM
 from agentmem.policy.shown import batch_of, episode
@@ -94,11 +97,14 @@ def test_an_interrupted_row_goes_on_where_it_was(tmp_path: Path, monkeypatch: py
 
     with pytest.raises(KeyboardInterrupt):
         row(asked, tmp_path, stop)
-    assert (tmp_path / f"{asked.name}.training").is_file()
+    assert (tmp_path / f"{asked.name}-60.training").is_file()
     with pytest.raises(KeyboardInterrupt):
         row(asked, tmp_path, stop)
-    first, second = told
-    assert second > first
+    with pytest.raises(KeyboardInterrupt):
+        row(replace(asked, seconds=30.0), tmp_path, stop)  # of another budget it begins anew
+    assert told[1] > told[0]
+    steps = [load(tmp_path / f"{asked.name}-{each}.training", TRAINING).settings["step"] for each in (60, 30)]
+    assert steps == [4, 2]
 
 
 @pytest.mark.slow

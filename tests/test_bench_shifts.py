@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from agentmem.bench.arguments import given_options
 from agentmem.bench.environments import shifts
+from agentmem.bench.environments.kept import kept_row
 from agentmem.bench.environments.options import GRU
 from agentmem.bench.environments.recurrent_choice import (
     RecurrentChoice,
@@ -270,6 +271,13 @@ def test_rows_that_are_there_are_not_played_again(
     other = invoked(*words, "--memory", "none", "--budget", "200")
     assert other.exit_code != 0
     assert "is of budget 300, not 200" in other.output
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3", '"x"'])
+def test_a_file_that_holds_no_row_is_refused_with_the_remedy(content: str, tmp_path: Path) -> None:
+    (tmp_path / "row.json").write_text(content)
+    with pytest.raises(InvalidInputError, match=r"row\.json holds no row .*: remove it, and it is measured again"):
+        kept_row(tmp_path / "row.json", {"seed": 0}, lambda: pytest.fail("measured over it"))
 
 
 @pytest.mark.slow

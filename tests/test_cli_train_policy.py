@@ -58,6 +58,7 @@ def test_a_shift_is_learned_from_its_train_split_and_the_model_plays(tmp_path: P
     [
         ((SHOP, "--set", "steps=[40,60]"), r"--set steps=[40, 60]: shifts take one value; lists are for other env"),
         ((SHOP, "--set", "stepz=40"), "'stepz'"),
+        ((SHOP, "--env", SHOP), f"--env {SHOP} was given twice: give it once, and --episodes for more of it"),
         ((SHOP, "--algo", "ppo"), f"--algo with --env {SHOP}: it is not for shifts; leave it out"),
         ((SHOP, "--luck", "0.1"), "--luck with"),
         ((SHOP, "--clock", "4"), "--clock with"),

@@ -248,8 +248,12 @@ def test_candidates_are_of_shifts_only_and_a_choice_beyond_them_is_a_failure() -
     with pytest.raises(InvalidInputError, match="no Shift"):
         Candidates(gymnasium.make("CartPole-v1"))
     env = offered("shop", steps=300)
-    env.reset(seed=0)
-    assert env.step(np.int64(99))[4]["right"] is False
+    _, info = env.reset(seed=0)
+    choices: list[Any] = [np.int64(99), -1, 8, None, 1.0, float("nan"), b"1", [1], np.array([1]), {"tool": "x"}]
+    for choice in choices:
+        observation, reward, _, _, info = env.step(choice)
+        assert (info["right"], reward, int(observation["accepted"])) == (False, 0.0, 0)
+    assert env.step(np.array(info["gold_index"]))[4]["right"] is True
 
 
 @ALL

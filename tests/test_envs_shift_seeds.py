@@ -7,10 +7,13 @@ from hashlib import sha256
 from pathlib import Path
 from statistics import fmean
 
+import numpy as np
 import pytest
 from shifts import DOMAINS, INSTALLED, WINDOW, by_oracle, far_from_chance, offered, played, ruled, shares
 
 from agentmem_envs.shift.policies import Oracle, Rule
+from agentmem_envs.shift.rules import reference
+from agentmem_envs.shift.stock import Fresh
 
 SHOWS = """
 from test_envs_shift_seeds import DIGESTED, digest
@@ -38,6 +41,16 @@ def test_a_seed_gives_the_same_shift_again_and_another_gives_another(domain: str
     first, again, other = (played(env, seed, Oracle()) for seed in (1, 1, 2))
     assert first == again
     assert first.texts != other.texts
+
+
+def test_a_shift_that_is_longer_than_its_short_references_are_many_makes_longer_ones() -> None:
+    fresh = Fresh(np.random.default_rng(0))
+    made = [fresh(reference) for _ in range(37_000)]  # of 36,000 short ones
+    short = {value for value in made if len(value) == len("REF-QA41")}
+    assert len(set(made)) == 37_000
+    assert len(short) > 35_000
+    assert not any(value[:8] in short for value in made if value not in short)
+    assert all(len(value) == 8 for value in made[:20_000])
 
 
 @pytest.mark.slow

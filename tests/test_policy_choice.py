@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from agentmem.policy import ChoicePolicy, load_trained
 from agentmem.policy.bc import HIDDEN, WITHOUT, ChoiceImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.choosing import KIND
-from agentmem.policy.demonstrations import Choices, Shift, kept, shown
+from agentmem.policy.demonstrations import Choices, Shift, kept, read, shown
 from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, number, offered
 from agentmem.rollout import load_policy, rollout
@@ -207,6 +207,26 @@ def test_a_file_that_is_not_there_or_holds_something_else_is_refused(tmp_path: P
         load_trained(str(tmp_path / "junk.safetensors"))
 
 
+@pytest.mark.parametrize("sizes", [{"heads": 5}, {"width": 63}, {"heads": 128}])
+def test_sizes_that_do_not_go_together_are_refused_in_a_file_too(tmp_path: Path, sizes: dict[str, int]) -> None:
+    file, network = tmp_path / "own.safetensors", choice_network(0)
+    with pytest.raises(InvalidInputError, match="width=.* over heads=.*: the same whole width each is needed"):
+        ChoiceSettings(**{**vars(network.settings), **sizes})
+    settings = SimpleSettings(**{**vars(network.settings), **sizes})
+    save(file, KIND, settings, network.state_dict(), None)
+    with pytest.raises(InvalidInputError, match="own.safetensors is not whole .*the same whole width each is needed"):
+        load_trained(str(file))
+
+
+@dataclass(frozen=True)
+class SimpleSettings:
+    """As a file may hold them."""
+
+    words: int
+    width: int
+    heads: int
+
+
 # ---- what it learns from
 
 
@@ -254,6 +274,22 @@ def test_what_another_version_kept_is_refused_with_the_remedy(tmp_path: Path, de
     (tmp_path / f"{shift.name}.npz").write_bytes(b"junk")
     with pytest.raises(InvalidInputError, match=r"3-300-0\.npz holds no demonstrations .*: remove it"):
         kept(shift, tmp_path)
+
+
+def test_a_file_of_which_a_byte_was_changed_is_read_whole_or_refused(tmp_path: Path, decisions: Choices) -> None:
+    file, refused = tmp_path / "shift.npz", 0
+    np.savez_compressed(file, **vars(decisions))
+    whole = file.read_bytes()
+    for at in range(0, len(whole), 97):
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1 :])
+        try:
+            assert all(np.array_equal(each, vars(decisions)[name]) for name, each in vars(read(file)).items())
+        except InvalidInputError:
+            refused += 1
+    assert refused > 10
+    file.write_bytes(b"")
+    with pytest.raises(InvalidInputError, match="holds no demonstrations .*: remove it"):
+        read(file)
 
 
 class Pupil:

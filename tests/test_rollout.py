@@ -291,6 +291,7 @@ def test_arrays_whose_names_are_alike_are_kept_apart() -> None:
         ({"episodes": 0}, "episodes 0 must be a whole number, 1 or more"),
         ({"workers": True}, "workers True must be"),
         ({"seed": 1.5}, "seed 1.5 must be"),
+        *(({"numbers": numbers}, "give whole numbers, 0 or more, each") for numbers in ([0, 0], [-1], ["a"], [1.5])),
         ({"recall": "never"}, "recall 'never' is unknown; give 'every', 'write' or a function"),
         ({"options": {"length": 4, "colour": 1}}, "cannot be made with"),
     ],

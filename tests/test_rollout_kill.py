@@ -13,7 +13,7 @@ from typing import Any
 from zlib import crc32
 
 import pytest
-from rolls import logged, memory_at, shop
+from rolls import Stopped, logged, memory_at, shop, stop_after
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import retention
@@ -33,22 +33,6 @@ with memory_at(sys.argv[1]) as memory:
     shop(memory, policy, kind=sys.argv[3], episodes=3, progress=tell)
 """
 NAMESPACE = ("agentmem/ShiftShop-Short-v0",)
-
-
-class Stopped(Exception):
-    """Stands for whatever may end a run."""
-
-
-def stop_after(turns: int) -> Any:
-    """A progress that ends the run after so many turns."""
-    left = [turns]
-
-    def told(done: float, of: float) -> None:
-        left[0] -= 1
-        if not left[0]:
-            raise Stopped
-
-    return told
 
 
 def whole(policy: Any, **settings: Any) -> tuple[RolloutReport, list[Any]]:

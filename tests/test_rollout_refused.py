@@ -36,6 +36,8 @@ def refused(env: Any, policy: Any = ONE, **settings: Any) -> str:
             "'stepz'; keywords that it takes: split, steps, days, delay, drift, privileged, render_mode",
         ),
         (SHOP, {"steps": 40.5}, "steps=40.5: give a whole number from 1 to 1,000,000"),
+        (SHOP, {"candidates": 5}, "candidates=5: give True or False (on the command line true or false)"),
+        (MAZE, {"candidates": True}, "unexpected keyword argument 'candidates'; keywords that it takes: length"),
         (MAZE, {"length": "many"}, "length='many': give a whole number of cells"),
         (MAZE, {"render_mode": 3}, "render_mode=3 is no text"),
         ("CartPole-v1", {"max_episode_steps": "x"}, "with {'max_episode_steps': 'x'}"),

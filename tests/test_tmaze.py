@@ -103,11 +103,12 @@ def test_an_action_outside_the_space_is_refused_and_the_agent_stays(action: Any)
     assert env.step(RIGHT)[1] == 0.0
 
 
-def test_a_step_after_the_end_is_refused() -> None:
+def test_a_step_before_the_beginning_or_after_the_end_is_refused() -> None:
     env = TMaze(1)
-    play(env, [RIGHT, UP])
-    with pytest.raises(InvalidInputError, match="the episode ended after 2 steps; call reset"):
-        env.step(RIGHT)
+    for _ in range(2):
+        with pytest.raises(InvalidInputError, match="the episode is over or has not begun, of 2 steps; call reset"):
+            env.step(RIGHT)
+        play(env, [RIGHT, UP])
 
 
 def test_a_longer_corridor_takes_no_more_memory() -> None:

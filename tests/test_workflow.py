@@ -14,9 +14,10 @@ from workflows import LOAN, follower, play, scores
 
 import agentmem_envs
 from agentmem.errors import InvalidInputError
-from agentmem_envs.calls import Call
-from agentmem_envs.workflow.definition import load
+from agentmem_envs.calls import Call, Refused
+from agentmem_envs.workflow.definition import Argument, load
 from agentmem_envs.workflow.env import WorkflowEnv
+from agentmem_envs.workflow.tools import accept
 
 DEFINITION = load(LOAN)
 SEEDS = range(20)
@@ -110,6 +111,7 @@ def test_a_refused_call_changes_nothing_and_costs_the_case_in_hand(env: Workflow
         (Call("O_CREATED", {"case": "case-1", "term": 13}), "O_CREATED: term: give one of 12, 24, 36"),
         (Call("O_CREATED", {"case": "case-1", "term": True}), "O_CREATED: term: give a value of type integer"),
         (Call("A_PARTLYSUBMITTED", {"case": "case-1", "amount": 5}), "give a value from 500 to 75000"),
+        (Call("A_PARTLYSUBMITTED", {"case": "case-1", "amount": 700.0}), "amount: give a value of type integer"),
     ],
 )
 def test_a_refusal_says_what_is_wrong_with_the_call(env: WorkflowEnv, call: Call, said: str) -> None:
@@ -118,6 +120,21 @@ def test_a_refusal_says_what_is_wrong_with_the_call(env: WorkflowEnv, call: Call
     answered = env.step(call.text)[0]["text"]
     assert answered.startswith("Refused: ")
     assert said in answered
+
+
+def test_a_call_that_is_refused_for_its_form_is_not_right_though_its_values_are_equal(env: WorkflowEnv) -> None:
+    env.reset(seed=0)
+    call = json.loads(env.right_call())
+    call["args"]["amount"] = float(call["args"]["amount"])
+    observation, *_, info = env.step(json.dumps(call))
+    assert observation["text"].startswith("Refused: A_PARTLYSUBMITTED: amount: give a value of type integer")
+    assert not info["right"]
+
+
+def test_no_number_without_an_end_is_taken() -> None:
+    for number in (float("nan"), float("inf"), -float("inf")):
+        with pytest.raises(Refused, match="give a finite number"):
+            accept(Argument(type="number"), number)
 
 
 def test_a_tool_out_of_its_turn_is_refused_by_what_the_record_says(env: WorkflowEnv) -> None:

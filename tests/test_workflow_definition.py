@@ -1,6 +1,8 @@
 """A workflow's definition: what is wrong with one is told by place, value and remedy, before anything is played."""
 
+import time
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -82,12 +84,16 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: there(d)["call"]["args"].update(floor="{dor}"), "args.floor: 'dor': no such fact or deadline; did"),
         (lambda d: there(d)["call"]["args"].update(floor="{door}"), "can be 'blue', which is refused: give a value of"),
         (lambda d: there(d)["call"]["args"].update(door="{case}"), "give {case} for an argument of type case, and onl"),
-        (lambda d: d["facts"]["floor"].update(most=10), "'{floor}' can be 10, which is refused: give a value from"),
+        (lambda d: d["facts"]["floor"].update(most=10), "'{floor}' can be 10, which is refused: give a value of 9"),
+        (lambda d: there(d)["call"]["args"].update(floor="{case}-x"), "can be 'case-1-x', which is refused: give a"),
         (lambda d: d["states"]["told"].update(text="{door:>9}"), "states.told.text: '{door:>9}': {door}: give a name"),
         (lambda d: d["states"]["told"].update(text="x" * 4000), "4000 characters with its facts: give at most 3584"),
         (lambda d: d["states"]["told"].update(choices=[]), "states.told.choices: []: Tuple should have at least 1 ite"),
         (lambda d: d["states"]["told"].update(text="Hi."), "states.there.choices.0: {pickup} is needed and was not sh"),
         (lambda d: d["tools"]["note"]["args"].clear(), "tools.note.args: []: give exactly one argument of type case"),
+        (lambda d: d["tools"]["deliver"]["args"]["door"].update(least=3), "args.door: least and most are for numbers"),
+        (lambda d: d["tools"]["deliver"]["args"]["floor"].update(least=10), "args.floor: least 10 and most 9: give"),
+        (lambda d: d["tools"]["deliver"]["args"]["floor"].update(one_of=["a"]), "args.floor.one_of: 'a': give a value"),
         (lambda d: d["tools"]["note"].update(sets={"a": "{b}"}), "tools.note.sets.a: 'b': no such argument"),
         (lambda d: d["tools"]["note"].update(requires={"nted": [1]}), "requires: 'nted': no such field set by a tool;"),
         (lambda d: d["grader"].update(late={}), "grader.late: nothing is asserted; give at least one field"),
@@ -96,6 +102,13 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["deadlines"]["pickup"].update(starts="there"), "{pickup} begins only in 'there'; show it there"),
         (lambda d: d["grader"].update(lost={"noted": True}), "grader.lost: 'lost': no way leads here from 'told'"),
         (lambda d: d["grader"].update(told={"noted": True}), "grader.told: 'told': is a state with choices"),
+        (lambda d: d["tools"]["deliver"].update(requires={"noted": [False]}), "states.there: the right call is refus"),
+        (lambda d: d["grader"]["delivered"].update(at="at {floor}"), "grader.delivered.at: right calls leave 'floor "),
+        (lambda d: d["grader"]["late"].update(door="{door}"), "grader.late.door: right calls leave None on a way here"),
+        (lambda d: d.update(delay=[5, 10**30]), "delay.1: 1000000000000000000000000000000: Input should be less tha"),
+        (lambda d: d["deadlines"]["pickup"].update(steps=10**30), "deadlines.pickup.steps: 100000000000000000000000"),
+        (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: Input should be"),
+        (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: Input should be a"),
         (lambda d: there(d).update(next="told"), "states.told: told -> there -> told: a case would never end"),
     ],
 )  # fmt: skip
@@ -117,10 +130,81 @@ def test_all_mistakes_are_told_at_once() -> None:
 
 
 def test_a_condition_must_fit_what_it_is_about() -> None:
-    for test, said in ({"below": 3}, "give equals"), ({"passed": True}, "`passed` is for deadlines"):
-        written = changed(lambda d, test=test: d["states"]["there"]["choices"][0].update(when={"door": test}))
+    for fact, test, said in (
+        ("door", {"below": 3}, "give equals"),
+        ("door", {"passed": True}, "`passed` is for deadlines"),
+        ("door", {"equals": None}, "give exactly one of equals"),
+        ("floor", {"at_least": None}, "give exactly one of equals"),
+        ("door", {"equals": "bleu"}, "holds for none of the fact's values, 'blue', 'grun'; give a condition"),
+        ("floor", {"equals": 2.5}, "holds for none of the fact's values, 0 to 9; give"),
+        ("floor", {"equals": "2"}, "holds for none"),
+        ("floor", {"at_least": 10}, "holds for none"),
+        ("floor", {"below": 0}, "holds for none"),
+    ):
         with pytest.raises(InvalidInputError, match=said):
-            load(written)
+            load(changed(lambda d, fact=fact, test=test: conditioned(d, fact, test)))
+    for fact, test in (("floor", {"equals": 9.0}), ("floor", {"at_least": 9}), ("floor", {"below": 0.5})):
+        assert load(changed(lambda d, fact=fact, test=test: conditioned(d, fact, test)))
+
+
+def conditioned(written: dict[str, Any], fact: str, test: dict[str, Any]) -> None:
+    written["states"]["there"]["choices"][0].update(when={fact: test})
+
+
+def test_a_fact_of_a_thousand_million_values_is_checked_and_drawn_at_once() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written["facts"]["floor"] = {"least": 10**8, "most": 10**9 - 1}
+        written["tools"]["deliver"]["args"]["floor"] = {"type": "integer", "least": 10**8}
+
+    began = time.process_time()
+    env = WorkflowEnv(changed(change))
+    env.reset(seed=0)
+    assert time.process_time() - began < 1
+    written = changed(change)
+    written["tools"]["deliver"]["args"]["floor"]["one_of"] = [10**8, 10**9 - 1]
+    with pytest.raises(InvalidInputError, match="'{floor}' can be 100000001, which is refused: give one of"):
+        load(written)
+
+
+def test_a_name_with_a_hyphen_is_one_in_texts_too() -> None:
+    written = yaml.safe_load(yaml.safe_dump(SMALL, sort_keys=False).replace("door", "door-colour"))
+    env = WorkflowEnv(written)
+    env.reset(seed=0)
+    for _ in range(50):
+        *_, info = env.step(env.right_call())
+    assert all(result["solved"] for result in info["results"])
+
+
+def test_what_a_template_can_be_is_tried_with_the_words_around_it() -> None:
+    def change(written: dict[str, Any], doors: list[str]) -> None:
+        written["tools"]["deliver"]["args"]["door"] = {"type": "text", "one_of": doors}
+        there(written)["call"]["args"]["door"] = "{door} door"
+        written["grader"]["delivered"]["door"] = "{door} door"
+
+    assert load(changed(lambda d: change(d, ["blue door", "grun door"])))
+    with pytest.raises(InvalidInputError, match="'{door} door' can be 'grun door', which is refused: give one of blue"):
+        load(changed(lambda d: change(d, ["blue door"])))
+
+
+def test_a_deadline_may_be_an_argument_within_the_steps_that_it_can_be() -> None:
+    def change(written: dict[str, Any], limits: dict[str, int]) -> None:
+        written["tools"]["deliver"]["args"]["floor"] = {"type": "integer", **limits}
+        there(written)["call"]["args"]["floor"] = "{pickup}"
+        written["grader"]["delivered"].pop("at")
+
+    assert load(changed(lambda d: change(d, {"least": 1})))
+    with pytest.raises(InvalidInputError, match="'{pickup}' can be 56, which is refused: give a value of 30 at most"):
+        load(changed(lambda d: change(d, {"most": 30})))
+
+
+def test_a_way_of_more_than_a_thousand_states_is_a_way() -> None:
+    written = changed(lambda d: d)
+    for number in range(1_200):
+        choice = {"call": {"tool": "note", "args": {"case": "{case}"}}, "next": f"s{number + 1}"}
+        written["states"][f"s{number}"] = {"text": "Go on.", "choices": [choice]}
+    written["states"]["s1199"]["choices"][0]["next"] = "there"
+    written["states"]["told"]["choices"][0]["next"] = "s0"
+    assert len(load(written).states) == 1_202
 
 
 def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
@@ -132,6 +216,24 @@ def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
     (tmp_path / "list.yaml").write_text("- a")
     with pytest.raises(InvalidInputError, match="the definition: .* valid dictionary"):
         load(str(tmp_path / "list.yaml"))
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff")
+    with pytest.raises(InvalidInputError, match="bytes.yaml': no text: .*; give a YAML file in UTF-8"):
+        load(tmp_path / "bytes.yaml")
+    with pytest.raises(InvalidInputError, match="no text: embedded null byte"):
+        load("a\0b")
+
+
+@pytest.mark.parametrize("value", ["2024-13-45", "!!int x", '!!int ""', "!!bool x", "!!timestamp x", "9" * 5_000])
+def test_a_value_that_yaml_cannot_make_is_told_with_the_remedy(value: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"name: {value}")
+    with pytest.raises(InvalidInputError, match="a.yaml': a date, a number or what has !! cannot be read .* in quotes"):
+        load(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])
+def test_what_is_neither_a_file_nor_a_dict_is_refused(source: Any) -> None:
+    with pytest.raises(InvalidInputError, match="definition=.*: give a YAML file or a dict"):
+        load(source)
 
 
 def test_a_definition_is_frozen_and_may_be_given_itself() -> None:

@@ -19,6 +19,8 @@ def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) 
     """Keywords of the environment: those given, and what a shift needs for the policy."""
     from agentmem.rollout.reading import is_shift
 
+    if split and "split" in given:
+        raise InvalidInputError(f"--split {split} and --set split={given['split']}: give one of them")
     shift = is_shift(env)
     options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
     if shift and policy == "oracle":

@@ -85,6 +85,8 @@ def policy(
     shifts = [each for each in env if is_shift(each)]
     if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")
+    if twice := [each for number, each in enumerate(env) if each in env[:number]]:
+        raise InvalidInputError(f"--env {twice[0]} was given twice: give it once, and --episodes for more of it")
     _check_given(ctx, env[0], bool(shifts))
     if algo == "ppo" and luck:
         raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block
 from agentmem.neural.settings import at_least
 from agentmem.neural.shapes import check
@@ -35,6 +36,8 @@ class ChoiceSettings:
     def __post_init__(self) -> None:
         at_least(2, words=self.words)
         at_least(1, width=self.width, heads=self.heads)
+        if self.width % self.heads:
+            raise InvalidInputError(f"width={self.width} over heads={self.heads}: the same whole width each is needed")
 
 
 class WordNetwork(nn.Module):

@@ -5,10 +5,12 @@ Knows environments, a memory and files. An episode is played once and kept: it t
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import BadZipFile
 
@@ -26,6 +28,8 @@ from agentmem.rollout.policies import apart, begun
 from agentmem.rollout.wrapper import PlanningContexts
 
 Tell = Callable[[float], None]
+UNREADABLE = (BadZipFile, zlib.error, TokenError, EOFError, LookupError, NotImplementedError, TypeError, ValueError)
+"""What numpy raises for a file that is not whole."""
 SHAPES = {"present": (PRESENT,), "lines": (LINES,), "own": (CHOICES, OWN), "table": (HEAD + LINE,)}
 """Of a decision, and of a line, as they are kept."""
 
@@ -143,8 +147,8 @@ def read(file: Path) -> Choices:
     try:
         with np.load(file) as arrays:
             there = Choices(**arrays)
-    except (BadZipFile, ValueError, TypeError) as error:
-        raise InvalidInputError(f"{file} holds no demonstrations ({error}): remove it") from error
+    except UNREADABLE as error:
+        raise InvalidInputError(f"{file} holds no demonstrations ({error!r}): remove it") from error
     for name, shape in SHAPES.items():
         if (other := getattr(there, name).shape[1:]) != shape:
             raise InvalidInputError(

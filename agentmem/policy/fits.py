@@ -13,7 +13,7 @@ from agentmem.policy.bc import BATCH
 from agentmem.policy.demonstrations import right_of
 from agentmem.policy.oracles import oracle_of
 from agentmem.policy.policy_lm import PolicyLM
-from agentmem.policy.reference import actions_of
+from agentmem.policy.reference import actions_of, numbered_from_0
 from agentmem.policy.spaces import Features
 from agentmem.rollout.lanes import About, maker
 
@@ -30,7 +30,7 @@ def check_acts(policy: Any, name: str, env: str, said: About) -> None:
 
 def _check_steps(policy: PolicyLM, name: str, env: str, said: About) -> None:
     """That its numbers mean here what they meant where it was trained."""
-    if policy.settings.actions != getattr(said.action_space, "n", None):
+    if policy.settings.actions != numbered_from_0(said.action_space):
         differs = f"it chooses one of {policy.settings.actions} actions, and there they are {said.action_space}"
     elif policy.features != Features.of(said.observation_space):
         differs = f"it was trained on other observations than {said.observation_space}"

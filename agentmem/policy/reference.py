@@ -45,13 +45,18 @@ def is_told(env: gymnasium.Env[Any, Any]) -> bool:
 
 
 def actions_of(env: gymnasium.Env[Any, Any]) -> int:
-    """How many actions an environment has. Raises InvalidInputError where they are not Discrete."""
-    if not isinstance(env.action_space, gymnasium.spaces.Discrete):
+    """How many actions an environment has. Raises InvalidInputError where they are not Discrete, from 0 on."""
+    if not (number := numbered_from_0(env.action_space)):
         raise InvalidInputError(
             f"{env.spec.id if env.spec else env} has actions {env.action_space}, and a policy learns to choose one of "
-            "so many, Discrete: choose another environment, or number its actions by a wrapper"
+            "so many, Discrete from 0 on: choose another environment, or number its actions by a wrapper"
         )
-    return int(env.action_space.n)
+    return number
+
+
+def numbered_from_0(space: gymnasium.Space[Any]) -> int:
+    """How many actions a space has; 0 for one that is not Discrete, or begins elsewhere."""
+    return int(space.n) if isinstance(space, gymnasium.spaces.Discrete) and space.start == 0 else 0
 
 
 class Drawn(Protocol):

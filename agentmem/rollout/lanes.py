@@ -127,13 +127,17 @@ class _Named:
 
     def __init__(self, id: str, options: dict[str, Any]) -> None:
         self.id, self.options = id, dict(options)
-        self.offers = self.options.pop("candidates", True)
+        self.offers = is_shift(id) and self.options.pop("candidates", True)
+        if not isinstance(self.offers, bool):
+            raise InvalidInputError(
+                f"candidates={brief(self.offers)}: give True or False (on the command line true or false)"
+            )
 
     def __call__(self) -> gymnasium.Env[Any, Any]:
         if self.id.startswith("agentmem/"):
             import agentmem_envs  # noqa: F401
         env = gymnasium.make(self.id, **self.options)
-        if self.offers and is_shift(self.id):
+        if self.offers:
             from agentmem_envs.shift.wrapper import Candidates
 
             return Candidates(env)

@@ -9,7 +9,8 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Lock
 from typing import Any
 
 from agentmem.errors import SettingsError
@@ -20,6 +21,8 @@ from agentmem.store.files import open_private, os_errors
 NOTE = "rollout"
 """The attachment of a place that says what its episodes are of, and, of an episode, what came of it."""
 BY = "rollout()"
+_CLAIMED: set[str] = set()
+_GUARD = Lock()
 
 
 def numbered(place: Memory) -> list[int]:
@@ -53,26 +56,45 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
 
 @contextmanager
 def claimed(place: Memory) -> Iterator[None]:
-    """Let no other process roll out at a place until the end, or a kill: it would take what is logged now for what was
-    logged before an interruption. SettingsError while another does.
+    """Let nobody else roll out at a place until the end, or a kill: he would take what is logged now for what was
+    logged before an interruption. SettingsError while another process or thread does.
     """
-    path = place._core.store.path
-    if path == ":memory:":
+    store = place._core.store
+    kept = store.path != ":memory:"
+    of = digest(repr(place.namespace).encode())[:16]
+    name = f"{os.path.realpath(store.path) if kept else id(store)}-rollout-{of}"
+    with _in_process(name, place), _among_processes(name, place) if kept else nullcontext():
         yield
-        return
-    name = f"{os.path.realpath(path)}-rollout-{digest(repr(place.namespace).encode())[:16]}"
-    with os_errors(path):
+
+
+@contextmanager
+def _in_process(name: str, place: Memory) -> Iterator[None]:
+    """A process has each lock file once, whichever of its threads asks."""
+    with _GUARD:
+        if name in _CLAIMED:
+            raise SettingsError(_claimed_by("thread", place))
+        _CLAIMED.add(name)
+    try:
+        yield
+    finally:
+        _CLAIMED.discard(name)
+
+
+@contextmanager
+def _among_processes(name: str, place: Memory) -> Iterator[None]:
+    with os_errors(place._core.store.path):
         file = _locked(name)
     if file is None:
-        raise SettingsError(
-            f"another process rolls out {place.namespace[-1]!r} in this memory: wait for its end, or give another "
-            "memory"
-        )
+        raise SettingsError(_claimed_by("process", place))
     try:
         yield
     finally:
         os.unlink(name)
         os.close(file)
+
+
+def _claimed_by(other: str, place: Memory) -> str:
+    return f"another {other} rolls out {place.namespace[-1]!r} in this memory: wait for its end, or give another memory"
 
 
 def _locked(name: str) -> int | None:

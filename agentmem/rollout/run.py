@@ -69,12 +69,14 @@ def rollout(
     play these episodes alone, in place of 0 to `episodes`; other processes may play others in the same memory.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
-    bounds, SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and
-    while another process rolls out the same there.
+    bounds and for an environment or a policy that shows or does something else than before an interruption,
+    SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and while
+    another process or thread rolls out the same there.
     """
     check_policy(policy)
     check_memory(memory)
     _check(kind, budget, episodes, workers, seed, recall)
+    _check_numbers(numbers)
     make = maker(env, options)
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
@@ -105,6 +107,15 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+
+
+def _check_numbers(numbers: Any) -> None:
+    """Of episodes, each once: two lanes would log the same one."""
+    known: set[int] = set()
+    for number in numbers or ():
+        if isinstance(number, bool) or not isinstance(number, int) or number < 0 or number in known:
+            raise InvalidInputError(f"numbers has {brief(number)}: give whole numbers, 0 or more, each once")
+        known.add(number)
 
 
 class _Run:
@@ -152,7 +163,7 @@ class _Run:
         try:
             while seats:
                 actions = self._actions(seats, lanes)
-                for lane, took in lanes.step(actions).items():
+                for lane, took in self._stepped(actions, seats, lanes).items():
                     seats[lane].took = took
                     seats[lane].trail.turn += 1
                 over = [lane for lane, seat in seats.items() if seat.took.terminated or seat.took.truncated]
@@ -165,6 +176,15 @@ class _Run:
                 self._tell(seats, lanes)
         finally:
             flush([seat.trail for seat in seats.values()])
+
+    def _stepped(self, actions: Mapping[int, Any], seats: Mapping[int, _Seat], lanes: Lanes) -> dict[int, Took]:
+        """What the steps give. Of those that an environment refuses nothing is logged: they were not made."""
+        try:
+            return lanes.step(actions)
+        except Exception:
+            for seat in seats.values():
+                seat.trail.take_back()
+            raise
 
     def _seated(self, lanes: Lanes, numbers: Mapping[int, int]) -> dict[int, _Seat]:
         if not numbers:
@@ -185,6 +205,8 @@ class _Run:
 
     def _actions(self, seats: Mapping[int, _Seat], lanes: Lanes) -> dict[int, Any]:
         """An action for each lane: as it was logged, or as the policy decides now, which is then logged."""
+        for seat in seats.values():
+            seat.trail.check(seat.took)
         new = {lane: seat for lane, seat in seats.items() if seat.trail.turn >= len(seat.trail.logged)}
         again = {lane: seat for lane, seat in seats.items() if lane not in new}
         deciding = {**new, **(again if self.stateful else {})}
@@ -223,6 +245,8 @@ class _Run:
     def _as_logged(self, seat: _Seat, lanes: Lanes, decided: Any) -> Any:
         """The action of a turn that was logged before; a policy with a state must have come to the same."""
         before = seat.trail.logged[seat.trail.turn]
+        if self.stateful and before.masked:
+            return decided
         if self.stateful and not _same(pack(decided, "action"), before.action, before.blobs):
             raise InvalidInputError(
                 f"at turn {seat.trail.turn} of episode {seat.trail.number} the policy chose {brief(decided)}, before "
@@ -236,6 +260,7 @@ class _Run:
     def _finish(self, seats: Sequence[_Seat]) -> None:
         """Log the last observation of each, which nothing answers, and note what came of the episode."""
         for seat in seats:
+            seat.trail.check(seat.took)
             if not seat.trail.over:
                 seat.trail.waiting.append(seat.trail.observe(seat.took))
         flush([seat.trail for seat in seats])

@@ -12,17 +12,20 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+from agentmem.errors import InvalidInputError
 from agentmem.index import step_id
 from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
 from agentmem.memory.recalling import query_of, run
 from agentmem.memory.removal import lineage
-from agentmem.records import digest
+from agentmem.records import brief, digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.values import pack
 from agentmem.types import Hit, PlanningContext, Step
 
+OBSERVATION = "observation"
+"""What its blobs begin with."""
 RUN = "run"
 """The episode of an environment that has no threads."""
 RESULTS = "results"
@@ -35,11 +38,14 @@ Entry = tuple[EpisodeWriter, "Mapping[str, Any] | Recalled"]
 
 
 class Logged(NamedTuple):
-    """An action that was logged before: as JSON, with its blobs by name, and its log position, the last of its turn."""
+    """An action that was logged before: as JSON, with its blobs by name, and its log position, the last of its turn;
+    whether something of it was masked.
+    """
 
     action: Any
     blobs: Mapping[str, str]
     position: int
+    masked: bool
 
 
 class Trail:
@@ -52,6 +58,8 @@ class Trail:
         self.waiting: list[list[Entry]] = []
         """By turn."""
         self.shown: dict[int, set[int]] = {}
+        self.seen: dict[int, Step] = {}
+        """By turn, the step that has the observation."""
         self.logged: list[Logged] = []
         self.over = False
         self._writers: dict[str, EpisodeWriter] = {}
@@ -64,8 +72,10 @@ class Trail:
             turn = int(step.data["n"])
             self.steps.append(step)
             if step.kind == "action":
-                self.logged.append(Logged(step.data["action"], step.blobs, step.position))
+                self.logged.append(Logged(step.data["action"], step.blobs, step.position, bool(step.masked)))
             else:
+                if "observation" in step.data:
+                    self.seen[turn] = step
                 self.shown.setdefault(turn, set()).add(step.position)
                 self.over |= step.terminated or step.truncated
 
@@ -106,6 +116,24 @@ class Trail:
         """The last log position before a turn that was logged; 0 for none."""
         return self.logged[turn - 1].position if turn else 0
 
+    def check(self, took: Took) -> None:
+        """InvalidInputError where the environment gives something else than was logged of this turn. Where something of
+        it was masked or let go, that cannot be told.
+        """
+        before = self.seen.get(self.turn)
+        if before is None or before.masked or before.lost:
+            return
+        value, blobs = pack(took.observation, OBSERVATION)
+        told = {name: each for name, each in before.blobs.items() if name.startswith(OBSERVATION)}
+        now = value, took.reward, took.terminated, took.truncated, {name: digest(each) for name, each in blobs.items()}
+        shown = before.data["observation"]
+        if now != (shown, before.reward, before.terminated, before.truncated, told):
+            raise InvalidInputError(
+                f"at turn {self.turn} of episode {self.number} the environment shows {brief(value)}, before the run "
+                f"was interrupted {brief(shown)}, or it rewards or ends otherwise: use the environment that began, "
+                "which must do the same for the same seed, or another memory"
+            )
+
     def observe(self, took: Took) -> list[Entry]:
         """An observation as it is to be logged."""
         writer = self.writer(self.reading.thread(took.observation))
@@ -123,6 +151,11 @@ class Trail:
         text = self.reading.act(took.observation, action)
         entries.append((writer, {"text": text, "kind": "action", "data": data, "blobs": blobs}))
         self.waiting.append(entries)  # last: whatever stops this before has nothing of the turn logged
+
+    def take_back(self) -> None:
+        """Have this turn not logged. One that was logged before an interruption stays."""
+        if self.waiting:
+            self.waiting.pop()
 
     def _asked(self, info: Mapping[str, Any], context: PlanningContext | None) -> dict[str, Any]:
         """What the context was, and how many of the needed facts it shows, for the log."""
@@ -159,7 +192,7 @@ class Trail:
 
 def observed(took: Took, turn: int, reading: Reading) -> list[dict[str, Any]]:
     """The keywords of `log` of each step that is logged of an observation."""
-    value, blobs = pack(took.observation, "observation")
+    value, blobs = pack(took.observation, OBSERVATION)
     over = took.terminated or took.truncated
     info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
     fields: dict[str, Any] = {"reward": took.reward, "terminated": took.terminated, "truncated": took.truncated}

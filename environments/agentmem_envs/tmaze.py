@@ -73,7 +73,8 @@ class TMaze(gymnasium.Env[Observation, Any]):
     ## Arguments
 
     `length`: cells from the oracle to the junction, 1 to 1,000,000 (default 10). `render_mode`: "ansi" or "rgb_array".
-    InvalidInputError: another length or render mode, an action outside the space, a step after the end.
+    InvalidInputError: another length or render mode, an action outside the space, a step outside of an
+    episode.
 
     ## Registered Configurations
 
@@ -92,7 +93,8 @@ class TMaze(gymnasium.Env[Observation, Any]):
         self.action_space = Discrete(4)
         self.observation_space = Box(-1.0, 1.0, (2,), np.float32)
         self._penalty = -1.0 / length
-        self._at = self._x = self._y = self._goal = 0
+        self._x = self._y = self._goal = 0
+        self._at = length + 1  # no episode has begun
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -106,7 +108,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
         if not self.action_space.contains(action):
             raise InvalidInputError(f"action {action!r}: give 0 (right), 1 (up), 2 (left) or 3 (down)")
         if self._at > self.length:
-            raise InvalidInputError(f"the episode ended after {self._at:,} steps; call reset")
+            raise InvalidInputError(f"the episode is over or has not begun, of {self._at:,} steps; call reset")
         self._move(*MOVES[action])
         self._at += 1
         done = self._at > self.length

@@ -27,7 +27,8 @@ def spread(values: Sequence[float | None], form: str) -> str:
 def kept_row(file: Path, asked: Mapping[str, Any], make: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
     """What is asked, as JSON has it, and what came of it: from the file, or made and kept there.
 
-    Raises InvalidInputError where the file is of something else, SettingsError while another process makes it.
+    Raises InvalidInputError where the file is of something else or holds no row, SettingsError while another process
+    makes it.
     """
     if not file.is_file():
         lock = file.with_suffix(".lock")
@@ -35,8 +36,15 @@ def kept_row(file: Path, asked: Mapping[str, Any], make: Callable[[], Mapping[st
             if not file.is_file():
                 write(file, json.dumps({**asked, **make()}).encode())
         lock.unlink(missing_ok=True)
-    there: dict[str, Any] = json.loads(file.read_text("utf-8"))
+    there = _read(file)
     for name, value in asked.items():
         if there.get(name) != value:
             raise InvalidInputError(f"{file} is of {name} {there.get(name)}, not {value}: name another folder")
     return there
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text("utf-8")))
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"{file} holds no row ({error}): remove it, and it is measured again") from error

@@ -58,7 +58,7 @@ def row(asked: Row, folder: Path, tell: Tell = lambda done: None) -> dict[str, A
     """What is asked, with its results, from the folder or trained and kept there. Raises InvalidInputError where the
     folder has it of other settings or what it needs is not installed, SettingsError while another process trains it.
     """
-    unfinished = folder / f"{asked.name}.training"
+    unfinished = folder / f"{asked.name}-{asked.seconds:g}.training"  # of another budget it has used up another share
     made = kept_row(folder / f"{asked.name}.json", asdict(asked), lambda: _result(asked, unfinished, tell))
     unfinished.unlink(missing_ok=True)
     return made

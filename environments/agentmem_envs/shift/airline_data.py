@@ -52,11 +52,6 @@ class AirlineSide:
         return tau2_desk.row(self.tables, place)
 
 
-def side() -> AirlineSide:
-    """The tools over a fresh copy of the database."""
-    return AirlineSide()
-
-
 def tickets(split: str) -> list[tau2_tickets.Task]:
     return tau2_tickets.tasks(DOMAIN, FROZEN[split])
 
@@ -87,7 +82,7 @@ def people(split: str) -> tuple[list[str], list[str]]:
 @cache
 def shown(split: str) -> str:
     """All that tau2's tickets show."""
-    return "\n".join(tau2_tickets.answer(task, TOLD, side) for task in tickets(split))
+    return "\n".join(tau2_tickets.answer(task, TOLD, AirlineSide) for task in tickets(split))
 
 
 @cache

@@ -110,8 +110,3 @@ def shown_items(split: str) -> dict[str, list[str]]:
 
 def full_name(user: Any) -> str:
     return f"{user.name.first_name} {user.name.last_name}"
-
-
-def side() -> RetailSide:
-    """The tools over a fresh copy of the database."""
-    return RetailSide()

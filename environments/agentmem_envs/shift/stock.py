@@ -12,6 +12,8 @@ from agentmem_envs.shift.domain import some
 RESERVED, BYSTANDERS, SPARE = 12, 8, 16
 """Customers who never come, whose values stand beside those to be remembered; others, whom a wrong look-up finds; and
 values that are never said."""
+TRIED = 100
+"""Values that are made, one after another, before a new one is given up."""
 
 
 class Stock:
@@ -58,17 +60,23 @@ class Stock:
 
 
 class Fresh:
-    """Makes values that nothing else that it made has."""
+    """Makes values that nothing else that it made has. Once there are hardly any left, letters stand in new ones."""
 
     def __init__(self, rng: Generator) -> None:
         self._rng = rng
         self._made: dict[str, None] = {}
 
     def __call__(self, make: Callable[[Generator], str]) -> str:
-        while (value := make(self._rng)) in self._made:
-            pass
+        tried = 0
+        while (value := make(self._rng) if tried < TRIED else self._longer(make)) in self._made:
+            tried += 1
         self._made[value] = None
         return value
+
+    def _longer(self, make: Callable[[Generator], str]) -> str:
+        """Of a very long shift: four letters before the last two, so that none of the others stands within it."""
+        value, letters = make(self._rng), self._rng.integers(65, 91, size=4)
+        return f"{value[:-2]}{''.join(map(chr, letters.tolist()))}{value[-2:]}"
 
 
 def namesakes(id: str) -> str:

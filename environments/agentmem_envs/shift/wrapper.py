@@ -1,5 +1,7 @@
 """The wrapper that lets an agent choose a call instead of writing it."""
 
+from collections.abc import Sequence
+from operator import index
 from typing import Any
 
 import gymnasium
@@ -19,7 +21,7 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
 
     Adds to the observation `candidates`, one call a line, and `action_mask` [8]. The wrong ones are of the same tool
     and form as the right one; where that turns on a hidden fact, none was shown within the delay, and those that stood
-    among candidates as often come first. A privileged shift's info has `gold_index`. A choice beyond the lines is a
+    among candidates as often come first. A privileged shift's info has `gold_index`. What is no number of a line is a
     graded failure; a text is passed on as it is. Raises InvalidInputError on an environment that is not a shift.
     """
 
@@ -43,8 +45,7 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
         return self._offer(observation), self._told(info)
 
     def step(self, action: np.int64 | str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        calls = self.shift.candidates()
-        chosen = action if isinstance(action, str) else calls[action] if 0 <= action < len(calls) else ""
+        chosen = action if isinstance(action, str) else _line(self.shift.candidates(), action)
         observation, reward, terminated, truncated, info = self.env.step(chosen)
         return self._offer(observation), float(reward), terminated, truncated, self._told(info)
 
@@ -57,3 +58,12 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
         if info.get("gold"):
             info["gold_index"] = self.shift.candidates().index(info["gold"])
         return info
+
+
+def _line(calls: Sequence[str], choice: Any) -> str:
+    """The call of this number; nothing where there is none, or it is no number."""
+    try:
+        place = index(choice)
+    except TypeError:
+        return ""
+    return calls[place] if 0 <= place < len(calls) else ""

@@ -53,6 +53,12 @@ class Case:
     """Some decision of it turned on what its own observation did not show."""
 
 
+def wrong(definition: Definition, case: Case, record: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of its record that the grader of the last state that a case came to finds to differ, as they stand."""
+    holds = {field: fill(value, case.values) for field, value in definition.grader[case.state].items()}
+    return {field: record.get(field) for field, value in holds.items() if record.get(field) != value}
+
+
 class Desk:
     """The open cases of an episode: those in hand, and those that come back later.
 
@@ -74,11 +80,12 @@ class Desk:
         self._hand += [case for due, case in self._away if due <= at]
         self._away = [(due, case) for due, case in self._away if due > at]
         while len(self._hand) < self._definition.open:
-            self._hand.append(self._arrive())
+            self._hand.append(self.arrive())
         case = self._hand.pop(int(self._random.integers(len(self._hand))))
-        return case, self._read(case, at)
+        return case, self.read(case, at)
 
-    def _arrive(self) -> Case:
+    def arrive(self) -> Case:
+        """A new case, in the first state, which nothing was read of."""
         self._count += 1
         drawn = {name: self._draw(fact.options) for name, fact in self._definition.facts.items()}
         name = f"case-{self._count}"
@@ -88,7 +95,8 @@ class Desk:
         drawn: Value = options[int(self._random.integers(len(options)))]
         return drawn
 
-    def _read(self, case: Case, at: int) -> str:
+    def read(self, case: Case, at: int) -> str:
+        """What is read of a case at a step; its deadlines that start there begin."""
         for name, deadline in self._definition.deadlines.items():
             if deadline.starts == case.state:
                 case.values[name] = at + deadline.steps

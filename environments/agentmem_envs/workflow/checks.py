@@ -1,16 +1,23 @@
-"""Whether the parts of a definition agree with each other: each problem with its place, the value and the remedy."""
+"""Whether the parts of a definition agree with each other, and whether cases can be handled as it wants: each problem
+with its place, the value and the remedy.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice, product
 from typing import Any
 
+from numpy.random import Generator, default_rng
+
 from agentmem_envs.calls import LIMIT, Refused
-from agentmem_envs.text import plain
-from agentmem_envs.workflow.definition import Argument, Choice, Definition, State, Tool, Value, names
-from agentmem_envs.workflow.tools import accept
+from agentmem_envs.workflow.cases import Desk, answer, choose, wrong
+from agentmem_envs.workflow.definition import Argument, Choice, Definition, Fact, State, Test, Tool, Value, fill, names
+from agentmem_envs.workflow.tools import accept, do
 
 ROOM = 512
 """Characters of an observation kept for what the last call answered and the case's id and state."""
+TAKEN, EVENTS = 1_000, 500
+"""Values of a template that are tried, and events that are handled by the right calls, about, at most."""
 
 
 def problems(definition: Definition) -> Iterator[str]:
@@ -21,7 +28,10 @@ def problems(definition: Definition) -> Iterator[str]:
         found = list(_paths(definition))
         yield from found
     if not found:
-        yield from _unshown(definition)
+        found = list(_unshown(definition))
+        yield from found
+    if not found:
+        yield from _handled(definition)
 
 
 def _unknown(place: str, name: str, known: Iterable[str], what: str) -> Iterator[str]:
@@ -68,7 +78,7 @@ def _states(definition: Definition) -> Iterator[str]:
 
 
 def _too_long(definition: Definition, place: str, state: State) -> Iterator[str]:
-    longest = {name: max(len(plain(str(each))) for each in fact.options) for name, fact in definition.facts.items()}
+    longest = {name: max(len(str(each)) for each in fact.ends) for name, fact in definition.facts.items()}
     try:
         length = len(state.text) + sum(longest.get(name, 20) for name in names(state.text))
     except ValueError:
@@ -85,13 +95,29 @@ def _choice(definition: Definition, place: str, choice: Choice, last: bool) -> I
         yield from _unknown(f"{place}.when", name, _known(definition)[1:], "fact or deadline")
         if (name in definition.deadlines) != (test.passed is not None):
             yield f"{place}.when.{name}: `passed` is for deadlines, and the other conditions for facts"
-        values = definition.facts[name].options if name in definition.facts else ()
-        if (test.at_least, test.below) != (None, None) and any(isinstance(each, str) for each in values):
-            yield f"{place}.when.{name}: at_least and below are for numbers, and this fact has texts; give equals"
+        elif name in definition.facts:
+            yield from _condition(f"{place}.when.{name}", test, definition.facts[name])
     yield from _unknown(f"{place}.next", choice.next, [*definition.states, *definition.grader], "state")
     yield from _unknown(f"{place}.call.tool", choice.call.tool, definition.tools, "tool")
     if choice.call.tool in definition.tools:
         yield from _call(definition, f"{place}.call", choice, definition.tools[choice.call.tool])
+
+
+def _condition(place: str, test: Test, fact: Fact) -> Iterator[str]:
+    """A condition fits the values of its fact, and holds for one of them."""
+    if test.equals is None and any(isinstance(each, str) for each in fact.values):
+        yield f"{place}: at_least and below are for numbers, and this fact has texts; give equals"
+    elif not (any(test.holds(each, 0) for each in fact.ends) if test.equals is None else _has(fact, test.equals)):
+        given, there = test.model_dump(exclude_unset=True), ", ".join(map(repr, fact.values[:10]))
+        there = there or f"{fact.ends[0]} to {fact.ends[-1]}"
+        yield f"{place}: {given} holds for none of the fact's values, {there}; give a condition that can hold"
+
+
+def _has(fact: Fact, value: Value) -> bool:
+    """Whether a value is one of a fact's, told at once of a long range too."""
+    if fact.values:
+        return value in fact.values
+    return not isinstance(value, str) and int(value) == value and int(value) in fact.options
 
 
 def _call(definition: Definition, place: str, choice: Choice, tool: Tool) -> Iterator[str]:
@@ -112,7 +138,7 @@ def _argument(definition: Definition, place: str, given: Value, argument: Argume
         if not wrong:
             yield f"{place}: {given!r}: give {{case}} for an argument of type case, and only there"
         return
-    for value in _taken(definition, given):
+    for value in _taken(definition, given, len(argument.one_of) + 1):
         try:
             accept(argument, value)
         except Refused as refusal:
@@ -120,13 +146,21 @@ def _argument(definition: Definition, place: str, given: Value, argument: Argume
             return
 
 
-def _taken(definition: Definition, given: Value) -> Iterable[Any]:
-    inside = names(given)
-    if inside == ["case"]:
-        return []
-    if len(inside) == 1 and given == f"{{{inside[0]}}}":
-        return definition.facts[inside[0]].options if inside[0] in definition.facts else [0]
-    return [given]
+def _taken(definition: Definition, given: Value, several: int) -> Iterator[Any]:
+    """What a template can be, by the ends of each range and `several` more of it."""
+    inside = list(dict.fromkeys(names(given)))
+    values = [_values(definition, name, several) for name in inside]
+    for each in islice(product(*values), TAKEN):
+        yield fill(given, dict(zip(inside, each, strict=True)))
+
+
+def _values(definition: Definition, name: str, several: int) -> list[Value]:
+    if name == "case":
+        return ["case-1"]
+    if name in definition.facts:
+        return [*definition.facts[name].ends, *islice(definition.facts[name].options, several)]
+    steps = definition.deadlines[name].steps
+    return [steps, definition.steps + steps]
 
 
 def _tools(definition: Definition) -> Iterator[str]:
@@ -134,11 +168,27 @@ def _tools(definition: Definition) -> Iterator[str]:
         cases = [each for each, argument in tool.args.items() if argument.type == "case"]
         if len(cases) != 1:
             yield f"tools.{name}.args: {cases}: give exactly one argument of type case, the case that the call is about"
+        for each, argument in tool.args.items():
+            yield from _limited(f"tools.{name}.args.{each}", argument)
         for field, value in tool.sets.items():
             yield from _template(f"tools.{name}.sets.{field}", value, tool.args, "argument")
         fields = {field for each in definition.tools.values() for field in each.sets}
         for field in tool.requires:
             yield from _unknown(f"tools.{name}.requires", field, sorted(fields), "field set by a tool")
+
+
+def _limited(place: str, argument: Argument) -> Iterator[str]:
+    """The limits of an argument are of its type and leave something."""
+    least, most = argument.least, argument.most
+    if (least, most) != (None, None) and argument.type not in ("integer", "number"):
+        yield f"{place}: least and most are for numbers, and this is of type {argument.type}; leave them out"
+    elif least is not None and most is not None and least > most:
+        yield f"{place}: least {least} and most {most}: give the lesser one as least"
+    for value in argument.one_of:
+        try:
+            accept(argument, value)
+        except Refused as refusal:
+            yield f"{place}.one_of: {value!r}: {refusal}, or leave it out"
 
 
 def _grader(definition: Definition) -> Iterator[str]:
@@ -154,7 +204,7 @@ def _grader(definition: Definition) -> Iterator[str]:
 def _paths(definition: Definition) -> Iterator[str]:
     """A case must end: no way leads back. Every state must be reached."""
     done: list[str] = []
-    if loop := _loop(definition, [definition.first], done):
+    if loop := _loop(definition, done):
         yield f"states.{loop[0]}: {' -> '.join(loop)}: a case would never end; let one of them lead to a last state"
         return
     for part, inside in (("states", definition.states), ("grader", definition.grader)):
@@ -163,15 +213,26 @@ def _paths(definition: Definition) -> Iterator[str]:
                 yield f"{part}.{name}: {name!r}: no way leads here from {definition.first!r}; add one or leave it out"
 
 
-def _loop(definition: Definition, path: list[str], done: list[str]) -> list[str]:
-    """The first way back found below a path, which begins and ends with the same state; `done` gets what has none."""
-    for choice in definition.states[path[-1]].choices if path[-1] in definition.states else ():
-        if choice.next in path:
-            return [*path[path.index(choice.next) :], choice.next]
-        if choice.next not in done and (found := _loop(definition, [*path, choice.next], done)):
-            return found
-    done.append(path[-1])
+def _loop(definition: Definition, done: list[str]) -> list[str]:
+    """The first way back found, which begins and ends with the same state; `done` gets the states that have none, each
+    behind those it leads to.
+    """
+    path, left = [definition.first], [_ways(definition, definition.first)]
+    while path:
+        following = next((each for each in left[-1] if each not in done), None)
+        if following is None:
+            done.append(path.pop())
+            left.pop()
+        elif following in path:
+            return [*path[path.index(following) :], following]
+        else:
+            path.append(following)
+            left.append(_ways(definition, following))
     return []
+
+
+def _ways(definition: Definition, state: str) -> Iterator[str]:
+    return iter([choice.next for choice in definition.states[state].choices] if state in definition.states else [])
 
 
 def _unshown(definition: Definition) -> Iterator[str]:
@@ -218,5 +279,31 @@ def _before(definition: Definition, wanted: str) -> set[str]:
 def _ordered(definition: Definition) -> list[str]:
     """The states, each before those it leads to."""
     done: list[str] = []
-    _loop(definition, [definition.first], done)
+    _loop(definition, done)
     return [name for name in reversed(done) if name in definition.states]
+
+
+def _handled(definition: Definition) -> Iterator[str]:
+    """In some cases, handled by the right calls alone, none of these is refused and the grader finds nothing wrong."""
+    random = default_rng(0)
+    desk, told = Desk(definition, random), dict[str, str]()
+    for _ in range(max(1, EVENTS // len(definition.states))):
+        told |= dict(_way(definition, desk, random))
+    yield from (f"{place}: {said}" for place, said in told.items())
+
+
+def _way(definition: Definition, desk: Desk, random: Generator) -> Iterator[tuple[str, str]]:
+    """What goes wrong on the way of a new case, with its place. Deadlines may pass or not."""
+    case, at, far = desk.arrive(), 0, 2 * max((each.steps for each in definition.deadlines.values()), default=1)
+    records: dict[str, dict[str, Any]] = {case.id: {}}
+    while case.state in definition.states:
+        desk.read(case, at)
+        try:
+            do(definition.tools, answer(definition, case.state, case.values, at)[0], records)
+        except Refused as refusal:
+            yield f"states.{case.state}", f"the right call is refused on a way here: {refusal}; let it be allowed"
+            return
+        case.state = choose(definition.states[case.state], case.values, at)[0].next
+        at += int(random.integers(1, far))
+    for field, value in wrong(definition, case, records[case.id]).items():
+        yield f"grader.{case.state}.{field}", f"right calls leave {value!r} on a way here; assert what they set"

@@ -14,7 +14,9 @@ one of its arguments. Here single values are checked; what they say about each o
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from string import Formatter
@@ -27,10 +29,14 @@ from agentmem_envs.calls import LIMIT
 from agentmem_envs.text import plain
 
 MOST = 100_000  # values of a file
+WIDEST = 10**15  # a whole number that a fact may have
+NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
+UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
 Plain = Annotated[str, AfterValidator(plain)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+Name = Annotated[str, Field(pattern=NAMED.pattern)]
 Value = bool | int | float | Plain
 Number = int | float
+Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
 class _Model(BaseModel):
@@ -41,8 +47,8 @@ class Fact(_Model):
     """What is so for a case: one of `values`, or a whole number from `least` to `most` in steps of `by`."""
 
     values: tuple[Value, ...] = ()
-    least: int | None = None
-    most: int | None = None
+    least: int | None = Field(None, ge=-WIDEST)
+    most: int | None = Field(None, le=WIDEST)
     by: int = Field(1, ge=1)
 
     @model_validator(mode="after")
@@ -57,12 +63,17 @@ class Fact(_Model):
     def options(self) -> Sequence[Value]:
         return self.values or range(self.least or 0, (self.most or 0) + 1, self.by)
 
+    @property
+    def ends(self) -> Sequence[Value]:
+        """Of a range, which may be long, the first and the last; else all."""
+        return self.values or (self.options[0], self.options[-1])
+
 
 class Deadline(_Model):
     """Passed when more than `steps` steps have gone by since the case was shown in the state `starts`."""
 
     starts: str
-    steps: int = Field(ge=1)
+    steps: Steps
 
 
 class Argument(_Model):
@@ -96,7 +107,7 @@ class Test(_Model):
 
     @model_validator(mode="after")
     def _one(self) -> Self:
-        if len(self.model_fields_set) != 1:
+        if len(self.model_fields_set) != 1 or getattr(self, *self.model_fields_set) is None:
             raise ValueError("give exactly one of equals, at_least, below, passed")
         return self
 
@@ -135,9 +146,9 @@ class Definition(_Model):
     name: Plain
     goal: Plain
     source: Plain = ""
-    steps: int = Field(1000, ge=1, le=1_000_000)
+    steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
-    delay: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = (100, 300)
+    delay: tuple[Steps, Steps] = (100, 300)
     facts: dict[Name, Fact]
     deadlines: dict[Name, Deadline] = {}
     tools: dict[Name, Tool] = Field(min_length=1)
@@ -175,14 +186,15 @@ def _schema(argument: Argument) -> dict[str, Any]:
     return {"type": kind, "description": argument.description} | given
 
 
-def names(template: object) -> list[str]:
+@lru_cache(4_096)
+def names(template: Value) -> tuple[str, ...]:
     """The names in braces. Raises ValueError if the braces do not match or hold more than a name."""
     if not isinstance(template, str):
-        return []
+        return ()
     found = [(name, form, change) for _, name, form, change in Formatter().parse(template) if name is not None]
-    if wrong := [name for name, form, change in found if not name.isidentifier() or form or change]:
+    if wrong := [name for name, form, change in found if not NAMED.fullmatch(name) or form or change]:
         raise ValueError(f"{{{wrong[0]}}}: give a name alone in braces; write {{{{ and }}}} for braces")
-    return [name for name, _, _ in found]
+    return tuple(name for name, _, _ in found)
 
 
 def fill(template: Value, values: Mapping[str, Any]) -> Any:
@@ -202,6 +214,8 @@ def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
     """
     from agentmem_envs.workflow.checks import problems
 
+    if not isinstance(source, Definition | Mapping | str | Path):
+        raise InvalidInputError(f"definition={source!r}: give a YAML file or a dict")
     if not isinstance(source, Definition):
         written = source if isinstance(source, Mapping) else _read(Path(source))
         try:
@@ -219,13 +233,21 @@ def _read(path: Path) -> Any:
     except ImportError:
         raise MissingExtraError("reading a workflow needs PyYAML: pip install pyyaml") from None
     try:
-        written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except RecursionError:
-        raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise InvalidInputError(f"definition={str(path)!r}: {error.strerror}; give a YAML file or a dict") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except ValueError as error:  # other bytes, or a NUL in the path
+        raise InvalidInputError(f"definition={str(path)!r}: no text: {error}; give a YAML file in UTF-8") from None
+    try:
+        written = yaml.safe_load(text)
+    except RecursionError:
+        raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
+    except yaml.YAMLError as error:
         raise InvalidInputError(f"definition={str(path)!r}: not YAML: {' '.join(str(error).split())}") from None
+    except UNREADABLE as error:
+        raise InvalidInputError(
+            f"definition={str(path)!r}: a date, a number or what has !! cannot be read ({error!r}); put it in quotes"
+        ) from None
     if any(True for _ in islice(_values(written), MOST, None)):
         raise InvalidInputError(f"definition={str(path)!r}: more than {MOST} values, with what *aliases repeat; cut it")
     return written
@@ -249,7 +271,10 @@ def _problem(error: Any) -> str:
 
 
 def _short(value: object) -> str:
-    written = json.dumps(value, default=repr)
+    try:
+        written = json.dumps(value, default=repr)
+    except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
+        written = repr(value)
     return written if len(written) <= 80 else written[:77] + "..."
 
 

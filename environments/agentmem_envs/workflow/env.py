@@ -12,10 +12,10 @@ from agentmem.errors import InvalidInputError
 from agentmem_envs.calls import LIMIT, Call, Refused, parse
 from agentmem_envs.picture import page
 from agentmem_envs.text import plain, text_space
-from agentmem_envs.workflow.cases import Case, Desk, answer, choose
+from agentmem_envs.workflow.cases import Case, Desk, answer, choose, wrong
 from agentmem_envs.workflow.checks import ROOM
-from agentmem_envs.workflow.definition import Definition, fill, load, names
-from agentmem_envs.workflow.tools import do
+from agentmem_envs.workflow.definition import Definition, load, names
+from agentmem_envs.workflow.tools import check, do
 
 Observation = dict[str, Any]
 
@@ -123,6 +123,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         right = False
         try:
             call = parse(action)
+            check(self.definition.tools, call)
             right = call == wanted
             do(self.definition.tools, call, self._records)
         except Refused as refusal:
@@ -146,9 +147,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         if case.state in self.definition.states:
             self._desk.back(case, self._at)
             return False
-        record = self._records.pop(case.id)
-        holds = {field: fill(value, case.values) for field, value in self.definition.grader[case.state].items()}
-        failed = {field: record.get(field) for field, value in holds.items() if record.get(field) != value}
+        failed = wrong(self.definition, case, self._records.pop(case.id))
         solved = case.clean and not failed
         result = {"id": case.id, "kind": case.state, "hidden": case.hidden, "solved": solved, "failed": failed}
         self._results.append(result)

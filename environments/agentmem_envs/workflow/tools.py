@@ -17,8 +17,8 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def do(tools: Mapping[str, Tool], call: Call, records: Mapping[str, dict[str, Any]]) -> None:
-    """Set what the call sets in the record of the open case that it names. Raises Refused, and then nothing is set."""
+def check(tools: Mapping[str, Tool], call: Call) -> None:
+    """Raises Refused unless there is such a tool and the call has its arguments, each of its type and limits."""
     if call.tool not in tools:
         near = get_close_matches(call.tool, tools, 1)
         raise Refused(f"no tool {call.tool[:64]!r}; " + (f"did you mean {near[0]}?" if near else ", ".join(tools)))
@@ -30,6 +30,13 @@ def do(tools: Mapping[str, Tool], call: Call, records: Mapping[str, dict[str, An
             accept(argument, call.args[name])
         except Refused as refusal:
             raise Refused(f"{call.tool}: {name}: {refusal}") from None
+
+
+def do(tools: Mapping[str, Tool], call: Call, records: Mapping[str, dict[str, Any]]) -> None:
+    """Set what a checked call sets in the record of the open case that it names. Raises Refused, and then nothing is
+    set.
+    """
+    tool = tools[call.tool]
     case = next(call.args[name] for name, argument in tool.args.items() if argument.type == "case")
     if case not in records:
         raise Refused(f"no open case {case[:64]!r}")
@@ -41,15 +48,23 @@ def accept(argument: Argument, value: object) -> None:
     """Raises Refused unless the value is of the argument's type and within its limits."""
     if not isinstance(value, _TYPES[argument.type]) or (isinstance(value, bool) and argument.type != "boolean"):
         raise Refused(f"give a value of type {argument.type}")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise Refused("give a finite number")
     if argument.one_of and value not in argument.one_of:
         raise Refused(f"give one of {', '.join(str(each) for each in argument.one_of)}")
     if isinstance(value, int | float) and not isinstance(value, bool) and not _within(argument, value):
-        raise Refused(f"give a value from {argument.least} to {argument.most}")
+        raise Refused(f"give a value {_limits(argument)}")
 
 
 def _within(argument: Argument, value: float) -> bool:
     least = -math.inf if argument.least is None else argument.least
     return least <= value <= (math.inf if argument.most is None else argument.most)
+
+
+def _limits(argument: Argument) -> str:
+    if argument.least is None:
+        return f"of {argument.most} at most"
+    return f"of {argument.least} or more" if argument.most is None else f"from {argument.least} to {argument.most}"
 
 
 def _require(name: str, tool: Tool, case: str, record: Mapping[str, Any]) -> None:

@@ -1,0 +1,140 @@
+"""A rollout goes on where it was: alone, in the environment that began, and behind the last turn that took place."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium.spaces import Box, Text
+from rolls import Counting, Stopped, logged, memory_at, stop_after
+
+from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.rollout import ScriptedPolicy, rollout
+
+
+@pytest.mark.parametrize("kind", ["none", "window"])
+def test_a_turn_that_the_environment_refuses_is_not_logged_and_the_run_can_go_on(kind: Any) -> None:
+    asked = [0]
+
+    def mistaken(observation: Any, context: Any) -> Any:
+        asked[0] += 1
+        return "a slip" if asked[0] == 4 else 3
+
+    three, settings = ScriptedPolicy(lambda observation, context: 3), {"kind": kind, "name": "three", "episodes": 2}
+    with memory_at() as memory, memory_at() as other:
+        with pytest.raises(ValueError, match="a slip"):
+            rollout(Counting, ScriptedPolicy(mistaken), memory, workers=2, apart=False, **settings)
+        assert [len(logged(memory, "Counting", number)) for number in "01"] == [2, 2]
+        again, whole = (rollout(Counting, three, each, **settings) for each in (memory, other))
+        assert again.model_dump(exclude={"bytes"}) == whole.model_dump(exclude={"bytes"})
+
+
+class Saying(gymnasium.Env[Any, Any]):
+    """Says what it is told to say, and what was answered, four times."""
+
+    observation_space, action_space = Text(90, min_length=0), Text(90)
+
+    def __init__(self, says: str = "Hello.", ends: int = 4, view: float = 0.0) -> None:
+        self.says, self.ends = says, ends
+        if view:
+            self.observation_space = Box(0, 9, (100,))
+            self.says = np.full(100, view, np.float32)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        return self.says, {}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        self._at += 1
+        return self.says, 0.0, self._at == self.ends, False, {"now": time.time()}
+
+
+@pytest.mark.parametrize(
+    ("began", "other", "died"),
+    [
+        ({}, {"says": "Good day."}, False),
+        ({}, {"ends": 1}, False),
+        ({"view": 1.0}, {"view": 2.0}, False),
+        ({"ends": 2}, {"ends": 9}, True),
+        ({"ends": 2}, {"ends": 2, "says": "Good day."}, True),
+    ],
+)
+def test_a_rollout_goes_on_in_the_environment_that_began_alone(
+    began: dict[str, Any], other: dict[str, Any], died: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: Any) -> None:
+        raise Stopped
+
+    yes, settings = ScriptedPolicy(lambda observation, context: "yes"), {"kind": "none", "name": "yes"}
+    with memory_at() as memory:
+        with monkeypatch.context() as patched:
+            if died:  # between its last step and its report
+                patched.setattr("agentmem.rollout.run.episode_report", die)
+            with pytest.raises(Stopped):
+                rollout(lambda: Saying(**began), yes, memory, progress=None if died else stop_after(2), **settings)
+        there = logged(memory, NAME, "0")
+        with pytest.raises(InvalidInputError, match="the environment shows .* use the environment that began"):
+            rollout(lambda: Saying(**other), yes, memory, **settings)
+        assert logged(memory, NAME, "0") == there
+        assert rollout(lambda: Saying(**began), yes, memory, **settings).steps == began.get("ends", 4)
+
+
+NAME = "test_a_rollout_goes_on_in_the_environment_that_began_alone.<locals>.<lambda>"
+
+
+def test_a_policy_with_a_state_that_says_a_secret_goes_on_though_the_log_has_it_masked() -> None:
+    token = "ghp_" + "a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8"
+
+    class Secret:
+        name = "secret"
+
+        def begin(self, seed: int) -> Secret:
+            return self
+
+        def act(self, observation: Any, context: Any) -> Any:
+            answers.append(token)
+            return token
+
+    class Heard(Saying):
+        def step(self, action: Any) -> Any:
+            heard.append(action)
+            return super().step(action)
+
+    answers: list[str] = []
+    heard: list[str] = []
+    with memory_at() as memory:
+        with pytest.raises(Stopped):
+            rollout(Heard, Secret(), memory, kind="none", progress=stop_after(2))
+        assert rollout(Heard, Secret(), memory, kind="none").steps == 4
+        assert token not in str(list(memory.scoped(Heard.__qualname__, "0").steps()))
+    assert heard == answers == [token] * (2 + 4)
+
+
+@pytest.mark.parametrize("path", ["a.mem", ":memory:"])
+def test_another_thread_may_not_roll_out_the_same_at_the_same_time(tmp_path: Path, path: str) -> None:
+    refused: list[str] = []
+    three = ScriptedPolicy(lambda observation, context: 3)
+
+    def meanwhile(memory: Any) -> None:
+        try:
+            rollout(Counting, three, memory, kind="none", name="three")
+        except SettingsError as error:
+            refused.append(str(error))
+
+    def told(done: float, of: float) -> None:
+        thread = threading.Thread(target=meanwhile, args=(memory,))
+        thread.start()
+        thread.join()
+
+    with memory_at(tmp_path / path if path != ":memory:" else path) as memory:
+        report = rollout(Counting, three, memory, kind="none", name="three", progress=told)
+        assert len(logged(memory, "Counting", "0")) == 2 * report.steps + 1
+        assert rollout(Counting, three, memory, kind="none", name="three").episodes == report.episodes
+    assert len(refused) == report.steps
+    assert "another thread rolls out 'Counting' in this memory: wait for its end" in refused[0]
