@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import Any
 
 from agentmem.decay import LAMBDA, TAU
 from agentmem.errors import InvalidInputError
@@ -30,6 +31,20 @@ def within(least: float, most: float, **values: float) -> None:
     for name, value in values.items():
         if isinstance(value, bool) or not isinstance(value, Real) or not least <= value <= most:
             raise InvalidInputError(f"{name}={value!r}: a number from {least:g} to {most:g} is needed")
+
+
+def make_plain(settings: object) -> None:
+    """Give frozen settings that were found right their numbers as Python's own, and tuples for lists: files take no
+    others, such as numpy's.
+    """
+    for name, value in vars(settings).items():
+        object.__setattr__(settings, name, _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
 
 
 @dataclass(frozen=True)
@@ -76,6 +91,7 @@ class CrystalSettings:
         if self.slots > self.spans[ATOM]:
             raise InvalidInputError(f"slots={self.slots} in an atom of {self.spans[ATOM]} tokens: one token each")
         self._check_bytes()
+        make_plain(self)
 
     def _check_bytes(self) -> None:
         whole = self.code_bits % (8 * self.slots) == 0 and self.cue_bits % 8 == 0
@@ -145,3 +161,4 @@ class TransformerSettings:
             raise InvalidInputError(
                 f"crystals of dimension {self.crystal.dimension} in a transformer of d_model={self.d_model}"
             )
+        make_plain(self)

@@ -19,7 +19,7 @@ from agentmem.neural.files import Saved, load, save
 from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least
+from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain
 from agentmem.neural.shapes import TOKENS, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
@@ -40,12 +40,15 @@ class TokenSettings:
     bound: int = 2
 
     def __post_init__(self) -> None:
-        at_least(1, vocabulary=self.vocabulary)
-        if not 1 <= self.bound < self.transformer.crystal.offsets:
+        at_least(1, vocabulary=self.vocabulary, bound=self.bound)
+        if not isinstance(self.transformer, TransformerSettings):
+            raise InvalidInputError(f"transformer={self.transformer!r}: give TransformerSettings")
+        if not self.bound < self.transformer.crystal.offsets:
             raise InvalidInputError(
                 f"bound={self.bound} tokens in crystals that look {self.transformer.crystal.offsets - 1} tokens ahead: "
                 "1 to that many are needed"
             )
+        make_plain(self)
 
 
 @dataclass(frozen=True)
