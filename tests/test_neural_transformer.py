@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -139,12 +140,46 @@ def test_what_is_no_tensor_is_refused_by_its_type(model: InfiniteMemoryTransform
 
 def test_a_state_of_another_models_sizes_is_refused(model: InfiniteMemoryTransformer, words: TokenModel) -> None:
     other = InfiniteMemoryTransformer(16, 2, lower=2, upper=2).start(2)
-    said = "of a model with d_model=16, lower=2, upper=2, and this one has d_model=24, lower=1, upper=2; give its own"
+    said = "the state is of a model with d_model=16, lower=2, and this one has d_model=24, lower=1; give its own"
     for call in (lambda: model.step(vectors(3), other), lambda: to_bytes(model, other)):
         with pytest.raises(InvalidInputError, match=said):
             call()
     with pytest.raises(InvalidInputError, match="a TokenModel has no NoneType; give the State of a stream"):
         to_bytes(words, None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "crystal", "said"),
+    [
+        ({"n_heads": 6}, {}, "n_heads=6, and this one has n_heads=2; give its own"),
+        ({"conv": 4}, {}, "conv=4, and this one has conv=6; give its own"),
+        (
+            {},
+            {"code_bits": 384, "cue_bits": 64},
+            "code_bits=384, cue_bits=64, and this one has code_bits=768, cue_bits=12",
+        ),
+        ({}, {"cue_bits": 64}, "cue_bits=64, and this one has cue_bits=128; give its own"),
+        ({}, {"ratios": (5, 5, 4)}, r"ratios=\(5, 5, 4\), and this one has ratios=\(10, 5, 2\); give its own"),
+    ],
+)
+@torch.no_grad()
+def test_a_state_whose_parts_have_other_sizes_is_refused_by_what_differs(
+    model: InfiniteMemoryTransformer, sizes: dict[str, int], crystal: dict[str, Any], said: str
+) -> None:
+    settings = CrystalSettings(dimension=D, **crystal)
+    other = InfiniteMemoryTransformer(D, **{"n_heads": 2, "lower": 1, "upper": 2, "crystal": settings, **sizes})
+    state = other.step(vectors(250), other.start(2))[1]
+    for call in (lambda: model.step(vectors(3), state), lambda: to_bytes(model, state)):
+        with pytest.raises(InvalidInputError, match=f"the state is of a model with {said}"):
+            call()
+
+
+@torch.no_grad()
+def test_a_stream_goes_on_in_a_model_of_another_window_or_budget(model: InfiniteMemoryTransformer) -> None:
+    settings = CrystalSettings(dimension=D, budget=500, recent=(60, 150))
+    other = InfiniteMemoryTransformer(D, 2, settings, lower=1, upper=2, window=32)
+    state = other.step(vectors(250), other.start(2))[1]
+    assert model.step(vectors(30), state)[1].position == 280
 
 
 @torch.no_grad()

@@ -16,7 +16,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
 from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
@@ -79,8 +79,9 @@ class MemoryCrystal(nn.Module):
     def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing.
 
-        Raises InvalidInputError for another shape and numbers that are not finite.
+        Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
         """
+        check_same("memory", memory.settings.sizes, self.settings.sizes)
         check("hidden state", hidden, len(memory.atoms), "T", self.settings.dimension)
         check_finite("hidden state", hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)

@@ -5,6 +5,7 @@ Knows numbers and which of them fit together. Knows nothing of tensors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
 from typing import Any
@@ -45,6 +46,14 @@ def _plain(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(map(_plain, value))
     return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
+
+
+def check_same(what: str, there: Mapping[str, object], own: Mapping[str, object]) -> None:
+    """Raise InvalidInputError, with those that differ, unless sizes by name are a model's own."""
+    other = [name for name, size in there.items() if size != own[name]]
+    if other:
+        sizes = [", ".join(f"{name}={each[name]}" for name in other) for each in (there, own)]
+        raise InvalidInputError(f"the {what} is of a model with {sizes[0]}, and this one has {sizes[1]}; give its own")
 
 
 @dataclass(frozen=True)
@@ -103,6 +112,12 @@ class CrystalSettings:
         at_least(0, budget=self.budget)
         if self.budget < self.atom_bytes:
             raise InvalidInputError(f"a budget of {self.budget} bytes holds no atom of {self.atom_bytes}")
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """By name, those that a memory is made of: it says nothing to others."""
+        names = "dimension", "code_bits", "slots", "cue_bits", "ratios", "offsets"
+        return {name: getattr(self, name) for name in names}
 
     @property
     def slot_bits(self) -> int:
