@@ -24,6 +24,7 @@ from agentmem.bench.neural.streams import KEYS
 from agentmem.cli import app
 from agentmem.errors import as_installed
 from agentmem.neural import checkpoints
+from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.measure import quiet, written
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import VOCABULARY, RecallTask
@@ -192,6 +193,14 @@ def test_a_replay_keeps_what_writing_under_that_budget_keeps() -> None:
     assert torch.equal(replayed.atoms, state.memory.atoms)
 
 
+def test_crystals_of_more_slots_than_a_unit_has_tokens_are_replayed_too() -> None:
+    crystal = MemoryCrystal(32, slots=16, cue_bits=32)
+    memory = crystal.write(torch.randn(1, 900, 32), crystal.start(1))[1]
+    small = evicted(memory, Rule(300, 5_000.0, 0.5))
+    assert (memory.atom_bytes, small.atom_bytes) == (800, 300)
+    assert torch.equal(small.recent[0], memory.recent[0])
+
+
 def test_without_decay_the_most_important_are_kept_and_with_much_the_newest() -> None:
     memory = told().state.memory
     importance = torch.arange(19, 0, -1, dtype=torch.uint8)
@@ -291,8 +300,6 @@ def test_wrong_words_are_exit_code_2_with_those_there_are(arguments: tuple[objec
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
-    from agentmem.neural.crystal import MemoryCrystal
-
     MemoryCrystal(dimension=32).save(tmp_path / "crystal.safetensors")
     untrained(vocabulary=20).save(tmp_path / "few.safetensors")
     assert (

@@ -179,7 +179,7 @@ def test_of_equal_importance_the_oldest_goes_first(crystal: MemoryCrystal) -> No
     atoms = memory.atoms.clone()
     atoms[..., -1] = 100
     small = replace(memory, atoms=atoms, settings=replace(memory.settings, budget=300))
-    assert small._within_budget().births()[0].tolist() == [7, 8, 9]
+    assert small.within_budget().births()[0].tolist() == [7, 8, 9]
 
 
 @given(
@@ -198,8 +198,8 @@ def test_what_many_births_evict_is_what_each_by_itself_would(
     atoms[..., -4:-1] = torch.stack([births // weight % 256 for weight in (1, 256, 65_536)], -1).byte()
     one_by_one = replace(Memory.empty(wide, streams), atoms=atoms[:, :room])
     for each in atoms[:, room:].split(1, 1):
-        one_by_one = replace(one_by_one, atoms=torch.cat((one_by_one.atoms, each), 1))._within_budget()
-    assert torch.equal(replace(one_by_one, atoms=atoms)._within_budget().atoms, one_by_one.atoms)
+        one_by_one = replace(one_by_one, atoms=torch.cat((one_by_one.atoms, each), 1)).within_budget()
+    assert torch.equal(replace(one_by_one, atoms=atoms).within_budget().atoms, one_by_one.atoms)
 
 
 class Raised(TorchDispatchMode):
