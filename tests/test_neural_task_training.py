@@ -12,6 +12,7 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
 from agentmem.neural.losses import picked
+from agentmem.neural.measure import written
 from agentmem.neural.reader import Reading
 from agentmem.neural.recalled import recalled
 from agentmem.neural.settings import ATOM, CrystalSettings
@@ -37,9 +38,9 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small(vocabulary: int) -> TokenModel:
+def small(vocabulary: int, budget: int = 1_000_000) -> TokenModel:
     torch.manual_seed(0)
-    crystal = CrystalSettings(dimension=16, code_bits=64, cue_bits=16)
+    crystal = CrystalSettings(dimension=16, code_bits=64, cue_bits=16, budget=budget)
     return TokenModel(settings_of(vocabulary, d_model=16, n_heads=2, lower=1, upper=1, window=32, crystal=crystal))
 
 
@@ -162,6 +163,16 @@ def test_no_fact_is_asked_for_twice_however_many_questions_are_wanted() -> None:
 def test_where_nothing_was_set_anew_there_is_no_share_of_it() -> None:
     measured = recalled(small(66), RecallTask(203, 1))
     assert (measured.latest, measured.asked_latest) == (measured.earlier, measured.asked_earlier) == (None, 0)
+
+
+def test_atoms_of_more_bits_are_those_that_are_kept_and_no_others() -> None:
+    model = small(66, budget=5 * 12)
+    with torch.no_grad():
+        state, wide = written(model, RecallTask(1_003, 10).stream(2, seeded())[0])
+    one_bit, kept = wide.view(state, "sign"), state.memory.view().unpacked()
+    assert state.memory.births().tolist() != [[0, 1, 2, 3, 4]] * 2
+    for each in ("cues", "values", "start", "born", "order"):
+        assert torch.equal(getattr(one_bit, each), getattr(kept, each)), each
 
 
 def test_no_question_at_all_is_refused() -> None:
