@@ -20,7 +20,7 @@ from agentmem.bench.neural.decay import DECAYS
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
-from agentmem.bench.neural.streams import KEYS
+from agentmem.bench.neural.streams import KEYS, tasks
 from agentmem.cli import app
 from agentmem.errors import as_installed
 from agentmem.neural import checkpoints
@@ -99,6 +99,12 @@ def test_several_streams_give_means_and_spread_over_seeds(checkpoint: Path) -> N
     assert found["rows"][0]["exact"] == sum(of_one) / 2
     assert found["rows"][0]["asked"] == 6
     assert found["rows"][0]["exact_deviation"] == pytest.approx(abs(of_one[0] - of_one[1]) / 2**0.5)
+
+
+def test_a_stream_that_is_asked_for_twice_is_measured_once() -> None:
+    asked = tasks([1_000, 2_000, 1_000], [10, 10, 10])
+    assert [(one.horizon, one.facts) for one in asked] == [(1_000, 10), (2_000, 10)]
+    assert [one.facts for one in tasks([1_000], [10, 5, 10])] == [10, 5]
 
 
 def test_means_leave_out_streams_without_the_figure() -> None:
