@@ -305,3 +305,13 @@ def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoi
         (tmp_path / name).touch()
     paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.md")]
     assert list(_as_typed(paths)) == [f"{tmp_path}/*.txt", f"{tmp_path}/c.md"]
+
+
+def test_the_line_names_files_in_another_order_one_by_one_since_they_train_another_model(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", ".c.txt"):
+        (tmp_path / name).touch()
+    a, b, hidden = (str(tmp_path / name) for name in ("a.txt", "b.txt", ".c.txt"))
+    for given in ([b, a], [a, a], [a, hidden]):
+        assert list(_as_typed(given)) == given
+    assert list(_as_typed([a, b, a])) == [f"{tmp_path}/*.txt", a]
+    assert list(_as_typed([b, a, b])) == [b, f"{tmp_path}/*.txt"]
