@@ -143,6 +143,19 @@ def test_recall_of_nothing_is_empty(crystal: MemoryCrystal) -> None:
     assert crystal.recall(states(4)).shape == (2, 0, D)
 
 
+@torch.no_grad()
+def test_what_was_written_beside_the_memory_is_recalled_as_what_was_kept(crystal: MemoryCrystal) -> None:
+    written, memory = crystal.write(states(437), crystal.start(2))
+    beside = crystal.recall(states(4, seed=2), written=written)
+    assert beside.shape == (2, 32, D)
+    for other in (memory, crystal.write(states(9_000, seed=3), crystal.start(2))[1]):
+        crystal.memory = other
+        assert torch.equal(crystal.recall(states(4, seed=2), written=written), beside)
+    crystal.forget()
+    with pytest.raises(InvalidInputError, match=r"slots that were written is \[2, 43, 2, 384\]; \[3, 43, 2, 384\] is"):
+        crystal.recall(states(4, streams=3), written=written)
+
+
 def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -> None:
     tokens = states(203)
     crystal.crystallize(tokens)
