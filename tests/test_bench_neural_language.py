@@ -86,7 +86,7 @@ def corpus_of(text: TextModel, paths: list[str]) -> Corpus:
 
 
 def entrant(text: TextModel) -> rivals.Entrant:
-    return rivals.Entrant("ours", 0, 0, Crystal(text.model))
+    return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"))
 
 
 def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
@@ -139,6 +139,16 @@ def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
     )
     assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs", lm.BLIND]
     assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
+
+
+def test_a_model_that_is_in_the_folder_of_others_too_is_measured_once(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    for name in ("one", "other"):
+        text.save(tmp_path / f"{name}.safetensors")
+    own, again = rivals.ours(tmp_path / "one.safetensors")
+    results = lm.losses(own, again, lm.long_enough(text, paths, 0), tmp_path, (0,), quiet)
+    assert [row["seeds"] for row in results["means"]] == [2, 2, 2]
 
 
 def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:

@@ -125,9 +125,10 @@ def losses(
 ) -> dict[str, Any]:
     """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them.
 
-    tokens: of each document, int64 [n].
+    tokens: of each document, int64 [n]. Where ours is in the folder too, it is measured once.
     """
     others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
+    others = [each for each in others if each.file.resolve() != own.file.resolve()]
     rows: list[Row] = []
     for each in [own, *others]:
         told, shuffled = _told(each, tokens, sizes, progress)
