@@ -62,11 +62,11 @@ class CrystalSettings:
     a unit one for each of its tokens at most.
 
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
-    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
-    own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. sharpest: the greatest scale
-    of a match of cues. chance: 0, and the most important are kept; 1, and each in proportion to its importance. tau,
-    exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError for sizes that are too small or do
-    not fit together.
+    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, by
+    blocks of ten, their own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once.
+    sharpest: the greatest scale of a match of cues. chance: 0, and the most important are kept; 1, and each in
+    proportion to its importance. tau, exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError
+    for sizes that are too small or do not fit together.
     """
 
     dimension: int = 768

@@ -100,8 +100,8 @@ class InfiniteMemoryTransformer(nn.Module):
     def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
         """The next T tokens of a stream, T >= 1, at a constant cost: up to rounding as `forward` of all at once.
 
-        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces atoms, once in a call; what a
-        full budget evicts can be read until its end. So there the steps of a stream matter a little.
+        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Each reader reinforces atoms once in a call;
+        what a full budget evicts can be read until its end. So there the steps of a stream matter a little.
         Raises InvalidInputError as `forward`, for another B than the state's, and for a state of other sizes.
         """
         self._check(x, self.streams(state))
@@ -166,7 +166,7 @@ class InfiniteMemoryTransformer(nn.Module):
         return block(hidden, cache)  # type: ignore[no-any-return, unused-ignore]
 
     def reinforced(self, after: State, readings: list[Reading]) -> Memory:
-        """The memory after it, whose atoms grew by the greatest share that one reading gave them."""
+        """The memory after it, whose atoms grew by the greatest share that each reading in turn gave them."""
         memory, span = after.memory, self.settings.crystal.spans[ATOM]
         for reading in readings:
             atom = (reading.view.layer == ATOM)[reading.chosen]

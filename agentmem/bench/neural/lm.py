@@ -108,7 +108,7 @@ Told = Mapping[Any, tuple[float, float]]
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of a stream that read the longest memory and what is judged.
+    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone.
     """
 
     name: str
