@@ -236,6 +236,15 @@ def test_a_question_is_answered_as_the_next_tokens_of_the_stream_would_be(words:
 
 
 @torch.no_grad()
+def test_the_last_tokens_of_a_batch_are_read_as_questions_after_the_rest(words: TokenModel) -> None:
+    """So what tasks train is what long streams are measured by."""
+    tokens = some(330, streams=2)
+    state = words.remember(tokens[:, :240], words.transformer.start(2))
+    asked = words.ask(tokens[:, 240:], state)
+    torch.testing.assert_close(asked, words(tokens, tail=90).log_probabilities, atol=INT8_STEP, rtol=0)
+
+
+@torch.no_grad()
 def test_tokens_that_were_read_before_some_that_were_not_are_not_taken_for_the_last(words: TokenModel) -> None:
     tokens, start = some(100), words.transformer.start(1)
     broken = words.remember(tokens[:, 60:90], words.step(tokens[:, :60], start)[1])
