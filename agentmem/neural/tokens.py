@@ -252,9 +252,5 @@ def settings_of(
     vocabulary: int, crystal: Mapping[str, Any] | CrystalSettings, bound: int = 2, **sizes: int
 ) -> TokenSettings:
     """Settings from plain values, as JSON has them."""
-    if isinstance(crystal, Mapping):
-        frozen: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in crystal.items()
-        }
-        crystal = CrystalSettings(**frozen)
+    crystal = CrystalSettings(**crystal) if isinstance(crystal, Mapping) else crystal
     return TokenSettings(vocabulary, TransformerSettings(crystal=crystal, **sizes), bound)
