@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from agentmem.neural import losses
+from agentmem.neural.reader import Reading
 from agentmem.neural.settings import CrystalSettings
-from agentmem.neural.task_training import TaskTraining, batch, following, marked
-from agentmem.neural.tasks import RecallTask
-from agentmem.neural.text_training import Chunk, Streams
+from agentmem.neural.task_training import TaskTraining, _reading, batch, following, marked
+from agentmem.neural.tasks import Chains, Copying, RecallTask
+from agentmem.neural.text_training import Chunk, Streams, contrast_of_layers
 from agentmem.neural.tokens import Output, TokenModel, settings_of
 from agentmem.neural.values import Choices
 
@@ -93,6 +94,64 @@ def test_of_a_text_needed_is_what_surprised_the_model_where_its_pair_is_telling(
         for place in range(0, 400, 7):
             surprise = 1 - chances[row, place, tokens[row, place + 1]].item()
             assert needed[row, place].item() == pytest.approx(surprise * now.telling[row, place].item(), abs=1e-6)
+
+
+def test_what_each_piece_of_evidence_says_is_read_from_its_turn_on_up_to_the_next_ones() -> None:
+    asked = batch(Copying(400, 5), 2, 1, seeded()).asked
+    at, counted = _reading(asked, 3)
+    first = asked.at[0, 0].item()
+    assert at[0].view(3, 5).tolist() == [[first + turn + i for turn in range(5)] for i in range(3)]
+    assert counted[0].view(3, 5).tolist() == [[True] * 5, [False] * 5, [False] * 5]  # each has a turn of its own
+    chains = batch(Chains(400, 3), 2, 1, seeded()).asked
+    at, counted = _reading(chains, 4)
+    assert (at[0].view(4, 2) - chains.at[0, 0]).tolist() == [[0, 3], [1, 4], [2, 5], [3, 6]]
+    assert counted[0].view(4, 2).tolist() == [[True, True]] * 3 + [[False, False]]  # another's turn, past the end
+
+
+@pytest.mark.parametrize("seed", range(3))
+@torch.no_grad()
+def test_right_in_each_layer_is_what_was_taken_from_there_or_says_the_next_token_or_at_least_covers_it(
+    seed: int,
+) -> None:
+    tokens, model = torch.randint(5, (2, 901), generator=seeded(seed)), small(5)
+    now = Streams.of(tokens, model.transformer.start(2))
+    for start in (0, 450):
+        output, after = model.through(tokens[:, start : start + 450], now.state)
+        now = now.read(output, after)
+    chunk, reading = Chunk.of(now, 450), output.readings[0]
+    at, repeats = chunk.repeated(40, seeded(seed))
+    layers, kinds = reading.view.layer.unique().tolist(), set()
+    costs = [
+        contrast_by_hand(reading, output.bound, at[row], repeats[row], chunk, row, layer, kinds)
+        for row in range(2)
+        for layer in layers
+    ]
+    by_layer = [[cost for each in costs[i :: len(layers)] for cost in each] for i in range(len(layers))]
+    wanted = sum(sum(each) / len(each) for each in by_layer) / len(layers)
+    assert contrast_of_layers(reading, output.bound, at, repeats, chunk).item() == pytest.approx(wanted, rel=1e-4)
+    assert kinds == {"taken", "says", "covers"}
+
+
+def contrast_by_hand(
+    reading: Reading, bound: Tensor, at: Tensor, repeats: Tensor, chunk: Chunk, row: int, layer: int, kinds: set[str]
+) -> list[float]:
+    """Costs of each reading that has a right slot in a layer, of each head. kinds: gets why slots were right."""
+    view, costs = reading.view, []
+    mine = (view.layer == layer).nonzero().flatten().tolist()
+    for here, said in zip(at.tolist(), repeats, strict=True):
+        place = chunk.start + here
+        born = [i for i in mine if view.born[row, i] <= place]
+        covering = [i for i in born if said[view.start[row, i] : view.end[row, i]].any()]
+        taken = [i for i in born if view.at[row, i] >= 0 and said[view.at[row, i]]]
+        following = chunk.tokens[row, place + 1]
+        says = [i for i in covering if view.at[row, i] < 0 and bound[row, i, 0] == following]
+        covers = [i for i in covering if view.at[row, i] >= 0]
+        right = taken + says or covers
+        kinds |= {"taken"} if taken else {"says"} if says else {"covers"} if covers else set()
+        for head in range(reading.match.shape[1]) if right else ():
+            match = reading.match[row, head, here]
+            costs.append(float(match[born].logsumexp(0) - match[right].logsumexp(0)))
+    return costs
 
 
 # ---- what they cost

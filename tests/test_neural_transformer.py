@@ -211,6 +211,19 @@ def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
 
 
 @torch.no_grad()
+def test_the_probability_of_one_token_is_that_among_all_with_what_slots_say_of_it(words: TokenModel) -> None:
+    words.copy_gate.bias.fill_(1.0)
+    words.transformer.crystal.reader.null.fill_(-4.0)
+    tokens = some(230, streams=2)
+    output, following = words(tokens), tokens.roll(-1, 1)
+    among = output.log_probabilities.gather(-1, following.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(output.of(following), among, atol=1e-4, rtol=0)
+    copied = (output.shares * (output.copied == following.unsqueeze(-1))).sum(-1)
+    assert (copied > 0.1).any()
+    assert (output.of(following).exp() >= copied * 0.999).all()
+
+
+@torch.no_grad()
 def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
     tokens, state, out = torch.randint(66, (2, 230)), words.transformer.start(2), []
     for chunk in tokens.split(23, 1):
