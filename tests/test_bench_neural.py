@@ -16,9 +16,10 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import ages, cost, options, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
-from agentmem.bench.neural.decay import DECAYS
+from agentmem.bench.neural.decay import DECAYS, _row
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.peers import PEERS
+from agentmem.bench.neural.recall import _aged
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
 from agentmem.bench.neural.streams import KEYS, tasks
 from agentmem.cli import app
@@ -231,6 +232,22 @@ def test_facts_asked_half_way_are_of_the_first_half_and_make_their_atoms_more_im
     assert int(grown.min()) == 0
     assert int(grown[:9].max()) > 0
     assert int(grown[9:].max()) == 0  # the tenth was not complete half way
+
+
+@torch.no_grad()
+def test_facts_that_were_asked_for_half_way_are_told_apart_from_the_others() -> None:
+    model = measured(None).model
+    one = history(model, RecallTask(12_003, 24), 0, 6, quiet)
+    kept = (one.facts.at[0][one.asked] + 3) // 100  # the atoms that hold them
+    importance = torch.zeros_like(one.importances["learned"]).index_fill(0, kept, 255)
+    one = replace(one, importances={**one.importances, "learned": importance})
+    row = _row(model, one, "learned", "none", Rule(len(kept) * 100, 5_000.0, 0.0), 6)
+    assert (row["asked"], row["unasked"]) == (1.0, 0.0)
+
+
+def test_recall_by_age_is_of_the_longest_stream() -> None:
+    told = _aged(measured(None), [RecallTask(1_003, 10), RecallTask(2_003, 20), RecallTask(1_503, 15)], [0], quiet)
+    assert (told["tokens"], told["facts"], told["groups"][-1]["upto"]) == (2_003, 20, 2_003)
 
 
 def test_an_atoms_surprise_is_that_of_its_tokens_without_memory() -> None:

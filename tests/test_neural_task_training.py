@@ -19,9 +19,10 @@ from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.task_training import answering, batch, finding
 from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
 from agentmem.neural.tasks.prose import Prose, Words
-from agentmem.neural.tasks.task import Questions
+from agentmem.neural.tasks.task import ASK, Questions
 from agentmem.neural.tasks.world import everything_said
 from agentmem.neural.tokens import Output, TokenModel, settings_of
+from agentmem.neural.view import View
 
 torch.set_num_threads(1)
 WORDS = Words.of(["It rained."], 200, everything_said())
@@ -149,6 +150,36 @@ def test_questions_as_of_then_are_answered_without_what_was_written_later() -> N
     torch.testing.assert_close(then, model.ask(asked.tokens, early, early.memory.view().only((ATOM,)), as_of))
     assert not torch.allclose(then, model.ask(asked.tokens, late, view))
     assert answered(model, task, ask=2).asked == 2
+
+
+def test_recall_is_asked_at_three_precisions_then_what_is_latest_and_then_what_was_before() -> None:
+    model, heard = small(66), list[tuple[list[list[int]], View, Tensor]]()
+    ask = model.ask
+    model.ask = lambda *given: heard.append((spoken(given[0]), *given[2:])) or ask(*given)  # type: ignore[method-assign]
+    task, generator = RecallTask(2_003, 40), seeded(3)
+    recalled(model, task, ask=5, seed=3)
+    questions, views, times = zip(*heard, strict=True)
+    (one_bit, *wide), atoms = views[:3], 20 * 2
+    assert one_bit.packed is not None
+    steps = [each.cues[0, :atoms] * 32 for each in wide]
+    assert [torch.equal(each, each.round()) for each in steps] == [True, False]
+    assert steps[0].unique().numel() > 2
+    facts = task.stream(1, generator)[1]
+    asked = task.questions(facts, 5, generator)
+    assert questions[0] == questions[1] == questions[2] == spoken(asked.tokens)
+    anew = replace(task, overwritten=0.3).stream(1, generator)[1]
+    told = [[*key, *value] for key, value in zip(anew.keys[0].tolist(), anew.values[0].tolist(), strict=True)]
+    said = [[place for place, each in enumerate(told) if each[:3] == one[:3]] for one in questions[3] + questions[4]]
+    assert min(map(len, said)) > 1
+    assert [told[each[-1]] for each in said[:5]] == questions[3]
+    for places, question, then in zip(said[5:], questions[4], times[4][::10].tolist(), strict=True):
+        before = [place for place in places if anew.at[0, place] < then]
+        assert (told[before[-1]], before[-1] != places[-1]) == (question, True)
+
+
+def spoken(tokens: Tensor) -> list[list[int]]:
+    """Key and value of each question in tokens [1, T]."""
+    return [tokens[0, place + 1 : place + 6].tolist() for place in (tokens[0] == ASK).nonzero().flatten()]
 
 
 def test_no_fact_is_asked_for_twice_however_many_questions_are_wanted() -> None:
