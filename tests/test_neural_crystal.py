@@ -215,6 +215,23 @@ def test_what_many_births_evict_is_what_each_by_itself_would(
     assert torch.equal(replace(one_by_one, atoms=atoms).within_budget().atoms, one_by_one.atoms)
 
 
+@given(st.integers(1, 6), st.integers(1, 20), st.sampled_from([0.0, 0.5, 3.0]), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_at_each_birth_the_least_of_importance_times_decay_by_its_age_in_tokens_goes(
+    room: int, new: int, exponent: float, seed: int
+) -> None:
+    wide = CrystalSettings(dimension=D, budget=room * 100, exponent=exponent, tau=700.0)
+    importance = torch.randint(256, (room + new,), generator=torch.Generator().manual_seed(seed))
+    atoms = torch.zeros(1, room + new, 100, dtype=torch.uint8)
+    atoms[0, :, -4], atoms[0, :, -1] = torch.arange(room + new), importance
+    left = list(range(room))
+    for newest in range(room, room + new):
+        left.append(newest)
+        worth = [(1 + int(importance[born])) * (1 + (newest - born) * 100 / 700.0) ** -exponent for born in left]
+        left.pop(worth.index(min(worth)))
+    assert replace(Memory.empty(wide, 1), atoms=atoms).within_budget().births()[0].tolist() == left
+
+
 class Raised(TorchDispatchMode):
     """Counts the numbers that are raised to a power, as each atom's age is when it is weighed."""
 

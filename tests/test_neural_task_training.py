@@ -11,12 +11,13 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
+from agentmem.neural.curriculum import Stage
 from agentmem.neural.losses import picked
 from agentmem.neural.measure import written
 from agentmem.neural.reader import Reading
 from agentmem.neural.recalled import recalled
-from agentmem.neural.settings import ATOM, CrystalSettings
-from agentmem.neural.task_training import answering, batch, finding
+from agentmem.neural.settings import ATOM, CLUSTER, CrystalSettings
+from agentmem.neural.task_training import TaskTraining, answering, batch, finding
 from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
 from agentmem.neural.tasks.prose import Prose, Words
 from agentmem.neural.tasks.task import ASK, Questions
@@ -130,6 +131,23 @@ def test_a_question_that_needs_more_evidence_is_asked_to_find_each() -> None:
     pieces = asked.evidence[..., -1:], asked.evidence
     last, every = (finding(matched(output, asked, each, 30.0), asked, 1) for each in pieces)
     assert last > 3 * every
+
+
+class Heard(TokenModel):
+    """Remembers how it was asked to read."""
+
+    def forward(self, *given: Any, **how: Any) -> Output:
+        self.how = how
+        return super().forward(*given, **how)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
+def test_streams_are_shown_each_others_crystals_where_they_share_nothing_that_is_looked_up(task: Task[Any]) -> None:
+    model = Heard(small(task.vocabulary).settings)
+    training = TaskTraining((Stage((CLUSTER,), lambda layer: task),), tokens=100)
+    training.step(model, 0, seeded())
+    assert (model.how["layers"], model.how["shared"]) == ((CLUSTER,), task.distinct)
+    assert model.how["tail"] > 0
 
 
 def test_only_as_many_are_asked_of_a_stream_as_do_not_answer_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from torch import Tensor
 from agentmem.bench.neural.peers.peer import tensors
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load
-from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.states import from_bytes, to_bytes
 from agentmem.neural.tokens import TokenModel, settings_of
-from agentmem.neural.transformer import InfiniteMemoryTransformer, State
+from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 
 torch.set_num_threads(1)
 D = 24
@@ -84,6 +85,43 @@ def test_without_memory_what_left_the_windows_is_gone_and_with_it_not(model: Inf
     for memory in (False, True):
         same = torch.equal(model(changed, memory)[:, -5:], model(x, memory)[:, -5:])
         assert same is not memory
+
+
+@torch.no_grad()
+def test_a_gate_lets_nothing_to_all_of_a_reading_through(model: InfiniteMemoryTransformer) -> None:
+    x, said = vectors(230), []
+    for gate in (0.0, 0.5, 20.0, 40.0):
+        model.gates.fill_(gate)
+        said.append(model(x))
+    assert torch.equal(said[0], model(x, use_infinite_memory=False))
+    assert torch.equal(said[2], said[3])
+    assert not torch.allclose(said[1], said[2])
+
+
+@torch.no_grad()
+def test_atoms_grow_by_the_greatest_share_of_a_reading_that_each_had(model: InfiniteMemoryTransformer) -> None:
+    for reader in model.readers:
+        reader.null.fill_(-4.0)
+    state = model.step(vectors(723), model.start(2))[1]
+    x = vectors(760)[:, 723:]
+    hidden, written, after = model.write(x, state)
+    readings = model.read(hidden, state.memory.view(written), positions(state, x), state.upper)[1]
+    wanted = after.memory.atoms[..., -1].tolist()
+    for reading in readings:
+        for row, (chosen, weights) in enumerate(zip(reading.chosen, reading.weights, strict=True)):
+            shares = [0.0] * len(wanted[row])
+            for slot, weight in zip(chosen.flatten().tolist(), weights.flatten().tolist(), strict=True):
+                if reading.view.layer[slot] == ATOM:
+                    born = int(reading.view.start[row, slot]) // 100
+                    shares[born] = max(shares[born], weight)
+            grown = [
+                now + (math.ceil((255 - now) * (1 - math.exp(-share))) if share > 0.01 else 0)
+                for now, share in zip(wanted[row], shares, strict=True)
+            ]
+            wanted[row] = grown
+    found = model.step(x, state)[1].memory.atoms[..., -1]
+    assert (found - torch.tensor(wanted)).abs().max() <= 1  # a sum of floats may fall short of a whole number
+    assert (found - after.memory.atoms[..., -1].long()).max() > 5
 
 
 @torch.no_grad()
