@@ -16,14 +16,16 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import ages, cost, options, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
-from agentmem.bench.neural.decay import DECAYS
+from agentmem.bench.neural.decay import DECAYS, _row
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
 from agentmem.bench.neural.peers import PEERS
+from agentmem.bench.neural.recall import _aged
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
-from agentmem.bench.neural.streams import KEYS
+from agentmem.bench.neural.streams import KEYS, tasks
 from agentmem.cli import app
 from agentmem.errors import as_installed
 from agentmem.neural import checkpoints
+from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.measure import quiet, written
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tasks.key_value import VOCABULARY, RecallTask
@@ -98,6 +100,12 @@ def test_several_streams_give_means_and_spread_over_seeds(checkpoint: Path) -> N
     assert found["rows"][0]["exact"] == sum(of_one) / 2
     assert found["rows"][0]["asked"] == 6
     assert found["rows"][0]["exact_deviation"] == pytest.approx(abs(of_one[0] - of_one[1]) / 2**0.5)
+
+
+def test_a_stream_that_is_asked_for_twice_is_measured_once() -> None:
+    asked = tasks([1_000, 2_000, 1_000], [10, 10, 10])
+    assert [(one.horizon, one.facts) for one in asked] == [(1_000, 10), (2_000, 10)]
+    assert [one.facts for one in tasks([1_000], [10, 5, 10])] == [10, 5]
 
 
 def test_means_leave_out_streams_without_the_figure() -> None:
@@ -192,6 +200,14 @@ def test_a_replay_keeps_what_writing_under_that_budget_keeps() -> None:
     assert torch.equal(replayed.atoms, state.memory.atoms)
 
 
+def test_crystals_of_more_slots_than_a_unit_has_tokens_are_replayed_too() -> None:
+    crystal = MemoryCrystal(32, slots=16, cue_bits=32)
+    memory = crystal.write(torch.randn(1, 900, 32), crystal.start(1))[1]
+    small = evicted(memory, Rule(300, 5_000.0, 0.5))
+    assert (memory.atom_bytes, small.atom_bytes) == (800, 300)
+    assert torch.equal(small.recent[0], memory.recent[0])
+
+
 def test_without_decay_the_most_important_are_kept_and_with_much_the_newest() -> None:
     memory = told().state.memory
     importance = torch.arange(19, 0, -1, dtype=torch.uint8)
@@ -216,6 +232,22 @@ def test_facts_asked_half_way_are_of_the_first_half_and_make_their_atoms_more_im
     assert int(grown.min()) == 0
     assert int(grown[:9].max()) > 0
     assert int(grown[9:].max()) == 0  # the tenth was not complete half way
+
+
+@torch.no_grad()
+def test_facts_that_were_asked_for_half_way_are_told_apart_from_the_others() -> None:
+    model = measured(None).model
+    one = history(model, RecallTask(12_003, 24), 0, 6, quiet)
+    kept = (one.facts.at[0][one.asked] + 3) // 100  # the atoms that hold them
+    importance = torch.zeros_like(one.importances["learned"]).index_fill(0, kept, 255)
+    one = replace(one, importances={**one.importances, "learned": importance})
+    row = _row(model, one, "learned", "none", Rule(len(kept) * 100, 5_000.0, 0.0), 6)
+    assert (row["asked"], row["unasked"]) == (1.0, 0.0)
+
+
+def test_recall_by_age_is_of_the_longest_stream() -> None:
+    told = _aged(measured(None), [RecallTask(1_003, 10), RecallTask(2_003, 20), RecallTask(1_503, 15)], [0], quiet)
+    assert (told["tokens"], told["facts"], told["groups"][-1]["upto"]) == (2_003, 20, 2_003)
 
 
 def test_an_atoms_surprise_is_that_of_its_tokens_without_memory() -> None:
@@ -291,8 +323,6 @@ def test_wrong_words_are_exit_code_2_with_those_there_are(arguments: tuple[objec
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:
-    from agentmem.neural.crystal import MemoryCrystal
-
     MemoryCrystal(dimension=32).save(tmp_path / "crystal.safetensors")
     untrained(vocabulary=20).save(tmp_path / "few.safetensors")
     assert (

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from agentmem.bench.neural import lm, options, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
+from agentmem.bench.neural.peer_text import TextLoss
 from agentmem.bench.neural.peers import Crystal
 from agentmem.cli import app
 from agentmem.errors import InvalidInputError, SettingsError
@@ -64,6 +65,35 @@ def test_weights_are_fitted_to_how_far_a_cache_can_be_trusted() -> None:
     assert torch.allclose(mixed(nats, right, torch.zeros(50), Weights(0.5, 1.0)), nats, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [0, 300])
+def test_a_cache_knows_the_pairs_of_its_memory_and_takes_up_the_stretch_as_it_is_read(size: int) -> None:
+    generator = torch.Generator().manual_seed(size)
+    own, other = (torch.randint(16, (number,), generator=generator) for number in (2_000, 2_500))
+    chance, counts = lm._chances(own, other, size, 16)  # of 16 tokens a pair is a byte, so all are kept
+    known = [*other.tolist()[2_500 - 1_537 - size : 2_500 - 1_537], *own.tolist()[-1_537:]]
+    for place in range(0, 1_024, 97):
+        pairs = list(pairwise(known[: size + 513 + place // lm.STEP * lm.STEP]))
+        before, following = known[size + 512 + place : size + 514 + place]
+        begun = sum(first == before for first, _ in pairs)
+        assert counts[place].item() == begun
+        assert chance[place].item() == pytest.approx(pairs.count((before, following)) / max(1, begun))
+
+
+def test_the_weights_of_a_cache_for_a_document_are_fitted_on_the_others_alone() -> None:
+    sure = torch.arange(2_000) % 16
+    unsure = torch.randint(16, (2_000,), generator=torch.Generator().manual_seed(0))
+    nats = TextLoss(torch.full((2, 1_024), 2.0), 0)
+    cost = lm._cached(nats, [sure, unsure], [sure, unsure], 300, 16)
+    chances = [lm._chances(each, each, 300, 16) for each in (sure, unsure)]
+    crossed = [
+        mixed(nats.each[0], *mine, fitted(nats.each[0], *others)).mean()
+        for mine, others in zip(chances, chances[::-1], strict=True)
+    ]
+    assert cost == pytest.approx(float(sum(crossed) / 2))
+    assert crossed[0] == pytest.approx(2.0, abs=1e-4)  # the other has no use for a cache
+    assert crossed[1] > 2.1
+
+
 def texts(folder: Path, number: int = 2, words: int = 3_000) -> list[str]:
     generator = np.random.default_rng(0)
     for i in range(number):
@@ -86,7 +116,7 @@ def corpus_of(text: TextModel, paths: list[str]) -> Corpus:
 
 
 def entrant(text: TextModel) -> rivals.Entrant:
-    return rivals.Entrant("ours", 0, 0, Crystal(text.model))
+    return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"))
 
 
 def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
@@ -139,6 +169,16 @@ def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
     )
     assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs", lm.BLIND]
     assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
+
+
+def test_a_model_that_is_in_the_folder_of_others_too_is_measured_once(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    for name in ("one", "other"):
+        text.save(tmp_path / f"{name}.safetensors")
+    own, again = rivals.ours(tmp_path / "one.safetensors")
+    results = lm.losses(own, again, lm.long_enough(text, paths, 0), tmp_path, (0,), quiet)
+    assert [row["seeds"] for row in results["means"]] == [2, 2, 2]
 
 
 def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:

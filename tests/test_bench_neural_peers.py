@@ -17,9 +17,10 @@ from torch import Tensor
 from agentmem.bench.neural import rivals
 from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
 from agentmem.bench.neural.peer_text import PeerTextTraining, text_loss
-from agentmem.bench.neural.peers import PEERS, Crystal, build
+from agentmem.bench.neural.peers import PEERS, Crystal, Peer, build
 from agentmem.bench.neural.peers.peer import package, tensors
 from agentmem.bench.neural.peers.sizes import count, nearest
+from agentmem.bench.neural.recall import _shorter
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.corpus import Corpus
 from agentmem.neural.recalled import recalled
@@ -268,6 +269,33 @@ def test_peers_and_ours_are_asked_the_same_and_no_fact_twice() -> None:
     assert peer_recalled(theirs, task, ask=200, seed=3).asked == recalled(ours, task, ask=200, seed=3).asked == 12
     assert [each.shape[1] for each in asked[0]] == [100, 20]
     assert all(torch.equal(*pair) for pair in zip(asked[0], asked[1][:2], strict=True))
+
+
+class Seer(Peer):
+    """Sees the next token of every one but the last."""
+
+    def start(self, streams: int) -> Tensor:
+        return torch.zeros(streams, 1)
+
+    def step(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        return 30.0 * F.one_hot(tokens.roll(-1, 1), VOCABULARY), state
+
+    def _streams(self, state: Tensor) -> int:
+        return len(state)
+
+
+def test_a_peer_that_says_what_comes_next_is_exact_and_costs_nothing_in_training_and_when_asked() -> None:
+    seer, task = Seer(WINDOW), RecallTask(203, 4)
+    step = PeerRecallTraining(task, tokens=800).step(seer, 0, torch.Generator().manual_seed(0))
+    assert step.right == 1.0
+    assert step.losses["next_token"].item() == pytest.approx(0, abs=1e-6)
+    assert step.losses["everywhere"].item() == pytest.approx(0, abs=1e-6)
+    assert (peer_recalled(seer, task).exact, peer_recalled(seer, task).asked) == (1.0, 4)
+
+
+def test_peers_are_trained_on_streams_as_dense_as_those_they_are_asked_of() -> None:
+    shorter = [_shorter(RecallTask(*sizes)) for sizes in ((100_000, 1_000), (1_000_000, 100), (500, 20))]
+    assert [(each.horizon, each.facts) for each in shorter] == [(903, 10), (903, 1), (500, 20)]
 
 
 def test_the_horizon_grows_when_enough_is_right_or_its_share_of_the_budget_is_over() -> None:

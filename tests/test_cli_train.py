@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -17,12 +18,13 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
 from agentmem.cli.training import _as_typed
-from agentmem.errors import as_installed
+from agentmem.errors import InvalidInputError, as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
-from agentmem.neural.tasks.named import NAMES
+from agentmem.neural.tasks.named import NAMES, named
 from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel
 
@@ -256,6 +258,16 @@ def test_every_task_is_trained_and_its_model_says_which_it_knows(name: str, stor
     assert [one["asked"] > 0 for one in told["runs"]] == [True] * 4
 
 
+def test_a_size_without_room_is_refused_before_any_stream_is_written(tmp_path: Path) -> None:
+    model = reference.seeded(reference.task_settings(named("counting").vocabulary), 0)
+    model.save(tmp_path / "model", notes={"task": "counting", "words": []})
+    options = argparse.Namespace(tokens=[1_003, 31], text=[], questions=1, seed=[0])
+    written: list[str] = []
+    with pytest.raises(InvalidInputError, match="8 marks of 4 tokens do not fit evenly into a horizon of 31 tokens"):
+        bench_task.measure(bench_task.load(tmp_path / "model"), options, lambda doing, _: written.append(doing))
+    assert written == []
+
+
 def measured(*arguments: object) -> dict[str, Any]:
     few = ("--tokens", "1003,2k", "--questions", "3", "--seed", "0,1", "--json")
     return said(CliRunner().invoke(app, ["bench", "neural", "task", *map(str, arguments), *few]))
@@ -293,3 +305,13 @@ def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoi
         (tmp_path / name).touch()
     paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.md")]
     assert list(_as_typed(paths)) == [f"{tmp_path}/*.txt", f"{tmp_path}/c.md"]
+
+
+def test_the_line_names_files_in_another_order_one_by_one_since_they_train_another_model(tmp_path: Path) -> None:
+    for name in ("a.txt", "b.txt", ".c.txt"):
+        (tmp_path / name).touch()
+    a, b, hidden = (str(tmp_path / name) for name in ("a.txt", "b.txt", ".c.txt"))
+    for given in ([b, a], [a, a], [a, hidden]):
+        assert list(_as_typed(given)) == given
+    assert list(_as_typed([a, b, a])) == [f"{tmp_path}/*.txt", a]
+    assert list(_as_typed([b, a, b])) == [b, f"{tmp_path}/*.txt"]

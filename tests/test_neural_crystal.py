@@ -143,6 +143,19 @@ def test_recall_of_nothing_is_empty(crystal: MemoryCrystal) -> None:
     assert crystal.recall(states(4)).shape == (2, 0, D)
 
 
+@torch.no_grad()
+def test_what_was_written_beside_the_memory_is_recalled_as_what_was_kept(crystal: MemoryCrystal) -> None:
+    written, memory = crystal.write(states(437), crystal.start(2))
+    beside = crystal.recall(states(4, seed=2), written=written)
+    assert beside.shape == (2, 32, D)
+    for other in (memory, crystal.write(states(9_000, seed=3), crystal.start(2))[1]):
+        crystal.memory = other
+        assert torch.equal(crystal.recall(states(4, seed=2), written=written), beside)
+    crystal.forget()
+    with pytest.raises(InvalidInputError, match=r"slots that were written is \[2, 43, 2, 384\]; \[3, 43, 2, 384\] is"):
+        crystal.recall(states(4, streams=3), written=written)
+
+
 def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -> None:
     tokens = states(203)
     crystal.crystallize(tokens)
@@ -179,7 +192,7 @@ def test_of_equal_importance_the_oldest_goes_first(crystal: MemoryCrystal) -> No
     atoms = memory.atoms.clone()
     atoms[..., -1] = 100
     small = replace(memory, atoms=atoms, settings=replace(memory.settings, budget=300))
-    assert small._within_budget().births()[0].tolist() == [7, 8, 9]
+    assert small.within_budget().births()[0].tolist() == [7, 8, 9]
 
 
 @given(
@@ -198,8 +211,25 @@ def test_what_many_births_evict_is_what_each_by_itself_would(
     atoms[..., -4:-1] = torch.stack([births // weight % 256 for weight in (1, 256, 65_536)], -1).byte()
     one_by_one = replace(Memory.empty(wide, streams), atoms=atoms[:, :room])
     for each in atoms[:, room:].split(1, 1):
-        one_by_one = replace(one_by_one, atoms=torch.cat((one_by_one.atoms, each), 1))._within_budget()
-    assert torch.equal(replace(one_by_one, atoms=atoms)._within_budget().atoms, one_by_one.atoms)
+        one_by_one = replace(one_by_one, atoms=torch.cat((one_by_one.atoms, each), 1)).within_budget()
+    assert torch.equal(replace(one_by_one, atoms=atoms).within_budget().atoms, one_by_one.atoms)
+
+
+@given(st.integers(1, 6), st.integers(1, 20), st.sampled_from([0.0, 0.5, 3.0]), st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_at_each_birth_the_least_of_importance_times_decay_by_its_age_in_tokens_goes(
+    room: int, new: int, exponent: float, seed: int
+) -> None:
+    wide = CrystalSettings(dimension=D, budget=room * 100, exponent=exponent, tau=700.0)
+    importance = torch.randint(256, (room + new,), generator=torch.Generator().manual_seed(seed))
+    atoms = torch.zeros(1, room + new, 100, dtype=torch.uint8)
+    atoms[0, :, -4], atoms[0, :, -1] = torch.arange(room + new), importance
+    left = list(range(room))
+    for newest in range(room, room + new):
+        left.append(newest)
+        worth = [(1 + int(importance[born])) * (1 + (newest - born) * 100 / 700.0) ** -exponent for born in left]
+        left.pop(worth.index(min(worth)))
+    assert replace(Memory.empty(wide, 1), atoms=atoms).within_budget().births()[0].tolist() == left
 
 
 class Raised(TorchDispatchMode):

@@ -182,6 +182,6 @@ def test_two_may_write_a_file_at_once(tmp_path: Path) -> None:
 
 def test_a_checkpoint_that_is_not_there_is_told_with_those_that_are() -> None:
     with pytest.raises(
-        NotFoundError, match="no checkpoint 'nosuch' at .*nosuch.safetensors; there: .*agentmem train neural nosuch"
+        NotFoundError, match="no checkpoint 'nosuch' at .*nosuch.safetensors; there: .*agentmem train neural recall"
     ):
         checkpoints.path("nosuch")

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -14,7 +15,7 @@ from agentmem.neural import checkpoints
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.nearest import PER_QUERY, hamming, nearest
 from agentmem.neural.quantise import pack
-from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
+from agentmem.neural.settings import ATOM, CLUSTER, METADATA, CrystalSettings
 from agentmem.neural.tasks import layout
 from agentmem.neural.tasks.task import ASK, FACT, SYMBOLS
 from agentmem.neural.tokens import TokenModel
@@ -139,6 +140,35 @@ def test_reading_through_the_bits_finds_what_reading_all_finds() -> None:
     few, whole = (crystal.reader(query, crystal.writer.cue, each, at) for each in (view, view.unpacked()))
     assert few.view.number < whole.view.number / 2
     torch.testing.assert_close(few.out, whole.out, atol=2e-2, rtol=0)
+
+
+@torch.no_grad()
+def test_a_reading_is_the_softmax_of_match_less_decay_and_layer_beside_nothing_at_all() -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D)
+    reader, scales = crystal.reader, (6.0, 20.0)
+    reader.superseded_by.fill_(-10.0)
+    reader.log_scale.copy_(torch.tensor(scales).log())
+    for each in (reader.raw_lambda, reader.layer_bias, reader.null):
+        torch.nn.init.normal_(each, generator=seeded(1))
+    reader.log_tau.copy_(torch.tensor([100.0, 900.0]).log())
+    hidden = torch.randn(1, 203, D, generator=seeded(2))
+    crystal.crystallize(hidden)
+    assert crystal.memory is not None
+    view, at = crystal.memory.view().unpacked().only((CLUSTER, ATOM)), torch.tensor([57, 117, 209])
+    reading = reader(hidden[:, at - 57], crystal.writer.cue, view, at)
+    query, cues = reader.query(hidden[:, at - 57], crystal.writer.cue), F.normalize(view.cues[0], dim=-1)
+    for head, scale in enumerate(scales):
+        rate, tau = F.softplus(reader.raw_lambda[head]), reader.log_tau[head].exp()
+        for token, position in enumerate((50, 110, 200)):  # its block's first
+            born = (view.born[0] <= position).nonzero().flatten()
+            decay = rate * torch.log1p((position - view.end[0, born]).clamp(min=0) / tau)
+            score = scale * (cues[born] @ query[0, head, token]) - decay + reader.layer_bias[head, view.layer[born]]
+            wanted = torch.zeros(view.number)
+            wanted[born] = torch.cat((score, reader.null[head][None])).softmax(0)[:-1]
+            got = torch.zeros(view.number).scatter(0, reading.chosen[0, head, token], reading.weights[0, head, token])
+            torch.testing.assert_close(got, wanted, atol=1e-5, rtol=0)
+    assert [int((view.born[0] <= each).sum()) for each in (50, 110, 200)] == [0, 6, 8]
 
 
 def atoms_of(cues: Tensor, serial: list[int]) -> View:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agentmem.errors import InvalidInputError
+from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.tokens import TokenSettings
 
@@ -84,13 +87,30 @@ def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, 
         (-1, 2, "vocabulary=-1: at least 1 is needed"),
         (6.6, 2, "vocabulary=6.6: a whole number is needed"),
         (66, 4, "bound=4 tokens in crystals that look 3 tokens ahead"),
+        (66, 0, "bound=0: at least 1 is needed"),
+        (66, 1.5, "bound=1.5: a whole number is needed"),
     ],
 )
 def test_a_vocabulary_of_nothing_and_slots_that_say_too_much_are_refused(
-    vocabulary: Any, bound: int, said: str
+    vocabulary: Any, bound: Any, said: str
 ) -> None:
     with pytest.raises(InvalidInputError, match=said):
         TokenSettings(vocabulary, TransformerSettings(), bound)
+
+
+def test_a_token_model_of_no_transformer_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match=r"transformer={'d_model': 96}: give TransformerSettings"):
+        TokenSettings(66, {"d_model": 96})  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_and_lists_are_taken_as_pythons_own_and_so_are_saved(tmp_path: Path) -> None:
+    crystal = MemoryCrystal(np.int64(24), ratios=[10, np.int32(5), 2], chance=np.float32(0.5))  # type: ignore[arg-type]
+    assert crystal.settings == CrystalSettings(24, chance=0.5)
+    crystal.save(tmp_path / "crystal")
+    assert MemoryCrystal.load(tmp_path / "crystal").settings == crystal.settings
+    whole = TransformerSettings(np.int64(24), np.int64(2), crystal=crystal.settings)  # type: ignore[arg-type]
+    told = TokenSettings(np.int64(66), whole, np.int64(2))  # type: ignore[arg-type]
+    assert [type(each) for each in (whole.d_model, whole.n_heads, told.vocabulary, told.bound)] == [int] * 4
 
 
 def test_the_least_sizes_of_all_are_taken() -> None:

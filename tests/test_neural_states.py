@@ -128,6 +128,15 @@ def test_a_state_of_another_model_is_refused_with_both_sides_named() -> None:
         to_bytes(model, model.transformer.start(1).memory)
 
 
+def test_a_memory_of_another_crystal_is_refused_before_it_is_bytes_that_nobody_takes() -> None:
+    crystal, other = MemoryCrystal(D), MemoryCrystal(D, code_bits=384, cue_bits=64)
+    other.crystallize(vectors(250))
+    said = "the memory is of a model with code_bits=384, cue_bits=64, and this one has code_bits=768, cue_bits=128"
+    for call in (to_bytes, lambda crystal, memory: crystal.write(vectors(5), memory)):
+        with pytest.raises(InvalidInputError, match=said):
+            call(crystal, other.memory)
+
+
 @pytest.mark.parametrize("content", [b"", b"pickle", b"\x02\x00\x00\x00\x00\x00\x00\x00{}", bytes(100)])
 def test_bytes_of_something_else_are_refused(content: bytes) -> None:
     with pytest.raises(InvalidInputError, match=f"{len(content)} bytes that are no state"):

@@ -11,16 +11,19 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
+from agentmem.neural.curriculum import Stage
 from agentmem.neural.losses import picked
+from agentmem.neural.measure import written
 from agentmem.neural.reader import Reading
 from agentmem.neural.recalled import recalled
-from agentmem.neural.settings import ATOM, CrystalSettings
-from agentmem.neural.task_training import answering, batch, finding
+from agentmem.neural.settings import ATOM, CLUSTER, CrystalSettings
+from agentmem.neural.task_training import TaskTraining, answering, batch, finding
 from agentmem.neural.tasks import Chains, Copying, Counting, RecallTask, Stories, Task
 from agentmem.neural.tasks.prose import Prose, Words
-from agentmem.neural.tasks.task import Questions
+from agentmem.neural.tasks.task import ASK, Questions
 from agentmem.neural.tasks.world import everything_said
 from agentmem.neural.tokens import Output, TokenModel, settings_of
+from agentmem.neural.view import View
 
 torch.set_num_threads(1)
 WORDS = Words.of(["It rained."], 200, everything_said())
@@ -37,9 +40,9 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def small(vocabulary: int) -> TokenModel:
+def small(vocabulary: int, budget: int = 1_000_000) -> TokenModel:
     torch.manual_seed(0)
-    crystal = CrystalSettings(dimension=16, code_bits=64, cue_bits=16)
+    crystal = CrystalSettings(dimension=16, code_bits=64, cue_bits=16, budget=budget)
     return TokenModel(settings_of(vocabulary, d_model=16, n_heads=2, lower=1, upper=1, window=32, crystal=crystal))
 
 
@@ -130,6 +133,23 @@ def test_a_question_that_needs_more_evidence_is_asked_to_find_each() -> None:
     assert last > 3 * every
 
 
+class Heard(TokenModel):
+    """Remembers how it was asked to read."""
+
+    def forward(self, *given: Any, **how: Any) -> Output:
+        self.how = how
+        return super().forward(*given, **how)
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: type(task).__name__)
+def test_streams_are_shown_each_others_crystals_where_they_share_nothing_that_is_looked_up(task: Task[Any]) -> None:
+    model = Heard(small(task.vocabulary).settings)
+    training = TaskTraining((Stage((CLUSTER,), lambda layer: task),), tokens=100)
+    training.step(model, 0, seeded())
+    assert (model.how["layers"], model.how["shared"]) == ((CLUSTER,), task.distinct)
+    assert model.how["tail"] > 0
+
+
 def test_only_as_many_are_asked_of_a_stream_as_do_not_answer_each_other() -> None:
     assert batch(Copying(400, 5), 2, 10, seeded()).asked.at.shape == (2, 1)
     assert batch(Chains(400, 3), 2, 10, seeded()).asked.at.shape == (2, 3)
@@ -150,6 +170,36 @@ def test_questions_as_of_then_are_answered_without_what_was_written_later() -> N
     assert answered(model, task, ask=2).asked == 2
 
 
+def test_recall_is_asked_at_three_precisions_then_what_is_latest_and_then_what_was_before() -> None:
+    model, heard = small(66), list[tuple[list[list[int]], View, Tensor]]()
+    ask = model.ask
+    model.ask = lambda *given: heard.append((spoken(given[0]), *given[2:])) or ask(*given)  # type: ignore[method-assign]
+    task, generator = RecallTask(2_003, 40), seeded(3)
+    recalled(model, task, ask=5, seed=3)
+    questions, views, times = zip(*heard, strict=True)
+    (one_bit, *wide), atoms = views[:3], 20 * 2
+    assert one_bit.packed is not None
+    steps = [each.cues[0, :atoms] * 32 for each in wide]
+    assert [torch.equal(each, each.round()) for each in steps] == [True, False]
+    assert steps[0].unique().numel() > 2
+    facts = task.stream(1, generator)[1]
+    asked = task.questions(facts, 5, generator)
+    assert questions[0] == questions[1] == questions[2] == spoken(asked.tokens)
+    anew = replace(task, overwritten=0.3).stream(1, generator)[1]
+    told = [[*key, *value] for key, value in zip(anew.keys[0].tolist(), anew.values[0].tolist(), strict=True)]
+    said = [[place for place, each in enumerate(told) if each[:3] == one[:3]] for one in questions[3] + questions[4]]
+    assert min(map(len, said)) > 1
+    assert [told[each[-1]] for each in said[:5]] == questions[3]
+    for places, question, then in zip(said[5:], questions[4], times[4][::10].tolist(), strict=True):
+        before = [place for place in places if anew.at[0, place] < then]
+        assert (told[before[-1]], before[-1] != places[-1]) == (question, True)
+
+
+def spoken(tokens: Tensor) -> list[list[int]]:
+    """Key and value of each question in tokens [1, T]."""
+    return [tokens[0, place + 1 : place + 6].tolist() for place in (tokens[0] == ASK).nonzero().flatten()]
+
+
 def test_no_fact_is_asked_for_twice_however_many_questions_are_wanted() -> None:
     measured = recalled(small(66), RecallTask(1_003, 10), ask=200)
     assert measured.asked == 10
@@ -162,6 +212,16 @@ def test_no_fact_is_asked_for_twice_however_many_questions_are_wanted() -> None:
 def test_where_nothing_was_set_anew_there_is_no_share_of_it() -> None:
     measured = recalled(small(66), RecallTask(203, 1))
     assert (measured.latest, measured.asked_latest) == (measured.earlier, measured.asked_earlier) == (None, 0)
+
+
+def test_atoms_of_more_bits_are_those_that_are_kept_and_no_others() -> None:
+    model = small(66, budget=5 * 12)
+    with torch.no_grad():
+        state, wide = written(model, RecallTask(1_003, 10).stream(2, seeded())[0])
+    one_bit, kept = wide.view(state, "sign"), state.memory.view().unpacked()
+    assert state.memory.births().tolist() != [[0, 1, 2, 3, 4]] * 2
+    for each in ("cues", "values", "start", "born", "order"):
+        assert torch.equal(getattr(one_bit, each), getattr(kept, each)), each
 
 
 def test_no_question_at_all_is_refused() -> None:

@@ -19,7 +19,7 @@ from agentmem.neural.task_training import TaskTraining, answering, batch
 from agentmem.neural.tasks.key_value import RecallTask
 from agentmem.neural.tasks.named import named
 from agentmem.neural.tokens import TokenModel, settings_of
-from agentmem.neural.train import Progress, Trainer, TrainSettings, to_jsonl
+from agentmem.neural.train import Progress, Step, Trainer, TrainSettings, to_jsonl
 
 torch.set_num_threads(1)
 EASY = (recall_stage(200, (UNIT, ATOM)),)
@@ -134,6 +134,42 @@ def test_metrics_are_lines_of_json_that_say_what_is_left(tmp_path: Path) -> None
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2]
     assert {"left", "exact", "next_token", "write_read", "reconstruction", "importance"} <= set(lines[0])
+
+
+class Told:
+    """An objective that says how much was right, and when to go on; a step is of 10 tokens."""
+
+    def __init__(self, right: list[float], last: int) -> None:
+        self.right, self.last = right, last
+
+    def step(self, model: torch.nn.Linear, stage: int, generator: torch.Generator) -> Step:
+        return Step({"size": model.weight.square().sum()}, self.right.pop(0), 10)
+
+    def next_stage(self, stage: int, right: float, done: float) -> bool:
+        return stage == 0 and len(self.right) < self.last
+
+
+def test_the_learning_rate_rises_in_the_warmup_and_falls_to_a_twentieth_with_the_budget() -> None:
+    rates = []
+    run = Trainer(torch.nn.Linear(1, 1), Told([0.0] * 40, 0), TrainSettings(tokens=400, learning_rate=0.1, warmup=4))
+    for _ in range(40):
+        run.train(steps=1)
+        rates.append(run.optimizer.param_groups[0]["lr"])
+    risen = [0.25, 0.5, 0.75, *[1.0] * 37]
+    assert rates == pytest.approx([0.1 * warm * max(0.05, 1 - step / 40) for step, warm in enumerate(risen)])
+
+
+def test_the_running_share_of_right_answers_moves_by_a_twentieth_and_is_halved_at_a_new_stage() -> None:
+    run = Trainer(torch.nn.Linear(1, 1), Told([1.0, 0.5, 1.0, 0.0], 2), TrainSettings(tokens=400))
+    told = []
+    for _ in range(4):
+        now = run.train(steps=1)
+        told.append((now.stage, now.exact))
+    first = 0.05
+    second = 0.95 * first + 0.05 * 0.5
+    third = (0.95 * second + 0.05) / 2
+    assert [stage for stage, _ in told] == [0, 0, 1, 1]
+    assert [exact for _, exact in told] == pytest.approx([first, second, third, 0.95 * third])
 
 
 def test_a_stage_is_left_when_enough_is_right() -> None:

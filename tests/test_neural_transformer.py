@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,10 +16,10 @@ from torch import Tensor
 from agentmem.bench.neural.peers.peer import tensors
 from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load
-from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.states import from_bytes, to_bytes
 from agentmem.neural.tokens import TokenModel, settings_of
-from agentmem.neural.transformer import InfiniteMemoryTransformer, State
+from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 
 torch.set_num_threads(1)
 D = 24
@@ -86,6 +88,43 @@ def test_without_memory_what_left_the_windows_is_gone_and_with_it_not(model: Inf
 
 
 @torch.no_grad()
+def test_a_gate_lets_nothing_to_all_of_a_reading_through(model: InfiniteMemoryTransformer) -> None:
+    x, said = vectors(230), []
+    for gate in (0.0, 0.5, 20.0, 40.0):
+        model.gates.fill_(gate)
+        said.append(model(x))
+    assert torch.equal(said[0], model(x, use_infinite_memory=False))
+    assert torch.equal(said[2], said[3])
+    assert not torch.allclose(said[1], said[2])
+
+
+@torch.no_grad()
+def test_atoms_grow_by_the_greatest_share_of_a_reading_that_each_had(model: InfiniteMemoryTransformer) -> None:
+    for reader in model.readers:
+        reader.null.fill_(-4.0)
+    state = model.step(vectors(723), model.start(2))[1]
+    x = vectors(760)[:, 723:]
+    hidden, written, after = model.write(x, state)
+    readings = model.read(hidden, state.memory.view(written), positions(state, x), state.upper)[1]
+    wanted = after.memory.atoms[..., -1].tolist()
+    for reading in readings:
+        for row, (chosen, weights) in enumerate(zip(reading.chosen, reading.weights, strict=True)):
+            shares = [0.0] * len(wanted[row])
+            for slot, weight in zip(chosen.flatten().tolist(), weights.flatten().tolist(), strict=True):
+                if reading.view.layer[slot] == ATOM:
+                    born = int(reading.view.start[row, slot]) // 100
+                    shares[born] = max(shares[born], weight)
+            grown = [
+                now + (math.ceil((255 - now) * (1 - math.exp(-share))) if share > 0.01 else 0)
+                for now, share in zip(wanted[row], shares, strict=True)
+            ]
+            wanted[row] = grown
+    found = model.step(x, state)[1].memory.atoms[..., -1]
+    assert (found - torch.tensor(wanted)).abs().max() <= 1  # a sum of floats may fall short of a whole number
+    assert (found - after.memory.atoms[..., -1].long()).max() > 5
+
+
+@torch.no_grad()
 def test_what_is_not_finite_is_refused_whether_of_input_or_of_weights(model: InfiniteMemoryTransformer) -> None:
     x = vectors(30)
     x[1, 20, 7] = torch.nan
@@ -139,12 +178,46 @@ def test_what_is_no_tensor_is_refused_by_its_type(model: InfiniteMemoryTransform
 
 def test_a_state_of_another_models_sizes_is_refused(model: InfiniteMemoryTransformer, words: TokenModel) -> None:
     other = InfiniteMemoryTransformer(16, 2, lower=2, upper=2).start(2)
-    said = "of a model with d_model=16, lower=2, upper=2, and this one has d_model=24, lower=1, upper=2; give its own"
+    said = "the state is of a model with d_model=16, lower=2, and this one has d_model=24, lower=1; give its own"
     for call in (lambda: model.step(vectors(3), other), lambda: to_bytes(model, other)):
         with pytest.raises(InvalidInputError, match=said):
             call()
     with pytest.raises(InvalidInputError, match="a TokenModel has no NoneType; give the State of a stream"):
         to_bytes(words, None)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "crystal", "said"),
+    [
+        ({"n_heads": 6}, {}, "n_heads=6, and this one has n_heads=2; give its own"),
+        ({"conv": 4}, {}, "conv=4, and this one has conv=6; give its own"),
+        (
+            {},
+            {"code_bits": 384, "cue_bits": 64},
+            "code_bits=384, cue_bits=64, and this one has code_bits=768, cue_bits=12",
+        ),
+        ({}, {"cue_bits": 64}, "cue_bits=64, and this one has cue_bits=128; give its own"),
+        ({}, {"ratios": (5, 5, 4)}, r"ratios=\(5, 5, 4\), and this one has ratios=\(10, 5, 2\); give its own"),
+    ],
+)
+@torch.no_grad()
+def test_a_state_whose_parts_have_other_sizes_is_refused_by_what_differs(
+    model: InfiniteMemoryTransformer, sizes: dict[str, int], crystal: dict[str, Any], said: str
+) -> None:
+    settings = CrystalSettings(dimension=D, **crystal)
+    other = InfiniteMemoryTransformer(D, **{"n_heads": 2, "lower": 1, "upper": 2, "crystal": settings, **sizes})
+    state = other.step(vectors(250), other.start(2))[1]
+    for call in (lambda: model.step(vectors(3), state), lambda: to_bytes(model, state)):
+        with pytest.raises(InvalidInputError, match=f"the state is of a model with {said}"):
+            call()
+
+
+@torch.no_grad()
+def test_a_stream_goes_on_in_a_model_of_another_window_or_budget(model: InfiniteMemoryTransformer) -> None:
+    settings = CrystalSettings(dimension=D, budget=500, recent=(60, 150))
+    other = InfiniteMemoryTransformer(D, 2, settings, lower=1, upper=2, window=32)
+    state = other.step(vectors(250), other.start(2))[1]
+    assert model.step(vectors(30), state)[1].position == 280
 
 
 @torch.no_grad()
@@ -176,6 +249,19 @@ def test_a_token_model_gives_probabilities(words: TokenModel) -> None:
 
 
 @torch.no_grad()
+def test_the_probability_of_one_token_is_that_among_all_with_what_slots_say_of_it(words: TokenModel) -> None:
+    words.copy_gate.bias.fill_(1.0)
+    words.transformer.crystal.reader.null.fill_(-4.0)
+    tokens = some(230, streams=2)
+    output, following = words(tokens), tokens.roll(-1, 1)
+    among = output.log_probabilities.gather(-1, following.unsqueeze(-1)).squeeze(-1)
+    torch.testing.assert_close(output.of(following), among, atol=1e-4, rtol=0)
+    copied = (output.shares * (output.copied == following.unsqueeze(-1))).sum(-1)
+    assert (copied > 0.1).any()
+    assert (output.of(following).exp() >= copied * 0.999).all()
+
+
+@torch.no_grad()
 def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
     tokens, state, out = torch.randint(66, (2, 230)), words.transformer.start(2), []
     for chunk in tokens.split(23, 1):
@@ -198,6 +284,15 @@ def test_a_question_is_answered_as_the_next_tokens_of_the_stream_would_be(words:
     tokens = some(235, streams=2)
     state = words.step(tokens[:, :230], words.transformer.start(2))[1]
     torch.testing.assert_close(words.ask(tokens[:, 230:], state), words.step(tokens[:, 230:], state)[0])
+
+
+@torch.no_grad()
+def test_the_last_tokens_of_a_batch_are_read_as_questions_after_the_rest(words: TokenModel) -> None:
+    """So what tasks train is what long streams are measured by."""
+    tokens = some(330, streams=2)
+    state = words.remember(tokens[:, :240], words.transformer.start(2))
+    asked = words.ask(tokens[:, 240:], state)
+    torch.testing.assert_close(asked, words(tokens, tail=90).log_probabilities, atol=INT8_STEP, rtol=0)
 
 
 @torch.no_grad()

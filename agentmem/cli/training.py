@@ -116,14 +116,14 @@ def command_of(what: str, named: list[str], paths: list[str], out: Path, **optio
 
 
 def _as_typed(paths: list[str]) -> Iterator[str]:
-    """Paths, with `folder/*.txt` for those that are all it stands for: 500 names say less."""
-    left = [Path(each) for each in dict.fromkeys(paths)]
+    """Paths, with `folder/*.txt` for those that are all it stands for, in its order: 500 names say less."""
+    left = [Path(each) for each in paths]
     while left:
         folder, suffix = left[0].parent, left[0].suffix
-        all_of_it = set(folder.glob(f"*{suffix}")) if suffix else set()
-        if len(all_of_it) > 1 and all_of_it <= set(left):
+        listed = sorted(each for each in folder.glob(f"*{suffix}") if not each.name.startswith("."))
+        if suffix and len(listed) > 1 and left[: len(listed)] == listed:
             yield f"{shlex.quote(str(folder))}/*{suffix}"
-            left = [each for each in left if each not in all_of_it]
+            left = left[len(listed) :]
         else:
             yield shlex.quote(str(left.pop(0)))
 

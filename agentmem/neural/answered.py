@@ -38,12 +38,11 @@ def answered(
     streams: int = 1,
     ask: int = 200,
     seed: int = 0,
-    layers: tuple[int, ...] | None = None,
     progress: Watch = quiet,
 ) -> Answered:
     """Write so many fresh streams of the task, one by one, and ask `ask` questions of each, or as many as it has.
 
-    layers: those read, all by default. Raises InvalidInputError for no streams or questions.
+    Raises InvalidInputError for no streams or questions.
     """
     if streams < 1 or ask < 1:
         raise InvalidInputError(f"streams={streams}, ask={ask}: at least one stream and one question are needed")
@@ -54,9 +53,7 @@ def answered(
         stream, facts = task.stream(1, generator)
         asked = task.questions(facts, min(ask, task.askable), generator)
         state, _ = written(model, stream, lambda doing, done: progress(doing, (number + done) / streams))  # noqa: B023
-        view = state.memory.view()
-        view = view if layers is None else view.only(layers)
-        told.append(answers(model, state, view, asked))
+        told.append(answers(model, state, state.memory.view(), asked))
     longest = max(each.shape[1] for each in told)
     right = torch.cat([F.pad(each, (0, longest - each.shape[1]), value=True) for each in told])
     by_place = tuple(right.float().mean(0).tolist())

@@ -16,7 +16,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
 from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
@@ -55,17 +55,18 @@ class MemoryCrystal(nn.Module):
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
         """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first, k <= settings.read.
 
-        depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals made
-        just now, read with gradients in place of the memory. Each row is weighted by its share of the reading. Raises
-        InvalidInputError for another depth, and for a query that `crystallize` would refuse.
+        depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals that
+        `crystallize` or `write` gave of B streams, read with gradients in place of the memory. Each row is weighted by
+        its share of the reading. Raises InvalidInputError for another depth, crystals of another B, and a query that
+        `crystallize` would refuse.
         """
         self._check("query", query)
         check_finite("query", query)
         if not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
             raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
-        view = (self.start(len(query)) if written else memory).view(written=written)
-        return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), memory.position)
+        view, position = (memory.view(), memory.position) if written is None else self._of_written(written, memory)
+        return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), position)
 
     def start(self, streams: int) -> Memory:
         """An empty memory of so many streams. Raises InvalidInputError for none."""
@@ -79,8 +80,9 @@ class MemoryCrystal(nn.Module):
     def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing.
 
-        Raises InvalidInputError for another shape and numbers that are not finite.
+        Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
         """
+        check_same("memory", memory.settings.sizes, self.settings.sizes)
         check("hidden state", hidden, len(memory.atoms), "T", self.settings.dimension)
         check_finite("hidden state", hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
@@ -108,6 +110,14 @@ class MemoryCrystal(nn.Module):
         """The crystals of a layer that are complete, what they were chosen from, and those below that wait."""
         whole = below.number // self.settings.ratios[layer] * self.settings.ratios[layer]
         return *self.writer.merge(layer, below.part(0, whole)), below.part(whole)
+
+    def _of_written(self, written: Written, memory: Memory) -> tuple[View, int]:
+        """What may be read of crystals alone, and where their stream was: the memory's end if it has just got them."""
+        streams, units = len(memory.atoms), written.layers[UNIT]
+        check("slots that were written", units.slots, streams, *units.slots.shape[1:])
+        made = units.first + units.number
+        behind = made * self.settings.spans[UNIT] + self.settings.lookahead
+        return self.start(streams).view(written), memory.position if made == memory.made[UNIT] else behind
 
     def _best(self, query: Tensor, view: View, position: int) -> Tensor:
         if not view.number:

@@ -44,15 +44,17 @@ def clock(device: torch.device) -> float:
 
 @dataclass(frozen=True)
 class Wide:
-    """Atoms of a stream before they were packed, slots [B, n, S, slot_bits], for comparison."""
+    """All atoms of a stream before they were packed, slots [B, n, S, slot_bits], for comparison."""
 
     slots: Tensor
 
     def view(self, state: State, precision: Precision) -> View:
-        """What may be read of a stream if its atoms were kept in this precision."""
-        memory = state.memory
-        serial = torch.arange(self.slots.shape[1], device=self.slots.device).expand(len(self.slots), -1)
-        atoms = view_of(memory.settings, ATOM, quantise(self.slots, precision), serial)
+        """What may be read of a stream if the atoms that it keeps were kept in this precision."""
+        memory, births = state.memory, state.memory.births()
+        slots = self.slots
+        if births.shape[1] < slots.shape[1]:  # some were evicted
+            slots = torch.stack([each[kept] for each, kept in zip(slots, births, strict=True)])
+        atoms = view_of(memory.settings, ATOM, quantise(slots, precision), births)
         return joined([atoms, replace(memory.view(), packed=None)])
 
 

@@ -66,7 +66,9 @@ class Memory:
         return sum(each[0].nbytes for each in [self.hidden, *waiting, *self.recent, self.atoms])
 
     def remember(self, written: Written, hidden: Tensor, open: tuple[Crystals, Crystals], position: int) -> Memory:
-        """With what was written up to `position`, less what no longer fits."""
+        """With what was written up to `position`, less what no longer fits. hidden: [B, n, d], what no unit covers yet;
+        open: units and clusters that no cluster and no atom covers.
+        """
         layers = written.layers
         units, clusters, atoms_made = (each.first + each.number for each in layers)
         recent = self._ring(UNIT, layers[UNIT], position), self._ring(CLUSTER, layers[CLUSTER], position)
@@ -75,7 +77,7 @@ class Memory:
             self, position=position, hidden=hidden.detach().clone(), open=(open[0].kept(), open[1].kept()),
             recent=recent, made=(units, clusters, atoms_made), atoms=atoms,
         )  # fmt: skip
-        return now._within_budget()
+        return now.within_budget()
 
     def view(self, written: Written | None = None, precision: Precision | None = None) -> View:
         """All that may be read: what is kept, and what was written just now, with its gradients.
@@ -114,6 +116,20 @@ class Memory:
         born = self.atoms[..., -METADATA:-1].long()
         return (born * torch.tensor(_BYTE, device=born.device)).sum(-1)
 
+    def within_budget(self) -> Memory:
+        """Less the atoms of least importance x decay, one at each birth; those kept stay in order of birth."""
+        room, number = self.settings.budget // self.settings.atom_bytes, self.atoms.shape[1]
+        if number <= room:
+            return self
+        births, importance = self.births(), 1 + self.atoms[..., -1].float()
+        kept = torch.arange(room, device=births.device).repeat(len(births), 1)
+        for newest in torch.arange(room, number, device=births.device).split(TOGETHER):
+            kept = torch.cat((kept, newest.expand(len(kept), -1)), 1)
+            gone = self._evicted(births.gather(1, kept), importance.gather(1, kept), len(newest))
+            kept = kept[~gone].view(len(kept), room)
+        whole = zip(self.atoms, kept, strict=True)  # row by row, a twentieth of the time that gather takes
+        return replace(self, atoms=torch.stack([atoms.index_select(0, each) for atoms, each in whole]))
+
     def _ring(self, layer: int, new: Crystals, position: int) -> Tensor:
         """Those that may still be read at `position`."""
         crystals = torch.cat((self.recent[layer], to_int8(new.slots)), 1)
@@ -132,20 +148,6 @@ class Memory:
         stamp = torch.stack([born // weight % 256 for weight in _BYTE], -1).expand(len(codes), -1, -1)
         importance = (new.importance.detach().amax(-1) * 255).round().unsqueeze(-1)
         return torch.cat((codes, stamp.to(torch.uint8), importance.to(torch.uint8)), -1)
-
-    def _within_budget(self) -> Memory:
-        """Evicts the atoms of least importance x decay, one at each birth; those kept stay in order of birth."""
-        room, number = self.settings.budget // self.settings.atom_bytes, self.atoms.shape[1]
-        if number <= room:
-            return self
-        births, importance = self.births(), 1 + self.atoms[..., -1].float()
-        kept = torch.arange(room, device=births.device).repeat(len(births), 1)
-        for newest in torch.arange(room, number, device=births.device).split(TOGETHER):
-            kept = torch.cat((kept, newest.expand(len(kept), -1)), 1)
-            gone = self._evicted(births.gather(1, kept), importance.gather(1, kept), len(newest))
-            kept = kept[~gone].view(len(kept), room)
-        whole = zip(self.atoms, kept, strict=True)  # row by row, a twentieth of the time that gather takes
-        return replace(self, atoms=torch.stack([atoms.index_select(0, each) for atoms, each in whole]))
 
     def _evicted(self, births: Tensor, importance: Tensor, new: int) -> Tensor:
         """Which of the atoms [B, n], the last `new` of them added one by one, have gone: bool [B, n]."""

@@ -5,8 +5,10 @@ Knows numbers and which of them fit together. Knows nothing of tensors.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
+from typing import Any
 
 from agentmem.decay import LAMBDA, TAU
 from agentmem.errors import InvalidInputError
@@ -32,17 +34,39 @@ def within(least: float, most: float, **values: float) -> None:
             raise InvalidInputError(f"{name}={value!r}: a number from {least:g} to {most:g} is needed")
 
 
+def make_plain(settings: object) -> None:
+    """Give frozen settings that were found right their numbers as Python's own, and tuples for lists: files take no
+    others, such as numpy's.
+    """
+    for name, value in vars(settings).items():
+        object.__setattr__(settings, name, _plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return tuple(map(_plain, value))
+    return int(value) if isinstance(value, Integral) else float(value) if isinstance(value, Real) else value
+
+
+def check_same(what: str, there: Mapping[str, object], own: Mapping[str, object]) -> None:
+    """Raise InvalidInputError, with those that differ, unless sizes by name are a model's own."""
+    other = [name for name, size in there.items() if size != own[name]]
+    if other:
+        sizes = [", ".join(f"{name}={each[name]}" for name in other) for each in (there, own)]
+        raise InvalidInputError(f"the {what} is of a model with {sizes[0]}, and this one has {sizes[1]}; give its own")
+
+
 @dataclass(frozen=True)
 class CrystalSettings:
     """dimension: of the hidden states written and read. slots: of (cue, consequence) in a crystal, code_bits in all; in
     a unit one for each of its tokens at most.
 
     ratios: tokens per unit, units per cluster, clusters per atom. offsets: a slot's consequence is a learned mixture
-    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, their
-    own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once. sharpest: the greatest scale
-    of a match of cues. chance: 0, and the most important are kept; 1, and each in proportion to its importance. tau,
-    exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError for sizes that are too small or do
-    not fit together.
+    over this many tokens, from the cue's own on. recent: for how many tokens units and clusters stay readable, by
+    blocks of ten, their own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once.
+    sharpest: the greatest scale of a match of cues. chance: 0, and the most important are kept; 1, and each in
+    proportion to its importance. tau, exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError
+    for sizes that are too small or do not fit together.
     """
 
     dimension: int = 768
@@ -76,6 +100,7 @@ class CrystalSettings:
         if self.slots > self.spans[ATOM]:
             raise InvalidInputError(f"slots={self.slots} in an atom of {self.spans[ATOM]} tokens: one token each")
         self._check_bytes()
+        make_plain(self)
 
     def _check_bytes(self) -> None:
         whole = self.code_bits % (8 * self.slots) == 0 and self.cue_bits % 8 == 0
@@ -87,6 +112,12 @@ class CrystalSettings:
         at_least(0, budget=self.budget)
         if self.budget < self.atom_bytes:
             raise InvalidInputError(f"a budget of {self.budget} bytes holds no atom of {self.atom_bytes}")
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """By name, those that a memory is made of: it says nothing to others."""
+        names = "dimension", "code_bits", "slots", "cue_bits", "ratios", "offsets"
+        return {name: getattr(self, name) for name in names}
 
     @property
     def slot_bits(self) -> int:
@@ -145,3 +176,4 @@ class TransformerSettings:
             raise InvalidInputError(
                 f"crystals of dimension {self.crystal.dimension} in a transformer of d_model={self.d_model}"
             )
+        make_plain(self)

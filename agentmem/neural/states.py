@@ -23,6 +23,7 @@ from agentmem.neural.blocks import Cache
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import BROKEN, HEADER, MEMORY, memory_of, tensors_of
 from agentmem.neural.memory import Memory
+from agentmem.neural.settings import check_same
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
@@ -39,6 +40,8 @@ def to_bytes(model: Model, state: State | Memory) -> bytes:
         raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
     if isinstance(state, State):
         _transformer(model).streams(state)
+    else:
+        check_same("memory", state.settings.sizes, asdict(model.settings))
     whole = torch.contiguous_format
     tensors = {name: each.detach().cpu().clone(memory_format=whole) for name, each in _parts(state).items()}
     return save(tensors, {HEADER: json.dumps(_header(model), sort_keys=True)})

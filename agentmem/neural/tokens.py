@@ -19,7 +19,7 @@ from agentmem.neural.files import Saved, load, save
 from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least
+from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain
 from agentmem.neural.shapes import TOKENS, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
@@ -40,12 +40,15 @@ class TokenSettings:
     bound: int = 2
 
     def __post_init__(self) -> None:
-        at_least(1, vocabulary=self.vocabulary)
-        if not 1 <= self.bound < self.transformer.crystal.offsets:
+        at_least(1, vocabulary=self.vocabulary, bound=self.bound)
+        if not isinstance(self.transformer, TransformerSettings):
+            raise InvalidInputError(f"transformer={self.transformer!r}: give TransformerSettings")
+        if not self.bound < self.transformer.crystal.offsets:
             raise InvalidInputError(
                 f"bound={self.bound} tokens in crystals that look {self.transformer.crystal.offsets - 1} tokens ahead: "
                 "1 to that many are needed"
             )
+        make_plain(self)
 
 
 @dataclass(frozen=True)
@@ -249,9 +252,5 @@ def settings_of(
     vocabulary: int, crystal: Mapping[str, Any] | CrystalSettings, bound: int = 2, **sizes: int
 ) -> TokenSettings:
     """Settings from plain values, as JSON has them."""
-    if isinstance(crystal, Mapping):
-        frozen: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in crystal.items()
-        }
-        crystal = CrystalSettings(**frozen)
+    crystal = CrystalSettings(**crystal) if isinstance(crystal, Mapping) else crystal
     return TokenSettings(vocabulary, TransformerSettings(crystal=crystal, **sizes), bound)

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
-from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings
+from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
 from agentmem.neural.shapes import STATES, check, check_finite
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
@@ -41,6 +40,15 @@ class State:
     def position(self) -> int:
         """Tokens seen."""
         return self.memory.position
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """By name, what the model that goes on with it must have: heads and `conv` only where something was read."""
+        crystal, caches = self.memory.settings.sizes, [each for each in (*self.lower, *self.upper) if each is not None]
+        blocks = {"d_model": crystal.pop("dimension"), "lower": len(self.lower), "upper": len(self.upper)}
+        heads = {"n_heads": caches[0].keys.shape[1]} if caches else {}
+        conv = {} if self.convolution is None else {"conv": self.convolution.shape[1] + 1}
+        return {**blocks, **crystal, **heads, **conv}
 
 
 class InfiniteMemoryTransformer(nn.Module):
@@ -92,8 +100,8 @@ class InfiniteMemoryTransformer(nn.Module):
     def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
         """The next T tokens of a stream, T >= 1, at a constant cost: up to rounding as `forward` of all at once.
 
-        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Reading reinforces atoms, once in a call; what a
-        full budget evicts can be read until its end. So there the steps of a stream matter a little.
+        x: [B, T, d_model] -> [B, T, d_model] and the state after it. Each reader reinforces atoms once in a call;
+        what a full budget evicts can be read until its end. So there the steps of a stream matter a little.
         Raises InvalidInputError as `forward`, for another B than the state's, and for a state of other sizes.
         """
         self._check(x, self.streams(state))
@@ -137,13 +145,7 @@ class InfiniteMemoryTransformer(nn.Module):
 
     def streams(self, state: State) -> int:
         """How many streams a state is of. Raises InvalidInputError for one of a model of other sizes."""
-        there = state.memory.settings.dimension, len(state.lower), len(state.upper)
-        own = self.settings.d_model, len(self.lower), len(self.upper)
-        if there != own:
-            sizes = [f"d_model={width}, lower={lower}, upper={upper}" for width, lower, upper in (there, own)]
-            raise InvalidInputError(
-                f"the state is of a model with {sizes[0]}, and this one has {sizes[1]}; give its own"
-            )
+        check_same("state", state.sizes, {**vars(self.settings), **self.settings.crystal.sizes})
         return len(state.memory.atoms)
 
     def save(self, path: str | Path, command: str = "") -> None:
@@ -164,7 +166,7 @@ class InfiniteMemoryTransformer(nn.Module):
         return block(hidden, cache)  # type: ignore[no-any-return, unused-ignore]
 
     def reinforced(self, after: State, readings: list[Reading]) -> Memory:
-        """The memory after it, whose atoms grew by the greatest share that one reading gave them."""
+        """The memory after it, whose atoms grew by the greatest share that each reading in turn gave them."""
         memory, span = after.memory, self.settings.crystal.spans[ATOM]
         for reading in readings:
             atom = (reading.view.layer == ATOM)[reading.chosen]

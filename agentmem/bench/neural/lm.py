@@ -108,7 +108,7 @@ Told = Mapping[Any, tuple[float, float]]
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of a stream that read the longest memory and what is judged.
+    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone.
     """
 
     name: str
@@ -125,9 +125,10 @@ def losses(
 ) -> dict[str, Any]:
     """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them.
 
-    tokens: of each document, int64 [n].
+    tokens: of each document, int64 [n]. Where ours is in the folder too, it is measured once.
     """
     others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
+    others = [each for each in others if each.file.resolve() != own.file.resolve()]
     rows: list[Row] = []
     for each in [own, *others]:
         told, shuffled = _told(each, tokens, sizes, progress)

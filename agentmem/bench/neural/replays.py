@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from agentmem.neural.memory import Memory
-from agentmem.neural.values import Choices, Crystals, Written
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Rule:
 def evicted(memory: Memory, rule: Rule) -> Memory:
     """The memory after one atom after another was evicted by the rule. Changes nothing."""
     under = replace(memory.settings, budget=rule.budget, tau=rule.tau, exponent=rule.exponent)
-    return replace(memory, settings=under).remember(_nothing(memory), memory.hidden, memory.open, memory.position)
+    return replace(memory, settings=under).within_budget()
 
 
 def with_importance(memory: Memory, importance: Tensor) -> Memory:
@@ -51,10 +50,3 @@ def ranked(values: Tensor) -> Tensor:
 def importance_of(memory: Memory) -> Tensor:
     """What the memory itself says of its first stream's atoms: uint8 [n]."""
     return memory.atoms[0, :, -1]
-
-
-def _nothing(memory: Memory) -> Written:
-    none = memory.open[0].part(memory.open[0].number)
-    layers = tuple(Crystals(none.slots, none.importance, none.at, made) for made in memory.made)
-    empty = Choices(none.importance.flatten(1), none.at.flatten(1))
-    return Written(layers, (empty, empty, empty))  # type: ignore[arg-type]

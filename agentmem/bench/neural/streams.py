@@ -19,7 +19,7 @@ SPARSE, DENSE = 1_000, 100
 
 
 def tasks(tokens: Sequence[int], facts: Sequence[int]) -> list[RecallTask]:
-    """One for each pair; a single number on one side goes with all of the other.
+    """One for each pair, each once; a single number on one side goes with all of the other.
 
     Raises InvalidInputError for numbers that do not pair up, and for facts that do not fit.
     """
@@ -29,7 +29,7 @@ def tasks(tokens: Sequence[int], facts: Sequence[int]) -> list[RecallTask]:
         raise InvalidInputError(
             f"{len(tokens)} numbers of tokens and {len(facts)} of facts: give as many of both, or one of either"
         )
-    return [task(*pair) for pair in zip(tokens, facts, strict=True)]
+    return [task(*pair) for pair in dict.fromkeys(zip(tokens, facts, strict=True))]
 
 
 def task(tokens: int, facts: int) -> RecallTask:

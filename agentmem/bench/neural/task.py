@@ -32,7 +32,7 @@ MOST_STREAMS = 20
 
 
 def check(options: argparse.Namespace) -> None:
-    """Nothing that can be known before the model is."""
+    """Nothing that can be known before the model is; what can be then is refused before anything is written."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,9 @@ def load(file: Path | None) -> Trained:
 
 def measure(model: Trained, options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     named, runs = model.named(options), []
-    for tokens in options.tokens:
-        task, roomy = named.sized(tokens, max(1, tokens // DENSE)), with_room(model.model, tokens)
+    tasks = {tokens: named.sized(tokens, max(1, tokens // DENSE)) for tokens in options.tokens}
+    for tokens, task in tasks.items():
+        roomy = with_room(model.model, tokens)
         streams = min(MOST_STREAMS, ceil(options.questions / task.askable))
         for seed in options.seed:
             doing = f"{tokens:,} tokens, seed {seed}"

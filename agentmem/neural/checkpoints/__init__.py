@@ -17,6 +17,8 @@ def path(name: str) -> Path:
     file = HERE / f"{name}.safetensors"
     if not file.is_file():
         there = ", ".join(sorted(each.stem for each in HERE.glob("*.safetensors"))) or "none"
-        remedy = f"train one with `agentmem train neural {name} --out DIR` and load DIR/model.safetensors"
+        remedy = (
+            "train one with `agentmem train neural recall` or `text` and load DIR/model.safetensors of its --out DIR"
+        )
         raise NotFoundError(f"no checkpoint {name!r} at {file}; there: {there}; name one of these, or {remedy}")
     return file

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from agentmem.bench.neural.peers.peer import Peer, checked
+from agentmem.bench.neural.peers.peer import Peer
 from agentmem.bench.neural.peers.sizes import Size
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.measure import bytes_of
+from agentmem.neural.shapes import TOKENS, check
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State as CrystalState
 
@@ -46,7 +47,7 @@ class Windowed(Peer):
         return Windows(streams, None, (None,) * len(self.blocks))
 
     def step(self, tokens: Tensor, state: Windows) -> tuple[Tensor, Windows]:
-        checked(tokens, state.streams)
+        check("tokens", tokens, state.streams, "T", types=TOKENS)
         embedded = self.embedding(tokens) * self.embedding.embedding_dim**0.5
         hidden, convolution = self.convolution(embedded, state.convolution)
         caches = []

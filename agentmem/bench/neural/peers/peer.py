@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.errors import MissingExtraError
+from agentmem.neural.shapes import TOKENS, check
 
 INSTALL = "pip install 'agentmem-crystal[peers]'"
 APART = (
@@ -91,7 +92,7 @@ class Segmented(Peer):
         return State(None, torch.zeros(streams, 0, dtype=torch.int64), torch.zeros(()))
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        checked(tokens, len(state.pending))
+        check("tokens", tokens, len(state.pending), "T", types=TOKENS)
         waiting = torch.cat((state.pending, tokens), 1)
         whole = waiting.shape[1] // self.window * self.window
         kept, said, extra = state.kept, [], torch.zeros(())
@@ -117,14 +118,6 @@ class Segmented(Peer):
 
     def _streams(self, state: State) -> int:
         return len(state.pending)
-
-
-def checked(tokens: Tensor, streams: int) -> None:
-    """Raises InvalidInputError for anything but int64 [streams, T >= 1]."""
-    if tokens.dim() != 2 or tokens.dtype != torch.int64 or len(tokens) != streams or not tokens.shape[1]:
-        raise InvalidInputError(
-            f"tokens are {tokens.dtype} {list(tokens.shape)}; torch.int64 [{streams}, T] with T >= 1 is needed"
-        )
 
 
 def mapped(value: Any, function: Callable[[Tensor], Tensor]) -> Any:

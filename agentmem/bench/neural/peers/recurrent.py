@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from agentmem.bench.neural.peers.peer import APART, Peer, Segmented, State, checked, package, tie
+from agentmem.bench.neural.peers.peer import APART, Peer, Segmented, State, package, tie
 from agentmem.bench.neural.peers.sizes import Size
+from agentmem.neural.shapes import TOKENS, check
 
 
 class RecurrentMemory(Segmented):
@@ -82,7 +83,7 @@ class BlockRecurrent(Segmented):
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """The package cuts gradients between calls, so windows are read together."""
-        checked(tokens, len(state.pending))
+        check("tokens", tokens, len(state.pending), "T", types=TOKENS)
         waiting = torch.cat((state.pending, tokens), 1)
         whole = waiting.shape[1] // self.window * self.window
         kept, said = state.kept, []
@@ -127,7 +128,7 @@ class MinGRU(Peer):
         return State([None] * len(self.model.layers), none, torch.zeros(()))
 
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        checked(tokens, len(state.pending))
+        check("tokens", tokens, len(state.pending), "T", types=TOKENS)
         hidden, said = state.kept, []
         for part in tokens.split(self.TOGETHER, 1):
             logits, hidden = self._read(part, hidden)
