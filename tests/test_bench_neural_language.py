@@ -286,6 +286,8 @@ def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(
     with pytest.raises(KeyboardInterrupt):
         rivals.train(rival, corpus, parts, "command", stop)
     assert {each.suffix for each in parts.iterdir()} == {".training", ".lock"}
+    assert rival.unfinished(parts, corpus).is_file()
+    assert not rival.unfinished(parts, Corpus(Vocabulary.learned(["words of others"], 260), tokens)).is_file()
     with held(parts / "windowed-0.lock"), pytest.raises(SettingsError, match="is in use by another training"):
         rivals.train(rival, corpus, parts, "command")
     steps: list[int] = []

@@ -48,6 +48,10 @@ class Rival:
     def file(self, folder: Path) -> Path:
         return folder / f"{self.name}-{self.seed}.safetensors"
 
+    def unfinished(self, folder: Path, corpus: Corpus) -> Path:
+        """What a training that was stopped goes on from, with the same tokens of the same documents."""
+        return folder / f"{self.name}-{self.seed}-{self.tokens}-{corpus.vocabulary.digest}.training"
+
 
 def train(
     rival: Rival, corpus: Corpus, folder: Path, command: str,
@@ -66,7 +70,7 @@ def train(
 
 
 def _train(rival: Rival, corpus: Corpus, folder: Path, command: str, report: Callable[[dict[str, Any]], None]) -> None:
-    peer, unfinished = rival.build(), folder / f"{rival.name}-{rival.seed}-{rival.tokens}.training"
+    peer, unfinished = rival.build(), rival.unfinished(folder, corpus)
     mixed = peer.takes_bfloat16 and is_quick(torch.device("cpu"))
     settings = TrainSettings(rival.seed, tokens=rival.tokens, mixed=mixed)
     trainer = Trainer(peer, PeerTextTraining(Stretches(corpus.tokens, STRETCH), STREAMS, CHUNK), settings, report)
