@@ -19,7 +19,7 @@ from agentmem.types import Layer
 SHARED = Path(os.environ.get("AGENTMEM_SHARED", Path(__file__).parents[2] / "shared"))
 JUDGE = SHARED / "score" / "evidence_recall.py"
 FILE = SHARED / "data" / "bfcl_memory_dev.jsonl.gz"
-BUDGETS, QUESTIONS, HISTORIES = [256, 1024], 12, 2
+BUDGETS, QUESTIONS = [256, 1024], 12
 COUNTER = "tiktoken cl100k_base"
 OURS = {"newest": "recent"}
 """What we call otherwise."""
@@ -41,13 +41,13 @@ def judge() -> ModuleType:
 
 @pytest.mark.parametrize("name", ["agentmem", "agentmem unit", "newest", "bm25", "random10", "random2"])
 def test_scores_are_the_judges_own(judge: ModuleType, name: str) -> None:
-    counter = best()
+    counter, histories = best(), 1 if name.startswith("agentmem") else 2
     build = Rows("keep", [Layer.UNIT]).build if name.startswith("agentmem") else floors.builder(name)
-    measured = measure(load(FILE, most=HISTORIES), [build], BUDGETS, QUESTIONS, counter.count)
+    measured = measure(load(FILE, most=histories), [build], BUDGETS, QUESTIONS, counter.count)
     (file,) = summarize({}, [measured], BUDGETS)["files"]
     system, _, layer = OURS.get(name, name).partition(" ")
     judge.AgentMem.layers = [layer] if layer else None
-    told = judge.evaluate(FILE, system, BUDGETS, QUESTIONS, HISTORIES)
+    told = judge.evaluate(FILE, system, BUDGETS, QUESTIONS, histories)
     for metric, means in ((m, file["systems"][name]["scores"][m]) for m in ("evidence", "all", "exact", "luck")):
         for budget, mean in means.items():
             assert mean["mean"] == pytest.approx(told[f"{metric}@{budget}"], abs=1e-4)

@@ -2,12 +2,14 @@
 
 import json
 
+import pytest
 from typer.testing import CliRunner
 
 from agentmem.bench.server import markdown
 from agentmem.cli import app
 
 
+@pytest.mark.slow
 def test_it_prints_a_row_for_log_and_one_for_recall() -> None:
     done = CliRunner().invoke(app, ["bench", "server", "--requests", "20", "--clients", "2", "--json"])
     assert done.exit_code == 0, done.output

@@ -185,6 +185,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return json.loads(result.stdout) | {"folder": folder / "made"}
 
 
+@pytest.mark.slow
 def test_a_size_is_measured_and_written(results: Any) -> None:
     (size,) = results["sizes"]
     assert size["tokens"] >= 2500
@@ -202,6 +203,7 @@ def test_a_size_is_measured_and_written(results: Any) -> None:
     assert (results["folder"] / "results.md").read_text() == report.markdown(results)
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_not_installed_has_a_row_with_the_line_that_installs_it(results: Any) -> None:
     rows = {row["name"]: row for row in results["peers"]["rows"]}
     assert list(rows) == ["agentmem process", "agentmem power", "mem0"]
@@ -212,6 +214,7 @@ def test_a_peer_that_is_not_installed_has_a_row_with_the_line_that_installs_it(r
     assert "pip install 'agentmem-crystal[peers]'" in report.markdown(results)
 
 
+@pytest.mark.slow
 def test_bars_stand_beside_their_figures(results: Any) -> None:
     size = results["sizes"][0]
     million = size | {"size": 1_000_000, "tokens": 1_000_000, "recall_ms": {"p50": 5.0, "p99": 20.0}}

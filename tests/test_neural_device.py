@@ -59,7 +59,7 @@ def test_what_is_on_the_device_does_not_mix_with_what_is_not() -> None:
         torch.rand(3, device=THERE, generator=torch.Generator())
 
 
-@pytest.mark.parametrize("objective", [recall, text])
+@pytest.mark.parametrize("objective", [recall, pytest.param(text, marks=pytest.mark.slow)])
 def test_training_elsewhere_is_the_same_training(objective: Callable[[], Objective], tmp_path: Path) -> None:
     settings = TrainSettings(tokens=10**9, warmup=1)
     here, far = Trainer(seeded(SIZES, 0), objective(), settings), Trainer(there(), objective(), settings)
