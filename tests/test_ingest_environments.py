@@ -101,6 +101,7 @@ def test_the_text_in_an_info_describes_the_observation(memory: Memory, tmp_path:
         (np.zeros((84, 84, 3), np.uint8), "array 84 x 84 x 3 of uint8, from 0 to 0, mean 0"),
         (float("nan"), "nan"),
         (np.array([]), "[]"),
+        (-(10**400), "-1.000e+400"),
     ],
 )
 def test_values_are_described_in_few_words(value: Any, text: str) -> None:

@@ -91,12 +91,13 @@ def test_a_file_that_is_not_whole_is_refused(
         TokenModel.load(tmp_path / "broken")
 
 
-def test_weights_that_are_no_numbers_and_what_is_no_file_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
+def test_weights_that_are_no_finite_numbers_and_what_is_no_file_are_refused(tmp_path: Path, wrong: float) -> None:
     model = small()
     with torch.no_grad():
-        model.bias[3] = torch.nan
+        model.bias[3] = wrong
     model.save(tmp_path / "model")
-    with pytest.raises(InvalidInputError, match="has weights that are no numbers, in bias: load another"):
+    with pytest.raises(InvalidInputError, match="has weights that are no finite numbers, in bias: load another"):
         TokenModel.load(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
         TokenModel.load(tmp_path)

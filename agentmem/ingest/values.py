@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -98,7 +99,11 @@ def _nested(array: np.ndarray) -> str:
 def _number(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value)).lower()
-    return f"{int(value)}" if float(value).is_integer() and abs(value) < 1e15 else f"{float(value):.{DIGITS}g}"
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number without end, as JSON may have
+        return f"{Decimal(value):.{DIGITS - 1}e}"
+    return f"{int(value)}" if number.is_integer() and abs(value) < 1e15 else f"{number:.{DIGITS}g}"
 
 
 def raw(value: Any) -> Any:

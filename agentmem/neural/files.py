@@ -158,13 +158,13 @@ def kind_of(path: str | Path) -> str:
 
 def load(path: str | Path, kind: str) -> Saved:
     """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
-    are no numbers; FileNotFoundError for none, PermissionError for one that may not be read.
+    are no finite numbers; FileNotFoundError for none, PermissionError for one that may not be read.
     """
     saved = _read(Path(path), kind)
-    unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and each.isnan().any()]
+    unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and not each.isfinite().all()]
     if unknown:
         raise InvalidInputError(
-            f"{path} has weights that are no numbers, in {', '.join(unknown[:3])}: load another, or train it again"
+            f"{path} has weights that are no finite numbers, in {', '.join(unknown[:3])}: load another, or train it again"
         )
     return saved
 
