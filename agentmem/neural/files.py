@@ -164,7 +164,7 @@ def load(path: str | Path, kind: str) -> Saved:
     unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and not each.isfinite().all()]
     if unknown:
         raise InvalidInputError(
-            f"{path} has weights that are no finite numbers, in {', '.join(unknown[:3])}: load another, or train it again"
+            f"{path} has weights that are no finite numbers, in {', '.join(unknown[:3])}: load another or train it anew"
         )
     return saved
 
