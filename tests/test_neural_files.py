@@ -97,7 +97,7 @@ def test_weights_that_are_no_finite_numbers_and_what_is_no_file_are_refused(tmp_
     with torch.no_grad():
         model.bias[3] = wrong
     model.save(tmp_path / "model")
-    with pytest.raises(InvalidInputError, match="has weights that are no finite numbers, in bias: load another or train"):
+    with pytest.raises(InvalidInputError, match="has weights that are no finite numbers, in bias: load another"):
         TokenModel.load(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
         TokenModel.load(tmp_path)
