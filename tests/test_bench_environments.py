@@ -85,6 +85,7 @@ def test_a_row_is_trained_once_and_then_read(protocol: str, tmp_path: Path, monk
         row(Row("RepeatPreviousEasy", "gru", protocol, 0, 9.0), tmp_path)
 
 
+@pytest.mark.slow
 def test_an_interrupted_row_goes_on_where_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "EPISODES", 2)
     monkeypatch.setattr(rows, "LANES", 2)

@@ -247,6 +247,7 @@ def results(every: dict[str, Racer], tmp_path_factory: pytest.TempPathFactory) -
     return json.loads(result.stdout) | {"folder": folder / "made"}
 
 
+@pytest.mark.slow
 def test_every_row_has_figures_or_the_line_that_installs_what_is_missing(results: Any) -> None:
     rows = {row["name"]: row for row in results["rows"]}
     assert list(rows) == [
@@ -260,6 +261,7 @@ def test_every_row_has_figures_or_the_line_that_installs_what_is_missing(results
             assert 0 < row["append_us"]["p50"] <= row["append_us"]["p95"]
 
 
+@pytest.mark.slow
 def test_evidence_is_scored_for_all_but_the_scripted_model(results: Any) -> None:
     rows = {row["name"]: row for row in results["rows"]}
     for name in ("agentmem", "agentmem plain", "agentmem store", "langgraph-memory"):
@@ -268,6 +270,7 @@ def test_evidence_is_scored_for_all_but_the_scripted_model(results: Any) -> None
     assert rows["summarization extractive"]["n"] == 18
 
 
+@pytest.mark.slow
 def test_ratios_are_to_agentmem_and_only_of_what_both_have(results: Any) -> None:
     rows = {row["name"]: row for row in results["rows"]}
     assert set(rows["agentmem"]["x"].values()) == {1.0, None}
@@ -278,6 +281,7 @@ def test_ratios_are_to_agentmem_and_only_of_what_both_have(results: Any) -> None
     assert rows["summarization extractive"]["search_ms"] is None
 
 
+@pytest.mark.slow
 def test_it_is_written_as_markdown_and_as_a_picture(results: Any) -> None:
     said = (results["folder"] / "results.md").read_text()
     assert said == report.markdown(results)

@@ -105,6 +105,7 @@ def stepped(folder: Path) -> bool:
     return metrics.is_file() and metrics.stat().st_size > 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed(trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "stopped"
     command = [
@@ -218,6 +219,7 @@ def test_a_seed_that_no_generator_takes_is_refused(tmp_path: Path) -> None:
 # ---- text
 
 
+@pytest.mark.slow
 def test_a_text_model_can_be_used_alone_and_its_training_gone_on_with_without_the_text(
     story: Path, tmp_path: Path
 ) -> None:

@@ -242,6 +242,7 @@ def test_the_state_of_a_crystallizer_is_all_it_needs() -> None:
     assert made(range(1, len(log))) == made([]) == made([50, 51, 200])
 
 
+@pytest.mark.slow
 def test_many_open_episodes_are_bounded_and_lose_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crystallize, "OPEN_EPISODES", 64)
     names = [f"visitor {n}" for n in range(64 + 60)]

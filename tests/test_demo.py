@@ -158,6 +158,7 @@ def test_options_go_with_the_shift_or_with_the_conversations() -> None:
         assert f"{option} {value} is of the shift" in refused("--conversations", option, value)
 
 
+@pytest.mark.slow
 def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path) -> None:
     Pressing.steps = 0
     asked = ["demo", "--env", SHOP, "--policy", "rolls:Pressing", "--steps", str(LEAST)]

@@ -89,6 +89,7 @@ def test_an_unknown_question_is_an_error_before_anything_is_logged(tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_demo_tells_its_four_parts_and_keeps_the_memory_when_asked(report: DemoReport, tmp_path: Path) -> None:
     kept = tmp_path / "demo.mem"
     result = CliRunner().invoke(app, ["demo", "--conversations", "--keep", str(kept)])

@@ -43,6 +43,7 @@ def test_a_seed_gives_the_same_shift_again_and_another_gives_another(domain: str
     assert first.texts != other.texts
 
 
+@pytest.mark.slow
 def test_a_shift_that_is_longer_than_its_short_references_are_many_makes_longer_ones() -> None:
     fresh = Fresh(np.random.default_rng(0))
     made = [fresh(reference) for _ in range(37_000)]  # of 36,000 short ones

@@ -236,6 +236,7 @@ def test_both_delete_the_same(both: tuple[EpisodicStore, EpisodicStore]) -> None
     assert one.search(ANN) == other.search(ANN) == []
 
 
+@pytest.mark.slow
 def test_a_second_process_has_what_the_first_put(file: Path) -> None:
     put = "s = EpisodicStore(sys.argv[1])\ns.put(('users', 'ann'), 'food', {'text': 'likes pizza'})\ns.close()"
     found = "print([item.value for item in EpisodicStore(sys.argv[1]).search(('users',), query='pizza')])"

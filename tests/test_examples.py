@@ -54,6 +54,7 @@ def test_a_book_is_read_once_and_kept(tmp_path: Path) -> None:
     assert first.split(" kept")[0] == again.split(" kept")[0]
 
 
+@pytest.mark.slow
 def test_decisions_are_found_in_a_history_with_their_commits(tmp_path: Path) -> None:
     make_history(tmp_path)
     assert printed_by(PROJECT, tmp_path, ".", *QUESTIONS) == said_by(PROJECT)

@@ -54,6 +54,7 @@ def check_prompts(model: ScriptedChatModel, messages: Sequence[BaseMessage]) -> 
     assert not [message for message in messages if message.additional_kwargs.get("lc_source")]
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_goes_on_remembering(tmp_path: Path) -> None:
     """100 calls, killed after 60, in a shift in which what was told is needed 40 calls later or more."""
     killed(tmp_path, 100, 60, steps=100, delay=40)

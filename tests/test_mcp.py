@@ -100,6 +100,7 @@ async def test_what_another_left_to_be_crystallized_is_while_the_server_runs(fil
         assert "B12" in (await client.read_resource(resources[1].uri)).contents[0].text
 
 
+@pytest.mark.slow
 async def test_two_clients_at_once_share_one_file(file: Path) -> None:
     async with Client(parameters(file)) as one, Client(parameters(file), mode="legacy") as other:
 

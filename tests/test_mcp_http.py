@@ -126,6 +126,7 @@ def test_a_refusal_waits_for_no_body_and_a_body_over_the_limit_is_refused(served
     assert status(served, {}) == 200
 
 
+@pytest.mark.slow
 async def test_a_killed_server_forgets_nothing(file: Path) -> None:
     with over_http(file) as served:
         async with client_of(served, "legacy") as client:

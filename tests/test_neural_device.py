@@ -79,6 +79,7 @@ def test_any_task_is_answered_elsewhere_as_here(task: RecallTask | Chains | Coun
     assert answered(there(), task, ask=5) == answered(seeded(SIZES, 0), task, ask=5)
 
 
+@pytest.mark.slow
 def test_recall_is_measured_elsewhere_as_here() -> None:
     here, far = (recalled(model, RecallTask(1_003, 10), ask=10) for model in (seeded(SIZES, 0), there()))
     assert replace(far, write_us_per_token=0, read_us_per_token=0) == replace(

@@ -389,6 +389,7 @@ def test_a_training_goes_through_its_rounds_with_the_pupil_and_is_gone_on_with(
     assert len(list((tmp_path / "demonstrations").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_a_training_is_stopped_while_it_is_shown_a_shift_and_keeps_those_shown_whole(tmp_path: Path) -> None:
     told: list[float] = []
     assert imitated(tmp_path, lambda step: step == 4 and len(told) > 80, told.append) == (False, 4, 60)

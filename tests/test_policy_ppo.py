@@ -122,6 +122,7 @@ def test_a_resumed_training_takes_the_same_steps(tmp_path: Path) -> None:
     assert resumed.model.action.weight.equal(whole.model.action.weight)
 
 
+@pytest.mark.slow
 def test_episodes_are_played_further_as_the_budget_is_used_up() -> None:
     lengths: list[int] = []
     objective = ReinforcedTraining(lambda generator: maze(100), episodes=2, passes=1, parts=1)

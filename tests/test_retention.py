@@ -107,6 +107,7 @@ def test_three_hundred_thousand_tokens_of_chat_take_a_byte_a_token(tmp_path: Pat
         assert "name is" in memory.recall("What is my sister's name?", 200).text
 
 
+@pytest.mark.slow
 def test_a_log_of_short_steps_that_change_a_state_each_stays_within_the_allowance(tmp_path: Path) -> None:
     rng = random.Random(3)
     rooms = "kitchen attic cellar hall garden".split()
@@ -154,6 +155,7 @@ def test_under_keep_nothing_is_ever_let_go(tmp_path: Path, monkeypatch: pytest.M
         assert memory.verify().ok
 
 
+@pytest.mark.slow
 def test_the_allowance_is_of_the_file_whatever_the_namespace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     squeezed(monkeypatch, fixed=76_000)  # every namespace keeps a state of its own
     file = tmp_path / "agent.mem"
@@ -282,6 +284,7 @@ def test_what_was_kept_can_be_exported_and_imported(kept: Kept, tmp_path: Path) 
 # ---- in company --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_reopening_between_episodes_keeps_every_promise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     squeezed(monkeypatch, fixed=64_000)
     file = tmp_path / "agent.mem"
@@ -310,6 +313,7 @@ def test_another_encoder_finds_what_is_there(tmp_path: Path) -> None:
             assert memory.recall(cue, 300).text == fresh.recall(cue, 300).text
 
 
+@pytest.mark.slow
 def test_codes_are_not_stored_and_are_those_of_a_memory_that_keeps_them(tmp_path: Path) -> None:
     file = tmp_path / "agent.mem"
     with opened(file, retain="crystals", encoder=HashEncoder(16)) as memory, opened(encoder=HashEncoder(16)) as whole:
@@ -329,6 +333,7 @@ def test_codes_are_not_stored_and_are_those_of_a_memory_that_keeps_them(tmp_path
         assert (again.text, again.store_version) == (known.text, known.store_version)
 
 
+@pytest.mark.slow
 def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     squeezed(monkeypatch)
     file = tmp_path / "agent.mem"
@@ -346,6 +351,7 @@ def test_a_condenser_of_ones_own_does_not_keep_every_word(tmp_path: Path, monkey
         assert memory.verify().ok
 
 
+@pytest.mark.slow
 def test_recalled_text_is_not_learned_from_a_thinned_step_either(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ class Heeding:
         return crc32(context.text.encode()) % 8 if context is not None else 0
 
 
+@pytest.mark.slow
 def test_a_policy_with_a_state_is_shown_again_what_it_was_shown_before_the_log_was_crystallized(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +203,7 @@ def started(file: Path, policy: str, kind: str, waits: bool = False) -> subproce
     return subprocess.Popen(command, stdin=pipe if waits else None, stdout=pipe, env=env)
 
 
+@pytest.mark.slow
 def test_another_process_may_not_roll_out_the_same_until_the_first_has_ended_or_was_killed(tmp_path: Path) -> None:
     file, oracle = tmp_path / "a.mem", load_policy("oracle", None)
     child = started(file, "oracle", "window", waits=True)

@@ -54,6 +54,7 @@ def test_what_was_acknowledged_is_there_after_a_kill_and_after_a_stop(tmp_path: 
     assert len(there) <= len(acknowledged) + 4
 
 
+@pytest.mark.slow
 def test_a_request_that_is_open_when_the_stop_comes_is_answered(tmp_path: Path) -> None:
     path = tmp_path / "a.mem"
     with serving(path, *FAST) as server:
@@ -88,6 +89,7 @@ def test_ctrl_c_ends_it_with_a_line_and_no_traceback(tmp_path: Path) -> None:
     assert "Traceback" not in said
 
 
+@pytest.mark.slow
 def test_two_servers_on_one_file_see_what_the_other_logs(tmp_path: Path) -> None:
     path = tmp_path / "a.mem"
     with serving(path, *FAST) as one, serving(path, *FAST) as two:

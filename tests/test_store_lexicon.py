@@ -97,6 +97,7 @@ def test_a_log_grown_by_ones_and_archived_keeps_few_stretches_that_fall_off_in_s
         assert len(store.postings(A, ["word"])["word"]) == 2_000
 
 
+@pytest.mark.slow
 def test_a_log_that_is_never_archived_is_packed_too(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
         for n in range(60):
@@ -129,6 +130,7 @@ def test_rewriting_and_erasing_reach_every_stretch(tmp_path: Path, archived: int
         assert store.verify()[0] == []
 
 
+@pytest.mark.slow
 def test_sizes_fall_off_also_after_stretches_that_are_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon, "LARGE", 40_000)
     with open_store(str(tmp_path / "agent.mem"), durability="process") as store:

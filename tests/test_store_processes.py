@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -153,12 +154,10 @@ def test_archiving_erasing_and_reading_beside_a_writer_in_other_processes(tmp_pa
         assert store.verify()[0] == []
 
 
-def unpacked(word: bytes) -> list[object]:
+def unpacked(word: bytes) -> list[Block | Postings]:
     """What this process keeps unpacked of a log or of its index that has a word."""
-    gc.collect()
-    blocks = [one for one in gc.get_objects() if isinstance(one, Block) and one.contains(word)]
-    indexes = [one for one in gc.get_objects() if isinstance(one, Postings)]
-    return [*blocks, *(one for one in indexes if any(word in term for term in one.terms()))]
+    there = [one for one in gc.get_objects() if isinstance(one, Block | Postings)]
+    return [one for one in there if (one.contains(word) if isinstance(one, Block) else word in b" ".join(one.terms()))]
 
 
 def test_what_is_unpacked_is_dropped_once_another_opening_erased_and_when_the_file_is_closed(tmp_path: Path) -> None:
@@ -169,10 +168,13 @@ def test_what_is_unpacked_is_dropped_once_another_opening_erased_and_when_the_fi
         writer.archive(writer.head().position)
         list(reader.scan())
         reader.postings(A, ["xylophone"])
-        assert {type(one) for one in unpacked(b"xylophone")} == {Block, Postings}
+        held = unpacked(b"xylophone")
+        assert {type(one) for one in held} == {Block, Postings}
+        gone = [weakref.ref(held.pop()) for _ in range(len(held))]
         writer.erase(list(range(1, 600, 2)))
         reader.version(A)
-        assert unpacked(b"xylophone") == []
+        assert [one() for one in gone] == [None] * len(gone)
         list(reader.scan())
-        assert unpacked(b"kettledrum") != []
-    assert unpacked(b"kettledrum") == []
+        gone = [weakref.ref(one) for one in unpacked(b"kettledrum")]
+        assert gone
+    assert [one() for one in gone] == [None] * len(gone)

@@ -79,6 +79,7 @@ def test_a_run_goes_on_where_it_stopped_and_keeps_what_failed(tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["one-3"]
 
 
+@pytest.mark.slow
 def test_the_command_counts_and_prints_json(tmp_path: Path) -> None:
     command = [
         sys.executable,

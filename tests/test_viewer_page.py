@@ -381,6 +381,7 @@ def test_any_text_stands_in_the_page_as_it_was_logged(browser: Any, tmp_path: Pa
     assert errors == []
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_memory_an_episode_and_a_context_in_frames(browser: Any, tmp_path: Path) -> None:
     with hostile(tmp_path / "a.mem") as memory:
         context = memory.recall("the crane is broken", budget=200)

@@ -55,6 +55,7 @@ def tab_to(page: Any, what: str) -> None:
     raise AssertionError(f"Tab never comes to {what}")
 
 
+@pytest.mark.slow
 def test_by_keys_alone_one_comes_from_an_entity_to_a_step_about_it(browser: Any, viewed: Viewed) -> None:
     errors: list[str] = []
     page = opened(browser, viewed.url, errors)
@@ -74,6 +75,7 @@ def test_by_keys_alone_one_comes_from_an_entity_to_a_step_about_it(browser: Any,
     assert errors == []
 
 
+@pytest.mark.slow
 def test_with_reduced_motion_a_crystal_stands_where_it_belongs_at_once(browser: Any, viewed: Viewed) -> None:
     errors: list[str] = []
     page = opened(browser, viewed.url, errors, reduced_motion="reduce")
@@ -135,6 +137,7 @@ def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_fou
     assert errors == []
 
 
+@pytest.mark.slow
 def test_what_crystallizes_after_the_last_step_is_shown_with_it(browser: Any, viewed: Viewed) -> None:
     errors: list[str] = []
     page = opened(browser, viewed.url, errors)
