@@ -213,6 +213,17 @@ def test_a_stretch_that_was_changed_after_it_was_read_is_told(tmp_path: Path) ->
             assert any(told in problem for problem in store.verify()[0])
 
 
+def test_a_stretch_that_another_opening_has_unpacked_is_checked_as_it_lies_in_the_file(tmp_path: Path) -> None:
+    path = str(tmp_path / "agent.mem")
+    with open_store(path, durability="process") as store, open_store(path, read_only=True) as reader:
+        store.append([step(f"word {m}") for m in range(600)])
+        assert len(reader.postings(A, ["word"])["word"]) == 600
+        connection = apsw.Connection(path)
+        connection.execute("UPDATE postings SET data=zeroblob(9)")
+        connection.close()
+        assert any("was changed" in problem for problem in store.verify()[0])
+
+
 def test_opening_another_file_leaves_what_the_process_has_unpacked(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
         store.append([step(f"word {m}") for m in range(600)])

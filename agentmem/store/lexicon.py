@@ -66,13 +66,10 @@ class Lexicon:
 
     def forget(self) -> None:
         """Drop what was cached: something was erased, or the file is closed."""
-        self._drop_unpacked()
-        with self._lock:
-            self._begin()
-
-    def _drop_unpacked(self) -> None:
         mine, self._unpacked = self._unpacked, set()
         _UNPACKED.drop(mine)
+        with self._lock:
+            self._begin()
 
     # ---- writing
 
@@ -188,7 +185,7 @@ class Lexicon:
 
     def weights(self, connection: Connection) -> dict[int, tuple[int, int]]:
         """Namespace number -> its postings, and a sum over every (term, row); see `weight`."""
-        self._drop_unpacked()  # what is checked is what the file holds
+        _UNPACKED.drop([stretch.digest for stretch in stretches(connection)])  # what is checked is what the file holds
         found: dict[int, tuple[int, int]] = {}
         for postings in self._all(connection):
             counts, numbers = postings.numbers()
