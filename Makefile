@@ -10,7 +10,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
 STAMP   = $(VENV)/.ready
-PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+PIP     = $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile
 # Data read in place from published wheels; their code and dependencies are not wanted.
 DATA    = bfcl-eval==2026.3.23 inspect-evals==0.26.0 litellm==1.59.12
 # Peers of the benchmarks, which ask for a build of faiss with CUDA; what they need is in the extra `rivals`.
