@@ -163,3 +163,15 @@ def test_a_notebook_shows_a_frame_that_may_run_its_script_and_nothing_else() -> 
         for shown in (memory._repr_html_(), episode._repr_html_(), memory.recall("bridge")._repr_html_()):
             assert Tags(shown).tags == ["p", "iframe"]
             assert 'sandbox="allow-scripts"' in shown
+
+
+def test_steps_that_are_named_find_room_before_anything_around_them() -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        first, *_ = memory.episode(id="first").log_many([{"text": f"word {n} " * 40} for n in range(60)])
+        last = memory.episode(id="last").log_many([{"text": f"step {n} of many"} for n in range(500)])[440]
+        for most in (60_000, 120_000):
+            made = gathered(memory, None, most, "m", [first.id, last.id])
+            assert made.opens == last.id
+            assert made.episodes == (1 if most == 60_000 else 2)
+            assert made.left_out == 560 - made.frames
+        assert gathered(memory, None, 20_000, "m", [first.id, last.id]).opens is None

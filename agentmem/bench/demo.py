@@ -18,9 +18,9 @@ from agentmem.rollout.policies import name_of_policy
 from agentmem.rollout.reading import reading_of
 from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
-from agentmem.viewer import export
+from agentmem.viewer import Exported, export
 
-PAGE = 1 << 20
+PAGE = 2 << 20
 """Bytes of the run's page: what was recalled is recalled again for it, and a demo is to be short."""
 KINDS: tuple[Kind, ...] = ("crystals", "window", "none")
 Progress = Callable[[float, float, str], None]
@@ -73,12 +73,12 @@ def run(
         return ShiftReport(rollouts=tuple(reports), moment=moment(memory.scoped(env, "0"), env, budget))
 
 
-def write_page(path: str | Path, page: str | Path, report: ShiftReport) -> None:
-    """The run at `path` as a page in one file: first what is around the moment that is shown."""
+def write_page(path: str | Path, page: str | Path, report: ShiftReport) -> Exported:
+    """The run at `path` as a page in one file: first the moment that is shown, and what is around it."""
     near = report.moment.steps if report.moment is not None else ()
     space = (report.rollouts[0].environment, "0")
     with Memory.open(path, namespace=space, durability="process") as memory:
-        export(memory, page, name=Path(path).name, most=PAGE, near=near)
+        return export(memory, page, name=Path(path).name, most=PAGE, near=near)
 
 
 def _check_alone(memory: Memory, env: str) -> None:

@@ -21,6 +21,7 @@ from agentmem.store import check_target
 
 if TYPE_CHECKING:
     from agentmem.bench.demo import Moment, ShiftReport
+    from agentmem.viewer import Exported
 
 ENV, OWN = "agentmem/ShiftRetail-v0", "agentmem/ShiftShop-v0"
 KEPT = Path("demo.mem")
@@ -82,14 +83,14 @@ def demo(
     page = _page_beside(kept)
     if env is not None:
         _check_shift(env)
-    report = _run(kept, page, env or _env(), policy, budget, steps, json)
+    report, there = _run(kept, page, env or _env(), policy, budget, steps, json)
     if json:
         show.as_json(report.model_dump(mode="json") | {"memory": str(kept), "page": str(page)})
         return
     _tell(report)
     show.say("page", show.path(page), "this run, step by step; open it in a browser")
-    if report.moment is not None:
-        show.line(f"at that step: {_address(page, report.moment)}")
+    if there.opens is not None:
+        show.line(f"at that step: {_address(page, there.opens)}")
     place = shlex.quote(str(kept))
     show.line(f"the memory is in {show.path(kept)}; open it: agentmem stats {place}")
     if report.moment is not None:
@@ -136,12 +137,14 @@ def _page_beside(kept: Path) -> Path:
     return page
 
 
-def _address(page: Path, moment: Moment) -> str:
-    """Of the step in the page that acted."""
-    return f"{page.absolute().as_uri()}#{urlencode({'step': moment.steps[1]})}"
+def _address(page: Path, step: str) -> str:
+    return f"{page.absolute().as_uri()}#{urlencode({'step': step})}"
 
 
-def _run(kept: Path, page: Path, env: str, policy: str, budget: int, steps: int | None, json: bool) -> ShiftReport:
+def _run(
+    kept: Path, page: Path, env: str, policy: str, budget: int, steps: int | None, json: bool
+) -> tuple[ShiftReport, Exported]:
+    """What came of it, and what of it is in its page."""
     from agentmem.bench.demo import run, write_page
 
     options = options_of(env, policy, "test", {} if steps is None else {"steps": steps})
@@ -149,8 +152,7 @@ def _run(kept: Path, page: Path, env: str, policy: str, budget: int, steps: int 
     goes_on = f"the shift with crystals is kept in {show.path(kept)}: run the same command again to go on"
     with stoppable(goes_on), other_memory(kept, "--keep"), show.Waiting("playing") as waiting:
         report = run(kept, env, acting, budget, options, policy, _Telling(waiting, env, options, json))
-        write_page(kept, page, report)
-        return report
+        return report, write_page(kept, page, report)
 
 
 class _Telling:

@@ -90,13 +90,15 @@ def key(name: str, asked: Mapping[str, Any]) -> str:
 @dataclass
 class Exported:
     """What went into a file. frames: steps with all that memory did; left_out: those of the episodes asked for that
-    found no room. episodes: how many have a step in it.
+    found no room. episodes: how many have a step in it. opens: the step at which it opens, if one was named and found
+    room.
     """
 
     frames: int = 0
     left_out: int = 0
     episodes: int = 0
     bytes: int = 0
+    opens: str | None = None
     answers: dict[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -111,9 +113,9 @@ def export(
     """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
 
     name: what the page calls the memory. most: bytes of the answers in it, 16 MiB: the newest episodes first, of each
-    the first frames. near: ids of steps; the frames around them go before all others, and the page opens at the last of
-    them. Raises NotFoundError for an episode or a step that is not there and InvalidInputError where a memory stands,
-    before anything is written; StoreError where it cannot be.
+    the first frames. near: ids of steps; their frames go before all others, then those around them, and the page opens
+    at the last of them. Raises NotFoundError for an episode or a step that is not there and InvalidInputError where a
+    memory stands, before anything is written; StoreError where it cannot be.
     """
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
@@ -133,12 +135,15 @@ def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Se
     known = [one.id for one in reversed(memory.episodes())]
     if episode is not None and episode not in known:
         raise NotFoundError(f"there is no episode {brief(episode)} to export; `agentmem replay MEMORY` lists them")
-    gather = _Gather(look, memory.namespace)
-    for number, step in enumerate(map(memory.step, near), 1):
-        gather.limit = most * number // (len(near) + 1)
-        place = look.frames(memory.namespace, step.episode).number_of(step.id)
-        gather.episode(step.episode, place)
-        gather.opens = step.id if place in gather.held[step.episode] else None
+    gather, steps = _Gather(look, memory.namespace), [memory.step(one) for one in near]
+    places = [(one.episode, look.frames(memory.namespace, one.episode).number_of(one.id)) for one in steps]
+    for step, place in zip(reversed(steps), reversed(places), strict=True):  # the last first: the page opens there
+        gather.limit = most
+        if gather.only(*place) and step is steps[-1]:
+            gather.made.opens = step.id
+    for number, place in enumerate(places, 1):
+        gather.limit = most * number // (len(places) + 1)
+        gather.episode(*place)
     gather.limit = most
     for one in known if episode is None else [episode]:
         gather.episode(one)
@@ -149,13 +154,11 @@ class _Gather:
     """Asks the page's questions, and keeps the answers while there is room. limit: bytes of all answers until now.
 
     held: of each episode that was asked for, the numbers of the frames that found room; listed: those with a head.
-    opens: the step at which the page opens, if one was named.
     """
 
     def __init__(self, look: Look, namespace: Namespace) -> None:
         self.look, self.namespace = look, namespace
         self.limit = self.spent = 0
-        self.opens: str | None = None
         self.made = Exported()
         self.held, self.steps, self.listed = dict[str, set[int]](), dict[str, int](), set[str]()
         core = look.memory._core
@@ -180,19 +183,32 @@ class _Gather:
 
     def episode(self, id: str, number: int = 0) -> None:
         """All that is asked of an episode: its head first, then the frames, those nearest to one first."""
-        held, n = self.held.setdefault(id, set()), len(self.look.frames(self.namespace, id))
-        self.steps[id] = n
+        if self.head(id):
+            nearest = sorted(range(self.steps[id]), key=lambda at: abs(at - number))
+            all(self.frame(id, at) for at in nearest)  # until one finds no room
+
+    def only(self, id: str, number: int) -> bool:
+        """Whether an episode's head and one frame of it found room."""
+        return self.head(id) and self.frame(id, number)
+
+    def head(self, id: str) -> bool:
+        """Whether what is asked of an episode before any frame found room."""
+        self.held.setdefault(id, set())
+        self.steps[id] = len(self.look.frames(self.namespace, id))
         head = ({"what": "replay"}, {"what": "graph", "first": 0, "last": None}, {"what": "tail"})
         if self.spent >= self.limit or any(self.ask(episode=id, **one) is None for one in head):
-            return
+            return False
         self.listed.add(id)
-        for at in sorted(range(n), key=lambda at: abs(at - number)):
-            if not self.frame(id, at):
-                return
-            held.add(at)
+        return True
 
     def frame(self, id: str, number: int) -> bool:
         """Whether a frame found room, with its lines in the list of steps, and the steps behind its crystals."""
+        found = self._frame(id, number)
+        if found:
+            self.held[id].add(number)
+        return found
+
+    def _frame(self, id: str, number: int) -> bool:
         lines = self.ask("steps", episode=id, start=number - number % WINDOW)
         made = self.ask("frame", episode=id, number=number) if lines is not None else None
         if made is None:
@@ -224,6 +240,6 @@ class _Gather:
         self.made.answers[key("memory", {})] = opened | {
             "left_out": self.made.left_out,
             "frames": self.made.frames,
-            "step": self.opens,
+            "step": self.made.opens,
         }
         return self.made
