@@ -137,9 +137,9 @@ def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Se
         raise NotFoundError(f"there is no episode {brief(episode)} to export; `agentmem replay MEMORY` lists them")
     gather, steps = _Gather(look, memory.namespace), [memory.step(one) for one in near]
     places = [(one.episode, look.frames(memory.namespace, one.episode).number_of(one.id)) for one in steps]
-    for step, place in zip(reversed(steps), reversed(places), strict=True):  # the last first: the page opens there
+    for step, (its, at) in reversed([*zip(steps, places, strict=True)]):  # the last first: the page opens there
         gather.limit = most
-        if gather.only(*place) and step is steps[-1]:
+        if gather.head(its) and gather.frame(its, at) and step is steps[-1]:
             gather.made.opens = step.id
     for number, place in enumerate(places, 1):
         gather.limit = most * number // (len(places) + 1)
@@ -184,12 +184,9 @@ class _Gather:
     def episode(self, id: str, number: int = 0) -> None:
         """All that is asked of an episode: its head first, then the frames, those nearest to one first."""
         if self.head(id):
-            nearest = sorted(range(self.steps[id]), key=lambda at: abs(at - number))
-            all(self.frame(id, at) for at in nearest)  # until one finds no room
-
-    def only(self, id: str, number: int) -> bool:
-        """Whether an episode's head and one frame of it found room."""
-        return self.head(id) and self.frame(id, number)
+            for at in sorted(range(self.steps[id]), key=lambda at: abs(at - number)):
+                if not self.frame(id, at):
+                    return
 
     def head(self, id: str) -> bool:
         """Whether what is asked of an episode before any frame found room."""
@@ -203,12 +200,6 @@ class _Gather:
 
     def frame(self, id: str, number: int) -> bool:
         """Whether a frame found room, with its lines in the list of steps, and the steps behind its crystals."""
-        found = self._frame(id, number)
-        if found:
-            self.held[id].add(number)
-        return found
-
-    def _frame(self, id: str, number: int) -> bool:
         lines = self.ask("steps", episode=id, start=number - number % WINDOW)
         made = self.ask("frame", episode=id, number=number) if lines is not None else None
         if made is None:
@@ -218,7 +209,10 @@ class _Gather:
             hits = [*recall["hits"]["first"], *recall["missed"]["first"]]
             crystals += [hit["id"] for hit in hits if hit["layer"] != "step"]
         mine = [one for one in dict.fromkeys(crystals) if one in self.crystals]  # others are of other namespaces
-        return all(self.ask("sources", id=one) is not None for one in mine)
+        if any(self.ask("sources", id=one) is None for one in mine):
+            return False
+        self.held[id].add(number)
+        return True
 
     def done(self) -> Exported:
         """With what there is in all."""
