@@ -10,6 +10,7 @@ import gzip
 import json
 import re
 import zlib
+from codecs import utf_8_decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -180,11 +181,13 @@ def check_there(files: Sequence[Path]) -> None:
             raise NotFoundError(f"there is no file {path} to look for erased text in; leave it out, or give its path")
 
 
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
+def _begins_as_text(path: Path) -> bool:
+    """What is encrypted is no UTF-8 for so long."""
+    with path.open("rb") as file:
+        try:
+            utf_8_decode(file.read(4_096))  # a letter may be cut at the end
+        except UnicodeDecodeError:
+            return False
     return True
 
 
@@ -194,9 +197,9 @@ def in_file(path: Path, lines: Sequence[bytes], words: Sequence[bytes]) -> tuple
     if start.startswith(SQLITE):
         with open_store(str(path), read_only=True) as store:
             return "backups", [place for places in store.traces(lines, words).values() for place in places]
-    data = path.read_bytes()
-    if start.startswith(MAGIC) and not _is_text(data):
+    if start.startswith(MAGIC) and not _begins_as_text(path):
         return "backups", [f"{path} is encrypted, so it was not looked into"]
+    data = path.read_bytes()
     try:
         data = gzip.decompress(data) if start.startswith(GZIP) else data
     except (OSError, EOFError, zlib.error):
