@@ -14,7 +14,7 @@ from agentmem.ingest import ingest, source
 from agentmem.store.blocks import LIMIT, compress, decompress
 
 
-@pytest.mark.parametrize(("kind", "count"), [("plain", 24), ("tensors", 18)])
+@pytest.mark.parametrize(("kind", "count"), [("plain", 16), ("tensors", 9)])
 def test_no_file_runs_code(tmp_path: Path, kind: str, count: int) -> None:
     found = tried(kind, tmp_path, count, 0)
     assert any("refused" in name for name in found)

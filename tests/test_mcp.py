@@ -70,6 +70,7 @@ async def test_a_conversation_that_only_reads_leaves_nothing_in_the_log(memory: 
     assert memory.head() == head
 
 
+@pytest.mark.slow
 async def test_a_killed_server_forgets_nothing_and_a_retry_with_the_same_key_logs_nothing(file: Path) -> None:
     scope = ("--namespace", "acme", "--agent", "carl")
     with raw(file, *scope) as (ask, process):

@@ -122,6 +122,7 @@ def test_a_log_of_short_steps_that_change_a_state_each_stays_within_the_allowanc
         assert stats.bytes["total"] <= 200_000 + stats.tokens
 
 
+@pytest.mark.slow
 def test_a_log_that_repeats_itself_stays_whole(tmp_path: Path) -> None:
     file = tmp_path / "agent.mem"
     with opened(file, retain="crystals", horizon=1_000) as memory:

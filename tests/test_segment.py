@@ -77,7 +77,16 @@ def test_unbroken_text_is_cut_where_tokens_are_and_within_the_limit() -> None:
         assert sum(sizes) > 128 * (len(sizes) - 1)
 
 
-@pytest.mark.parametrize("unit", ["x", " ", "\n", "東", "ab ", "a. ", "\n\n", "-=", "🎉", "é"], ids=repr)
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "x",
+        "東",
+        "a. ",
+        *(pytest.param(one, marks=pytest.mark.slow) for one in (" ", "\n", "ab ", "\n\n", "-=", "🎉", "é")),
+    ],
+    ids=repr,
+)
 def test_a_megabyte_of_anything_is_cut_in_linear_time(unit: str) -> None:
     text = unit * (1_000_000 // len(unit.encode()))
     spans = passages(text)

@@ -34,7 +34,7 @@ def log_until_gone(server: Served, writer: int, acknowledged: list[str]) -> None
             acknowledged.append(text)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGKILL, marks=pytest.mark.slow), signal.SIGTERM])
 def test_what_was_acknowledged_is_there_after_a_kill_and_after_a_stop(tmp_path: Path, number: int) -> None:
     path, acknowledged = tmp_path / "a.mem", list[str]()
     with serving(path, *FAST) as server, ThreadPoolExecutor(4) as pool:
