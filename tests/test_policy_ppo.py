@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import pytest
@@ -14,6 +16,7 @@ import agentmem_envs  # noqa: F401
 from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
+from agentmem.policy.bc import StepImitation
 from agentmem.policy.played import Played, play
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.ppo import ReinforcedTraining, advantages, scale_of
@@ -144,6 +147,27 @@ def test_rewards_of_any_size_are_scaled_alike(size: float) -> None:
 
 def test_rewards_that_are_all_alike_keep_their_size() -> None:
     assert scale_of(played(torch.zeros(2, 5), torch.zeros(2, 5), [5, 3]), 0.99) == 1
+
+
+class Counted(gymnasium.Wrapper):  # type: ignore[type-arg]
+    """Counts those that are open."""
+
+    open = 0
+
+    def __init__(self) -> None:
+        super().__init__(maze(2))
+        Counted.open += 1
+
+    def close(self) -> None:
+        super().close()
+        Counted.open -= 1
+
+
+@pytest.mark.parametrize("training", [ReinforcedTraining, StepImitation])
+def test_every_environment_that_was_trained_in_is_closed(training: Callable[..., Any]) -> None:
+    objective = training(lambda generator: Counted(), episodes=8)
+    Trainer(policy(), objective, TrainSettings(tokens=1_000)).train(2)
+    assert Counted.open == 0
 
 
 def test_episodes_that_leave_unequal_parts_are_refused() -> None:

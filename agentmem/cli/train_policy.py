@@ -167,7 +167,8 @@ def _steps(
     from agentmem.policy.reference import drawn, policy_lm
 
     make, (algo, luck, clock) = drawn(env, options), how
-    model = policy_lm(make(), settings.seed, clock)
+    with make() as probe:
+        model = policy_lm(probe, settings.seed, clock)
     objective = StepImitation(make, luck) if algo == "bc" else ReinforcedTraining(make)
     trainer = Trainer(model, objective, settings)
     _train(out, command, trainer, model.save, json)

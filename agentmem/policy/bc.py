@@ -104,14 +104,15 @@ class StepImitation:
         return False
 
     def _episodes(self, model: StepNetwork, generator: torch.Generator) -> Iterator[Episode]:
-        env, shown = self.make(generator), 0
-        for _ in range(self.episodes):
-            seed = int(torch.randint(self.demonstrations or 2**31, (), generator=generator))
-            one = self._episode(env, model, seed)
-            yield one
-            shown += len(one.right)
-            if shown >= self.tokens:
-                return
+        shown = 0
+        with self.make(generator) as env:
+            for _ in range(self.episodes):
+                seed = int(torch.randint(self.demonstrations or 2**31, (), generator=generator))
+                one = self._episode(env, model, seed)
+                yield one
+                shown += len(one.right)
+                if shown >= self.tokens:
+                    return
 
     def _episode(self, env: gymnasium.Env[Any, Any], model: StepNetwork, seed: int) -> Episode:
         key = repr(env.spec and env.spec.kwargs), seed

@@ -8,6 +8,7 @@ generalised advantages (arXiv:1506.02438). Knows environments and a model; knows
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -86,9 +87,10 @@ class ReinforcedTraining:
             self._gains = advantages(self._played, self.discount, self.trace, kept["scale"])
 
     def _play(self, model: StepNetwork, most: int, generator: torch.Generator) -> Played:
-        envs = [self.make(generator) for _ in range(self.episodes)]
-        seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
-        return play(model, envs, seeds, generator, most=most)
+        with ExitStack() as opened:
+            envs = [opened.enter_context(self.make(generator)) for _ in range(self.episodes)]
+            seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
+            return play(model, envs, seeds, generator, most=most)
 
     def _parts(self, generator: torch.Generator) -> Tensor:
         return torch.randperm(self.episodes, generator=generator).view(self.parts, -1)

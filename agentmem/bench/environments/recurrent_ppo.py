@@ -88,6 +88,7 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
     )
     began = time.process_time()
     model.learn(10**9, callback=Budget())
+    envs.close()
     returns = [_return(model, Flat(make()), first + number) for number in range(episodes)]
     lstm: Any = model.policy.lstm_actor
     return {
@@ -98,9 +99,11 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
 
 
 def _return(model: Any, env: Flat, seed: int) -> float:
-    seen, state, first, total, over = env.reset(seed=seed)[0], None, True, 0.0, False
-    while not over:
-        action, state = model.predict(seen[None], state, np.array([first]), deterministic=True)
-        seen, reward, terminated, truncated, _ = env.step(action[0])
-        first, over, total = False, terminated or truncated, total + float(reward)
+    state, first, total, over = None, True, 0.0, False
+    with env:
+        seen = env.reset(seed=seed)[0]
+        while not over:
+            action, state = model.predict(seen[None], state, np.array([first]), deterministic=True)
+            seen, reward, terminated, truncated, _ = env.step(action[0])
+            first, over, total = False, terminated or truncated, total + float(reward)
     return total

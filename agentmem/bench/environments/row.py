@@ -7,6 +7,7 @@ not goes on where it was.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -89,8 +90,8 @@ def _objective(asked: Row, make: Callable[..., gymnasium.Env[Any, Any]]) -> Step
 
 def network(asked: Row) -> StepNetwork:
     """As it is before training."""
-    env = maker_of(asked.task)()
-    ours = policy_lm(env, asked.seed, CLOCK)
+    with maker_of(asked.task)() as env:
+        ours = policy_lm(env, asked.seed, CLOCK)
     return ours if asked.model == OURS else peer(asked.model, ours, asked.seed)
 
 
@@ -105,7 +106,9 @@ def _played(model: StepNetwork, make: Callable[..., gymnasium.Env[Any, Any]]) ->
     model.eval()
     returns: list[float] = []
     for start in range(FIRST, FIRST + EPISODES, LANES):
-        ended = play(model, [make() for _ in range(LANES)], range(start, start + LANES))
+        with ExitStack() as opened:
+            envs = [opened.enter_context(make()) for _ in range(LANES)]
+            ended = play(model, envs, range(start, start + LANES))
         returns += ended.rewards.sum(1).tolist()
     steps = ended.part(torch.tensor([0])).steps.part(0, int(ended.real[0].sum()))
     return {"returns": returns, "parameters": count(model), "bytes": bytes_carried(model, steps)}
