@@ -8,7 +8,7 @@ is told once, among filler of the same symbols; chance is 1 in 4,096. Times and 
 Prints:
 
     Read 1,000,000 tokens, 10,000 facts among them, 100 in the first 10,000 tokens.
-    Kept 999,900 bytes of atoms, 1,172,820 bytes in all.
+    Kept 999,900 bytes of atoms, 1,213,140 bytes in all.
     Recalled from the first 10,000 tokens: 99 of 100
     Recalled from all over: 499 of 500
 """
@@ -31,6 +31,7 @@ except MissingExtraError as error:
 
 import torch
 
+from agentmem.neural.measure import bytes_of
 from agentmem.neural.tasks import RecallTask, exact
 from agentmem.neural.tasks.key_value import Facts
 from agentmem.neural.transformer import State
@@ -66,9 +67,9 @@ def recalled(model: TokenModel, state: State, task: RecallTask, facts: Facts, as
 
 
 parser = argparse.ArgumentParser(description="Stream tokens through a model with a memory, then ask for facts.")
-parser.add_argument("--tokens", type=int, default=1_000_000)
-parser.add_argument("--facts", type=int, default=10_000)
-parser.add_argument("--seed", type=int, default=0)
+parser.add_argument("--tokens", type=int, default=1_000_000, help="of the stream; 1000000")
+parser.add_argument("--facts", type=int, default=10_000, help="told in it, one in every 10,000 tokens at least; 10000")
+parser.add_argument("--seed", type=int, default=0, help="of the stream; 0")
 options = parser.parse_args()
 beginning = min(CHUNK, options.tokens)
 if options.tokens > MOST:
@@ -94,7 +95,7 @@ with torch.inference_mode():
     first = Facts(**{each.name: getattr(facts, each.name)[:, :early] for each in fields(Facts)})
     print(f"Read {options.tokens:,} tokens, {options.facts:,} facts among them,", end=" ")
     print(f"{early} in the first {beginning:,} tokens.")
-    print(f"Kept {state.memory.atom_bytes:,} bytes of atoms, {state.memory.resident_bytes:,} bytes in all.")
+    print(f"Kept {state.memory.atom_bytes:,} bytes of atoms, {bytes_of(state):,} bytes in all.")
     print(f"Recalled from the first {beginning:,} tokens:", recalled(model, state, task, first, "asking for the first"))
     print("Recalled from all over:", recalled(model, state, task, facts, "asking for any"))
 

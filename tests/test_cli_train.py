@@ -168,7 +168,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
         (["task", "stories"], "stories are told between the sentences of books: give text files"),
         (["recall", "--device", "nosuch"], "device 'nosuch' cannot be used here"),
         (["task", "chains", __file__], "chains has no use for text; give no text files"),
-        (["text", "missing.txt"], "missing.txt: a text file, or a folder of .txt or .md files, is needed"),
+        (["text", "missing.txt"], "missing.txt is not there; name a text file, or a folder of .txt or .md files"),
     ],
 )
 def test_what_is_refused_leaves_no_folder_behind(arguments: list[object], why: str, tmp_path: Path) -> None:

@@ -78,8 +78,8 @@ def test_what_is_no_text_is_refused_by_its_name(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "latin.txt").write_bytes("täglich".encode("latin-1"))
     for name, why in (
-        ("empty", "a folder of .txt or .md files"),
-        ("gone", "is needed"),
+        ("empty", "has no .txt or .md file in it"),
+        ("gone", "is not there; name a text file"),
         ("latin.txt", "no UTF-8 text"),
     ):
         with pytest.raises(InvalidInputError, match=f"{name}.*{why}"):

@@ -50,7 +50,7 @@ def positive(text: str) -> int:
     if not text.isdecimal() or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 1 or more")
     if not int(text):
-        raise argparse.ArgumentTypeError("0 is too few, and no whole number of things to do; give 1 or more")
+        raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
     return int(text)
 
 

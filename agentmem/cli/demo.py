@@ -92,7 +92,7 @@ def demo(
     if there.opens is not None:
         show.line(f"at that step: {_address(page, there.opens)}")
     place = shlex.quote(str(kept))
-    show.line(f"the memory is in {show.path(kept)}; open it: agentmem stats {place}")
+    show.line(f"the memory is in {show.path(kept)}; open it: agentmem view {place}")
     if report.moment is not None:
         space = shlex.quote(written((report.rollouts[0].environment, "0")))
         show.line(f"or ask it: agentmem recall {place} -n {space} -b {budget} {shlex.quote(report.moment.asked)}")

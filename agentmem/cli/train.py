@@ -188,12 +188,10 @@ def _check(out: Path, command: Command, resume: bool, threads: int) -> None:
 
 
 def _corpus(out: Path, paths: list[str], size: int) -> Corpus:
-    from agentmem.neural.corpus import corpus, is_kept
+    from agentmem.neural.corpus import corpus
 
     try:
-        with show.Waiting("encoding") as waiting:
-            if not is_kept(out):
-                show.line(f"learning {size:,} pieces of text from {show.count(len(paths), 'documents')}")
+        with show.Waiting("reading") as waiting:
             return corpus(out, paths, size, waiting)
     except KeyboardInterrupt:
         show.line("stopped before anything was trained")

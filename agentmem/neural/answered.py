@@ -57,5 +57,5 @@ def answered(
     longest = max(each.shape[1] for each in told)
     right = torch.cat([F.pad(each, (0, longest - each.shape[1]), value=True) for each in told])
     by_place = tuple(right.float().mean(0).tolist())
-    exact = float(right.all(-1).float().mean())
+    exact = float(right.all(-1).double().mean())
     return Answered(task.horizon, len(right), exact, by_place, state.memory.atom_bytes)

@@ -6,7 +6,7 @@ Knows files. Knows nothing of models or training.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -34,7 +34,7 @@ def corpus(
     """What a folder keeps of documents; if it keeps nothing, made of those at paths.
 
     size: of the vocabulary, which is learned from all of them. progress: takes how many documents of how many are
-    encoded. Raises InvalidInputError for paths that are no text, see `documents`.
+    read; each is read twice. Raises InvalidInputError for paths that are no text, see `documents`.
     """
     return kept(folder) if is_kept(folder) else _made(paths, size, progress)
 
@@ -68,12 +68,13 @@ def keep(folder: Path, made: Corpus) -> None:
 
 
 def _made(paths: Sequence[str], size: int, progress: Callable[[int, int], None]) -> Corpus:
-    vocabulary = Vocabulary.learned((each.text for each in documents(paths)), size)
-    tokens = []
-    for number, document in enumerate(documents(paths)):
-        progress(number, len(paths))
-        tokens.append(vocabulary.encode(document.text))
-    return Corpus(vocabulary, tuple(tokens))
+    def read(before: int) -> Iterator[str]:
+        for number, document in enumerate(documents(paths), before):
+            progress(number, 2 * len(paths))
+            yield document.text
+
+    vocabulary = Vocabulary.learned(read(0), size)
+    return Corpus(vocabulary, tuple(map(vocabulary.encode, read(len(paths)))))
 
 
 def _packed(tokens: Sequence[Tokens]) -> bytes:

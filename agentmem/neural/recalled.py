@@ -102,4 +102,4 @@ def _anew(model: TokenModel, task: RecallTask, ask: int, generator: torch.Genera
 
 def _share(model: TokenModel, state: State, view: View, asked: FactQuestions) -> float:
     """Of questions, those answered exactly."""
-    return float(answers(model, state, view, asked).all(-1).float().mean())
+    return float(answers(model, state, view, asked).all(-1).double().mean())

@@ -48,7 +48,9 @@ def check(folder: Path, command: Command, resume: bool = False) -> None:
     """
     if (folder / RUN).is_file():
         return _check_same(folder, command)
-    if folder.exists() and (not folder.is_dir() or any(each.name != LOCK for each in folder.iterdir())):
+    if folder.exists() and not folder.is_dir():
+        raise SettingsError(f"{folder} is a file: name a new folder, or an empty one")
+    if folder.exists() and any(each.name != LOCK for each in folder.iterdir()):
         raise SettingsError(f"{folder} is there and was not begun by a training: name a new folder, or an empty one")
     if resume:
         raise NotFoundError(f"{folder} has nothing to resume; leave --resume out to begin there")

@@ -43,9 +43,11 @@ def documents(paths: Iterable[str | Path]) -> Iterator[Document]:
             raise InvalidInputError(
                 f"{str(given)!r} is neither a file nor a folder; give text files, or folders of them"
             )
+        if not path.exists():
+            raise InvalidInputError(f"{path} is not there; name a text file, or a folder of .txt or .md files")
         files = sorted(each for each in path.rglob("*") if _readable(each)) if path.is_dir() else [path]
-        if not files or not path.exists():
-            raise InvalidInputError(f"{path}: a text file, or a folder of .txt or .md files, is needed")
+        if not files:
+            raise InvalidInputError(f"{path} has no .txt or .md file in it; name a folder that has, or a text file")
         yield Document(str(path), "\n\n".join(map(_read, files)))
 
 

@@ -51,5 +51,8 @@ class TextModel:
         """What `save` wrote. Raises InvalidInputError for a file of something else or without a vocabulary."""
         saved = load(path, KIND)
         if VOCABULARY not in saved.notes:
-            raise InvalidInputError(f"{path} has no vocabulary in it: load it as TokenModel, and its vocabulary apart")
+            raise InvalidInputError(
+                f"{path} has no vocabulary in it: name a model that `agentmem train neural text` made, or "
+                "load this one as TokenModel, and its vocabulary apart"
+            )
         return cls(TokenModel.of(saved), Vocabulary.of(saved.notes[VOCABULARY]))

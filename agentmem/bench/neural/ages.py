@@ -66,7 +66,7 @@ def by_age(model: TokenModel, state: State, facts: Facts, number: int, generator
         which = (age > above) & (age <= upto)
         if which.any():
             told = remembered(model, state, chosen(facts, which), number, generator, view)
-            found.append(Age(above, upto, int(which.sum()), len(told), float(told.float().mean())))
+            found.append(Age(above, upto, int(which.sum()), len(told), float(told.double().mean())))
     return found
 
 

@@ -38,7 +38,7 @@ def check(options: argparse.Namespace) -> None:
         raise InvalidInputError(f"--fit-on {options.fit_on} is among the seeds that are told; give another")
     least = 2 * PART * CrystalSettings().spans[ATOM]
     if options.tokens < least:
-        raise InvalidInputError(f"--tokens {options.tokens}: a quarter of the atoms of {least} or more are needed")
+        raise InvalidInputError(f"--tokens {options.tokens} has no two atoms in a quarter; give {least:,} or more")
     if _task(options).facts < FEWEST:
         raise InvalidInputError(f"--facts {options.facts}: {FEWEST} or more are needed, two of them in the first half")
 
@@ -105,7 +105,7 @@ def _row(model: TokenModel, one: History, importance: str, decay: str, rule: Rul
     row |= {"all": ages.of_all(found), "late": ages.of_late(found)}
     for name, which in (("asked", one.asked), ("unasked", one.unasked)):
         told = ages.remembered(model, state, ages.chosen(one.facts, which), questions, generator)
-        row[name] = float(told.float().mean())
+        row[name] = float(told.double().mean())
     return {**row, "ages": ages.as_json(found)}
 
 

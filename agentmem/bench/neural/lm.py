@@ -18,17 +18,19 @@ from torch import Tensor
 
 from agentmem.bench.arguments import goes_on
 from agentmem.bench.neural import charts, rivals
+from agentmem.bench.neural.checkpoint import Measured
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
 from agentmem.bench.neural.peers import Crystal
 from agentmem.bench.neural.rivals import Entrant
 from agentmem.bench.recall.tables import wrapped
 from agentmem.errors import InvalidInputError
-from agentmem.neural import checkpoints
+from agentmem.neural import checkpoints, files
 from agentmem.neural.corpus import kept
 from agentmem.neural.measure import Watch
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
+from agentmem.neural.tokens import KIND
 
 SHIPPED = "text"
 OWN = checkpoints.HERE / "rivals"
@@ -63,10 +65,12 @@ def load(given: Path | None) -> tuple[Entrant, TextModel]:
 
 def measure(model: tuple[Entrant, TextModel], options: argparse.Namespace, progress: Watch) -> dict[str, Any]:
     """Train what is to be trained, then measure. What does not fit is refused before anything is trained."""
-    tokens = long_enough(model[1], options.files, max(options.sizes))
+    own, text = model
+    tokens = long_enough(text, options.files, max(options.sizes))
     if options.train:
-        _train(model[1], options, progress)
-    return losses(*model, tokens, options.models or _own(options), options.sizes, progress)
+        _train(text, options, progress)
+    settings = Measured(text.model, own.file, files.load(own.file, KIND).command).settings()
+    return {"settings": settings} | losses(own, text, tokens, options.models or _own(options), options.sizes, progress)
 
 
 def _train(text: TextModel, options: argparse.Namespace, progress: Watch) -> None:
@@ -186,10 +190,11 @@ def long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tens
     read = {each.name: text.tokens(each.text)[0] for each in documents(paths)}
     kept = [tokens for tokens in read.values() if len(tokens) >= needed]
     if len(kept) < 2:
-        longest = max(map(len, read.values()), default=0)
+        short = [f"{name} has {len(each):,}" for name, each in read.items() if len(each) < needed]
+        told = "; ".join(short[:3]) or "two are needed"
         raise InvalidInputError(
-            f"{len(kept)} of {len(read)} documents have {needed:,} tokens (the longest has {longest:,}); "
-            "give two that have, or smaller --sizes"
+            f"{len(kept)} of {len(read)} documents have {needed:,} tokens ({told}); "
+            f"give two that have, or smaller --sizes: a memory of N takes N + {needed - memory:,}"
         )
     return kept
 

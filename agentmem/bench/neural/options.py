@@ -20,6 +20,8 @@ PEERS = ("windowed", "transformer-xl", "compressive", "rmt", "infini", "block-re
 """Names in agentmem.bench.neural.peers."""
 SECONDS = 300
 """Of processor time that a peer of the recall task trains."""
+MOST_AT_ONCE = 100_000
+"""Tokens written at once: their hidden states take some kilobytes each."""
 SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 """Of memory, in tokens, that losses are told at."""
 TAUS = (100_000.0, 10_000.0, 1_000.0)
@@ -36,15 +38,20 @@ class Asked:
     add: Callable[[argparse.ArgumentParser], None]
 
 
-def amount(text: str) -> int:
+def amount(text: str, least: int = 1, most: int = MOST) -> int:
     """10k, 1m or 2500."""
     said = re.fullmatch(r"(\d{1,9})([km]?)", text.lower())
-    if said is None or not int(said[1]):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of 1 or more; write 100k, 1m or 2500")
-    number = int(said[1]) * UNITS[said[2]]
-    if number > MOST:
-        raise argparse.ArgumentTypeError(f"{text!r} is too many; {MOST // UNITS['m']}m are the most")
+    number = int(said[1]) * UNITS[said[2]] if said else -1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of {least} or more; write 100k, 1m or 2500")
+    if number > most:
+        raise argparse.ArgumentTypeError(f"{text!r} is too many; {most // UNITS['k']}k are the most")
     return number
+
+
+def at_once(text: str) -> int:
+    """An amount of tokens that are written together."""
+    return amount(text, most=MOST_AT_ONCE)
 
 
 def amounts(text: str) -> list[int]:
@@ -72,16 +79,17 @@ def add_common(parser: argparse.ArgumentParser, questions: int, what: str) -> No
     add_files(parser)
 
 
-def add_files(parser: argparse.ArgumentParser) -> None:
+def add_files(parser: argparse.ArgumentParser, model: str = "a model that TokenModel.save wrote") -> None:
+    """model: what --checkpoint is of."""
     add = parser.add_argument
-    add("--checkpoint", type=Path, metavar="FILE", help="a model that TokenModel.save wrote; the package's own")
+    add("--checkpoint", type=Path, metavar="FILE", help=f"{model}; the package's own")
     add("--json", action="store_true", help="print results as JSON")
     add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here")
 
 
 def sizes_of(text: str) -> list[int]:
     """Amounts with commas between, 0 among them; ascending, each once."""
-    return sorted({0 if part == "0" else amount(part) for part in text.split(",")})
+    return sorted({amount(part, least=0) for part in text.split(",")})
 
 
 def _recall(parser: argparse.ArgumentParser) -> None:
@@ -98,7 +106,7 @@ def _cost(parser: argparse.ArgumentParser) -> None:
     usual = [1_000, 10_000, 100_000, 1_000_000]
     of("--sizes", type=amounts, default=usual, metavar="N,N", help="tokens before: 1k,10k,100k,1m; 10m too")
     of("--repeats", type=positive, default=15, metavar="N", help="turns; 15")
-    of("--chunk", type=amount, default=1_000, metavar="N", help="tokens written at once; 1000")
+    of("--chunk", type=at_once, default=1_000, metavar="N", help="tokens written at once, 100k at most; 1000")
     of("--seed", type=one_seed, default=0, metavar="S", help="of the stream; 0")
     add_files(parser)
 
@@ -134,7 +142,7 @@ def _lm(parser: argparse.ArgumentParser) -> None:
     of("--peers", type=some_of(PEERS), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
     of("--tokens", type=amount, metavar="N", help="to train on; 3m")
     of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
-    add_files(parser)
+    add_files(parser, "a model that `agentmem train neural text` made")
 
 
 MEASUREMENTS = {
@@ -229,7 +237,8 @@ at least are needed, each longer than the longest memory. Judged are the last
 all models have read the 512 tokens right before them, and ours remembers these
 and the stretch itself at 0 too: "reading nothing" is ours without any memory.
 
-Peers are those in --models, by default those of our own checkpoint. With
+Peers are those in --models, by default those of our own checkpoint, trained on
+as many tokens, 3 million, and the windowed one also on 30. With
 --train they are trained into it first, where they are not yet: on the documents
 of a folder that `agentmem train neural text` made, with as many parameters as
 our model. Text models in --models are measured too, as further trainings of

@@ -101,7 +101,7 @@ def peer_recalled(peer: Peer, task: RecallTask, ask: int = 200, seed: int = 0) -
         tokens=task.horizon,
         facts=task.facts,
         asked=len(right),
-        exact=float(right.float().mean()),
+        exact=float(right.double().mean()),
         memory_bytes=held,
         bytes_per_token=held / task.horizon,
         write_us_per_token=writing / task.horizon * 1e6,

@@ -37,7 +37,7 @@ def check(options: argparse.Namespace) -> None:
     _tasks(options)
     least = 2 * PARTS[-1] * CrystalSettings().spans[ATOM]
     if options.tokens < least:
-        raise InvalidInputError(f"--tokens {options.tokens}: an eighth of the atoms of {least} or more are needed")
+        raise InvalidInputError(f"--tokens {options.tokens} has no two atoms in an eighth; give {least:,} or more")
 
 
 def _tasks(options: argparse.Namespace) -> list[RecallTask]:
@@ -100,7 +100,7 @@ def _bytes(settings: CrystalSettings, atoms: int, bits: int) -> int:
 
 
 def _share(told: Tensor) -> float:
-    return float(told.float().mean())
+    return float(told.double().mean())
 
 
 def _means(runs: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -120,7 +120,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     yield from ("# Bits, bytes and recall of the neural memory", "")
     yield from wrapped(
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters. Streams of {settings['tokens']:,} tokens, "
-        f"{of_seeds(settings['seeds'])}, {settings['questions']} questions to each."
+        f"{of_seeds(settings['seeds'])}, {settings['questions']} questions to each, or as many as there are facts."
     )
     titles = {"precision": "Bits of a number", "budget": "Bytes of 1-bit atoms, the rest evicted"}
     for kind, title in titles.items():

@@ -156,7 +156,7 @@ def _head(results: Mapping[str, Any]) -> Iterator[str]:
         f"{settings['checkpoint']}, {settings['parameters']:,} parameters, made by `{settings['made_by']}`. "
         f"{settings['questions']} questions of each kind, or as many as there are facts, to each of {streams} "
         f"{'stream' if streams == 1 else 'streams'} of every size"
-        f"{', ± standard deviation between streams' if streams > 1 else ''}. Chance is .000."
+        f"{', ± standard deviation between streams' if streams > 1 else ''}. Chance is 1 in 4,096."
     )
 
 

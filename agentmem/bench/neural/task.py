@@ -43,6 +43,8 @@ class Trained(Measured):
     words: tuple[str, ...]
 
     def named(self, options: argparse.Namespace) -> NamedTask:
+        if self.words and not options.text:
+            raise InvalidInputError(f"{self.task} are told between the sentences of books: name some with --text")
         return named(self.task, [each.text for each in documents(options.text)], self.words)
 
 
