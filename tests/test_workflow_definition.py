@@ -1,5 +1,6 @@
 """A workflow's definition: what is wrong with one is told by place, value and remedy, before anything is played."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import date
@@ -50,6 +51,9 @@ SMALL: dict[str, Any] = {
     },
     "grader": {"late": {"noted": True}, "delivered": {"door": "{door}", "at": "floor {floor}"}},
 }
+
+
+DOORS = ["李", "王", "Zoë", "Zoe", "🚪", "e\u0301"]
 
 
 def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
@@ -135,7 +139,7 @@ def test_a_condition_must_fit_what_it_is_about() -> None:
         ("door", {"passed": True}, "`passed` is for deadlines"),
         ("door", {"equals": None}, "give exactly one of equals"),
         ("floor", {"at_least": None}, "give exactly one of equals"),
-        ("door", {"equals": "bleu"}, "holds for none of the fact's values, 'blue', 'grun'; give a condition"),
+        ("door", {"equals": "bleu"}, "holds for none of the fact's values, 'blue', 'grün'; give a condition"),
         ("floor", {"equals": 2.5}, "holds for none of the fact's values, 0 to 9; give"),
         ("floor", {"equals": "2"}, "holds for none"),
         ("floor", {"at_least": 10}, "holds for none"),
@@ -181,8 +185,8 @@ def test_what_a_template_can_be_is_tried_with_the_words_around_it() -> None:
         there(written)["call"]["args"]["door"] = "{door} door"
         written["grader"]["delivered"]["door"] = "{door} door"
 
-    assert load(changed(lambda d: change(d, ["blue door", "grun door"])))
-    with pytest.raises(InvalidInputError, match="'{door} door' can be 'grun door', which is refused: give one of blue"):
+    assert load(changed(lambda d: change(d, ["blue door", "grün door"])))
+    with pytest.raises(InvalidInputError, match="'{door} door' can be 'grün door', which is refused: give one of blue"):
         load(changed(lambda d: change(d, ["blue door"])))
 
 
@@ -244,8 +248,34 @@ def test_a_definition_is_frozen_and_may_be_given_itself() -> None:
         definition.steps = 3  # type: ignore[misc]
 
 
-def test_texts_and_values_are_plain_so_that_what_is_read_can_be_answered() -> None:
-    assert load(SMALL).facts["door"].options == ("blue", "grun")
+def test_texts_and_values_keep_their_letters_in_every_script() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(steps=400)
+        written["facts"]["door"] = {"values": DOORS}
+        written["states"]["told"]["text"] = "客户 möchte 90 €: {door}, {floor}, {pickup}"
+
+    env = WorkflowEnv(changed(change))
+    observation, info = env.reset(seed=0)
+    seen, doors = [observation["text"]], set[str]()
+    while len(seen) <= 400:
+        doors |= {need["value"] for need in info["needs"] if need["kind"] == "door"}
+        observation, _, _, _, info = env.step(json.dumps(json.loads(env.right_call()), ensure_ascii=False))
+        assert observation in env.observation_space
+        assert info["right"]
+        seen.append(observation["text"])
+    assert doors == set(DOORS)
+    assert all(any(f"客户 möchte 90 €: {door}, " in text for text in seen) for door in DOORS)
+    assert all(result["solved"] for result in info["results"])
+
+
+def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_told_in_them() -> None:
+    env = WorkflowEnv(changed(lambda d: d["tools"]["note"].update(description="李")))
+    assert "李ü" in env.action_space
+    assert "王" not in env.action_space
+    env.reset(seed=0)
+    observation = env.step('{"tool": "李王Zoë", "args": {}}')[0]
+    assert observation["text"].startswith("Refused: no tool '李?Zoe'; ")
+    assert observation in env.observation_space
 
 
 def test_a_lone_name_keeps_its_type_and_braces_are_written_twice() -> None:

@@ -22,19 +22,18 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
-from agentmem_envs.text import plain
+from agentmem_envs.text import CHARSET
 
 MOST = 100_000  # values of a file
 WIDEST = 10**15  # a whole number that a fact may have
 NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
 UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
-Plain = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
-Value = bool | int | float | Plain
+Value = bool | int | float | str
 Number = int | float
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -83,13 +82,13 @@ class Argument(_Model):
     one_of: tuple[Value, ...] = ()
     least: Number | None = None
     most: Number | None = None
-    description: Plain = ""
+    description: str = ""
 
 
 class Tool(_Model):
     """A call names one case; it sets fields of that case's record if the record is as required."""
 
-    description: Plain = ""
+    description: str = ""
     args: dict[Name, Argument]
     sets: dict[Name, Value] = {}
     requires: dict[Name, tuple[Value, ...]] = {}
@@ -136,16 +135,16 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[Plain, Field(min_length=1, max_length=LIMIT)]
+    text: Annotated[str, Field(min_length=1, max_length=LIMIT)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
 class Definition(_Model):
     """A workflow; `load` reads one and checks it."""
 
-    name: Plain
-    goal: Plain
-    source: Plain = ""
+    name: str
+    goal: str
+    source: str = ""
     steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
     delay: tuple[Steps, Steps] = (100, 300)
@@ -161,6 +160,10 @@ class Definition(_Model):
         if self.delay[0] > self.delay[1]:
             raise ValueError(f"delay {list(self.delay)}: give the least number of steps first")
         return self
+
+    def charset(self) -> frozenset[str]:
+        """What its texts are written in: plain characters, and every other that stands in the definition."""
+        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
@@ -272,7 +275,7 @@ def _problem(error: Any) -> str:
 
 def _short(value: object) -> str:
     try:
-        written = json.dumps(value, default=repr)
+        written = json.dumps(value, default=repr, ensure_ascii=False)
     except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
         written = repr(value)
     return written if len(written) <= 80 else written[:77] + "..."
