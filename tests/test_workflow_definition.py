@@ -113,6 +113,7 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["deadlines"]["pickup"].update(steps=10**30), "deadlines.pickup.steps: 100000000000000000000000"),
         (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: Input should be"),
         (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: Input should be a"),
+        (lambda d: d.update(delay=[60, 70]), "delay: [60, 70]: no hidden fact is needed before step 60, and the ep"),
         (lambda d: there(d).update(next="told"), "states.told: told -> there -> told: a case would never end"),
     ],
 )  # fmt: skip
@@ -202,7 +203,7 @@ def test_a_deadline_may_be_an_argument_within_the_steps_that_it_can_be() -> None
 
 
 def test_a_way_of_more_than_a_thousand_states_is_a_way() -> None:
-    written = changed(lambda d: d)
+    written = changed(lambda d: d.update(steps=2_000))
     for number in range(1_200):
         choice = {"call": {"tool": "note", "args": {"case": "{case}"}}, "next": f"s{number + 1}"}
         written["states"][f"s{number}"] = {"text": "Go on.", "choices": [choice]}
@@ -276,6 +277,24 @@ def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_to
     observation = env.step('{"tool": "李王Zoë", "args": {}}')[0]
     assert observation["text"].startswith("Refused: no tool '李?Zoe'; ")
     assert observation in env.observation_space
+
+
+def test_an_episode_must_last_until_a_hidden_fact_can_be_needed() -> None:
+    env = WorkflowEnv(changed(lambda d: d.update(steps=6, open=1)))
+    env.reset(seed=0)
+    assert any(env.step(env.right_call())[4]["needs"] for _ in range(6))
+    with pytest.raises(
+        InvalidInputError, match=r"before step 5, and the episode ends after 5 steps; give more than 5,"
+    ):
+        load(changed(lambda d: d.update(steps=5)))
+
+
+def test_a_workflow_that_hides_nothing_may_be_shorter_than_its_delay() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(steps=2)
+        written["states"]["there"]["text"] = "The {door} door on floor {floor}, until step {pickup}."
+
+    assert load(changed(change))
 
 
 def test_a_lone_name_keeps_its_type_and_braces_are_written_twice() -> None:
