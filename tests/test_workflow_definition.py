@@ -235,6 +235,21 @@ def test_a_value_that_yaml_cannot_make_is_told_with_the_remedy(value: str, tmp_p
         load(tmp_path / "a.yaml")
 
 
+def test_a_key_that_stands_twice_in_one_mapping_is_refused_by_its_lines(tmp_path: Path) -> None:
+    written = yaml.safe_dump(SMALL, sort_keys=False)
+    (tmp_path / "a.yaml").write_text("name: letters\n" + written)
+    with pytest.raises(
+        InvalidInputError, match="a.yaml': 'name' on line 2 stands in the same mapping on line 1; leave"
+    ):
+        load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text(f"{written}x: [1, {{a: 1, b: &c {{}}, a: 2}}, *c]\n")
+    line = len(written.splitlines()) + 1
+    with pytest.raises(InvalidInputError, match=f"'a' on line {line} stands in the same mapping on line {line};"):
+        load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text(written.replace("sets:\n", "sets:\n      <<: {}\n      <<: {}\n"))
+    assert load(tmp_path / "a.yaml") == load(SMALL)
+
+
 @pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])
 def test_what_is_neither_a_file_nor_a_dict_is_refused(source: Any) -> None:
     with pytest.raises(InvalidInputError, match="definition=.*: give a YAML file or a dict"):

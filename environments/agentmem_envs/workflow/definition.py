@@ -242,7 +242,9 @@ def _read(path: Path) -> Any:
     except ValueError as error:  # other bytes, or a NUL in the path
         raise InvalidInputError(f"definition={str(path)!r}: no text: {error}; give a YAML file in UTF-8") from None
     try:
-        written = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        written, twice = None if node is None else loader.construct_document(node), list(_twice(node))
     except RecursionError:
         raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
     except yaml.YAMLError as error:
@@ -251,6 +253,8 @@ def _read(path: Path) -> Any:
         raise InvalidInputError(
             f"definition={str(path)!r}: a date, a number or what has !! cannot be read ({error!r}); put it in quotes"
         ) from None
+    if twice:
+        raise InvalidInputError(f"definition={str(path)!r}: {'; '.join(twice[:10])}; leave one out")
     if any(True for _ in islice(_values(written), MOST, None)):
         raise InvalidInputError(f"definition={str(path)!r}: more than {MOST} values, with what *aliases repeat; cut it")
     return written
@@ -264,6 +268,28 @@ def _values(written: object) -> Iterator[object]:
         yield value
         if isinstance(value, Mapping | list):
             waiting += value.values() if isinstance(value, Mapping) else value
+
+
+def _twice(node: Any) -> Iterator[str]:
+    """The keys that stand twice in a mapping of YAML, of which the last would win unseen, with their lines."""
+    waiting, done = [node], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node.id == "scalar" or id(node) in done:
+            continue
+        done.add(id(node))
+        if node.id == "mapping":
+            yield from _again([key for key, _ in node.value if key.id == "scalar"])
+        waiting += [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+
+
+def _again(keys: Sequence[Any]) -> Iterator[str]:
+    lines: dict[tuple[str, str], int] = {}
+    for key in keys:
+        named, line = (key.tag, key.value), key.start_mark.line + 1
+        if named in lines and key.value != "<<":  # several mappings may be merged
+            yield f"{key.value!r} on line {line} stands in the same mapping on line {lines[named]}"
+        lines.setdefault(named, line)
 
 
 def _problem(error: Any) -> str:
