@@ -70,8 +70,8 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: d.pop("goal"), "goal: Field required"),
-        (lambda d: d.update(gaol="x"), 'gaol: "x": Extra inputs are not permitted'),
+        (lambda d: d.pop("goal"), "goal: is missing; needed are name, goal, facts, tools,"),
+        (lambda d: d.update(gaol="x"), "gaol: 'gaol': no such key; did you mean 'goal'?"),
         (lambda d: d.update(steps=0), "steps: 0: Input should be greater than or equal to 1"),
         (lambda d: d.update(delay=[9, 5]), "delay [9, 5]: give the least number of steps first"),
         (lambda d: d["facts"].update(x={"least": 3}), 'facts.x: {"least": 3}: give either values, or least and most'),
@@ -114,6 +114,13 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: Input should be"),
         (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: Input should be a"),
         (lambda d: d.update(delay=[60, 70]), "delay: [60, 70]: no hidden fact is needed before step 60, and the ep"),
+        (lambda d: d.update(delay=5), "delay: 5: give two whole numbers, the least and the most steps from the last s"),
+        (lambda d: d.update(delay=[5]), "delay: [5]: give two whole numbers"),
+        (lambda d: d.update(facts=[1]), "facts: [1]: give a mapping of names"),
+        (lambda d: d["facts"].update(door=3), "facts.door: 3: give a mapping with the keys values, least, most, by"),
+        (lambda d: d["facts"]["door"].update(values=3), "facts.door.values: 3: give a list"),
+        (lambda d: there(d)["call"].update(tol=1), "choices.1.call.tol: 'tol': no such key; did you mean 'tool'?"),
+        (lambda d: there(d)["call"].pop("args"), "choices.1.call.args: is missing; needed are tool, args"),
         (lambda d: there(d).update(next="told"), "states.told: told -> there -> told: a case would never end"),
     ],
 )  # fmt: skip
@@ -132,6 +139,14 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(InvalidInputError) as error:
         load(changed(change))
     assert len(str(error.value).splitlines()) == 3
+
+
+def test_a_mistake_within_a_list_is_the_only_one_told() -> None:
+    with pytest.raises(InvalidInputError) as error:
+        load(changed(lambda d: d["states"]["told"]["choices"][0].update(when={"door": {"equal": "blue"}})))
+    assert str(error.value).splitlines()[1:] == [
+        "  states.told.choices.0.when.door.equal: 'equal': no such key; did you mean 'equals'?"
+    ]
 
 
 def test_a_condition_must_fit_what_it_is_about() -> None:
@@ -219,7 +234,7 @@ def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="broken.yaml': not YAML: .* line 1, column 9"):
         load(tmp_path / "broken.yaml")
     (tmp_path / "list.yaml").write_text("- a")
-    with pytest.raises(InvalidInputError, match="the definition: .* valid dictionary"):
+    with pytest.raises(InvalidInputError, match="the definition: .*: give a mapping with the keys name, goal, "):
         load(str(tmp_path / "list.yaml"))
     (tmp_path / "bytes.yaml").write_bytes(b"\xff")
     with pytest.raises(InvalidInputError, match="bytes.yaml': no text: .*; give a YAML file in UTF-8"):

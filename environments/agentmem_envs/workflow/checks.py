@@ -3,7 +3,6 @@ with its place, the value and the remedy.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import islice, product
 from typing import Any
 
@@ -11,7 +10,19 @@ from numpy.random import Generator, default_rng
 
 from agentmem_envs.calls import LIMIT, Refused
 from agentmem_envs.workflow.cases import Desk, answer, choose, hidden, wrong
-from agentmem_envs.workflow.definition import Argument, Choice, Definition, Fact, State, Test, Tool, Value, fill, names
+from agentmem_envs.workflow.definition import (
+    Argument,
+    Choice,
+    Definition,
+    Fact,
+    State,
+    Test,
+    Tool,
+    Value,
+    fill,
+    hint,
+    names,
+)
 from agentmem_envs.workflow.tools import accept, do
 
 ROOM = 512
@@ -36,9 +47,7 @@ def problems(definition: Definition) -> Iterator[str]:
 
 def _unknown(place: str, name: str, known: Iterable[str], what: str) -> Iterator[str]:
     if name not in (known := list(known)):
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
-        yield f"{place}: {name!r}: no such {what}; {hint}"
+        yield f"{place}: {name!r}: no such {what}; {hint(name, known)}"
 
 
 def _template(place: str, template: Value, known: Iterable[str], what: str) -> Iterator[str]:

@@ -15,14 +15,15 @@ one of its arguments. Here single values are checked; what they say about each o
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
@@ -155,6 +156,16 @@ class Definition(_Model):
     states: dict[Name, State] = Field(min_length=1)
     grader: dict[Name, dict[Name, Value]] = Field(min_length=1)
 
+    @field_validator("delay", mode="before")
+    @classmethod
+    def _two(cls, given: object) -> object:
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise ValueError(
+                "give two whole numbers, the least and the most steps from the last showing of a fact to a state that "
+                "needs it, such as [100, 300]"
+            )
+        return given
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.delay[0] > self.delay[1]:
@@ -224,7 +235,8 @@ def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
         try:
             source = Definition.model_validate(written)
         except ValidationError as error:
-            raise InvalidInputError(_told([_problem(each) for each in error.errors()])) from None
+            found = [_problem(each) for each in error.errors() if not _follows(each)]
+            raise InvalidInputError(_told(found)) from None
     if found := list(problems(source)):
         raise InvalidInputError(_told(found))
     return source
@@ -292,11 +304,41 @@ def _again(keys: Sequence[Any]) -> Iterator[str]:
         lines.setdefault(named, line)
 
 
+def _follows(error: Any) -> bool:
+    """Whether one of pydantic's errors is there only because of another: a list that is empty without its mistakes."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
 def _problem(error: Any) -> str:
     """place: the value: what to do, of one of pydantic's errors."""
-    where = ".".join(str(part) for part in error["loc"]) or "the definition"
-    value = "" if error["type"] == "missing" else f"{_short(error['input'])}: "
-    return f"{where}: {value}{error['msg'].removeprefix('Value error, ')}"
+    place, kind = error["loc"], error["type"]
+    where = ".".join(str(part) for part in place) or "the definition"
+    if kind == "missing":
+        return f"{where}: is missing; needed are {', '.join(_keys(place[:-1], needed=True))}"
+    if kind == "extra_forbidden":
+        return f"{where}: {str(place[-1])!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
+    said = error["msg"].removeprefix("Value error, ")
+    if kind == "model_type":
+        said = f"give a mapping with the keys {', '.join(_keys(place))}"
+    if kind in ("dict_type", "tuple_type"):
+        said = "give a mapping of names" if kind == "dict_type" else "give a list"
+    return f"{where}: {_short(error['input'])}: {said}"
+
+
+def _keys(place: Sequence[Any], needed: bool = False) -> list[str]:
+    """Of the model at a place in a definition."""
+    kind: Any = Definition
+    for part in place:
+        fields = getattr(kind, "model_fields", None)
+        kind = fields[part].annotation if fields else next(each for each in get_args(kind)[::-1] if each is not ...)
+    return [name for name, field in kind.model_fields.items() if field.is_required() or not needed]
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to give in place of a name that is not among those that are known."""
+    known = list(known)
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
 def _short(value: object) -> str:
