@@ -11,7 +11,19 @@ import pytest
 import yaml
 
 from agentmem.errors import InvalidInputError
-from agentmem_envs.workflow.definition import Definition, fill, load
+from agentmem_envs.workflow import definition
+from agentmem_envs.workflow.definition import (
+    Argument,
+    Choice,
+    Deadline,
+    Definition,
+    Fact,
+    State,
+    Tool,
+    Wanted,
+    fill,
+    load,
+)
 from agentmem_envs.workflow.env import WorkflowEnv
 
 SMALL: dict[str, Any] = {
@@ -325,6 +337,13 @@ def test_a_workflow_that_hides_nothing_may_be_shorter_than_its_delay() -> None:
         written["states"]["there"]["text"] = "The {door} door on floor {floor}, until step {pickup}."
 
     assert load(changed(change))
+
+
+def test_the_page_says_every_key_of_a_definition() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "environments.md").read_text().split("## Workflow", 1)[1]
+    for model in (Definition, Fact, Deadline, Tool, Argument, State, Choice, Wanted, definition.Test):
+        for key in model.model_fields:
+            assert f"`{key}`" in page
 
 
 def test_a_lone_name_keeps_its_type_and_braces_are_written_twice() -> None:
