@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,16 @@ def test_what_a_policy_raises_is_one_error_under_its_own_traceback_and_the_same_
     assert Falling.steps == 5 + 6  # four of its actions were logged
     monkeypatch.setattr(Falling, "steps", 0)
     assert call(*maze).stderr.endswith("; mend it; nothing was kept; with --out MEMORY the same command goes on\n")
+
+
+def test_a_policy_in_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "of_this_folder.py").write_text(
+        "class Mine:\n    def act(self, observation, context):\n        return 0\n"
+    )
+    done = call("agentmem/TMaze-v0", "--policy", "of_this_folder:Mine", "--set", "length=5", "--memory", "none")
+    assert done.exit_code == 0, done.output
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,19 @@ def test_what_makes_no_policy_is_refused(name: str) -> None:
         load_policy(name, None)
 
 
+def test_a_function_is_told_how_it_becomes_a_policy_and_what_makes_none_what_it_made() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"missing .* becomes one by agentmem.rollout.ScriptedPolicy\(function\)"
+    ):
+        load_policy("test_rollout_refused:chosen", None)
+    with pytest.raises(InvalidInputError, match="policy 'os:getcwd' makes '/.*', which has no act"):
+        load_policy("os:getcwd", None)
+
+
+def chosen(observation: Any, context: Any) -> int:
+    return 0
+
+
 def test_what_is_no_memory_and_what_are_no_options_is_refused() -> None:
     with pytest.raises(InvalidInputError, match=r"memory 'x.mem' is no Memory; open one: Memory.open\(path\)"):
         rollout(MAZE, ONE, "x.mem")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,8 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
+    if ":" in name and "" not in sys.path:
+        sys.path.insert(0, "")  # a module of the current folder is found, as by python -m
     acting = load_policy(name, said.action_space)
     if is_trained(name):
         from agentmem.policy.fits import check_acts

@@ -22,6 +22,8 @@ from agentmem.errors import InvalidInputError
 from agentmem.records import brief
 from agentmem.types import PlanningContext, Policy
 
+ONE = "a function of observation and context becomes one by agentmem.rollout.ScriptedPolicy(function)"
+
 
 class ScriptedPolicy:
     """A function of observation and planning context."""
@@ -69,9 +71,7 @@ def apart(seed: int) -> int:
 def check_policy(policy: Any) -> Any:
     """InvalidInputError for what does not act."""
     if not callable(getattr(policy, "act", None)):
-        raise InvalidInputError(
-            f"policy {brief(policy)} has no act(observation, context); a function becomes one by ScriptedPolicy"
-        )
+        raise InvalidInputError(f"policy {brief(policy)} has no act(observation, context); {ONE}")
     return policy
 
 
@@ -121,9 +121,11 @@ def load_policy(name: str, action_space: Any) -> Policy:
             made = made()
         except TypeError as error:
             raise InvalidInputError(
-                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments"
+                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments; {ONE}"
             ) from error
-    return check_policy(made)  # type: ignore[no-any-return]
+    if not callable(getattr(made, "act", None)):
+        raise InvalidInputError(f"policy {name!r} makes {brief(made)}, which has no act(observation, context); {ONE}")
+    return made  # type: ignore[no-any-return]
 
 
 SHIFTS = ("oracle", "reader", "rule")
