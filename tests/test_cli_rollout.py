@@ -123,6 +123,14 @@ def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], sai
     assert any(part in done.output for part in said.split("|")), done.output
 
 
+def test_a_rollout_that_was_played_before_says_so_beside_the_same_document(tmp_path: Path) -> None:
+    maze = ("agentmem/TMaze-v0", "--policy", "random", "--set", "length=5", "--out", tmp_path / "run.mem", "--json")
+    first, again, more = call(*maze), call(*maze), call(*maze, "--episodes", 2)
+    assert first.stderr == more.stderr == ""
+    assert again.stderr.startswith("was played before: ")
+    assert again.stdout == first.stdout
+
+
 def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path) -> None:
     out = tmp_path / "run.mem"
     said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]

@@ -92,6 +92,8 @@ def rollout(
             from agentmem.rollout.ray import rollout_on_ray
 
             report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
+    if not waiting.called:
+        show.line("was played before: what follows is what came of it then; another --out plays it anew")
     if json:
         show.as_json(report.model_dump(mode="json"))
         return
