@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -106,6 +107,11 @@ def test_a_function_is_told_how_it_becomes_a_policy_and_what_makes_none_what_it_
         load_policy("test_rollout_refused:chosen", None)
     with pytest.raises(InvalidInputError, match="policy 'os:getcwd' makes '/.*', which has no act"):
         load_policy("os:getcwd", None)
+
+
+def test_a_folder_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=f"policy '{tmp_path}' is a folder; give .* a .safetensors file"):
+        load_policy(str(tmp_path), None)
 
 
 def chosen(observation: Any, context: Any) -> int:

@@ -10,6 +10,7 @@ One that has `begin` acts the same when it sees the same: a resumed rollout has 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from importlib import import_module
@@ -106,8 +107,9 @@ def load_policy(name: str, action_space: Any) -> Policy:
         return policy
     module, found, attribute = name.partition(":")
     if not found:
+        what = "a folder" if os.path.isdir(name) else "unknown"
         raise InvalidInputError(
-            f"policy {name!r} is unknown; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
+            f"policy {name!r} is {what}; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
             "trained policy, chat:MODEL or your.module:name"
         )
     try:
