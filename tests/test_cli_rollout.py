@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,19 @@ def call(*arguments: object) -> Result:
 class Nameless:
     def act(self, observation: Any, context: Any) -> int:
         return 0
+
+
+class Falling:
+    """Raises at its fifth step."""
+
+    steps = 0
+
+    def act(self, observation: Any, context: Any) -> int:
+        Falling.steps += 1
+        return self.fallen() if Falling.steps == 5 else 0
+
+    def fallen(self) -> int:
+        return Falling.steps // 0
 
 
 def test_it_prints_one_document_of_all_that_was_measured() -> None:
@@ -109,6 +123,14 @@ def test_what_cannot_be_is_refused_with_a_remedy(arguments: tuple[str, ...], sai
     assert any(part in done.output for part in said.split("|")), done.output
 
 
+def test_a_rollout_that_was_played_before_says_so_beside_the_same_document(tmp_path: Path) -> None:
+    maze = ("agentmem/TMaze-v0", "--policy", "random", "--set", "length=5", "--out", tmp_path / "run.mem", "--json")
+    first, again, more = call(*maze), call(*maze), call(*maze, "--episodes", 2)
+    assert first.stderr == more.stderr == ""
+    assert again.stderr.startswith("was played before: ")
+    assert again.stdout == first.stdout
+
+
 def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path) -> None:
     out = tmp_path / "run.mem"
     said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]
@@ -128,6 +150,51 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, work
     assert Pressing.steps < 5 + 20
     Pressing.steps = 0
     assert call(*maze).stderr == "stopped by Ctrl-C; nothing was kept; with --out MEMORY the same command goes on\n"
+
+
+def test_what_a_policy_raises_is_one_error_under_its_own_traceback_and_the_same_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Falling, "steps", 0)
+    maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Falling", "--set", "length=9", "--memory", "none")
+    failed = call(*maze, "--out", tmp_path / "run.mem")
+    assert (failed.exit_code, failed.stdout) == (1, "")
+    first, *frames, last = failed.stderr.splitlines()
+    assert first == "Traceback (most recent call last):"
+    assert [line.split(", in ")[1] for line in frames if line.startswith("  File ")] == ["act", "fallen"]
+    place = f"test_cli_rollout:Falling raised ZeroDivisionError at {__file__}:"
+    assert last.startswith(f"error: policy {place}")
+    assert last.endswith("; mend it; what was logged is kept: run the same command again to go on")
+    assert json.loads(call(*maze, "--out", tmp_path / "run.mem", "--json").stdout)["steps"] == 10
+    assert Falling.steps == 5 + 6  # four of its actions were logged
+    monkeypatch.setattr(Falling, "steps", 0)
+    assert call(*maze).stderr.endswith("; mend it; nothing was kept; with --out MEMORY the same command goes on\n")
+
+
+def test_a_policy_in_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "of_this_folder.py").write_text(
+        "class Mine:\n    def act(self, observation, context):\n        return 0\n"
+    )
+    done = call("agentmem/TMaze-v0", "--policy", "of_this_folder:Mine", "--set", "length=5", "--memory", "none")
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize(
+    ("code", "raised"), [("x = 1 / 0", "ZeroDivisionError at "), ("def (", "SyntaxError: invalid")]
+)
+def test_a_module_of_a_policy_that_cannot_be_imported_is_one_error_too(
+    code: str, raised: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"broken_{raised.split('Error')[0].lower()}"
+    (tmp_path / f"{name}.py").write_text(code)
+    failed = call("agentmem/TMaze-v0", "--policy", f"{name}:Best")
+    assert failed.exit_code == 1
+    assert f"error: policy {name}:Best raised {raised}" in failed.stderr
+    assert "importlib" not in failed.stderr
+    assert "agentmem/" not in failed.stderr
 
 
 @pytest.mark.parametrize("option", [("--memory", "some"), ("--episodes", "0"), ("--budget", "-4"), ("--split", "both")])

@@ -115,6 +115,14 @@ def test_any_text_made_plain_is_in_the_space_and_stays_as_it_is(text: str) -> No
     assert plain(once) == once
 
 
+@given(st.text(), st.text())
+def test_text_made_plain_keeps_the_letters_that_are_its_spaces_own(text: str, own: str) -> None:
+    charset = CHARSET | set(own)
+    assert plain(own, charset) == own
+    assert plain(text, charset) in text_space(10_000, charset)
+    assert plain(text, CHARSET | set(text)) == text
+
+
 def test_samples_of_texts_are_short_and_long_texts_stand_in_the_space() -> None:
     space = text_space(4096)
     space.seed(0)

@@ -163,7 +163,7 @@ def test_too_many_calls_or_none_are_refused(calls: list[str]) -> None:
 
 
 def test_an_observation_of_another_environment_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="offers 0: play a shift"):
+    with pytest.raises(InvalidInputError, match="offered calls, and an observation here offers 0: play a shift"):
         ChoicePolicy(choice_network(0)).act(np.zeros(2), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -97,6 +98,24 @@ def test_a_policy_of_shifts_says_what_it_needs(env: str, name: str, said: str) -
 def test_what_makes_no_policy_is_refused(name: str) -> None:
     with pytest.raises(InvalidInputError, match=f"policy '{name}' (cannot be made|is not there) "):
         load_policy(name, None)
+
+
+def test_a_function_is_told_how_it_becomes_a_policy_and_what_makes_none_what_it_made() -> None:
+    with pytest.raises(
+        InvalidInputError, match=r"missing .* becomes one by agentmem.rollout.ScriptedPolicy\(function\)"
+    ):
+        load_policy("test_rollout_refused:chosen", None)
+    with pytest.raises(InvalidInputError, match="policy 'os:getcwd' makes '/.*', which has no act"):
+        load_policy("os:getcwd", None)
+
+
+def test_a_folder_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match=f"policy '{tmp_path}' is a folder; give .* a .safetensors file"):
+        load_policy(str(tmp_path), None)
+
+
+def chosen(observation: Any, context: Any) -> int:
+    return 0
 
 
 def test_what_is_no_memory_and_what_are_no_options_is_refused() -> None:

@@ -1,5 +1,6 @@
 """The questions of the page, asked without a browser."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -387,3 +388,11 @@ def test_the_process_listens_on_this_machine_alone_and_stops_when_told(tmp_path:
         assert httpx.post(f"{viewed.address}/api/memory", json={}).status_code == 401
         viewed.process.terminate()
         assert viewed.process.wait(30) in (0, -15)
+
+
+def test_ctrl_c_stops_it_and_says_nothing_of_changes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    harbour(tmp_path / "a.mem").close()
+    with viewing(tmp_path / "a.mem") as viewed:
+        viewed.process.send_signal(signal.SIGINT)
+        assert viewed.process.wait(30) == 130
+    assert capfd.readouterr().err == "stopped by Ctrl-C\n"

@@ -215,12 +215,12 @@ def test_vectors_of_it_read_what_the_single_one_reads() -> None:
 
 
 def test_it_ends_truncated_after_its_steps_and_takes_no_more() -> None:
-    definition = yaml.safe_load(LOAN.read_text()) | {"steps": 2}
+    definition = yaml.safe_load(LOAN.read_text()) | {"steps": 4, "delay": [1, 1]}
     env = WorkflowEnv(definition, render_mode="ansi")
     env.reset(seed=0)
-    assert [env.step(env.right_call())[3] for _ in range(2)] == [False, True]
-    assert env.render().startswith("step 2 of 2, 2 open cases\nDone.\n[case-")
-    with pytest.raises(InvalidInputError, match="the episode ended after 2 steps; call reset"):
+    assert [env.step(env.right_call())[3] for _ in range(4)] == [False, False, False, True]
+    assert env.render().startswith("step 4 of 4, 2 open cases\nDone.\n[case-")
+    with pytest.raises(InvalidInputError, match="the episode ended after 4 steps; call reset"):
         env.step("")
     with pytest.raises(InvalidInputError, match="render_mode='human': give"):
         WorkflowEnv(definition, render_mode="human")

@@ -1,5 +1,6 @@
 """A workflow's definition: what is wrong with one is told by place, value and remedy, before anything is played."""
 
+import json
 import time
 from collections.abc import Callable
 from datetime import date
@@ -10,7 +11,19 @@ import pytest
 import yaml
 
 from agentmem.errors import InvalidInputError
-from agentmem_envs.workflow.definition import Definition, fill, load
+from agentmem_envs.workflow import definition
+from agentmem_envs.workflow.definition import (
+    Argument,
+    Choice,
+    Deadline,
+    Definition,
+    Fact,
+    State,
+    Tool,
+    Wanted,
+    fill,
+    load,
+)
 from agentmem_envs.workflow.env import WorkflowEnv
 
 SMALL: dict[str, Any] = {
@@ -52,6 +65,9 @@ SMALL: dict[str, Any] = {
 }
 
 
+DOORS = ["李", "王", "Zoë", "Zoe", "🚪", "e\u0301"]
+
+
 def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
     written: dict[str, Any] = yaml.safe_load(yaml.safe_dump(SMALL, sort_keys=False))
     change(written)
@@ -66,8 +82,8 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda d: d.pop("goal"), "goal: Field required"),
-        (lambda d: d.update(gaol="x"), 'gaol: "x": Extra inputs are not permitted'),
+        (lambda d: d.pop("goal"), "goal: is missing; needed are name, goal, facts, tools,"),
+        (lambda d: d.update(gaol="x"), "gaol: 'gaol': no such key; did you mean 'goal'?"),
         (lambda d: d.update(steps=0), "steps: 0: Input should be greater than or equal to 1"),
         (lambda d: d.update(delay=[9, 5]), "delay [9, 5]: give the least number of steps first"),
         (lambda d: d["facts"].update(x={"least": 3}), 'facts.x: {"least": 3}: give either values, or least and most'),
@@ -109,6 +125,14 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["deadlines"]["pickup"].update(steps=10**30), "deadlines.pickup.steps: 100000000000000000000000"),
         (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: Input should be"),
         (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: Input should be a"),
+        (lambda d: d.update(delay=[60, 70]), "delay: [60, 70]: no hidden fact is needed before step 60, and the ep"),
+        (lambda d: d.update(delay=5), "delay: 5: give two whole numbers, the least and the most steps from the last s"),
+        (lambda d: d.update(delay=[5]), "delay: [5]: give two whole numbers"),
+        (lambda d: d.update(facts=[1]), "facts: [1]: give a mapping of names"),
+        (lambda d: d["facts"].update(door=3), "facts.door: 3: give a mapping with the keys values, least, most, by"),
+        (lambda d: d["facts"]["door"].update(values=3), "facts.door.values: 3: give a list"),
+        (lambda d: there(d)["call"].update(tol=1), "choices.1.call.tol: 'tol': no such key; did you mean 'tool'?"),
+        (lambda d: there(d)["call"].pop("args"), "choices.1.call.args: is missing; needed are tool, args"),
         (lambda d: there(d).update(next="told"), "states.told: told -> there -> told: a case would never end"),
     ],
 )  # fmt: skip
@@ -129,13 +153,21 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert len(str(error.value).splitlines()) == 3
 
 
+def test_a_mistake_within_a_list_is_the_only_one_told() -> None:
+    with pytest.raises(InvalidInputError) as error:
+        load(changed(lambda d: d["states"]["told"]["choices"][0].update(when={"door": {"equal": "blue"}})))
+    assert str(error.value).splitlines()[1:] == [
+        "  states.told.choices.0.when.door.equal: 'equal': no such key; did you mean 'equals'?"
+    ]
+
+
 def test_a_condition_must_fit_what_it_is_about() -> None:
     for fact, test, said in (
         ("door", {"below": 3}, "give equals"),
         ("door", {"passed": True}, "`passed` is for deadlines"),
         ("door", {"equals": None}, "give exactly one of equals"),
         ("floor", {"at_least": None}, "give exactly one of equals"),
-        ("door", {"equals": "bleu"}, "holds for none of the fact's values, 'blue', 'grun'; give a condition"),
+        ("door", {"equals": "bleu"}, "holds for none of the fact's values, 'blue', 'grün'; give a condition"),
         ("floor", {"equals": 2.5}, "holds for none of the fact's values, 0 to 9; give"),
         ("floor", {"equals": "2"}, "holds for none"),
         ("floor", {"at_least": 10}, "holds for none"),
@@ -181,8 +213,8 @@ def test_what_a_template_can_be_is_tried_with_the_words_around_it() -> None:
         there(written)["call"]["args"]["door"] = "{door} door"
         written["grader"]["delivered"]["door"] = "{door} door"
 
-    assert load(changed(lambda d: change(d, ["blue door", "grun door"])))
-    with pytest.raises(InvalidInputError, match="'{door} door' can be 'grun door', which is refused: give one of blue"):
+    assert load(changed(lambda d: change(d, ["blue door", "grün door"])))
+    with pytest.raises(InvalidInputError, match="'{door} door' can be 'grün door', which is refused: give one of blue"):
         load(changed(lambda d: change(d, ["blue door"])))
 
 
@@ -198,7 +230,7 @@ def test_a_deadline_may_be_an_argument_within_the_steps_that_it_can_be() -> None
 
 
 def test_a_way_of_more_than_a_thousand_states_is_a_way() -> None:
-    written = changed(lambda d: d)
+    written = changed(lambda d: d.update(steps=2_000))
     for number in range(1_200):
         choice = {"call": {"tool": "note", "args": {"case": "{case}"}}, "next": f"s{number + 1}"}
         written["states"][f"s{number}"] = {"text": "Go on.", "choices": [choice]}
@@ -214,7 +246,7 @@ def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="broken.yaml': not YAML: .* line 1, column 9"):
         load(tmp_path / "broken.yaml")
     (tmp_path / "list.yaml").write_text("- a")
-    with pytest.raises(InvalidInputError, match="the definition: .* valid dictionary"):
+    with pytest.raises(InvalidInputError, match="the definition: .*: give a mapping with the keys name, goal, "):
         load(str(tmp_path / "list.yaml"))
     (tmp_path / "bytes.yaml").write_bytes(b"\xff")
     with pytest.raises(InvalidInputError, match="bytes.yaml': no text: .*; give a YAML file in UTF-8"):
@@ -228,6 +260,21 @@ def test_a_value_that_yaml_cannot_make_is_told_with_the_remedy(value: str, tmp_p
     (tmp_path / "a.yaml").write_text(f"name: {value}")
     with pytest.raises(InvalidInputError, match="a.yaml': a date, a number or what has !! cannot be read .* in quotes"):
         load(tmp_path / "a.yaml")
+
+
+def test_a_key_that_stands_twice_in_one_mapping_is_refused_by_its_lines(tmp_path: Path) -> None:
+    written = yaml.safe_dump(SMALL, sort_keys=False)
+    (tmp_path / "a.yaml").write_text("name: letters\n" + written)
+    with pytest.raises(
+        InvalidInputError, match="a.yaml': 'name' on line 2 stands in the same mapping on line 1; leave"
+    ):
+        load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text(f"{written}x: [1, {{a: 1, b: &c {{}}, a: 2}}, *c]\n")
+    line = len(written.splitlines()) + 1
+    with pytest.raises(InvalidInputError, match=f"'a' on line {line} stands in the same mapping on line {line};"):
+        load(tmp_path / "a.yaml")
+    (tmp_path / "a.yaml").write_text(written.replace("sets:\n", "sets:\n      <<: {}\n      <<: {}\n"))
+    assert load(tmp_path / "a.yaml") == load(SMALL)
 
 
 @pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])
@@ -244,8 +291,59 @@ def test_a_definition_is_frozen_and_may_be_given_itself() -> None:
         definition.steps = 3  # type: ignore[misc]
 
 
-def test_texts_and_values_are_plain_so_that_what_is_read_can_be_answered() -> None:
-    assert load(SMALL).facts["door"].options == ("blue", "grun")
+def test_texts_and_values_keep_their_letters_in_every_script() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(steps=400)
+        written["facts"]["door"] = {"values": DOORS}
+        written["states"]["told"]["text"] = "客户 möchte 90 €: {door}, {floor}, {pickup}"
+
+    env = WorkflowEnv(changed(change))
+    observation, info = env.reset(seed=0)
+    seen, doors = [observation["text"]], set[str]()
+    while len(seen) <= 400:
+        doors |= {need["value"] for need in info["needs"] if need["kind"] == "door"}
+        observation, _, _, _, info = env.step(json.dumps(json.loads(env.right_call()), ensure_ascii=False))
+        assert observation in env.observation_space
+        assert info["right"]
+        seen.append(observation["text"])
+    assert doors == set(DOORS)
+    assert all(any(f"客户 möchte 90 €: {door}, " in text for text in seen) for door in DOORS)
+    assert all(result["solved"] for result in info["results"])
+
+
+def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_told_in_them() -> None:
+    env = WorkflowEnv(changed(lambda d: d["tools"]["note"].update(description="李")))
+    assert "李ü" in env.action_space
+    assert "王" not in env.action_space
+    env.reset(seed=0)
+    observation = env.step('{"tool": "李王Zoë", "args": {}}')[0]
+    assert observation["text"].startswith("Refused: no tool '李?Zoe'; ")
+    assert observation in env.observation_space
+
+
+def test_an_episode_must_last_until_a_hidden_fact_can_be_needed() -> None:
+    env = WorkflowEnv(changed(lambda d: d.update(steps=6, open=1)))
+    env.reset(seed=0)
+    assert any(env.step(env.right_call())[4]["needs"] for _ in range(6))
+    with pytest.raises(
+        InvalidInputError, match=r"before step 5, and the episode ends after 5 steps; give more than 5,"
+    ):
+        load(changed(lambda d: d.update(steps=5)))
+
+
+def test_a_workflow_that_hides_nothing_may_be_shorter_than_its_delay() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(steps=2)
+        written["states"]["there"]["text"] = "The {door} door on floor {floor}, until step {pickup}."
+
+    assert load(changed(change))
+
+
+def test_the_page_says_every_key_of_a_definition() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "environments.md").read_text().split("## Workflow", 1)[1]
+    for model in (Definition, Fact, Deadline, Tool, Argument, State, Choice, Wanted, definition.Test):
+        for key in model.model_fields:
+            assert f"`{key}`" in page
 
 
 def test_a_lone_name_keeps_its_type_and_braces_are_written_twice() -> None:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
 from typing import Any
 
 import typer
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError
 
 CHAT = "chat:"
+MOST = 400  # characters of what a policy raised
 PolicyOption = typer.Option(
     metavar="NAME",
     help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name.",
@@ -26,6 +33,40 @@ def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) 
     if shift and policy == "oracle":
         options["privileged"] = True
     return options | given
+
+
+@contextmanager
+def policy_errors(name: str, then: str = "") -> Iterator[None]:
+    """An error of a policy's own code as one of ours, under that part of its traceback; others are as they were. then:
+    what is kept.
+    """
+    try:
+        yield
+    except AgentMemError:
+        raise
+    except Exception as error:
+        within, own = _own(error.__traceback__)
+        if not within:
+            raise
+        traceback.print_exception(error.with_traceback(own))
+        where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
+        said = f"policy {name} raised {type(error).__name__}{where}: {str(error)[:MOST]}; mend it"
+        raise AgentMemError(f"{said}; {then}" if then else said) from error
+
+
+def _own(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:
+    """Whether an error came out of a policy, and the frames of that policy's own code."""
+    from agentmem.rollout import policies
+
+    within, own = False, None
+    while frames is not None:
+        file = frames.tb_frame.f_code.co_filename
+        if file == policies.__file__:
+            within, own = True, None
+        elif within and own is None and file != importlib.__file__ and not file.startswith("<frozen importlib"):
+            own = frames
+        frames = frames.tb_next
+    return within, own
 
 
 def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
@@ -50,6 +91,8 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
+    if ":" in name and "" not in sys.path:
+        sys.path.insert(0, "")  # a module of the current folder is found, as by python -m
     acting = load_policy(name, said.action_space)
     if is_trained(name):
         from agentmem.policy.fits import check_acts

@@ -15,7 +15,7 @@ from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory
-from agentmem.cli.playing import PolicyOption, options_of, policy_of
+from agentmem.cli.playing import PolicyOption, options_of, policy_errors, policy_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -73,13 +73,14 @@ def rollout(
     from agentmem.rollout.policies import name_of_policy
 
     options = options_of(env, policy, split, given_options(given or []))
-    acting = policy_of(policy, env, options)
+    with policy_errors(policy):
+        acting = policy_of(policy, env, options)
     settings: dict[str, Any] = {
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
         "name": name_of_policy(acting) or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
-    with stoppable(kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
+    with stoppable(kept), policy_errors(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
                 report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
@@ -91,6 +92,8 @@ def rollout(
             from agentmem.rollout.ray import rollout_on_ray
 
             report = rollout_on_ray(ray, env, acting, out, actors=workers, progress=waiting, **settings)
+    if not waiting.called:
+        show.line("was played before: what follows is what came of it then; another --out plays it anew")
     if json:
         show.as_json(report.model_dump(mode="json"))
         return

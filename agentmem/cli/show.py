@@ -141,11 +141,11 @@ class _Time(TimeRemainingColumn):
 class Waiting:
     """A progress bar on standard error, for people only, that shows itself after two seconds.
 
-    Call it (done, total), and with a label to have another from then on.
+    Call it (done, total), and with a label to have another from then on; `called` says whether it was.
     """
 
     def __init__(self, label: str) -> None:
-        self.label = label
+        self.label, self.called = label, False
         self.began = time.monotonic()
         self.bar = Progress(
             TextColumn("[progress.description]{task.description}"),
@@ -167,7 +167,7 @@ class Waiting:
         return time.monotonic() - self.began
 
     def __call__(self, done: float, total: float | None = None, label: str | None = None) -> None:
-        self.label = label or self.label
+        self.label, self.called = label or self.label, True
         if self.task is None and self.bar.console.is_terminal and self.passed > PATIENCE_S:
             self.bar.start()
             self.task = self.bar.add_task(self.label, total=total)

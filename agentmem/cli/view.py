@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import open_memory, reading, serves_writes, stoppable
+from agentmem.cli.app import open_memory, reading, serves_writes
 from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag
 
 PORT = 8767
@@ -51,10 +51,7 @@ def view(
         return
     from agentmem import viewer
 
-    with (
-        stoppable("what was changed is kept"),
-        open_memory(path, namespace, read_only=read_only, every=True) as whole,
-    ):
+    with open_memory(path, namespace, read_only=read_only, every=True) as whole:
 
         def ready(address: str) -> None:
             show.say("open", address, "for this machine alone; Ctrl-C stops")

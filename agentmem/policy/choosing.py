@@ -18,7 +18,6 @@ from agentmem.ingest.values import candidates_of, text_of
 from agentmem.neural.files import Saved, save
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.words import CHOICES, LINES, Lines, offered, padded
-from agentmem.records import brief
 from agentmem.types import PlanningContext
 
 KIND = "ChoicePolicy"
@@ -85,7 +84,7 @@ def numbered(observation: Any) -> tuple[np.ndarray, np.ndarray]:
     found = candidates_of(observation)
     if not 0 < len(found) <= CHOICES:
         raise InvalidInputError(
-            f"this policy chooses among 1 to {CHOICES} offered calls, and {brief(observation)} offers {len(found)}: "
+            f"this policy chooses among 1 to {CHOICES} offered calls, and an observation here offers {len(found)}: "
             "play a shift, such as agentmem/ShiftShop-Short-v0, or choose another policy"
         )
     return offered(text_of(observation), found)

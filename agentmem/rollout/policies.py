@@ -10,6 +10,7 @@ One that has `begin` acts the same when it sees the same: a resumed rollout has 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from importlib import import_module
@@ -21,6 +22,8 @@ import numpy as np
 from agentmem.errors import InvalidInputError
 from agentmem.records import brief
 from agentmem.types import PlanningContext, Policy
+
+ONE = "a function of observation and context becomes one by agentmem.rollout.ScriptedPolicy(function)"
 
 
 class ScriptedPolicy:
@@ -69,9 +72,7 @@ def apart(seed: int) -> int:
 def check_policy(policy: Any) -> Any:
     """InvalidInputError for what does not act."""
     if not callable(getattr(policy, "act", None)):
-        raise InvalidInputError(
-            f"policy {brief(policy)} has no act(observation, context); a function becomes one by ScriptedPolicy"
-        )
+        raise InvalidInputError(f"policy {brief(policy)} has no act(observation, context); {ONE}")
     return policy
 
 
@@ -106,8 +107,9 @@ def load_policy(name: str, action_space: Any) -> Policy:
         return policy
     module, found, attribute = name.partition(":")
     if not found:
+        what = "a folder" if os.path.isdir(name) else "unknown"
         raise InvalidInputError(
-            f"policy {name!r} is unknown; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
+            f"policy {name!r} is {what}; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
             "trained policy, chat:MODEL or your.module:name"
         )
     try:
@@ -121,9 +123,11 @@ def load_policy(name: str, action_space: Any) -> Policy:
             made = made()
         except TypeError as error:
             raise InvalidInputError(
-                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments"
+                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments; {ONE}"
             ) from error
-    return check_policy(made)  # type: ignore[no-any-return]
+    if not callable(getattr(made, "act", None)):
+        raise InvalidInputError(f"policy {name!r} makes {brief(made)}, which has no act(observation, context); {ONE}")
+    return made  # type: ignore[no-any-return]
 
 
 SHIFTS = ("oracle", "reader", "rule")

@@ -25,7 +25,9 @@ _FONT = (
 
 
 def page(text: str) -> NDArray[np.uint8]:
-    """The text, wrapped, as uint8 [216, 576, 3]; what does not fit is left out, and the last line then says `...`."""
+    """The text, wrapped, as uint8 [216, 576, 3]; what does not fit is left out, and the last line then says `...`.
+    Letters are ASCII's, see `plain`.
+    """
     lines = [part for line in plain(text).splitlines() for part in textwrap.wrap(line, COLUMNS - 2) or [""]]
     if len(lines) > LINES:
         lines[LINES - 1 :] = ["..."]

@@ -1,4 +1,6 @@
-"""The text that observations and actions are made of: printable ASCII, spaces and newlines. Knows no environment."""
+"""The text that observations and actions are made of: printable ASCII, spaces and newlines, and what else an
+environment shows. Knows no environment.
+"""
 
 import string
 import unicodedata
@@ -25,16 +27,23 @@ class _Plain(Text):
         return super().sample(mask, probability)
 
 
-def text_space(limit: int) -> Text:
-    """The space of all plain texts of at most `limit` characters, the empty one among them."""
-    return _Plain(max_length=limit, min_length=0, charset=CHARSET)
+def text_space(limit: int, charset: frozenset[str] = CHARSET) -> Text:
+    """The space of all texts in `charset` of at most `limit` characters, the empty one among them."""
+    return _Plain(max_length=limit, min_length=0, charset=charset)
 
 
-def plain(text: str) -> str:
-    """The text in CHARSET: typographic marks as they are typed, accents dropped, what has no equal as `?`."""
-    if CHARSET.issuperset(text):
+def plain(text: str, charset: frozenset[str] = CHARSET) -> str:
+    """The text in `charset`, which has CHARSET in it: of the rest typographic marks as they are typed, accents dropped,
+    what has no equal as `?`.
+    """
+    if charset.issuperset(text):
         return text
     for mark, typed in _TYPED.items():
-        text = text.replace(mark, typed)
-    letters = (letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
-    return "".join(letter if letter in CHARSET else "?" for letter in letters)
+        text = text if mark in charset else text.replace(mark, typed)
+    parts = (part for letter in text for part in (letter if letter in charset else _parts(letter)))
+    return "".join(part if part in charset else "?" for part in parts)
+
+
+def _parts(letter: str) -> str:
+    """What a letter is made of, without its accents."""
+    return "".join(part for part in unicodedata.normalize("NFKD", letter) if not unicodedata.combining(part))

@@ -3,15 +3,26 @@ with its place, the value and the remedy.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
 from itertools import islice, product
 from typing import Any
 
 from numpy.random import Generator, default_rng
 
 from agentmem_envs.calls import LIMIT, Refused
-from agentmem_envs.workflow.cases import Desk, answer, choose, wrong
-from agentmem_envs.workflow.definition import Argument, Choice, Definition, Fact, State, Test, Tool, Value, fill, names
+from agentmem_envs.workflow.cases import Desk, answer, choose, hidden, wrong
+from agentmem_envs.workflow.definition import (
+    Argument,
+    Choice,
+    Definition,
+    Fact,
+    State,
+    Test,
+    Tool,
+    Value,
+    fill,
+    hint,
+    names,
+)
 from agentmem_envs.workflow.tools import accept, do
 
 ROOM = 512
@@ -28,7 +39,7 @@ def problems(definition: Definition) -> Iterator[str]:
         found = list(_paths(definition))
         yield from found
     if not found:
-        found = list(_unshown(definition))
+        found = [*_unshown(definition)] or [*_too_late(definition)]
         yield from found
     if not found:
         yield from _handled(definition)
@@ -36,9 +47,7 @@ def problems(definition: Definition) -> Iterator[str]:
 
 def _unknown(place: str, name: str, known: Iterable[str], what: str) -> Iterator[str]:
     if name not in (known := list(known)):
-        near = get_close_matches(name, known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
-        yield f"{place}: {name!r}: no such {what}; {hint}"
+        yield f"{place}: {name!r}: no such {what}; {hint(name, known)}"
 
 
 def _template(place: str, template: Value, known: Iterable[str], what: str) -> Iterator[str]:
@@ -264,6 +273,26 @@ def _shown(definition: Definition) -> dict[str, set[str]]:
         for choice in definition.states[name].choices:
             shown[choice.next] = shown[choice.next] & told if choice.next in shown else set(told)
     return shown
+
+
+def _too_late(definition: Definition) -> Iterator[str]:
+    """Where facts are hidden at all, an episode is long enough for one to be needed."""
+    steps: dict[str, int] = {definition.first: 0}  # the first at which a state, or a name, can be read
+    shown: dict[str, int] = {}
+    needing: list[int] = []
+    for state, told in ((name, definition.states[name]) for name in _ordered(definition)):
+        if needed := hidden(told):
+            steps[state] = max(steps[state], definition.delay[0] + max(shown[name] for name in needed))
+            needing.append(steps[state])
+        for name in names(told.text):
+            shown[name] = min(shown.get(name, steps[state]), steps[state])
+        for choice in told.choices:
+            steps[choice.next] = min(steps.get(choice.next, steps[state] + 1), steps[state] + 1)
+    if needing and min(needing) >= definition.steps:
+        yield (
+            f"delay: {list(definition.delay)}: no hidden fact is needed before step {min(needing)}, and the episode "
+            f"ends after {definition.steps} steps; give more than {min(needing)}, or a shorter delay"
+        )
 
 
 def _before(definition: Definition, wanted: str) -> set[str]:

@@ -15,26 +15,26 @@ one of its arguments. Here single values are checked; what they say about each o
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
-from agentmem_envs.text import plain
+from agentmem_envs.text import CHARSET
 
 MOST = 100_000  # values of a file
 WIDEST = 10**15  # a whole number that a fact may have
 NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
 UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
-Plain = Annotated[str, AfterValidator(plain)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
-Value = bool | int | float | Plain
+Value = bool | int | float | str
 Number = int | float
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -83,13 +83,13 @@ class Argument(_Model):
     one_of: tuple[Value, ...] = ()
     least: Number | None = None
     most: Number | None = None
-    description: Plain = ""
+    description: str = ""
 
 
 class Tool(_Model):
     """A call names one case; it sets fields of that case's record if the record is as required."""
 
-    description: Plain = ""
+    description: str = ""
     args: dict[Name, Argument]
     sets: dict[Name, Value] = {}
     requires: dict[Name, tuple[Value, ...]] = {}
@@ -136,16 +136,16 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[Plain, Field(min_length=1, max_length=LIMIT)]
+    text: Annotated[str, Field(min_length=1, max_length=LIMIT)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
 class Definition(_Model):
     """A workflow; `load` reads one and checks it."""
 
-    name: Plain
-    goal: Plain
-    source: Plain = ""
+    name: str
+    goal: str
+    source: str = ""
     steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
     delay: tuple[Steps, Steps] = (100, 300)
@@ -156,11 +156,25 @@ class Definition(_Model):
     states: dict[Name, State] = Field(min_length=1)
     grader: dict[Name, dict[Name, Value]] = Field(min_length=1)
 
+    @field_validator("delay", mode="before")
+    @classmethod
+    def _two(cls, given: object) -> object:
+        if not isinstance(given, list | tuple) or len(given) != 2:
+            raise ValueError(
+                "give two whole numbers, the least and the most steps from the last showing of a fact to a state that "
+                "needs it, such as [100, 300]"
+            )
+        return given
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.delay[0] > self.delay[1]:
             raise ValueError(f"delay {list(self.delay)}: give the least number of steps first")
         return self
+
+    def charset(self) -> frozenset[str]:
+        """What its texts are written in: plain characters, and every other that stands in the definition."""
+        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
@@ -221,7 +235,8 @@ def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
         try:
             source = Definition.model_validate(written)
         except ValidationError as error:
-            raise InvalidInputError(_told([_problem(each) for each in error.errors()])) from None
+            found = [_problem(each) for each in error.errors() if not _follows(each)]
+            raise InvalidInputError(_told(found)) from None
     if found := list(problems(source)):
         raise InvalidInputError(_told(found))
     return source
@@ -239,7 +254,9 @@ def _read(path: Path) -> Any:
     except ValueError as error:  # other bytes, or a NUL in the path
         raise InvalidInputError(f"definition={str(path)!r}: no text: {error}; give a YAML file in UTF-8") from None
     try:
-        written = yaml.safe_load(text)
+        loader = yaml.SafeLoader(text)
+        node = loader.get_single_node()
+        written, twice = None if node is None else loader.construct_document(node), list(_twice(node))
     except RecursionError:
         raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
     except yaml.YAMLError as error:
@@ -248,6 +265,8 @@ def _read(path: Path) -> Any:
         raise InvalidInputError(
             f"definition={str(path)!r}: a date, a number or what has !! cannot be read ({error!r}); put it in quotes"
         ) from None
+    if twice:
+        raise InvalidInputError(f"definition={str(path)!r}: {'; '.join(twice[:10])}; leave one out")
     if any(True for _ in islice(_values(written), MOST, None)):
         raise InvalidInputError(f"definition={str(path)!r}: more than {MOST} values, with what *aliases repeat; cut it")
     return written
@@ -263,16 +282,68 @@ def _values(written: object) -> Iterator[object]:
             waiting += value.values() if isinstance(value, Mapping) else value
 
 
+def _twice(node: Any) -> Iterator[str]:
+    """The keys that stand twice in a mapping of YAML, of which the last would win unseen, with their lines."""
+    waiting, done = [node], set[int]()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node.id == "scalar" or id(node) in done:
+            continue
+        done.add(id(node))
+        if node.id == "mapping":
+            yield from _again([key for key, _ in node.value if key.id == "scalar"])
+        waiting += [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
+
+
+def _again(keys: Sequence[Any]) -> Iterator[str]:
+    lines: dict[tuple[str, str], int] = {}
+    for key in keys:
+        named, line = (key.tag, key.value), key.start_mark.line + 1
+        if named in lines and key.value != "<<":  # several mappings may be merged
+            yield f"{key.value!r} on line {line} stands in the same mapping on line {lines[named]}"
+        lines.setdefault(named, line)
+
+
+def _follows(error: Any) -> bool:
+    """Whether one of pydantic's errors is there only because of another: a list that is empty without its mistakes."""
+    return error["type"] == "too_short" and bool(error["input"])
+
+
 def _problem(error: Any) -> str:
     """place: the value: what to do, of one of pydantic's errors."""
-    where = ".".join(str(part) for part in error["loc"]) or "the definition"
-    value = "" if error["type"] == "missing" else f"{_short(error['input'])}: "
-    return f"{where}: {value}{error['msg'].removeprefix('Value error, ')}"
+    place, kind = error["loc"], error["type"]
+    where = ".".join(str(part) for part in place) or "the definition"
+    if kind == "missing":
+        return f"{where}: is missing; needed are {', '.join(_keys(place[:-1], needed=True))}"
+    if kind == "extra_forbidden":
+        return f"{where}: {str(place[-1])!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
+    said = error["msg"].removeprefix("Value error, ")
+    if kind == "model_type":
+        said = f"give a mapping with the keys {', '.join(_keys(place))}"
+    if kind in ("dict_type", "tuple_type"):
+        said = "give a mapping of names" if kind == "dict_type" else "give a list"
+    return f"{where}: {_short(error['input'])}: {said}"
+
+
+def _keys(place: Sequence[Any], needed: bool = False) -> list[str]:
+    """Of the model at a place in a definition."""
+    kind: Any = Definition
+    for part in place:
+        fields = getattr(kind, "model_fields", None)
+        kind = fields[part].annotation if fields else next(each for each in get_args(kind)[::-1] if each is not ...)
+    return [name for name, field in kind.model_fields.items() if field.is_required() or not needed]
+
+
+def hint(name: str, known: Iterable[str]) -> str:
+    """What to give in place of a name that is not among those that are known."""
+    known = list(known)
+    near = get_close_matches(name, known, 1)
+    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
 def _short(value: object) -> str:
     try:
-        written = json.dumps(value, default=repr)
+        written = json.dumps(value, default=repr, ensure_ascii=False)
     except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
         written = repr(value)
     return written if len(written) <= 80 else written[:77] + "..."

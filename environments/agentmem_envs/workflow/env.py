@@ -38,8 +38,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     ## Observation Space
 
-    `Dict`: `text`, what the last call was answered and then `[case state]` and the event, in printable ASCII; `step`,
-    how many calls were made, int64 [1].
+    `Dict`: `text`, what the last call was answered and then `[case state]` and the event, in printable ASCII and
+    the other characters of the definition; `step`, how many calls were made, int64 [1].
 
     ## Rewards
 
@@ -86,9 +86,10 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         if render_mode not in (None, *self.metadata["render_modes"]):
             raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
         self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
-        self.action_space = text_space(LIMIT)
+        self._charset = self.definition.charset()
+        self.action_space = text_space(LIMIT, self._charset)
         step = Box(0, self.definition.steps, (1,), np.int64)
-        self.observation_space = Dict({"text": text_space(LIMIT), "step": step})
+        self.observation_space = Dict({"text": text_space(LIMIT, self._charset), "step": step})
         self._at = self.definition.steps
 
     def reset(
@@ -128,7 +129,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
             do(self.definition.tools, call, self._records)
         except Refused as refusal:
             self._case.clean = False
-            return right, plain(f"Refused: {refusal}")[: ROOM // 2]
+            return right, plain(f"Refused: {refusal}", self._charset)[: ROOM // 2]
         return right, "Done."
 
     def _take(self, said: str) -> None:
