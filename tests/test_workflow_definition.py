@@ -312,8 +312,9 @@ def test_texts_and_values_keep_their_letters_in_every_script() -> None:
 
 
 def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_told_in_them() -> None:
-    env = WorkflowEnv(changed(lambda d: d["tools"]["note"].update(description="李")))
+    env = WorkflowEnv(changed(lambda d: d["tools"]["note"].update(description="李\x1b")))
     assert "李ü" in env.action_space
+    assert "\x1b" not in env.action_space
     assert "王" not in env.action_space
     env.reset(seed=0)
     observation = env.step('{"tool": "李王Zoë", "args": {}}')[0]

@@ -15,6 +15,7 @@ one of its arguments. Here single values are checked; what they say about each o
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
@@ -173,8 +174,9 @@ class Definition(_Model):
         return self
 
     def charset(self) -> frozenset[str]:
-        """What its texts are written in: plain characters, and every other that stands in the definition."""
-        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
+        """What its texts are written in: plain characters, and every other of the definition but controls."""
+        said = CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
+        return CHARSET | {letter for letter in said if unicodedata.category(letter) not in ("Cc", "Cs")}
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
