@@ -22,6 +22,7 @@ from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import kind_of, load, write
 from agentmem.neural.settings import CrystalSettings
 from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.transformer import InfiniteMemoryTransformer
 
 torch.set_num_threads(1)
 
@@ -58,6 +59,12 @@ def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
     save_file({"weight": torch.zeros(2)}, tmp_path / "other")
     with pytest.raises(InvalidInputError, match="holds weights of unknown kind; a TokenModel is needed"):
         TokenModel.load(tmp_path / "other")
+
+
+def test_kinds_of_files_are_named_as_english_has_them(tmp_path: Path) -> None:
+    small().save(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="holds TokenModel; an InfiniteMemoryTransformer is needed"):
+        InfiniteMemoryTransformer.load(tmp_path / "model")
 
 
 def changed(**entries: Any) -> dict[str, Any]:

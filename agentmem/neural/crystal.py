@@ -49,7 +49,7 @@ class MemoryCrystal(nn.Module):
         """
         self._check("context_embeddings", context_embeddings)
         memory = self.memory or self.start(len(context_embeddings))
-        written, self.memory = self.write(context_embeddings, memory)
+        written, self.memory = self._write("context_embeddings", context_embeddings, memory)
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
@@ -82,9 +82,13 @@ class MemoryCrystal(nn.Module):
 
         Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
         """
+        return self._write("hidden state", hidden, memory)
+
+    def _write(self, name: str, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
+        """As `write`. name: what hidden is called in an error."""
         check_same("memory", memory.settings.sizes, self.settings.sizes)
-        check("hidden state", hidden, len(memory.atoms), "T", self.settings.dimension)
-        check_finite("hidden state", hidden)
+        check(name, hidden, len(memory.atoms), "T", self.settings.dimension)
+        check_finite(name, hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
         units, of_units = self.writer.units(hidden, memory.made[UNIT])

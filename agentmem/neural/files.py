@@ -25,7 +25,7 @@ from torch.overrides import TorchFunctionMode
 from agentmem.errors import InvalidInputError, LockedError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
-from agentmem.neural.shapes import check, check_finite
+from agentmem.neural.shapes import article, check, check_finite
 from agentmem.neural.values import Crystals
 from agentmem.store.files import FileLock
 
@@ -194,9 +194,9 @@ def _read(path: Path, kind: str) -> Saved:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
         raise InvalidInputError(
-            f"{path} is no safetensors file of a {kind} that can be read ({error!r}); name another"
+            f"{path} is no safetensors file of {article(kind)} that can be read ({error!r}); name another"
         ) from error
-    raise InvalidInputError(f"{path} holds {there}; a {kind} is needed")
+    raise InvalidInputError(f"{path} holds {there}; {article(kind)} is needed")
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:

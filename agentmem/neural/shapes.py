@@ -12,6 +12,11 @@ GREATEST = 1e15  # a norm squares numbers, and adds those of a state up
 STATES = (torch.float32, torch.bfloat16, torch.float16)  # float32 holds all of them as they are
 
 
+def article(kind: str) -> str:
+    """The name of a type as a message has it: "a Memory", "an InfiniteMemoryTransformer"."""
+    return f"{'an' if kind[0].upper() in 'AEIOU' else 'a'} {kind}"
+
+
 def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
     """Raise InvalidInputError unless tensor is one whose sizes equal `needed`, and its type is one of `types`, if there
     are any.
@@ -20,7 +25,7 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
     """
     if not isinstance(tensor, Tensor):
         wanted = f"[{', '.join(map(str, needed))}] of {' or '.join(map(str, types)) or 'numbers'}"
-        raise InvalidInputError(f"{name} is a {type(tensor).__name__}; a torch.Tensor {wanted} is needed")
+        raise InvalidInputError(f"{name} is {article(type(tensor).__name__)}; a torch.Tensor {wanted} is needed")
     shape = list(tensor.shape)
     fits = len(shape) == len(needed) and all(
         real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)

@@ -24,6 +24,7 @@ from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import BROKEN, HEADER, MEMORY, memory_of, tensors_of
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import check_same
+from agentmem.neural.shapes import article
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
@@ -37,7 +38,7 @@ def to_bytes(model: Model, state: State | Memory) -> bytes:
     Raises InvalidInputError for what is neither, and for a state of another model's sizes.
     """
     if not isinstance(state, Memory if isinstance(model, MemoryCrystal) else State):
-        raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
+        raise InvalidInputError(f"{article(type(model).__name__)} has no {type(state).__name__}; {_fitting(model)}")
     if isinstance(state, State):
         _transformer(model).streams(state)
     else:
