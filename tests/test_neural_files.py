@@ -15,12 +15,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import AgentMemError, FullError, InvalidInputError, NotFoundError, PathError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import kind_of, load, write
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel, settings_of
 from agentmem.neural.transformer import InfiniteMemoryTransformer
 
@@ -99,19 +100,44 @@ def test_a_file_that_is_not_whole_is_refused(
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
-def test_weights_that_are_no_finite_numbers_and_what_is_no_file_are_refused(tmp_path: Path, wrong: float) -> None:
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path: Path, wrong: float) -> None:
     model = small()
     with torch.no_grad():
         model.bias[3] = wrong
     model.save(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="has weights that are no finite numbers, in bias: load another"):
         TokenModel.load(tmp_path / "model")
-    with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
-        TokenModel.load(tmp_path)
-    for read in (TokenModel.load, kind_of):
-        with pytest.raises(FileNotFoundError) as caught:
-            read(tmp_path / "nothing")
-        assert caught.value.filename == str(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "read", [MemoryCrystal.load, TokenModel.load, TextModel.load, InfiniteMemoryTransformer.load, kind_of]
+)
+def test_what_is_no_file_to_read_is_refused_with_what_to_do(read: Callable[[Any], object], tmp_path: Path) -> None:
+    refused: list[tuple[Any, type[Exception], str]] = [
+        (tmp_path / "nothing", FileNotFoundError, "there is no file .*nothing; check the path"),
+        (tmp_path, PathError, f"{tmp_path} is a folder; give the path of a file in it"),
+        (None, InvalidInputError, "the file None is no path of a file"),
+        ("a\0b", InvalidInputError, "is no path of a file"),
+    ]
+    for path, error, said in refused:
+        with pytest.raises(AgentMemError, match=said) as caught:
+            read(path)
+        assert isinstance(caught.value, error)
+
+
+def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    refused: list[tuple[Any, type[Exception], str]] = [
+        (tmp_path / "folder", OSError, "folder is a folder; give the path of a file in it"),
+        (tmp_path / "no" / "such" / "x", OSError, "the folder of .*x does not exist; create it first"),
+        (tmp_path / ("x" * 250), OSError, "x cannot be written .File name too long.; give another path"),
+        (None, InvalidInputError, "the file None is no path of a file"),
+    ]
+    for path, error, said in refused:
+        with pytest.raises(AgentMemError, match=said) as caught:
+            small().save(path)
+        assert isinstance(caught.value, error)
+    assert [each.name for each in tmp_path.rglob("*")] == ["folder"]
 
 
 @pytest.mark.parametrize(
@@ -160,11 +186,10 @@ def test_a_write_that_fails_leaves_the_file_that_was_there_and_nothing_else(tmp_
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large") as caught:
+        with pytest.raises(FullError, match=f"no space left for {tmp_path}/file .File too large.; free some"):
             write(tmp_path / "file", bytes(1_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert caught.value.filename == str(tmp_path / "file")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("file", b"before")]
 
 

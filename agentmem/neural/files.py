@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
@@ -22,12 +22,13 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from agentmem.errors import InvalidInputError, LockedError, SettingsError
+from agentmem.errors import AgentMemError, InvalidInputError, LockedError, NoFileError, PathError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.shapes import article, check, check_finite
 from agentmem.neural.values import Crystals
-from agentmem.store.files import FileLock
+from agentmem.records import check_path
+from agentmem.store.files import NO_SPACE, FileLock, translate_os
 
 Module = TypeVar("Module", bound=nn.Module)
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
@@ -114,17 +115,29 @@ def save(
 def write(path: str | Path, content: bytes) -> None:
     """Put content in the place of a file at once: whoever reads it meanwhile, or a kill, finds the old or the new.
 
-    Raises OSError with the name of the file, of a full disk too.
+    Raises FullError for a full disk, PathError for what else stops it, InvalidInputError for what is no path.
     """
+    check_path("the file", path)
     part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
         part.write_bytes(content)
         os.replace(part, path)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise _unwritten(Path(path), error) from error
         raise
+
+
+def _unwritten(path: Path, error: OSError) -> AgentMemError:
+    if error.errno in NO_SPACE:
+        return translate_os(error, str(path))
+    if path.is_dir():
+        return PathError(f"{path} is a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        return PathError(f"the folder of {path} does not exist; create it first")
+    return PathError(f"{path} cannot be written ({error.strerror}); give another path, or mend what is there")
 
 
 @contextmanager
@@ -146,9 +159,9 @@ def held(lock: Path) -> Iterator[None]:
 
 def kind_of(path: str | Path) -> str:
     """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors,
-    OSError for one that cannot be read.
+    NoFileError for no file, PathError for one that cannot be read.
     """
-    _check_readable(path)
+    path = _readable(path)
     try:
         with safe_open(path, "pt") as file:
             return str(json.loads((file.metadata() or {}).get(HEADER, "{}")).get("kind", ""))
@@ -158,9 +171,9 @@ def kind_of(path: str | Path) -> str:
 
 def load(path: str | Path, kind: str) -> Saved:
     """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
-    are no finite numbers; FileNotFoundError for none, PermissionError for one that may not be read.
+    are no finite numbers; NoFileError for none, PathError for a folder and one that may not be read.
     """
-    saved = _read(Path(path), kind)
+    saved = _read(path, kind)
     unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and not each.isfinite().all()]
     if unknown:
         raise InvalidInputError(
@@ -175,16 +188,22 @@ def shortened(reason: object, most: int = 160) -> str:
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
-def _check_readable(path: str | Path) -> None:
-    """OSError, with the file's name, for one that is not there or may not be read: safetensors names no file, and takes
-    the one for the other.
-    """
-    if not Path(path).is_dir():
-        Path(path).open("rb").close()
+def _readable(path: str | Path) -> Path:
+    """The path of a file that is there and may be read: safetensors names no file, and takes the one for the other."""
+    path = check_path("the file", path)
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise NoFileError(f"there is no file {path}; check the path") from error
+    except IsADirectoryError as error:
+        raise PathError(f"{path} is a folder; give the path of a file in it") from error
+    except OSError as error:
+        raise PathError(f"{path} cannot be read ({error.strerror}); give a file that can be read") from error
+    return path
 
 
-def _read(path: Path, kind: str) -> Saved:
-    _check_readable(path)
+def _read(path: str | Path, kind: str) -> Saved:
+    path = _readable(path)
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
