@@ -143,6 +143,24 @@ def test_bytes_of_something_else_are_refused(content: bytes) -> None:
         from_bytes(vector_model(), content)
 
 
+def test_what_is_no_state_no_model_and_no_bytes_is_refused_by_its_type() -> None:
+    tokens, model, crystal = token_model(), vector_model(), MemoryCrystal(D)
+    wrong: Any = None
+    refused: list[tuple[Any, str]] = [
+        (lambda: model.step(vectors(5), wrong), "state is a NoneType; a State is needed: start gives the first"),
+        (lambda: model.step(vectors(5), crystal.start(2)), "state is a Memory; a State is needed"),  # type: ignore[arg-type]
+        (lambda: tokens.step(torch.zeros(1, 5).long(), wrong), "state is a NoneType; a State is needed"),
+        (lambda: crystal.write(vectors(5), wrong), "memory is a NoneType; a Memory is needed: start gives the first"),
+        (lambda: crystal.recall(vectors(5), written=vectors(5)), "written is a Tensor; a Written is needed"),  # type: ignore[arg-type]
+        (lambda: from_bytes(model, wrong), "content is a NoneType; give the bytes that to_bytes made"),
+        (lambda: from_bytes(wrong, b""), "model is a NoneType; one of MemoryCrystal, .*TokenModel is needed"),
+        (lambda: to_bytes(wrong, model.start(1)), "model is a NoneType; one of MemoryCrystal"),
+    ]
+    for call, said in refused:
+        with pytest.raises(InvalidInputError, match=said):
+            call()
+
+
 def test_states_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     model = token_model()
     whole = load(to_bytes(model, model.transformer.start(1)))

@@ -17,7 +17,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
-from agentmem.neural.shapes import STATES, check, check_finite
+from agentmem.neural.shapes import STATES, check, check_finite, check_type
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
@@ -86,6 +86,7 @@ class MemoryCrystal(nn.Module):
 
     def _write(self, name: str, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         """As `write`. name: what hidden is called in an error."""
+        check_type("memory", memory, Memory, "start gives the first, write each next one")
         check_same("memory", memory.settings.sizes, self.settings.sizes)
         check(name, hidden, len(memory.atoms), "T", self.settings.dimension)
         check_finite(name, hidden)
@@ -117,6 +118,7 @@ class MemoryCrystal(nn.Module):
 
     def _of_written(self, written: Written, memory: Memory) -> tuple[View, int]:
         """What may be read of crystals alone, and where their stream was: the memory's end if it has just got them."""
+        check_type("written", written, Written, "crystallize and write give it")
         streams, units = len(memory.atoms), written.layers[UNIT]
         check("slots that were written", units.slots, streams, *units.slots.shape[1:])
         made = units.first + units.number

@@ -17,6 +17,13 @@ def article(kind: str) -> str:
     return f"{'an' if kind[0].upper() in 'AEIOU' else 'a'} {kind}"
 
 
+def check_type(name: str, value: object, kind: type, remedy: str) -> None:
+    """Raise InvalidInputError unless a value is of a kind. remedy: where one comes from."""
+    if not isinstance(value, kind):
+        came, needed = article(type(value).__name__), article(kind.__name__)
+        raise InvalidInputError(f"{name} is {came}; {needed} is needed: {remedy}")
+
+
 def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
     """Raise InvalidInputError unless tensor is one whose sizes equal `needed`, and its type is one of `types`, if there
     are any.

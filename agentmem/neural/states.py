@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from hashlib import sha256
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import torch
 from safetensors import SafetensorError
@@ -37,6 +37,7 @@ def to_bytes(model: Model, state: State | Memory) -> bytes:
 
     Raises InvalidInputError for what is neither, and for a state of another model's sizes.
     """
+    _check_model(model)
     if not isinstance(state, Memory if isinstance(model, MemoryCrystal) else State):
         raise InvalidInputError(f"{article(type(model).__name__)} has no {type(state).__name__}; {_fitting(model)}")
     if isinstance(state, State):
@@ -57,6 +58,9 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
 
     Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
     """
+    _check_model(model)
+    if not isinstance(content, bytes):
+        raise InvalidInputError(f"content is {article(type(content).__name__)}; give the bytes that to_bytes made")
     own, device = _header(model), next(model.parameters()).device
     try:
         header, loaded = _read(content)
@@ -69,6 +73,12 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
             f"{len(content)} bytes that are no state of a neural memory ({error!r}); give what to_bytes made"
         ) from error
     raise InvalidInputError(refusal)
+
+
+def _check_model(model: Model) -> None:
+    if not isinstance(model, Model):
+        kinds = ", ".join(each.__name__ for each in get_args(Model))
+        raise InvalidInputError(f"model is {article(type(model).__name__)}; one of {kinds} is needed, in front")
 
 
 # ---- a state taken apart and put together

@@ -213,7 +213,7 @@ class TokenModel(nn.Module):
         return self.embedding(tokens) * self.embedding.embedding_dim**0.5
 
     def _write(self, tokens: Tensor, state: State) -> tuple[Tensor, Written, State]:
-        return self.transformer.write(self.embedded(tokens, len(state.memory.atoms)), state)
+        return self.transformer.write(self.embedded(tokens, self.transformer.streams(state)), state)
 
     def _output(self, hidden: Tensor, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)

@@ -19,7 +19,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
-from agentmem.neural.shapes import STATES, check, check_finite
+from agentmem.neural.shapes import STATES, check, check_finite, check_type
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -144,7 +144,8 @@ class InfiniteMemoryTransformer(nn.Module):
         return hidden, readings, tuple(after)
 
     def streams(self, state: State) -> int:
-        """How many streams a state is of. Raises InvalidInputError for one of a model of other sizes."""
+        """How many streams a state is of. Raises InvalidInputError for what is none, and one of other sizes."""
+        check_type("state", state, State, "start gives the first, step each next one")
         check_same("state", state.sizes, {**vars(self.settings), **self.settings.crystal.sizes})
         return len(state.memory.atoms)
 
