@@ -68,6 +68,28 @@ def test_kinds_of_files_are_named_as_english_has_them(tmp_path: Path) -> None:
         InfiniteMemoryTransformer.load(tmp_path / "model")
 
 
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_changed_byte_in_the_settings_or_the_weights_is_told(tmp_path: Path, share: float) -> None:
+    small().save(tmp_path / "model", notes={"made": "0" * 2_000})
+    content = bytearray((tmp_path / "model").read_bytes())
+    at = int(share * len(content))
+    content[at] ^= 1
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="model was changed after it was saved .*: load another copy, or train"):
+        TokenModel.load(tmp_path / "model")
+
+
+def test_a_file_without_a_digest_such_as_those_that_were_shipped_before_is_loaded(tmp_path: Path) -> None:
+    save_file(small().state_dict(), tmp_path / "older", {"agentmem": json.dumps(changed())})
+    assert TokenModel.load(tmp_path / "older").settings == small().settings
+    assert TextModel.load(checkpoints.path("text")).vocabulary.size > 0
+
+
+def test_notes_with_numbers_as_names_are_whole_when_they_are_loaded(tmp_path: Path) -> None:
+    small().save(tmp_path / "model", notes={"at": {2: "b", 10: "a", 1: 0.1}})  # type: ignore[dict-item]
+    assert load(tmp_path / "model", "TokenModel").notes["at"] == {"1": 0.1, "2": "b", "10": "a"}
+
+
 def changed(**entries: Any) -> dict[str, Any]:
     model = asdict(small().settings)
     return {"kind": "TokenModel", "settings": model, "command": "", "notes": {}, **entries}

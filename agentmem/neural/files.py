@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -31,6 +32,7 @@ from agentmem.records import check_path
 from agentmem.store.files import NO_SPACE, FileLock, translate_os
 
 Module = TypeVar("Module", bound=nn.Module)
+DIGEST = "sha256"  # in the header: of the rest of it and of the tensors
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
@@ -109,7 +111,22 @@ def save(
     header = {"kind": kind, "settings": asdict(settings), "command": command, "notes": dict(notes or {})}
     whole = torch.contiguous_format  # and copies, for tied weights share storage, which the format does not know
     plain = {name: each.detach().cpu().clone(memory_format=whole) for name, each in tensors.items()}
+    header = json.loads(json.dumps(header))  # as it will be read
+    header[DIGEST] = _digest(header, plain)
     write(path, to_bytes(plain, {HEADER: json.dumps(header, sort_keys=True)}))
+
+
+def fingerprint(tensors: Mapping[str, Tensor], before: str = "") -> str:
+    """The same for the same tensors alone, after the same text."""
+    hashed = sha256(before.encode())
+    for name, each in sorted(tensors.items()):
+        hashed.update(f"{name} {each.dtype} {list(each.shape)}".encode())
+        hashed.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return hashed.hexdigest()
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint(tensors, json.dumps({**header, DIGEST: ""}, sort_keys=True))
 
 
 def write(path: str | Path, content: bytes) -> None:
@@ -170,8 +187,8 @@ def kind_of(path: str | Path) -> str:
 
 
 def load(path: str | Path, kind: str) -> Saved:
-    """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
-    are no finite numbers; NoFileError for none, PathError for a folder and one that may not be read.
+    """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole or was changed,
+    and weights that are no finite numbers; NoFileError for none, PathError for a folder and one that may not be read.
     """
     saved = _read(path, kind)
     unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and not each.isfinite().all()]
@@ -209,12 +226,17 @@ def _read(path: str | Path, kind: str) -> Saved:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         there = header.get("kind", "weights of unknown kind")
-        if there == kind:
+        changed = DIGEST in header and header[DIGEST] != _digest(header, tensors)  # older files have none
+        if there == kind and not changed:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
         raise InvalidInputError(
             f"{path} is no safetensors file of {article(kind)} that can be read ({error!r}); name another"
         ) from error
+    if there == kind:
+        raise InvalidInputError(
+            f"{path} was changed after it was saved (its digest is another): load another copy, or train it again"
+        )
     raise InvalidInputError(f"{path} holds {there}; {article(kind)} is needed")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
 from typing import Any, get_args, overload
 
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Cache
 from agentmem.neural.crystal import MemoryCrystal
-from agentmem.neural.files import BROKEN, HEADER, MEMORY, memory_of, tensors_of
+from agentmem.neural.files import BROKEN, HEADER, MEMORY, fingerprint, memory_of, tensors_of
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import check_same
 from agentmem.neural.shapes import article
@@ -129,17 +128,12 @@ def _cache(tensors: Mapping[str, Tensor], name: str) -> Cache | None:
 
 def _header(model: Model) -> dict[str, Any]:
     """What a state must agree with, as JSON has it."""
-    made = {"model": type(model).__name__, "settings": asdict(model.settings), "weights": _fingerprint(model)}
+    made = {
+        "model": type(model).__name__,
+        "settings": asdict(model.settings),
+        "weights": fingerprint(model.state_dict())[:16],
+    }
     return json.loads(json.dumps(made))
-
-
-def _fingerprint(model: Model) -> str:
-    """The same for the same weights alone."""
-    hashed = sha256()
-    for name, each in sorted(model.state_dict().items()):
-        hashed.update(f"{name} {each.dtype} {list(each.shape)}".encode())
-        hashed.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return hashed.hexdigest()[:16]
 
 
 def _read(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:
