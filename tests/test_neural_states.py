@@ -143,6 +143,19 @@ def test_bytes_of_something_else_are_refused(content: bytes) -> None:
         from_bytes(vector_model(), content)
 
 
+@torch.no_grad()
+def test_what_is_written_read_and_carried_is_shown_with_shapes_and_not_with_all_its_numbers() -> None:
+    model, crystal = token_model(), MemoryCrystal(D)
+    written = crystal.crystallize(vectors(220))
+    output, state = model.through(torch.zeros(1, 220, dtype=torch.int64), model.transformer.start(1))
+    view = state.memory.view()
+    assert "slots=float32[2, 21, 2, 384]" in repr(written)
+    assert "atoms=uint8[1, 2, 100]" in repr(state)
+    for each in (written, crystal.memory, output, output.readings[0], state, view):
+        assert "tensor(" not in repr(each)
+        assert "\n" not in repr(each)
+
+
 def test_what_is_no_state_no_model_and_no_bytes_is_refused_by_its_type() -> None:
     tokens, model, crystal = token_model(), vector_model(), MemoryCrystal(D)
     wrong: Any = None

@@ -1,6 +1,11 @@
-"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed."""
+"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed.
+
+And what a value of many tensors is shown as.
+"""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -10,6 +15,22 @@ from agentmem.errors import InvalidInputError
 TOKENS = (torch.int64,)
 GREATEST = 1e15  # a norm squares numbers, and adds those of a state up
 STATES = (torch.float32, torch.bfloat16, torch.float16)  # float32 holds all of them as they are
+
+
+class Shown:
+    """Of a dataclass with repr=False: it is shown with types and shapes, not with all numbers of its tensors."""
+
+    def __repr__(self) -> str:
+        parts = [f"{each.name}={_shown(getattr(self, each.name))}" for each in fields(self)]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return repr(value)
 
 
 def article(kind: str) -> str:

@@ -20,7 +20,7 @@ from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain, sized
-from agentmem.neural.shapes import TOKENS, check
+from agentmem.neural.shapes import TOKENS, Shown, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
@@ -53,8 +53,8 @@ class TokenSettings:
         make_plain(self)
 
 
-@dataclass(frozen=True)
-class Output:
+@dataclass(frozen=True, repr=False)
+class Output(Shown):
     """p(token) = (1 - gate) softmax(logits) + sum over the copies that say it of their share.
 
     logits: [B, T, vocabulary]. copied, shares: int64 and float [B, T, k], tokens that slots say and how much of each;

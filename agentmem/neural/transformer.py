@@ -19,7 +19,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
-from agentmem.neural.shapes import STATES, check, check_finite, check_type
+from agentmem.neural.shapes import STATES, Shown, check, check_finite, check_type
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -27,8 +27,8 @@ KIND = "InfiniteMemoryTransformer"  # of its files
 GATE = 0.1  # more would drown what the lower blocks say, before a reader has learned anything
 
 
-@dataclass(frozen=True)
-class State:
+@dataclass(frozen=True, repr=False)
+class State(Shown):
     """What a stream carries from one chunk to the next."""
 
     memory: Memory
