@@ -128,6 +128,17 @@ def test_a_state_of_another_model_is_refused_with_both_sides_named() -> None:
         to_bytes(model, model.transformer.start(1).memory)
 
 
+@torch.no_grad()
+def test_a_state_in_memory_is_told_by_its_sizes_and_as_bytes_by_weights_and_settings_too() -> None:
+    model, other, wider = token_model(), token_model(seed=1), token_model(window=32)
+    tokens = torch.zeros(1, 60, dtype=torch.int64)
+    state = model.step(tokens, model.transformer.start(1))[1]
+    for each in (other, wider):
+        assert each.step(tokens, state)[1].position == 120
+        with pytest.raises(InvalidInputError, match="the state was made with"):
+            from_bytes(each, to_bytes(model, state))
+
+
 def test_a_memory_of_another_crystal_is_refused_before_it_is_bytes_that_nobody_takes() -> None:
     crystal, other = MemoryCrystal(D), MemoryCrystal(D, code_bits=384, cue_bits=64)
     other.crystallize(vectors(250))

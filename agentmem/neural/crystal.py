@@ -53,7 +53,9 @@ class MemoryCrystal(nn.Module):
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
-        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first, k <= settings.read.
+        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first.
+
+        k: settings.read, or as many as each of the B streams has to read, where that is fewer.
 
         depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals that
         `crystallize` or `write` gave of B streams, read with gradients in place of the memory. Each row is weighted by

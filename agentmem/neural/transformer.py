@@ -29,7 +29,11 @@ GATE = 0.1  # more would drown what the lower blocks say, before a reader has le
 
 @dataclass(frozen=True, repr=False)
 class State(Shown):
-    """What a stream carries from one chunk to the next."""
+    """What a stream carries from one chunk to the next.
+
+    It says something to the model that made it alone, and `step` checks its `sizes` alone: a model of the same sizes
+    with other weights, or another window, takes it. Of a state as bytes, `states.from_bytes` checks both.
+    """
 
     memory: Memory
     convolution: Tensor | None
