@@ -7,9 +7,11 @@
     │   ├── ErasedError            something about a subject, or of an episode, that was erased
     │   ├── ConsentError           a step about a subject whose consent was withdrawn
     │   ├── HeldError              an erasure of steps that are under a hold
+    │   ├── PathError              a file of weights that cannot be read or written there (also an OSError)
     │   ├── SettingsError          settings that contradict the file's own
     │   └── RefusedError           a text or name with a secret that the memory's redaction keeps out
     ├── NotFoundError              no such step, episode, crystal, blob or attachment (also a LookupError)
+    │   └── NoFileError            no such file of weights (also a FileNotFoundError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
     ├── MissingExtraError          an optional part is not installed (also an ImportError)
@@ -71,6 +73,10 @@ class HeldError(InvalidInputError):
     """What is to be erased is under a hold, or the name of a hold is on something else; lift it first."""
 
 
+class PathError(InvalidInputError, OSError):
+    """A file of weights cannot be read or written where it should be, such as a folder."""
+
+
 class SettingsError(InvalidInputError):
     """A setting contradicts the file's own."""
 
@@ -81,6 +87,10 @@ class RefusedError(InvalidInputError):
 
 class NotFoundError(AgentMemError, LookupError):
     """No such step, episode, crystal, blob or attachment."""
+
+
+class NoFileError(NotFoundError, FileNotFoundError):
+    """No such file of weights."""
 
 
 class EncoderError(AgentMemError):

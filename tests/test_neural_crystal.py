@@ -370,7 +370,7 @@ def test_what_is_not_finite_is_refused_and_the_memory_stays(crystal: MemoryCryst
     before = kept(crystal)
     wrong = states(60)
     wrong[1, 50, 7] = number
-    with pytest.raises(InvalidInputError, match=rf"hidden state \[1, 50, 7\] is {number}; finite numbers are needed"):
+    with pytest.raises(InvalidInputError, match=rf"context_embeddings \[1, 50, 7\] is {number}; finite numbers"):
         crystal.crystallize(wrong)
     assert crystal.memory is before
     with pytest.raises(InvalidInputError, match=rf"query \[1, 50, 7\] is {number}; finite numbers are needed"):
@@ -381,7 +381,7 @@ def test_numbers_whose_squares_are_not_finite_are_refused_before_they_spoil_a_me
     wrong = states(60)
     wrong[1, 50, 7] = 3e38
     with pytest.raises(
-        InvalidInputError, match=r"hidden state \[1, 50, 7\] is 3e\+38; numbers up to 1e\+15 are needed"
+        InvalidInputError, match=r"context_embeddings \[1, 50, 7\] is 3e\+38; numbers up to 1e\+15 are needed"
     ):
         crystal.crystallize(wrong)
     with pytest.raises(InvalidInputError, match=r"query \[1, 50, 7\] is 3e\+38; numbers up to 1e\+15 are needed"):

@@ -15,13 +15,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import AgentMemError, FullError, InvalidInputError, NotFoundError, PathError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.files import kind_of, load, write
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel, settings_of
+from agentmem.neural.transformer import InfiniteMemoryTransformer
 
 torch.set_num_threads(1)
 
@@ -60,6 +62,34 @@ def test_safetensors_of_others_are_refused(tmp_path: Path) -> None:
         TokenModel.load(tmp_path / "other")
 
 
+def test_kinds_of_files_are_named_as_english_has_them(tmp_path: Path) -> None:
+    small().save(tmp_path / "model")
+    with pytest.raises(InvalidInputError, match="holds TokenModel; an InfiniteMemoryTransformer is needed"):
+        InfiniteMemoryTransformer.load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.999])
+def test_a_changed_byte_in_the_settings_or_the_weights_is_told(tmp_path: Path, share: float) -> None:
+    small().save(tmp_path / "model", notes={"made": "0" * 2_000})
+    content = bytearray((tmp_path / "model").read_bytes())
+    at = int(share * len(content))
+    content[at] ^= 1
+    (tmp_path / "model").write_bytes(content)
+    with pytest.raises(InvalidInputError, match="model was changed after it was saved .*: load another copy, or train"):
+        TokenModel.load(tmp_path / "model")
+
+
+def test_a_file_without_a_digest_such_as_those_that_were_shipped_before_is_loaded(tmp_path: Path) -> None:
+    save_file(small().state_dict(), tmp_path / "older", {"agentmem": json.dumps(changed())})
+    assert TokenModel.load(tmp_path / "older").settings == small().settings
+    assert TextModel.load(checkpoints.path("text")).vocabulary.size > 0
+
+
+def test_notes_with_numbers_as_names_are_whole_when_they_are_loaded(tmp_path: Path) -> None:
+    small().save(tmp_path / "model", notes={"at": {2: "b", 10: "a", 1: 0.1}})  # type: ignore[dict-item]
+    assert load(tmp_path / "model", "TokenModel").notes["at"] == {"1": 0.1, "2": "b", "10": "a"}
+
+
 def changed(**entries: Any) -> dict[str, Any]:
     model = asdict(small().settings)
     return {"kind": "TokenModel", "settings": model, "command": "", "notes": {}, **entries}
@@ -92,19 +122,44 @@ def test_a_file_that_is_not_whole_is_refused(
 
 
 @pytest.mark.parametrize("wrong", [torch.nan, torch.inf])
-def test_weights_that_are_no_finite_numbers_and_what_is_no_file_are_refused(tmp_path: Path, wrong: float) -> None:
+def test_weights_that_are_no_finite_numbers_are_refused(tmp_path: Path, wrong: float) -> None:
     model = small()
     with torch.no_grad():
         model.bias[3] = wrong
     model.save(tmp_path / "model")
     with pytest.raises(InvalidInputError, match="has weights that are no finite numbers, in bias: load another"):
         TokenModel.load(tmp_path / "model")
-    with pytest.raises(InvalidInputError, match="is no safetensors file of a TokenModel"):
-        TokenModel.load(tmp_path)
-    for read in (TokenModel.load, kind_of):
-        with pytest.raises(FileNotFoundError) as caught:
-            read(tmp_path / "nothing")
-        assert caught.value.filename == str(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    "read", [MemoryCrystal.load, TokenModel.load, TextModel.load, InfiniteMemoryTransformer.load, kind_of]
+)
+def test_what_is_no_file_to_read_is_refused_with_what_to_do(read: Callable[[Any], object], tmp_path: Path) -> None:
+    refused: list[tuple[Any, type[Exception], str]] = [
+        (tmp_path / "nothing", FileNotFoundError, "there is no file .*nothing; check the path"),
+        (tmp_path, PathError, f"{tmp_path} is a folder; give the path of a file in it"),
+        (None, InvalidInputError, "the file None is no path of a file"),
+        ("a\0b", InvalidInputError, "is no path of a file"),
+    ]
+    for path, error, said in refused:
+        with pytest.raises(AgentMemError, match=said) as caught:
+            read(path)
+        assert isinstance(caught.value, error)
+
+
+def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    refused: list[tuple[Any, type[Exception], str]] = [
+        (tmp_path / "folder", OSError, "folder is a folder; give the path of a file in it"),
+        (tmp_path / "no" / "such" / "x", OSError, "the folder of .*x does not exist; create it first"),
+        (tmp_path / ("x" * 250), OSError, "x cannot be written .File name too long.; give another path"),
+        (None, InvalidInputError, "the file None is no path of a file"),
+    ]
+    for path, error, said in refused:
+        with pytest.raises(AgentMemError, match=said) as caught:
+            small().save(path)
+        assert isinstance(caught.value, error)
+    assert [each.name for each in tmp_path.rglob("*")] == ["folder"]
 
 
 @pytest.mark.parametrize(
@@ -153,11 +208,10 @@ def test_a_write_that_fails_leaves_the_file_that_was_there_and_nothing_else(tmp_
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (8, limits[1]))
     try:
-        with pytest.raises(OSError, match="File too large") as caught:
+        with pytest.raises(FullError, match=f"no space left for {tmp_path}/file .File too large.; free some"):
             write(tmp_path / "file", bytes(1_000))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert caught.value.filename == str(tmp_path / "file")
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("file", b"before")]
 
 

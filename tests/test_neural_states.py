@@ -128,6 +128,17 @@ def test_a_state_of_another_model_is_refused_with_both_sides_named() -> None:
         to_bytes(model, model.transformer.start(1).memory)
 
 
+@torch.no_grad()
+def test_a_state_in_memory_is_told_by_its_sizes_and_as_bytes_by_weights_and_settings_too() -> None:
+    model, other, wider = token_model(), token_model(seed=1), token_model(window=32)
+    tokens = torch.zeros(1, 60, dtype=torch.int64)
+    state = model.step(tokens, model.transformer.start(1))[1]
+    for each in (other, wider):
+        assert each.step(tokens, state)[1].position == 120
+        with pytest.raises(InvalidInputError, match="the state was made with"):
+            from_bytes(each, to_bytes(model, state))
+
+
 def test_a_memory_of_another_crystal_is_refused_before_it_is_bytes_that_nobody_takes() -> None:
     crystal, other = MemoryCrystal(D), MemoryCrystal(D, code_bits=384, cue_bits=64)
     other.crystallize(vectors(250))
@@ -141,6 +152,37 @@ def test_a_memory_of_another_crystal_is_refused_before_it_is_bytes_that_nobody_t
 def test_bytes_of_something_else_are_refused(content: bytes) -> None:
     with pytest.raises(InvalidInputError, match=f"{len(content)} bytes that are no state"):
         from_bytes(vector_model(), content)
+
+
+@torch.no_grad()
+def test_what_is_written_read_and_carried_is_shown_with_shapes_and_not_with_all_its_numbers() -> None:
+    model, crystal = token_model(), MemoryCrystal(D)
+    written = crystal.crystallize(vectors(220))
+    output, state = model.through(torch.zeros(1, 220, dtype=torch.int64), model.transformer.start(1))
+    view = state.memory.view()
+    assert "slots=float32[2, 21, 2, 384]" in repr(written)
+    assert "atoms=uint8[1, 2, 100]" in repr(state)
+    for each in (written, crystal.memory, output, output.readings[0], state, view):
+        assert "tensor(" not in repr(each)
+        assert "\n" not in repr(each)
+
+
+def test_what_is_no_state_no_model_and_no_bytes_is_refused_by_its_type() -> None:
+    tokens, model, crystal = token_model(), vector_model(), MemoryCrystal(D)
+    wrong: Any = None
+    refused: list[tuple[Any, str]] = [
+        (lambda: model.step(vectors(5), wrong), "state is a NoneType; a State is needed: start gives the first"),
+        (lambda: model.step(vectors(5), crystal.start(2)), "state is a Memory; a State is needed"),  # type: ignore[arg-type]
+        (lambda: tokens.step(torch.zeros(1, 5).long(), wrong), "state is a NoneType; a State is needed"),
+        (lambda: crystal.write(vectors(5), wrong), "memory is a NoneType; a Memory is needed: start gives the first"),
+        (lambda: crystal.recall(vectors(5), written=vectors(5)), "written is a Tensor; a Written is needed"),  # type: ignore[arg-type]
+        (lambda: from_bytes(model, wrong), "content is a NoneType; give the bytes that to_bytes made"),
+        (lambda: from_bytes(wrong, b""), "model is a NoneType; one of MemoryCrystal, .*TokenModel is needed"),
+        (lambda: to_bytes(wrong, model.start(1)), "model is a NoneType; one of MemoryCrystal"),
+    ]
+    for call, said in refused:
+        with pytest.raises(InvalidInputError, match=said):
+            call()
 
 
 def test_states_that_are_not_whole_are_refused(tmp_path: Path) -> None:

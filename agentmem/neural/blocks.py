@@ -13,10 +13,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentmem.neural.mixed import autocast
+from agentmem.neural.shapes import Shown
 
 
-@dataclass(frozen=True)
-class Cache:
+@dataclass(frozen=True, repr=False)
+class Cache(Shown):
     """The newest keys and values, [B, h, <= window, d / h], without positions."""
 
     keys: Tensor

@@ -17,7 +17,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
-from agentmem.neural.shapes import STATES, check, check_finite
+from agentmem.neural.shapes import STATES, check, check_finite, check_type
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
@@ -49,11 +49,13 @@ class MemoryCrystal(nn.Module):
         """
         self._check("context_embeddings", context_embeddings)
         memory = self.memory or self.start(len(context_embeddings))
-        written, self.memory = self.write(context_embeddings, memory)
+        written, self.memory = self._write("context_embeddings", context_embeddings, memory)
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
-        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first, k <= settings.read.
+        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first.
+
+        k: settings.read, or as many as each of the B streams has to read, where that is fewer.
 
         depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals that
         `crystallize` or `write` gave of B streams, read with gradients in place of the memory. Each row is weighted by
@@ -82,9 +84,14 @@ class MemoryCrystal(nn.Module):
 
         Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
         """
+        return self._write("hidden state", hidden, memory)
+
+    def _write(self, name: str, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
+        """As `write`. name: what hidden is called in an error."""
+        check_type("memory", memory, Memory, "start gives the first, write each next one")
         check_same("memory", memory.settings.sizes, self.settings.sizes)
-        check("hidden state", hidden, len(memory.atoms), "T", self.settings.dimension)
-        check_finite("hidden state", hidden)
+        check(name, hidden, len(memory.atoms), "T", self.settings.dimension)
+        check_finite(name, hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
         units, of_units = self.writer.units(hidden, memory.made[UNIT])
@@ -113,6 +120,7 @@ class MemoryCrystal(nn.Module):
 
     def _of_written(self, written: Written, memory: Memory) -> tuple[View, int]:
         """What may be read of crystals alone, and where their stream was: the memory's end if it has just got them."""
+        check_type("written", written, Written, "crystallize and write give it")
         streams, units = len(memory.atoms), written.layers[UNIT]
         check("slots that were written", units.slots, streams, *units.slots.shape[1:])
         made = units.first + units.number

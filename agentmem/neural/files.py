@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from secrets import token_hex
@@ -22,14 +23,16 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from agentmem.errors import InvalidInputError, LockedError, SettingsError
+from agentmem.errors import AgentMemError, InvalidInputError, LockedError, NoFileError, PathError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
-from agentmem.neural.shapes import check, check_finite
+from agentmem.neural.shapes import article, check, check_finite
 from agentmem.neural.values import Crystals
-from agentmem.store.files import FileLock
+from agentmem.records import check_path
+from agentmem.store.files import NO_SPACE, FileLock, translate_os
 
 Module = TypeVar("Module", bound=nn.Module)
+DIGEST = "sha256"  # in the header: of the rest of it and of the tensors
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
@@ -108,23 +111,50 @@ def save(
     header = {"kind": kind, "settings": asdict(settings), "command": command, "notes": dict(notes or {})}
     whole = torch.contiguous_format  # and copies, for tied weights share storage, which the format does not know
     plain = {name: each.detach().cpu().clone(memory_format=whole) for name, each in tensors.items()}
+    header = json.loads(json.dumps(header))  # as it will be read
+    header[DIGEST] = _digest(header, plain)
     write(path, to_bytes(plain, {HEADER: json.dumps(header, sort_keys=True)}))
+
+
+def fingerprint(tensors: Mapping[str, Tensor], before: str = "") -> str:
+    """The same for the same tensors alone, after the same text."""
+    hashed = sha256(before.encode())
+    for name, each in sorted(tensors.items()):
+        hashed.update(f"{name} {each.dtype} {list(each.shape)}".encode())
+        hashed.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return hashed.hexdigest()
+
+
+def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint(tensors, json.dumps({**header, DIGEST: ""}, sort_keys=True))
 
 
 def write(path: str | Path, content: bytes) -> None:
     """Put content in the place of a file at once: whoever reads it meanwhile, or a kill, finds the old or the new.
 
-    Raises OSError with the name of the file, of a full disk too.
+    Raises FullError for a full disk, PathError for what else stops it, InvalidInputError for what is no path.
     """
+    check_path("the file", path)
     part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
         part.write_bytes(content)
         os.replace(part, path)
     except BaseException as error:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         if isinstance(error, OSError):
-            raise OSError(error.errno, error.strerror, str(path)) from error
+            raise _unwritten(Path(path), error) from error
         raise
+
+
+def _unwritten(path: Path, error: OSError) -> AgentMemError:
+    if error.errno in NO_SPACE:
+        return translate_os(error, str(path))
+    if path.is_dir():
+        return PathError(f"{path} is a folder; give the path of a file in it")
+    if not path.parent.is_dir():
+        return PathError(f"the folder of {path} does not exist; create it first")
+    return PathError(f"{path} cannot be written ({error.strerror}); give another path, or mend what is there")
 
 
 @contextmanager
@@ -146,9 +176,9 @@ def held(lock: Path) -> Iterator[None]:
 
 def kind_of(path: str | Path) -> str:
     """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors,
-    OSError for one that cannot be read.
+    NoFileError for no file, PathError for one that cannot be read.
     """
-    _check_readable(path)
+    path = _readable(path)
     try:
         with safe_open(path, "pt") as file:
             return str(json.loads((file.metadata() or {}).get(HEADER, "{}")).get("kind", ""))
@@ -157,10 +187,10 @@ def kind_of(path: str | Path) -> str:
 
 
 def load(path: str | Path, kind: str) -> Saved:
-    """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole, and weights that
-    are no finite numbers; FileNotFoundError for none, PermissionError for one that may not be read.
+    """Read a file of `kind`. Raises InvalidInputError for one of another kind, one that is not whole or was changed,
+    and weights that are no finite numbers; NoFileError for none, PathError for a folder and one that may not be read.
     """
-    saved = _read(Path(path), kind)
+    saved = _read(path, kind)
     unknown = [name for name, each in saved.weights.items() if each.is_floating_point() and not each.isfinite().all()]
     if unknown:
         raise InvalidInputError(
@@ -175,28 +205,39 @@ def shortened(reason: object, most: int = 160) -> str:
     return line if len(line) <= most else f"{line[: most - 1].rstrip()}…"
 
 
-def _check_readable(path: str | Path) -> None:
-    """OSError, with the file's name, for one that is not there or may not be read: safetensors names no file, and takes
-    the one for the other.
-    """
-    if not Path(path).is_dir():
-        Path(path).open("rb").close()
+def _readable(path: str | Path) -> Path:
+    """The path of a file that is there and may be read: safetensors names no file, and takes the one for the other."""
+    path = check_path("the file", path)
+    try:
+        path.open("rb").close()
+    except FileNotFoundError as error:
+        raise NoFileError(f"there is no file {path}; check the path") from error
+    except IsADirectoryError as error:
+        raise PathError(f"{path} is a folder; give the path of a file in it") from error
+    except OSError as error:
+        raise PathError(f"{path} cannot be read ({error.strerror}); give a file that can be read") from error
+    return path
 
 
-def _read(path: Path, kind: str) -> Saved:
-    _check_readable(path)
+def _read(path: str | Path, kind: str) -> Saved:
+    path = _readable(path)
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         there = header.get("kind", "weights of unknown kind")
-        if there == kind:
+        changed = DIGEST in header and header[DIGEST] != _digest(header, tensors)  # older files have none
+        if there == kind and not changed:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
         raise InvalidInputError(
-            f"{path} is no safetensors file of a {kind} that can be read ({error!r}); name another"
+            f"{path} is no safetensors file of {article(kind)} that can be read ({error!r}); name another"
         ) from error
-    raise InvalidInputError(f"{path} holds {there}; a {kind} is needed")
+    if there == kind:
+        raise InvalidInputError(
+            f"{path} was changed after it was saved (its digest is another): load another copy, or train it again"
+        )
+    raise InvalidInputError(f"{path} holds {there}; {article(kind)} is needed")
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:

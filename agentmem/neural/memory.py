@@ -14,6 +14,7 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.quantise import Precision, from_int8, pack, quantise, to_int8
 from agentmem.neural.settings import ATOM, CLUSTER, METADATA, UNIT, CrystalSettings
+from agentmem.neural.shapes import Shown
 from agentmem.neural.values import Crystals, Written
 from agentmem.neural.view import BLOCK, Packed, View, born_at, joined, view_of
 
@@ -25,8 +26,8 @@ TOGETHER = 100  # births that are evicted for at once
 ROUNDING = 1e-5  # more than a product of floats is off by
 
 
-@dataclass(frozen=True)
-class Memory:
+@dataclass(frozen=True, repr=False)
+class Memory(Shown):
     """The memory of B streams in step; every change gives a new one.
 
     position: tokens seen. hidden: [B, < 10 + lookahead, d], states that no unit covers yet. open: units and clusters

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from agentmem.decay import TAU
 from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.shapes import Shown
 from agentmem.neural.view import BLOCK, View, block_start
 
 FORBIDDEN = -1e9
@@ -23,8 +24,8 @@ QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
 AMPLE = 4  # times the slots that are read: among so many of the highest scores are nearly always all of a cue
 
 
-@dataclass(frozen=True)
-class Reading:
+@dataclass(frozen=True, repr=False)
+class Reading(Shown):
     """out: [B, T, d]. view: what was scored. match: [B, h, T, N], the scores before decay, for the write-read loss.
     chosen, weights: [B, h, T, k], the slots of the view read and how much of each; the null slot has the rest.
     """

@@ -11,10 +11,11 @@ from numbers import Integral, Real
 from typing import Any
 
 from agentmem.decay import LAMBDA, TAU
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, in_brief
 
 UNIT, CLUSTER, ATOM = 0, 1, 2
 GREATEST = 1e12  # of numbers that are not whole
+WIDEST = 2**16  # of sizes that weights are made of: what has more is no model, and torch says only that memory is short
 METADATA = 4  # bytes of an atom that are not its code: birth (3) and importance (1)
 
 
@@ -25,6 +26,14 @@ def at_least(least: int, **values: int) -> None:
             raise InvalidInputError(f"{name}={value!r}: a whole number is needed, at least {least}")
         if value < least:
             raise InvalidInputError(f"{name}={value}: at least {least} is needed")
+
+
+def sized(least: int, most: int = WIDEST, **values: int) -> None:
+    """As `at_least`, for sizes that weights are made of, and for a value above `most`."""
+    at_least(least, **values)
+    for name, value in values.items():
+        if value > most:
+            raise InvalidInputError(f"{name}={in_brief(value)}: at most {most:,} is needed")
 
 
 def within(least: float, most: float, **values: float) -> None:
@@ -66,7 +75,7 @@ class CrystalSettings:
     blocks of ten, their own or more. budget: bytes of atoms, at most, per stream. read: slots recalled at once.
     sharpest: the greatest scale of a match of cues. chance: 0, and the most important are kept; 1, and each in
     proportion to its importance. tau, exponent: of the decay in eviction; exponent 0 is none. Raises InvalidInputError
-    for sizes that are too small or do not fit together.
+    for sizes that are too small, too large, or do not fit together.
     """
 
     dimension: int = 768
@@ -89,9 +98,10 @@ class CrystalSettings:
             given = getattr(self, name)
             if not isinstance(given, tuple | list) or len(given) != number:
                 raise InvalidInputError(f"{name}={given}: {number} numbers are needed")
-        at_least(1, dimension=self.dimension, slots=self.slots, offsets=self.offsets, heads=self.heads, read=self.read)
+        sized(1, dimension=self.dimension, offsets=self.offsets, heads=self.heads)
+        at_least(1, slots=self.slots, read=self.read)
         at_least(1, **{f"ratios[{layer}]": ratio for layer, ratio in enumerate(self.ratios)})
-        at_least(0, code_bits=self.code_bits, cue_bits=self.cue_bits)
+        sized(0, code_bits=self.code_bits, cue_bits=self.cue_bits)
         within(1, GREATEST, tau=self.tau, sharpest=self.sharpest)
         within(0, GREATEST, exponent=self.exponent)
         within(0, 1, chance=self.chance)
@@ -154,7 +164,7 @@ class TransformerSettings:
     """lower: blocks below the memory, whose states are written. upper: blocks above, each after a reader.
 
     window: tokens that a block's attention reaches back. conv: width of the short convolution under all blocks. Raises
-    InvalidInputError for sizes that are too small or do not fit together.
+    InvalidInputError for sizes that are too small, too large, or do not fit together.
     """
 
     d_model: int = 768
@@ -166,8 +176,9 @@ class TransformerSettings:
     crystal: CrystalSettings = field(default_factory=CrystalSettings)
 
     def __post_init__(self) -> None:
-        at_least(1, d_model=self.d_model, n_heads=self.n_heads, upper=self.upper, window=self.window, conv=self.conv)
-        at_least(0, lower=self.lower)
+        sized(1, d_model=self.d_model, n_heads=self.n_heads, upper=self.upper, conv=self.conv)
+        sized(0, lower=self.lower)
+        at_least(1, window=self.window)
         if not isinstance(self.crystal, CrystalSettings):
             raise InvalidInputError(f"crystal={self.crystal!r}: give CrystalSettings(dimension={self.d_model})")
         if self.d_model % self.n_heads or self.d_model // self.n_heads % 2:

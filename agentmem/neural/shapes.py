@@ -1,6 +1,11 @@
-"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed."""
+"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed.
+
+And what a value of many tensors is shown as.
+"""
 
 from __future__ import annotations
+
+from dataclasses import fields
 
 import torch
 from torch import Tensor
@@ -12,6 +17,34 @@ GREATEST = 1e15  # a norm squares numbers, and adds those of a state up
 STATES = (torch.float32, torch.bfloat16, torch.float16)  # float32 holds all of them as they are
 
 
+class Shown:
+    """Of a dataclass with repr=False: it is shown with types and shapes, not with all numbers of its tensors."""
+
+    def __repr__(self) -> str:
+        parts = [f"{each.name}={_shown(getattr(self, each.name))}" for each in fields(self)]  # type: ignore[arg-type]
+        return f"{type(self).__name__}({', '.join(parts)})"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_shown, value))})"
+    return repr(value)
+
+
+def article(kind: str) -> str:
+    """The name of a type as a message has it: "a Memory", "an InfiniteMemoryTransformer"."""
+    return f"{'an' if kind[0].upper() in 'AEIOU' else 'a'} {kind}"
+
+
+def check_type(name: str, value: object, kind: type, remedy: str) -> None:
+    """Raise InvalidInputError unless a value is of a kind. remedy: where one comes from."""
+    if not isinstance(value, kind):
+        came, needed = article(type(value).__name__), article(kind.__name__)
+        raise InvalidInputError(f"{name} is {came}; {needed} is needed: {remedy}")
+
+
 def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
     """Raise InvalidInputError unless tensor is one whose sizes equal `needed`, and its type is one of `types`, if there
     are any.
@@ -20,7 +53,7 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
     """
     if not isinstance(tensor, Tensor):
         wanted = f"[{', '.join(map(str, needed))}] of {' or '.join(map(str, types)) or 'numbers'}"
-        raise InvalidInputError(f"{name} is a {type(tensor).__name__}; a torch.Tensor {wanted} is needed")
+        raise InvalidInputError(f"{name} is {article(type(tensor).__name__)}; a torch.Tensor {wanted} is needed")
     shape = list(tensor.shape)
     fits = len(shape) == len(needed) and all(
         real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)

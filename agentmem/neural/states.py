@@ -10,8 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from hashlib import sha256
-from typing import Any, overload
+from typing import Any, get_args, overload
 
 import torch
 from safetensors import SafetensorError
@@ -21,9 +20,10 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Cache
 from agentmem.neural.crystal import MemoryCrystal
-from agentmem.neural.files import BROKEN, HEADER, MEMORY, memory_of, tensors_of
+from agentmem.neural.files import BROKEN, HEADER, MEMORY, fingerprint, memory_of, tensors_of
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import check_same
+from agentmem.neural.shapes import article
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State
 
@@ -34,10 +34,12 @@ HALVES = ("lower", "upper")
 def to_bytes(model: Model, state: State | Memory) -> bytes:
     """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back.
 
-    Raises InvalidInputError for what is neither, and for a state of another model's sizes.
+    model: the one that made the state: the bytes name its settings and weights, and a state does not tell of whose
+    weights it is. Raises InvalidInputError for what is neither, and for a state of another model's sizes.
     """
+    _check_model(model)
     if not isinstance(state, Memory if isinstance(model, MemoryCrystal) else State):
-        raise InvalidInputError(f"a {type(model).__name__} has no {type(state).__name__}; {_fitting(model)}")
+        raise InvalidInputError(f"{article(type(model).__name__)} has no {type(state).__name__}; {_fitting(model)}")
     if isinstance(state, State):
         _transformer(model).streams(state)
     else:
@@ -56,6 +58,9 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
 
     Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
     """
+    _check_model(model)
+    if not isinstance(content, bytes):
+        raise InvalidInputError(f"content is {article(type(content).__name__)}; give the bytes that to_bytes made")
     own, device = _header(model), next(model.parameters()).device
     try:
         header, loaded = _read(content)
@@ -68,6 +73,12 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
             f"{len(content)} bytes that are no state of a neural memory ({error!r}); give what to_bytes made"
         ) from error
     raise InvalidInputError(refusal)
+
+
+def _check_model(model: Model) -> None:
+    if not isinstance(model, Model):
+        kinds = ", ".join(each.__name__ for each in get_args(Model))
+        raise InvalidInputError(f"model is {article(type(model).__name__)}; one of {kinds} is needed, in front")
 
 
 # ---- a state taken apart and put together
@@ -118,17 +129,12 @@ def _cache(tensors: Mapping[str, Tensor], name: str) -> Cache | None:
 
 def _header(model: Model) -> dict[str, Any]:
     """What a state must agree with, as JSON has it."""
-    made = {"model": type(model).__name__, "settings": asdict(model.settings), "weights": _fingerprint(model)}
+    made = {
+        "model": type(model).__name__,
+        "settings": asdict(model.settings),
+        "weights": fingerprint(model.state_dict())[:16],
+    }
     return json.loads(json.dumps(made))
-
-
-def _fingerprint(model: Model) -> str:
-    """The same for the same weights alone."""
-    hashed = sha256()
-    for name, each in sorted(model.state_dict().items()):
-        hashed.update(f"{name} {each.dtype} {list(each.shape)}".encode())
-        hashed.update(each.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return hashed.hexdigest()[:16]
 
 
 def _read(content: bytes) -> tuple[dict[str, Any], dict[str, Tensor]]:

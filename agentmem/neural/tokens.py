@@ -19,13 +19,14 @@ from agentmem.neural.files import Saved, load, save
 from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain
-from agentmem.neural.shapes import TOKENS, check
+from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain, sized
+from agentmem.neural.shapes import TOKENS, Shown, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
 KIND = "TokenModel"  # of its files
+MOST_TOKENS = 2**20  # of a vocabulary
 TINY = 1e-9
 PART = 256  # slots
 SAYS = 2  # times the width, of what is between a slot's bits and what they say
@@ -40,7 +41,8 @@ class TokenSettings:
     bound: int = 2
 
     def __post_init__(self) -> None:
-        at_least(1, vocabulary=self.vocabulary, bound=self.bound)
+        sized(1, MOST_TOKENS, vocabulary=self.vocabulary)
+        at_least(1, bound=self.bound)
         if not isinstance(self.transformer, TransformerSettings):
             raise InvalidInputError(f"transformer={self.transformer!r}: give TransformerSettings")
         if not self.bound < self.transformer.crystal.offsets:
@@ -51,8 +53,8 @@ class TokenSettings:
         make_plain(self)
 
 
-@dataclass(frozen=True)
-class Output:
+@dataclass(frozen=True, repr=False)
+class Output(Shown):
     """p(token) = (1 - gate) softmax(logits) + sum over the copies that say it of their share.
 
     logits: [B, T, vocabulary]. copied, shares: int64 and float [B, T, k], tokens that slots say and how much of each;
@@ -213,7 +215,7 @@ class TokenModel(nn.Module):
         return self.embedding(tokens) * self.embedding.embedding_dim**0.5
 
     def _write(self, tokens: Tensor, state: State) -> tuple[Tensor, Written, State]:
-        return self.transformer.write(self.embedded(tokens, len(state.memory.atoms)), state)
+        return self.transformer.write(self.embedded(tokens, self.transformer.streams(state)), state)
 
     def _output(self, hidden: Tensor, readings: list[Reading], written: Written) -> Output:
         normed = self.norm(hidden)

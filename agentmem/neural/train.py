@@ -17,7 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, PathError
 from agentmem.neural.files import BROKEN, Saved, load, save, shortened
 from agentmem.neural.mixed import autocast
 
@@ -163,6 +163,8 @@ class Trainer(Generic[Model]):
         """
         try:
             self._take_up(load(path, TRAINING))
+        except PathError:
+            raise
         except (InvalidInputError, *BROKEN) as error:
             raise InvalidInputError(
                 f"{path} is not whole, or of another model ({shortened(error.__cause__ or error)}): remove it to begin "

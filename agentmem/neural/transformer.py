@@ -19,7 +19,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
-from agentmem.neural.shapes import STATES, check, check_finite
+from agentmem.neural.shapes import STATES, Shown, check, check_finite, check_type
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -27,9 +27,13 @@ KIND = "InfiniteMemoryTransformer"  # of its files
 GATE = 0.1  # more would drown what the lower blocks say, before a reader has learned anything
 
 
-@dataclass(frozen=True)
-class State:
-    """What a stream carries from one chunk to the next."""
+@dataclass(frozen=True, repr=False)
+class State(Shown):
+    """What a stream carries from one chunk to the next.
+
+    It says something to the model that made it alone, and `step` checks its `sizes` alone: a model of the same sizes
+    with other weights, or another window, takes it. Of a state as bytes, `states.from_bytes` checks both.
+    """
 
     memory: Memory
     convolution: Tensor | None
@@ -144,7 +148,8 @@ class InfiniteMemoryTransformer(nn.Module):
         return hidden, readings, tuple(after)
 
     def streams(self, state: State) -> int:
-        """How many streams a state is of. Raises InvalidInputError for one of a model of other sizes."""
+        """How many streams a state is of. Raises InvalidInputError for what is none, and one of other sizes."""
+        check_type("state", state, State, "start gives the first, step each next one")
         check_same("state", state.sizes, {**vars(self.settings), **self.settings.crystal.sizes})
         return len(state.memory.atoms)
 

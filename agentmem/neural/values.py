@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from agentmem.neural.shapes import Shown
 
-@dataclass(frozen=True)
-class Crystals:
+
+@dataclass(frozen=True, repr=False)
+class Crystals(Shown):
     """Crystals of one layer, oldest first, not yet quantised.
 
     slots: [B, n, S, slot_bits], layer-normed (cue, consequence), in order of the tokens they were taken from.
@@ -44,16 +46,16 @@ class Crystals:
         return Crystals(slots, importance, at, self.first)
 
 
-@dataclass(frozen=True)
-class Choices:
+@dataclass(frozen=True, repr=False)
+class Choices(Shown):
     """What the crystals of a layer were chosen from. logits: [B, n, r], of the importance; at: int64 [B, n, r]."""
 
     logits: Tensor
     at: Tensor
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(Shown):
     """What writing gave: the new crystals of each layer, and what they were chosen from."""
 
     layers: tuple[Crystals, Crystals, Crystals]

@@ -13,6 +13,7 @@ from torch import Tensor
 from agentmem.neural.nearest import nearest
 from agentmem.neural.quantise import unpack
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
+from agentmem.neural.shapes import Shown
 
 FOREVER = 2**62
 BLOCK = 10  # tokens of a block, in which the same may be read
@@ -20,8 +21,8 @@ _PER_STREAM = ("cues", "values", "start", "end", "born", "retired", "at", "order
 _PER_SLOT = ("layer", "owner")
 
 
-@dataclass(frozen=True)
-class Packed:
+@dataclass(frozen=True, repr=False)
+class Packed(Shown):
     """Atoms as they are kept. atoms: uint8 [B, n, atom_bytes]. births: [B, n], how many were made before each."""
 
     settings: CrystalSettings
@@ -44,8 +45,8 @@ class Packed:
         return view_of(self.settings, ATOM, slots, self.births)
 
 
-@dataclass(frozen=True)
-class View:
+@dataclass(frozen=True, repr=False)
+class View(Shown):
     """Slots that may be read, N of them; B is 1 where all streams read the same.
 
     cues: [B, N, cue_bits]. values: [B, N, value_bits]. layer, owner: [N], the layer, and the stream that wrote it (-1:

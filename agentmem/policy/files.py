@@ -10,6 +10,7 @@ from agentmem.neural.files import kind_of, load
 from agentmem.policy import choosing, policy_lm
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.policy_lm import PolicyLM
+from agentmem.records import check_path
 
 HERE = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
@@ -18,11 +19,13 @@ DIGITS = 12
 KINDS: dict[str, type[ChoicePolicy] | type[PolicyLM]] = {choosing.KIND: ChoicePolicy, policy_lm.KIND: PolicyLM}
 
 
-def load_trained(name: str) -> ChoicePolicy | PolicyLM:
+def load_trained(name: str | Path) -> ChoicePolicy | PolicyLM:
     """The policy of a checkpoint that comes with the package, or of a file. Its name tells what the file holds, too:
     one that was trained further is another policy. Raises NotFoundError where there is none, InvalidInputError for a
     file of something else.
     """
+    check_path("the policy", name)
+    name = str(name)
     file = Path(name) if name.endswith(SUFFIX) else HERE / f"{name}{SUFFIX}"
     if not file.is_file():
         there = ", ".join(sorted(each.stem for each in HERE.glob(f"*{SUFFIX}"))) or "none"
