@@ -153,6 +153,29 @@ def test_what_crystallizes_after_the_last_step_is_shown_with_it(browser: Any, vi
     assert errors == []
 
 
+def test_a_page_opens_with_what_was_recalled_there_in_sight_however_far_back_it_lies(
+    browser: Any, tmp_path: Path
+) -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        with memory.episode(id="shift") as episode:
+            episode.observe("The closing code of the kettle is HP-261.")
+            episode.log_many([f"Box {number} was counted." for number in range(200)])
+            episode.recall("closing code of the kettle", budget=24)
+            used = episode.act("close it with HP-261").id
+        export(memory, tmp_path / "run.html", name="shift")
+    label = "document.querySelector('#board').getAttribute('aria-label')"
+    errors: list[str] = []
+    page = opened(browser, f"file://{tmp_path}/run.html#step={used}", errors)
+    until(page, f"document.querySelector('#step code')?.textContent === '{used}'")
+    until(page, f"/[0-9]{{3}} nodes in sight/.test({label})")
+    there = page.evaluate(label)
+    page.click("button:text-is('All')")
+    page.wait_for_timeout(200)
+    assert page.evaluate(label) == there
+    page.context.close()
+    assert errors == []
+
+
 @pytest.mark.slow
 def test_a_correction_of_a_long_step_keeps_its_end(browser: Any, tmp_path: Path) -> None:
     said = f"I live in Lima. {'The crane was mended again. ' * 900}That is all."

@@ -13,7 +13,7 @@ const GROWS = 350; // milliseconds
 const LISTED = 150;
 const NAME = "Graph of the memory";
 const view = { first: 0, last: BEGIN };
-let canvas, told, detail, list, graph, parts, asked, grown, pending;
+let canvas, told, detail, list, graph, parts, asked, grown, pending, fresh;
 
 export function makeGraph() {
   canvas = h("canvas", { id: "board", role: "img", "aria-label": NAME });
@@ -28,6 +28,7 @@ export function makeGraph() {
   on("opened", opened);
   on("moved", moved);
   on("frame", () => {
+    reach();
     redraw();
     relist();
   });
@@ -54,6 +55,15 @@ function opened() {
   canvas.setAttribute("aria-label", NAME);
   byId("tip").hidden = true;
   look(-0.5, Math.min(state.replay.frames, BEGIN) - 0.5);
+  fresh = true;
+}
+
+// Where a page opens, what was recalled there is in sight, however far back it lies.
+function reach() {
+  if (!fresh || !graph || !state.frame || state.frame.number !== state.number) return;
+  fresh = false;
+  const places = [...looking().hits].map((id) => graph.x[graph.at_id.get(id)]).filter((x) => x !== undefined);
+  if (places.length && !places.some((x) => x >= view.first && x <= view.last)) look(begins(), state.replay.frames - 0.5);
 }
 
 function moved(from) {
@@ -116,6 +126,7 @@ async function need() {
     graph = prepare(found);
     parts.set(key, graph);
     if (beginning) look(begins(), view.last);
+    reach();
     if (parts.size > 8) forgetFirst();
     redraw();
     relist();
