@@ -13,6 +13,7 @@ LENGTHS = (40, 26, 15)  # characters that are tried
 WIDE = 1.75  # times as wide as a letter
 LETTER, LINE = 0.56, 1.25  # of the size of the font
 BOLD = 1.15  # times as wide
+GAP = 0.8  # of a letter, from the end of a label to the next
 POINTS = 72  # to an inch
 VEIL = {"facecolor": "#fafafa", "alpha": 0.7, "linewidth": 0, "pad": 0.4}  # so that lines do not strike letters out
 
@@ -59,7 +60,7 @@ class Board:
                     return
 
     def _size(self, text: str, bold: bool) -> tuple[float, float]:
-        letters = sum(WIDE if unicodedata.east_asian_width(char) in "WF" else 1.0 for char in text)
+        letters = GAP + sum(WIDE if unicodedata.east_asian_width(char) in "WF" else 1.0 for char in text)
         return letters * (BOLD if bold else 1.0) * LETTER * self._font * self._x, LINE * self._font * self._y
 
     def _spots(self, x: float, y: float, beside: float, high: float) -> list[tuple[float, float]]:

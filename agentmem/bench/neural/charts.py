@@ -120,10 +120,13 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
         if max(costs) < STEEP * min(costs):
             axis.set_ylim(0, 1.25 * max(costs))
         else:
-            axis.set(yscale="log", ylim=(min(costs) / 2, 2 * max(costs)))
-            axis.yaxis.set_major_formatter(lambda cost, _: f"{cost:g}")
+            low, high = min(costs) / 2, 2 * max(costs)
+            axis.set(yscale="log", ylim=(low, high), title=f"{title}, logarithmic")
+            ticks = [digit * 10**zeros for zeros in range(10) for digit in (1, 2, 5) if low < digit * 10**zeros < high]
+            axis.set_yticks(ticks, [f"{each:,}" for each in ticks])
+            axis.minorticks_off()
         for one, cost in zip(sizes, costs, strict=True):
-            place = {"textcoords": "offset points", "xytext": (-4, 8), "ha": "center", "fontsize": 9, "color": GREY}
+            place = {"textcoords": "offset points", "xytext": (2, 8), "ha": "right", "fontsize": 9, "color": GREY}
             axis.annotate(f"x {one[f'{kind}_ratio']:.2f}", (one["tokens"], cost), **place)
     figure.tight_layout()
     return figure
