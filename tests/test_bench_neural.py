@@ -312,6 +312,7 @@ def test_what_does_not_fit_is_refused_with_the_limit(arguments: tuple[object, ..
         (("cost", "--seed", "0,1"), "'0,1' is no seed"),
         (("cost", "--chunk", "1k,2k"), "'1k,2k' is no number"),
         (("recall", "--tokens", "999999999m"), "'999999999m' is too many; 1600m are the most"),
+        (["cost", "--chunk", "5m"], "'5m' is too many; 100k are the most"),
         (("recall", "--seed", "9999999999"), "from 0 to 999999999"),
         ((), "NAME is missing: give one of recall, cost, quantisation, decay, task, lm"),
     ],

@@ -237,7 +237,7 @@ def test_every_bar_names_entries_that_there_are() -> None:
         (["--sizes", "0k"], "no number of tokens"),
         (["--retain", "half"], "'half' is unknown"),
         (["--peers", "nobody"], "'nobody' is unknown"),
-        (["--cues", "0"], "no whole number"),
+        (["--cues", "0"], "0 is too few; give 1 or more"),
     ],
 )
 def test_wrong_arguments_are_named(arguments: list[str], said: str) -> None:

@@ -56,7 +56,9 @@ def graph(
     limit: Annotated[int | None, typer.Option(metavar="N", help="Nodes, at most: the nearest and newest.")] = None,
     retired: Annotated[bool, flag("--retired", "Also crystals that newer ones retired.")] = False,
     format: Annotated[Format | None, typer.Option(help="What to write; by default what --out ends with.")] = None,
-    out: Annotated[str | None, typer.Option(metavar="FILE", help="Write it here, in the place of what is there.")] = None,
+    out: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Write it here, in the place of what is there.")
+    ] = None,
     namespace: NamespaceOption = "",
     json: JsonOption = False,
 ) -> None:

@@ -20,7 +20,12 @@ def register(app: typer.Typer) -> None:
 
 def export(
     path: MemoryPath,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="JSON lines are written here, in the place of what is there; gzipped if in .gz.")],
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="JSON lines are written here, in the place of what is there; gzipped if in .gz."
+        ),
+    ],
     derived: Annotated[bool, flag("--derived", "Also write the crystals and the attachments.")] = False,
     namespace: NamespaceOption = "",
 ) -> None:

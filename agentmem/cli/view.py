@@ -31,7 +31,9 @@ def view(
     export: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="Write the page into this file, in the place of what is there, with what it shows inside.", show_default=False
+            metavar="FILE",
+            help="Write the page into this file, in the place of what is there, with what it shows inside.",
+            show_default=False,
         ),
     ] = None,
     episode: Annotated[

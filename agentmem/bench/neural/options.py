@@ -45,7 +45,8 @@ def amount(text: str, least: int = 1, most: int = MOST) -> int:
     if number < least:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of {least} or more; write 100k, 1m or 2500")
     if number > most:
-        raise argparse.ArgumentTypeError(f"{text!r} is too many; {most // UNITS['k']}k are the most")
+        unit = "m" if most % UNITS["m"] == 0 else "k"
+        raise argparse.ArgumentTypeError(f"{text!r} is too many; {most // UNITS[unit]}{unit} are the most")
     return number
 
 
