@@ -18,8 +18,8 @@ from agentmem.neural.tokens import TokenSettings
     ("sizes", "said"),
     [
         ({"dimension": -1}, "dimension=-1: at least 1 is needed"),
-        ({"dimension": 10**9}, "dimension=1000000000: at most 65,536 is needed"),
-        ({"code_bits": 10**30}, "code_bits=1000000.*: at most 65,536 is needed"),
+        ({"dimension": 10**9}, "dimension=1000000000: 65,536 is the most"),
+        ({"code_bits": 10**30}, "code_bits=1000000.*: 65,536 is the most"),
         ({"slots": 0}, "slots=0: at least 1 is needed"),
         ({"ratios": (0, 5, 2)}, r"ratios\[0\]=0: at least 1 is needed"),
         ({"ratios": (10, 5, -2)}, r"ratios\[2\]=-2: at least 1 is needed"),
@@ -67,7 +67,7 @@ def test_crystals_of_sizes_that_could_not_work_are_refused(sizes: dict[str, Any]
     [
         ({"d_model": 0}, "d_model=0: at least 1 is needed"),
         ({"n_heads": 0}, "n_heads=0: at least 1 is needed"),
-        ({"d_model": 10**9}, "d_model=1000000000: at most 65,536 is needed"),
+        ({"d_model": 10**9}, "d_model=1000000000: 65,536 is the most"),
         ({"lower": -1}, "lower=-1: at least 0 is needed"),
         ({"upper": 0}, "upper=0: at least 1 is needed"),
         ({"window": 0}, "window=0: at least 1 is needed"),
@@ -87,7 +87,7 @@ def test_transformers_of_sizes_that_could_not_work_are_refused(sizes: dict[str, 
     ("vocabulary", "bound", "said"),
     [
         (0, 2, "vocabulary=0: at least 1 is needed"),
-        (10**9, 2, "vocabulary=1000000000: at most 1,048,576 is needed"),
+        (10**9, 2, "vocabulary=1000000000: 1,048,576 is the most"),
         (-1, 2, "vocabulary=-1: at least 1 is needed"),
         (6.6, 2, "vocabulary=6.6: a whole number is needed"),
         (66, 4, "bound=4 tokens in crystals that look 3 tokens ahead"),

@@ -33,7 +33,7 @@ def sized(least: int, most: int = WIDEST, **values: int) -> None:
     at_least(least, **values)
     for name, value in values.items():
         if value > most:
-            raise InvalidInputError(f"{name}={in_brief(value)}: at most {most:,} is needed")
+            raise InvalidInputError(f"{name}={in_brief(value)}: {most:,} is the most")
 
 
 def within(least: float, most: float, **values: float) -> None:
