@@ -116,7 +116,7 @@ def corpus_of(text: TextModel, paths: list[str]) -> Corpus:
 
 
 def entrant(text: TextModel) -> rivals.Entrant:
-    return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"))
+    return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"), "")
 
 
 def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
@@ -257,6 +257,16 @@ def test_what_does_not_fit_is_refused_before_a_peer_is_trained(tmp_path: Path, m
     monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
     assert "pip install" in refused(*small, "--train", corpora[0], "--peers", "windowed,mingru")
     assert not (tmp_path / "rivals").exists()
+
+
+def test_results_say_which_model_they_are_of_and_what_made_it(tmp_path: Path) -> None:
+    paths, file = texts(tmp_path), tmp_path / "model.safetensors"
+    model_of(paths).save(file, "agentmem train neural text own")
+    asked = argparse.Namespace(
+        files=paths, sizes=[0], models=None, train=None, checkpoint=file, peers=None, tokens=None, seed=None
+    )
+    told = lm.measure(lm.load(file), asked, quiet)["settings"]
+    assert (told["checkpoint"], told["made_by"]) == (str(file), "agentmem train neural text own")
 
 
 def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def apart(seed: int) -> int:
     return int(np.random.SeedSequence((seed, 1)).generate_state(1)[0])
 
 
-def check_policy(policy: Any) -> Any:
-    """InvalidInputError for what does not act."""
+def check_policy(policy: Any, name: str | None = None) -> Any:
+    """InvalidInputError for what does not act. name: that it was loaded by."""
     if not callable(getattr(policy, "act", None)):
-        raise InvalidInputError(f"policy {brief(policy)} has no act(observation, context); {ONE}")
+        what = brief(policy) if name is None else f"{name!r} makes {brief(policy)}, which"
+        raise InvalidInputError(f"policy {what} has no act(observation, context); {ONE}")
     return policy
 
 
@@ -125,9 +126,7 @@ def load_policy(name: str, action_space: Any) -> Policy:
             raise InvalidInputError(
                 f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments; {ONE}"
             ) from error
-    if not callable(getattr(made, "act", None)):
-        raise InvalidInputError(f"policy {name!r} makes {brief(made)}, which has no act(observation, context); {ONE}")
-    return made  # type: ignore[no-any-return]
+    return check_policy(made, name)  # type: ignore[no-any-return]
 
 
 SHIFTS = ("oracle", "reader", "rule")

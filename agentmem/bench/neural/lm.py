@@ -25,12 +25,11 @@ from agentmem.bench.neural.peers import Crystal
 from agentmem.bench.neural.rivals import Entrant
 from agentmem.bench.recall.tables import wrapped
 from agentmem.errors import InvalidInputError
-from agentmem.neural import checkpoints, files
+from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
 from agentmem.neural.measure import Watch
 from agentmem.neural.text import documents
 from agentmem.neural.text_model import TextModel
-from agentmem.neural.tokens import KIND
 
 SHIPPED = "text"
 OWN = checkpoints.HERE / "rivals"
@@ -69,7 +68,7 @@ def measure(model: tuple[Entrant, TextModel], options: argparse.Namespace, progr
     tokens = long_enough(text, options.files, max(options.sizes))
     if options.train:
         _train(text, options, progress)
-    settings = Measured(text.model, own.file, files.load(own.file, KIND).command).settings()
+    settings = Measured(text.model, own.file, own.command).settings()
     return {"settings": settings} | losses(own, text, tokens, options.models or _own(options), options.sizes, progress)
 
 

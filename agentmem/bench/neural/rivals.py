@@ -94,19 +94,21 @@ def _check(rival: Rival, there: dict[str, Any], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A trained model that is measured. tokens, seed: of its training. file: that it is from."""
+    """A trained model that is measured. tokens, seed: of its training. file: that it is from; command: what made it."""
 
     name: str
     tokens: int
     seed: int
     peer: Peer
     file: Path
+    command: str
 
 
 def ours(path: Path) -> tuple[Entrant, TextModel]:
     """A text model as an entrant. Raises InvalidInputError for a file of something else."""
-    text, asked = TextModel.load(path), load(path, TEXT).notes.get("training", {}).get("asked", {})
-    return Entrant("ours", asked.get("tokens", 0), asked.get("seed", 0), Crystal(text.model), path), text
+    text, saved = TextModel.load(path), load(path, TEXT)
+    asked = saved.notes.get("training", {}).get("asked", {})
+    return Entrant("ours", asked.get("tokens", 0), asked.get("seed", 0), Crystal(text.model), path, saved.command), text
 
 
 def trained(folder: Path, vocabulary: Vocabulary) -> tuple[list[Entrant], list[str]]:
@@ -132,7 +134,7 @@ def _entrant(file: Path, vocabulary: Vocabulary) -> Entrant:
         saved = load(file, KIND)
         peer = saved.built(lambda settings: Rival(**settings).build(), most=1 << 32)
         rival = Rival(**saved.settings)
-        entrant = Entrant(rival.name, rival.tokens, rival.seed, peer, file)
+        entrant = Entrant(rival.name, rival.tokens, rival.seed, peer, file, saved.command)
         there = str(saved.notes.get("vocabulary"))
     if there != vocabulary.digest:
         raise InvalidInputError(
