@@ -120,22 +120,27 @@ def run(app: Any, made: socket.socket, ready: Callable[[], None], grace: int, mo
 
 @contextmanager
 def _stopped_softly(server: Any) -> Iterator[None]:
-    """uvicorn stops at SIGTERM, and then raises it once more: here that does nothing, so that a caller can tidy up.
+    """uvicorn stops at a signal and then raises it once more: SIGTERM does nothing then, so that a caller can tidy up.
 
-    One that comes before uvicorn heeds signals stops it too.
+    One that comes before uvicorn heeds signals stops it too, between two of its steps rather than within one.
     """
+    heard = set()
 
     def stop(number: int, frame: object) -> None:
+        heard.add(number)
         server.should_exit = True
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if signal.SIGINT in heard:
+        raise KeyboardInterrupt
 
 
 class _Ending:

@@ -8,13 +8,15 @@ import socket
 import subprocess
 import sys
 import warnings
+from contextlib import nullcontext
 from http.client import HTTPConnection
 
 import pytest
 from served import environment
+from starlette.applications import Starlette
 
 from agentmem import InvalidInputError
-from agentmem.listening import host_of, is_loopback, listening, names_of
+from agentmem.listening import host_of, is_loopback, listening, names_of, serve
 
 SLOW = """
 import asyncio
@@ -96,3 +98,17 @@ def test_at_sigterm_a_request_that_takes_too_long_is_sent_away_and_the_caller_ti
             process.kill()
     assert (process.returncode, said) == (0, "over\ntidied up\n")
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_before_it_serves_waits_for_the_step_that_runs(number: int) -> None:
+    before, told = signal.getsignal(number), []
+
+    def ready(address: str) -> None:
+        signal.raise_signal(number)
+        told.append(address)
+
+    with pytest.raises(KeyboardInterrupt) if number == signal.SIGINT else nullcontext():
+        serve(Starlette(), "127.0.0.1", 0, ready, 1)
+    assert len(told) == 1
+    assert signal.getsignal(number) is before
