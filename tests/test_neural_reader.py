@@ -202,6 +202,23 @@ def test_what_is_not_written_yet_supersedes_nothing() -> None:
     assert reading_of(view, 950)[0] > 5
 
 
+@given(st.integers(1, 3), st.integers(0, 99))
+@settings(max_examples=10, deadline=None)
+@torch.no_grad()
+def test_many_states_lose_to_newer_slots_what_each_alone_loses(streams: int, seed: int) -> None:
+    """Those of many are compared slot by slot, those of one among what it reads."""
+    reader = MemoryCrystal(D).reader
+    reader.superseded_by.fill_(1.0)
+    cues = torch.randn(5, SETTINGS.cue_bits, generator=seeded(seed))[torch.arange(30) % 5]
+    view = atoms_of(cues, list(range(30)))
+    scores = torch.randn(streams, 2, 200, view.number, generator=seeded(seed))
+    scores, chosen = scores.masked_fill(scores < -1, -1e9).topk(12)
+    lost = reader.superseded(scores, chosen, view)
+    alone = [reader.superseded(scores[:, :, [at]], chosen[:, :, [at]], view) for at in range(200)]
+    assert lost.max() > 1
+    torch.testing.assert_close(lost, torch.cat(alone, 2), atol=1e-5, rtol=1e-4)
+
+
 def test_views_side_by_side_keep_the_order_of_time() -> None:
     cues = torch.randn(2, SETTINGS.cue_bits, generator=seeded(7))
     both = joined([atoms_of(cues, [4, 5]), atoms_of(cues, [0, 1])])

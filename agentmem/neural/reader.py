@@ -166,18 +166,30 @@ class Reader(nn.Module):
         """Log likelihood that no newer slot is of the same cue [B, h, T, k], and how steeply it rises with `same_cue`:
         so nothing of size k x k is kept for the gradient.
         """
-        closer = SHARPNESS * (self._newer(scores, chosen, view) - self.same_cue)
-        return -F.softplus(closer).sum(-1), SHARPNESS * closer.sigmoid().sum(-1)
+        counted = (scores > FORBIDDEN / 2).float()
+        if view.number**2 * (100 + scores.shape[2]) < 200 * scores[0].numel() * scores.shape[-1]:
+            read = counted.new_zeros(*scores.shape[:-1], view.number).scatter_(-1, chosen, counted)
+            closer = self._closer(view.cues, view.layer, view.start, view.end, view.order)
+            likely, steepness = (
+                (read.flatten(1, 2) @ each.mT).unflatten(1, scores.shape[1:3]).gather(-1, chosen)
+                for each in (F.softplus(closer), closer.sigmoid())
+            )
+        else:
+            times = (_at(each, chosen) for each in (view.start, view.end, view.order))
+            closer = self._closer(gather(view.cues, chosen), view.layer[chosen], *times)
+            likely, steepness = (
+                (each @ counted.unsqueeze(-1)).squeeze(-1) for each in (F.softplus(closer), closer.sigmoid())
+            )
+        return -likely, SHARPNESS * steepness
 
-    def _newer(self, scores: Tensor, chosen: Tensor, view: View) -> Tensor:
-        """Of each slot and each that is newer the cosine of their cues, -2 where it is not newer: [B, h, T, k, k]."""
-        cues = F.normalize(gather(view.cues, chosen), dim=-1)
-        start, end, order = (_at(each, chosen) for each in (view.start, view.end, view.order))
-        layer = view.layer[chosen]
+    def _closer(self, cues: Tensor, layer: Tensor, start: Tensor, end: Tensor, order: Tensor) -> Tensor:
+        """Of each slot and each that is newer by how much their cosine is over that of the same cue, times SHARPNESS;
+        far below 0 where it is not newer: [..., k, k] of cues [..., k, cue_bits].
+        """
+        cues = F.normalize(cues, dim=-1)
         alike = layer.unsqueeze(-2) == layer.unsqueeze(-1)
         newer = torch.where(alike, _pairs(order, order), _pairs(start, end - 1))
-        counts = newer & (scores.unsqueeze(-2) > FORBIDDEN / 2)
-        return (cues @ cues.transpose(-1, -2)).masked_fill(~counts, -2.0)
+        return SHARPNESS * ((cues @ cues.mT).masked_fill(~newer, -2.0) - self.same_cue)
 
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:

@@ -102,7 +102,8 @@ def _taken(leaf: Leaf, value: Any) -> np.ndarray:
     if leaf.kind == "words":
         words = numbers(str(value), TEXT).astype(np.int64)
         return np.where(words > 0, words % WORDS + 1 + leaf.start, 0)
-    levels = np.clip(np.asarray(value, np.int64).reshape(-1) - leaf.least, 0, leaf.levels - 1)
+    levels = np.asarray(value, np.int64).reshape(-1) - leaf.least
+    levels = np.minimum(np.maximum(levels, 0), leaf.levels - 1)  # in a quarter of the time of clip, for a few numbers
     return levels + np.arange(leaf.number) * leaf.levels + 1 + leaf.start
 
 
