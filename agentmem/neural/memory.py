@@ -87,11 +87,8 @@ class Memory(Shown):
         atoms.
         """
         kept = [self._kept_recent(layer) for layer in (UNIT, CLUSTER)]
-        new = (
-            [self._new(layer, each, precision or STORED[layer]) for layer, each in enumerate(written.layers)]
-            if written
-            else []
-        )
+        layers = enumerate(written.layers if written else ())
+        new = [self._new(layer, each, precision or STORED[layer]) for layer, each in layers if each.number]
         atoms = Packed(self.settings, self.atoms, self.births()) if self.atoms.shape[1] else None
         return replace(joined([*kept, *new]), packed=atoms)
 

@@ -61,19 +61,25 @@ class Writer(nn.Module):
     def _chosen(self, layer: int, candidates: Tensor, at: Tensor, first: int) -> tuple[Crystals, Choices]:
         """The S most important of candidates [B, n, r, bits], taken from tokens at [B, n, r], none twice, in order."""
         logits = self.importance[layer](candidates).squeeze(-1).float() * SHARPNESS
-        left, weights = logits, []
-        if self.settings.chance:
-            left = left + self.settings.chance * gumbel(at)
-        for _ in range(self.settings.slots_of[layer]):
-            soft = left.softmax(-1)
-            weights.append(_hardened(soft))
-            left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # the gradient of what was not chosen
-            left = left.masked_fill(weights[-1] > 0.5, NEVER)
-        chosen = _in_order(torch.stack(weights, 2))
+        chosen = self._most_important(logits, at, self.settings.slots_of[layer])
         slots = self._normed(torch.einsum("bnsr,bnrd->bnsd", chosen.to(candidates.dtype), candidates))
         importance = torch.einsum("bnsr,bnr->bns", chosen, logits.sigmoid()).clamp(0, 1)
         crystals = Crystals(slots, importance, at.gather(2, chosen.detach().argmax(-1)), first)
         return crystals, Choices(logits, at)
+
+    def _most_important(self, logits: Tensor, at: Tensor, slots: int) -> Tensor:
+        """Which of logits [B, n, r] each slot takes: [B, n, slots, r], 1 or 0, with the gradient of a soft choice."""
+        if not logits.shape[1]:  # as in nine of ten single steps
+            return logits.new_zeros(*logits.shape[:2], slots, logits.shape[2])
+        left, weights = logits, []
+        if self.settings.chance:
+            left = left + self.settings.chance * gumbel(at)
+        for _ in range(slots):
+            soft = left.softmax(-1)
+            weights.append(_hardened(soft))
+            left = left + torch.log1p(-weights[-1].clamp(max=0.999))  # the gradient of what was not chosen
+            left = left.masked_fill(weights[-1] > 0.5, NEVER)
+        return _in_order(torch.stack(weights, 2))
 
     def _normed(self, slots: Tensor) -> Tensor:
         cue, value = slots.split((self.settings.cue_bits, self.settings.value_bits), -1)
