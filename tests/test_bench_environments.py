@@ -129,6 +129,7 @@ def test_flat_observations_tell_features_apart() -> None:
     assert seen.sum() == 2  # the mode and the card
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_task_and_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "EPISODES", 4)
     monkeypatch.setattr(rows, "LANES", 4)

@@ -189,6 +189,7 @@ def test_the_scripted_model_repeats_the_first_words_of_each_message(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_peer_finds_what_it_was_given_one_by_one_and_several_at_once(every: dict[str, Racer], name: str) -> None:
     racer, items = opened(every, name), items_of(HOUSE)
     assert len(racer.order(add=items[:4])) == 4

@@ -119,6 +119,7 @@ def entrant(text: TextModel) -> rivals.Entrant:
     return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"), "")
 
 
+@pytest.mark.slow
 def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
     paths = texts(tmp_path)
     text = model_of(paths)

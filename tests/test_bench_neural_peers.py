@@ -185,6 +185,7 @@ def test_bytes_are_those_of_the_tensors_per_stream() -> None:
 
 
 @each_peer
+@pytest.mark.slow
 def test_a_small_batch_is_learned_by_heart(name: str) -> None:
     model = peer(name)
     batch = tokens(33)
@@ -235,6 +236,7 @@ def test_a_training_that_was_stopped_goes_on_with_the_tokens_that_were_to_come(t
 @pytest.mark.parametrize(
     "name", ["windowed", *(pytest.param(name, marks=pytest.mark.slow) for name in ("infini", "rmt"))]
 )
+@pytest.mark.slow
 def test_a_peer_that_was_trained_is_kept_and_comes_back_as_it_was(name: str, tmp_path: Path) -> None:
     vocabulary = Vocabulary.learned(["so it goes on and on, and nobody knows why"], 270)
     rival = rivals.Rival(name, vocabulary.size, 100_000, WINDOW, 3, seed=0, tokens=1)
@@ -306,6 +308,7 @@ def test_the_horizon_grows_when_enough_is_right_or_its_share_of_the_budget_is_ov
     assert not training.next_stage(2, 1.0, 1.0)
 
 
+@pytest.mark.slow
 def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_another() -> None:
     model = peer("crystal")
     documents = [tokens(1_937, streams=1, seed=i)[0] for i in range(2)]
@@ -321,6 +324,7 @@ def test_text_is_judged_at_the_same_tokens_after_a_memory_of_its_own_or_of_anoth
 
 
 @any_model
+@pytest.mark.slow
 def test_bytes_on_text_are_those_of_a_stream_that_reads_with_the_windows_of_all_blocks(name: str) -> None:
     model, document = peer(name), tokens(1_937, streams=1)
     with torch.no_grad():

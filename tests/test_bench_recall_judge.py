@@ -40,6 +40,7 @@ def judge() -> ModuleType:
 
 
 @pytest.mark.parametrize("name", ["agentmem", "agentmem unit", "newest", "bm25", "random10", "random2"])
+@pytest.mark.slow
 def test_scores_are_the_judges_own(judge: ModuleType, name: str) -> None:
     counter, histories = best(), 1 if name.startswith("agentmem") else 2
     build = Rows("keep", [Layer.UNIT]).build if name.startswith("agentmem") else floors.builder(name)

@@ -232,6 +232,7 @@ def measured(
     return words, done.stdout, out
 
 
+@pytest.mark.slow
 def test_the_command_prints_a_line_for_each_shift_and_memory(measured: tuple[list[str], str, Path]) -> None:
     _, printed, out = measured
     lines = [line.split(" | ") for line in printed.splitlines()[2:]]

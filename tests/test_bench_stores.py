@@ -10,6 +10,7 @@ from agentmem.bench.stores import STORES, main
 
 
 @pytest.mark.parametrize("name", ["EpisodicStore, process", "InMemoryStore"])
+@pytest.mark.slow
 def test_a_store_is_measured_in_all_it_does(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert name in STORES
     main(["--items", "1", "--only", name])

@@ -250,6 +250,7 @@ def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in ("stories", "counting") else pytest.mark.slow) for name in NAMES]
 )
+@pytest.mark.slow
 def test_every_task_is_trained_and_its_model_says_which_it_knows(name: str, story: Path, tmp_path: Path) -> None:
     books, out = [story] if name == "stories" else [], tmp_path / "out"
     said(train("task", name, *books, "--out", out, "--seconds", 0.1, "--json"))

@@ -183,6 +183,7 @@ def locomo_talks() -> Iterator[Asked]:
 
 
 @pytest.mark.parametrize("talks", [bfcl_talks, *([locomo_talks] if LOCOMO.is_file() else [])])
+@pytest.mark.slow
 def test_on_real_conversations_codes_find_nearly_what_vectors_find(talks: Callable[[], Iterator[Asked]]) -> None:
     found = np.array([row for texts, asked in talks() for row in recalls(texts, asked)])
     by_vectors, by_cue_and_codes, by_codes = found.mean(axis=0)

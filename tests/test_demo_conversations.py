@@ -73,6 +73,7 @@ def test_the_floors_pack_whole_steps_into_the_budget() -> None:
     assert Newest(turns, len).recall("anything", 3) == ""
 
 
+@pytest.mark.slow
 def test_the_demo_reports_the_share_of_evidence_of_each_system(report: DemoReport) -> None:
     assert report.questions == 155
     assert list(report.evidence) == ["agentmem", "BM25", "newest steps"]

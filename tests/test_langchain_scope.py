@@ -120,6 +120,7 @@ def test_a_second_process_remembers_what_the_first_did(tmp_path: Path) -> None:
     assert SECRET in told(model)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_the_run_and_what_was_not_logged_is_logged_when_it_goes_on(tmp_path: Path) -> None:
     with Memory.open(tmp_path / "agent.mem", encoder=None) as memory:
         connection = memory._core.store._writer.connection  # type: ignore[attr-defined]

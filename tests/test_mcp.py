@@ -159,6 +159,7 @@ async def test_a_scope_shows_nothing_of_other_agents_and_namespaces(memory: Memo
     assert memory.scoped("acme").episodes()[-1].agent == "carl"
 
 
+@pytest.mark.slow
 def test_standard_output_is_the_protocols_alone_and_nothing_on_the_input_ends_the_server_but_ctrl_c_does(
     file: Path,
 ) -> None:

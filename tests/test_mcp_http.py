@@ -55,6 +55,7 @@ def status(served: Served, headers: dict[str, str | None], body: bytes | None = 
 
 
 @pytest.mark.parametrize("era", ERAS)
+@pytest.mark.slow
 async def test_clients_with_the_token_log_and_recall_each_in_an_episode_of_its_own(served: Served, era: str) -> None:
     async with client_of(served, era) as one, client_of(served, era, client_info=named("other")) as other:
         mine = await made_of(one, "log_event", text=f"{SAID} ({era})", actor="user")

@@ -60,6 +60,7 @@ def test_what_is_on_the_device_does_not_mix_with_what_is_not() -> None:
 
 
 @pytest.mark.parametrize("objective", [recall, pytest.param(text, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_training_elsewhere_is_the_same_training(objective: Callable[[], Objective], tmp_path: Path) -> None:
     settings = TrainSettings(tokens=10**9, warmup=1)
     here, far = Trainer(seeded(SIZES, 0), objective(), settings), Trainer(there(), objective(), settings)
@@ -75,6 +76,7 @@ def test_training_elsewhere_is_the_same_training(objective: Callable[[], Objecti
 
 
 @pytest.mark.parametrize("task", [RecallTask(1_003, 10, overwritten=0.3), Chains(1_003, 5), Counting(1_003, 5)])
+@pytest.mark.slow
 def test_any_task_is_answered_elsewhere_as_here(task: RecallTask | Chains | Counting) -> None:
     assert answered(there(), task, ask=5) == answered(seeded(SIZES, 0), task, ask=5)
 

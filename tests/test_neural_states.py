@@ -241,6 +241,7 @@ def log_and_stream(file: Path, pipe: Any) -> None:
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("told", [1, 8])
 @torch.no_grad()
+@pytest.mark.slow
 def test_text_and_state_go_on_after_a_kill_as_if_nothing_had_been(file: Path, tmp_path: Path, told: int) -> None:
     context = multiprocessing.get_context("fork")
     here, there = context.Pipe(duplex=False)

@@ -200,6 +200,7 @@ def test_a_training_that_was_saved_without_what_was_surprising_goes_on(tmp_path:
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 10])
+@pytest.mark.slow
 def test_chunks_in_which_no_unit_is_made_are_trained_on_too(chunk: int) -> None:
     lines: list[dict[str, float]] = []
     training = TextTraining(Stretches((np.arange(2_000, dtype=np.uint16) % SIZE,), 60), streams=2, chunk=chunk)

@@ -90,6 +90,7 @@ def asked_for_a_tool(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
     return *offered(f"Found: of phone {phone} the {tools[right][-1]} is out of order.", calls), right
 
 
+@pytest.mark.slow
 def test_a_choice_between_tools_is_learned_in_a_few_hundred_steps() -> None:
     parts = [np.stack(part) for part in zip(*map(asked_for_a_tool, range(1_000)), strict=True)]
     present, own, right = (torch.from_numpy(part.astype(np.int64)) for part in parts)
@@ -118,6 +119,7 @@ def test_other_shapes_are_refused_with_both_told(network: ChoiceNetwork, present
         network(*(torch.zeros(shape, dtype=torch.int64) for shape in (present, lines, own)))
 
 
+@pytest.mark.slow
 def test_every_weight_learns_and_one_batch_is_learned_by_heart(decisions: Choices) -> None:
     torch.manual_seed(0)
     model = ChoiceNetwork(ChoiceSettings(words=512, width=32, heads=2))

@@ -131,6 +131,7 @@ def test_a_frame_is_made_without_those_before(memory: Memory, monkeypatch: pytes
 
 
 @pytest.mark.parametrize("steps", [750, pytest.param(5_000, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_a_long_conversation_is_the_same_bytes_in_every_process(steps: int, tmp_path: Path) -> None:
     path = tmp_path / "a.mem"
     with_recalls(path, steps, 125, letters=60).close()

@@ -53,6 +53,7 @@ def test_an_interrupted_rollout_goes_on_to_the_same_end(tmp_path: Path, name: st
             assert [logged(memory, *NAMESPACE, str(number)) for number in range(2)] == steps
 
 
+@pytest.mark.slow
 def test_what_was_recalled_before_and_after_an_interruption_is_the_same(tmp_path: Path) -> None:
     report, _ = whole(load_policy("reader", None), episodes=1)
     with memory_at(tmp_path / "a.mem") as memory, pytest.raises(Stopped):

@@ -121,6 +121,7 @@ def test_steps_of_an_episode_are_read_in_pages(client: httpx.Client) -> None:
     assert whole["next"] is None
 
 
+@pytest.mark.slow
 def test_a_page_of_long_steps_ends_early(client: httpx.Client) -> None:
     for _ in range(3):
         logged(client, "run", "x " * 400_000)

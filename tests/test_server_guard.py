@@ -167,6 +167,7 @@ def test_a_server_goes_by_the_names_it_is_given(server: Served) -> None:
     problem(httpx.get(f"{server.url}/health", headers={"Host": "example.org"}), 421)
 
 
+@pytest.mark.slow
 def test_a_token_that_asks_too_often_waits_and_others_do_not(tmp_path: Path) -> None:
     with serving(tmp_path / "a.mem", "--rate", "0.5") as server:
         eager, other = server.client(), server.client()

@@ -106,6 +106,7 @@ def test_two_servers_on_one_file_see_what_the_other_logs(tmp_path: Path) -> None
         problem(first.get(f"/v1/steps/{a}"), 404)
 
 
+@pytest.mark.slow
 def test_two_servers_that_log_at_once_lose_and_double_nothing(tmp_path: Path) -> None:
     path = tmp_path / "a.mem"
     with serving(path, *FAST) as one, serving(path, *FAST) as two, ThreadPoolExecutor(4) as pool:
@@ -123,6 +124,7 @@ def test_two_servers_that_log_at_once_lose_and_double_nothing(tmp_path: Path) ->
         assert mine == [f"{number}/{step}" for step in range(20)]
 
 
+@pytest.mark.slow
 def test_the_log_tells_routes_and_nothing_that_was_sent(tmp_path: Path) -> None:
     with serving(tmp_path / "a.mem", *FAST) as server:
         client = server.client("acme/ann")

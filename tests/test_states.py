@@ -209,6 +209,7 @@ def test_totals_and_dates_go_on_where_the_log_is_crystallized(tmp_path: Path) ->
     assert {"8", "2026-02-01", "2026-02-02"} <= set(found[0])
 
 
+@pytest.mark.slow
 def test_many_open_runs_are_the_same_stopped_or_not(tmp_path: Path) -> None:
     texts = []
     for stop in (False, True):

@@ -84,6 +84,7 @@ def test_a_stretch_that_makes_no_sense_is_damage(cut: int) -> None:
         Postings.unpack(frame, "it")
 
 
+@pytest.mark.slow
 def test_a_log_grown_by_ones_and_archived_keeps_few_stretches_that_fall_off_in_size(tmp_path: Path) -> None:
     with open_store(str(tmp_path / "agent.mem"), durability="process") as store:
         for n in range(40):

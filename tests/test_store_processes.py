@@ -70,6 +70,7 @@ def test_processes_and_threads_append_without_gaps_or_losses(tmp_path: Path, dur
     check_appends(str(tmp_path / "agent.mem"), durability, processes=4, threads=3, calls=40)
 
 
+@pytest.mark.slow
 def test_spawned_processes_append_without_gaps_or_losses(tmp_path: Path) -> None:
     check_appends(str(tmp_path / "agent.mem"), "process", processes=2, threads=2, calls=30, method="spawn")
 
@@ -160,6 +161,7 @@ def unpacked(word: bytes) -> list[Block | Postings]:
     return [one for one in there if (one.contains(word) if isinstance(one, Block) else word in b" ".join(one.terms()))]
 
 
+@pytest.mark.slow
 def test_what_is_unpacked_is_dropped_once_another_opening_erased_and_when_the_file_is_closed(tmp_path: Path) -> None:
     path = str(tmp_path / "agent.mem")
     erased, kept = (f"word {word} {n}" for n, word in enumerate(("xylophone", "kettledrum")))

@@ -11,6 +11,7 @@ from agentmem import Memory
 from agentmem.memory import EpisodeWriter
 
 
+@pytest.mark.slow
 def test_a_tenant_gets_what_it_would_get_alone(tmp_path: Path) -> None:
     tried = set().union(*(check(tmp_path, seed) for seed in range(14)))
     assert tried == set(VERBS)

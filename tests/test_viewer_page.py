@@ -139,6 +139,7 @@ def test_a_crystal_opens_to_the_steps_it_was_made_from(page: Any) -> None:
     until(page, f"{STEP} === '{name}'")
 
 
+@pytest.mark.slow
 def test_a_link_opens_its_step_in_another_tab(page: Any, viewed: Viewed) -> None:
     page.click("#episodes summary")
     page.locator("#found button", has_text="day 1").click()
@@ -170,6 +171,7 @@ def test_search_recalls_within_its_budget_and_leads_to_steps(page: Any) -> None:
     page.wait_for_selector("#replay:not([hidden]) #step")
 
 
+@pytest.mark.slow
 def test_two_runs_and_health_are_shown(page: Any) -> None:
     page.click("#tab-compare")
     page.fill("#left", "day 1")
@@ -183,6 +185,7 @@ def test_two_runs_and_health_are_shown(page: Any) -> None:
     assert "kB in all files." in page.inner_text("#health")  # too few tokens for a rate
 
 
+@pytest.mark.slow
 def test_a_phone_scrolls_down_and_not_sideways(browser: Any, viewed: Viewed) -> None:
     errors: list[str] = []
     page = opened(browser, viewed.url, errors, viewport={"width": 360, "height": 740})
@@ -193,6 +196,7 @@ def test_a_phone_scrolls_down_and_not_sideways(browser: Any, viewed: Viewed) -> 
     assert errors == []
 
 
+@pytest.mark.slow
 def test_texts_are_readable_in_the_dark_and_in_the_light(page: Any) -> None:
     ask = "(name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim()"
     papers = set()
@@ -275,6 +279,7 @@ def shown_as_text(page: Any, said: str) -> None:
     assert page.locator("#main img, #main svg, #main script").count() == 0
 
 
+@pytest.mark.slow
 def test_texts_that_look_like_code_are_texts(browser: Any, tmp_path: Path) -> None:
     hostile(tmp_path / "a.mem").close()
     errors: list[str] = []
@@ -333,6 +338,7 @@ def test_a_file_opens_with_one_request_and_plays(browser: Any, tmp_path: Path) -
     assert errors == []
 
 
+@pytest.mark.slow
 def test_a_link_into_a_file_opens_its_step(browser: Any, tmp_path: Path) -> None:
     with harbour(tmp_path / "a.mem") as memory:
         export(memory, tmp_path / "run.html")

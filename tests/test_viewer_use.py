@@ -93,6 +93,7 @@ def test_with_reduced_motion_a_crystal_stands_where_it_belongs_at_once(browser: 
 
 
 @pytest.mark.parametrize("width", [390, 1360])
+@pytest.mark.slow
 def test_texts_without_an_end_or_with_marks_of_direction_stay_in_their_place(
     browser: Any, width: int, tmp_path: Path
 ) -> None:
