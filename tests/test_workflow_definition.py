@@ -277,6 +277,12 @@ def test_a_key_that_stands_twice_in_one_mapping_is_refused_by_its_lines(tmp_path
     assert load(tmp_path / "a.yaml") == load(SMALL)
 
 
+@pytest.mark.parametrize("merged", ["&b {name: other, open: 2}", "[{name: other, open: 2}, {name: third}]"])
+def test_a_key_may_stand_in_the_place_of_one_that_is_merged(merged: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"<<: {merged}\n{yaml.safe_dump(SMALL, sort_keys=False)}")
+    assert load(tmp_path / "a.yaml") == load(SMALL | {"open": 2})
+
+
 @pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])
 def test_what_is_neither_a_file_nor_a_dict_is_refused(source: Any) -> None:
     with pytest.raises(InvalidInputError, match="definition=.*: give a YAML file or a dict"):

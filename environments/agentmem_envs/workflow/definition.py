@@ -258,7 +258,8 @@ def _read(path: Path) -> Any:
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        written, twice = None if node is None else loader.construct_document(node), list(_twice(node))
+        twice = list(_twice(node))  # before what << merges is put among a mapping's own keys
+        written = None if node is None else loader.construct_document(node)
     except RecursionError:
         raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
     except yaml.YAMLError as error:
