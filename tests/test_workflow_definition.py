@@ -328,6 +328,23 @@ def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_to
     assert observation in env.observation_space
 
 
+def test_control_characters_of_a_definition_are_neither_shown_nor_asked_for() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(goal="Deliver.\ud800", facts=written["facts"] | {"door": {"values": ["李\x1b\t1", "2\ud800"]}})
+        written["states"]["there"]["text"] = "You are\x85 there.\r\nGo on."
+
+    env = WorkflowEnv(changed(change))
+    observation, info = env.reset(seed=0)
+    assert info["goal"] == "Deliver.?"
+    for _ in range(50):
+        assert observation in env.observation_space
+        assert env.right_call() in env.action_space
+        observation, _, _, _, info = env.step(env.right_call())
+    assert all(result["solved"] for result in info["results"])
+    assert load(changed(change)).facts["door"].options == ("李? 1", "2?")
+    assert load(changed(change)).states["there"].text == "You are? there.\nGo on."
+
+
 def test_an_episode_must_last_until_a_hidden_fact_can_be_needed() -> None:
     env = WorkflowEnv(changed(lambda d: d.update(steps=6, open=1)))
     env.reset(seed=0)

@@ -24,18 +24,27 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
-from agentmem_envs.text import CHARSET
+from agentmem_envs.text import CHARSET, plain
 
 MOST = 100_000  # values of a file
 WIDEST = 10**15  # a whole number that a fact may have
 NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
 UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
+CONTROLS = ("Cc", "Cs")  # Unicode's categories of what no text shows: control characters and halves of others
+
+
+def _shown(text: str) -> str:
+    """Without control characters: tabs as spaces, those that have no equal as `?`."""
+    return plain(text, CHARSET.union(letter for letter in text if unicodedata.category(letter) not in CONTROLS))
+
+
+Shown = Annotated[str, AfterValidator(_shown)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
-Value = bool | int | float | str
+Value = bool | int | float | Shown
 Number = int | float
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
@@ -84,13 +93,13 @@ class Argument(_Model):
     one_of: tuple[Value, ...] = ()
     least: Number | None = None
     most: Number | None = None
-    description: str = ""
+    description: Shown = ""
 
 
 class Tool(_Model):
     """A call names one case; it sets fields of that case's record if the record is as required."""
 
-    description: str = ""
+    description: Shown = ""
     args: dict[Name, Argument]
     sets: dict[Name, Value] = {}
     requires: dict[Name, tuple[Value, ...]] = {}
@@ -137,16 +146,16 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[str, Field(min_length=1, max_length=LIMIT)]
+    text: Annotated[Shown, Field(min_length=1, max_length=LIMIT)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
 class Definition(_Model):
     """A workflow; `load` reads one and checks it."""
 
-    name: str
-    goal: str
-    source: str = ""
+    name: Shown
+    goal: Shown
+    source: Shown = ""
     steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
     delay: tuple[Steps, Steps] = (100, 300)
@@ -174,9 +183,8 @@ class Definition(_Model):
         return self
 
     def charset(self) -> frozenset[str]:
-        """What its texts are written in: plain characters, and every other of the definition but controls."""
-        said = CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
-        return CHARSET | {letter for letter in said if unicodedata.category(letter) not in ("Cc", "Cs")}
+        """What its texts are written in: plain characters, and every other that stands in the definition."""
+        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
