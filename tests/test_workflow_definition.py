@@ -161,6 +161,15 @@ def test_a_mistake_within_a_list_is_the_only_one_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("wrong", [None, [1], {}, float("nan"), float("inf")])
+def test_what_is_no_value_is_told_once(wrong: object) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        load(changed(lambda d: d["facts"]["door"]["values"].append(wrong)))
+    (line,) = str(error.value).splitlines()[1:]
+    assert line.startswith("  facts.door.values.2: ")
+    assert line.endswith(": give a text, a finite number, true or false")
+
+
 def test_a_condition_must_fit_what_it_is_about() -> None:
     for fact, test, said in (
         ("door", {"below": 3}, "give equals"),

@@ -16,7 +16,7 @@ one of its arguments. Here single values are checked; what they say about each o
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -24,7 +24,16 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
@@ -42,10 +51,22 @@ def _shown(text: str) -> str:
     return plain(text, CHARSET.union(letter for letter in text if unicodedata.category(letter) not in CONTROLS))
 
 
+def _told_once(needed: str) -> WrapValidator:
+    """Of several types, what is needed: pydantic has an error for each."""
+
+    def validate(given: object, types: Callable[[object], object]) -> object:
+        try:
+            return types(given)
+        except ValidationError:
+            raise ValueError(f"give {needed}") from None
+
+    return WrapValidator(validate)
+
+
 Shown = Annotated[str, AfterValidator(_shown)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
-Value = bool | int | float | Shown
-Number = int | float
+Value = Annotated[bool | int | float | Shown, _told_once("a text, a finite number, true or false")]
+Number = Annotated[int | float, _told_once("a finite number")]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
