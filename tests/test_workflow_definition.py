@@ -84,6 +84,7 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
     [
         (lambda d: d.pop("goal"), "goal: is missing; needed are name, goal, facts, tools,"),
         (lambda d: d.update(gaol="x"), "gaol: 'gaol': no such key; did you mean 'goal'?"),
+        (lambda d: d.update({"x" * 999: 1}), f"{'x' * 77}...: '{'x' * 77}...': no such key; there are: name,"),
         (lambda d: d.update(steps=0), "steps: 0: Input should be greater than or equal to 1"),
         (lambda d: d.update(delay=[9, 5]), "delay [9, 5]: give the least number of steps first"),
         (lambda d: d["facts"].update(x={"least": 3}), 'facts.x: {"least": 3}: give either values, or least and most'),

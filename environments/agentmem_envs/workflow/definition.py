@@ -344,11 +344,11 @@ def _follows(error: Any) -> bool:
 def _problem(error: Any) -> str:
     """place: the value: what to do, of one of pydantic's errors."""
     place, kind = error["loc"], error["type"]
-    where = ".".join(str(part) for part in place) or "the definition"
+    where = ".".join(_cut(str(part)) for part in place) or "the definition"
     if kind == "missing":
         return f"{where}: is missing; needed are {', '.join(_keys(place[:-1], needed=True))}"
     if kind == "extra_forbidden":
-        return f"{where}: {str(place[-1])!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
+        return f"{where}: {_cut(str(place[-1]))!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
     said = error["msg"].removeprefix("Value error, ")
     if kind == "model_type":
         said = f"give a mapping with the keys {', '.join(_keys(place))}"
@@ -378,6 +378,10 @@ def _short(value: object) -> str:
         written = json.dumps(value, default=repr, ensure_ascii=False)
     except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
         written = repr(value)
+    return _cut(written)
+
+
+def _cut(written: str) -> str:
     return written if len(written) <= 80 else written[:77] + "..."
 
 
