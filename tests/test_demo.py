@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rolls import Pressing
+from test_cli_rollout import Falling
 from typer.testing import CliRunner
 
 from agentmem import Memory
@@ -156,6 +157,19 @@ def test_options_go_with_the_shift_or_with_the_conversations() -> None:
     assert "add --conversations" in refused("--question", "x")
     for option, value in (("--env", SHOP), ("--policy", "reader"), ("--steps", LEAST)):
         assert f"{option} {value} is of the shift" in refused("--conversations", option, value)
+
+
+def test_what_a_policy_raises_is_one_error_and_the_shift_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Falling, "steps", 0)
+    asked = ["demo", "--env", SHOP, "--policy", "test_cli_rollout:Falling", "--steps", str(LEAST)]
+    failed = CliRunner().invoke(app, [*asked, "--keep", str(tmp_path / "a.mem")])
+    assert failed.exit_code == 1
+    *frames, last = failed.stderr.splitlines()
+    assert last.startswith("error: policy test_cli_rollout:Falling raised ZeroDivisionError at ")
+    assert last.endswith("a.mem: run the same command again to go on")
+    assert [line.split(", in ")[1] for line in frames if line.startswith("  File ")] == ["act", "fallen"]
 
 
 @pytest.mark.slow

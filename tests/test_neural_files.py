@@ -149,9 +149,11 @@ def test_what_is_no_file_to_read_is_refused_with_what_to_do(read: Callable[[Any]
 
 def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
     refused: list[tuple[Any, type[Exception], str]] = [
         (tmp_path / "folder", OSError, "folder is a folder; give the path of a file in it"),
         (tmp_path / "no" / "such" / "x", OSError, "the folder of .*x does not exist; create it first"),
+        (tmp_path / "file" / "x", OSError, "x cannot be written .Not a directory.; give another path"),
         (tmp_path / ("x" * 250), OSError, "x cannot be written .File name too long.; give another path"),
         (None, InvalidInputError, "the file None is no path of a file"),
     ]
@@ -159,7 +161,7 @@ def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tm
         with pytest.raises(AgentMemError, match=said) as caught:
             small().save(path)
         assert isinstance(caught.value, error)
-    assert [each.name for each in tmp_path.rglob("*")] == ["folder"]
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 @pytest.mark.parametrize(

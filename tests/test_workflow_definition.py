@@ -84,6 +84,7 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
     [
         (lambda d: d.pop("goal"), "goal: is missing; needed are name, goal, facts, tools,"),
         (lambda d: d.update(gaol="x"), "gaol: 'gaol': no such key; did you mean 'goal'?"),
+        (lambda d: d.update({"x" * 999: 1}), f"{'x' * 77}...: '{'x' * 77}...': no such key; there are: name,"),
         (lambda d: d.update(steps=0), "steps: 0: Input should be greater than or equal to 1"),
         (lambda d: d.update(delay=[9, 5]), "delay [9, 5]: give the least number of steps first"),
         (lambda d: d["facts"].update(x={"least": 3}), 'facts.x: {"least": 3}: give either values, or least and most'),
@@ -159,6 +160,15 @@ def test_a_mistake_within_a_list_is_the_only_one_told() -> None:
     assert str(error.value).splitlines()[1:] == [
         "  states.told.choices.0.when.door.equal: 'equal': no such key; did you mean 'equals'?"
     ]
+
+
+@pytest.mark.parametrize("wrong", [None, [1], {}, float("nan"), float("inf")])
+def test_what_is_no_value_is_told_once(wrong: object) -> None:
+    with pytest.raises(InvalidInputError) as error:
+        load(changed(lambda d: d["facts"]["door"]["values"].append(wrong)))
+    (line,) = str(error.value).splitlines()[1:]
+    assert line.startswith("  facts.door.values.2: ")
+    assert line.endswith(": give a text, a finite number, true or false")
 
 
 def test_a_condition_must_fit_what_it_is_about() -> None:
@@ -277,6 +287,12 @@ def test_a_key_that_stands_twice_in_one_mapping_is_refused_by_its_lines(tmp_path
     assert load(tmp_path / "a.yaml") == load(SMALL)
 
 
+@pytest.mark.parametrize("merged", ["&b {name: other, open: 2}", "[{name: other, open: 2}, {name: third}]"])
+def test_a_key_may_stand_in_the_place_of_one_that_is_merged(merged: str, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(f"<<: {merged}\n{yaml.safe_dump(SMALL, sort_keys=False)}")
+    assert load(tmp_path / "a.yaml") == load(SMALL | {"open": 2})
+
+
 @pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])
 def test_what_is_neither_a_file_nor_a_dict_is_refused(source: Any) -> None:
     with pytest.raises(InvalidInputError, match="definition=.*: give a YAML file or a dict"):
@@ -320,6 +336,23 @@ def test_the_spaces_have_the_letters_of_the_definition_and_what_is_refused_is_to
     observation = env.step('{"tool": "李王Zoë", "args": {}}')[0]
     assert observation["text"].startswith("Refused: no tool '李?Zoe'; ")
     assert observation in env.observation_space
+
+
+def test_control_characters_of_a_definition_are_neither_shown_nor_asked_for() -> None:
+    def change(written: dict[str, Any]) -> None:
+        written.update(goal="Deliver.\ud800", facts=written["facts"] | {"door": {"values": ["李\x1b\t1", "2\ud800"]}})
+        written["states"]["there"]["text"] = "You are\x85 there.\r\nGo on."
+
+    env = WorkflowEnv(changed(change))
+    observation, info = env.reset(seed=0)
+    assert info["goal"] == "Deliver.?"
+    for _ in range(50):
+        assert observation in env.observation_space
+        assert env.right_call() in env.action_space
+        observation, _, _, _, info = env.step(env.right_call())
+    assert all(result["solved"] for result in info["results"])
+    assert load(changed(change)).facts["door"].options == ("李? 1", "2?")
+    assert load(changed(change)).states["there"].text == "You are? there.\nGo on."
 
 
 def test_an_episode_must_last_until_a_hidden_fact_can_be_needed() -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
 import typer
@@ -40,33 +38,21 @@ def policy_errors(name: str, then: str = "") -> Iterator[None]:
     """An error of a policy's own code as one of ours, under that part of its traceback; others are as they were. then:
     what is kept.
     """
+    from agentmem.rollout.policies import own_frames
+
     try:
         yield
     except AgentMemError:
         raise
     except Exception as error:
-        within, own = _own(error.__traceback__)
+        within, own = own_frames(error.__traceback__)
         if not within:
             raise
         traceback.print_exception(error.with_traceback(own))
         where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
-        said = f"policy {name} raised {type(error).__name__}{where}: {str(error)[:MOST]}; mend it"
-        raise AgentMemError(f"{said}; {then}" if then else said) from error
-
-
-def _own(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:
-    """Whether an error came out of a policy, and the frames of that policy's own code."""
-    from agentmem.rollout import policies
-
-    within, own = False, None
-    while frames is not None:
-        file = frames.tb_frame.f_code.co_filename
-        if file == policies.__file__:
-            within, own = True, None
-        elif within and own is None and file != importlib.__file__ and not file.startswith("<frozen importlib"):
-            own = frames
-        frames = frames.tb_next
-    return within, own
+        why = f": {said}" if (said := str(error)[:MOST]) else ""
+        told = f"policy {name} raised {type(error).__name__}{where}{why}; mend it"
+        raise AgentMemError(f"{told}; {then}" if then else told) from error
 
 
 def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:

@@ -75,9 +75,10 @@ def rollout(
     options = options_of(env, policy, split, given_options(given or []))
     with policy_errors(policy):
         acting = policy_of(policy, env, options)
+        own = name_of_policy(acting)
     settings: dict[str, Any] = {
         "kind": memory, "budget": budget, "episodes": episodes, "seed": seed, "recall": recall, "options": options,
-        "name": name_of_policy(acting) or policy,
+        "name": own or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
     with stoppable(kept), policy_errors(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:

@@ -152,7 +152,7 @@ def _unwritten(path: Path, error: OSError) -> AgentMemError:
         return translate_os(error, str(path))
     if path.is_dir():
         return PathError(f"{path} is a folder; give the path of a file in it")
-    if not path.parent.is_dir():
+    if not path.parent.exists():
         return PathError(f"the folder of {path} does not exist; create it first")
     return PathError(f"{path} cannot be written ({error.strerror}); give another path, or mend what is there")
 

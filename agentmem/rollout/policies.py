@@ -10,11 +10,11 @@ One that has `begin` acts the same when it sees the same: a resumed rollout has 
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from importlib import import_module
-from types import FunctionType
+from types import FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -99,13 +99,14 @@ def load_policy(name: str, action_space: Any) -> Policy:
     """A policy by name: oracle, reader, rule, random; a trained one that comes with the package, shift, or a file of
     one, .safetensors; or module:attribute of your own, a policy or what makes one.
 
-    Raises InvalidInputError for an unknown name, NotFoundError for a file that is not there.
+    Raises InvalidInputError for an unknown name, NotFoundError for a file that is not there; what the code of such a
+    module or class raises is raised as it is.
     """
     if name in ("random", *SHIFTS):
         return RandomPolicy(action_space) if name == "random" else _shift(name)
     if is_trained(name):
-        policy: Policy = import_module("agentmem.policy").load_trained(name)  # above this layer, and it needs torch
-        return policy
+        trained = importlib.import_module("agentmem.policy")  # above this layer, and it needs torch
+        return trained.load_trained(name)  # type: ignore[no-any-return]
     module, found, attribute = name.partition(":")
     if not found:
         what = "a folder" if os.path.isdir(name) else "unknown"
@@ -113,20 +114,51 @@ def load_policy(name: str, action_space: Any) -> Policy:
             f"policy {name!r} is {what}; give random, {', '.join((*SHIFTS, *TRAINED))}, a .safetensors file of a "
             "trained policy, chat:MODEL or your.module:name"
         )
+    return check_policy(_made(name, module, attribute), name)  # type: ignore[no-any-return]
+
+
+def _made(name: str, module: str, attribute: str) -> Any:
+    made = _named(name, module, attribute)
+    if not isinstance(made, type) and hasattr(made, "act"):
+        return made
     try:
-        made = getattr(import_module(module), attribute)
-    except (ImportError, AttributeError, ValueError, TypeError) as error:
+        return made()
+    except TypeError as error:
+        if own_frames(error.__traceback__)[1]:
+            raise
         raise InvalidInputError(
-            f"policy {name!r} is not there ({error}); give the module and the name in it"
+            f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments; {ONE}"
         ) from error
-    if isinstance(made, type) or not hasattr(made, "act"):
-        try:
-            made = made()
-        except TypeError as error:
-            raise InvalidInputError(
-                f"policy {name!r} cannot be made ({error}); name a policy, or what makes one from no arguments; {ONE}"
-            ) from error
-    return check_policy(made, name)  # type: ignore[no-any-return]
+
+
+def _named(name: str, module: str, attribute: str) -> Any:
+    try:
+        found = importlib.import_module(module)
+    except (ImportError, ValueError, TypeError) as error:
+        if own_frames(error.__traceback__)[1]:
+            raise
+        raise _not_there(name, error) from error
+    try:
+        return getattr(found, attribute)
+    except (ImportError, AttributeError) as error:
+        raise _not_there(name, error) from error
+
+
+def _not_there(name: str, error: Exception) -> InvalidInputError:
+    return InvalidInputError(f"policy {name!r} is not there ({error}); give the module and the name in it")
+
+
+def own_frames(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:
+    """Whether an error came out of a policy, and the frames of that policy's own code."""
+    within, own = False, None
+    while frames is not None:
+        file = frames.tb_frame.f_code.co_filename
+        if file == __file__:
+            within, own = True, None
+        elif within and own is None and file != importlib.__file__ and not file.startswith("<frozen importlib"):
+            own = frames
+        frames = frames.tb_next
+    return within, own
 
 
 SHIFTS = ("oracle", "reader", "rule")

@@ -16,7 +16,7 @@ one of its arguments. Here single values are checked; what they say about each o
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
@@ -24,19 +24,49 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
-from agentmem_envs.text import CHARSET
+from agentmem_envs.text import CHARSET, plain
 
 MOST = 100_000  # values of a file
 WIDEST = 10**15  # a whole number that a fact may have
 NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
 UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
+CONTROLS = ("Cc", "Cs")  # Unicode's categories of what no text shows: control characters and halves of others
+
+
+def _shown(text: str) -> str:
+    """Without control characters: tabs as spaces, those that have no equal as `?`."""
+    return plain(text, CHARSET.union(letter for letter in text if unicodedata.category(letter) not in CONTROLS))
+
+
+def _told_once(needed: str) -> WrapValidator:
+    """Of several types, what is needed: pydantic has an error for each."""
+
+    def validate(given: object, types: Callable[[object], object]) -> object:
+        try:
+            return types(given)
+        except ValidationError:
+            raise ValueError(f"give {needed}") from None
+
+    return WrapValidator(validate)
+
+
+Shown = Annotated[str, AfterValidator(_shown)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
-Value = bool | int | float | str
-Number = int | float
+Value = Annotated[bool | int | float | Shown, _told_once("a text, a finite number, true or false")]
+Number = Annotated[int | float, _told_once("a finite number")]
 Steps = Annotated[int, Field(ge=1, le=1_000_000)]
 
 
@@ -84,13 +114,13 @@ class Argument(_Model):
     one_of: tuple[Value, ...] = ()
     least: Number | None = None
     most: Number | None = None
-    description: str = ""
+    description: Shown = ""
 
 
 class Tool(_Model):
     """A call names one case; it sets fields of that case's record if the record is as required."""
 
-    description: str = ""
+    description: Shown = ""
     args: dict[Name, Argument]
     sets: dict[Name, Value] = {}
     requires: dict[Name, tuple[Value, ...]] = {}
@@ -137,16 +167,16 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[str, Field(min_length=1, max_length=LIMIT)]
+    text: Annotated[Shown, Field(min_length=1, max_length=LIMIT)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
 class Definition(_Model):
     """A workflow; `load` reads one and checks it."""
 
-    name: str
-    goal: str
-    source: str = ""
+    name: Shown
+    goal: Shown
+    source: Shown = ""
     steps: Steps = 1000
     open: int = Field(3, ge=1, le=100)
     delay: tuple[Steps, Steps] = (100, 300)
@@ -174,9 +204,8 @@ class Definition(_Model):
         return self
 
     def charset(self) -> frozenset[str]:
-        """What its texts are written in: plain characters, and every other of the definition but controls."""
-        said = CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
-        return CHARSET | {letter for letter in said if unicodedata.category(letter) not in ("Cc", "Cs")}
+        """What its texts are written in: plain characters, and every other that stands in the definition."""
+        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
@@ -258,7 +287,8 @@ def _read(path: Path) -> Any:
     try:
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        written, twice = None if node is None else loader.construct_document(node), list(_twice(node))
+        twice = list(_twice(node))  # before what << merges is put among a mapping's own keys
+        written = None if node is None else loader.construct_document(node)
     except RecursionError:
         raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
     except yaml.YAMLError as error:
@@ -314,11 +344,11 @@ def _follows(error: Any) -> bool:
 def _problem(error: Any) -> str:
     """place: the value: what to do, of one of pydantic's errors."""
     place, kind = error["loc"], error["type"]
-    where = ".".join(str(part) for part in place) or "the definition"
+    where = ".".join(_cut(str(part)) for part in place) or "the definition"
     if kind == "missing":
         return f"{where}: is missing; needed are {', '.join(_keys(place[:-1], needed=True))}"
     if kind == "extra_forbidden":
-        return f"{where}: {str(place[-1])!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
+        return f"{where}: {_cut(str(place[-1]))!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
     said = error["msg"].removeprefix("Value error, ")
     if kind == "model_type":
         said = f"give a mapping with the keys {', '.join(_keys(place))}"
@@ -348,6 +378,10 @@ def _short(value: object) -> str:
         written = json.dumps(value, default=repr, ensure_ascii=False)
     except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
         written = repr(value)
+    return _cut(written)
+
+
+def _cut(written: str) -> str:
     return written if len(written) <= 80 else written[:77] + "..."
 
 
