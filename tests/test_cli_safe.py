@@ -100,6 +100,17 @@ def test_nothing_is_written_where_a_file_of_another_memory_stands_or_will(path: 
     check_target(tmp_path / "free-anchor", str(path))
 
 
+def test_no_device_or_pipe_is_replaced_by_a_file(path: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.json")
+    for arguments in (("export", path), ("graph", path, "--out"), ("view", path, "--export")):
+        result = call(*arguments, tmp_path / "pipe.json")
+        assert result.exit_code == 1, arguments
+        assert "pipe.json is a device or a pipe, which a file would replace; give the path of a file" in " ".join(
+            result.stderr.split()
+        )
+    assert (tmp_path / "pipe.json").is_fifo()
+
+
 # ---- what is erased ----------------------------------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 from collections.abc import Callable
 from dataclasses import asdict
@@ -150,18 +151,20 @@ def test_what_is_no_file_to_read_is_refused_with_what_to_do(read: Callable[[Any]
 def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
+    os.mkfifo(tmp_path / "pipe")
     refused: list[tuple[Any, type[Exception], str]] = [
         (tmp_path / "folder", OSError, "folder is a folder; give the path of a file in it"),
         (tmp_path / "no" / "such" / "x", OSError, "the folder of .*x does not exist; create it first"),
         (tmp_path / "file" / "x", OSError, "x cannot be written .Not a directory.; give another path"),
         (tmp_path / ("x" * 250), OSError, "x cannot be written .File name too long.; give another path"),
+        (tmp_path / "pipe", OSError, "pipe is a device or a pipe, which this would replace; give the path of a file"),
         (None, InvalidInputError, "the file None is no path of a file"),
     ]
     for path, error, said in refused:
         with pytest.raises(AgentMemError, match=said) as caught:
             small().save(path)
         assert isinstance(caught.value, error)
-    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder", "pipe"]
 
 
 @pytest.mark.parametrize(

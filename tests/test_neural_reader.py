@@ -211,6 +211,7 @@ def test_many_states_lose_to_newer_slots_what_each_alone_loses(streams: int, see
     reader.superseded_by.fill_(1.0)
     cues = torch.randn(5, SETTINGS.cue_bits, generator=seeded(seed))[torch.arange(30) % 5]
     view = atoms_of(cues, list(range(30)))
+    view = replace(view, layer=torch.arange(view.number) % 3)
     scores = torch.randn(streams, 2, 200, view.number, generator=seeded(seed))
     scores, chosen = scores.masked_fill(scores < -1, -1e9).topk(12)
     lost = reader.superseded(scores, chosen, view)

@@ -135,6 +135,8 @@ def write(path: str | Path, content: bytes) -> None:
     Raises FullError for a full disk, PathError for what else stops it, InvalidInputError for what is no path.
     """
     check_path("the file", path)
+    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+        raise PathError(f"{path} is a device or a pipe, which this would replace; give the path of a file")
     part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
         part.write_bytes(content)

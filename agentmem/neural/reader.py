@@ -21,6 +21,7 @@ from agentmem.neural.view import BLOCK, View, block_start
 FORBIDDEN = -1e9
 SHARPNESS = 20.0
 QUICKLY = 10.0  # a scalar moves by one learning rate a step: this makes it ten
+COMPARED, APART = 100, 200  # what two slots take to be compared, once for all states or for one: so many products
 AMPLE = 4  # times the slots that are read: among so many of the highest scores are nearly always all of a cue
 
 
@@ -167,7 +168,7 @@ class Reader(nn.Module):
         so nothing of size k x k is kept for the gradient.
         """
         counted = scores > FORBIDDEN / 2
-        if view.number**2 * (100 + scores.shape[2]) < 200 * scores[0].numel() * scores.shape[-1]:
+        if view.number**2 * (COMPARED + scores.shape[2]) < APART * scores[0].numel() * scores.shape[-1]:
             read = scores.new_zeros(*scores.shape[:-1], view.number).scatter_(-1, chosen, counted.to(scores.dtype))
             closer = self._closer(F.normalize(view.cues, dim=-1), _newer(view.layer, view.start, view.end, view.order))
             likely, steepness = (

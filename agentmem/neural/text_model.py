@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.files import load
+from agentmem.neural.files import Saved, load
 from agentmem.neural.text import Vocabulary
 from agentmem.neural.tokens import KIND, TokenModel
 
@@ -49,7 +49,11 @@ class TextModel:
     @classmethod
     def load(cls, path: str | Path) -> TextModel:
         """What `save` wrote. Raises InvalidInputError for a file of something else or without a vocabulary."""
-        saved = load(path, KIND)
+        return cls.of(load(path, KIND), path)
+
+    @classmethod
+    def of(cls, saved: Saved, path: str | Path) -> TextModel:
+        """From what the file at `path` held. Raises InvalidInputError where that has no vocabulary."""
         if VOCABULARY not in saved.notes:
             raise InvalidInputError(
                 f"{path} has no vocabulary in it: name a model that `agentmem train neural text` made, or "

@@ -161,12 +161,15 @@ def first_bytes(path: str) -> bytes:
 
 
 def check_target(path: Path, memory: str | None = None) -> None:
-    """InvalidInputError where a directory, a memory, a file of one or a key file stands: nothing may be written there.
+    """InvalidInputError where a directory, a device, a pipe, a memory, a file of one or a key file stands: nothing may
+    be written there.
 
     memory: beside which whatever begins with its name is its own.
     """
     if path.is_dir():
         raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
+    if path.exists() and not path.is_file():
+        raise InvalidInputError(f"{path} is a device or a pipe, which a file would replace; give the path of a file")
     there = path.resolve()
     of = Path(memory).resolve() if memory is not None else None
     own = of is not None and there.name.startswith(of.name) and there.parent == of.parent

@@ -106,7 +106,8 @@ class Entrant:
 
 def ours(path: Path) -> tuple[Entrant, TextModel]:
     """A text model as an entrant. Raises InvalidInputError for a file of something else."""
-    text, saved = TextModel.load(path), load(path, TEXT)
+    saved = load(path, TEXT)
+    text = TextModel.of(saved, path)
     asked = saved.notes.get("training", {}).get("asked", {})
     return Entrant("ours", asked.get("tokens", 0), asked.get("seed", 0), Crystal(text.model), path, saved.command), text
 
