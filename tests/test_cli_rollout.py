@@ -172,13 +172,18 @@ def test_what_a_policy_raises_is_one_error_under_its_own_traceback_and_the_same_
     assert call(*maze).stderr.endswith("; mend it; nothing was kept; with --out MEMORY the same command goes on\n")
 
 
-def test_a_policy_in_a_module_of_the_current_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_policy_and_an_environment_in_modules_of_the_current_folder_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [each for each in sys.path if each])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "of_this_folder.py").write_text(
         "class Mine:\n    def act(self, observation, context):\n        return 0\n"
     )
-    done = call("agentmem/TMaze-v0", "--policy", "of_this_folder:Mine", "--set", "length=5", "--memory", "none")
+    (tmp_path / "mazes_of_this_folder.py").write_text(
+        "import gymnasium\ngymnasium.register('here/Maze-v0', 'agentmem_envs.tmaze:TMaze', kwargs={'length': 5})\n"
+    )
+    done = call("mazes_of_this_folder:here/Maze-v0", "--policy", "of_this_folder:Mine", "--memory", "none")
     assert done.exit_code == 0, done.output
 
 

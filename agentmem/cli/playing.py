@@ -55,6 +55,12 @@ def policy_errors(name: str, then: str = "") -> Iterator[None]:
         raise AgentMemError(f"{told}; {then}" if then else told) from error
 
 
+def look_here(*names: str) -> None:
+    """Find modules of the current folder, as python -m does, where a name has one."""
+    if any(":" in each for each in names) and "" not in sys.path:
+        sys.path.insert(0, "")
+
+
 def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     """The policy of a name for an environment. Raises InvalidInputError for one that is not for it, and as
     `load_policy`.
@@ -64,6 +70,7 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     from agentmem.rollout.policies import SHIFTS, is_trained
     from agentmem.rollout.reading import is_shift
 
+    look_here(name, env)
     make = maker(env, options)
     if name in SHIFTS and not is_shift(env):
         raise InvalidInputError(
@@ -77,8 +84,6 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
         from agentmem.langchain import ChatModelPolicy, chat_model
 
         return ChatModelPolicy(chat_model(name.removeprefix(CHAT)), said.goal, said.tools)
-    if ":" in name and "" not in sys.path:
-        sys.path.insert(0, "")  # a module of the current folder is found, as by python -m
     acting = load_policy(name, said.action_space)
     if is_trained(name):
         from agentmem.policy.fits import check_acts

@@ -11,6 +11,7 @@ import typer
 from agentmem.bench.arguments import given_options
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import JsonOption
+from agentmem.cli.playing import look_here
 from agentmem.cli.training import (
     REPORT,
     OutOption,
@@ -82,6 +83,7 @@ def policy(
     """
     from agentmem.rollout.reading import is_shift
 
+    look_here(*env)
     shifts = [each for each in env if is_shift(each)]
     if (shifts and len(shifts) < len(env)) or (not shifts and len(env) > 1):
         raise InvalidInputError(f"--env {', '.join(env)}: several shifts, or one other environment")

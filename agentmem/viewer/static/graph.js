@@ -58,7 +58,7 @@ function opened() {
   fresh = true;
 }
 
-// Where a page opens, what was recalled there is in sight, however far back it lies.
+// Where a page opens, what was recalled there is in sight, however far back it lies, unless only a stretch is asked for.
 function reach() {
   if (!fresh || !graph || !state.frame || state.frame.number !== state.number) return;
   fresh = false;
