@@ -18,6 +18,7 @@ from agentmem import Memory
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 HAS_BROWSER = CHROMIUM is not None and find_spec("playwright") is not None
+PATIENCE = 10_000  # milliseconds: a machine may be busy
 NO_BROWSER = "needs chromium and `pip install playwright`"
 DAYS = ["Oslo", "Lima", "Kyoto"]
 BOOK = (
@@ -107,3 +108,21 @@ def watched(page: Any, errors: list[str]) -> Any:
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.on("console", lambda said: errors.append(said.text) if said.type in ("error", "warning") else None)
     return page
+
+
+def opened(browser: Any, url: str, errors: list[str], **options: Any) -> Any:
+    """A page with its first step shown."""
+    page = watched(browser.new_context(**options).new_page(), errors)
+    page.set_default_timeout(PATIENCE)
+    page.goto(url)
+    page.wait_for_selector("#frame > *")
+    return page
+
+
+def until(page: Any, what: str) -> None:
+    """Wait until something is so. (What waits inside the page is forbidden by its policy.)"""
+    for _ in range(PATIENCE // 50):
+        if page.evaluate(what):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{what} does not come to be; the note says {page.inner_text('body > #note')!r}")

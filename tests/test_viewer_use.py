@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seen import HAS_BROWSER, NO_BROWSER, Viewed, harbour, viewing, watched
+from seen import HAS_BROWSER, NO_BROWSER, Viewed, harbour, opened, until, viewing
 
 from agentmem import Memory
 from agentmem.viewer import export
 
 pytestmark = pytest.mark.skipif(not HAS_BROWSER, reason=NO_BROWSER)
-PATIENCE = 10_000  # milliseconds
 SHOWN = (
     "document.querySelector('#where').textContent.startsWith('{} of')"
     " && document.querySelector('#frame').getAttribute('aria-busy') === 'false'"
@@ -28,22 +27,6 @@ def viewed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Viewed]:
     harbour(path).close()
     with viewing(path, "--read-only") as viewed:
         yield viewed
-
-
-def opened(browser: Any, url: str, errors: list[str], **options: Any) -> Any:
-    page = watched(browser.new_context(**options).new_page(), errors)
-    page.set_default_timeout(PATIENCE)
-    page.goto(url)
-    page.wait_for_selector("#frame > *")
-    return page
-
-
-def until(page: Any, what: str) -> None:
-    for _ in range(PATIENCE // 50):
-        if page.evaluate(what):
-            return
-        page.wait_for_timeout(50)
-    raise AssertionError(f"{what} does not come to be")
 
 
 def tab_to(page: Any, what: str) -> None:
