@@ -90,6 +90,8 @@ class Memory(Shown):
         layers = enumerate(written.layers if written else ())
         new = [self._new(layer, each, precision or STORED[layer]) for layer, each in layers if each.number]
         atoms = Packed(self.settings, self.atoms, self.births()) if self.atoms.shape[1] else None
+        if atoms is None or atoms.are_few:
+            return joined([*([atoms.unpacked()] if atoms else []), *kept, *new])
         return replace(joined([*kept, *new]), packed=atoms)
 
     def reinforced(self, births: Tensor, share: Tensor) -> Memory:

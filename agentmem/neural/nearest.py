@@ -29,8 +29,7 @@ def nearest(
     same: cosine from which on two cues are the same. Where more slots than pass are of the query's own cue, the newest.
     None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
     """
-    number, queries = codes.shape[1] * settings.slots, query.shape[1] * query.shape[2]
-    if queries * PER_QUERY * 2 >= number or codes.device.type != "cpu":
+    if codes.shape[1] * settings.slots <= most_that_pass(query.shape[1] * query.shape[2]) or codes.device.type != "cpu":
         return None
     cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
     wanted, within = pack(query.flatten(1, 2)), int((1 - same) / 2 * settings.cue_bits)
@@ -39,6 +38,11 @@ def nearest(
     most = max(map(len, rows))
     # a stream with fewer gets more of its own, so that all have as many
     return torch.stack([_filled(row, most, codes.shape[1]) for row in rows])
+
+
+def most_that_pass(queries: int) -> int:
+    """Slots that are all scored for so many queries."""
+    return queries * PER_QUERY * 2
 
 
 def _atoms(cues: Tensor, wanted: Tensor, born: Tensor, positions: Tensor, slots: int, within: int) -> Tensor:

@@ -41,7 +41,7 @@ def to_int8(numbers: Tensor) -> Tensor:
 
 def from_int8(whole: Tensor) -> Tensor:
     """int8 [...] as float32 [...]."""
-    return whole.float() / INT8_SCALE
+    return whole.float().mul_(1 / INT8_SCALE)  # exact, for 1 / 32 is
 
 
 def pack(numbers: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def pack(numbers: Tensor) -> Tensor:
 def unpack(packed: Tensor) -> Tensor:
     """uint8 [..., bytes] as +1 and -1, float32 [..., bytes * 8]."""
     bits = (packed.unsqueeze(-1) >> _shifts(packed)) & 1
-    return bits.flatten(-2).float() * 2 - 1
+    return bits.flatten(-2).float().mul_(2).sub_(1)
 
 
 def _signs(numbers: Tensor) -> Tensor:
