@@ -178,7 +178,7 @@ def test_recall_is_asked_at_three_precisions_then_what_is_latest_and_then_what_w
     recalled(model, task, ask=5, seed=3)
     questions, views, times = zip(*heard, strict=True)
     (one_bit, *wide), atoms = views[:3], 20 * 2
-    assert one_bit.packed is not None
+    assert one_bit.unpacked().cues[0, :atoms].unique().tolist() == [-1, 1]
     steps = [each.cues[0, :atoms] * 32 for each in wide]
     assert [torch.equal(each, each.round()) for each in steps] == [True, False]
     assert steps[0].unique().numel() > 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 
 import gymnasium
@@ -17,13 +18,16 @@ PERFECT = [name for name in TASKS if not name.startswith("Concentration")]
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the packages' own spaces and info
 
 
-def played(task: str, seed: int) -> tuple[float, list[tuple[object, int, Sequence[int]]]]:
-    """The oracle's return, and at each step what was seen, what it did and the steps it names."""
-    env = gymnasium.make(TASKS[task])
+def played(task: str, seed: int, luck: float = 0.0) -> tuple[float, list[tuple[object, int, Sequence[int]]]]:
+    """The oracle's return, and at each step what was seen, what was done and the steps it names. luck: share of actions
+    that are drawn, not its own.
+    """
+    env, draw = gymnasium.make(TASKS[task]), random.Random(seed)
     seen, _ = env.reset(seed=seed)
     right, steps, total, over = oracle_of(env), [], 0.0, False
     while not over:
         action, shown = right(seen)
+        action = draw.randrange(int(env.action_space.n)) if draw.random() < luck else action  # type: ignore[attr-defined]
         steps.append((seen, action, shown))
         seen, reward, terminated, truncated, _ = env.step(action)
         total, over = total + float(reward), terminated or truncated
@@ -55,6 +59,15 @@ def test_a_pair_that_was_seen_is_never_missed(task: str) -> None:
         values = [steps[each][0][steps[each - 1][1]] for each in shown]  # type: ignore[index]
         assert len(set(map(int, values))) == 1
         assert any(steps[each - 1][1] == action for each in shown)
+
+
+@pytest.mark.parametrize("task", ["ConcentrationEasy", "ConcentrationMedium", "ConcentrationHard"])
+def test_pairs_that_others_turned_up_are_known_too(task: str) -> None:
+    _, steps = played(task, 3, luck=0.5)
+    named = [shown for _, _, shown in steps if shown]
+    assert len(named) > 10
+    for shown in named:
+        assert len({int(steps[each][0][steps[each - 1][1]]) for each in shown}) == 1  # type: ignore[index]
 
 
 def test_in_the_memory_task_the_named_step_shows_the_object_and_is_named_from_then_on() -> None:

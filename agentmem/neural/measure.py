@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from agentmem.neural.quantise import Precision, quantise
-from agentmem.neural.settings import ATOM
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT
 from agentmem.neural.tasks.task import Questions, right
 from agentmem.neural.tokens import TokenModel
 from agentmem.neural.transformer import State
@@ -55,7 +55,7 @@ class Wide:
         if births.shape[1] < slots.shape[1]:  # some were evicted
             slots = torch.stack([each[kept] for each, kept in zip(slots, births, strict=True)])
         atoms = view_of(memory.settings, ATOM, quantise(slots, precision), births)
-        return joined([atoms, replace(memory.view(), packed=None)])
+        return joined([atoms, memory.view().only((UNIT, CLUSTER))])
 
 
 def written(model: TokenModel, stream: Tensor, progress: Watch = quiet) -> tuple[State, Wide]:

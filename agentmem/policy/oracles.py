@@ -7,6 +7,7 @@ Knows the insides of environments; knows no policy. It also says which earlier s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import count
 from typing import Any
 
 import gymnasium
@@ -60,14 +61,13 @@ def count_recall(env: Any) -> Oracle:
 def concentration(env: Any) -> Oracle:
     """Turns up a pair that was seen, the first of them; else the first card that was not."""
     values: dict[int, tuple[int, int]] = {}  # of a place: what lies there, and the step that showed it
-    turned: list[int] = []
+    steps = count()
 
     def right(seen: Any) -> Right:
-        if turned:
-            values.setdefault(turned[-1], (int(seen[turned[-1]]), len(turned)))
-        action, shown = _turn(values, env.deck["face_up_idx"], env.deck["in_play_idx"], len(seen))
-        turned.append(action)
-        return action, shown
+        if step := next(steps):
+            turned = env.last_in_play_idx[-1]  # which another may have chosen
+            values.setdefault(turned, (int(seen[turned]), step))
+        return _turn(values, env.deck["face_up_idx"], env.deck["in_play_idx"], len(seen))
 
     return right
 
