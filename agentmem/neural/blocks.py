@@ -123,8 +123,9 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
     """x [..., T, even] turned by its positions [T]; the same shape."""
     frequencies = 10_000.0 ** (-torch.arange(0, x.shape[-1], 2, device=x.device) / x.shape[-1])
     angles = positions[:, None].float() * frequencies
-    pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs * torch.polar(torch.ones_like(angles), angles)).flatten(-2).to(x.dtype)
+    even, odd = x[..., 0::2], x[..., 1::2]
+    turned = even * angles.cos() - odd * angles.sin(), even * angles.sin() + odd * angles.cos()
+    return torch.stack(turned, -1).flatten(-2)
 
 
 def _with_previous(x: Tensor, size: int) -> Tensor:
