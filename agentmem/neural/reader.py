@@ -204,9 +204,7 @@ def _newer(layer: Tensor, start: Tensor, end: Tensor, order: Tensor) -> Tensor:
 
 def mix(values: Tensor, chosen: Tensor, weights: Tensor) -> Tensor:
     """Weighted sums [B, h, T, bits] of the chosen of values [B or 1, N, bits]; chosen, weights: [B, h, T, k]."""
-    values = values.expand(len(chosen), -1, -1)
-    first = torch.arange(len(values), device=values.device) * values.shape[1]
-    rows = (chosen + first[:, None, None, None]).flatten(0, 2)
+    rows = _rows(values, chosen).view(-1, chosen.shape[-1])
     shares = weights.flatten(0, 2).to(values.dtype)
     return F.embedding_bag(rows, values.flatten(0, 1), per_sample_weights=shares, mode="sum").unflatten(
         0, chosen.shape[:3]
@@ -225,6 +223,11 @@ def _at(numbers: Tensor, chosen: Tensor) -> Tensor:
 
 def gather(values: Tensor, chosen: Tensor) -> Tensor:
     """Rows [B, ..., bits] of values [B or 1, N, bits] at chosen [B, ...]."""
-    first = torch.arange(len(values), device=values.device) * values.shape[1]
-    rows = (chosen.flatten(1) + first[:, None]).flatten()  # all rows at once, in half the time of Tensor.gather
+    rows = _rows(values, chosen)  # all at once, in half the time of Tensor.gather
     return values.flatten(0, 1).index_select(0, rows).unflatten(0, chosen.shape)
+
+
+def _rows(values: Tensor, chosen: Tensor) -> Tensor:
+    """Where the chosen [B, ...] of values [B or 1, N, bits] stand in values.flatten(0, 1): one dimension."""
+    first = torch.arange(len(values), device=values.device) * values.shape[1]
+    return (chosen.flatten(1) + first[:, None]).flatten()
