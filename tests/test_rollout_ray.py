@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import ray
 from ray.cluster_utils import Cluster
 from rolls import SHOP, SHORT, memory_at, shop
 
-from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.errors import AgentMemError, InvalidInputError, MissingExtraError
 from agentmem.rollout import RolloutReport, ScriptedPolicy, load_policy
 from agentmem.rollout.ray import _Shard, rollout_on_ray
 from agentmem.rollout.report import summed
@@ -27,6 +28,41 @@ def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypat
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, actors=0)
     with pytest.raises(InvalidInputError, match="has no name, by which a lost actor goes on with it: give name"):
         rollout_on_ray("local", SHOP, ScriptedPolicy(lambda seen, context: 0), tmp_path)
+
+
+class Broken:
+    name = "broken"
+
+    def act(self, seen: Any, context: Any) -> Any:
+        raise KeyError("nobody")
+
+
+def test_an_actor_says_where_a_policy_broke_and_that_the_log_is_kept(tmp_path: Path) -> None:
+    shard = _Shard(str(tmp_path / "shard-0.mem"), {"encoder": None})
+    settings = {"kind": "none", "budget": 200, "episodes": 1, "options": SHORT}
+    told = rf"policy .*Broken.* raised KeyError at {__file__}:\d+: 'nobody'; mend it; what was logged is kept: play it"
+    with pytest.raises(AgentMemError, match=told):
+        shard.play(SHOP, Broken(), [0], settings)
+    with pytest.raises(InvalidInputError, match="budget 200, not 0"):
+        shard.play(SHOP, Broken(), [0], settings | {"budget": 0})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("found", "said"),
+    [(True, "^policy .* raised KeyError at "), (False, "^an actor cannot load .* 'test_rollout_ray'")],
+)
+def test_what_an_actor_raises_is_told_without_ray_s_traceback(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bool, said: str
+) -> None:
+    if found:
+        monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    try:
+        with pytest.raises(AgentMemError, match=said) as met:
+            rollout_on_ray("local", SHOP, Broken(), tmp_path, options=SHORT, kind="none", opening={"encoder": None})
+    finally:
+        ray.shutdown()
+    assert len(str(met.value).splitlines()) == 1
 
 
 def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:

@@ -109,6 +109,16 @@ def test_a_function_is_told_how_it_becomes_a_policy_and_what_makes_none_what_it_
         load_policy("os:getcwd", None)
 
 
+class Awaited:
+    async def act(self, observation: Any, context: Any) -> int:
+        return 0
+
+
+def test_a_policy_that_would_have_to_be_awaited_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="Awaited object at .* which has an async act, and nothing awaits it"):
+        load_policy("test_rollout_refused:Awaited", None)
+
+
 def test_a_folder_is_told_as_one(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match=f"policy '{tmp_path}' is a folder; give .* a .safetensors file"):
         load_policy(str(tmp_path), None)

@@ -10,10 +10,9 @@ from typing import Any
 
 import typer
 
-from agentmem.errors import AgentMemError, InvalidInputError
+from agentmem.errors import InvalidInputError
 
 CHAT = "chat:"
-MOST = 400  # characters of what a policy raised
 PolicyOption = typer.Option(
     metavar="NAME",
     help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name.",
@@ -38,21 +37,16 @@ def policy_errors(name: str, then: str = "") -> Iterator[None]:
     """An error of a policy's own code as one of ours, under that part of its traceback; others are as they were. then:
     what is kept.
     """
-    from agentmem.rollout.policies import own_frames
+    from agentmem.rollout.policies import error_of, own_frames
 
     try:
         yield
-    except AgentMemError:
-        raise
     except Exception as error:
-        within, own = own_frames(error.__traceback__)
-        if not within:
+        told = error_of(name, error, then)
+        if told is None:
             raise
-        traceback.print_exception(error.with_traceback(own))
-        where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
-        why = f": {said}" if (said := str(error)[:MOST]) else ""
-        told = f"policy {name} raised {type(error).__name__}{where}{why}; mend it"
-        raise AgentMemError(f"{told}; {then}" if then else told) from error
+        traceback.print_exception(error.with_traceback(own_frames(error.__traceback__)[1]))
+        raise told from error
 
 
 def look_here(*names: str) -> None:

@@ -14,16 +14,18 @@ import importlib
 import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
+from inspect import iscoroutinefunction
 from types import FunctionType, TracebackType
 from typing import Any
 
 import numpy as np
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError
 from agentmem.records import brief
 from agentmem.types import PlanningContext, Policy
 
 ONE = "a function of observation and context becomes one by agentmem.rollout.ScriptedPolicy(function)"
+MOST = 400  # characters of what a policy raised
 
 
 class ScriptedPolicy:
@@ -71,9 +73,12 @@ def apart(seed: int) -> int:
 
 def check_policy(policy: Any, name: str | None = None) -> Any:
     """InvalidInputError for what does not act. name: that it was loaded by."""
+    what = brief(policy) if name is None else f"{name!r} makes {brief(policy)}, which"
     if not callable(getattr(policy, "act", None)):
-        what = brief(policy) if name is None else f"{name!r} makes {brief(policy)}, which"
         raise InvalidInputError(f"policy {what} has no act(observation, context); {ONE}")
+    for method in ("act", "act_many"):
+        if iscoroutinefunction(getattr(policy, method, None)):
+            raise InvalidInputError(f"policy {what} has an async {method}, and nothing awaits it: make it a plain def")
     return policy
 
 
@@ -146,6 +151,17 @@ def _named(name: str, module: str, attribute: str) -> Any:
 
 def _not_there(name: str, error: Exception) -> InvalidInputError:
     return InvalidInputError(f"policy {name!r} is not there ({error}); give the module and the name in it")
+
+
+def error_of(name: str, error: Exception, then: str = "") -> AgentMemError | None:
+    """An error of a policy's own code as one of ours, which says where; None for any other. then: what is kept."""
+    within, own = own_frames(error.__traceback__)
+    if isinstance(error, AgentMemError) or not within:
+        return None
+    where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
+    why = f": {said}" if (said := str(error)[:MOST]) else ""
+    told = f"policy {name} raised {type(error).__name__}{where}{why}; mend it"
+    return AgentMemError(f"{told}; {then}" if then else told)
 
 
 def own_frames(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:

@@ -14,11 +14,13 @@ from typing import Any
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.records import brief
 from agentmem.rollout.lanes import Make
-from agentmem.rollout.policies import check_policy, name_of_policy
+from agentmem.rollout.policies import check_policy, error_of, name_of_policy
 from agentmem.rollout.report import RolloutReport, summed
 
 INSTALL = "rollouts on a cluster need Ray: pip install 'agentmem-crystal[ray]'"
 POLL_S = 1.0
+IMPORTABLE = "the modules of the policy and of the environment must be found on every node, as by PYTHONPATH"
+KEPT = "what was logged is kept: play it again to go on"
 
 
 def rollout_on_ray(
@@ -56,12 +58,23 @@ def rollout_on_ray(
     parts: list[RolloutReport] = []
     while waiting:
         for each in ray.wait(list(waiting), timeout=POLL_S)[0]:
-            parts.append(RolloutReport.model_validate_json(ray.get(each)))
+            parts.append(RolloutReport.model_validate_json(_got(ray, each)))
             ray.kill(waiting.pop(each))  # one that is done must not keep a lost one from its place
         if progress is not None:
             progress(sum(len(part.episodes) for part in parts), episodes)
     reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
     return summed(parts[0].model_dump(), reports, sum(part.bytes for part in parts))
+
+
+def _got(ray: Any, playing: Any) -> str:
+    """What an actor says, or raises: the error itself, not Ray's, which holds a traceback in its message."""
+    try:
+        return str(ray.get(playing))
+    except ray.exceptions.RayTaskError as error:
+        if isinstance(error.cause, ray.exceptions.RaySystemError):
+            why = str(error.cause).splitlines()[0]
+            raise InvalidInputError(f"an actor cannot load what it is to play ({why}); {IMPORTABLE}") from None
+        raise error.cause from None
 
 
 class _Shard:
@@ -75,7 +88,13 @@ class _Shard:
         from agentmem.rollout.run import rollout
 
         with Memory.open(self.path, **self.opening) as memory:
-            return rollout(env, policy, memory, numbers=numbers, apart=False, **settings).model_dump_json()
+            try:
+                return rollout(env, policy, memory, numbers=numbers, apart=False, **settings).model_dump_json()
+            except Exception as error:  # its traceback does not leave the actor, and says where a policy failed
+                told = error_of(settings.get("name") or brief(policy), error, KEPT)
+                if told is None:
+                    raise
+                raise told from error
 
 
 def _joined(address: str) -> Any:
