@@ -23,7 +23,7 @@ from agentmem_envs.shift.airline_data import (
 from agentmem_envs.shift.domain import Promise, Visit, some
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.stock import Stock, namesakes
-from agentmem_envs.shift.tau2_desk import Desk
+from agentmem_envs.shift.tau2_domain import Tau2Domain
 from agentmem_envs.shift.tickets import Decision, Ticket
 
 CITIES = (
@@ -259,7 +259,7 @@ def _certificate(user: Any, amount: int) -> bool:
     return amount in [each.amount for each in user.payment_methods.values() if each.source == "certificate"]
 
 
-class Airline(Desk):
+class Airline(Tau2Domain):
     """The domain of `agentmem/ShiftAirline-v0`. Raises MissingExtraError where tau2's material is not installed."""
 
     def __init__(self) -> None:

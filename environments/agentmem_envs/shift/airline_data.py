@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from agentmem_envs.calls import Call, Refused
-from agentmem_envs.shift import tau2, tau2_desk, tau2_tickets
+from agentmem_envs.shift import tau2, tau2_domain, tau2_tickets
 from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.stock import apart, in_split
 from agentmem_envs.shift.tickets import Place
@@ -49,7 +49,7 @@ class AirlineSide:
             raise Refused(str(refusal)) from None
 
     def row(self, place: Place) -> Any:
-        return tau2_desk.row(self.tables, place)
+        return tau2_domain.row(self.tables, place)
 
 
 def tickets(split: str) -> list[tau2_tickets.Task]:

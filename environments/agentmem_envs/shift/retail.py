@@ -24,7 +24,7 @@ from agentmem_envs.shift.retail_data import (
     tickets,
 )
 from agentmem_envs.shift.stock import Stock, namesakes
-from agentmem_envs.shift.tau2_desk import Desk
+from agentmem_envs.shift.tau2_domain import Tau2Domain
 from agentmem_envs.shift.tickets import Decision, Ticket
 
 
@@ -281,7 +281,7 @@ def _swapped(order: Any, value: str) -> bool:
     return order.exchange_new_items == [value] or any(item.item_id == value for item in order.items)
 
 
-class Retail(Desk):
+class Retail(Tau2Domain):
     """The domain of `agentmem/ShiftRetail-v0`. Raises MissingExtraError where tau2's material is not installed."""
 
     def __init__(self) -> None:

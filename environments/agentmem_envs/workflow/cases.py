@@ -59,7 +59,7 @@ def wrong(definition: Definition, case: Case, record: Mapping[str, Any]) -> dict
     return {field: record.get(field) for field, value in holds.items() if record.get(field) != value}
 
 
-class Desk:
+class Caseload:
     """The open cases of an episode: those in hand, and those that come back later.
 
     Which case is next depends on the seed alone, never on what the agent does.

@@ -9,7 +9,7 @@ from typing import Any
 from numpy.random import Generator, default_rng
 
 from agentmem_envs.calls import LIMIT, Refused
-from agentmem_envs.workflow.cases import Desk, answer, choose, hidden, wrong
+from agentmem_envs.workflow.cases import Caseload, answer, choose, hidden, wrong
 from agentmem_envs.workflow.definition import (
     Argument,
     Choice,
@@ -315,18 +315,18 @@ def _ordered(definition: Definition) -> list[str]:
 def _handled(definition: Definition) -> Iterator[str]:
     """In some cases, handled by the right calls alone, none of these is refused and the grader finds nothing wrong."""
     random = default_rng(0)
-    desk, told = Desk(definition, random), dict[str, str]()
+    caseload, told = Caseload(definition, random), dict[str, str]()
     for _ in range(max(1, EVENTS // len(definition.states))):
-        told |= dict(_way(definition, desk, random))
+        told |= dict(_way(definition, caseload, random))
     yield from (f"{place}: {said}" for place, said in told.items())
 
 
-def _way(definition: Definition, desk: Desk, random: Generator) -> Iterator[tuple[str, str]]:
+def _way(definition: Definition, caseload: Caseload, random: Generator) -> Iterator[tuple[str, str]]:
     """What goes wrong on the way of a new case, with its place. Deadlines may pass or not."""
-    case, at, far = desk.arrive(), 0, 2 * max((each.steps for each in definition.deadlines.values()), default=1)
+    case, at, far = caseload.arrive(), 0, 2 * max((each.steps for each in definition.deadlines.values()), default=1)
     records: dict[str, dict[str, Any]] = {case.id: {}}
     while case.state in definition.states:
-        desk.read(case, at)
+        caseload.read(case, at)
         try:
             do(definition.tools, answer(definition, case.state, case.values, at)[0], records)
         except Refused as refusal:

@@ -12,7 +12,7 @@ from agentmem.errors import InvalidInputError
 from agentmem_envs.calls import LIMIT, Call, Refused, parse
 from agentmem_envs.picture import page
 from agentmem_envs.text import plain, text_space
-from agentmem_envs.workflow.cases import Case, Desk, answer, choose, wrong
+from agentmem_envs.workflow.cases import Case, Caseload, answer, choose, wrong
 from agentmem_envs.workflow.checks import ROOM
 from agentmem_envs.workflow.definition import Definition, load, names
 from agentmem_envs.workflow.tools import check, do
@@ -97,7 +97,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
     ) -> tuple[Observation, dict[str, Any]]:
         super().reset(seed=seed)
         self._at = 0
-        self._desk = Desk(self.definition, self.np_random)
+        self._caseload = Caseload(self.definition, self.np_random)
         self._records: dict[str, dict[str, Any]] = {}
         self._results: list[dict[str, Any]] = []
         self._take("")
@@ -134,7 +134,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     def _take(self, said: str) -> None:
         """The next case in hand, what is read of it and what is right."""
-        self._case, text = self._desk.next(self._at)
+        self._case, text = self._caseload.next(self._at)
         self._records.setdefault(self._case.id, {})
         self._text = said + text
         state = self.definition.states[self._case.state]
@@ -146,7 +146,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         """The case after its call was made: in its next state, or graded; True if that finds it solved."""
         case.state = choose(self.definition.states[case.state], case.values, self._at - 1)[0].next
         if case.state in self.definition.states:
-            self._desk.back(case, self._at)
+            self._caseload.back(case, self._at)
             return False
         failed = wrong(self.definition, case, self._records.pop(case.id))
         solved = case.clean and not failed

@@ -24,7 +24,7 @@ def row(tables: Mapping[str, Rows[Any]], place: Place) -> Any:
     return [each for each in user.payment_methods.values() if each.source == "gift_card"]
 
 
-class Desk:
+class Tau2Domain:
     """tools: tau2's class of them; names: those that are used, lookups: how those begin that change nothing. table,
     argument: of what customers have, and how calls name a row of it. side, material: what makes those of a shift.
     """
