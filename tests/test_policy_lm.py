@@ -20,6 +20,7 @@ from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import load_trained
 from agentmem.policy.bc import StepImitation
+from agentmem.policy.horizon import horizon
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.shown import batch_of, episode
 from agentmem.policy.spaces import LEVELS, Features, Leaf
@@ -242,8 +243,25 @@ def test_demonstrations_are_shown_again_and_of_each_environment_apart() -> None:
 
     objective = StepImitation(drawn, luck=0.0, episodes=8, demonstrations=2)
     generator = torch.Generator().manual_seed(0)
-    shown = [each for _ in range(6) for each in objective._episodes(made, generator)]
+    shown = [each for _ in range(6) for each in objective._episodes(made, 64, generator)]
     assert {len(each.right) for each in shown} == {length + 1 for length in set(plays)} == {6, 7}
     assert len({id(each) for each in shown}) == 2 * 2
     fresh = StepImitation(drawn, luck=0.0, episodes=8)
-    assert len({id(each) for each in [*fresh._episodes(made, generator)]}) == 8
+    assert len({id(each) for each in [*fresh._episodes(made, 64, generator)]}) == 8
+
+
+def test_of_a_long_episode_its_beginning_is_shown_first_and_more_of_it_at_each_stage() -> None:
+    made, generator = policy(), torch.Generator().manual_seed(0)
+    objective = StepImitation(lambda generator: maze(150), luck=0.0, episodes=8, demonstrations=2)
+    stages = [list(objective._episodes(made, horizon(stage), generator)) for stage in range(5)]
+    assert [{len(each.right) for each in shown} for shown in stages] == [{64}, {128}, {151}, {151}, {151}]
+    assert [{each.over for each in shown} for shown in stages] == [{False}, {False}, {True}, {True}, {True}]
+    assert [each.needs for each in stages[1]] == [()] * 8
+    assert {id(each) for each in stages[2]} == {id(each) for each in stages[4]}  # whole, so not played again
+    lengths: list[int] = []
+    settings = TrainSettings(0, tokens=4_000, report_every=1)
+    objective = StepImitation(lambda generator: maze(150), luck=0.0, episodes=2)
+    Trainer(made, objective, settings, lambda line: lengths.append(line["tokens"])).train()
+    shown = [later - before for before, later in zip([0, *lengths], lengths, strict=False)]
+    assert sorted(set(shown)) == [2 * 64, 2 * 128, 2 * 151]
+    assert shown == sorted(shown)

@@ -26,6 +26,7 @@ from agentmem.neural.view import block_start
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.demonstrations import Choices, Shift, kept
+from agentmem.policy.horizon import grown, horizon
 from agentmem.policy.shown import Batch, Episode, batch_of, episode
 from agentmem.policy.step_network import Decided, StepNetwork
 
@@ -89,7 +90,7 @@ class StepImitation:
     _shown: dict[tuple[str, int], Episode] = field(default_factory=dict, init=False)
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
-        batch = batch_of(list(self._episodes(model, generator)))
+        batch = batch_of(list(self._episodes(model, horizon(stage), generator)))
         decided, _ = model(batch.steps)
         real = batch.right >= 0
         each = F.cross_entropy(decided.logits.flatten(0, 1), batch.right.clamp(min=0).flatten(), reduction="none")
@@ -101,24 +102,25 @@ class StepImitation:
         return Step(parts, hits, int(real.sum()))
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
-        return False
+        return grown(stage, done)
 
-    def _episodes(self, model: StepNetwork, generator: torch.Generator) -> Iterator[Episode]:
+    def _episodes(self, model: StepNetwork, most: int, generator: torch.Generator) -> Iterator[Episode]:
         shown = 0
         with self.make(generator) as env:
             for _ in range(self.episodes):
                 seed = int(torch.randint(self.demonstrations or 2**31, (), generator=generator))
-                one = self._episode(env, model, seed)
+                one = self._episode(env, model, seed, most)
                 yield one
                 shown += len(one.right)
                 if shown >= self.tokens:
                     return
 
-    def _episode(self, env: gymnasium.Env[Any, Any], model: StepNetwork, seed: int) -> Episode:
+    def _episode(self, env: gymnasium.Env[Any, Any], model: StepNetwork, seed: int, most: int) -> Episode:
         key = repr(env.spec and env.spec.kwargs), seed
-        if key in self._shown:
-            return self._shown[key]
-        one = episode(env, model.features, seed, self.luck)
+        before = self._shown.get(key)
+        if before is not None and (before.over or len(before.right) == most):
+            return before
+        one = episode(env, model.features, seed, self.luck, most)
         if self.demonstrations is not None:
             self._shown[key] = one
         return one

@@ -21,11 +21,10 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural import losses
 from agentmem.neural.reader import gather
 from agentmem.neural.train import Step
+from agentmem.policy.horizon import grown, horizon
 from agentmem.policy.played import Played, play
 from agentmem.policy.step_network import Decided, StepNetwork
 
-FIRST, GROWS = 64, 0.1
-"""Steps that are played of an episode at first, and the share of the budget after which twice as many are."""
 IMPORTANCE = 0.1
 
 
@@ -58,7 +57,7 @@ class ReinforcedTraining:
         """One update. right: the mean return of the episodes that it is from; tokens: steps that were played for it."""
         steps = 0
         if self._played is None or not len(self._order):
-            self._played = self._play(model, FIRST << stage, generator)
+            self._played = self._play(model, horizon(stage), generator)
             self._order = torch.cat([self._parts(generator) for _ in range(self.passes)])
             steps = int(self._played.real.sum())
             self._scale = scale_of(self._played, self.discount) if self._scale is None else self._scale
@@ -68,7 +67,7 @@ class ReinforcedTraining:
         return Step(parts, float(self._played.rewards.sum(1).mean()), steps)
 
     def next_stage(self, stage: int, right: float, done: float) -> bool:
-        return done >= GROWS * (stage + 1)
+        return grown(stage, done)
 
     def said(self, line: Mapping[str, Any]) -> str:
         """Of a line of metrics, how good the model is."""

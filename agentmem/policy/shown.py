@@ -23,13 +23,16 @@ from agentmem.rollout.policies import apart
 
 @dataclass(frozen=True)
 class Episode:
-    """ids int64 [T, I], floats [T, F]: what was seen. acted, right: int64 [T]. needs: (step, the step it needs)."""
+    """ids int64 [T, I], floats [T, F]: what was seen. acted, right: int64 [T]. needs: (step, the step it needs). over:
+    whether it was played to its end.
+    """
 
     ids: np.ndarray
     floats: np.ndarray
     acted: np.ndarray
     right: np.ndarray
     needs: tuple[tuple[int, int], ...]
+    over: bool
 
 
 @dataclass(frozen=True)
@@ -44,13 +47,15 @@ class Batch:
     shown: Tensor
 
 
-def episode(env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: float) -> Episode:
-    """Played by the oracle, but for a share of actions that are drawn."""
+def episode(
+    env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: float, most: int | None = None
+) -> Episode:
+    """Played by the oracle, but for a share of actions that are drawn. most: of its steps."""
     draw = np.random.default_rng(apart(seed))
     observation, info = env.reset(seed=seed)
     rows: list[Any] = []
     right, needs, over = oracle_of(env), [], False
-    while not over:
+    while not over and len(rows) != most:
         wanted, shown = right(observation)
         needs += [(len(rows), step) for step in (*shown, *(need["shown"] for need in info.get("needs", ())))]
         action = int(draw.integers(env.action_space.n)) if luck and draw.random() < luck else wanted  # type: ignore[attr-defined]
@@ -58,7 +63,7 @@ def episode(env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: f
         observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
     ids, floats, acted, wanted_all = zip(*rows, strict=True)
-    return Episode(np.stack(ids), np.stack(floats), np.array(acted), np.array(wanted_all), tuple(needs))
+    return Episode(np.stack(ids), np.stack(floats), np.array(acted), np.array(wanted_all), tuple(needs), over)
 
 
 def batch_of(episodes: Sequence[Episode]) -> Batch:

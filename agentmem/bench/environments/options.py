@@ -45,6 +45,9 @@ ones, so most of these were seen in training.
              trained to tell what was seen there, policy-lm to read it as well
   ppo        online, from rewards alone
 
+  By both (but for recurrent-ppo) the first 64 steps of episodes are learned
+  first, twice as many after each tenth of the budget.
+
   The action before is told in Concentration alone, which asks for it: whoever
   is told can remember by acting.
 
