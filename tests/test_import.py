@@ -11,7 +11,7 @@ import agentmem
 
 HEAVY = [
     "torch", "langchain", "langchain_core", "gymnasium", "networkx", "starlette", "uvicorn", "wordllama", "tokenizers",
-    "faiss", "ray", "matplotlib",
+    "faiss", "ray", "matplotlib", "asyncio",
 ]  # fmt: skip
 INIT = Path(agentmem.__file__)
 
@@ -20,7 +20,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
 
 
-@pytest.mark.parametrize("code", ["import agentmem", "import agentmem; agentmem.Memory"])
+@pytest.mark.parametrize("code", ["import agentmem", "import agentmem; agentmem.Memory", "import agentmem.cli"])
 def test_import_loads_no_heavy_package(code: str) -> None:
     loaded = run(f"{code}\nimport sys\nprint(*[name for name in {HEAVY} if name in sys.modules])")
     assert loaded.split() == []

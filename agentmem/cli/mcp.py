@@ -10,7 +10,6 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import make_memory, serves_writes
 from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
-from agentmem.listening import is_loopback
 
 HOST, PORT = "127.0.0.1", 8765
 
@@ -46,6 +45,7 @@ def mcp(
     made if need be.
     """
     from agentmem import mcp as serving
+    from agentmem.listening import is_loopback
 
     serve_stdio = serving.serve_stdio
     if not http:

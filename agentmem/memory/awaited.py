@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from agentmem.types import CrystallizeReport, PlanningContext
+
+Returned = TypeVar("Returned")
+
+
+async def in_thread(call: Callable[..., Returned], *given: Any, **options: Any) -> Returned:
+    """What a call returns, made in a thread."""
+    from asyncio import to_thread  # loaded where anything is awaited, and slow to load where nothing is
+
+    return await to_thread(call, *given, **options)
 
 
 class Awaited:
@@ -18,12 +26,12 @@ class Awaited:
 
     async def arecall(self, cue: str, **options: Any) -> PlanningContext:
         """`recall` in a thread."""
-        return await asyncio.to_thread(self.recall, cue, **options)
+        return await in_thread(self.recall, cue, **options)
 
     async def acrystallize(self) -> CrystallizeReport:
         """`crystallize` in a thread."""
-        return await asyncio.to_thread(self.crystallize)
+        return await in_thread(self.crystallize)
 
     async def aclose(self) -> None:
         """`close` in a thread."""
-        await asyncio.to_thread(self.close)
+        await in_thread(self.close)

@@ -5,7 +5,6 @@ Knows how steps, transitions and recalls of an episode become records. Crystalli
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from agentmem.errors import ErasedError, InvalidInputError, KeyConflictError, NotFoundError
 from agentmem.index import step_id, step_position
 from agentmem.memory import checks, recalling
+from agentmem.memory.awaited import in_thread
 from agentmem.memory.guard import Guard, Spans
 from agentmem.records import TEXT_LIMIT, brief, canonical, digest, record_of, step_of, to_json
 from agentmem.telemetry import traced
@@ -296,11 +296,11 @@ class EpisodeWriter:
 
     async def alog(self, text: str, **fields: Any) -> Step:
         """`log` in a thread."""
-        return await asyncio.to_thread(self.log, text, **fields)
+        return await in_thread(self.log, text, **fields)
 
     async def arecall(self, cue: str, **options: Any) -> PlanningContext:
         """`recall` in a thread."""
-        return await asyncio.to_thread(self.recall, cue, **options)
+        return await in_thread(self.recall, cue, **options)
 
 
 class Recalled(NamedTuple):
