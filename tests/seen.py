@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -85,6 +88,11 @@ class Viewed:
     @property
     def token(self) -> str:
         return self.url.partition("token=")[2]
+
+
+def unpacked(answers: str) -> Any:
+    """The answers in a page, as agentmem.viewer.page.packed packs them."""
+    return json.loads(gzip.decompress(base64.b64decode(answers, validate=True)))
 
 
 @contextmanager

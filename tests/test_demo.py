@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from rolls import Pressing
+from seen import unpacked
 from test_cli_rollout import Falling
 from typer.testing import CliRunner
 
@@ -74,7 +75,7 @@ def test_the_demo_tells_a_table_and_how_to_open_the_memory_and_goes_on_with_it(t
     assert "\n1 of 3 played, with crystals" in result.stderr
     assert "-b 512 " in result.stderr
     assert f"page  {tmp_path}" in result.stdout.replace("\n", "")
-    told = json.loads(ANSWERS.findall((tmp_path / "kept.html").read_text())[0])
+    told = unpacked(ANSWERS.findall((tmp_path / "kept.html").read_text())[0])
     assert told["memory {}"]["name"] == "kept.mem"
     assert [*tmp_path.glob("*-wal"), *tmp_path.glob("*-shm")] == []
     with Memory.open(kept, read_only=True) as memory:

@@ -9,14 +9,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from seen import harbour, hostile
+from seen import harbour, hostile, unpacked
 from typer.testing import CliRunner
 
 from agentmem import Memory
 from agentmem.cli import app
 from agentmem.errors import NotFoundError
+from agentmem.replay.plain import to_json
 from agentmem.viewer import export
-from agentmem.viewer.page import MODULES, gathered, key, read, whole
+from agentmem.viewer.page import MODULES, gathered, key, packed, read, whole
 
 
 class Tags(HTMLParser):
@@ -62,7 +63,7 @@ def test_only_the_script_and_style_whose_hashes_are_named_may_be_used(tmp_path: 
     with harbour(tmp_path / "a.mem") as memory:
         export(memory, tmp_path / "run.html")
     found = Tags((tmp_path / "run.html").read_text())
-    assert [kind for kind, _ in found.scripts] == ["application/json", "module"]
+    assert [kind for kind, _ in found.scripts] == ["text/plain", "module"]
     assert f"script-src {hashed(found.scripts[1][1])};" in found.policy
     assert f"style-src {hashed(found.styles[0])};" in found.policy
     assert found.policy.startswith("default-src 'none';")
@@ -76,7 +77,7 @@ def test_whatever_the_answers_say_the_document_is_made_of_the_same_parts(answers
     answers |= {f"</script>{name}": f"<!--<script>{said}" for name, said in answers.items()}
     found = Tags(whole(answers))
     assert found.tags == PLAIN.tags
-    assert json.loads(found.scripts[0][1]) == answers
+    assert unpacked(found.scripts[0][1]) == answers
     assert found.policy == PLAIN.policy
 
 
@@ -101,6 +102,22 @@ def test_a_file_holds_as_much_as_finds_room_and_says_how_much_does_not(tmp_path:
     assert made.frames + made.left_out == 39
     assert made.answers[key("memory", {})]["left_out"] == made.left_out
     assert len(json.dumps(made.answers)) < 80_000
+
+
+def test_how_far_an_export_is_is_told(tmp_path: Path) -> None:
+    told: list[tuple[float, float]] = []
+    with harbour(tmp_path / "a.mem") as memory:
+        made = export(memory, tmp_path / "run.html", most=1 << 20, tell=lambda done, total: told.append((done, total)))
+    assert len(told) == made.frames
+    assert sorted(told) == told
+    assert 0 < told[0][0] < told[-1][0] <= told[-1][1] == 1 << 20
+
+
+def test_answers_are_packed_into_less_than_half(tmp_path: Path) -> None:
+    with harbour(tmp_path / "a.mem") as memory:
+        answers = gathered(memory, None, 1 << 20, "a.mem").answers
+    assert unpacked(packed(answers)) == json.loads(to_json(answers))
+    assert 2 * len(packed(answers)) < len(to_json(answers))
 
 
 def test_a_long_episode_is_held_from_its_first_step_on_as_far_as_there_is_room() -> None:
@@ -129,8 +146,10 @@ def test_one_episode_is_exported_alone(tmp_path: Path) -> None:
         assert (made.frames, made.episodes) == (13, 1)
         with pytest.raises(NotFoundError, match="day 9"):
             export(memory, tmp_path / "other.html", "day 9")
+        export(memory, tmp_path / "third.html", "day 3")
     assert not (tmp_path / "other.html").exists()
-    assert "Kyoto" not in (tmp_path / "run.html").read_text()
+    held = [str(unpacked(Tags((tmp_path / f"{name}.html").read_text()).scripts[0][1])) for name in ("run", "third")]
+    assert ["Kyoto" in each for each in held] == [False, True]
 
 
 def test_every_module_stands_after_those_it_imports() -> None:

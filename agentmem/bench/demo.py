@@ -20,8 +20,8 @@ from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
 from agentmem.viewer import Exported, export
 
-PAGE = 2 << 20
-"""Bytes of the run's page: what was recalled is recalled again for it, and a demo is to be short."""
+PAGE = 6 << 20
+"""Bytes of the answers in the run's page: what was recalled is recalled again for it, and a demo is to be short."""
 KINDS: tuple[Kind, ...] = ("crystals", "window", "none")
 Progress = Callable[[float, float, str], None]
 
@@ -73,12 +73,17 @@ def run(
         return ShiftReport(rollouts=tuple(reports), moment=moment(memory.scoped(env, "0"), env, budget))
 
 
-def write_page(path: str | Path, page: str | Path, report: ShiftReport) -> Exported:
+def write_page(
+    path: str | Path,
+    page: str | Path,
+    report: ShiftReport,
+    tell: Callable[[float, float], None] = lambda done, of: None,
+) -> Exported:
     """The run at `path` as a page in one file: first the moment that is shown, and what is around it."""
     near = report.moment.steps if report.moment is not None else ()
     space = (report.rollouts[0].environment, "0")
     with Memory.open(path, namespace=space, durability="process") as memory:
-        return export(memory, page, name=Path(path).name, most=PAGE, near=near)
+        return export(memory, page, name=Path(path).name, most=PAGE, near=near, tell=tell)
 
 
 def _check_alone(memory: Memory, env: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
@@ -158,7 +159,7 @@ def _run(
         show.Waiting("playing") as waiting,
     ):
         report = run(kept, env, acting, budget, options, policy, _Telling(waiting, env, options, json))
-        return report, write_page(kept, page, report)
+        return report, write_page(kept, page, report, partial(waiting, label="writing the page"))
 
 
 class _Telling:

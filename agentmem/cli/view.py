@@ -66,8 +66,8 @@ def view(
 def _export(path: str, namespace: str, read: list[str] | None, file: Path, episode: str | None) -> None:
     from agentmem import viewer
 
-    with open_memory(path, namespace, read_only=True) as memory:
-        made = viewer.export(reading(memory, read), file, episode, Path(path).name)
+    with open_memory(path, namespace, read_only=True) as memory, show.Waiting("writing the page") as waiting:
+        made = viewer.export(reading(memory, read), file, episode, Path(path).name, tell=waiting)
     counts = f"{show.count(made.frames, 'steps')} of {show.count(made.episodes, 'episodes')}, {show.size(made.bytes)}"
     show.say("wrote", show.path(file), counts)
     if made.left_out:

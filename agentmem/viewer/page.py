@@ -1,16 +1,17 @@
 """The page's files, and the page as one file with its answers inside, which asks nobody. Knows no HTTP.
 
 The files are plain modules of JavaScript. In one file each is a function that returns its exports, one after another;
-what may run there is named by its hash.
+what may run there is named by its hash, and the answers are packed, since frames repeat what was recalled.
 """
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files as resources
@@ -34,8 +35,9 @@ MODULES = tuple(
 )
 """Each after those that it imports."""
 MEDIA = {"html": "text/html", "css": "text/css", "js": "text/javascript"}
-MOST = 16 << 20
-"""Bytes of the answers in a file."""
+MOST = 32 << 20
+"""Bytes of the answers in a file, before they are packed into about a sixth."""
+Tell = Callable[[float, float], None]
 LINK, SCRIPT = '<link rel="stylesheet" href="static/style.css">', '<script type="module" src="static/main.js"></script>'
 _IMPORT = re.compile(r'^import (\{.*?\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=(?:async )?(?:function|const|class) (\w+))", re.MULTILINE)
@@ -65,9 +67,14 @@ def whole(answers: Mapping[str, Any]) -> str:
         "form-action 'none'"
     )
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
-    data = f'<script type="application/json" id="answers">{to_json(answers)}</script>'
+    data = f'<script type="text/plain" id="answers">{packed(answers)}</script>'
     page = read(INDEX)
     return page.replace(LINK, head).replace(SCRIPT, f'{data}<script type="module">{script}</script>')
+
+
+def packed(answers: Mapping[str, Any]) -> str:
+    """As source.js unpacks them: JSON, gzip, base64; the same for the same answers."""
+    return base64.b64encode(gzip.compress(to_json(answers).encode(), mtime=0)).decode()
 
 
 def _joined(name: str) -> str:
@@ -75,7 +82,9 @@ def _joined(name: str) -> str:
     code = read(name)
     exports = ", ".join(_EXPORT.findall(code))
     inside = _EXPORT.sub("", _IMPORT.sub(r"const \1 = module_\2;", code))
-    return f"const module_{name.removesuffix('.js')} = (() => {{\n{inside}\nreturn {{ {exports} }};\n}})();\n"
+    return (
+        f"const module_{name.removesuffix('.js')} = await (async () => {{\n{inside}\nreturn {{ {exports} }};\n}})();\n"
+    )
 
 
 def _hash(content: str) -> str:
@@ -109,17 +118,19 @@ def export(
     name: str = "memory",
     most: int = MOST,
     near: Sequence[str] = (),
+    tell: Tell = lambda done, total: None,
 ) -> Exported:
     """Write a memory's namespace, or one episode of it, as a page in one file, which opens without a server.
 
-    name: what the page calls the memory. most: bytes of the answers in it, 16 MiB: the newest episodes first, of each
-    the first frames. near: ids of steps; their frames go before all others, then those around them, and the page opens
-    at the last of them. Raises NotFoundError for an episode or a step that is not there and InvalidInputError where a
-    memory stands, before anything is written; StoreError where it cannot be.
+    name: what the page calls the memory. most: bytes of the answers in it, 32 MiB, which are packed into about a sixth:
+    the newest episodes first, of each the first frames. near: ids of steps; their frames go before all others, then
+    those around them, and the page opens at the last of them. tell: (bytes gathered, most). Raises NotFoundError for an
+    episode or a step that is not there and InvalidInputError where a memory stands, before anything is written;
+    StoreError where it cannot be.
     """
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
-    made = gathered(memory, episode, most, name, near)
+    made = gathered(memory, episode, most, name, near, tell)
     content = whole(made.answers).encode()
     try:
         file.write_bytes(content)
@@ -129,13 +140,21 @@ def export(
     return made
 
 
-def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Sequence[str] = ()) -> Exported:
+def gathered(
+    memory: Memory,
+    episode: str | None,
+    most: int,
+    name: str,
+    near: Sequence[str] = (),
+    tell: Tell = lambda done, total: None,
+) -> Exported:
     """The answers to what the page would ask, in at most so many bytes; see `export`."""
     look = Look(memory, name, only=True, read_only=True)
     known = [one.id for one in reversed(memory.episodes())]
     if episode is not None and episode not in known:
         raise NotFoundError(f"there is no episode {brief(episode)} to export; `agentmem replay MEMORY` lists them")
-    gather, steps = _Gather(look, memory.namespace), [memory.step(one) for one in near]
+    gather = _Gather(look, memory.namespace, lambda spent: tell(spent, most))
+    steps = [memory.step(one) for one in near]
     places = [(one.episode, look.frames(memory.namespace, one.episode).number_of(one.id)) for one in steps]
     for step, (its, at) in reversed([*zip(steps, places, strict=True)]):  # the last first: the page opens there
         gather.limit = most
@@ -152,12 +171,13 @@ def gathered(memory: Memory, episode: str | None, most: int, name: str, near: Se
 
 class _Gather:
     """Asks the page's questions, and keeps the answers while there is room. limit: bytes of all answers until now.
+    tell: how many there are, after each frame.
 
     held: of each episode that was asked for, the numbers of the frames that found room; listed: those with a head.
     """
 
-    def __init__(self, look: Look, namespace: Namespace) -> None:
-        self.look, self.namespace = look, namespace
+    def __init__(self, look: Look, namespace: Namespace, tell: Callable[[int], None]) -> None:
+        self.look, self.namespace, self.tell = look, namespace, tell
         self.limit = self.spent = 0
         self.made = Exported()
         self.held, self.steps, self.listed = dict[str, set[int]](), dict[str, int](), set[str]()
@@ -212,6 +232,7 @@ class _Gather:
         if any(self.ask("sources", id=one) is None for one in mine):
             return False
         self.held[id].add(number)
+        self.tell(self.spent)
         return True
 
     def done(self) -> Exported:

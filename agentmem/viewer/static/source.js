@@ -3,9 +3,16 @@
 import { byId } from "./dom.js";
 
 const inside = byId("answers");
-const answers = inside ? JSON.parse(inside.textContent) : null;
+const answers = inside ? await unpacked(inside.textContent) : null;
 const KEY = "agentmem token";
 let token = "";
+
+// As agentmem.viewer.page.packed packs them.
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).json();
+}
 
 export const isFile = answers !== null;
 export const shownAlone = isFile ? answers.context : undefined; // a planning context without its memory
