@@ -149,6 +149,10 @@ def test_what_is_no_shift_is_refused_with_some_that_are(env: str, tmp_path: Path
     said = refused("--env", env, "--keep", tmp_path / "a.mem")
     assert f"--env {env}: the demo plays shifts, such as agentmem/ShiftRetail-v0" in said
     assert "split" not in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_misspelled_shift_and_a_policy_of_mazes_are_refused(tmp_path: Path) -> None:
     assert "split" not in refused("--env", "agentmem/ShiftShp-v0", "--keep", tmp_path / "a.mem")
     assert "policy tmaze cannot act" in refused("--env", SHOP, "--policy", "tmaze", "--keep", tmp_path / "a.mem")
     assert list(tmp_path.iterdir()) == []
