@@ -192,6 +192,12 @@ def test_a_link_that_leads_nowhere_is_passed_over_and_told(memory: Memory, folde
     assert (str(link), "it is a link that leads nowhere") in ingest(memory, folder / "*.md").passed
 
 
+def test_a_folder_without_files_is_told(memory: Memory, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    report = ingest(memory, tmp_path / "empty")
+    assert (report.steps, report.passed) == (0, ((str(tmp_path / "empty"), "no file is in it"),))
+
+
 def test_progress_goes_through_all_files(memory: Memory, folder: Path) -> None:
     told: list[tuple[int, int]] = []
     ingest(memory, folder, progress=lambda done, total: told.append((done, total)))

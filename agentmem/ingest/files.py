@@ -75,7 +75,10 @@ def _given(path: Path, passed: list[Passed]) -> Iterator[Given]:
     elif path.resolve() == path.resolve().parent:
         raise InvalidInputError(f"cannot read {path}: Is a directory with all that is on this machine; give a folder")
     else:
-        yield from (_sized(file, path) for file in _walk(path, path, passed))
+        found = [_sized(file, path) for file in _walk(path, path, passed)]
+        if not found:
+            passed.append(Passed(str(path), "no file is in it"))
+        yield from found
 
 
 def _walk(folder: Path, root: Path, passed: list[Passed]) -> Iterator[Path]:
