@@ -21,7 +21,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.memory import Memory
 from agentmem.neural.quantise import from_int8, pack, quantise, to_int8, unpack
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
+from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.writer import SHARPNESS
 
 torch.set_num_threads(1)
@@ -117,20 +117,6 @@ def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
     assert memory.made == whole.made == (43, 8, 4)
     assert torch.equal(memory.atoms, whole.atoms)
     assert all(torch.equal(memory.recent[layer], whole.recent[layer]) for layer in (UNIT, CLUSTER))
-
-
-def test_a_crystal_is_readable_from_the_token_after_those_it_was_made_of(crystal: MemoryCrystal) -> None:
-    crystal.crystallize(states(103))
-    view = kept(crystal).view().only((ATOM,)).unpacked()
-    assert view.readable(torch.tensor([102, 103]))[0, :, 0].tolist() == [False, True]
-    assert (view.start[0, 0].item(), view.end[0, 0].item()) == (0, 100)
-
-
-def test_units_and_clusters_are_read_of_late_only_and_atoms_always(crystal: MemoryCrystal) -> None:
-    crystal.crystallize(states(6_003))
-    view = kept(crystal).view().unpacked()
-    old = (view.end[0] <= 100) & view.readable(torch.tensor([6_003]))[0, 0]
-    assert view.layer[old].tolist() == [ATOM, ATOM]
 
 
 @pytest.mark.parametrize(("depth", "most"), [(1, 20), (2, 32), (3, 32)])

@@ -167,6 +167,17 @@ def test_what_cannot_be_written_is_refused_with_what_to_do_and_leaves_nothing(tm
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder", "pipe"]
 
 
+def test_where_nothing_may_be_looked_at_nothing_is_written_and_that_is_told(tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    os.seteuid(os.geteuid() or 65_534)  # root may look everywhere
+    try:
+        for path in (tmp_path / "shut" / "x", tmp_path / "shut" / "in" / "x"):
+            with pytest.raises(PathError, match=r"x cannot be written .Permission denied.; give another path"):
+                write(path, b"")
+    finally:
+        os.seteuid(os.getuid())
+
+
 @pytest.mark.parametrize(
     ("changes", "said"),
     [

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
@@ -15,6 +17,7 @@ from agentmem.neural import checkpoints
 from agentmem.neural.crystal import MemoryCrystal
 from agentmem.neural.nearest import PER_QUERY, hamming, nearest
 from agentmem.neural.quantise import pack
+from agentmem.neural.reader import QUICKLY, SHARPNESS, gather, mix
 from agentmem.neural.settings import ATOM, CLUSTER, METADATA, CrystalSettings
 from agentmem.neural.tasks import layout
 from agentmem.neural.tasks.task import ASK, FACT, SYMBOLS
@@ -142,6 +145,24 @@ def test_reading_through_the_bits_finds_what_reading_all_finds() -> None:
     torch.testing.assert_close(few.out, whole.out, atol=2e-2, rtol=0)
 
 
+@pytest.mark.parametrize("scale", [12.0, 1_000.0])
+def test_a_match_is_a_cosine_by_a_scale_that_is_limited_and_trains_what_looks_and_what_is_found(scale: float) -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(D)
+    torch.nn.init.normal_(crystal.reader.correction.weight)
+    torch.nn.init.constant_(crystal.reader.log_scale, math.log(scale))
+    hidden, cues = torch.randn(2, 3, D), torch.randn(5, SETTINGS.cue_bits, requires_grad=True)
+    view, cue = atoms_of(cues, list(range(5))), crystal.writer.cue
+    correction = crystal.reader.correction(crystal.reader.norm(hidden)).unflatten(-1, (2, -1))
+    looked = (cue(hidden).unsqueeze(2) + correction).transpose(1, 2).unsqueeze(3)
+    wanted = min(scale, 100.0) * F.cosine_similarity(looked, view.cues[:, None, None], dim=-1)
+    got = crystal.reader.match(crystal.reader.query(hidden, cue), view)
+    torch.testing.assert_close(got, wanted, atol=1e-4, rtol=0)
+    trained = cues, crystal.writer.cue_projection.weight, crystal.reader.correction.weight
+    for each in zip(*(torch.autograd.grad(every.cos().sum(), trained) for every in (got, wanted)), strict=True):
+        torch.testing.assert_close(*each, atol=1e-3, rtol=1e-3)
+
+
 @torch.no_grad()
 def test_a_reading_is_the_softmax_of_match_less_decay_and_layer_beside_nothing_at_all() -> None:
     torch.manual_seed(0)
@@ -202,22 +223,54 @@ def test_what_is_not_written_yet_supersedes_nothing() -> None:
     assert reading_of(view, 950)[0] > 5
 
 
-@given(st.integers(1, 3), st.integers(0, 99))
+@pytest.mark.parametrize("streams", [1, 2])  # that wrote what both read
+@pytest.mark.parametrize("states", [1, 10, 40])  # whose slots are compared: gathered, of all gathered, or once for all
+@given(st.integers(0, 99))
+@settings(max_examples=3, deadline=None)
+def test_a_slot_loses_by_how_likely_one_of_the_newer_ones_that_are_read_is_of_its_cue(
+    states: int, streams: int, seed: int
+) -> None:
+    reader, generator = MemoryCrystal(D).reader, seeded(seed)
+    crystals = torch.arange(40)[:, None].expand(-1, 2)  # of two slots of the same cue
+    cues = torch.randn(5, SETTINGS.slot_bits, generator=generator)[crystals % 5]
+    slots = cues + torch.randn(streams, 40, 2, SETTINGS.slot_bits, generator=generator) / 3
+    serial = torch.randint(1, 4, (streams, 40), generator=generator).cumsum(1)
+    view = replace(view_of(SETTINGS, ATOM, slots, serial), layer=crystals.flatten() % 3)
+    scores = torch.randn(2, 2, states, 80, generator=generator)
+    scores, chosen = scores.masked_fill(scores < 1, -1e9).topk(12)
+    cosine = F.cosine_similarity(view.cues[:, :, None], view.cues[:, None], dim=-1)
+    alike = view.layer[:, None] == view.layer
+    newer = torch.where(alike, view.order[:, None] > view.order[..., None], view.start[:, None] >= view.end[..., None])
+    of_the_cue = (SHARPNESS * (cosine - reader.same_cue)).sigmoid() * newer
+    rows = torch.arange(2)[:, None, None, None, None] % streams
+    of_those_read = of_the_cue[rows, chosen[..., None], chosen[..., None, :]] * (scores > -1e8).unsqueeze(-2)
+    wanted = (1 - (1 - of_those_read).prod(-1)) * F.softplus(QUICKLY * reader.superseded_by)
+    lost, trained = reader.superseded(scores, chosen, view), (reader.same_cue, reader.superseded_by)
+    assert lost.max() > 0.01
+    torch.testing.assert_close(lost, wanted, atol=1e-5, rtol=1e-4)
+    for got, each in zip(*(torch.autograd.grad(every.sum(), trained) for every in (lost, wanted)), strict=True):
+        torch.testing.assert_close(got, each, atol=1e-4, rtol=1e-3)
+
+
+@given(st.integers(1, 3), st.booleans(), st.integers(0, 99))
 @settings(max_examples=10, deadline=None)
-@torch.no_grad()
-def test_many_states_lose_to_newer_slots_what_each_alone_loses(streams: int, seed: int) -> None:
-    """Those of many are compared slot by slot, those of one among what it reads."""
-    reader = MemoryCrystal(D).reader
-    reader.superseded_by.fill_(1.0)
-    cues = torch.randn(5, SETTINGS.cue_bits, generator=seeded(seed))[torch.arange(30) % 5]
-    view = atoms_of(cues, list(range(30)))
-    view = replace(view, layer=torch.arange(view.number) % 3)
-    scores = torch.randn(streams, 2, 200, view.number, generator=seeded(seed))
-    scores, chosen = scores.masked_fill(scores < -1, -1e9).topk(12)
-    lost = reader.superseded(scores, chosen, view)
-    alone = [reader.superseded(scores[:, :, [at]], chosen[:, :, [at]], view) for at in range(200)]
-    assert lost.max() > 1
-    torch.testing.assert_close(lost, torch.cat(alone, 2), atol=1e-5, rtol=1e-4)
+def test_a_mixture_is_the_weighted_sum_of_the_rows_of_each_streams_own_and_so_are_its_gradients(
+    streams: int, one: bool, seed: int
+) -> None:
+    generator = seeded(seed)
+    values = torch.randn(1 if one else streams, 6, 4, generator=generator, requires_grad=True)
+    weights = torch.rand(streams, 2, 3, 5, generator=generator, requires_grad=True)
+    chosen = torch.randint(6, (streams, 2, 3, 5), generator=generator)
+    rows = values[torch.arange(streams)[:, None, None, None] % len(values), chosen]
+    for got, wanted in (
+        (gather(values, chosen), rows),
+        (mix(values, chosen, weights), (rows * weights.unsqueeze(-1)).sum(-2)),
+    ):
+        torch.testing.assert_close(got, wanted)
+        trained = (values,) if wanted is rows else (values, weights)
+        gradients = (torch.autograd.grad(each.cos().sum(), trained, retain_graph=True) for each in (got, wanted))
+        for each in zip(*gradients, strict=True):
+            torch.testing.assert_close(*each)
 
 
 def test_views_side_by_side_keep_the_order_of_time() -> None:

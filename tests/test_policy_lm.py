@@ -108,6 +108,11 @@ def test_a_table_of_too_many_rows_is_refused_with_a_remedy() -> None:
         Features.of(spaces.Discrete(10_000_000))
 
 
+def test_what_is_below_or_above_a_space_counts_as_its_least_or_greatest() -> None:
+    features = Features.of(spaces.Discrete(3, start=-1))
+    assert [features(each)[0].tolist() for each in (-9, -1, 1, 9)] == [[1], [1], [3], [3]]
+
+
 def test_great_levels_of_a_picture_count_as_the_greatest() -> None:
     features = Features.of(spaces.Box(0, 255, (2,), np.uint8))
     assert features(np.array([200, LEVELS - 1], np.uint8))[0].tolist() == [LEVELS, 2 * LEVELS]

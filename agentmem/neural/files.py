@@ -135,7 +135,7 @@ def write(path: str | Path, content: bytes) -> None:
     Raises FullError for a full disk, PathError for what else stops it, InvalidInputError for what is no path.
     """
     check_path("the file", path)
-    if Path(path).exists() and not (Path(path).is_file() or Path(path).is_dir()):
+    if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # Path's raise what they may not see
         raise PathError(f"{path} is a device or a pipe, which this would replace; give the path of a file")
     part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
@@ -152,9 +152,9 @@ def write(path: str | Path, content: bytes) -> None:
 def _unwritten(path: Path, error: OSError) -> AgentMemError:
     if error.errno in NO_SPACE:
         return translate_os(error, str(path))
-    if path.is_dir():
+    if os.path.isdir(path):
         return PathError(f"{path} is a folder; give the path of a file in it")
-    if not path.parent.exists():
+    if isinstance(error, FileNotFoundError) and not os.path.exists(path.parent):
         return PathError(f"the folder of {path} does not exist; create it first")
     return PathError(f"{path} cannot be written ({error.strerror}); give another path, or mend what is there")
 
