@@ -125,6 +125,21 @@ def test_recall_gives_vectors_of_the_layers_asked_for(crystal: MemoryCrystal, de
     assert crystal.recall(states(4, seed=2), depth=depth).shape == (2, most, D)
 
 
+@torch.no_grad()
+def test_what_is_recalled_is_weighted_by_its_share_of_the_readings_and_the_best_of_all_heads_is_first() -> None:
+    torch.manual_seed(0)
+    crystal, query = MemoryCrystal(D, read=8), states(3, seed=2)
+    torch.nn.init.normal_(crystal.reader.correction.weight)
+    crystal.crystallize(states(203))
+    view, at = kept(crystal).view(), torch.full((3,), 203)
+    reading = crystal.reader(query, crystal.writer.cue, view, at)
+    share = torch.zeros(2, 2, 3, view.number).scatter(-1, reading.chosen, reading.weights).mean(2)
+    for stream, recalled in enumerate(crystal.recall(query)):
+        best = share[stream].sum(0).argsort(descending=True)[:8]
+        weighted = torch.cat([share[stream, head, best, None] * view.values[stream, best] for head in range(2)], -1)
+        torch.testing.assert_close(recalled, crystal.reader.expand(weighted))
+
+
 def test_recall_of_nothing_is_empty(crystal: MemoryCrystal) -> None:
     assert crystal.recall(states(4)).shape == (2, 0, D)
 

@@ -22,7 +22,7 @@ from agentmem.neural.settings import ATOM, CLUSTER, METADATA, CrystalSettings
 from agentmem.neural.tasks import layout
 from agentmem.neural.tasks.task import ASK, FACT, SYMBOLS
 from agentmem.neural.tokens import TokenModel
-from agentmem.neural.view import BLOCK, View, joined, view_of
+from agentmem.neural.view import BLOCK, Packed, View, joined, view_of
 
 torch.set_num_threads(1)
 D = 24
@@ -71,6 +71,32 @@ def test_atoms_that_are_not_born_yet_keep_no_other_from_passing() -> None:
     assert passed is not None
     assert 7 in passed[0].tolist()
     assert max(passed[0].tolist()) <= 900
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_of_every_head_and_position_the_nearest_slots_that_may_be_read_there_pass(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("agentmem.neural.nearest.PER_QUERY", 4)
+    generator, late = seeded(seed), [20, 40, 58]
+    births = torch.randint(1, 4, (60,), generator=generator).cumsum(0)  # some were evicted
+    positions = births[late] * 100 + 103  # these atoms are born there, and read from the next block on
+    query = torch.randn(2, 2, 3, SETTINGS.cue_bits, generator=generator)
+    slots = torch.randn(2, 60, 2, SETTINGS.slot_bits, generator=generator)
+    slots[:, late, :, : SETTINGS.cue_bits] = query.transpose(1, 2)
+    packed = torch.cat((pack(slots.flatten(2)), torch.zeros(2, 60, METADATA).byte()), -1)
+    near = Packed(SETTINGS, packed, births.expand(2, -1)).near(query, positions, same=0.25)  # that differ by 48 bits
+    assert (near.start.diff() >= 0).all()
+    assert near.number < 2 * 60
+    for stream, (passed, own) in enumerate(zip(near.start[:, ::2] // 100, slots, strict=True)):
+        found = torch.isin(births, passed)
+        assert near.cues[stream].equal(own[found, :, : SETTINGS.cue_bits].sign().flatten(0, 1))
+        for head in range(2):
+            for wanted, end in zip(query[stream, head], late, strict=True):
+                cues = own[:end, :, : SETTINGS.cue_bits].sign().flatten(0, 1)
+                differ = (cues != wanted.sign()).sum(-1)
+                fifth = differ.topk(5, largest=False).values[-1]
+                assert found[(differ < fifth).nonzero() // 2].all()
 
 
 def test_of_a_cue_that_was_written_more_often_than_may_pass_the_newest_pass() -> None:

@@ -33,3 +33,17 @@ def test_the_most_important_are_chosen_outright_and_learn_as_from_soft_choices_o
     if number:
         gradients = (torch.autograd.grad((each * by).sum(), logits, retain_graph=True)[0] for each in (got, wanted))
         torch.testing.assert_close(*gradients, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_slot_has_the_importance_and_the_place_of_what_it_was_made_of_and_both_its_parts_are_normed() -> None:
+    torch.manual_seed(0)
+    crystal = MemoryCrystal(8)
+    written = crystal.crystallize(torch.randn(2, 403, 8))
+    for made, choices in zip(written.layers, written.choices, strict=True):
+        taken = choices.at.unsqueeze(2) == made.at.unsqueeze(3)
+        assert made.importance.allclose((choices.logits.sigmoid().unsqueeze(2) * taken).amax(-1))
+        assert (made.at.diff() > 0).all()
+        for part in made.slots.split((crystal.settings.cue_bits, crystal.settings.value_bits), -1):
+            assert part.mean(-1).abs().max() < 1e-4
+            assert part.std(-1, correction=0).sub(1).abs().max() < 1e-2

@@ -108,6 +108,16 @@ def test_a_table_of_too_many_rows_is_refused_with_a_remedy() -> None:
         Features.of(spaces.Discrete(10_000_000))
 
 
+def test_each_part_of_an_observation_has_rows_of_its_own() -> None:
+    parts = {"a": spaces.Discrete(3), "b": spaces.MultiDiscrete([2, 4]), "c": spaces.Text(40), "d": spaces.Discrete(5)}
+    space = spaces.Dict(parts, seed=1)  # type: ignore[arg-type]
+    seen = Features.of(space)
+    rows = np.stack([seen(space.sample())[0] for _ in range(200)])
+    of = [set(map(int, part.flat)) - {0} for part in np.split(rows, [1, 2, 3, 35], 1)]
+    assert [len(each) for each in of if each is not of[3]] == [3, 2, 4, 5]
+    assert len(set().union(*of)) == sum(map(len, of))
+
+
 def test_what_is_below_or_above_a_space_counts_as_its_least_or_greatest() -> None:
     features = Features.of(spaces.Discrete(3, start=-1))
     assert [features(each)[0].tolist() for each in (-9, -1, 1, 9)] == [[1], [1], [3], [3]]

@@ -66,6 +66,7 @@ def test_pairs_that_others_turned_up_are_known_too(task: str) -> None:
     _, steps = played(task, 3, luck=0.5)
     named = [shown for _, _, shown in steps if shown]
     assert len(named) > 10
+    assert {len(shown) for shown in named} == {1, 2}  # before one card of a pair both, and then the other one
     for shown in named:
         assert len({int(steps[each][0][steps[each - 1][1]]) for each in shown}) == 1  # type: ignore[index]
 

@@ -36,6 +36,7 @@ DIGEST = "sha256"  # in the header: of the rest of it and of the tensors
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
+WHOLE = {"atoms": (torch.uint8,), "recent": (torch.int8,), "at": (torch.int64,)}  # of what is kept as whole numbers
 PART = ".part"  # of a file that is being written
 WEIGHTS = {torch.empty, torch.rand, torch.randn}
 TABLES = {torch.zeros, torch.ones, torch.full, torch.arange, torch.eye}
@@ -261,10 +262,13 @@ def tensors_of(memory: Memory) -> dict[str, Tensor]:
 
 
 def memory_of(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
-    """The memory that `tensors_of` took apart. Raises InvalidInputError for other sizes, and numbers that are none."""
+    """The memory that `tensors_of` took apart. Raises InvalidInputError for other sizes or types, and numbers that are
+    none.
+    """
     position, units, clusters, atoms, first_unit, first_cluster = kept["counts"].tolist()
     for name, sizes in _sizes(settings).items():
-        check(name, kept[name], len(kept["atoms"]), *kept[name].shape[1:2], *sizes)
+        types = next((each for part, each in WHOLE.items() if part in name.split(".")), ())
+        check(name, kept[name], len(kept["atoms"]), *kept[name].shape[1:2], *sizes, types=types)
         check_finite(name, kept[name])
     open = _crystals(kept, UNIT, first_unit), _crystals(kept, CLUSTER, first_cluster)
     recent = kept["recent.0"], kept["recent.1"]

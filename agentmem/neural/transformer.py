@@ -176,8 +176,7 @@ class InfiniteMemoryTransformer(nn.Module):
         for reading in readings:
             atom = (reading.view.layer == ATOM)[reading.chosen]
             births = gather(reading.view.start.unsqueeze(-1), reading.chosen).squeeze(-1) // span
-            share = (reading.weights.detach() * atom).flatten(1)
-            memory = memory.reinforced(births.where(atom, -1).flatten(1), share)
+            memory = memory.reinforced(births.where(atom, -1).flatten(1), reading.weights.detach().flatten(1))
         return memory
 
 
