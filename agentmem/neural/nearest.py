@@ -29,7 +29,7 @@ def nearest(
     same: cosine from which on two cues are the same. Where more slots than pass are of the query's own cue, the newest.
     None where all of them pass, or scoring all is as quick: for many queries at once, and off the processor.
     """
-    if codes.shape[1] * settings.slots <= most_that_pass(query.shape[1] * query.shape[2]) or codes.device.type != "cpu":
+    if codes.shape[1] * settings.slots <= most_scored(query.shape[1] * query.shape[2]) or codes.device.type != "cpu":
         return None
     cues = codes.unflatten(-1, (settings.slots, -1))[..., : settings.cue_bits // 8].flatten(1, 2)
     wanted, within = pack(query.flatten(1, 2)), int((1 - same) / 2 * settings.cue_bits)
@@ -40,8 +40,8 @@ def nearest(
     return torch.stack([_filled(row, most, codes.shape[1]) for row in rows])
 
 
-def most_that_pass(queries: int) -> int:
-    """Slots that are all scored for so many queries."""
+def most_scored(queries: int) -> int:
+    """Up to so many slots are all scored for so many queries: twice what may pass."""
     return queries * PER_QUERY * 2
 
 

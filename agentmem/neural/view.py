@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from agentmem.neural.nearest import most_that_pass, nearest
+from agentmem.neural.nearest import most_scored, nearest
 from agentmem.neural.quantise import unpack
 from agentmem.neural.settings import ATOM, METADATA, CrystalSettings
 from agentmem.neural.shapes import Shown
@@ -32,7 +32,7 @@ class Packed(Shown):
     @property
     def are_few(self) -> bool:
         """Whether all are scored, whatever is asked."""
-        return self.atoms.shape[1] * self.settings.slots <= most_that_pass(self.settings.heads)
+        return self.atoms.shape[1] * self.settings.slots <= most_scored(self.settings.heads)
 
     def near(self, query: Tensor, positions: Tensor, same: float) -> View:
         """The slots of the atoms that a query [B, h, T, cue_bits] at positions [T] might read; of all where that is as
