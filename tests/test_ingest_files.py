@@ -195,7 +195,7 @@ def test_a_link_that_leads_nowhere_is_passed_over_and_told(memory: Memory, folde
 def test_a_folder_without_files_is_told(memory: Memory, tmp_path: Path) -> None:
     (tmp_path / "empty" / "inner").mkdir(parents=True)
     report = ingest(memory, tmp_path / "empty")
-    assert (report.steps, report.passed) == (0, ((str(tmp_path / "empty"), "no file is in it"),))
+    assert (report.steps, report.passed) == (0, ((str(tmp_path / "empty"), "it holds no file to read"),))
 
 
 def test_progress_goes_through_all_files(memory: Memory, folder: Path) -> None:

@@ -19,6 +19,7 @@ from agentmem.rollout.reading import reading_of
 from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen, PlanningContext, Step
 from agentmem.viewer import Exported, export
+from agentmem.viewer.page import Tell
 
 PAGE = 6 << 20
 """Bytes of the answers in the run's page: what was recalled is recalled again for it, and a demo is to be short."""
@@ -77,7 +78,7 @@ def write_page(
     path: str | Path,
     page: str | Path,
     report: ShiftReport,
-    tell: Callable[[float, float], None] = lambda done, of: None,
+    tell: Tell = lambda done, total: None,
 ) -> Exported:
     """The run at `path` as a page in one file: first the moment that is shown, and what is around it."""
     near = report.moment.steps if report.moment is not None else ()

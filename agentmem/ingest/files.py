@@ -77,7 +77,7 @@ def _given(path: Path, passed: list[Passed]) -> Iterator[Given]:
     else:
         found = [_sized(file, path) for file in _walk(path, path, passed)]
         if not found:
-            passed.append(Passed(str(path), "no file is in it"))
+            passed.append(Passed(str(path), "it holds no file to read"))
         yield from found
 
 
