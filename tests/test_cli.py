@@ -1,10 +1,12 @@
 """The command line: what it prints, where, and with which exit code."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -91,6 +93,39 @@ def test_the_bytes_of_stats_add_up(path: Path) -> None:
     table = call("stats", path).stdout.split("share")[1]
     shares = [int(line.split()[-1][:-1]) for line in table.splitlines() if line.rstrip().endswith("%")]
     assert abs(sum(shares) - 100) <= len(shares)
+
+
+def test_the_bytes_of_stats_as_json_are_each_counted_once_and_are_those_of_the_files(path: Path) -> None:
+    with Memory.open(path) as memory, memory.scoped("acme", "ann").episode(id="e") as episode:
+        episode.log_many(["The red door is shut.", "A key hangs there."] * 9)
+    kept = sum(os.path.getsize(each) for each in path.parent.iterdir())
+    said: Any = parsed(call("stats", path, "--json"))
+    total = said["bytes"].pop("total")
+    assert said["bytes"]["codes"] > 0
+    assert sum(said["bytes"].values()) == total == kept
+    assert len(said["namespaces"]) == 2
+    assert not any("bytes" in key for one in said["namespaces"].values() for key in one)
+
+
+def test_pages_that_are_still_in_the_write_ahead_log_are_counted_once(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        memory.episode(id="e").log_many([f"Room {number} has a door." for number in range(900)])
+        sizes = memory.stats().bytes
+        files = [each for each in path.parent.iterdir() if not each.name.endswith("-shm")]
+        assert os.path.getsize(f"{path}-wal") > sizes["wal"] > 0
+        assert sizes["total"] == sum(size for part, size in sizes.items() if part != "total")
+        assert sizes["total"] == sum(map(os.path.getsize, files))
+
+
+def test_units_without_codes_are_added_up_over_namespaces(path: Path) -> None:
+    with Memory.open(path, encoder=None) as memory:
+        for name in ("ann", "bob"):
+            with memory.scoped(name).episode(id="e") as episode:
+                episode.log_many([f"Door {number} is shut." for number in range(99)])
+    said: Any = parsed(call("stats", path, "--json"))
+    parts = [one["uncoded"] for one in said["namespaces"].values()]
+    assert len([one for one in parts if one]) > 1
+    assert said["uncoded"] == sum(parts)
 
 
 def test_stats_adds_up_namespaces_unless_one_is_named(path: Path) -> None:

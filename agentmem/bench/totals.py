@@ -11,9 +11,8 @@ from agentmem.types import CrystallizeReport, Layer, LayerReport, Stats
 def add_stats(parts: Sequence[Stats]) -> Stats:
     """The sum over namespaces, at least one; bytes are of the file already."""
     layers = {layer: _add_layers([part.layers[layer] for part in parts]) for layer in Layer}
-    sums = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "episodes", "tokens")}
+    sums = {name: sum(getattr(part, name) for part in parts) for name in ("steps", "episodes", "tokens", "uncoded")}
     masked = dict(sum((Counter(part.masked) for part in parts), Counter()))
-    sums |= {"masked": masked}
     return parts[0].model_copy(
         update={**sums, "layers": layers, "masked": masked, "watermark": max(part.watermark for part in parts)}
     )

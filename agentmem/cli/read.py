@@ -30,6 +30,8 @@ from agentmem.cli.options import (
 )
 from agentmem.types import Hit, Layer, LayerReport, PlanningContext, Stats
 
+OF_FILE = {"bytes", "bytes_per_million_tokens"}  # told once, for they are of all namespaces
+
 
 def register(app: typer.Typer) -> None:
     app.command(epilog=example('agentmem recall agent.mem "what did I promise?" --budget 512 --why'))(recall)
@@ -98,14 +100,14 @@ def _head(hit: Hit) -> Text:
 def stats(path: MemoryPath, namespace: NamespaceOption = "", json: JsonOption = False) -> None:
     """Show what a memory holds: tokens per layer, and bytes.
 
-    Without --namespace, all namespaces together.
+    Without --namespace, all namespaces together; bytes are always of all the memory's files.
     """
     with open_memory(path, namespace, read_only=True, every=True) as memory:
         spaces = [memory.namespace] if namespace else memory._core.store.namespaces()
         each = {written(space): memory.scoped(*space).stats() for space in spaces}
         found = add_stats(list(each.values()) or [memory.stats()])
     if json:
-        parts = {name: part.model_dump(mode="json") for name, part in each.items()}
+        parts = {name: part.model_dump(mode="json", exclude=OF_FILE) for name, part in each.items()}
         show.as_json(found.model_dump(mode="json") | {"namespaces": parts})
         return
     remark = f"{show.count(found.steps, 'steps')} in {show.count(found.episodes, 'episodes')}"

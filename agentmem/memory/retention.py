@@ -67,7 +67,7 @@ def _files(core: Core) -> int:
 
 def closed(sizes: Mapping[str, int]) -> int:
     """Bytes of all files once closed: the write-ahead log is folded in, of which the parts tell already."""
-    return sum(size for part, size in sizes.items() if part not in ("codes", "wal", "reserve", "total"))
+    return sizes["total"] - sizes["wal"] - sizes["reserve"]
 
 
 def _archive(core: Core, hot: int, least: int) -> None:
@@ -239,7 +239,7 @@ def stats(core: Core, namespace: Namespace) -> Stats:
     steps = index.columns.type == STEP
     tokens = int(index.columns.tokens[steps].sum())
     sizes = core.store.sizes()
-    made_of_log = sizes["total"] - sizes["wal"] - sizes["reserve"] - sizes["attachments"]
+    made_of_log = closed(sizes) - sizes["attachments"]
     return Stats(
         steps=int(steps.sum()),
         episodes=len(index.episodes),

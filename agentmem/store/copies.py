@@ -35,9 +35,11 @@ PARTS = {
 
 
 def sizes(paths: Files, connection: Connection) -> dict[str, int]:
-    """Bytes by part. `codes` are within `crystals`; `total` is of all files; an empty table is in `other`.
+    """Bytes by part, each counted once, and their `total`: of all files but -shm, which is shared memory of those that
+    have the memory open.
 
-    `reserve` is what is kept free where the disk is nearly full.
+    An empty table is in `other`. `wal` is what the write-ahead log takes beyond the pages that are still only in it,
+    which their parts count. `reserve` is what is kept free where the disk is nearly full.
     """
     found = dict.fromkeys(
         ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
@@ -52,9 +54,11 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
-    for part, name in (("wal", paths.wal), ("anchor", paths.anchor), ("reserve", paths.reserve)):
+    found["crystals"] -= found["codes"]
+    found["wal"] = max(0, paths.size(paths.database) + paths.size(paths.wal) - pages)
+    for part, name in (("anchor", paths.anchor), ("reserve", paths.reserve)):
         found[part] = paths.size(name)
-    found["total"] = sum(map(paths.size, paths.all()))
+    found["total"] = sum(found.values())
     return found
 
 

@@ -209,11 +209,11 @@ class Verification(Frozen):
 class Stats(Frozen):
     """What a memory holds in its namespace; bytes are of all its files, whatever the namespace.
 
-    tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, and
-    "total"; bytes_per_million_tokens leaves out "wal", which is what was written last and is folded into the rest
-    later, and "attachments". watermark: log position up to which the log is crystallized. uncoded: units that have no
-    codes of this encoder until the next crystallizing. masked: secrets, by kind, that placeholders took the place of
-    since the namespace began.
+    tokens: of all steps. layers: of the crystals that hold now, beside the whole layer below. bytes: by part, each
+    counted once, and "total", their sum; bytes_per_million_tokens leaves out "wal", which is folded into the rest when
+    the memory is closed, "reserve", which is kept free where the disk is nearly full, and "attachments". watermark: log
+    position up to which the log is crystallized. uncoded: units that have no codes of this encoder until the next
+    crystallizing. masked: secrets, by kind, that placeholders took the place of since the namespace began.
     """
 
     steps: int
@@ -230,10 +230,8 @@ class Stats(Frozen):
     masked: dict[str, int] = {}
 
     def parts(self) -> dict[str, int]:
-        """Bytes by part, so that they add up to the total: `spare` is what is shared while the file is open."""
-        parts = {part: n_bytes for part, n_bytes in self.bytes.items() if part != "total"}
-        parts["crystals"] -= parts["codes"]
-        return parts | {"spare": max(0, self.bytes["total"] - sum(parts.values()))}
+        """Bytes by part, which add up to the total."""
+        return {part: n_bytes for part, n_bytes in self.bytes.items() if part != "total"}
 
     def comparable(self) -> bool:
         """Whether so much is logged that bytes per million tokens say something."""

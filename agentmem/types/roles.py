@@ -237,7 +237,7 @@ class Store(Protocol):
         ...
 
     def sizes(self) -> dict[str, int]:
-        """Bytes by part, and `total` of all its files."""
+        """Bytes by part, each counted once, and `total`, their sum."""
         ...
 
     def backup(self, path: str) -> None:
