@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from agentmem.memory import Memory
 from agentmem.server.guard import TOKEN
+from agentmem.store.files import KEPT
 
 logger = logging.getLogger("agentmem.server")
 ROUTE = "agentmem.route"
@@ -50,9 +51,9 @@ class _Sizes(Collector):
         self.memory = memory
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        files = [self.memory._core.store.path + end for end in ("", "-wal", "-shm", "-anchor", "-lock")]
+        files = [self.memory._core.store.path + end for end in ("", *KEPT)]
         n_bytes = sum(os.path.getsize(file) for file in files if os.path.exists(file))
-        yield GaugeMetricFamily("agentmem_file_bytes", "Of all files of the memory.", n_bytes)
+        yield GaugeMetricFamily("agentmem_file_bytes", "Of all files of the memory but -shm.", n_bytes)
         yield GaugeMetricFamily("agentmem_log_position", "The end of the log.", self.memory.head().position)
 
 

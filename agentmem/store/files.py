@@ -41,7 +41,8 @@ HEADER = b"SQLite format 3\0"
 PLAIN = apsw.vfs_names()[0].removeprefix("multipleciphers-")
 MAGIC = b"agentmem"  # begins an encrypted memory: with 8 random bytes, the salt of its cipher and its id
 KEYS = b'{"agentmem":"key'  # begins a key file
-BESIDE = ("-wal", "-shm", "-anchor", "-lock", "-reserve")
+KEPT = ("-wal", "-anchor", "-lock", "-reserve")
+BESIDE = (*KEPT, "-shm")  # which is shared memory of those that have the memory open
 
 
 class Files:
