@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from workflows import SMALL, changed, conditioned, there
 
 from agentmem.errors import InvalidInputError
 from agentmem_envs.workflow import definition
@@ -26,57 +27,7 @@ from agentmem_envs.workflow.definition import (
 )
 from agentmem_envs.workflow.env import WorkflowEnv
 
-SMALL: dict[str, Any] = {
-    "name": "parcels",
-    "goal": "Deliver.",
-    "steps": 50,
-    "delay": [5, 9],
-    "facts": {"door": {"values": ["blue", "grün"]}, "floor": {"least": 0, "most": 9}},
-    "deadlines": {"pickup": {"starts": "told", "steps": 6}},
-    "tools": {
-        "note": {"args": {"case": {"type": "case"}}, "sets": {"noted": True}},
-        "deliver": {
-            "args": {"case": {"type": "case"}, "door": {"type": "text"}, "floor": {"type": "integer", "most": 9}},
-            "sets": {"door": "{door}", "at": "floor {floor}"},
-        },
-    },
-    "first": "told",
-    "states": {
-        "told": {
-            "text": "The {door} door on floor {floor}, until step {pickup}.",
-            "choices": [{"call": {"tool": "note", "args": {"case": "{case}"}}, "next": "there"}],
-        },
-        "there": {
-            "text": "You are there.",
-            "choices": [
-                {
-                    "when": {"pickup": {"passed": True}},
-                    "call": {"tool": "note", "args": {"case": "{case}"}},
-                    "next": "late",
-                },
-                {
-                    "call": {"tool": "deliver", "args": {"case": "{case}", "door": "{door}", "floor": "{floor}"}},
-                    "next": "delivered",
-                },
-            ],
-        },
-    },
-    "grader": {"late": {"noted": True}, "delivered": {"door": "{door}", "at": "floor {floor}"}},
-}
-
-
 DOORS = ["李", "王", "Zoë", "Zoe", "🚪", "e\u0301"]
-
-
-def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
-    written: dict[str, Any] = yaml.safe_load(yaml.safe_dump(SMALL, sort_keys=False))
-    change(written)
-    return written
-
-
-def there(written: dict[str, Any]) -> dict[str, Any]:
-    choice: dict[str, Any] = written["states"]["there"]["choices"][1]
-    return choice
 
 
 @pytest.mark.parametrize(
@@ -85,14 +36,14 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d.pop("goal"), "goal: is missing; needed are name, goal, facts, tools,"),
         (lambda d: d.update(gaol="x"), "gaol: 'gaol': no such key; did you mean 'goal'?"),
         (lambda d: d.update({"x" * 999: 1}), f"{'x' * 77}...: '{'x' * 77}...': no such key; there are: name,"),
-        (lambda d: d.update(steps=0), "steps: 0: Input should be greater than or equal to 1"),
-        (lambda d: d.update(delay=[9, 5]), "delay [9, 5]: give the least number of steps first"),
+        (lambda d: d.update(steps=0), "steps: 0: give at least 1"),
+        (lambda d: d.update(delay=[9, 5]), "  delay: [9, 5]: give the least number of steps first"),
         (lambda d: d["facts"].update(x={"least": 3}), 'facts.x: {"least": 3}: give either values, or least and most'),
         (lambda d: d["facts"].update(pickup={"values": [1]}), "deadlines.pickup: 'pickup': is already one of the fact"),
-        (lambda d: d["facts"].update({"two words": {"values": [1]}}), "facts.two words.[key]: \"two words\": String s"),
+        (lambda d: d["facts"].update({"two words": {"values": [1]}}), "facts: \"two words\": a name is a letter"),
         (lambda d: d["deadlines"]["pickup"].update(starts="tolt"), "deadlines.pickup.starts: 'tolt': no such state; d"),
         (lambda d: d.update(first="start"), "first: 'start': no such state; there are: told, there"),
-        (lambda d: there(d).update(next="gone"), "states.there.choices.1.next: 'gone': no such state; there are"),
+        (lambda d: there(d).update(next="gone"), "choices.1.next: 'gone': no such state, nor a last one in `gr"),
         (lambda d: there(d).update(when={"door": {}}), "states.there.choices.1.when.door: {}: give exactly one of equ"),
         (lambda d: there(d).update(when={"door": {"equals": "blue"}}), "holds always; leave `when` out of the last"),
         (lambda d: there(d)["call"].update(tool="delivr"), "call.tool: 'delivr': no such tool; did you mean 'deliver'"),
@@ -105,7 +56,7 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: there(d)["call"]["args"].update(floor="{case}-x"), "can be 'case-1-x', which is refused: give a"),
         (lambda d: d["states"]["told"].update(text="{door:>9}"), "states.told.text: '{door:>9}': {door}: give a name"),
         (lambda d: d["states"]["told"].update(text="x" * 4000), "4000 characters with its facts: give at most 3584"),
-        (lambda d: d["states"]["told"].update(choices=[]), "states.told.choices: []: Tuple should have at least 1 ite"),
+        (lambda d: d["states"]["told"].update(choices=[]), "states.told.choices: []: give at least one"),
         (lambda d: d["states"]["told"].update(text="Hi."), "states.there.choices.0: {pickup} is needed and was not sh"),
         (lambda d: d["tools"]["note"]["args"].clear(), "tools.note.args: []: give exactly one argument of type case"),
         (lambda d: d["tools"]["deliver"]["args"]["door"].update(least=3), "args.door: least and most are for numbers"),
@@ -122,11 +73,11 @@ def there(written: dict[str, Any]) -> dict[str, Any]:
         (lambda d: d["tools"]["deliver"].update(requires={"noted": [False]}), "states.there: the right call is refus"),
         (lambda d: d["grader"]["delivered"].update(at="at {floor}"), "grader.delivered.at: right calls leave 'floor "),
         (lambda d: d["grader"]["late"].update(door="{door}"), "grader.late.door: right calls leave None on a way here"),
-        (lambda d: d.update(delay=[5, 10**30]), "delay.1: 1000000000000000000000000000000: Input should be less tha"),
+        (lambda d: d.update(delay=[5, 10**30]), "delay.1: 1000000000000000000000000000000: give at most 1,000,000"),
         (lambda d: d["deadlines"]["pickup"].update(steps=10**30), "deadlines.pickup.steps: 100000000000000000000000"),
-        (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: Input should be"),
-        (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: Input should be a"),
-        (lambda d: d.update(delay=[60, 70]), "delay: [60, 70]: no hidden fact is needed before step 60, and the ep"),
+        (lambda d: d["facts"]["floor"].update(most=10**16), "facts.floor.most: 10000000000000000: give at most 1,000,"),
+        (lambda d: d.update(steps={date(2024, 1, 1): 5}), "steps: {datetime.date(2024, 1, 1): 5}: give a whole number"),
+        (lambda d: d.update(delay=[60, 70]), "no hidden fact is needed before step 60, in 'there', and the"),
         (lambda d: d.update(delay=5), "delay: 5: give two whole numbers, the least and the most steps from the last s"),
         (lambda d: d.update(delay=[5]), "delay: [5]: give two whole numbers"),
         (lambda d: d.update(facts=[1]), "facts: [1]: give a mapping of names"),
@@ -187,10 +138,6 @@ def test_a_condition_must_fit_what_it_is_about() -> None:
             load(changed(lambda d, fact=fact, test=test: conditioned(d, fact, test)))
     for fact, test in (("floor", {"equals": 9.0}), ("floor", {"at_least": 9}), ("floor", {"below": 0.5})):
         assert load(changed(lambda d, fact=fact, test=test: conditioned(d, fact, test)))
-
-
-def conditioned(written: dict[str, Any], fact: str, test: dict[str, Any]) -> None:
-    written["states"]["there"]["choices"][0].update(when={fact: test})
 
 
 def test_a_fact_of_a_thousand_million_values_is_checked_and_drawn_at_once() -> None:
@@ -360,7 +307,7 @@ def test_an_episode_must_last_until_a_hidden_fact_can_be_needed() -> None:
     env.reset(seed=0)
     assert any(env.step(env.right_call())[4]["needs"] for _ in range(6))
     with pytest.raises(
-        InvalidInputError, match=r"before step 5, and the episode ends after 5 steps; give more than 5,"
+        InvalidInputError, match=r"before step 5, in 'there', and the episode ends after 5 steps; give more than 5,"
     ):
         load(changed(lambda d: d.update(steps=5)))
 

@@ -1,4 +1,6 @@
-"""Playing a workflow: what a policy believes that read some of the observations, and what comes of it."""
+"""A small workflow and changes of it; and playing one: what a policy believes that read some of the observations, and
+what comes of it.
+"""
 
 import re
 from collections import defaultdict
@@ -8,12 +10,67 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import yaml
+
 from agentmem_envs.workflow.cases import answer
 from agentmem_envs.workflow.definition import Definition
 from agentmem_envs.workflow.env import WorkflowEnv
 
 LOAN = Path(__file__).parent.parent / "examples" / "loan_application.yaml"
 HEADER = re.compile(r"\[(case-\d+) (\w+)\] ")
+
+SMALL: dict[str, Any] = {
+    "name": "parcels",
+    "goal": "Deliver.",
+    "steps": 50,
+    "delay": [5, 9],
+    "facts": {"door": {"values": ["blue", "grün"]}, "floor": {"least": 0, "most": 9}},
+    "deadlines": {"pickup": {"starts": "told", "steps": 6}},
+    "tools": {
+        "note": {"args": {"case": {"type": "case"}}, "sets": {"noted": True}},
+        "deliver": {
+            "args": {"case": {"type": "case"}, "door": {"type": "text"}, "floor": {"type": "integer", "most": 9}},
+            "sets": {"door": "{door}", "at": "floor {floor}"},
+        },
+    },
+    "first": "told",
+    "states": {
+        "told": {
+            "text": "The {door} door on floor {floor}, until step {pickup}.",
+            "choices": [{"call": {"tool": "note", "args": {"case": "{case}"}}, "next": "there"}],
+        },
+        "there": {
+            "text": "You are there.",
+            "choices": [
+                {
+                    "when": {"pickup": {"passed": True}},
+                    "call": {"tool": "note", "args": {"case": "{case}"}},
+                    "next": "late",
+                },
+                {
+                    "call": {"tool": "deliver", "args": {"case": "{case}", "door": "{door}", "floor": "{floor}"}},
+                    "next": "delivered",
+                },
+            ],
+        },
+    },
+    "grader": {"late": {"noted": True}, "delivered": {"door": "{door}", "at": "floor {floor}"}},
+}
+
+
+def changed(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    written: dict[str, Any] = yaml.safe_load(yaml.safe_dump(SMALL, sort_keys=False))
+    change(written)
+    return written
+
+
+def there(written: dict[str, Any]) -> dict[str, Any]:
+    choice: dict[str, Any] = written["states"]["there"]["choices"][1]
+    return choice
+
+
+def conditioned(written: dict[str, Any], fact: str, test: dict[str, Any]) -> None:
+    written["states"]["there"]["choices"][0].update(when={fact: test})
 
 
 @cache

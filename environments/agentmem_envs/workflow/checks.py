@@ -20,9 +20,9 @@ from agentmem_envs.workflow.definition import (
     Tool,
     Value,
     fill,
-    hint,
     names,
 )
+from agentmem_envs.workflow.mistakes import bare, hint
 from agentmem_envs.workflow.tools import accept, do
 
 ROOM = 512
@@ -76,7 +76,11 @@ def _words(definition: Definition) -> Iterator[str]:
 
 
 def _states(definition: Definition) -> Iterator[str]:
-    yield from _unknown("first", definition.first, definition.states, "state")
+    if definition.first in definition.grader:
+        known = ", ".join(definition.states)
+        yield f"first: {definition.first!r}: is a last state, which the grader has; begin in one of the states: {known}"
+    else:
+        yield from _unknown("first", definition.first, definition.states, "state")
     for name, state in definition.states.items():
         place = f"states.{name}"
         yield from _template(f"{place}.text", state.text, _known(definition), "fact or deadline")
@@ -106,7 +110,8 @@ def _choice(definition: Definition, place: str, choice: Choice, last: bool) -> I
             yield f"{place}.when.{name}: `passed` is for deadlines, and the other conditions for facts"
         elif name in definition.facts:
             yield from _condition(f"{place}.when.{name}", test, definition.facts[name])
-    yield from _unknown(f"{place}.next", choice.next, [*definition.states, *definition.grader], "state")
+    known = [*definition.states, *definition.grader]
+    yield from _unknown(f"{place}.next", choice.next, known, "state, nor a last one in `grader`")
     yield from _unknown(f"{place}.call.tool", choice.call.tool, definition.tools, "tool")
     if choice.call.tool in definition.tools:
         yield from _call(definition, f"{place}.call", choice, definition.tools[choice.call.tool])
@@ -119,7 +124,8 @@ def _condition(place: str, test: Test, fact: Fact) -> Iterator[str]:
     elif not (any(test.holds(each, 0) for each in fact.ends) if test.equals is None else _has(fact, test.equals)):
         given, there = test.model_dump(exclude_unset=True), ", ".join(map(repr, fact.values[:10]))
         there = there or f"{fact.ends[0]} to {fact.ends[-1]}"
-        yield f"{place}: {given} holds for none of the fact's values, {there}; give a condition that can hold"
+        quotes = bare(any(isinstance(each, str) for each in (test.equals, *fact.values)), test.equals, *fact.values)
+        yield f"{place}: {given} holds for none of the fact's values, {there}; give a condition that can hold{quotes}"
 
 
 def _has(fact: Fact, value: Value) -> bool:
@@ -151,7 +157,8 @@ def _argument(definition: Definition, place: str, given: Value, argument: Argume
         try:
             accept(argument, value)
         except Refused as refusal:
-            yield f"{place}: {given!r} can be {value!r}, which is refused: {refusal}"
+            quotes = bare(argument.type == "text", value, *argument.one_of)
+            yield f"{place}: {given!r} can be {value!r}, which is refused: {refusal}{quotes}"
             return
 
 
@@ -197,7 +204,7 @@ def _limited(place: str, argument: Argument) -> Iterator[str]:
         try:
             accept(argument, value)
         except Refused as refusal:
-            yield f"{place}.one_of: {value!r}: {refusal}, or leave it out"
+            yield f"{place}.one_of: {value!r}: {refusal}, or leave it out{bare(argument.type == 'text', value)}"
 
 
 def _grader(definition: Definition) -> Iterator[str]:
@@ -276,23 +283,29 @@ def _shown(definition: Definition) -> dict[str, set[str]]:
 
 
 def _too_late(definition: Definition) -> Iterator[str]:
-    """Where facts are hidden at all, an episode is long enough for one to be needed."""
-    steps: dict[str, int] = {definition.first: 0}  # the first at which a state, or a name, can be read
+    """An episode is long enough for a hidden fact to be needed, where there is one, and for a case to end."""
+    steps, episode = _earliest(definition), definition.steps
+    needing = [name for name, state in definition.states.items() if hidden(state)]
+    first = min(needing, key=lambda name: steps[name], default="")
+    if first and steps[first] >= episode:
+        yield (
+            f"delay: {list(definition.delay)}: no hidden fact is needed before step {steps[first]}, in {first!r}, and "
+            f"the episode ends after {episode} steps; give more than {steps[first]}, or a shorter delay"
+        )
+
+
+def _earliest(definition: Definition) -> dict[str, int]:
+    """The first step at which each state can be read, or a case have come there."""
+    steps: dict[str, int] = {definition.first: 0}
     shown: dict[str, int] = {}
-    needing: list[int] = []
     for state, told in ((name, definition.states[name]) for name in _ordered(definition)):
         if needed := hidden(told):
             steps[state] = max(steps[state], definition.delay[0] + max(shown[name] for name in needed))
-            needing.append(steps[state])
         for name in names(told.text):
             shown[name] = min(shown.get(name, steps[state]), steps[state])
         for choice in told.choices:
             steps[choice.next] = min(steps.get(choice.next, steps[state] + 1), steps[state] + 1)
-    if needing and min(needing) >= definition.steps:
-        yield (
-            f"delay: {list(definition.delay)}: no hidden fact is needed before step {min(needing)}, and the episode "
-            f"ends after {definition.steps} steps; give more than {min(needing)}, or a shorter delay"
-        )
+    return steps
 
 
 def _before(definition: Definition, wanted: str) -> set[str]:
@@ -335,4 +348,6 @@ def _way(definition: Definition, caseload: Caseload, random: Generator) -> Itera
         case.state = choose(definition.states[case.state], case.values, at)[0].next
         at += int(random.integers(1, far))
     for field, value in wrong(definition, case, records[case.id]).items():
-        yield f"grader.{case.state}.{field}", f"right calls leave {value!r} on a way here; assert what they set"
+        wanted = definition.grader[case.state][field]
+        quotes = bare(isinstance(value, str), wanted) + bare(isinstance(wanted, str), value)
+        yield f"grader.{case.state}.{field}", f"right calls leave {value!r} on a way here; assert what they set{quotes}"

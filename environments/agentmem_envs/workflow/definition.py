@@ -13,22 +13,24 @@ In texts and values `{name}` stands for a fact, a deadline (the last step in tim
 one of its arguments. Here single values are checked; what they say about each other is in `checks`.
 """
 
-import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
     ValidationError,
     WrapValidator,
     field_validator,
@@ -38,6 +40,7 @@ from pydantic import (
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem_envs.calls import LIMIT
 from agentmem_envs.text import CHARSET, plain
+from agentmem_envs.workflow.mistakes import mistakes, refusal
 
 MOST = 100_000  # values of a file
 WIDEST = 10**15  # a whole number that a fact may have
@@ -58,16 +61,28 @@ def _told_once(needed: str) -> WrapValidator:
         try:
             return types(given)
         except ValidationError:
-            raise ValueError(f"give {needed}") from None
+            raise ValueError(f"give {needed}" + _unquoted(given)) from None
 
     return WrapValidator(validate)
+
+
+def _no_text(given: object) -> object:
+    """Pydantic would read numbers in texts, and take true for 1."""
+    if isinstance(given, str | bytes | bool):
+        raise ValueError("give a whole number" + _unquoted(given))
+    return given
+
+
+def _unquoted(given: object) -> str:
+    return ", without quotes" if isinstance(given, str) else ""
 
 
 Shown = Annotated[str, AfterValidator(_shown)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
 Value = Annotated[bool | int | float | Shown, _told_once("a text, a finite number, true or false")]
-Number = Annotated[int | float, _told_once("a finite number")]
-Steps = Annotated[int, Field(ge=1, le=1_000_000)]
+Number = Annotated[StrictInt | StrictFloat, _told_once("a finite number")]
+Whole = Annotated[int, BeforeValidator(_no_text)]
+Steps = Annotated[Whole, Field(ge=1, le=1_000_000)]
 
 
 class _Model(BaseModel):
@@ -78,9 +93,9 @@ class Fact(_Model):
     """What is so for a case: one of `values`, or a whole number from `least` to `most` in steps of `by`."""
 
     values: tuple[Value, ...] = ()
-    least: int | None = Field(None, ge=-WIDEST)
-    most: int | None = Field(None, le=WIDEST)
-    by: int = Field(1, ge=1)
+    least: Whole | None = Field(None, ge=-WIDEST)
+    most: Whole | None = Field(None, le=WIDEST)
+    by: Whole = Field(1, ge=1)
 
     @model_validator(mode="after")
     def _either(self) -> Self:
@@ -134,7 +149,7 @@ class Test(_Model):
     equals: Value | None = None
     at_least: Number | None = None
     below: Number | None = None
-    passed: bool | None = None
+    passed: StrictBool | None = None
 
     @model_validator(mode="after")
     def _one(self) -> Self:
@@ -167,7 +182,7 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[Shown, Field(min_length=1, max_length=LIMIT)]
+    text: Annotated[str, Field(min_length=1, max_length=LIMIT), AfterValidator(_shown)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
@@ -178,7 +193,7 @@ class Definition(_Model):
     goal: Shown
     source: Shown = ""
     steps: Steps = 1000
-    open: int = Field(3, ge=1, le=100)
+    open: Whole = Field(3, ge=1, le=100)
     delay: tuple[Steps, Steps] = (100, 300)
     facts: dict[Name, Fact]
     deadlines: dict[Name, Deadline] = {}
@@ -197,11 +212,12 @@ class Definition(_Model):
             )
         return given
 
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.delay[0] > self.delay[1]:
-            raise ValueError(f"delay {list(self.delay)}: give the least number of steps first")
-        return self
+    @field_validator("delay")
+    @classmethod
+    def _ordered(cls, given: tuple[int, int]) -> tuple[int, int]:
+        if given[0] > given[1]:
+            raise ValueError("give the least number of steps first")
+        return given
 
     def charset(self) -> frozenset[str]:
         """What its texts are written in: plain characters, and every other that stands in the definition."""
@@ -266,10 +282,9 @@ def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
         try:
             source = Definition.model_validate(written)
         except ValidationError as error:
-            found = [_problem(each) for each in error.errors() if not _follows(each)]
-            raise InvalidInputError(_told(found)) from None
+            raise refusal(mistakes(error, Definition)) from None
     if found := list(problems(source)):
-        raise InvalidInputError(_told(found))
+        raise refusal(found)
     return source
 
 
@@ -334,57 +349,3 @@ def _again(keys: Sequence[Any]) -> Iterator[str]:
         if named in lines and key.value != "<<":  # several mappings may be merged
             yield f"{key.value!r} on line {line} stands in the same mapping on line {lines[named]}"
         lines.setdefault(named, line)
-
-
-def _follows(error: Any) -> bool:
-    """Whether one of pydantic's errors is there only because of another: a list that is empty without its mistakes."""
-    return error["type"] == "too_short" and bool(error["input"])
-
-
-def _problem(error: Any) -> str:
-    """place: the value: what to do, of one of pydantic's errors."""
-    place, kind = error["loc"], error["type"]
-    where = ".".join(_cut(str(part)) for part in place) or "the definition"
-    if kind == "missing":
-        return f"{where}: is missing; needed are {', '.join(_keys(place[:-1], needed=True))}"
-    if kind == "extra_forbidden":
-        return f"{where}: {_cut(str(place[-1]))!r}: no such key; {hint(str(place[-1]), _keys(place[:-1]))}"
-    said = error["msg"].removeprefix("Value error, ")
-    if kind == "model_type":
-        said = f"give a mapping with the keys {', '.join(_keys(place))}"
-    if kind in ("dict_type", "tuple_type"):
-        said = "give a mapping of names" if kind == "dict_type" else "give a list"
-    return f"{where}: {_short(error['input'])}: {said}"
-
-
-def _keys(place: Sequence[Any], needed: bool = False) -> list[str]:
-    """Of the model at a place in a definition."""
-    kind: Any = Definition
-    for part in place:
-        fields = getattr(kind, "model_fields", None)
-        kind = fields[part].annotation if fields else next(each for each in get_args(kind)[::-1] if each is not ...)
-    return [name for name, field in kind.model_fields.items() if field.is_required() or not needed]
-
-
-def hint(name: str, known: Iterable[str]) -> str:
-    """What to give in place of a name that is not among those that are known."""
-    known = list(known)
-    near = get_close_matches(name, known, 1)
-    return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
-
-
-def _short(value: object) -> str:
-    try:
-        written = json.dumps(value, default=repr, ensure_ascii=False)
-    except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
-        written = repr(value)
-    return _cut(written)
-
-
-def _cut(written: str) -> str:
-    return written if len(written) <= 80 else written[:77] + "..."
-
-
-def _told(found: Sequence[str]) -> str:
-    more = [f"and {len(found) - 10} more"] if len(found) > 10 else []
-    return "\n".join(["the workflow's definition cannot be used:", *(f"  {each}" for each in [*found[:10], *more])])
