@@ -108,7 +108,7 @@ def test_a_refused_call_changes_nothing_and_costs_the_case_in_hand(env: Workflow
         (Call("A_DECLINED", {}), "A_DECLINED takes case; given nothing"),
         (Call("A_DECLINED", {"case": "case-1", "why": 1}), "A_DECLINED takes case; given case, why"),
         (Call("A_DECLINED", {"case": 1}), "A_DECLINED: case: give a value of type case"),
-        (Call("A_DECLINED", {"case": "case-999"}), "no open case 'case-999'"),
+        (Call("A_DECLINED", {"case": "case-999"}), "no open case 'case-999'; of those shown so far 1 is open"),
         (Call("O_CREATED", {"case": "case-1", "term": 13}), "O_CREATED: term: give one of 12, 24, 36"),
         (Call("O_CREATED", {"case": "case-1", "term": True}), "O_CREATED: term: give a value of type integer"),
         (Call("A_PARTLYSUBMITTED", {"case": "case-1", "amount": 5}), "give a value from 500 to 75000"),

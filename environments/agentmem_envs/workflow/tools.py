@@ -39,7 +39,8 @@ def do(tools: Mapping[str, Tool], call: Call, records: Mapping[str, dict[str, An
     tool = tools[call.tool]
     case = next(call.args[name] for name, argument in tool.args.items() if argument.type == "case")
     if case not in records:
-        raise Refused(f"no open case {case[:64]!r}")
+        many = f"{len(records)} {'is' if len(records) == 1 else 'are'} open"
+        raise Refused(f"no open case {case[:64]!r}; of those shown so far {many}")
     _require(call.tool, tool, case, records[case])
     records[case].update({field: fill(value, call.args) for field, value in tool.sets.items()})
 
