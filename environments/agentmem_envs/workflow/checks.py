@@ -24,11 +24,14 @@ from agentmem_envs.workflow.definition import (
 )
 from agentmem_envs.workflow.mistakes import bare, hint
 from agentmem_envs.workflow.tools import accept, do
+from agentmem_envs.workflow.turns import idle
 
 ROOM = 512
 """Characters of an observation kept for what the last call answered and the case's id and state."""
 TAKEN, EVENTS = 1_000, 500
 """Values of a template that are tried, and events that are handled by the right calls, about, at most."""
+EPISODES, LONG = 20, 1_000
+"""Episodes that are played to see a case end, if they are no longer than that."""
 
 
 def problems(definition: Definition) -> Iterator[str]:
@@ -39,7 +42,7 @@ def problems(definition: Definition) -> Iterator[str]:
         found = list(_paths(definition))
         yield from found
     if not found:
-        found = [*_unshown(definition)] or [*_too_late(definition)]
+        found = [*_unshown(definition), *idle(definition)] or [*_too_late(definition)] or [*_endless(definition)]
         yield from found
     if not found:
         yield from _handled(definition)
@@ -287,11 +290,14 @@ def _too_late(definition: Definition) -> Iterator[str]:
     steps, episode = _earliest(definition), definition.steps
     needing = [name for name, state in definition.states.items() if hidden(state)]
     first = min(needing, key=lambda name: steps[name], default="")
+    end = min(definition.grader, key=lambda name: steps[name])
     if first and steps[first] >= episode:
         yield (
             f"delay: {list(definition.delay)}: no hidden fact is needed before step {steps[first]}, in {first!r}, and "
             f"the episode ends after {episode} steps; give more than {steps[first]}, or a shorter delay"
         )
+    elif steps[end] > episode:
+        yield f"steps: {episode}: no case can end before step {steps[end]}, in {end!r}; give {steps[end]} or more"
 
 
 def _earliest(definition: Definition) -> dict[str, int]:
@@ -306,6 +312,27 @@ def _earliest(definition: Definition) -> dict[str, int]:
         for choice in told.choices:
             steps[choice.next] = min(steps.get(choice.next, steps[state] + 1), steps[state] + 1)
     return steps
+
+
+def _endless(definition: Definition) -> Iterator[str]:
+    """A case ends at least in one of some episodes: which is next depends on the seed alone."""
+    if definition.steps <= LONG and not any(_ends(definition, seed) for seed in range(EPISODES)):
+        yield (
+            f"steps: {definition.steps}: with open: {definition.open} no case came to its end in {EPISODES} episodes; "
+            "give more steps, or have fewer open at a time"
+        )
+
+
+def _ends(definition: Definition, seed: int) -> bool:
+    """Whether a case does in the episode of a seed, whatever is called."""
+    caseload = Caseload(definition, default_rng(seed))
+    for at in range(definition.steps):
+        case, _ = caseload.next(at)
+        case.state = choose(definition.states[case.state], case.values, at)[0].next
+        if case.state in definition.grader:
+            return True
+        caseload.back(case, at + 1)
+    return False
 
 
 def _before(definition: Definition, wanted: str) -> set[str]:
