@@ -6,9 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, get_args, get_origin, get_type_hints
 
 import pytest
+import typer
+from typer.models import OptionInfo
 from typer.testing import CliRunner, Result
 
 from agentmem import Memory
@@ -33,6 +37,41 @@ def path(tmp_path: Path) -> Path:
         for name in ("ann", "bob"):
             memory.scoped("acme", name).episode(id="e1").observe("The red door is locked.", subjects=[name])
     return path
+
+
+# ---- paths -------------------------------------------------------------------------------------------------------
+
+
+def taking_paths(group: typer.Typer, *words: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command with an option or argument that is a path, and that one's name, "" for an argument."""
+    for command in group.registered_commands:
+        assert command.callback
+        name = command.name or command.callback.__name__
+        for parameter, hint in get_type_hints(command.callback, include_extras=True).items():
+            if get_origin(hint) is Annotated and "Path" in str(get_args(hint)[0]):
+                option = isinstance(get_args(hint)[1], OptionInfo)
+                named = [*(get_args(hint)[1].param_decls or ())] if option else []
+                yield (*words, name, named[0] if named else f"--{parameter.replace('_', '-')}" if option else "")
+    for below in group.registered_groups:
+        assert below.typer_instance
+        yield from taking_paths(below.typer_instance, *words, str(below.name))
+
+
+@pytest.mark.parametrize("words", sorted({each for each in taking_paths(app) if each[-1] != "--key-file"}))
+def test_the_empty_text_is_no_path_whatever_takes_one(words: tuple[str, ...], path: Path) -> None:
+    *command, option = words
+    result = call(*command, *([option] if option else [path]), "")
+    assert result.exit_code == 2
+    assert "'' is no path; give the path of a file or a folder" in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize(
+    "words", [["stats", "a.mem", "--key-file"], ["bench", "recall", "x", "--out"], ["bench", "redact"]]
+)
+def test_nor_is_it_one_for_a_key_file_or_a_measurement(words: list[str], path: Path) -> None:
+    result = call(*words, "")
+    assert result.exit_code == 2
+    assert "'' is no path; give the path of a file or a folder" in " ".join(result.output.replace("│", " ").split())
 
 
 # ---- help --------------------------------------------------------------------------------------------------------

@@ -54,6 +54,13 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def path_of(text: str) -> Path:
+    """A path. Path takes the empty text for the current folder, which nobody named."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is no path; give the path of a file or a folder")
+    return Path(text)
+
+
 def names(text: str) -> list[str]:
     """With commas between, each once."""
     return list(dict.fromkeys(text.split(",")))

@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from agentmem.bench.arguments import path_of
 from agentmem.redact import KINDS, Found, Redaction
 
 PART = 20_000  # characters of a long text looked at at a time
@@ -55,7 +56,7 @@ def _around(text: str, one: Found) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="agentmem bench redact", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="+", type=path_of, metavar="FILE")
     parser.add_argument("--show", default="", metavar="KIND,...", help="print what was found of these kinds")
     parser.add_argument("--json", action="store_true", help="print counts as JSON")
     options = parser.parse_args(arguments)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from agentmem.cli import conversations, show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, written
+from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, path_of, written
 from agentmem.cli.playing import options_of, policy_errors, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.store import check_target
@@ -69,7 +69,12 @@ def demo(
     ] = None,
     keep: Annotated[
         Path | None,
-        typer.Option(metavar="PATH", help=f"The memory's file; {KEPT}, of the conversations none.", show_default=False),
+        typer.Option(
+            metavar="PATH",
+            parser=path_of,
+            help=f"The memory's file; {KEPT}, of the conversations none.",
+            show_default=False,
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -6,6 +6,7 @@ Knows how a namespace is written on the command line; knows no memory.
 from __future__ import annotations
 
 import re
+from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from rich.markup import escape
 
+from agentmem.bench import arguments as bench
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError, TooLargeError
 from agentmem.records import brief
 from agentmem.types import Layer, Namespace
@@ -89,6 +91,14 @@ def other_memory(path: Path | None, option: str) -> Iterator[None]:
         raise SettingsError(f"{path}: {error}, such as {option} other{path.suffix}") from error
 
 
+def path_of(text: str) -> Path:
+    """A path that is given as an option, or in the place of one; not the empty text."""
+    try:
+        return bench.path_of(text)
+    except ArgumentTypeError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 def layer_of(text: str) -> Layer:
     """The layer of a name."""
     if text not in list(Layer):
@@ -145,7 +155,9 @@ OneEpisodeOption = Annotated[str | None, typer.Option("--episode", metavar="ID",
 
 
 def _key_file_option(help: str) -> Any:
-    return typer.Option("--key-file", metavar="FILE", envvar="AGENTMEM_KEY_FILE", help=help, show_default=False)
+    return typer.Option(
+        "--key-file", metavar="FILE", parser=path_of, envvar="AGENTMEM_KEY_FILE", help=help, show_default=False
+    )
 
 
 KeyFileOption = Annotated[Path | None, _key_file_option("The memory's key file, if it is encrypted.")]

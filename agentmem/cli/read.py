@@ -25,6 +25,7 @@ from agentmem.cli.options import (
     example,
     flag,
     layer_of,
+    path_of,
     small_file,
     written,
 )
@@ -155,7 +156,8 @@ def _bytes_table(found: Stats) -> Table:
 def verify(
     path: MemoryPath,
     certificate: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Also check this certificate of an erasure against the log.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=path_of, help="Also check this certificate of an erasure against the log."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

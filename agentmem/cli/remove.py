@@ -18,6 +18,7 @@ from agentmem.cli.options import (
     example,
     flag,
     namespace_of,
+    path_of,
     small_file,
     written,
 )
@@ -32,7 +33,7 @@ SHOWN = 10  # steps that repeat what is erased
 
 Steps = Annotated[list[str] | None, typer.Option("--step", metavar="ID", help="This step; repeatable.")]
 CertificateOption = Annotated[
-    Path | None, typer.Option(metavar="FILE", help="Write the certificate of the erasure here.")
+    Path | None, typer.Option(metavar="FILE", parser=path_of, help="Write the certificate of the erasure here.")
 ]
 EpisodeOption = Annotated[str | None, typer.Option(metavar="ID", help="Every step of this episode.")]
 
@@ -85,11 +86,13 @@ def erase(
     dry_run: Annotated[bool, flag("--dry-run", "Only say what would be erased.")] = False,
     yes: Annotated[bool, flag("--yes", "Do not ask.", "-y")] = False,
     scan: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="An export or backup to look into; repeatable.")
+        list[Path] | None,
+        typer.Option(metavar="FILE", parser=path_of, help="An export or backup to look into; repeatable."),
     ] = None,
     certificate: CertificateOption = None,
     again: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Erase from a restored copy what this certificate says.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=path_of, help="Erase from a restored copy what this certificate says."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, example, flag, key_file
+from agentmem.cli.options import JsonOption, MemoryPath, example, flag, key_file, path_of
 from agentmem.errors import NotFoundError
 from agentmem.types import RepairReport
 
@@ -21,7 +21,10 @@ def register(app: typer.Typer) -> None:
 def repair(
     path: MemoryPath,
     backup: Annotated[
-        Path | None, typer.Option(metavar="MEMORY", help="An older copy, for steps that nothing else can give back.")
+        Path | None,
+        typer.Option(
+            metavar="MEMORY", parser=path_of, help="An older copy, for steps that nothing else can give back."
+        ),
     ] = None,
     dry_run: Annotated[bool, flag("--dry-run", "Only say what would be done.")] = False,
     json: JsonOption = False,

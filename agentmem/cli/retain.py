@@ -10,7 +10,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import Once, open_memory
-from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, small_file
+from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, path_of, small_file
 from agentmem.cli.remove import CertificateOption, Steps, check_certificate, confirm, elsewhere, tell, write_certificate
 from agentmem.errors import NotFoundError
 from agentmem.types import Hold, Rule
@@ -28,7 +28,8 @@ def register(app: typer.Typer) -> None:
 def retain(
     path: MemoryPath,
     rules: Annotated[
-        Path | None, typer.Argument(metavar="[RULES]", help="A JSON list of rules to set.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="[RULES]", parser=path_of, help="A JSON list of rules to set.", show_default=False),
     ] = None,
     namespace: NamespaceOption = "",
     dry_run: DryRun = False,

@@ -14,7 +14,7 @@ import typer
 from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory
+from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory, path_of
 from agentmem.cli.playing import PolicyOption, options_of, policy_errors, policy_of
 from agentmem.errors import InvalidInputError
 
@@ -60,7 +60,11 @@ def rollout(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="MEMORY", help="The memory's file: kept, and gone on with where a run was interrupted."),
+        typer.Option(
+            metavar="MEMORY",
+            parser=path_of,
+            help="The memory's file: kept, and gone on with where a run was interrupted.",
+        ),
     ] = None,
     ray: Annotated[
         str | None,

@@ -10,7 +10,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import make_memory, serves_writes, stoppable
-from agentmem.cli.options import MemoryPath, example, namespace_of, written
+from agentmem.cli.options import MemoryPath, example, namespace_of, path_of, written
 from agentmem.errors import InvalidInputError
 
 PORT = 8766
@@ -35,7 +35,8 @@ def serve(
         typer.Option(metavar="A/B", help="Print a new token for this namespace, and serve nothing; '' is the root."),
     ] = None,
     tokens: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The file of tokens; MEMORY.tokens.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", parser=path_of, help="The file of tokens; MEMORY.tokens.", show_default=False),
     ] = None,
     allow_host: Annotated[
         list[str] | None,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.options import flag
+from agentmem.cli.options import flag, path_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ REPORT = 10  # steps from one line of metrics to the next
 INTERRUPTED = 130
 
 OutOption = Annotated[
-    Path, typer.Option("--out", metavar="DIR", help="Where the model goes; what is there is gone on with.")
+    Path,
+    typer.Option("--out", metavar="DIR", parser=path_of, help="Where the model goes; what is there is gone on with."),
 ]
 SeedOption = Annotated[int, typer.Option(metavar="N", parser=_seed, help="Of the weights and of what is trained on.")]
 TOKENS = {"metavar": "N", "parser": _tokens}

@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory, reading, serves_writes
-from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag
+from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag, path_of
 
 PORT = 8767
 
@@ -32,6 +32,7 @@ def view(
         Path | None,
         typer.Option(
             metavar="FILE",
+            parser=path_of,
             help="Write the page into this file, in the place of what is there, with what it shows inside.",
             show_default=False,
         ),

@@ -5,9 +5,8 @@ is refused at once.
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
-from agentmem.bench.arguments import names, positive, some_of
+from agentmem.bench.arguments import names, path_of, positive, some_of
 from agentmem.bench.neural.options import Asked, seeds
 
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -99,7 +98,7 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
     add("--by", choices=(IMITATION, REINFORCED), default=IMITATION, help="how they are trained; %(default)s")
     add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of trainings; 0,1,2")
     add("--seconds", type=positive, default=120, metavar="S", help="of processor time, for each; %(default)s")
-    add("--out", type=Path, required=True, metavar="DIR", help="where rows are kept, and table.md written")
+    add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
 
 
 def add_shifts(parser: argparse.ArgumentParser) -> None:
@@ -121,9 +120,9 @@ def add_shifts(parser: argparse.ArgumentParser) -> None:
     add("--budget", type=positive, default=BUDGET, metavar="N", help="tokens of a context; %(default)s")
     add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of shifts; 0,1,2")
     add("--set", action="append", default=[], dest="given", metavar="NAME=JSON", help="a keyword of the environments")
-    add("--shown", type=Path, metavar="DIR", help="the `demonstrations` of a training, which the gru learns from")
+    add("--shown", type=path_of, metavar="DIR", help="the `demonstrations` of a training, which the gru learns from")
     add("--seconds", type=positive, default=900, metavar="S", help="of processor time, for the gru; %(default)s")
-    add("--out", type=Path, required=True, metavar="DIR", help="where rows are kept, and table.md written")
+    add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
 
 
 def _lengths(text: str) -> list[int]:

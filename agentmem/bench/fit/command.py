@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, positive
+from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, positive
 from agentmem.bench.fit.ready import PARTS, Ready, memory_of, questions_of
 from agentmem.bench.fit.report import markdown
 from agentmem.bench.fit.search import LEAST, Aim, State, search
@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     add("--start", choices=tuple(STARTS), default="current", help="the weights that the search begins with")
     add("--rounds", type=positive, default=4, metavar="R", help="over all signals, at most; 4")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results.json and results.md here after each weight that moves")
+    add(
+        "--out", type=path_of, metavar="DIR", help="write results.json and results.md here after each weight that moves"
+    )
     return made
 
 

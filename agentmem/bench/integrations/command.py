@@ -7,10 +7,9 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, some_of
+from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, some_of
 from agentmem.bench.integrations import picture, report
 from agentmem.bench.integrations.race import MOST, Race
 from agentmem.bench.peers.entries import ENTRIES
@@ -65,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     add("--questions", type=number, default=0, metavar="N", help="of each history, spread over its list")
     add("--peers", type=some_of(PEERS), default=list(PEERS), metavar="NAME,NAME", help=f"all; {', '.join(PEERS)}")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results and a picture here")
+    add("--out", type=path_of, metavar="DIR", help="write results and a picture here")
     return made
 
 

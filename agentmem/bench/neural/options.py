@@ -9,9 +9,8 @@ import argparse
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from agentmem.bench.arguments import positive, some_of
+from agentmem.bench.arguments import path_of, positive, some_of
 
 UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 MOST = 1_600_000_000
@@ -83,9 +82,9 @@ def add_common(parser: argparse.ArgumentParser, questions: int, what: str) -> No
 def add_files(parser: argparse.ArgumentParser, model: str = "a model that TokenModel.save wrote") -> None:
     """model: what --checkpoint is of."""
     add = parser.add_argument
-    add("--checkpoint", type=Path, metavar="FILE", help=f"{model}; the package's own")
+    add("--checkpoint", type=path_of, metavar="FILE", help=f"{model}; the package's own")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here")
+    add("--out", type=path_of, metavar="DIR", help="write results.json, results.md and pictures here")
 
 
 def sizes_of(text: str) -> list[int]:
@@ -138,8 +137,8 @@ def _lm(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
     of("files", nargs="+", metavar="FILE", help="documents that no model was trained on")
     of("--sizes", type=sizes_of, default=list(SIZES), metavar="N,N", help="of memory, in tokens; 0,1024,...,65536")
-    of("--models", type=Path, metavar="DIR", help="of trained peers; those that come with the package")
-    of("--train", type=Path, metavar="DIR", help="train peers on what this training read")
+    of("--models", type=path_of, metavar="DIR", help="of trained peers; those that come with the package")
+    of("--train", type=path_of, metavar="DIR", help="train peers on what this training read")
     of("--peers", type=some_of(PEERS), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
     of("--tokens", type=amount, metavar="N", help="to train on; 3m")
     of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, some_of
+from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, some_of
 from agentmem.bench.recall import floors, pictures, report
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.measure import Measured, measure
@@ -60,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add("--ablate", action="store_true", help="a row for each signal of recall switched off")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results.json, results.md and pictures here, after each file")
+    add("--out", type=path_of, metavar="DIR", help="write results.json, results.md and pictures here, after each file")
     return made
 
 

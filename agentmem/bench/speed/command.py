@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench import bfcl, evidence
-from agentmem.bench.arguments import bars, make_folder, parser_of, positive, some_of
+from agentmem.bench.arguments import bars, make_folder, parser_of, path_of, positive, some_of
 from agentmem.bench.peers.peer import BUDGET
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.counting import Counter, best
@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add("--peers", type=_peers, default=[], metavar="all|none|NAME,NAME", help=f"none; {', '.join(PEERS)}")
     add("--items", type=positive, default=10_000, metavar="N", help="steps that peers are given; 10000")
     add("--json", action="store_true", help="print results as JSON")
-    add("--out", type=Path, metavar="DIR", help="write results, a picture and the memories here")
+    add("--out", type=path_of, metavar="DIR", help="write results, a picture and the memories here")
     return made
 
 
