@@ -105,6 +105,10 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
         ),
         ((SHOP, "--policy", "random", "--set", "steps=1e400"), "steps=inf: give a whole number from 1 to 1,000,000"),
         ((SHOP, "--policy", "random", "--split", "train", "--set", "split=test"), "--split train and --set split=test"),
+        (
+            (SHOP, "--policy", "random", "--set", "steps=30", "--set", "delay=8", "--set", "steps=40"),
+            "--set steps=30 and --set steps=40: give one of them",
+        ),
         ((SHOP, "--policy", "random", "--set", "steps=NaN"), "steps=nan: give a whole number"),
         ((SHOP, "--policy", "random", "--set", "steps=abc"), "steps='abc': give a whole number"),
         ((SHOP, "--policy", "random", "--set", "drift=3"), "drift=3: give True or False (on the command line true"),

@@ -82,12 +82,16 @@ def some_of(known: Sequence[str]) -> Callable[[str], list[str]]:
 def given_options(given: Sequence[str]) -> dict[str, Any]:
     """What `--set NAME=JSON` gives, by name; what is no JSON is a word, such as a path."""
     options: dict[str, Any] = {}
+    said: dict[str, str] = {}
     for one in given:
         name, found, value = one.partition("=")
         if not found or not name.isidentifier() or not value:
             raise InvalidInputError(
                 f"--set {one!r} is no keyword with a value; write it as NAME=JSON, such as length=100, or NAME=text"
             )
+        if name in said:
+            raise InvalidInputError(f"--set {said[name]} and --set {one}: give one of them")
+        said[name] = one
         try:
             options[name] = json.loads(value)
         except ValueError:
