@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from strategies import opened
 
-from agentmem.errors import StoreError
+from agentmem.errors import InvalidInputError, StoreError
+from agentmem.store import check_new, check_target
 
 
 @pytest.fixture(autouse=True)
@@ -58,3 +59,31 @@ def test_a_directory_that_everybody_can_write_is_warned_of(
     tmp_path.chmod(mode)
     opened(tmp_path / "a.mem").close()
     assert (f"chmod o-w {tmp_path}" in caplog.text) is warned
+
+
+@pytest.mark.parametrize("place", ["shut/x", "shut/in/x"])
+def test_where_nothing_may_be_looked_at_no_file_is_put_and_that_is_told(place: str, tmp_path: Path) -> None:
+    (tmp_path / "shut").mkdir(mode=0)
+    path = tmp_path / place
+    said = (
+        rf"{place} cannot be looked at \(Permission denied\); give another path, or let whoever runs this search its "
+    )
+    with opened(tmp_path / "a.mem") as memory:
+        os.seteuid(os.geteuid() or 65_534)  # root may look everywhere
+        try:
+            for put in (check_target, lambda path: check_new(path, "b.mem"), memory.export):
+                with pytest.raises(InvalidInputError, match=said):
+                    put(path)
+            with pytest.raises(
+                (InvalidInputError, StoreError), match=rf"{place} cannot be (looked at|made) .*Permission"
+            ):
+                memory.backup(path)
+        finally:
+            os.seteuid(os.getuid())
+
+
+def test_links_in_a_circle_are_no_file_of_a_memory(tmp_path: Path) -> None:
+    (tmp_path / "x").symlink_to(tmp_path / "x")
+    check_target(tmp_path / "x", str(tmp_path / "a.mem"))
+    with pytest.raises(InvalidInputError, match="x already exists; give a path where nothing stands"):
+        check_new(tmp_path / "x", str(tmp_path / "a.mem"))

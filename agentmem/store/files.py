@@ -161,18 +161,33 @@ def first_bytes(path: str) -> bytes:
         return file.xRead(min(len(HEADER), os.path.getsize(path)), 0)
 
 
+@contextlib.contextmanager
+def _looking(path: str | Path) -> Iterator[None]:
+    """What may not be looked at, by who runs this, becomes an error of the tree."""
+    try:
+        yield
+    except OSError as error:
+        then = "give another path, or let whoever runs this search its directory and read it"
+        raise InvalidInputError(f"{path} cannot be looked at ({error.strerror}); {then}") from error
+
+
 def check_target(path: Path, memory: str | None = None) -> None:
-    """InvalidInputError where a directory, a device, a pipe, a memory, a file of one or a key file stands: nothing may
-    be written there.
+    """InvalidInputError where a directory, a device, a pipe, a memory, a file of one or a key file stands, or where it
+    cannot be seen what does: nothing may be written there.
 
     memory: beside which whatever begins with its name is its own.
     """
+    with _looking(path):
+        _check_free(path, memory)
+
+
+def _check_free(path: Path, memory: str | None) -> None:
     if path.is_dir():
         raise InvalidInputError(f"{path} is a directory; give the path of a file in it")
     if path.exists() and not path.is_file():
         raise InvalidInputError(f"{path} is a device or a pipe, which a file would replace; give the path of a file")
-    there = path.resolve()
-    of = Path(memory).resolve() if memory is not None else None
+    there = Path(os.path.realpath(path))  # Path.resolve has an error of its own for links in a circle
+    of = Path(os.path.realpath(memory)) if memory is not None else None
     own = of is not None and there.name.startswith(of.name) and there.parent == of.parent
     if (path.is_file() and own) or any(_begins(one, HEADER, MAGIC) for one in (there, *_bases(there))):
         raise InvalidInputError(f"{path} is a memory, or belongs to one; give a path of its own")
@@ -271,7 +286,9 @@ def refuse_existing(path: str) -> None:
     for name in (path, path + "-wal", path + "-anchor", path + "-partial"):
         if os.path.lexists(name):
             raise InvalidInputError(f"{name} already exists; choose a path where nothing stands")
-    if not Path(path).absolute().parent.is_dir():
+    with _looking(path):
+        there = Path(path).absolute().parent.is_dir()
+    if not there:
         raise InvalidInputError(f"the directory of {path} does not exist; create it first")
 
 
