@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from seen import HAS_BROWSER, NO_BROWSER, Viewed, harbour, opened, until, viewing
+from seen import HAS_BROWSER, NO_BROWSER, Viewed, harbour, opened, until, viewing, watched
 
 from agentmem import Memory
 from agentmem.viewer import export
@@ -93,6 +93,36 @@ def test_texts_without_an_end_or_with_marks_of_direction_stay_in_their_place(
     assert page.evaluate("window.hacked") is None
     page.context.close()
     assert errors == []
+
+
+def test_a_file_says_why_it_shows_nothing_in_a_browser_that_cannot_unpack_it(browser: Any, tmp_path: Path) -> None:
+    with harbour(":memory:") as memory:
+        export(memory, tmp_path / "run.html", episode="day 1")
+    errors: list[str] = []
+    page = watched(browser.new_page(), errors)
+    page.add_init_script("delete window.DecompressionStream")
+    page.goto(f"file://{tmp_path}/run.html")
+    page.wait_for_selector("#note.bad")
+    said = "This browser cannot unpack what is in this page: open it in one of 2023 or newer."
+    assert page.inner_text("#note").startswith(said)
+    assert page.query_selector("#frame > *") is None
+    assert errors == ["DecompressionStream is not defined"]
+    page.context.close()
+
+
+def test_a_file_that_was_changed_says_that_instead_of_showing_nothing(browser: Any, tmp_path: Path) -> None:
+    with harbour(":memory:") as memory:
+        export(memory, tmp_path / "run.html", episode="day 1")
+    written = (tmp_path / "run.html").read_text()
+    answers = written.split('id="answers">')[1].split("<")[0]
+    for changed in (answers[:2_000], answers[:2_000] + "!" + answers[2_001:], "", answers[4:]):
+        (tmp_path / "run.html").write_text(written.replace(answers, changed))
+        page = browser.new_page()
+        page.goto(f"file://{tmp_path}/run.html")
+        page.wait_for_selector("#note.bad")
+        said = "What is in this page was changed or cut short: write it anew with agentmem view --export."
+        assert page.inner_text("#note").startswith(said)
+        page.context.close()
 
 
 def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_found_no_room(

@@ -1,17 +1,24 @@
 // Where answers come from: the server that this page is from, or the page itself, if it is one file.
 
-import { byId } from "./dom.js";
+import { byId, say } from "./dom.js";
 
+const OLD = "This browser cannot unpack what is in this page: open it in one of 2023 or newer.";
+const BROKEN = "What is in this page was changed or cut short: write it anew with agentmem view --export.";
 const inside = byId("answers");
 const answers = inside ? await unpacked(inside.textContent) : null;
 const KEY = "agentmem token";
 let token = "";
 
-// As agentmem.viewer.page.packed packs them.
+// As agentmem.viewer.page.packed packs them. Where that cannot be undone there is nothing to show, and the page says why.
 async function unpacked(text) {
-  const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).json();
+  try {
+    const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return await new Response(stream).json();
+  } catch (error) {
+    say(window.DecompressionStream ? BROKEN : OLD, true, true);
+    throw error;
+  }
 }
 
 export const isFile = answers !== null;
