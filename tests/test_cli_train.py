@@ -20,10 +20,11 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
-from agentmem.cli.training import _as_typed
+from agentmem.cli.training import _as_typed, command_of
 from agentmem.errors import InvalidInputError, as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
+from agentmem.neural.runs import RUN, claim
 from agentmem.neural.tasks.named import NAMES, named
 from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel
@@ -242,6 +243,46 @@ def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> N
     result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
     assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def go_on(folder: Path, texts: Path) -> str:
+    """With a training on texts that is begun in a folder, where it is not yet; what is told of it."""
+    if not (folder / RUN).is_file():
+        asked = {"tokens": ONE, "vocabulary": 300, "seed": 0, "mixed": False}
+        with claim(folder, command_of("neural text", [], [str(texts)], folder, **asked)):
+            pass
+    return train("text", texts, "--out", folder, "--tokens", ONE, "--vocabulary", 300, "--no-mixed").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "done"), [("b.md", "Another.", "changed"), ("c.txt", "More.", "added"), ("b.md", None, "removed")]
+)
+def test_a_training_does_not_go_on_with_other_texts_than_it_was_begun_with(
+    name: str, text: str | None, done: str, tmp_path: Path
+) -> None:
+    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12001 tokens"
+    books.mkdir()
+    for each in ("a.txt", "b.md"):
+        (books / each).write_bytes(b"A short one.\r\n")
+    assert too_short in go_on(out, books)
+    (books / "a.txt").write_bytes(b"A short one.\n")  # what is read of it is the same
+    (books / "notes.csv").write_text("not read")
+    assert too_short in go_on(out, books)
+    (books / name).unlink(missing_ok=True)
+    if text:
+        (books / name).write_text(text)
+    told = go_on(out, books)
+    assert f"{books / name} was {done} since the training in {out} was begun: go on with the texts as they were" in told
+
+
+def test_a_single_file_that_was_edited_is_named_and_one_that_is_gone_is_not_compared(tmp_path: Path) -> None:
+    file, out = tmp_path / "a.txt", tmp_path / "out"
+    file.write_text("A short one.")
+    go_on(out, file)
+    file.write_text("Another one.")
+    assert f"error: {file} was changed since the training in {out} was begun" in go_on(out, file)
+    file.unlink()
+    assert "is not there; name a text file" in go_on(out, file)  # no tokens were kept yet
 
 
 # ---- other tasks

@@ -112,7 +112,15 @@ def command_of(what: str, named: list[str], paths: list[str], out: Path, **optio
             words += [f"--{name}", str(value).removesuffix(".0")]
     places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
     given = {name: value for name, value in options.items() if value is not None}
-    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given})
+    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given}, _texts(paths))
+
+
+def _texts(paths: list[str]) -> dict[str, dict[str, str]]:
+    if not paths:
+        return {}
+    from agentmem.neural.text import digests
+
+    return digests(paths)
 
 
 def _as_typed(paths: list[str]) -> Iterator[str]:
