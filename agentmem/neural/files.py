@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from agentmem.errors import AgentMemError, InvalidInputError, LockedError, NoFileError, PathError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
-from agentmem.neural.shapes import article, check, check_finite
+from agentmem.neural.shapes import STATES, article, check, check_finite
 from agentmem.neural.values import Crystals
 from agentmem.records import check_path
 from agentmem.store.files import NO_SPACE, FileLock, translate_os
@@ -267,7 +267,7 @@ def memory_of(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
     """
     position, units, clusters, atoms, first_unit, first_cluster = kept["counts"].tolist()
     for name, sizes in _sizes(settings).items():
-        types = next((each for part, each in WHOLE.items() if part in name.split(".")), ())
+        types = next((each for part, each in WHOLE.items() if part in name.split(".")), STATES)
         check(name, kept[name], len(kept["atoms"]), *kept[name].shape[1:2], *sizes, types=types)
         check_finite(name, kept[name])
     open = _crystals(kept, UNIT, first_unit), _crystals(kept, CLUSTER, first_cluster)

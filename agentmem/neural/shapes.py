@@ -65,6 +65,15 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
         raise InvalidInputError(f"{name} is {came}; {wanted} is needed")
 
 
+def check_weight(kind: str, weight: Tensor) -> None:
+    """Raise InvalidInputError unless one weight of a module, as an example of all, has the type that it computes in."""
+    if weight.dtype != torch.float32:
+        raise InvalidInputError(
+            f"the weights of this {kind} are {weight.dtype}; torch.float32 is needed: call .float() on it, or load it "
+            "again where their rounding counts, and for products in bfloat16 put torch.autocast around its calls"
+        )
+
+
 def check_finite(name: str, tensor: Tensor) -> None:
     """Raise InvalidInputError for NaN, infinity and numbers whose squares come near it, and name the first."""
     if not tensor.is_floating_point():  # whole numbers are
