@@ -60,6 +60,33 @@ def test_a_module_that_was_cast_says_at_its_first_call_what_it_computes_in(
     call(model.float(), X)
 
 
+MADE: list[tuple[Callable[[Tensor], Tensor], str]] = [
+    (lambda x: x.to("meta"), " is on the device meta, where tensors have no numbers; give one that has"),
+    (lambda x: x.to_sparse(), r" is torch.sparse_coo; a dense tensor is needed, such as \.to_dense makes"),
+    (lambda x: torch.nested.nested_tensor(list(x)), r" is nested; a dense tensor is needed, such as .to_padded"),
+]
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize(("made", "said"), MADE)
+def test_a_tensor_without_all_its_numbers_is_refused_by_what_it_is(made: Callable[[Tensor], Tensor], said: str) -> None:
+    for make, call in CALLS:
+        with pytest.raises(InvalidInputError, match=said):
+            call(make(), made(X))
+    model, tokens = token_model(), torch.zeros(2, 20, dtype=torch.int64)
+    state, output = model.transformer.start(2), model(tokens)
+    calls: list[Callable[[Tensor], object]] = [
+        model,
+        output.of,
+        lambda tokens: model.step(tokens, state),
+        lambda tokens: model.remember(tokens, state),
+        lambda wrong: model.ask(tokens, state, as_of=wrong),
+    ]
+    for each in calls:
+        with pytest.raises(InvalidInputError, match=said):
+            each(made(tokens))
+
+
 @pytest.mark.parametrize("type", CAST)
 def test_a_token_model_that_was_cast_says_so_too(type: torch.dtype) -> None:
     with pytest.raises(InvalidInputError, match=f"the weights of this InfiniteMemoryTransformer are {type}"):
