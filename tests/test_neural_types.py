@@ -109,3 +109,14 @@ def test_what_a_crystal_remembers_keeps_its_types_whatever_its_weights_are_cast_
     loaded.crystallize(X)
     there, here = (each.writer.cue_projection.weight for each in (loaded, whole))
     torch.testing.assert_close(there, here, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize("type", [torch.bfloat16, torch.float16])
+def test_recall_gives_float32_within_autocast_and_of_a_query_of_fewer_bits(type: torch.dtype) -> None:
+    crystal = written()
+    expected = crystal.recall(X[:, :3])
+    with torch.autocast("cpu", torch.bfloat16):
+        found = crystal.recall(X[:, :3])
+    for each in (expected, found, crystal.recall(X[:, :3].to(type)), MemoryCrystal(D).recall(X[:, :3].to(type))):
+        assert each.dtype == torch.float32
+    assert found.shape == expected.shape

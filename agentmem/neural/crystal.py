@@ -55,7 +55,7 @@ class MemoryCrystal(nn.Module):
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
-        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first.
+        """The slots that answer query [B, Tq, dimension] best: float32 [B, k, dimension], the best first.
 
         k: settings.read, or as many as each of the B streams has to read, where that is fewer.
 
@@ -142,7 +142,7 @@ class MemoryCrystal(nn.Module):
         chosen = share.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
         heads = chosen[:, None].expand(-1, self.settings.heads, -1)
         weighted = share.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
-        return self.reader.expand(weighted.transpose(1, 2).flatten(2))
+        return self.reader.expand(weighted.transpose(1, 2).flatten(2)).float()  # autocast gives fewer bits
 
     def _check_weights(self) -> None:
         check_weight("MemoryCrystal", self.writer.cue_projection.weight)
