@@ -186,6 +186,14 @@ def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
         assert f"Invalid value for '{option}': '{value}': Input should be a valid" in said
 
 
+@pytest.mark.parametrize("value", ["1601m", "9" * 20, "9" * 9_000])
+def test_more_tokens_than_a_memory_numbers_are_refused_with_the_limit(value: str, tmp_path: Path) -> None:
+    result = train("text", "a.txt", "--out", tmp_path / "new", "--tokens", value)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, "is too many; 1600m are the most" in said) == (2, True), said[-300:]
+    assert not (tmp_path / "new").exists()
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "9m9"])
 def test_tokens_are_written_as_measurements_take_them(value: str, tmp_path: Path) -> None:
     result = train("text", "a.txt", "--out", tmp_path / "new", "--tokens", value)

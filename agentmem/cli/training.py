@@ -32,10 +32,10 @@ def _seed(text: str | int) -> int:
 
 def _tokens(text: str | int) -> int:
     """A number of tokens, as measurements take it."""
-    from agentmem.bench.neural.options import amount
+    from agentmem.bench.neural.options import tokens
 
     try:
-        return amount(str(text))
+        return tokens(str(text))
     except ArgumentTypeError as error:
         raise typer.BadParameter(str(error)) from error
 
