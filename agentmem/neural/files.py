@@ -113,7 +113,7 @@ def save(
     whole = torch.contiguous_format  # and copies, for tied weights share storage, which the format does not know
     plain = {name: each.detach().cpu().clone(memory_format=whole) for name, each in tensors.items()}
     header = json.loads(json.dumps(header))  # as it will be read
-    header[DIGEST] = _digest(header, plain)
+    header[DIGEST] = digest(header, plain)
     write(path, to_bytes(plain, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
@@ -126,7 +126,8 @@ def fingerprint(tensors: Mapping[str, Tensor], before: str = "") -> str:
     return hashed.hexdigest()
 
 
-def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Of a header less its own DIGEST, as JSON has it, and tensors."""
     return fingerprint(tensors, json.dumps({**header, DIGEST: ""}, sort_keys=True))
 
 
@@ -229,7 +230,7 @@ def _read(path: str | Path, kind: str) -> Saved:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         there = header.get("kind", "weights of unknown kind")
-        changed = DIGEST in header and header[DIGEST] != _digest(header, tensors)  # older files have none
+        changed = DIGEST in header and header[DIGEST] != digest(header, tensors)  # older files have none
         if there == kind and not changed:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
