@@ -160,6 +160,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     [
         (["recall", "--resume"], "has nothing to resume; leave --resume out"),
         (["recall", "--seconds", 0], "--seconds 0: give a number of seconds above 0"),
+        (["text", __file__, "--seconds", -1], "--seconds -1: give a number of seconds above 0"),
         (["recall", "--seconds", "nan"], "--seconds nan: give a number of seconds above 0"),
         (["recall", "--threads", 10**18], "threads on a machine of"),
         (["recall", "--device", "meta"], "device 'meta' cannot be used here"),
@@ -244,6 +245,24 @@ def test_a_text_model_can_be_used_alone_and_its_training_gone_on_with_without_th
     assert whole.model(tokens).logits.shape == (1, tokens.shape[1], whole.vocabulary.size)
     copy.unlink()
     assert said(train(*arguments)) == told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ends", "steps"), [(["--seconds", 0.01], 1), (["--seconds", 500, "--tokens", "4k"], 1)])
+def test_a_training_on_text_ends_after_processor_time_too_and_at_what_comes_first(
+    ends: list[object], steps: int, story: Path, tmp_path: Path
+) -> None:
+    told = said(train("text", story, "--out", tmp_path / "out", "--vocabulary", 300, "--json", *ends))
+    assert (told["step"], told["finished"]) == (steps, True)
+
+
+def test_a_training_on_text_reads_three_million_tokens_where_nothing_else_ends_it(tmp_path: Path) -> None:
+    out, asked = tmp_path / "out", {"vocabulary": 300, "seed": 0, "mixed": False}
+    for given, ends in (([], {"tokens": 3_000_000}), (["--seconds", 60], {"seconds": 60.0})):
+        with claim(out / str(len(given)), command_of("neural text", [], ["a.txt"], out, **ends, **asked)):
+            pass
+        told = train("text", "a.txt", "--out", out / str(len(given)), "--vocabulary", 300, "--no-mixed", *given).stderr
+        assert "a.txt is not there" in told  # it is the same training
 
 
 def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> None:
