@@ -25,6 +25,7 @@ class Elsewhere(torch.Tensor):
     """A tensor there; `here` has its numbers."""
 
     here: Tensor
+    is_meta = False
 
     @staticmethod
     def __new__(cls, here: Tensor) -> Elsewhere:

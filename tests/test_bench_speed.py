@@ -233,8 +233,9 @@ def test_every_bar_names_entries_that_there_are() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--sizes", "many"], "no number of tokens"),
-        (["--sizes", "0k"], "no number of tokens"),
+        (["--sizes", "many"], "no number of 1 or more"),
+        (["--sizes", "0k"], "no number of 1 or more"),
+        (["--sizes", "9" * 20], "is too many; 1000000m are the most"),
         (["--retain", "half"], "'half' is unknown"),
         (["--peers", "nobody"], "'nobody' is unknown"),
         (["--cues", "0"], "0 is too few; give 1 or more"),

@@ -20,10 +20,11 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
-from agentmem.cli.training import _as_typed
+from agentmem.cli.training import _as_typed, command_of
 from agentmem.errors import InvalidInputError, as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
+from agentmem.neural.runs import RUN, claim
 from agentmem.neural.tasks.named import NAMES, named
 from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel
@@ -159,6 +160,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(tmp_path: Path) ->
     [
         (["recall", "--resume"], "has nothing to resume; leave --resume out"),
         (["recall", "--seconds", 0], "--seconds 0: give a number of seconds above 0"),
+        (["text", __file__, "--seconds", -1], "--seconds -1: give a number of seconds above 0"),
         (["recall", "--seconds", "nan"], "--seconds nan: give a number of seconds above 0"),
         (["recall", "--threads", 10**18], "threads on a machine of"),
         (["recall", "--device", "meta"], "device 'meta' cannot be used here"),
@@ -183,6 +185,14 @@ def test_a_value_that_is_no_number_is_named(tmp_path: Path) -> None:
         result = train("recall", "--out", tmp_path / "new", option, value)
         said = " ".join(result.stderr.replace("│", " ").split())
         assert f"Invalid value for '{option}': '{value}': Input should be a valid" in said
+
+
+@pytest.mark.parametrize("value", ["1601m", "9" * 20, "9" * 9_000])
+def test_more_tokens_than_a_memory_numbers_are_refused_with_the_limit(value: str, tmp_path: Path) -> None:
+    result = train("text", "a.txt", "--out", tmp_path / "new", "--tokens", value)
+    said = " ".join(result.stderr.replace("│", " ").split())
+    assert (result.exit_code, "is too many; 1600m are the most" in said) == (2, True), said[-300:]
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "9m9"])
@@ -237,11 +247,69 @@ def test_a_text_model_can_be_used_alone_and_its_training_gone_on_with_without_th
     assert said(train(*arguments)) == told
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("ends", "steps"), [(["--seconds", 0.01], 1), (["--seconds", 500, "--tokens", "4k"], 1)])
+def test_a_training_on_text_ends_after_processor_time_too_and_at_what_comes_first(
+    ends: list[object], steps: int, story: Path, tmp_path: Path
+) -> None:
+    told = said(train("text", story, "--out", tmp_path / "out", "--vocabulary", 300, "--json", *ends))
+    assert (told["step"], told["finished"]) == (steps, True)
+
+
+def test_a_training_on_text_reads_three_million_tokens_where_nothing_else_ends_it(tmp_path: Path) -> None:
+    out, asked = tmp_path / "out", {"vocabulary": 300, "seed": 0, "mixed": False}
+    for given, ends in (([], {"tokens": 3_000_000}), (["--seconds", 60], {"seconds": 60.0})):
+        with claim(out / str(len(given)), command_of("neural text", [], ["a.txt"], out, **ends, **asked)):
+            pass
+        told = train("text", "a.txt", "--out", out / str(len(given)), "--vocabulary", 300, "--no-mixed", *given).stderr
+        assert "a.txt is not there" in told  # it is the same training
+
+
 def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("A short one. " * 20)
     result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
     assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def go_on(folder: Path, texts: Path) -> str:
+    """With a training on texts that is begun in a folder, where it is not yet; what is told of it."""
+    if not (folder / RUN).is_file():
+        asked = {"tokens": ONE, "vocabulary": 300, "seed": 0, "mixed": False}
+        with claim(folder, command_of("neural text", [], [str(texts)], folder, **asked)):
+            pass
+    return train("text", texts, "--out", folder, "--tokens", ONE, "--vocabulary", 300, "--no-mixed").stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "done"), [("b.md", "Another.", "changed"), ("c.txt", "More.", "added"), ("b.md", None, "removed")]
+)
+def test_a_training_does_not_go_on_with_other_texts_than_it_was_begun_with(
+    name: str, text: str | None, done: str, tmp_path: Path
+) -> None:
+    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12001 tokens"
+    books.mkdir()
+    for each in ("a.txt", "b.md"):
+        (books / each).write_bytes(b"A short one.\r\n")
+    assert too_short in go_on(out, books)
+    (books / "a.txt").write_bytes(b"A short one.\n")  # what is read of it is the same
+    (books / "notes.csv").write_text("not read")
+    assert too_short in go_on(out, books)
+    (books / name).unlink(missing_ok=True)
+    if text:
+        (books / name).write_text(text)
+    told = go_on(out, books)
+    assert f"{books / name} was {done} since the training in {out} was begun: go on with the texts as they were" in told
+
+
+def test_a_single_file_that_was_edited_is_named_and_one_that_is_gone_is_not_compared(tmp_path: Path) -> None:
+    file, out = tmp_path / "a.txt", tmp_path / "out"
+    file.write_text("A short one.")
+    go_on(out, file)
+    file.write_text("Another one.")
+    assert f"error: {file} was changed since the training in {out} was begun" in go_on(out, file)
+    file.unlink()
+    assert "is not there; name a text file" in go_on(out, file)  # no tokens were kept yet
 
 
 # ---- other tasks

@@ -99,11 +99,11 @@ def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
     torch.manual_seed(0)
     sizes = {"slots": slots, "code_bits": 32 * slots, "cue_bits": 16, "chance": chance}
     atom = 4 * slots + 4
-    crystal = MemoryCrystal(D, **sizes, budget=room * atom, recent=(60, 150)).double()  # exact enough
-    tokens = states(TOKENS).double()
-    whole, memory = crystal.write(tokens, crystal.start(2))[1], crystal.start(2)
+    crystal = MemoryCrystal(D, **sizes, budget=room * atom, recent=(60, 150)).double()
+    tokens = states(TOKENS).double()  # exact enough, and `write` takes float32 alone
+    whole, memory = crystal._write("tokens", tokens, crystal.start(2))[1], crystal.start(2)
     for start, end in zip([0, *at], at, strict=False):
-        memory = crystal.write(tokens[:, start:end], memory)[1]
+        memory = crystal._write("tokens", tokens[:, start:end], memory)[1]
         units, clusters, atoms = memory.made
         assert memory.position == end == units * 10 + memory.hidden.shape[1]
         assert (units, clusters) == (clusters * 5 + memory.open[0].number, atoms * 2 + memory.open[1].number)

@@ -224,6 +224,18 @@ def test_a_folder_belongs_to_the_command_that_began_it(tmp_path: Path) -> None:
         check(tmp_path / "new", COMMAND, resume=True)
 
 
+def test_a_folder_of_before_which_keeps_no_digests_of_texts_is_gone_on_with(tmp_path: Path) -> None:
+    now = Command(COMMAND.line, COMMAND.asked, {"/books": {"a.txt": "0123"}})
+    with claim(tmp_path / "run", COMMAND):
+        check(tmp_path / "run", now, resume=True)
+    begun = {"command": COMMAND.line, "asked": COMMAND.asked}
+    (tmp_path / "run" / RUN).write_text(json.dumps(begun))
+    check(tmp_path / "run", now, resume=True)
+    (tmp_path / "run" / RUN).write_text(json.dumps({**begun, "texts": ["a.txt"]}))
+    with pytest.raises(SettingsError, match="does not say what began the folder"):
+        check(tmp_path / "run", now)
+
+
 def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_own_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -185,19 +185,46 @@ def test_what_is_no_state_no_model_and_no_bytes_is_refused_by_its_type() -> None
             call()
 
 
+def header_of(content: bytes) -> str:
+    whole: dict[str, Any] = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return str(whole["__metadata__"]["agentmem"])
+
+
+def undigested(header: str) -> str:
+    """As earlier versions wrote it."""
+    return json.dumps({name: each for name, each in json.loads(header).items() if name != "sha256"}, sort_keys=True)
+
+
+@torch.no_grad()
+def test_a_state_of_which_any_byte_was_changed_is_refused_and_one_without_a_digest_still_opens() -> None:
+    model, crystal = token_model(), MemoryCrystal(D)
+    state = model.step(torch.zeros(1, 220, dtype=torch.int64), model.transformer.start(1))[1]
+    crystal.crystallize(vectors(220))
+    assert crystal.memory is not None
+    for made, kept in ((model, state), (crystal, crystal.memory)):
+        content = to_bytes(made, kept)
+        begins = 8 + int.from_bytes(content[:8], "little")
+        for at in range(begins, len(content), 997):
+            flipped = content[:at] + bytes([content[at] ^ 16]) + content[at + 1 :]
+            said = f"^{len(content)} bytes of a state that was changed .its digest is another.; give another"
+            with pytest.raises(InvalidInputError, match=said):
+                from_bytes(made, flipped)
+        assert same(from_bytes(made, save(load(content), {"agentmem": undigested(header_of(content))})), kept)
+
+
 def test_states_that_are_not_whole_are_refused(tmp_path: Path) -> None:
     model = token_model()
     whole = load(to_bytes(model, model.transformer.start(1)))
     content = to_bytes(model, model.transformer.start(1))
-    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["agentmem"]
+    header = header_of(content)
     model.save(tmp_path / "model")
     broken = [
         (tmp_path / "model").read_bytes(),
         save(whole, {"agentmem": "no JSON"}),
         save(whole, {"agentmem": "[]"}),
         save(whole, {"agentmem": header.replace('"settings": {', '"settings": [], "rest": {')}),
-        save({"memory.counts": whole["memory.counts"]}, {"agentmem": header}),
-        save({name: each for name, each in whole.items() if name != "memory.counts"}, {"agentmem": header}),
+        save({"memory.counts": whole["memory.counts"]}, {"agentmem": undigested(header)}),
+        save({name: each for name, each in whole.items() if name != "memory.counts"}, {"agentmem": undigested(header)}),
     ]
     for each in broken:
         with pytest.raises(InvalidInputError, match=f"{len(each)} bytes that are no state of a neural memory"):

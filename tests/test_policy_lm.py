@@ -36,6 +36,7 @@ WHOLE: list[Any] = [
     spaces.Box(0, 100, (2,), np.int64),
     spaces.Box(-(10**6), 10**6, (2,), np.int64),
 ]
+WIDE = spaces.Box(-(10**6), 10**6, (2, 3), np.int64)
 SPACES: list[spaces.Space[Any]] = [
     *WHOLE,
     spaces.Discrete(5),
@@ -106,6 +107,19 @@ def test_what_checkpoints_were_trained_with_stays_as_it_was() -> None:
 def test_a_table_of_too_many_rows_is_refused_with_a_remedy() -> None:
     with pytest.raises(InvalidInputError, match="take 10,000,001 rows of a table: 100,000 at most .* wrapper"):
         Features.of(spaces.Discrete(10_000_000))
+
+
+@pytest.mark.parametrize("space", [spaces.Box(-1, 1, (2, 3)), spaces.Box(0, 9, (2, 3), np.int64), WIDE], ids=str)
+@pytest.mark.parametrize("number", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_told_by_its_place(space: spaces.Box, number: float) -> None:
+    values = np.zeros((2, 3))
+    values[1, 2] = number
+    parts = spaces.Dict({"near": spaces.Discrete(2), "far": spaces.Tuple((space,))})
+    with pytest.raises(InvalidInputError, match=rf"^observation\['far'\]\[0\] is {number} at \[1, 2\]; finite numbers"):
+        Features.of(parts)({"near": 1, "far": (values,)})
+    made = PolicyLM(PolicySettings(Features.of(space), 4, SIZES)).eval()
+    with pytest.raises(InvalidInputError, match=rf"^observation is {number} at \[1, 2\]"):
+        made.begin(0).act(values, None)
 
 
 def test_each_part_of_an_observation_has_rows_of_its_own() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,6 +28,8 @@ from agentmem.policy.step_network import StepNetwork, Steps
 torch.set_num_threads(1)
 CRYSTAL = CrystalSettings(dimension=32, code_bits=192, cue_bits=64, heads=1, recent=(50, 100), budget=2_800)
 SIZES = TransformerSettings(32, 2, lower=1, upper=1, window=8, conv=3, crystal=CRYSTAL)
+
+FEW = TrainSettings(tokens=100)
 
 
 def maze(length: int) -> gymnasium.Env:  # type: ignore[type-arg]
@@ -173,3 +177,44 @@ def test_every_environment_that_was_trained_in_is_closed(training: Callable[...,
 def test_episodes_that_leave_unequal_parts_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="episodes=6 in parts=4"):
         ReinforcedTraining(lambda generator: maze(3), episodes=6)
+
+
+class Spoilt(gymnasium.Wrapper):  # type: ignore[type-arg]
+    """A maze whose third step gives another observation or reward."""
+
+    def __init__(self, seen: list[float] | None = None, reward: float | None = None) -> None:
+        super().__init__(maze(9))
+        self.seen, self.reward, self.steps = seen, reward, 0
+
+    def reset(self, **keywords: Any) -> Any:
+        self.steps = 0
+        return super().reset(**keywords)
+
+    def step(self, action: Any) -> Any:
+        self.steps += 1
+        observation, reward, *rest = super().step(action)
+        if self.steps != 3:
+            return observation, reward, *rest
+        seen = observation if self.seen is None else np.array(self.seen, np.float32)
+        return seen, reward if self.reward is None else self.reward, *rest
+
+
+@pytest.mark.parametrize("training", [ReinforcedTraining, StepImitation])
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
+def test_an_observation_that_is_not_finite_is_told_with_the_environment_and_the_step_that_gave_it(
+    training: Callable[..., Any], number: str
+) -> None:
+    trainer = Trainer(policy(), training(lambda generator: Spoilt([0, float(number)]), episodes=4), FEW)
+    said = rf"agentmem/TMaze-v0 after 3 steps: observation is {number} at \[1\]; finite numbers are needed: mend it by"
+    with pytest.raises(InvalidInputError, match=said):
+        trainer.train()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-1e+38"])
+def test_a_reward_that_nothing_can_be_learned_from_is_told_with_the_environment_and_not_blamed_on_the_learning_rate(
+    number: str,
+) -> None:
+    trainer = Trainer(policy(), ReinforcedTraining(lambda generator: Spoilt(reward=float(number)), episodes=4), FEW)
+    said = rf"agentmem/TMaze-v0 gave {re.escape(number)} as the reward of step 3; numbers up to 1e\+15 are needed"
+    with pytest.raises(InvalidInputError, match=said):
+        trainer.train()

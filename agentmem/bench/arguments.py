@@ -5,15 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, in_brief
 
 if TYPE_CHECKING:
     from rich.progress import Progress
+
+
+UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+MOST = 999_999_999
+"""Of a whole number."""
 
 
 def parser_of(name: str, description: str, notes: str) -> argparse.ArgumentParser:
@@ -40,18 +46,39 @@ def chosen_of(family: str, about: str, known: Mapping[str, Any], words: Sequence
 
 def number(text: str) -> int:
     """A whole number, 0 for all."""
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 0 (all of them) or more")
-    return int(text)
+    return _whole(text, "0 (all of them) or more")
 
 
 def positive(text: str) -> int:
     """A whole number that is not 0."""
-    if not text.isdecimal() or len(text) > 9:
-        raise argparse.ArgumentTypeError(f"{text!r} is no whole number, 1 or more")
-    if not int(text):
+    if not (said := _whole(text, "1 or more")):
         raise argparse.ArgumentTypeError("0 is too few; give 1 or more")
-    return int(text)
+    return said
+
+
+def amount(text: str, most: int, least: int = 1) -> int:
+    """10k, 1m or 2500."""
+    said = re.fullmatch(r"(\d+)([km]?)", text.lower())
+    value = _value(said[1]) * UNITS[said[2]] if said else -1
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{in_brief(text)} is no number of {least} or more; write 100k, 1m or 2500")
+    if value > most:
+        unit = "m" if most % UNITS["m"] == 0 else "k"
+        raise argparse.ArgumentTypeError(f"{in_brief(text)} is too many; {most // UNITS[unit]}{unit} are the most")
+    return value
+
+
+def _whole(text: str, needed: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{in_brief(text)} is no whole number, {needed}")
+    if (value := _value(text)) > MOST:
+        raise argparse.ArgumentTypeError(f"{in_brief(text)} is too many; {MOST} are the most")
+    return value
+
+
+def _value(digits: str) -> int:
+    """Of so many digits that no limit is as great, that of the first of them: Python reads some thousands at most."""
+    return int(digits.lstrip("0")[:30] or "0")
 
 
 def path_of(text: str) -> Path:

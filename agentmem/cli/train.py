@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer, TrainSettings
 
 SECONDS = 1200.0
+MILLIONS = 3
 
 
 def register(app: typer.Typer) -> None:
@@ -93,7 +94,12 @@ def text(
         typer.Argument(metavar="PATH", help="Documents: a text file is one, and a folder of them.", show_default=False),
     ],
     out: OutOption,
-    tokens: Annotated[int, typer.Option(**TOKENS, help="To read in training: 3m.")] = 3_000_000,
+    seconds: Annotated[
+        float | None, typer.Option(metavar="S", help="End after so much processor time, whatever was read.")
+    ] = None,
+    tokens: Annotated[
+        int | None, typer.Option(**TOKENS, help=f"To read in training; {MILLIONS}m if nothing else ends it.")
+    ] = None,
     vocabulary: Annotated[int, typer.Option(metavar="N", help="Pieces of text that are tokens.")] = 2048,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
@@ -119,10 +125,14 @@ def text(
     from agentmem.neural.text_model import TextModel
     from agentmem.neural.train import TrainSettings
 
+    check_seconds(seconds)
+    if seconds is None and tokens is None:
+        tokens = MILLIONS * 1_000_000
     mixed = is_quick(device_of(device)) if mixed is None else mixed
-    command = command_of("neural text", [], paths, out, tokens=tokens, vocabulary=vocabulary, seed=seed, mixed=mixed)
+    asked = {"seconds": seconds, "tokens": tokens, "vocabulary": vocabulary, "seed": seed, "mixed": mixed}
+    command = command_of("neural text", [], paths, out, **asked)
     _check(out, command, resume, threads)
-    settings = TrainSettings(seed, tokens=tokens, mixed=mixed, report_every=REPORT)
+    settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     read = _corpus(out, paths, vocabulary)
     sizes = reference.text_settings(read.vocabulary.size)
     trainer = _trainer(sizes, reference.text_training(read.tokens), settings, device, checkpoint_blocks)

@@ -32,10 +32,10 @@ def _seed(text: str | int) -> int:
 
 def _tokens(text: str | int) -> int:
     """A number of tokens, as measurements take it."""
-    from agentmem.bench.neural.options import amount
+    from agentmem.bench.neural.options import tokens
 
     try:
-        return amount(str(text))
+        return tokens(str(text))
     except ArgumentTypeError as error:
         raise typer.BadParameter(str(error)) from error
 
@@ -113,7 +113,15 @@ def command_of(what: str, named: list[str], paths: list[str], out: Path, **optio
             words += [f"--{name}", str(value).removesuffix(".0")]
     places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
     given = {name: value for name, value in options.items() if value is not None}
-    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given})
+    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given}, _texts(paths))
+
+
+def _texts(paths: list[str]) -> dict[str, dict[str, str]]:
+    if not paths:
+        return {}
+    from agentmem.neural.text import digests
+
+    return digests(paths)
 
 
 def _as_typed(paths: list[str]) -> Iterator[str]:

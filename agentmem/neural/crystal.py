@@ -17,7 +17,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
 from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
-from agentmem.neural.shapes import STATES, check, check_finite, check_type
+from agentmem.neural.shapes import STATES, check, check_finite, check_type, check_weight
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
@@ -31,6 +31,8 @@ class MemoryCrystal(nn.Module):
         found = crystal.recall(query)            # [B, k, 96]
 
     Other keywords are those of CrystalSettings. An atom is 768 bits and 4 bytes of metadata; `memory` is what is kept.
+    Weights are float32, and whatever is called of a crystal of others raises InvalidInputError; what it is given may
+    have fewer bits, and torch.autocast may be around it.
     """
 
     def __init__(self, dimension: int = 768, **keywords: object) -> None:
@@ -53,7 +55,7 @@ class MemoryCrystal(nn.Module):
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
-        """The slots that answer query [B, Tq, dimension] best: [B, k, dimension], the best first.
+        """The slots that answer query [B, Tq, dimension] best: float32 [B, k, dimension], the best first.
 
         k: settings.read, or as many as each of the B streams has to read, where that is fewer.
 
@@ -84,6 +86,7 @@ class MemoryCrystal(nn.Module):
 
         Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
         """
+        self._check_weights()
         return self._write("hidden state", hidden, memory)
 
     def _write(self, name: str, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
@@ -107,7 +110,7 @@ class MemoryCrystal(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> MemoryCrystal:
-        """What `save` wrote. Raises InvalidInputError for a file of something else."""
+        """What `save` wrote, its weights as float32. Raises InvalidInputError for a file of something else."""
         saved = load(path, "MemoryCrystal")
         crystal = saved.built(lambda settings: cls(**settings))
         crystal.memory = saved.memory(crystal.settings)
@@ -139,26 +142,30 @@ class MemoryCrystal(nn.Module):
         chosen = share.mean(1).topk(min(self.settings.read, int(readable)), -1).indices
         heads = chosen[:, None].expand(-1, self.settings.heads, -1)
         weighted = share.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
-        return self.reader.expand(weighted.transpose(1, 2).flatten(2))
+        return self.reader.expand(weighted.transpose(1, 2).flatten(2)).float()  # autocast gives fewer bits
+
+    def _check_weights(self) -> None:
+        check_weight("MemoryCrystal", self.writer.cue_projection.weight)
 
     def _check(self, name: str, tensor: Tensor) -> None:
+        self._check_weights()
         streams = "B" if self.memory is None else len(self.memory.atoms)
         check(name, tensor, streams, "T", self.settings.dimension, types=STATES)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MemoryCrystal:
-        """What `.to(device)` and its like do to each weight, done to the memory too."""
+        """What moves each weight to a device moves the memory too. It keeps its types, which are not the weights'."""
         super()._apply(fn, recurse)
         if self.memory is not None:
-            self.memory = _moved(self.memory, fn)
+            self.memory = _moved(self.memory, fn(self.memory.hidden.new_empty(0)).device)
         return self
 
 
-def _moved(memory: Memory, move: Callable[[Tensor], Tensor]) -> Memory:
+def _moved(memory: Memory, device: torch.device) -> Memory:
     units, clusters = (
-        replace(each, slots=move(each.slots), importance=move(each.importance), at=move(each.at))
+        replace(each, slots=each.slots.to(device), importance=each.importance.to(device), at=each.at.to(device))
         for each in memory.open
     )
-    recent = move(memory.recent[UNIT]), move(memory.recent[CLUSTER])
+    recent = memory.recent[UNIT].to(device), memory.recent[CLUSTER].to(device)
     return replace(
-        memory, hidden=move(memory.hidden), open=(units, clusters), recent=recent, atoms=move(memory.atoms)
-    )  # fmt: skip
+        memory, hidden=memory.hidden.to(device), open=(units, clusters), recent=recent, atoms=memory.atoms.to(device)
+    )

@@ -26,7 +26,7 @@ from torch.overrides import TorchFunctionMode
 from agentmem.errors import AgentMemError, InvalidInputError, LockedError, NoFileError, PathError, SettingsError
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import CLUSTER, UNIT, CrystalSettings
-from agentmem.neural.shapes import article, check, check_finite
+from agentmem.neural.shapes import STATES, article, check, check_finite
 from agentmem.neural.values import Crystals
 from agentmem.records import check_path
 from agentmem.store.files import NO_SPACE, FileLock, translate_os
@@ -113,7 +113,7 @@ def save(
     whole = torch.contiguous_format  # and copies, for tied weights share storage, which the format does not know
     plain = {name: each.detach().cpu().clone(memory_format=whole) for name, each in tensors.items()}
     header = json.loads(json.dumps(header))  # as it will be read
-    header[DIGEST] = _digest(header, plain)
+    header[DIGEST] = digest(header, plain)
     write(path, to_bytes(plain, {HEADER: json.dumps(header, sort_keys=True)}))
 
 
@@ -126,7 +126,8 @@ def fingerprint(tensors: Mapping[str, Tensor], before: str = "") -> str:
     return hashed.hexdigest()
 
 
-def _digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+def digest(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:
+    """Of a header less its own DIGEST, as JSON has it, and tensors."""
     return fingerprint(tensors, json.dumps({**header, DIGEST: ""}, sort_keys=True))
 
 
@@ -229,7 +230,7 @@ def _read(path: str | Path, kind: str) -> Saved:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         there = header.get("kind", "weights of unknown kind")
-        changed = DIGEST in header and header[DIGEST] != _digest(header, tensors)  # older files have none
+        changed = DIGEST in header and header[DIGEST] != digest(header, tensors)  # older files have none
         if there == kind and not changed:
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
@@ -267,7 +268,7 @@ def memory_of(settings: CrystalSettings, kept: dict[str, Tensor]) -> Memory:
     """
     position, units, clusters, atoms, first_unit, first_cluster = kept["counts"].tolist()
     for name, sizes in _sizes(settings).items():
-        types = next((each for part, each in WHOLE.items() if part in name.split(".")), ())
+        types = next((each for part, each in WHOLE.items() if part in name.split(".")), STATES)
         check(name, kept[name], len(kept["atoms"]), *kept[name].shape[1:2], *sizes, types=types)
         check_finite(name, kept[name])
     open = _crystals(kept, UNIT, first_unit), _crystals(kept, CLUSTER, first_cluster)

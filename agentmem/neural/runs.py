@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -34,17 +34,20 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Command:
-    """line: as it is typed. asked: what its result depends on, as JSON has it."""
+    """line: as it is typed. asked: what its result depends on, as JSON has it. texts: by each path that it reads
+    and that is there, the digests of its files by their names in it.
+    """
 
     line: str
     asked: Mapping[str, Any]
+    texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 def check(folder: Path, command: Command, resume: bool = False) -> None:
     """Whether a command may use a folder: a new or an empty one, or one that the same command began.
 
-    resume: only the last. Raises SettingsError for a folder with something else in it, NotFoundError for nothing to
-    resume.
+    resume: only the last. Raises SettingsError for a folder with something else in it, and for one that was begun on
+    other texts, NotFoundError for nothing to resume.
     """
     if (folder / RUN).is_file():
         return _check_same(folder, command)
@@ -70,7 +73,7 @@ def claim(folder: Path, command: Command) -> Iterator[None]:
         for left in folder.glob(f"*.????????{PART}"):  # by a kill in a save
             left.unlink()
         if not (folder / RUN).is_file():
-            begun = {"command": command.line, "asked": dict(command.asked)}
+            begun = {"command": command.line, "asked": dict(command.asked), "texts": dict(command.texts)}
             write(folder / RUN, (json.dumps(begun, indent=1) + "\n").encode())
         yield
 
@@ -190,7 +193,8 @@ def _check_same(folder: Path, command: Command) -> None:
     try:
         begun = json.loads((folder / RUN).read_text())
         before, line = dict(begun["asked"]), begun["command"]
-    except (ValueError, KeyError, TypeError) as error:
+        texts = {path: dict(files) for path, files in begun.get("texts", {}).items()}  # older folders have none
+    except (AttributeError, ValueError, KeyError, TypeError) as error:
         raise SettingsError(f"{folder / RUN} does not say what began the folder; name another folder") from error
     now = json.loads(json.dumps(dict(command.asked)))
     differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
@@ -201,6 +205,18 @@ def _check_same(folder: Path, command: Command) -> None:
             f"{folder} was begun by `{line}`, and this is `{command.line}`{what}: "
             "go on with the first, or name another folder"
         )
+    for path in texts.keys() & command.texts.keys():  # what is not there any more cannot be compared
+        _check_texts(folder, Path(path), texts[path], command.texts[path])
+
+
+def _check_texts(folder: Path, path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:
+    for name in sorted({**before, **now}):
+        if before.get(name) != now.get(name):
+            done = "added" if name not in before else "removed" if name not in now else "changed"
+            raise SettingsError(
+                f"{path / name} was {done} since the training in {folder} was begun: go on with the texts as they were "
+                "then, or name another folder"
+            )
 
 
 def _given(asked: Mapping[str, Any], name: str) -> str:

@@ -54,6 +54,7 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
     if not isinstance(tensor, Tensor):
         wanted = f"[{', '.join(map(str, needed))}] of {' or '.join(map(str, types)) or 'numbers'}"
         raise InvalidInputError(f"{name} is {article(type(tensor).__name__)}; a torch.Tensor {wanted} is needed")
+    _check_dense(name, tensor)
     shape = list(tensor.shape)
     fits = len(shape) == len(needed) and all(
         real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)
@@ -63,6 +64,24 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
         if types:
             came, wanted = f"{tensor.dtype} {came}", f"{' or '.join(map(str, types))} {wanted}"
         raise InvalidInputError(f"{name} is {came}; {wanted} is needed")
+
+
+def _check_dense(name: str, tensor: Tensor) -> None:
+    """Raise InvalidInputError for a tensor that does not have all its numbers, one beside the other."""
+    if tensor.is_meta:
+        raise InvalidInputError(f"{name} is on the device meta, where tensors have no numbers; give one that has")
+    if tensor.is_nested or tensor.layout is not torch.strided:
+        form, remedy = ("nested", "to_padded_tensor") if tensor.is_nested else (str(tensor.layout), "to_dense")
+        raise InvalidInputError(f"{name} is {form}; a dense tensor is needed, such as .{remedy} makes")
+
+
+def check_weight(kind: str, weight: Tensor) -> None:
+    """Raise InvalidInputError unless one weight of a module, as an example of all, has the type that it computes in."""
+    if weight.dtype != torch.float32:
+        raise InvalidInputError(
+            f"the weights of this {kind} are {weight.dtype}; torch.float32 is needed: call .float() on it, or load it "
+            "again where their rounding counts, and for products in bfloat16 put torch.autocast around its calls"
+        )
 
 
 def check_finite(name: str, tensor: Tensor) -> None:

@@ -1,8 +1,8 @@
 """What a stream carries, as bytes and back: so that it can be kept wherever bytes can be kept, and gone on with.
 
 The bytes are safetensors, the same for the same state. They name the settings and the weights they were made with,
-since a state says something to these alone. Knows states and the models that made them; knows nothing of where bytes
-are kept.
+since a state says something to these alone, and have a digest of the whole. Knows states and the models that made them;
+knows nothing of where bytes are kept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch import Tensor
 from agentmem.errors import InvalidInputError
 from agentmem.neural.blocks import Cache
 from agentmem.neural.crystal import MemoryCrystal
-from agentmem.neural.files import BROKEN, HEADER, MEMORY, fingerprint, memory_of, tensors_of
+from agentmem.neural.files import BROKEN, DIGEST, HEADER, MEMORY, digest, fingerprint, memory_of, tensors_of
 from agentmem.neural.memory import Memory
 from agentmem.neural.settings import check_same
 from agentmem.neural.shapes import article
@@ -46,7 +46,9 @@ def to_bytes(model: Model, state: State | Memory) -> bytes:
         check_same("memory", state.settings.sizes, asdict(model.settings))
     whole = torch.contiguous_format
     tensors = {name: each.detach().cpu().clone(memory_format=whole) for name, each in _parts(state).items()}
-    return save(tensors, {HEADER: json.dumps(_header(model), sort_keys=True)})
+    header = _header(model)
+    header[DIGEST] = digest(header, tensors)
+    return save(tensors, {HEADER: json.dumps(header, sort_keys=True)})
 
 
 @overload
@@ -56,7 +58,8 @@ def from_bytes(model: InfiniteMemoryTransformer | TokenModel, content: bytes) ->
 def from_bytes(model: Model, content: bytes) -> State | Memory:
     """The State that was made with `to_bytes`, or the Memory if the model is a MemoryCrystal, on the model's device.
 
-    Raises InvalidInputError for bytes of something else, and for a state of other settings or of other weights.
+    Raises InvalidInputError for bytes of something else, for a state of other settings or of other weights, and for
+    one that was changed since; those of earlier versions have no digest to tell it by.
     """
     _check_model(model)
     if not isinstance(content, bytes):
@@ -65,6 +68,8 @@ def from_bytes(model: Model, content: bytes) -> State | Memory:
     try:
         header, loaded = _read(content)
         refusal = next((_refusal(what, header[what], own[what]) for what in own if header[what] != own[what]), None)
+        if DIGEST in header and header[DIGEST] != digest(header, loaded):
+            refusal = f"{len(content)} bytes of a state that was changed (its digest is another); give another copy"
         if refusal is None:
             tensors = {name: each.to(device) for name, each in loaded.items()}
             return _memory(model, tensors) if isinstance(model, MemoryCrystal) else _state(model, tensors)

@@ -45,10 +45,22 @@ def documents(paths: Iterable[str | Path]) -> Iterator[Document]:
             )
         if not path.exists():
             raise InvalidInputError(f"{path} is not there; name a text file, or a folder of .txt or .md files")
-        files = sorted(each for each in path.rglob("*") if _readable(each)) if path.is_dir() else [path]
+        files = _files(path)
         if not files:
             raise InvalidInputError(f"{path} has no .txt or .md file in it; name a folder that has, or a text file")
         yield Document(str(path), "\n\n".join(map(_read, files)))
+
+
+def digests(paths: Iterable[str | Path]) -> dict[str, dict[str, str]]:
+    """By each path that is there, absolute, what tells the texts of its files from others, by their names in it.
+
+    A file's own name is ".". Raises InvalidInputError for one that is no UTF-8.
+    """
+    there = [Path(each).resolve() for each in paths if str(each) and (Path(each).is_file() or Path(each).is_dir())]
+    return {
+        str(path): {str(each.relative_to(path)): sha256(_read(each).encode()).hexdigest() for each in _files(path)}
+        for path in there
+    }
 
 
 class Vocabulary:
@@ -131,6 +143,11 @@ class Stretches:
             start = int(share * float(room[document]))
             rows.append(self.tokens[document][start : start + self.length + 1].astype(np.int64))
         return torch.from_numpy(np.stack(rows))
+
+
+def _files(path: Path) -> list[Path]:
+    """Of a document."""
+    return sorted(each for each in path.rglob("*") if _readable(each)) if path.is_dir() else [path]
 
 
 def _readable(path: Path) -> bool:

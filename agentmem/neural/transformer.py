@@ -19,7 +19,7 @@ from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
-from agentmem.neural.shapes import STATES, Shown, check, check_finite, check_type
+from agentmem.neural.shapes import STATES, Shown, check, check_finite, check_type, check_weight
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -64,7 +64,7 @@ class InfiniteMemoryTransformer(nn.Module):
 
     Other keywords are those of TransformerSettings; `crystal` takes CrystalSettings of dimension d_model. With
     `checkpoint_blocks` set, training works out what is within a block twice instead of keeping it: less memory, the
-    same gradients.
+    same gradients. Weights are float32, as a MemoryCrystal's.
     """
 
     checkpoint_blocks: bool = False
@@ -163,6 +163,7 @@ class InfiniteMemoryTransformer(nn.Module):
         return load(path, KIND).built(lambda sizes: cls(**{**sizes, "crystal": CrystalSettings(**sizes["crystal"])}))
 
     def _check(self, x: Tensor, streams: int | str) -> None:
+        check_weight(KIND, self.gates)
         check("x", x, streams, "T", self.settings.d_model, types=STATES)
 
     def _through(self, block: nn.Module, hidden: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:

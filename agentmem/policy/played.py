@@ -15,6 +15,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from agentmem.errors import InvalidInputError
+from agentmem.neural.shapes import GREATEST
+from agentmem.policy.spaces import name_of, seen
 from agentmem.policy.step_network import StepNetwork, Steps, stacked
 
 
@@ -56,14 +59,15 @@ def play(
     most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. most: steps of an episode; a longer one is cut.
+    made. most: steps of an episode; a longer one is cut. Raises InvalidInputError for observations and rewards that are
+    not finite.
     """
-    seen = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
+    now = [seen(model.features, env.reset(seed=seed)[0], env, 0) for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
     rows: list[list[Any]] = [[] for _ in envs]
     after, goes_on = torch.zeros(len(envs)), list[int]()
     while True:
-        steps = Steps.of(model.features, seen, before)
+        steps = Steps.of(now, before)
         decided, state = model(steps, state)
         after[goes_on], goes_on = decided.values[goes_on, 0], []
         if all(over):
@@ -72,13 +76,23 @@ def play(
         actions = _chosen(chances, generator)
         features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
         for lane in [each for each, ended in enumerate(over) if not ended]:
-            action = actions[lane]
-            seen[lane], reward, terminated, truncated, _ = envs[lane].step(action)
+            action, env = actions[lane], envs[lane]
+            observation, reward, terminated, truncated, _ = env.step(action)
             told = float(decided.values[lane, 0]), float(chances[lane, action])
             rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
+            _check_reward(float(reward), env, len(rows[lane]))
+            now[lane] = seen(model.features, observation, env, len(rows[lane]))
             over[lane] = terminated or truncated or len(rows[lane]) == most
             goes_on += [lane] if over[lane] and not terminated else []
         before = [action + 1 for action in actions]
+
+
+def _check_reward(reward: float, env: gymnasium.Env[Any, Any], step: int) -> None:
+    if not abs(reward) <= GREATEST:
+        raise InvalidInputError(
+            f"{name_of(env)} gave {reward:g} as the reward of step {step}; numbers up to {GREATEST:g} are needed: mend "
+            "it by a wrapper, such as gymnasium.wrappers.TransformReward"
+        )
 
 
 def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:

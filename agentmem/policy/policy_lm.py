@@ -92,7 +92,9 @@ class Playing:
 
     @torch.no_grad()
     def act(self, observation: Any, context: PlanningContext | None) -> int:
-        """The action at the next step. Raises InvalidInputError for an observation of another space."""
+        """The action at the next step. Raises InvalidInputError for an observation of another space, and for one with
+        numbers that are not finite.
+        """
         steps = self._seen(observation)
         with one_thread():
             decided, self._state = self.policy(steps, self._state)
@@ -103,7 +105,9 @@ class Playing:
     def _seen(self, observation: Any) -> Steps:
         features = self.policy.features
         try:
-            steps = Steps.of(features, [observation], [self._before])
+            steps = Steps.of([features(observation)], [self._before])
+        except InvalidInputError:
+            raise
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise _other(observation) from error
         if (steps.ids.shape[-1], steps.floats.shape[-1]) != (features.ids, features.floats):

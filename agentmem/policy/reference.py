@@ -15,7 +15,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
-from agentmem.policy.spaces import Features
+from agentmem.policy.spaces import Features, name_of
 from agentmem.rollout.lanes import maker
 
 Made = TypeVar("Made")
@@ -48,7 +48,7 @@ def actions_of(env: gymnasium.Env[Any, Any]) -> int:
     """How many actions an environment has. Raises InvalidInputError where they are not Discrete, from 0 on."""
     if not (number := numbered_from_0(env.action_space)):
         raise InvalidInputError(
-            f"{env.spec.id if env.spec else env} has actions {env.action_space}, and a policy learns to choose one of "
+            f"{name_of(env)} has actions {env.action_space}, and a policy learns to choose one of "
             "so many, Discrete from 0 on: choose another environment, or number its actions by a wrapper"
         )
     return number

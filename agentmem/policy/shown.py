@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from agentmem.policy.oracles import oracle_of
-from agentmem.policy.spaces import Features
+from agentmem.policy.spaces import Features, seen
 from agentmem.policy.step_network import Steps, stacked
 from agentmem.rollout.policies import apart
 
@@ -59,7 +59,7 @@ def episode(
         wanted, shown = right(observation)
         needs += [(len(rows), step) for step in (*shown, *(need["shown"] for need in info.get("needs", ())))]
         action = int(draw.integers(env.action_space.n)) if luck and draw.random() < luck else wanted  # type: ignore[attr-defined]
-        rows.append((*features(observation), action, wanted))
+        rows.append((*seen(features, observation, env, len(rows)), action, wanted))
         observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
     ids, floats, acted, wanted_all = zip(*rows, strict=True)

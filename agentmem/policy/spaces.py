@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium import spaces
 
@@ -83,7 +84,9 @@ class Features:
         return sum(leaf.number for leaf in self.leaves if leaf.kind == "floats")
 
     def __call__(self, observation: Any) -> tuple[np.ndarray, np.ndarray]:
-        """ids int64 [number of ids], 0 for none; floats float32."""
+        """ids int64 [number of ids], 0 for none; floats float32. Raises InvalidInputError for numbers that are not
+        finite.
+        """
         ids: list[np.ndarray] = [np.zeros(0, np.int64)]
         floats: list[np.ndarray] = [np.zeros(0, np.float32)]
         for leaf in self.leaves:
@@ -96,15 +99,43 @@ class Features:
 
 def _taken(leaf: Leaf, value: Any) -> np.ndarray:
     if leaf.kind == "floats" and leaf.levels:
-        return ((np.asarray(value, np.float64).reshape(-1) - leaf.least) / (leaf.levels - 1)).astype(np.float32)
+        return ((_finite(leaf, np.asarray(value, np.float64)) - leaf.least) / (leaf.levels - 1)).astype(np.float32)
     if leaf.kind == "floats":
-        return np.nan_to_num(np.asarray(value, np.float32).reshape(-1))
+        return _finite(leaf, np.asarray(value, np.float32))
     if leaf.kind == "words":
         words = numbers(str(value), TEXT).astype(np.int64)
         return np.where(words > 0, words % WORDS + 1 + leaf.start, 0)
-    levels = np.asarray(value, np.int64).reshape(-1) - leaf.least
+    levels = _finite(leaf, np.asarray(value)).astype(np.int64) - leaf.least
     levels = np.minimum(np.maximum(levels, 0), leaf.levels - 1)  # in a quarter of the time of clip, for a few numbers
     return levels + np.arange(leaf.number) * leaf.levels + 1 + leaf.start
+
+
+def _finite(leaf: Leaf, given: np.ndarray) -> np.ndarray:
+    """Flat. Raises InvalidInputError for NaN and infinity, by their place."""
+    if given.dtype.kind == "f" and not np.isfinite(given).all():
+        place = tuple(np.argwhere(~np.isfinite(given))[0].tolist())
+        part = "".join(f"[{each!r}]" for each in leaf.path)
+        raise InvalidInputError(
+            f"observation{part} is {given[place]} at {list(place)}; finite numbers are needed: mend it by a wrapper, "
+            "such as gymnasium.wrappers.TransformObservation"
+        )
+    return given.reshape(-1)
+
+
+def seen(
+    features: Features, observation: Any, env: gymnasium.Env[Any, Any], steps: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What an observation becomes, as `features` has it; what they refuse is told with the environment that gave it
+    after so many steps.
+    """
+    try:
+        return features(observation)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{name_of(env)} after {steps} steps: {error}") from error
+
+
+def name_of(env: gymnasium.Env[Any, Any]) -> str:
+    return env.spec.id if env.spec else type(env.unwrapped).__name__
 
 
 def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[Leaf]:

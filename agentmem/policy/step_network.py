@@ -37,9 +37,9 @@ class Steps:
         return Steps(self.ids[:, start:end], self.floats[:, start:end], self.before[:, start:end])
 
     @classmethod
-    def of(cls, features: Features, observations: Sequence[Any], before: Sequence[int]) -> Steps:
-        """One step [B, 1] of as many episodes as there are observations."""
-        ids, floats = zip(*map(features, observations), strict=True)
+    def of(cls, seen: Sequence[tuple[np.ndarray, np.ndarray]], before: Sequence[int]) -> Steps:
+        """One step [B, 1] of several episodes. seen: ids and floats of each, as Features gives them."""
+        ids, floats = zip(*seen, strict=True)
         parts = torch.from_numpy(np.stack(ids)), torch.from_numpy(np.stack(floats)), torch.tensor(before)
         return cls(*(each[:, None] for each in parts))
 

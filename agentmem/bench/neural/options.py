@@ -6,13 +6,11 @@ Loads no torch, so that a mistyped option is refused at once. Knows nothing of h
 from __future__ import annotations
 
 import argparse
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from agentmem.bench.arguments import path_of, positive, some_of
+from agentmem.bench.arguments import amount, path_of, positive, some_of
 
-UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 MOST = 1_600_000_000
 """Tokens of a stream: a memory numbers some more."""
 PEERS = ("windowed", "transformer-xl", "compressive", "rmt", "infini", "block-recurrent", "mingru", "memorizing")
@@ -37,26 +35,19 @@ class Asked:
     add: Callable[[argparse.ArgumentParser], None]
 
 
-def amount(text: str, least: int = 1, most: int = MOST) -> int:
-    """10k, 1m or 2500."""
-    said = re.fullmatch(r"(\d{1,9})([km]?)", text.lower())
-    number = int(said[1]) * UNITS[said[2]] if said else -1
-    if number < least:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of {least} or more; write 100k, 1m or 2500")
-    if number > most:
-        unit = "m" if most % UNITS["m"] == 0 else "k"
-        raise argparse.ArgumentTypeError(f"{text!r} is too many; {most // UNITS[unit]}{unit} are the most")
-    return number
+def tokens(text: str, least: int = 1) -> int:
+    """An amount of tokens, such as 10k, 1m or 2500."""
+    return amount(text, MOST, least)
 
 
 def at_once(text: str) -> int:
     """An amount of tokens that are written together."""
-    return amount(text, most=MOST_AT_ONCE)
+    return amount(text, MOST_AT_ONCE)
 
 
 def amounts(text: str) -> list[int]:
     """Amounts with commas between."""
-    return [amount(part) for part in text.split(",")]
+    return [tokens(part) for part in text.split(",")]
 
 
 def one_seed(text: str) -> int:
@@ -89,7 +80,7 @@ def add_files(parser: argparse.ArgumentParser, model: str = "a model that TokenM
 
 def sizes_of(text: str) -> list[int]:
     """Amounts with commas between, 0 among them; ascending, each once."""
-    return sorted({amount(part, least=0) for part in text.split(",")})
+    return sorted({tokens(part, least=0) for part in text.split(",")})
 
 
 def _recall(parser: argparse.ArgumentParser) -> None:
@@ -113,15 +104,15 @@ def _cost(parser: argparse.ArgumentParser) -> None:
 
 def _quantisation(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
-    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
+    of("--tokens", type=tokens, default=1_000_000, metavar="N", help="of a stream; 1m")
     of("--facts", type=amounts, metavar="M,M", help="in a stream: sparse, dense; one in 1000 tokens and in 100")
     add_common(parser, 200, "asked at each precision and budget")
 
 
 def _decay(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
-    of("--tokens", type=amount, default=1_000_000, metavar="N", help="of a stream; 1m")
-    of("--facts", type=amount, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
+    of("--tokens", type=tokens, default=1_000_000, metavar="N", help="of a stream; 1m")
+    of("--facts", type=tokens, metavar="M", help="in a stream; as many as the budget has atoms, one in 400 tokens")
     of("--fit-on", type=one_seed, default=1_000, metavar="S", help="seed of the stream that decay is fitted on; 1000")
     add_common(parser, 100, "asked of each group of ages, and half way")
 
@@ -140,7 +131,7 @@ def _lm(parser: argparse.ArgumentParser) -> None:
     of("--models", type=path_of, metavar="DIR", help="of trained peers; those that come with the package")
     of("--train", type=path_of, metavar="DIR", help="train peers on what this training read")
     of("--peers", type=some_of(PEERS), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
-    of("--tokens", type=amount, metavar="N", help="to train on; 3m")
+    of("--tokens", type=tokens, metavar="N", help="to train on; 3m")
     of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
     add_files(parser, "a model that `agentmem train neural text` made")
 

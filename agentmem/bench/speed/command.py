@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench import bfcl, evidence
-from agentmem.bench.arguments import bars, make_folder, parser_of, path_of, positive, some_of
+from agentmem.bench.arguments import amount, bars, make_folder, parser_of, path_of, positive, some_of
 from agentmem.bench.peers.peer import BUDGET
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.counting import Counter, best
@@ -30,7 +29,8 @@ from agentmem.errors import InvalidInputError
 
 RETAIN = ("keep", "crystals")
 PEERS = tuple(name for name in RIVALS if name != "agentmem")
-UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
+MOST = 10**12
+"""Tokens of a memory."""
 SEED = 0
 
 NOTES = """\
@@ -57,13 +57,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _sizes(text: str) -> list[int]:
-    found = set()
-    for part in text.lower().split(","):
-        said = re.fullmatch(r"(\d{1,9})([km]?)", part)
-        if said is None or not int(said[1]):
-            raise argparse.ArgumentTypeError(f"{part!r} is no number of tokens; write 100k, 1m or 2500")
-        found.add(int(said[1]) * UNITS[said[2]])
-    return sorted(found)
+    return sorted({amount(part, MOST) for part in text.split(",")})
 
 
 def _peers(text: str) -> list[str]:
