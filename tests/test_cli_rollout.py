@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rolls import SHOP, Pressing
+from rolls import FAULTY, SHOP, Pressing
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
@@ -137,6 +137,18 @@ def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path
     said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]
     assert said[0] == said[1]
     assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
+
+
+def test_a_sum_of_rewards_that_runs_over_is_null_in_json_and_the_same_when_it_is_repeated(tmp_path: Path) -> None:
+    def no_json(constant: str) -> None:
+        raise AssertionError(constant)
+
+    command = (FAULTY, "--policy", NAMELESS, "--memory", "none", "--set", "reward=1e308", "--out", tmp_path / "run.mem")
+    first, again = call(*command, "--json"), call(*command, "--json")
+    assert (first.exit_code, again.exit_code, again.stdout) == (0, 0, first.stdout), again.output
+    said = json.loads(first.stdout, parse_constant=no_json)
+    assert (said["return_mean"], said["episodes"][0]["reward"], said["steps"]) == (None, None, 6)
+    assert re.search("return mean +inf", call(*command).stdout)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
