@@ -78,12 +78,14 @@ class Counting(gymnasium.Env[Any, Any]):
 
 
 class Faulty(gymnasium.Env[Any, Any]):
-    """Six steps of one reward, whatever it is; raises where it is told to: in its reset, its third step or its end."""
+    """Six steps of one reward, whatever it is. Raises where it is told to: in its reset, its third step, or when it is
+    closed behind its last one.
+    """
 
     observation_space, action_space = spaces.Box(0, 9, (1,), np.float32), spaces.Discrete(4)
 
     def __init__(self, fails: str = "", reward: Any = 1.0) -> None:
-        self.fails, self.reward = fails, reward
+        self.fails, self.reward, self._at = fails, reward, 0
 
     def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
@@ -98,7 +100,8 @@ class Faulty(gymnasium.Env[Any, Any]):
         return self._seen(), self.reward, self._at == 6, False, {}
 
     def close(self) -> None:
-        self._fail("close")
+        if self._at == 6:
+            self._fail("close")
 
     def _fail(self, where: str) -> None:
         if self.fails == where:

@@ -15,7 +15,7 @@ from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory
-from agentmem.cli.playing import PolicyOption, options_of, policy_errors, policy_of
+from agentmem.cli.playing import PolicyOption, failures, options_of, policy_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def rollout(
     from agentmem.rollout.policies import name_of_policy
 
     options = options_of(env, policy, split, given_options(given or []))
-    with policy_errors(policy):
+    with failures(policy):
         acting = policy_of(policy, env, options)
         own = name_of_policy(acting)
     settings: dict[str, Any] = {
@@ -81,7 +81,7 @@ def rollout(
         "name": own or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
-    with stoppable(kept), policy_errors(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
+    with stoppable(kept), failures(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
                 report = play(env, acting, opened, workers=workers, progress=waiting, **settings)

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from agentmem.policy.step_network import StepNetwork, Steps, stacked
+from agentmem.rollout.raised import Raised, called, fail, playing, reward_of
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,9 @@ def play(
     most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. most: steps of an episode; a longer one is cut.
+    made. most: steps of an episode; a longer one is cut. PlayError where an environment fails.
     """
-    seen = [env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)]
+    seen = [_begun(env, seed) for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
     rows: list[list[Any]] = [[] for _ in envs]
     after, goes_on = torch.zeros(len(envs)), list[int]()
@@ -73,12 +74,27 @@ def play(
         features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
         for lane in [each for each, ended in enumerate(over) if not ended]:
             action = actions[lane]
-            seen[lane], reward, terminated, truncated, _ = envs[lane].step(action)
+            number = len(rows[lane]) + 1
+            seen[lane], reward, terminated, truncated = _stepped(envs[lane], action, number, seeds[lane])
             told = float(decided.values[lane, 0]), float(chances[lane, action])
-            rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
+            rows[lane].append((*(each[lane] for each in features), action, reward, *told))
             over[lane] = terminated or truncated or len(rows[lane]) == most
             goes_on += [lane] if over[lane] and not terminated else []
         before = [action + 1 for action in actions]
+
+
+def _begun(env: gymnasium.Env[Any, Any], seed: int) -> Any:
+    with playing(env, f"in the reset of the episode with seed {seed}"):
+        return env.reset(seed=seed)[0]
+
+
+def _stepped(env: gymnasium.Env[Any, Any], action: int, number: int, seed: int) -> tuple[Any, float, bool, bool]:
+    where = f"in step {number} of the episode with seed {seed}"
+    with playing(env, where):
+        seen, given, terminated, truncated, _ = env.step(action)
+    if isinstance(reward := reward_of(given), Raised):
+        fail(called(env), where, reward)
+    return seen, reward, terminated, truncated
 
 
 def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:

@@ -32,7 +32,7 @@ class Again:
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])
-        self._lanes = Lanes(make or _maker(called, note["options"]), 1, apart=False)
+        self._lanes = Lanes(make or _maker(called, note["options"]), 1, apart=False, seed=note["seed"])
         self._turn = 0
 
     def reset(self) -> list[dict[str, Any]]:

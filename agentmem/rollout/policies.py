@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from agentmem.errors import AgentMemError, InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError, PlayError
 from agentmem.records import brief
+from agentmem.rollout.raised import Raised
 from agentmem.types import PlanningContext, Policy
 
 ONE = "a function of observation and context becomes one by agentmem.rollout.ScriptedPolicy(function)"
-MOST = 400  # characters of what a policy raised
 
 
 class ScriptedPolicy:
@@ -153,15 +153,16 @@ def _not_there(name: str, error: Exception) -> InvalidInputError:
     return InvalidInputError(f"policy {name!r} is not there ({error}); give the module and the name in it")
 
 
-def error_of(name: str, error: Exception, then: str = "") -> AgentMemError | None:
-    """An error of a policy's own code as one of ours, which says where; None for any other. then: what is kept."""
+def error_of(name: str, error: Exception, then: str = "") -> PlayError | None:
+    """An error of a policy's own code, or of an environment's, as one of ours that says where; None for any other, and
+    for one that says what is kept. then: that.
+    """
+    if isinstance(error, PlayError):
+        return None if error.then else PlayError(str(error), error.trace, then)
     within, own = own_frames(error.__traceback__)
-    if isinstance(error, AgentMemError) or not within:
-        return None
-    where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
-    why = f": {said}" if (said := str(error)[:MOST]) else ""
-    told = f"policy {name} raised {type(error).__name__}{where}{why}; mend it"
-    return AgentMemError(f"{told}; {then}" if then else told)
+    return (
+        None if isinstance(error, AgentMemError) or not within else Raised.of(error, own).told(f"policy {name}", then)
+    )
 
 
 def own_frames(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:

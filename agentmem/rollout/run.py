@@ -71,7 +71,8 @@ def rollout(
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
     bounds and for an environment or a policy that shows or does something else than before an interruption,
     SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and while
-    another process or thread rolls out the same there.
+    another process or thread rolls out the same there, PlayError for what the environment raises, and for a reward
+    that is no finite number; what a policy raises as it is.
     """
     check_policy(policy)
     check_memory(memory)
@@ -148,11 +149,8 @@ class _Run:
                 left.append(number)
         self.total = len(numbers)
         if left:
-            lanes = Lanes(make, min(workers, len(left)), apart, self.seed)
-            try:
+            with Lanes(make, min(workers, len(left)), apart, self.seed) as lanes:
                 self._play(lanes, iter(left))
-            finally:
-                lanes.close()
         return [self.reports[number] for number in numbers]
 
     def _space(self, number: int) -> Memory:
