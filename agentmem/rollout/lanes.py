@@ -26,7 +26,8 @@ from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from agentmem.errors import AgentMemError, InvalidInputError, as_installed
 from agentmem.records import brief
-from agentmem.rollout.raised import Raised, closing, fail, of_env, playing, reward_of
+from agentmem.rollout.actions import ANY
+from agentmem.rollout.raised import Raised, closing, fail, of_others, playing, reward_of
 from agentmem.rollout.reading import is_shift
 
 Make = Callable[[], "gymnasium.Env[Any, Any]"]
@@ -216,7 +217,7 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         self.end()
 
     def _raised(self, error: Exception) -> Raised:
-        raised = of_env(error)
+        raised = of_others(error)
         return raised.portable() if self._apart else raised
 
     def _seen(self) -> Any:
@@ -261,6 +262,7 @@ class Lanes:
             raise InvalidInputError(f"{brief(probe)} is no gymnasium.Env; give a function that makes one")
         self.observation_space, self.action_space = probe.observation_space, probe.action_space
         self.steps = _most_steps(probe)
+        self.any_action = probe.has_wrapper_attr(ANY) and bool(probe.get_wrapper_attr(ANY))
         with closing(probe, self.name):
             if apart is None:
                 apart = count > 1 and seconds_a_step(probe, seed) > SLOW

@@ -31,7 +31,7 @@ _OTHERS = (
     ),
     os.path.join(_OF_GYMNASIUM, "envs", "registration.py"),
 )
-"""How the files of code begin that only hands on to an environment."""
+"""How the files of code begin that only hands on to what others wrote."""
 
 
 class Raised(NamedTuple):
@@ -64,8 +64,8 @@ class Raised(NamedTuple):
         return self._replace(error=error)
 
 
-def of_env(error: Exception) -> Raised:
-    """What an environment raised."""
+def of_others(error: Exception) -> Raised:
+    """What an environment raised, or another function that was given."""
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OTHERS):
         frames = frames.tb_next
@@ -85,7 +85,7 @@ def playing(env: str | gymnasium.Env[Any, Any], where: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        fail(env if isinstance(env, str) else called(env), where, of_env(error))
+        fail(env if isinstance(env, str) else called(env), where, of_others(error))
 
 
 @contextmanager
