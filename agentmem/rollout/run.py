@@ -19,7 +19,7 @@ from agentmem.records import brief, digest
 from agentmem.rollout.actions import accepts, needed
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
-from agentmem.rollout.notes import NOTE, claimed, take
+from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.raised import of_others
 from agentmem.rollout.reading import Reading, reading_of
@@ -85,9 +85,11 @@ def rollout(
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
     known = name_of_policy(policy, name)
+    given = given_to(env, options)
     note = {
-        "environment": called, "options": pack(given_to(env, options))[0], "policy": known or type(policy).__name__,
-        "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
+        "environment": called, "options": pack(given)[0], "policy": known or type(policy).__name__, "memory": kind,
+        "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
+        FILES: files_of(given),
     }  # fmt: skip
     if not take(place, note) and known is None:
         raise SettingsError(
