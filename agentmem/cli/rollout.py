@@ -123,5 +123,5 @@ def _table(report: RolloutReport) -> Any:
         shown = value is not None and not (name == "needed_fact_recall" and report.memory == "none")
         said = "-" if not shown else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
         made.add_row(name.replace("_", " "), said.removesuffix(".0"))
-    made.add_row("bytes", show.size(report.bytes))
+    made.add_row("bytes on disk", show.size(report.bytes))
     return made

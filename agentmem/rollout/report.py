@@ -40,7 +40,8 @@ class EpisodeReport(_Report):
 class RolloutReport(_Report):
     """All episodes by number; shares are None where there is nothing to share.
 
-    bytes: of all the memory's files once it is closed. digest: of the episodes' digests.
+    bytes: on the disk, of all the memory's files once it is closed: fewer than before where older steps were packed.
+    digest: of the episodes' digests.
     """
 
     environment: str
