@@ -56,16 +56,15 @@ def test_lanes_in_processes_of_their_own_give_the_same_as_together(words: bool) 
     assert [each.seed for each in reports[0].episodes] == [0, 1, 2, 3]
 
 
-@pytest.mark.parametrize(("seconds", "steps"), [(0.03, 1), (0.012, 2), (0.0, TRIED)])
-def test_how_long_a_step_takes_is_tried_no_longer_than_it_takes_to_tell(seconds: float, steps: int) -> None:
+def test_how_long_a_step_takes_is_tried_no_longer_than_it_takes_to_tell() -> None:
     class Slow(Counting):
         def step(self, action: Any) -> Any:
-            time.sleep(seconds)
+            time.sleep(TRIED * SLOW * 1.5)
             return super().step(action)
 
     Counting.made = 0
-    assert (seconds_a_step(Slow(), 0) > SLOW) == (seconds > 0)
-    assert Counting.made == steps
+    assert seconds_a_step(Slow(), 0) > SLOW
+    assert Counting.made == 1
 
 
 def test_ctrl_c_is_left_to_the_process_that_began() -> None:
