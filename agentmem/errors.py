@@ -14,6 +14,7 @@
     │   └── NoFileError            no such file of weights (also a FileNotFoundError)
     ├── EncoderError               an encoder that failed, or is not the one the codes were made with
     ├── CondenseError              a condenser that failed; the log is safe
+    ├── PlayError                  an environment or a policy that failed while it was played; what was logged is safe
     ├── MissingExtraError          an optional part is not installed (also an ImportError)
     └── StoreError                 the file or server behind a memory
         ├── NotAMemoryError        the file is something else
@@ -99,6 +100,16 @@ class EncoderError(AgentMemError):
 
 class CondenseError(AgentMemError):
     """A condenser failed; what was logged is safe and crystallize can be run again."""
+
+
+class PlayError(AgentMemError):
+    """An environment or a policy failed while it was played; what was logged is safe. trace: the part of the traceback
+    that is its own. then: what is kept, and how to go on.
+    """
+
+    def __init__(self, message: str, trace: str = "", then: str = "") -> None:
+        super().__init__(f"{message}; {then}" if then else message)
+        self.trace, self.then = trace, then
 
 
 class MissingExtraError(AgentMemError, ImportError):

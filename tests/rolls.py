@@ -77,6 +77,44 @@ class Counting(gymnasium.Env[Any, Any]):
         return {"text": f"run {self._seed} step {self._at}", "at": at} if self.words else at
 
 
+class Faulty(gymnasium.Env[Any, Any]):
+    """Six steps of one reward, whatever it is. Raises where it is told to: in its reset, its third step, or when it is
+    closed behind its last one.
+    """
+
+    observation_space, action_space = spaces.Box(0, 9, (1,), np.float32), spaces.Discrete(4)
+
+    def __init__(self, fails: str = "", reward: Any = 1.0) -> None:
+        self.fails, self.reward, self._at = fails, reward, 0
+
+    def reset(self, *, seed: int | None = None, options: Mapping[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        self._fail("reset")
+        return self._seen(), {}
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._at += 1
+        if self._at == 3:
+            self._fail("step")
+        return self._seen(), self.reward, self._at == 6, False, {}
+
+    def close(self) -> None:
+        if self._at == 6:
+            self._fail("close")
+
+    def _fail(self, where: str) -> None:
+        if self.fails == where:
+            raise KeyError("a gear is lost")
+
+    def _seen(self) -> Any:
+        return np.array([self._at], np.float32)
+
+
+FAULTY = "rolls:Faulty-v0"
+gymnasium.register("Faulty-v0", entry_point="rolls:Faulty")
+
+
 def logged(memory: Memory, *namespace: str) -> list[tuple[str, str, str, float | None, bool]]:
     """What a rollout logged of one episode, without where it stands."""
     steps = memory.scoped(*namespace).steps()

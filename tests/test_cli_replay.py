@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from rolls import SHOP
+from rolls import SHOP, Counting
 from test_cli_rollout import SHORT
 from typer.testing import CliRunner, Result
 
@@ -20,6 +20,7 @@ from agentmem import Memory
 from agentmem.cli import app
 from agentmem.cli.player import Player, keys_in
 from agentmem.replay import replay
+from agentmem.rollout import ScriptedPolicy, rollout
 
 ROOT = Path(__file__).parent.parent
 SHIFT = ("-n", r"agentmem\/ShiftShop-Short-v0/0")
@@ -133,6 +134,36 @@ def test_a_rollout_is_played_again_and_checked(run: Path) -> None:
     part = call(run, *SHIFT, "calls", "--rerun")
     assert part.exit_code == 1
     assert "was not logged" in part.stdout
+
+
+def test_a_rollout_of_a_module_of_the_current_folder_is_played_again_there(tmp_path: Path) -> None:
+    (tmp_path / "mazes_here.py").write_text(
+        "import gymnasium\ngymnasium.register('here/Maze-v0', 'agentmem_envs.tmaze:TMaze', kwargs={'length': 5})\n"
+    )
+    code = "from agentmem.cli import main; main()"
+    agentmem = (
+        sys.executable,
+        "-P",
+        "-c",
+        code,
+    )  # as the installed command, which has no folder of its own on its path
+    maze = ("rollout", "mazes_here:here/Maze-v0", "--policy", "random", "--memory", "none", "--out", "run.mem")
+    again = ("replay", "run.mem", "-n", r"mazes_here:here\/Maze-v0/0", "--together", "--rerun")
+    for words, said in ((maze, "the log is in run.mem"), (again, "same  7 observations checked")):
+        done = subprocess.run((*agentmem, *words), cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout + done.stderr
+
+
+def test_a_rollout_of_a_function_says_how_it_is_played_again(tmp_path: Path) -> None:
+    with Memory.open(tmp_path / "run.mem", encoder=None) as memory:
+        rollout(Counting, ScriptedPolicy(lambda seen, context: 1), memory, kind="none")
+    done = call(tmp_path / "run.mem", "-n", "Counting/0", "--together", "--rerun")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "error: environment 'Counting' was made by a function, whose name alone is noted: play the episode again in "
+        "Python, with Again(memory, make=the function)\n"
+    )
 
 
 @pytest.mark.parametrize(

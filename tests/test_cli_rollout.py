@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import pytest
-from rolls import SHOP, Pressing
+from gymnasium import spaces
+from rolls import FAULTY, SHOP, Pressing
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
+from agentmem.cli.show import size
 from agentmem.rollout import load_policy
 from agentmem.rollout.policies import SHIFTS, TRAINED
 
@@ -40,6 +43,27 @@ class Falling:
 
     def fallen(self) -> int:
         return Falling.steps // 0
+
+
+class Wordy(gymnasium.Env[Any, Any]):
+    """Twenty long texts."""
+
+    observation_space, action_space = spaces.Text(5_000), spaces.Discrete(2)
+
+    def reset(self, *, seed: int | None = None, options: Any = None) -> tuple[str, dict[str, Any]]:
+        super().reset(seed=seed)
+        self._at = 0
+        return self._said(), {}
+
+    def step(self, action: Any) -> tuple[str, float, bool, bool, dict[str, Any]]:
+        self._at += 1
+        return self._said(), 0.0, self._at == 19, False, {}
+
+    def _said(self) -> str:
+        return " ".join(f"{self.np_random.integers(1_000)} boats" for _ in range(125))
+
+
+gymnasium.register("Wordy-v0", entry_point="test_cli_rollout:Wordy", disable_env_checker=True)
 
 
 def test_it_prints_one_document_of_all_that_was_measured() -> None:
@@ -141,6 +165,28 @@ def test_bytes_are_what_is_kept_at_the_end_as_when_it_is_repeated(tmp_path: Path
     said = [json.loads(call(SHOP, "--policy", "reader", *SHORT, "--json", "--out", out).stdout) for _ in range(2)]
     assert said[0] == said[1]
     assert said[0]["bytes"] == sum(file.stat().st_size for file in tmp_path.iterdir())
+
+
+def test_a_sum_of_rewards_that_runs_over_is_null_in_json_and_the_same_when_it_is_repeated(tmp_path: Path) -> None:
+    def no_json(constant: str) -> None:
+        raise AssertionError(constant)
+
+    command = (FAULTY, "--policy", NAMELESS, "--memory", "none", "--set", "reward=1e308", "--out", tmp_path / "run.mem")
+    first, again = call(*command, "--json"), call(*command, "--json")
+    assert (first.exit_code, again.exit_code, again.stdout) == (0, 0, first.stdout), again.output
+    said = json.loads(first.stdout, parse_constant=no_json)
+    assert (said["return_mean"], said["episodes"][0]["reward"], said["steps"]) == (None, None, 6)
+    assert re.search("return mean +inf", call(*command).stdout)
+
+
+def test_bytes_are_those_on_the_disk_and_become_fewer_where_older_steps_are_packed(tmp_path: Path) -> None:
+    command = ("test_cli_rollout:Wordy-v0", "--policy", NAMELESS, "--memory", "none", "--out", tmp_path / "run.mem")
+    sizes = []
+    for episodes in (1, 2):
+        done = call(*command, "--episodes", episodes)
+        sizes.append(sum(file.stat().st_size for file in tmp_path.iterdir()))
+        assert re.search(rf"bytes on disk +{size(sizes[-1])}", done.stdout), done.output
+    assert sizes[1] < sizes[0]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

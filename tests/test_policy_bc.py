@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -15,7 +16,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.runs import Command, Run
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import ChoicePolicy
-from agentmem.policy.bc import HIDDEN, WITHOUT, ChoiceImitation, imitate, rounds_of
+from agentmem.policy.bc import HIDDEN, WITHOUT, ChoiceImitation, StepImitation, imitate, rounds_of
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.demonstrations import Choices, Shift, kept, read, shown
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT
@@ -197,3 +198,9 @@ def test_a_training_is_stopped_while_it_is_shown_a_shift_and_keeps_those_shown_w
     assert len(told) < 100
     assert len(list((tmp_path / "demonstrations").iterdir())) == 1
     assert imitated(tmp_path, lambda step: False) == (True, 8, 120)
+
+
+@pytest.mark.parametrize("luck", [float("nan"), -0.1, 1.5, float("inf")])
+def test_a_share_of_drawn_actions_is_one(luck: float) -> None:
+    with pytest.raises(InvalidInputError, match=f"luck {luck:g}: give a share of steps, from 0 to 1"):
+        StepImitation(lambda generator: gymnasium.make("agentmem/TMaze-v0"), luck=luck)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from rolls import SHOP, Counting, logged, memory_at, shop
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.contexts import newest
-from agentmem.rollout.lanes import Lanes, has_text
+from agentmem.rollout.lanes import SLOW, TRIED, Lanes, has_text, seconds_a_step
 from agentmem.rollout.reading import SHIFT, may_write
 from agentmem.rollout.trail import TOGETHER
 from agentmem.rollout.values import pack, unpack
@@ -53,6 +54,17 @@ def test_lanes_in_processes_of_their_own_give_the_same_as_together(words: bool) 
             )
     assert reports[0].digest == reports[1].digest == reports[2].digest
     assert [each.seed for each in reports[0].episodes] == [0, 1, 2, 3]
+
+
+def test_how_long_a_step_takes_is_tried_no_longer_than_it_takes_to_tell() -> None:
+    class Slow(Counting):
+        def step(self, action: Any) -> Any:
+            time.sleep(TRIED * SLOW * 1.5)
+            return super().step(action)
+
+    Counting.made = 0
+    assert seconds_a_step(Slow(), 0) > SLOW
+    assert Counting.made == 1
 
 
 def test_ctrl_c_is_left_to_the_process_that_began() -> None:

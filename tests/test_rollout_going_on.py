@@ -13,7 +13,7 @@ import pytest
 from gymnasium.spaces import Box, Text
 from rolls import Counting, Stopped, logged, memory_at, stop_after
 
-from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.errors import InvalidInputError, PlayError, SettingsError
 from agentmem.rollout import ScriptedPolicy, rollout
 
 
@@ -23,14 +23,21 @@ def test_a_turn_that_the_environment_refuses_is_not_logged_and_the_run_can_go_on
 
     def mistaken(observation: Any, context: Any) -> Any:
         asked[0] += 1
-        return "a slip" if asked[0] == 4 else 3
+        return 4 if asked[0] == 4 else 3
 
+    class Refusing(Counting):
+        def step(self, action: Any) -> Any:
+            if action == 4:
+                raise ValueError("a slip")
+            return super().step(action)
+
+    name = Refusing.__qualname__
     three, settings = ScriptedPolicy(lambda observation, context: 3), {"kind": kind, "name": "three", "episodes": 2}
     with memory_at() as memory, memory_at() as other:
-        with pytest.raises(ValueError, match="a slip"):
-            rollout(Counting, ScriptedPolicy(mistaken), memory, workers=2, apart=False, **settings)
-        assert [len(logged(memory, "Counting", number)) for number in "01"] == [2, 2]
-        again, whole = (rollout(Counting, three, each, **settings) for each in (memory, other))
+        with pytest.raises(PlayError, match="a slip"):
+            rollout(Refusing, ScriptedPolicy(mistaken), memory, workers=2, apart=False, **settings)
+        assert [len(logged(memory, name, number)) for number in "01"] == [2, 2]
+        again, whole = (rollout(Refusing, three, each, **settings) for each in (memory, other))
         assert again.model_dump(exclude={"bytes"}) == whole.model_dump(exclude={"bytes"})
 
 

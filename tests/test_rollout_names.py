@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from gymnasium import spaces
 from rolls import Counting, memory_at
+from workflows import LOAN
 
 from agentmem.errors import SettingsError
 from agentmem.rollout import RandomPolicy, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.notes import NOTE
 from agentmem_envs.shift.policies import Rule
+from agentmem_envs.workflow.env import WorkflowEnv
 
 TWO = ScriptedPolicy(lambda observation, context: 2)
 
@@ -82,3 +86,44 @@ def test_episodes_that_do_not_say_who_logged_them_are_taken_for_no_rollouts_own(
         memory.scoped("Counting").detach(NOTE)
         with pytest.raises(SettingsError, match="such as 0, that do not say who logged them .* give another memory"):
             rollout(Counting, TWO, memory, kind="none", name="two")
+
+
+def played(memory: Any, file: Path, made: str, episodes: int) -> int:
+    """The steps of a rollout of the workflow that a file defines."""
+    by_id: dict[str, Any] = {"env": "agentmem/Workflow-v0", "options": {"definition": str(file)}}
+    env: dict[str, Any] = by_id if made == "by id" else {"env": partial(WorkflowEnv, file)}
+    said = ScriptedPolicy(lambda seen, told: "nothing")
+    return rollout(policy=said, memory=memory, kind="none", name="nothing", episodes=episodes, **env).steps
+
+
+@pytest.mark.parametrize("made", ["by id", "by a function"])
+@pytest.mark.parametrize("episodes", [1, 2])
+def test_a_rollout_goes_on_with_the_definition_that_it_began_with_and_no_other(
+    made: str, episodes: int, tmp_path: Path
+) -> None:
+    file, text = tmp_path / "loan.yaml", LOAN.read_text().replace("steps: 600", "steps: 300")
+    file.write_text(text)
+    with memory_at() as memory:
+        assert played(memory, file, made, 1) == 300
+        head = memory.head()
+        file.write_text(text.replace("steps: 300", "steps: 310"))
+        what = f"another content of {'definition' if made == 'by id' else 0} '{file}': give the file as it was"
+        with pytest.raises(SettingsError, match=f"holds a rollout with {what} to go on with it, or another memory"):
+            played(memory, file, made, episodes)
+        assert memory.head() == head
+        assert played(memory.scoped("another"), file, made, 1) == 310
+        file.write_text(text)
+        assert played(memory, file, made, episodes) == 300 * episodes
+
+
+def test_a_memory_that_noted_no_content_of_a_definition_is_gone_on_with_as_ever(tmp_path: Path) -> None:
+    file, text = tmp_path / "loan.yaml", LOAN.read_text().replace("steps: 600", "steps: 300")
+    file.write_text(text)
+    with memory_at() as memory:
+        played(memory, file, "by id", 1)
+        place = memory.scoped("agentmem/Workflow-v0")
+        note = json.loads(place.attachment(NOTE))
+        del note["files"]
+        place.attach(NOTE, json.dumps(note).encode())
+        file.write_text(text + "# nobody knows whether this stood there\n")
+        assert played(memory, file, "by id", 2) == 600

@@ -19,7 +19,7 @@ TWO = ScriptedPolicy(lambda observation, context: 2)
 class Coded(gymnasium.Env[Any, Any]):
     """Tells a code at the first step, and needs what `need` says of it at the second."""
 
-    observation_space, action_space = spaces.Dict({"text": spaces.Text(90)}), spaces.Discrete(2)
+    observation_space, action_space = spaces.Dict({"text": spaces.Text(90)}), spaces.Discrete(3)
 
     def __init__(self, need: dict[str, Any]) -> None:
         self.need = {"id": "code", "kind": "code", "shown": 0, **need}

@@ -19,7 +19,7 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
-from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, StoreError, said_of
+from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, PlayError, StoreError, said_of
 from agentmem.records import brief, check_path
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ class Group(TyperGroup):
             with stoppable():
                 return super().invoke(ctx)
         except AgentMemError as error:
+            if isinstance(error, PlayError):
+                sys.stderr.write(show.safe(error.trace))
             show.err().print(Text.assemble(("error: ", "bold red"), (show.safe(" ".join(str(error).split())), "red")))
             raise typer.Exit(1) from error
         except typer.BadParameter as error:

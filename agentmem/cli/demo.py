@@ -16,7 +16,7 @@ from rich.text import Text
 from agentmem.cli import conversations, show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, path_of, written
-from agentmem.cli.playing import options_of, policy_errors, policy_of
+from agentmem.cli.playing import failures, options_of, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.store import check_target
 
@@ -154,12 +154,12 @@ def _run(
     from agentmem.bench.demo import run, write_page
 
     options = options_of(env, policy, "test", {} if steps is None else {"steps": steps})
-    with policy_errors(policy):
+    with failures(policy):
         acting = policy_of(policy, env, options)
     goes_on = f"the shift with crystals is kept in {show.path(kept)}: run the same command again to go on"
     with (
         stoppable(goes_on),
-        policy_errors(policy, goes_on),
+        failures(policy, goes_on),
         other_memory(kept, "--keep"),
         show.Waiting("playing") as waiting,
     ):

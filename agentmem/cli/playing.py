@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, PlayError
 
 CHAT = "chat:"
 PolicyOption = typer.Option(
@@ -33,20 +32,17 @@ def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) 
 
 
 @contextmanager
-def policy_errors(name: str, then: str = "") -> Iterator[None]:
-    """An error of a policy's own code as one of ours, under that part of its traceback; others are as they were. then:
-    what is kept.
-    """
-    from agentmem.rollout.policies import error_of, own_frames
+def failures(policy: str, then: str = "") -> Iterator[None]:
+    """An error of a policy's or an environment's code as one of ours; others are as they were. then: what is kept."""
+    from agentmem.rollout.policies import error_of
 
     try:
         yield
     except Exception as error:
-        told = error_of(name, error, then)
+        told = error_of(policy, error, then)
         if told is None:
             raise
-        traceback.print_exception(error.with_traceback(own_frames(error.__traceback__)[1]))
-        raise told from error
+        raise told from (error.__cause__ if isinstance(error, PlayError) else error)
 
 
 def look_here(*names: str) -> None:

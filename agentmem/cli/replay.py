@@ -20,6 +20,7 @@ from agentmem.cli.options import (
     flag,
     written,
 )
+from agentmem.cli.playing import look_here
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -180,6 +181,7 @@ def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
     from agentmem.replay import rerun
     from agentmem.rollout import Again
 
+    look_here(*memory.namespace)
     again = Again(memory)
     try:
         with show.Waiting("playing") as waiting:

@@ -15,7 +15,7 @@ from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory, path_of
-from agentmem.cli.playing import PolicyOption, options_of, policy_errors, policy_of
+from agentmem.cli.playing import PolicyOption, failures, options_of, policy_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def rollout(
     from agentmem.rollout.policies import name_of_policy
 
     options = options_of(env, policy, split, given_options(given or []))
-    with policy_errors(policy):
+    with failures(policy):
         acting = policy_of(policy, env, options)
         own = name_of_policy(acting)
     settings: dict[str, Any] = {
@@ -85,7 +85,7 @@ def rollout(
         "name": own or policy,
     }  # fmt: skip
     kept = "nothing was kept; with --out MEMORY the same command goes on" if out is None else GOES_ON
-    with stoppable(kept), policy_errors(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
+    with stoppable(kept), failures(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
                 report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
@@ -127,5 +127,5 @@ def _table(report: RolloutReport) -> Any:
         shown = value is not None and not (name == "needed_fact_recall" and report.memory == "none")
         said = "-" if not shown else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
         made.add_row(name.replace("_", " "), said.removesuffix(".0"))
-    made.add_row("bytes", show.size(report.bytes))
+    made.add_row("bytes on disk", show.size(report.bytes))
     return made

@@ -28,7 +28,7 @@ def described(value: Any) -> str:
         return json.dumps(None if value is None else bool(value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {described(inner)}" for name, inner in value.items())
-    if isinstance(value, int | float | np.number):
+    if isinstance(value, int | float | np.integer | np.floating):
         return _number(value)
     return _several(value)
 
@@ -72,12 +72,20 @@ def _arguments(call: str) -> Iterator[str]:
 def _several(value: Any) -> str:
     array = None if _is_mixed(value) else np.asarray(value)
     if array is None or array.dtype.kind not in "biuf":
-        return f"[{', '.join(described(inner) for inner in value)}]"
+        return _listed(value)
     if array.size <= SHOWN:
         return _nested(array)
     shape = " x ".join(map(str, array.shape))
     low, high, mean = (_number(one) for one in (array.min(), array.max(), array.mean()))
     return f"array {shape} of {array.dtype}, from {low} to {high}, mean {mean}"
+
+
+def _listed(value: Any) -> str:
+    try:
+        parts = iter(value)
+    except TypeError:  # one thing, such as a complex number, or of a class of one's own
+        return str(value)
+    return f"[{', '.join(map(described, parts))}]"
 
 
 def _is_mixed(value: Any) -> bool:

@@ -79,7 +79,8 @@ class ChoiceImitation:
 class StepImitation:
     """make: the environment of each batch, given a generator. luck: share of actions that are drawn. episodes: of a
     batch, fewer where they are long: `tokens` steps in all, about.
-    demonstrations: that are shown again and again, of each environment that is made; by default each is new.
+    demonstrations: that are shown again and again, of each environment that is made; by default each is new. Raises
+    InvalidInputError for a luck that is no share.
     """
 
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
@@ -88,6 +89,10 @@ class StepImitation:
     tokens: int = 2_000
     demonstrations: int | None = None
     _shown: dict[tuple[str, int], Episode] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.luck <= 1:
+            raise InvalidInputError(f"luck {self.luck:g}: give a share of steps, from 0 to 1")
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
         batch = batch_of(list(self._episodes(model, horizon(stage), generator)))

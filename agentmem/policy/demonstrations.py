@@ -94,7 +94,7 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
     with Memory.open(":memory:", durability="process") as memory:
         contexts = PlanningContexts(env, memory, shift.budget)
         observation, info = contexts.reset(seed=shift.seed)
-        pupil = begun(pupil, shift.seed) if pupil is not None else None
+        pupil = begun(pupil, shift.seed, "pupil") if pupil is not None else None
         over, total = False, getattr(env.unwrapped, "steps", 1)
         while not over:
             right = right_of(info, shift.env)

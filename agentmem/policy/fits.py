@@ -16,6 +16,7 @@ from agentmem.policy.policy_lm import PolicyLM
 from agentmem.policy.reference import actions_of, numbered_from_0
 from agentmem.policy.spaces import Features
 from agentmem.rollout.lanes import About, maker
+from agentmem.rollout.raised import closing, playing
 
 
 def check_acts(policy: Any, name: str, env: str, said: About) -> None:
@@ -90,12 +91,10 @@ def _each(options: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _form(env: str, options: Mapping[str, Any], oracle: bool) -> tuple[Features, int]:
     """What a policy learns of an environment with these options: its observations as numbers, and how many actions."""
-    made = maker(env, options)()
-    try:
+    with closing(maker(env, options)(), env) as made:
         actions = actions_of(made)
-        made.reset(seed=0)
+        with playing(env, "in reset"):
+            made.reset(seed=0)
         if oracle:
             oracle_of(made)
         return Features.of(made.observation_space), actions
-    finally:
-        made.close()

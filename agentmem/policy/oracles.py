@@ -13,7 +13,7 @@ from typing import Any
 import gymnasium
 
 from agentmem.errors import InvalidInputError
-from agentmem.policy.spaces import name_of
+from agentmem.rollout.raised import called
 
 NEAR = 2
 """Columns from the wall: so the object is seen at one place of the view, which is quicker to learn from than many."""
@@ -120,7 +120,7 @@ ORACLES: dict[str, Callable[[Any], Oracle]] = {
 
 def oracle_of(env: gymnasium.Env[Any, Any]) -> Oracle:
     """The oracle of an environment that was reset. Raises InvalidInputError where none is known."""
-    name = name_of(env)
+    name = called(env)
     for known, make in ORACLES.items():
         if name.startswith(known):
             return make(env.unwrapped)

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from agentmem.errors import InvalidInputError
 from agentmem.neural.shapes import GREATEST
-from agentmem.policy.spaces import name_of, seen
+from agentmem.policy.spaces import seen
 from agentmem.policy.step_network import StepNetwork, Steps, stacked
+from agentmem.rollout.raised import Raised, called, fail, playing, reward_of
 
 
 @dataclass(frozen=True)
@@ -59,10 +60,10 @@ def play(
     most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. most: steps of an episode; a longer one is cut. Raises InvalidInputError for observations and rewards that are
-    not finite.
+    made. most: steps of an episode; a longer one is cut. Raises PlayError where an environment fails, InvalidInputError
+    for an observation or a reward that cannot be learned from.
     """
-    now = [seen(model.features, env.reset(seed=seed)[0], env, 0) for env, seed in zip(envs, seeds, strict=True)]
+    now = [_begun(model, env, seed) for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
     rows: list[list[Any]] = [[] for _ in envs]
     after, goes_on = torch.zeros(len(envs)), list[int]()
@@ -76,23 +77,34 @@ def play(
         actions = _chosen(chances, generator)
         features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
         for lane in [each for each, ended in enumerate(over) if not ended]:
-            action, env = actions[lane], envs[lane]
-            observation, reward, terminated, truncated, _ = env.step(action)
+            action, number = actions[lane], len(rows[lane]) + 1
+            observation, reward, terminated, truncated = _stepped(envs[lane], action, number, seeds[lane])
             told = float(decided.values[lane, 0]), float(chances[lane, action])
-            rows[lane].append((*(each[lane] for each in features), action, float(reward), *told))
-            _check_reward(float(reward), env, len(rows[lane]))
-            now[lane] = seen(model.features, observation, env, len(rows[lane]))
+            rows[lane].append((*(each[lane] for each in features), action, reward, *told))
+            now[lane] = seen(model.features, observation, envs[lane], number)
             over[lane] = terminated or truncated or len(rows[lane]) == most
             goes_on += [lane] if over[lane] and not terminated else []
         before = [action + 1 for action in actions]
 
 
-def _check_reward(reward: float, env: gymnasium.Env[Any, Any], step: int) -> None:
-    if not abs(reward) <= GREATEST:
+def _begun(model: StepNetwork, env: gymnasium.Env[Any, Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    with playing(env, f"in the reset of the episode with seed {seed}"):
+        observation, _ = env.reset(seed=seed)
+    return seen(model.features, observation, env, 0)
+
+
+def _stepped(env: gymnasium.Env[Any, Any], action: int, number: int, seed: int) -> tuple[Any, float, bool, bool]:
+    where = f"in step {number} of the episode with seed {seed}"
+    with playing(env, where):
+        observation, given, terminated, truncated, _ = env.step(action)
+    if isinstance(reward := reward_of(given), Raised):
+        fail(called(env), where, reward)
+    if abs(reward) > GREATEST:
         raise InvalidInputError(
-            f"{name_of(env)} gave {reward:g} as the reward of step {step}; numbers up to {GREATEST:g} are needed: mend "
-            "it by a wrapper, such as gymnasium.wrappers.TransformReward"
+            f"{called(env)} gave {reward:g} as the reward of step {number}; numbers up to {GREATEST:g} are needed: "
+            "mend it by a wrapper, such as gymnasium.wrappers.TransformReward"
         )
+    return observation, reward, terminated, truncated
 
 
 def _chosen(chances: Tensor, generator: torch.Generator | None) -> list[int]:

@@ -24,6 +24,7 @@ from agentmem.neural.train import Step
 from agentmem.policy.horizon import grown, horizon
 from agentmem.policy.played import Played, play
 from agentmem.policy.step_network import Decided, StepNetwork
+from agentmem.rollout.raised import closing
 
 IMPORTANCE = 0.1
 
@@ -87,7 +88,7 @@ class ReinforcedTraining:
 
     def _play(self, model: StepNetwork, most: int, generator: torch.Generator) -> Played:
         with ExitStack() as opened:
-            envs = [opened.enter_context(self.make(generator)) for _ in range(self.episodes)]
+            envs = [opened.enter_context(closing(self.make(generator))) for _ in range(self.episodes)]
             seeds = torch.randint(2**31, (len(envs),), generator=generator).tolist()
             return play(model, envs, seeds, generator, most=most)
 

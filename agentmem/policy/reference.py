@@ -15,8 +15,9 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
-from agentmem.policy.spaces import Features, name_of
+from agentmem.policy.spaces import Features
 from agentmem.rollout.lanes import maker
+from agentmem.rollout.raised import called
 
 Made = TypeVar("Made")
 CRYSTAL = CrystalSettings(dimension=64, code_bits=1_280, slots=10, cue_bits=64, recent=(300, 600), budget=10_496)
@@ -48,7 +49,7 @@ def actions_of(env: gymnasium.Env[Any, Any]) -> int:
     """How many actions an environment has. Raises InvalidInputError where they are not Discrete, from 0 on."""
     if not (number := numbered_from_0(env.action_space)):
         raise InvalidInputError(
-            f"{name_of(env)} has actions {env.action_space}, and a policy learns to choose one of "
+            f"{called(env)} has actions {env.action_space}, and a policy learns to choose one of "
             "so many, Discrete from 0 on: choose another environment, or number its actions by a wrapper"
         )
     return number

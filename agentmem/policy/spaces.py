@@ -15,6 +15,7 @@ from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
 from agentmem.policy.words import numbers
+from agentmem.rollout.raised import called
 
 LEVELS = 16
 """Of a whole number of a small range; of a picture's numbers greater ones count as the greatest."""
@@ -131,11 +132,7 @@ def seen(
     try:
         return features(observation)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{name_of(env)} after {steps} steps: {error}") from error
-
-
-def name_of(env: gymnasium.Env[Any, Any]) -> str:
-    return env.spec.id if env.spec else type(env.unwrapped).__name__
+        raise InvalidInputError(f"{called(env)} after {steps} steps: {error}") from error
 
 
 def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[Leaf]:

@@ -1,6 +1,7 @@
 """Rollouts: a policy plays episodes of a Gymnasium environment, and a memory logs them and is recalled from.
 
 reading           what of an observation is text, which episode it is of, what memory is asked
+raised actions    what an environment or a policy raised, in one line; whether an action is one
 lanes values      copies of an environment stepped together; raw values as JSON and back
 contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
 notes             who logged the episodes of an environment, and with what

@@ -32,7 +32,7 @@ class Again:
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])
-        self._lanes = Lanes(make or _maker(called, note["options"]), 1, apart=False)
+        self._lanes = Lanes(make or _maker(called, note["options"]), 1, apart=False, seed=note["seed"])
         self._turn = 0
 
     def reset(self) -> list[dict[str, Any]]:
@@ -73,4 +73,9 @@ def _maker(called: str, options: Any) -> Make:
     try:
         return maker(called, options)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{error}; if the rollout was given a function, give that as make=") from error
+        if not all(part.isidentifier() or part.startswith("<") for part in called.split(".")):
+            raise
+        raise InvalidInputError(
+            f"environment {called!r} was made by a function, whose name alone is noted: play the episode again in "
+            "Python, with Again(memory, make=the function)"
+        ) from error

@@ -12,18 +12,22 @@ import os
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from types import TracebackType
 from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.envs.registration import load_env_creator
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
-from gymnasium.vector.utils import iterate
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector.utils import batch_space, create_empty_array, iterate
 
 from agentmem.errors import AgentMemError, InvalidInputError, as_installed
 from agentmem.records import brief
+from agentmem.rollout.actions import ANY
+from agentmem.rollout.raised import Raised, closing, fail, of_others, playing, reward_of
 from agentmem.rollout.reading import is_shift
 
 Make = Callable[[], "gymnasium.Env[Any, Any]"]
@@ -50,6 +54,8 @@ def name_of(env: str | Make) -> str:
     """What an environment is called in namespaces: its id, or the name of what makes it."""
     if isinstance(env, partial):
         return name_of(env.func)
+    if isinstance(env, _Named):
+        return env.id
     return env if isinstance(env, str) else getattr(env, "__qualname__", type(env).__name__)
 
 
@@ -64,7 +70,8 @@ def given_to(env: str | Make, options: Mapping[str, Any] | None = None) -> dict[
 def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
     """What makes the environment: of an id with these keywords. Shifts offer candidates.
 
-    Raises InvalidInputError for an id that is not registered, keywords that it does not take and options that are none.
+    Raises InvalidInputError for an id that is not registered, keywords that it does not take and options that are none,
+    PlayError where the environment's own code fails.
     """
     if options is not None and not isinstance(options, Mapping):
         raise InvalidInputError(f"options {brief(options)} are no keywords; give a dict, such as {{'length': 100}}")
@@ -77,8 +84,15 @@ def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
     made, mode = _Named(env, dict(options or {})), (options or {}).get("render_mode")
     if not isinstance(mode, str | None):
         raise InvalidInputError(f"render_mode={brief(mode)} is no text; give one that the environment has, or None")
+    with playing(env, "as it was made"):
+        one = _tried(made, env)
+    with closing(one, env):
+        return made
+
+
+def _tried(made: _Named, env: str) -> gymnasium.Env[Any, Any]:
     try:
-        made().close()
+        return made()
     except AgentMemError:
         raise
     except (gymnasium.error.Error, ModuleNotFoundError, TypeError, ValueError, AssertionError) as error:
@@ -86,7 +100,6 @@ def maker(env: str | Make, options: Mapping[str, Any] | None = None) -> Make:
         own = error if isinstance(error, gymnasium.error.Error) else error.__cause__ or error  # told without additions
         why = str(own).rstrip(".")
         raise InvalidInputError(f"environment {env!r} cannot be made{given}: {why}{_remedy(env, error)}") from error
-    return made
 
 
 def _remedy(id: str, error: Exception) -> str:
@@ -158,26 +171,60 @@ class _Anything(spaces.Space[Any]):
 
 
 class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Keeps info whole, for a vector environment would spread it over arrays, and stands still when told to."""
+    """Keeps info whole, for a vector environment would spread it over arrays, and stands still when told to. What the
+    environment raises is told in place of info: in a process of its own it would be lost, or end that.
+    """
 
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
+    def __init__(self, env: gymnasium.Env[Any, Any], apart: bool) -> None:
         super().__init__(env)
         self.action_space = _Anything()
         self._last: Any = None
-        self._stands = False
+        self._apart, self._stands, self._ended = apart, False, False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self._stands = bool(options and options.get(STAND)) and self._last is not None
         if self._stands:
             return self._last, {BOX: ({},)}
-        self._last, info = self.env.reset(seed=seed)
+        try:
+            self._last, info = self.env.reset(seed=seed)
+        except Exception as error:
+            return self._seen(), {BOX: (self._raised(error),)}
         return self._last, {BOX: (info,)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self._stands:
             return self._last, 0.0, False, False, {BOX: ({},)}
-        self._last, reward, terminated, truncated, info = self.env.step(action)
-        return self._last, float(reward), terminated, truncated, {BOX: (info,)}
+        try:
+            self._last, given, terminated, truncated, info = self.env.step(action)
+        except Exception as error:
+            return self._seen(), 0.0, False, False, {BOX: (self._raised(error),)}
+        reward = reward_of(given)
+        if isinstance(reward, Raised):
+            return self._last, 0.0, False, False, {BOX: (reward,)}
+        return self._last, reward, terminated, truncated, {BOX: (info,)}
+
+    def end(self) -> Raised | None:
+        """Close the environment, once; what it raised."""
+        ended, self._ended = self._ended, True
+        try:
+            if not ended:
+                self.env.close()
+        except Exception as error:
+            return self._raised(error)
+        return None
+
+    def close(self) -> None:
+        self.end()
+
+    def _raised(self, error: Exception) -> Raised:
+        raised = of_others(error)
+        return raised.portable() if self._apart else raised
+
+    def _seen(self) -> Any:
+        """The last observation, or one with nothing in it."""
+        space = self.observation_space
+        nothing = create_empty_array(space, n=1, fn=np.zeros) if self._last is None else None
+        return self._last if nothing is None else next(iterate(batch_space(space, 1), nothing))
 
 
 class _Laned:
@@ -187,9 +234,10 @@ class _Laned:
         self.make, self.process = make, os.getpid()
 
     def __call__(self) -> _Lane:
-        if os.getpid() != self.process:
+        apart = os.getpid() != self.process
+        if apart:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        return _Lane(self.make())
+        return _Lane(self.make(), apart)
 
 
 def has_text(space: spaces.Space[Any]) -> bool:
@@ -202,22 +250,28 @@ def has_text(space: spaces.Space[Any]) -> bool:
 
 
 class Lanes:
-    """`count` copies of an environment. `apart`: each in a process of its own; None: if a step takes over 1 ms."""
+    """`count` copies of an environment. `apart`: each in a process of its own; None: if a step takes over 1 ms. seed:
+    that of episode 0. What the environment raises is raised as PlayError, from it. As a context it closes at the end.
+    """
 
     def __init__(self, make: Make, count: int, apart: bool | None = None, seed: int = 0) -> None:
-        probe = make()
+        self.name, self.seed = name_of(make), seed
+        with playing(self.name, "as it was made"):
+            probe = make()
         if not isinstance(probe, gymnasium.Env):
             raise InvalidInputError(f"{brief(probe)} is no gymnasium.Env; give a function that makes one")
         self.observation_space, self.action_space = probe.observation_space, probe.action_space
         self.steps = _most_steps(probe)
-        if apart is None:
-            apart = count > 1 and seconds_a_step(probe, seed) > SLOW
-        probe.close()
+        self.any_action = probe.has_wrapper_attr(ANY) and bool(probe.get_wrapper_attr(ANY))
+        with closing(probe, self.name):
+            if apart is None:
+                apart = count > 1 and seconds_a_step(probe, seed) > SLOW
         self.count, self.apart = count, apart
+        self._seeds, self._made = [seed] * count, [0] * count
         self._vector = self._joined(_Laned(make))
         self._space = self._vector.observation_space
 
-    def _joined(self, make: Make) -> VectorEnv[Any, Any, Any]:
+    def _joined(self, make: Make) -> SyncVectorEnv | AsyncVectorEnv:
         each = [make] * self.count
         if not self.apart:
             return SyncVectorEnv(each, autoreset_mode=AutoresetMode.DISABLED)
@@ -229,6 +283,9 @@ class Lanes:
         chosen = np.array([seed is not None for seed in seeds])
         given: Any = list(seeds)  # Gymnasium's base class knows one seed alone, its environments take several
         observations, infos = self._vector.reset(seed=given, options={"reset_mask": chosen})
+        for lane, seed in enumerate(seeds):
+            if seed is not None:
+                self._seeds[lane], self._made[lane] = seed, 0
         return {
             lane: Took(one, None, False, False, info) for lane, one, info in self._parts(observations, infos, chosen)
         }
@@ -242,6 +299,8 @@ class Lanes:
         """Step each lane that has an action here; the others must stand still."""
         given = tuple(actions.get(lane) for lane in range(self.count))
         observations, rewards, ended, cut, infos = self._vector.step(given)
+        for lane in actions:
+            self._made[lane] += 1
         chosen = np.array([lane in actions for lane in range(self.count)])
         return {
             lane: Took(one, float(rewards[lane]), bool(ended[lane]), bool(cut[lane]), info)
@@ -251,10 +310,30 @@ class Lanes:
     def _parts(self, observations: Any, infos: dict[str, Any], chosen: np.ndarray) -> Any:
         for lane, one in enumerate(iterate(self._space, observations)):
             if chosen[lane]:
-                yield lane, one, infos[BOX][lane][0]
+                info = infos[BOX][lane][0]
+                if isinstance(info, Raised):
+                    fail(self.name, self._place(lane), info)
+                yield lane, one, info
+
+    def _place(self, lane: int) -> str:
+        made, episode = self._made[lane], self._seeds[lane] - self.seed
+        return f"in step {made} of episode {episode}" if made else f"in the reset of episode {episode}"
 
     def close(self) -> None:
+        for raised in self._vector.call("end"):
+            if raised is not None:
+                self._vector.close()
+                fail(self.name, "in close", raised)
         self._vector.close()
+
+    def __enter__(self) -> Lanes:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        if kind is None:
+            self.close()
+        else:  # which is told, rather than what closing raises
+            self._vector.close()
 
 
 def _most_steps(env: gymnasium.Env[Any, Any]) -> int | None:
@@ -265,15 +344,19 @@ def _most_steps(env: gymnasium.Env[Any, Any]) -> int | None:
 
 
 def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
-    """Of the first steps of an episode with random actions."""
-    env.reset(seed=seed)
+    """Of the first steps of an episode with random actions: as many as it takes to tell whether that is SLOW.
+
+    An environment may refuse such actions: that ends the trial, and where it is at fault, an episode meets it again.
+    """
     env.action_space.seed(seed)
-    began = time.perf_counter()
-    for _ in range(TRIED):
-        *_, terminated, truncated, _ = env.step(env.action_space.sample())
-        if terminated or truncated:
-            env.reset()
-    return (time.perf_counter() - began) / TRIED
+    made, passed, over, began = 0, 0.0, True, time.perf_counter()
+    with suppress(Exception):
+        while made < TRIED and passed <= TRIED * SLOW:
+            if over:
+                env.reset(seed=None if made else seed)
+            *_, terminated, truncated, _ = env.step(env.action_space.sample())
+            made, over, passed = made + 1, terminated or truncated, time.perf_counter() - began
+    return passed / max(made, 1)
 
 
 class About(NamedTuple):
@@ -290,11 +373,12 @@ class About(NamedTuple):
 
 def about(make: Make) -> About:
     """Of an environment, after a reset."""
-    env = make()
-    try:
-        first, info = env.reset(seed=0)
+    name = name_of(make)
+    with playing(name, "as it was made"):
+        env = make()
+    with closing(env, name):
+        with playing(name, "in reset"):
+            first, info = env.reset(seed=0)
         goal, tools = info.get("goal") or "", info.get("tools") or getattr(env.unwrapped, "schema", None)
         tools = json.dumps(tools, default=str) if tools else ""
         return About(env.observation_space, env.action_space, first, str(goal), tools)
-    finally:
-        env.close()

@@ -6,10 +6,12 @@ A place is the namespace of an environment; each episode has one of its own belo
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -21,6 +23,8 @@ from agentmem.store.files import open_private, os_errors
 NOTE = "rollout"
 """The attachment of a place that says what its episodes are of, and, of an episode, what came of it."""
 BY = "rollout()"
+FILES = "files"
+"""In a note, digests of the files that options name; a note of an earlier version has none."""
 _CLAIMED: set[str] = set()
 _GUARD = Lock()
 
@@ -46,12 +50,32 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
         raise SettingsError(_others(place, f"episodes that {before['by']} logged", by))
     held = "a rollout" if by == BY else f"what {by} logged"
     for what, value in note.items():
-        if before.get(what) != value:
+        if what != FILES and before.get(what) != value:
             raise SettingsError(
                 f"this memory holds {held} with {what} {before.get(what)!r}, not {value!r}: "
                 "give the same to go on with it, or another memory"
             )
+    for name, content in note.get(FILES, {}).items():
+        if before.get(FILES, {}).get(name, content) != content:  # a memory of an earlier version knows of none
+            raise SettingsError(
+                f"this memory holds {held} with another content of {name} {note['options'][name]!r}: give the file as "
+                "it was to go on with it, or another memory"
+            )
     return False
+
+
+def files_of(given: Mapping[str, Any]) -> dict[str, str]:
+    """Of values that are names of files, digests of what is in these: an environment reads them when it is made."""
+    return {name: _digest(value) for name, value in given.items() if isinstance(value, str | Path) and _is_file(value)}
+
+
+def _is_file(name: str | Path) -> bool:
+    return os.path.isfile(name) and os.access(name, os.R_OK)
+
+
+def _digest(name: str | Path) -> str:
+    with open(name, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from inspect import iscoroutinefunction
 from types import FunctionType, TracebackType
@@ -20,12 +20,12 @@ from typing import Any
 
 import numpy as np
 
-from agentmem.errors import AgentMemError, InvalidInputError
+from agentmem.errors import AgentMemError, InvalidInputError, PlayError
 from agentmem.records import brief
+from agentmem.rollout.raised import Raised
 from agentmem.types import PlanningContext, Policy
 
 ONE = "a function of observation and context becomes one by agentmem.rollout.ScriptedPolicy(function)"
-MOST = 400  # characters of what a policy raised
 
 
 class ScriptedPolicy:
@@ -74,6 +74,8 @@ def apart(seed: int) -> int:
 def check_policy(policy: Any, name: str | None = None) -> Any:
     """InvalidInputError for what does not act. name: that it was loaded by."""
     what = brief(policy) if name is None else f"{name!r} makes {brief(policy)}, which"
+    if isinstance(policy, type):
+        raise InvalidInputError(f"policy {what} is a class: give one of it, such as {policy.__name__}()")
     if not callable(getattr(policy, "act", None)):
         raise InvalidInputError(f"policy {what} has no act(observation, context); {ONE}")
     for method in ("act", "act_many"):
@@ -88,16 +90,32 @@ def name_of_policy(policy: Any, given: str | None = None) -> str | None:
     return own if isinstance(own, str) and own else None
 
 
-def begun(policy: Any, seed: int) -> Any:
-    """The policy of one episode."""
-    return policy.begin(seed) if hasattr(policy, "begin") else policy
+def begun(policy: Any, seed: int, name: str) -> Any:
+    """The policy of one episode. PlayError for one that does not act."""
+    if not hasattr(policy, "begin"):
+        return policy
+    own = policy.begin(seed)
+    if not callable(getattr(own, "act", None)):
+        raise PlayError(
+            f"policy {name} began an episode with {brief(own)}, which has no act(observation, context): "
+            "begin(seed) is to return the policy of the episode, which may be itself"
+        )
+    return own
 
 
-def acts(policy: Any, policies: Sequence[Any], observations: Sequence[Any], shown: Sequence[Any]) -> list[Any]:
-    """An action for each; shown: contexts, or infos for one that is informed."""
-    if hasattr(policy, "act_many"):
-        return list(policy.act_many(policies, observations, shown))
-    return [one.act(seen, told) for one, seen, told in zip(policies, observations, shown, strict=True)]
+def acts(
+    policy: Any, policies: Sequence[Any], observations: Sequence[Any], shown: Sequence[Any], name: str
+) -> list[Any]:
+    """An action for each; shown: contexts, or infos for one that is informed. PlayError for fewer or more."""
+    if not hasattr(policy, "act_many"):
+        return [one.act(seen, told) for one, seen, told in zip(policies, observations, shown, strict=True)]
+    given = policy.act_many(policies, observations, shown)
+    if not isinstance(given, Iterable) or len(actions := list(given)) != len(policies):
+        raise PlayError(
+            f"policy {name} gave {brief(given)} by act_many, and a list of {len(policies)} is needed: an action for "
+            "each policy that it was given"
+        )
+    return actions
 
 
 def load_policy(name: str, action_space: Any) -> Policy:
@@ -107,6 +125,8 @@ def load_policy(name: str, action_space: Any) -> Policy:
     Raises InvalidInputError for an unknown name, NotFoundError for a file that is not there; what the code of such a
     module or class raises is raised as it is.
     """
+    if not isinstance(name, str):
+        raise InvalidInputError(f"policy {brief(name)} is no name; give one, or a policy itself to rollout()")
     if name in ("random", *SHIFTS):
         return RandomPolicy(action_space) if name == "random" else _shift(name)
     if is_trained(name):
@@ -153,15 +173,16 @@ def _not_there(name: str, error: Exception) -> InvalidInputError:
     return InvalidInputError(f"policy {name!r} is not there ({error}); give the module and the name in it")
 
 
-def error_of(name: str, error: Exception, then: str = "") -> AgentMemError | None:
-    """An error of a policy's own code as one of ours, which says where; None for any other. then: what is kept."""
+def error_of(name: str, error: Exception, then: str = "") -> PlayError | None:
+    """An error of a policy's own code, or of an environment's, as one of ours that says where; None for any other, and
+    for one that says what is kept. then: that.
+    """
+    if isinstance(error, PlayError):
+        return None if error.then else PlayError(str(error), error.trace, then)
     within, own = own_frames(error.__traceback__)
-    if isinstance(error, AgentMemError) or not within:
-        return None
-    where = f" at {own.tb_frame.f_code.co_filename}:{own.tb_lineno}" if own else ""
-    why = f": {said}" if (said := str(error)[:MOST]) else ""
-    told = f"policy {name} raised {type(error).__name__}{where}{why}; mend it"
-    return AgentMemError(f"{told}; {then}" if then else told)
+    return (
+        None if isinstance(error, AgentMemError) or not within else Raised.of(error, own).told(f"policy {name}", then)
+    )
 
 
 def own_frames(frames: TracebackType | None) -> tuple[bool, TracebackType | None]:

@@ -6,12 +6,18 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from pydantic import ConfigDict
+
 from agentmem.records import digest
 from agentmem.rollout.trail import RESULTS, Trail
 from agentmem.types import Frozen
 
 
-class EpisodeReport(Frozen):
+class _Report(Frozen):
+    model_config = ConfigDict(ser_json_inf_nan="strings")  # a sum of rewards may run over
+
+
+class EpisodeReport(_Report):
     """One environment episode. tickets, hidden_tickets: (solved, all), hidden being those that turn on a hidden fact;
     an environment that reports no `results` has none. stale: (a superseded value was chosen, decisions that had one).
     needed: (facts that planning contexts showed, by a text of their last valid showing that says the value where the
@@ -31,10 +37,11 @@ class EpisodeReport(Frozen):
     digest: str = ""
 
 
-class RolloutReport(Frozen):
+class RolloutReport(_Report):
     """All episodes by number; shares are None where there is nothing to share.
 
-    bytes: of all the memory's files once it is closed. digest: of the episodes' digests.
+    bytes: on the disk, of all the memory's files once it is closed: fewer than before where older steps were packed.
+    digest: of the episodes' digests.
     """
 
     environment: str

@@ -6,19 +6,22 @@ killed goes on behind the last turn that it logged.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.errors import InvalidInputError, PlayError, SettingsError
 from agentmem.memory import Memory
 from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
+from agentmem.rollout.actions import accepts, needed
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
-from agentmem.rollout.notes import NOTE, claimed, take
+from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
+from agentmem.rollout.raised import of_others
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
@@ -71,7 +74,8 @@ def rollout(
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
     bounds and for an environment or a policy that shows or does something else than before an interruption,
     SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and while
-    another process or thread rolls out the same there.
+    another process or thread rolls out the same there, PlayError for what the environment raises, and for a reward
+    that is no finite number; what a policy raises as it is.
     """
     check_policy(policy)
     check_memory(memory)
@@ -81,16 +85,19 @@ def rollout(
     called = name_of(env)
     place = memory.scoped(*memory.namespace, called)
     known = name_of_policy(policy, name)
+    given = given_to(env, options)
     note = {
-        "environment": called, "options": pack(given_to(env, options))[0], "policy": known or type(policy).__name__,
-        "memory": kind, "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
+        "environment": called, "options": pack(given)[0], "policy": known or type(policy).__name__, "memory": kind,
+        "budget": budget, "seed": seed, "recall": recall if isinstance(recall, str) else "trigger",
+        FILES: files_of(given),
     }  # fmt: skip
     if not take(place, note) and known is None:
         raise SettingsError(
             f"this memory holds a rollout with policy {note['policy']!r}; this one has no name that tells whether it "
             f"is the same: give name={note['policy']!r} if it is, or another memory"
         )
-    run = _Run(policy, place, kind, budget, recall, reading or reading_of(called), seed, progress or (lambda *_: None))
+    reads, tell = reading or reading_of(called), progress or (lambda *_: None)
+    run = _Run(policy, note["policy"], place, kind, budget, recall, reads, seed, tell)
     with claimed(place) if numbers is None else nullcontext():
         reports = run.play(make, range(episodes) if numbers is None else numbers, workers, apart)
     place.crystallize()  # nothing of its own, but it packs what was written, so that bytes say what is kept
@@ -100,13 +107,28 @@ def rollout(
 def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recall: Any) -> None:
     if kind not in KINDS:
         raise InvalidInputError(f"memory kind {brief(kind)} is unknown; give one of {', '.join(KINDS)}")
-    if recall not in get_args(When) and not callable(recall):
+    if callable(recall):
+        _check_trigger(recall)
+    elif recall not in get_args(When):
         raise InvalidInputError(f"recall {brief(recall)} is unknown; give 'every', 'write' or a function")
     check_budget(budget)
     whole = (("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
     for what, value, least in whole:
         if isinstance(value, bool) or not isinstance(value, int) or value < least:
             raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+
+
+def _check_trigger(recall: Callable[..., Any]) -> None:
+    try:
+        taken = inspect.signature(recall)
+    except ValueError:  # written in C, without one
+        return
+    try:
+        taken.bind("observation", {})
+    except TypeError as error:
+        raise InvalidInputError(
+            f"recall {brief(recall)} does not take an observation and info ({error}); give a function that takes both"
+        ) from None
 
 
 def _check_numbers(numbers: Any) -> None:
@@ -124,6 +146,7 @@ class _Run:
     def __init__(
         self,
         policy: Any,
+        name: str,
         place: Memory,
         kind: Kind,
         budget: int,
@@ -132,7 +155,7 @@ class _Run:
         seed: int,
         progress: Progress,
     ) -> None:
-        self.policy, self.place, self.kind, self.budget = policy, place, kind, budget
+        self.policy, self.name, self.place, self.kind, self.budget = policy, name, place, kind, budget
         self.recall, self.reading, self.seed, self.progress = recall, reading, seed, progress
         self.informed, self.stateful = getattr(policy, "informed", False), hasattr(policy, "begin")
         self.reports: dict[int, EpisodeReport] = {}
@@ -148,11 +171,8 @@ class _Run:
                 left.append(number)
         self.total = len(numbers)
         if left:
-            lanes = Lanes(make, min(workers, len(left)), apart, self.seed)
-            try:
+            with Lanes(make, min(workers, len(left)), apart, self.seed) as lanes:
                 self._play(lanes, iter(left))
-            finally:
-                lanes.close()
         return [self.reports[number] for number in numbers]
 
     def _space(self, number: int) -> Memory:
@@ -194,7 +214,7 @@ class _Run:
         for lane, took in lanes.begin(seeds).items():
             seed = self.seed + numbers[lane]
             trail = Trail(self._space(numbers[lane]), numbers[lane], seed, self.reading)
-            seats[lane] = _Seat(trail, begun(self.policy, seed), took)
+            seats[lane] = _Seat(trail, begun(self.policy, seed, self.name), took)
         return seats
 
     def _tell(self, seats: Mapping[int, _Seat], lanes: Lanes) -> None:
@@ -214,17 +234,26 @@ class _Run:
         told = [seat.took.info if self.informed else seat.shown for seat in deciding.values()]
         policies = [seat.policy for seat in deciding.values()]
         observations = [seat.took.observation for seat in deciding.values()]
-        decided = acts(self.policy, policies, observations, told) if deciding else []
+        decided = acts(self.policy, policies, observations, told, self.name) if deciding else []
         actions = dict(zip(deciding, decided, strict=True))
+        for lane, seat in new.items():
+            self._check(actions[lane], seat.trail, lanes)
         for lane, seat in new.items():
             seat.trail.act(seat.took, actions[lane], seat.shown, self.kind)
         for lane, seat in again.items():
             actions[lane] = self._as_logged(seat, lanes, actions.get(lane))
         return actions
 
+    def _check(self, action: Any, trail: Trail, lanes: Lanes) -> None:
+        """PlayError for an action that is none of the environment's."""
+        space = lanes.action_space
+        if not (lanes.any_action or accepts(space, action)):
+            gave = f"gave {brief(action)} {_place(trail)}"
+            raise PlayError(f"policy {self.name} {gave}, and {needed(space)} is needed; mend it")
+
     def _show(self, deciding: Mapping[int, _Seat], new: Mapping[int, _Seat]) -> None:
         """Recalls what each is shown, from a log that has all that came before."""
-        asking = [seat for seat in deciding.values() if self._asks(seat.took)]
+        asking = [seat for seat in deciding.values() if self._asks(seat.trail, seat.took)]
         stops = [seat for seat in new.values() if seat.trail.stops]
         if asking or stops or any(seat.trail.long for seat in new.values()):
             flush([seat.trail for seat in new.values()])
@@ -235,11 +264,14 @@ class _Run:
         for seat in asking:
             seat.shown = seat.trail.context(self.kind, seat.took.observation, self.budget)
 
-    def _asks(self, took: Took) -> bool:
+    def _asks(self, trail: Trail, took: Took) -> bool:
         if self.kind == "none":
             return False
         if callable(self.recall):
-            return bool(self.recall(took.observation, took.info))
+            try:
+                return bool(self.recall(took.observation, took.info))
+            except Exception as error:
+                raise of_others(error).told(f"recall {brief(self.recall)}, {_place(trail)},") from error
         return self.recall == "every" or self.reading.writes(took.observation)
 
     def _as_logged(self, seat: _Seat, lanes: Lanes, decided: Any) -> Any:
@@ -271,6 +303,10 @@ class _Run:
                 trail.memory.crystallize()
             self.reports[trail.number] = report = episode_report(trail)
             trail.memory.attach(NOTE, report.model_dump_json().encode())
+
+
+def _place(trail: Trail) -> str:
+    return f"in step {trail.turn + 1} of episode {trail.number}"
 
 
 def _same(packed: tuple[Any, Mapping[str, bytes]], value: Any, blobs: Mapping[str, str]) -> bool:

@@ -14,6 +14,7 @@ from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.notes import numbered, take
+from agentmem.rollout.raised import Raised, called, fail, reward_of
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import Trail, flush
 from agentmem.tokens import check_budget
@@ -48,7 +49,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise InvalidInputError(f"kind {brief(kind)} has no budget or is unknown; give crystals, window or none")
         check_budget(budget)
         self.memory, self.budget, self.kind = memory, budget, kind
-        self.called = env.spec.id if env.spec else type(env.unwrapped).__name__
+        self.called = called(env)
         self.reading = reading or reading_of(self.called)
         text = spaces.Text(LONGEST * budget, min_length=0, charset=LETTERS)
         inner = env.observation_space
@@ -73,13 +74,15 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self._trail is None or self._took is None:
             raise InvalidInputError("the episode is over or has not begun: call reset()")
-        observation, reward, terminated, truncated, info = self.env.step(action)
+        observation, given, terminated, truncated, info = self.env.step(action)
+        if isinstance(reward := reward_of(given), Raised):
+            fail(self.called, f"in step {self._trail.turn + 1} of episode {self._trail.memory.namespace[-1]}", reward)
         self._trail.act(self._took, action, self.planning_context, self.kind)
         self._trail.turn += 1
-        seen, told = self._show(Took(observation, float(reward), terminated, truncated, info))
+        seen, told = self._show(Took(observation, reward, terminated, truncated, info))
         if terminated or truncated:
             self.finish()
-        return seen, float(reward), terminated, truncated, told
+        return seen, reward, terminated, truncated, told
 
     def finish(self) -> None:
         """Log what waits and end the episode, whether it is over or not."""

@@ -25,6 +25,8 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
     graded failure; a text is passed on as it is. Raises InvalidInputError on an environment that is not a shift.
     """
 
+    any_action = True  # so that a rollout passes on what is none of the space, which is to be graded
+
     def __init__(self, env: gymnasium.Env[Observation, str]) -> None:
         RecordConstructorArgs.__init__(self)
         super().__init__(env)
