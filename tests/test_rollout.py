@@ -67,6 +67,15 @@ def test_how_long_a_step_takes_is_tried_no_longer_than_it_takes_to_tell() -> Non
     assert Counting.made == 1
 
 
+def test_a_first_reset_that_takes_long_says_nothing_of_a_step() -> None:
+    class Loading(Counting):
+        def reset(self, **keywords: Any) -> Any:
+            time.sleep(0 if hasattr(self, "_at") else 0.3)
+            return super().reset(**keywords)
+
+    assert seconds_a_step(Loading(), 0) < 0.3
+
+
 def test_ctrl_c_is_left_to_the_process_that_began() -> None:
     lanes = Lanes(Counting, 2, apart=True)
     try:

@@ -344,18 +344,21 @@ def _most_steps(env: gymnasium.Env[Any, Any]) -> int | None:
 
 
 def seconds_a_step(env: gymnasium.Env[Any, Any], seed: int) -> float:
-    """Of the first steps of an episode with random actions: as many as it takes to tell whether that is SLOW.
+    """Of the first steps with random actions, and of the resets between them: as many as it takes to tell whether that
+    is SLOW.
 
     An environment may refuse such actions: that ends the trial, and where it is at fault, an episode meets it again.
     """
-    env.action_space.seed(seed)
-    made, passed, over, began = 0, 0.0, True, time.perf_counter()
+    made, passed = 0, 0.0
     with suppress(Exception):
+        env.reset(seed=seed)  # which may load what all steps share
+        env.action_space.seed(seed)
+        began = time.perf_counter()
         while made < TRIED and passed <= TRIED * SLOW:
-            if over:
-                env.reset(seed=None if made else seed)
             *_, terminated, truncated, _ = env.step(env.action_space.sample())
-            made, over, passed = made + 1, terminated or truncated, time.perf_counter() - began
+            if terminated or truncated:
+                env.reset()
+            made, passed = made + 1, time.perf_counter() - began
     return passed / max(made, 1)
 
 
