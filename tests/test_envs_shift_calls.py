@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 
 from agentmem.errors import InvalidInputError
-from agentmem.rollout.lanes import about
+from agentmem.rollout.making import about
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.telecom_callers import callers

@@ -13,7 +13,7 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError
 from agentmem.policy import load_trained
 from agentmem.policy.fits import check_acts, check_steps
-from agentmem.rollout.lanes import about, maker
+from agentmem.rollout.making import about, maker
 
 MAZE, SHOP, WIDE = "agentmem/TMaze-v0", "agentmem/ShiftShop-Short-v0", "Wide-v0"
 

@@ -16,7 +16,7 @@ from agentmem.errors import InvalidInputError, PlayError
 from agentmem.ingest.values import described
 from agentmem.rollout import ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.actions import accepts
-from agentmem.rollout.lanes import Make
+from agentmem.rollout.making import Make
 
 MAZE = "agentmem/TMaze-v0"
 

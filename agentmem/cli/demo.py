@@ -124,7 +124,7 @@ def _check_shift(env: str) -> None:
 
 def _env() -> str:
     """The shift over real material, if that is here."""
-    from agentmem.rollout.lanes import maker
+    from agentmem.rollout.making import maker
 
     try:
         maker(ENV)
@@ -171,7 +171,7 @@ class _Telling:
     """Tells what the demo is, once it plays, and how far it is: by a bar on a terminal, elsewhere by a line a shift."""
 
     def __init__(self, waiting: show.Waiting, env: str, options: dict[str, Any], json: bool) -> None:
-        from agentmem.rollout.lanes import maker
+        from agentmem.rollout.making import maker
 
         self.waiting, self.env, self.json = waiting, env, json
         shift = maker(env, options)()

@@ -56,7 +56,7 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     `load_policy`.
     """
     from agentmem.rollout import load_policy
-    from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.making import about, maker
     from agentmem.rollout.policies import SHIFTS, is_trained
     from agentmem.rollout.reading import is_shift
 

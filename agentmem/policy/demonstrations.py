@@ -23,7 +23,7 @@ from agentmem.ingest.values import candidates_of, text_of
 from agentmem.memory import Memory
 from agentmem.neural.files import write
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, offered, padded
-from agentmem.rollout.lanes import maker
+from agentmem.rollout.making import maker
 from agentmem.rollout.policies import apart, begun
 from agentmem.rollout.wrapper import PlanningContexts
 

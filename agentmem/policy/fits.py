@@ -15,7 +15,7 @@ from agentmem.policy.oracles import oracle_of
 from agentmem.policy.policy_lm import PolicyLM
 from agentmem.policy.reference import actions_of, numbered_from_0
 from agentmem.policy.spaces import Features
-from agentmem.rollout.lanes import About, maker
+from agentmem.rollout.making import About, maker
 from agentmem.rollout.raised import closing, playing
 
 

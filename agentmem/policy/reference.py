@@ -16,7 +16,7 @@ from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.spaces import Features
-from agentmem.rollout.lanes import maker
+from agentmem.rollout.making import maker
 from agentmem.rollout.raised import called
 
 Made = TypeVar("Made")

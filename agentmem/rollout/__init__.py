@@ -2,7 +2,8 @@
 
 reading           what of an observation is text, which episode it is of, what memory is asked
 raised actions    what an environment or a policy raised, in one line; whether an action is one
-lanes values      copies of an environment stepped together; raw values as JSON and back
+making lanes      what makes an environment; copies of one stepped together
+values            raw values as JSON and back
 contexts trail    what a policy is shown; what of an episode is logged, and taken up after a crash
 notes             who logged the episodes of an environment, and with what
 policies report   policies without a model; what came of it

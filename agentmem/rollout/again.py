@@ -11,7 +11,8 @@ from typing import Any
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory
-from agentmem.rollout.lanes import Lanes, Make, Took, maker
+from agentmem.rollout.lanes import Lanes, Took
+from agentmem.rollout.making import Make, maker
 from agentmem.rollout.notes import BY, NOTE
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import observed

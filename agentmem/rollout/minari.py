@@ -13,7 +13,8 @@ from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory
-from agentmem.rollout.lanes import Make, Took, maker, name_of
+from agentmem.rollout.lanes import Took
+from agentmem.rollout.making import Make, maker, name_of
 from agentmem.rollout.notes import NOTE, numbered, take
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report

@@ -13,7 +13,7 @@ from typing import Any
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.records import brief
-from agentmem.rollout.lanes import Make
+from agentmem.rollout.making import Make
 from agentmem.rollout.policies import check_policy, error_of, name_of_policy
 from agentmem.rollout.report import RolloutReport, summed
 

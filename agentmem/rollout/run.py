@@ -18,7 +18,8 @@ from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.actions import accepts, needed
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
-from agentmem.rollout.lanes import Lanes, Make, Took, given_to, maker, name_of
+from agentmem.rollout.lanes import Lanes, Took
+from agentmem.rollout.making import Make, given_to, maker, name_of
 from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.raised import of_others

@@ -21,7 +21,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     from agentmem.errors import InvalidInputError
     from agentmem.policy import PolicyLM, load_trained
     from agentmem.policy.fits import check_acts
-    from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.making import about, maker
 
     policy = load_trained(asked.policy)
     if not isinstance(policy, PolicyLM):

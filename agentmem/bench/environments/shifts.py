@@ -77,7 +77,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 def _policy(asked: argparse.Namespace, env: str, options: Mapping[str, Any]) -> Any:
     """Of an environment, None where the GRU alone plays. Raises InvalidInputError for what cannot be played."""
     from agentmem.policy.fits import check_acts
-    from agentmem.rollout.lanes import about, maker
+    from agentmem.rollout.making import about, maker
     from agentmem.rollout.policies import is_trained, load_policy
     from agentmem.rollout.reading import is_shift
 
@@ -106,7 +106,7 @@ def _name(policy: Any, asked: argparse.Namespace) -> str:
 def _check_lessons(asked: argparse.Namespace, options: Mapping[str, Any]) -> None:
     """InvalidInputError where there is nothing that the GRU could learn from."""
     from agentmem.bench.environments.recurrent_training import demonstrations_in
-    from agentmem.rollout.lanes import maker
+    from agentmem.rollout.making import maker
 
     if asked.shown is not None:
         demonstrations_in(asked.shown)
