@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 import pickle
 import re
+import signal
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,7 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
+from gymnasium import spaces
 from rolls import FAULTY, Faulty, logged, memory_at
 from typer.testing import CliRunner, Result
 
@@ -118,6 +122,66 @@ def test_a_reward_that_is_no_finite_number_names_the_environment_the_episode_and
         contexts.reset(seed=0)
         with pytest.raises(PlayError, match=said):
             contexts.step(1)
+
+
+class Dying(Faulty):
+    """Ends the process that it is in, in its third step."""
+
+    def _fail(self, where: str) -> None:
+        if where == "step":
+            os._exit(3) if self.fails == "exit" else os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("how", "said"), [("exit", "ended with exit code 3"), ("kill", "was killed by signal 9")])
+def test_a_process_that_ends_by_itself_is_told_with_the_place_and_the_same_call_goes_on(how: str, said: str) -> None:
+    settings: dict[str, Any] = {"kind": "none", "name": "one", "episodes": 2}
+    with memory_at() as memory:
+        told = rf"environment Dying, in step 3 of episode \d: its process {said}; mend it, or give fewer workers"
+        with pytest.raises(PlayError, match=told):
+            rollout(partial(Dying, how), ONE, memory, workers=2, apart=True, **settings)
+        assert multiprocessing.active_children() == []
+        mended = type("Dying", (Faulty,), {})
+        assert rollout(partial(mended, how), ONE, memory, **settings).steps == 12
+
+
+class Shown(Faulty):
+    """Shows something else in its third step, or at once."""
+
+    def __init__(self, shows: Any, at: int) -> None:
+        super().__init__()
+        self.shows, self.at = shows, at
+        if isinstance(shows, dict):
+            self.observation_space = spaces.Dict({"a": spaces.Discrete(2), "b": spaces.Box(0, 9, (1,))})
+
+    def _seen(self) -> Any:
+        other = {"a": 1, "b": super()._seen()} if isinstance(self.shows, dict) else super()._seen()
+        return self.shows if self._at == self.at else other
+
+
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize(("at", "where"), [(0, "in the reset of episode 0"), (3, "in step 3 of episode 0")])
+@pytest.mark.parametrize(
+    ("shows", "space"), [(np.zeros(3), r"Box\("), (None, r"Box\("), ("text", r"Box\("), ({"a": 1}, r"Dict\(")]
+)
+def test_an_observation_that_is_none_of_the_space_is_told_with_its_place(
+    shows: Any, space: str, at: int, where: str, apart: bool
+) -> None:
+    said = rf"environment Shown, {where}, gave the observation .*, which is none of {space}.*; mend it"
+    with memory_at() as memory, pytest.raises(PlayError, match=said):
+        rollout(partial(Shown, shows, at), ONE, memory, kind="none", workers=2, episodes=2, apart=apart)
+
+
+def test_an_environment_that_can_be_made_once_only_is_told_where_a_copy_is_made() -> None:
+    made: list[int] = []
+
+    def once() -> Faulty:
+        made.append(1)
+        if len(made) > 1:
+            raise OSError("the only licence is in use")
+        return Faulty()
+
+    with memory_at() as memory, pytest.raises(PlayError, match=r"once, as it was made, raised OSError at .*only lic"):
+        rollout(once, ONE, memory, kind="none")
 
 
 def test_a_trial_whose_random_actions_an_environment_refuses_ends_no_rollout() -> None:

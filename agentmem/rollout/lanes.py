@@ -9,8 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, NamedTuple
 
@@ -18,11 +19,11 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
-from gymnasium.vector.utils import batch_space, create_empty_array, iterate
+from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, PlayError
 from agentmem.records import brief
-from agentmem.rollout.actions import ANY
+from agentmem.rollout.actions import ANY, needed
 from agentmem.rollout.making import Make, name_of
 from agentmem.rollout.raised import Raised, closing, fail, of_others, playing, reward_of
 
@@ -31,6 +32,8 @@ SLOW = 0.001
 """Seconds a step from which on each lane has a process of its own."""
 TRIED = 20
 BOX = "boxed"
+LOST = 5.0
+"""Seconds in which a process whose pipe is closed ends."""
 
 
 class Took(NamedTuple):
@@ -58,13 +61,15 @@ class _Anything(spaces.Space[Any]):
 
 class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Keeps info whole, for a vector environment would spread it over arrays, and stands still when told to. What the
-    environment raises is told in place of info: in a process of its own it would be lost, or end that.
+    environment raises is told in place of info, and an observation that is none: in a process of its own it would be
+    lost, or end that.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], apart: bool) -> None:
         super().__init__(env)
         self.action_space = _Anything()
         self._last: Any = None
+        self._room: Any = create_empty_array(env.observation_space, n=1, fn=np.zeros)
         self._apart, self._stands, self._ended = apart, False, False
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
@@ -72,21 +77,23 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         if self._stands:
             return self._last, {BOX: ({},)}
         try:
-            self._last, info = self.env.reset(seed=seed)
+            seen, info = self.env.reset(seed=seed)
         except Exception as error:
             return self._seen(), {BOX: (self._raised(error),)}
-        return self._last, {BOX: (info,)}
+        wrong = self._take(seen)
+        return self._seen(), {BOX: (wrong or info,)}
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         if self._stands:
             return self._last, 0.0, False, False, {BOX: ({},)}
         try:
-            self._last, given, terminated, truncated, info = self.env.step(action)
+            seen, given, terminated, truncated, info = self.env.step(action)
         except Exception as error:
-            return self._seen(), 0.0, False, False, {BOX: (self._raised(error),)}
-        reward = reward_of(given)
-        if isinstance(reward, Raised):
-            return self._last, 0.0, False, False, {BOX: (reward,)}
+            return self._failed(self._raised(error))
+        if isinstance(reward := reward_of(given), Raised):
+            return self._failed(reward)
+        if wrong := self._take(seen):
+            return self._failed(wrong)
         return self._last, reward, terminated, truncated, {BOX: (info,)}
 
     def end(self) -> Raised | None:
@@ -106,11 +113,25 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         raised = of_others(error)
         return raised.portable() if self._apart else raised
 
+    def _failed(self, raised: Raised) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        return self._seen(), 0.0, False, False, {BOX: (raised,)}
+
+    def _take(self, observation: Any) -> Raised | None:
+        """Keep an observation, if it has its place beside those of other lanes; else what is wrong with it."""
+        space = self.observation_space
+        try:
+            concatenate(space, [observation], self._room)
+        except Exception as error:  # whatever the values are of
+            said = f"gave the observation {brief(observation)}, which is none of {needed(space)} ({error})"
+            return Raised(said, "", None)
+        self._last = observation
+        return None
+
     def _seen(self) -> Any:
         """The last observation, or one with nothing in it."""
-        space = self.observation_space
-        nothing = create_empty_array(space, n=1, fn=np.zeros) if self._last is None else None
-        return self._last if nothing is None else next(iterate(batch_space(space, 1), nothing))
+        if self._last is not None or self._room is None:  # of a space that Gymnasium knows nothing of
+            return self._last
+        return next(iterate(batch_space(self.observation_space, 1), self._room))
 
 
 class _Laned:
@@ -154,7 +175,8 @@ class Lanes:
                 apart = count > 1 and seconds_a_step(probe, seed) > SLOW
         self.count, self.apart = count, apart
         self._seeds, self._made = [seed] * count, [0] * count
-        self._vector = self._joined(_Laned(make))
+        with playing(self.name, "as it was made"):
+            self._vector = self._joined(_Laned(make))
         self._space = self._vector.observation_space
 
     def _joined(self, make: Make) -> SyncVectorEnv | AsyncVectorEnv:
@@ -168,10 +190,11 @@ class Lanes:
         """Begin an episode in each lane that has a seed here; [count] seeds."""
         chosen = np.array([seed is not None for seed in seeds])
         given: Any = list(seeds)  # Gymnasium's base class knows one seed alone, its environments take several
-        observations, infos = self._vector.reset(seed=given, options={"reset_mask": chosen})
         for lane, seed in enumerate(seeds):
             if seed is not None:
                 self._seeds[lane], self._made[lane] = seed, 0
+        with self._asking():
+            observations, infos = self._vector.reset(seed=given, options={"reset_mask": chosen})
         return {
             lane: Took(one, None, False, False, info) for lane, one, info in self._parts(observations, infos, chosen)
         }
@@ -179,14 +202,16 @@ class Lanes:
     def stand(self, lanes: Sequence[int]) -> None:
         """Have these lanes stand still from now on."""
         chosen = np.isin(np.arange(self.count), lanes)
-        self._vector.reset(options={"reset_mask": chosen, STAND: True})
+        with self._asking():
+            self._vector.reset(options={"reset_mask": chosen, STAND: True})
 
     def step(self, actions: Mapping[int, Any]) -> dict[int, Took]:
         """Step each lane that has an action here; the others must stand still."""
         given = tuple(actions.get(lane) for lane in range(self.count))
-        observations, rewards, ended, cut, infos = self._vector.step(given)
         for lane in actions:
             self._made[lane] += 1
+        with self._asking():
+            observations, rewards, ended, cut, infos = self._vector.step(given)
         chosen = np.array([lane in actions for lane in range(self.count)])
         return {
             lane: Took(one, float(rewards[lane]), bool(ended[lane]), bool(cut[lane]), info)
@@ -205,12 +230,39 @@ class Lanes:
         made, episode = self._made[lane], self._seeds[lane] - self.seed
         return f"in step {made} of episode {episode}" if made else f"in the reset of episode {episode}"
 
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """PlayError where a process has ended by itself: it was killed, or what it plays left Python."""
+        try:
+            yield
+        except (EOFError, ConnectionError) as error:
+            lane, code = self._abandoned()
+            how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+            raise PlayError(
+                f"environment {self.name}, {self._place(lane)}: its process {how}; mend it, or give fewer workers if "
+                "memory ran out"
+            ) from error
+
+    def _abandoned(self) -> tuple[int, int]:
+        """End all processes, since one is lost: its lane, and its exit code."""
+        assert isinstance(self._vector, AsyncVectorEnv)
+        processes: list[Any] = self._vector.processes
+        ended = wait([each.sentinel for each in processes], timeout=LOST)
+        lost = next((lane for lane, each in enumerate(processes) if each.sentinel in ended), 0)
+        for pipe, process in zip(self._vector.parent_pipes, processes, strict=True):
+            pipe.close()
+            process.terminate()
+            process.join()
+        self._vector.closed = True  # Gymnasium's close would wait for the answer that will not come
+        return lost, processes[lost].exitcode
+
     def close(self) -> None:
-        for raised in self._vector.call("end"):
-            if raised is not None:
-                self._vector.close()
-                fail(self.name, "in close", raised)
+        with self._asking():
+            told = self._vector.call("end")
         self._vector.close()
+        for raised in told:
+            if raised is not None:
+                fail(self.name, "in close", raised)
 
     def __enter__(self) -> Lanes:
         return self
