@@ -9,7 +9,7 @@ import math
 import os
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from copy import copy
 from multiprocessing.reduction import ForkingPickler
 from types import TracebackType
@@ -90,12 +90,17 @@ def playing(env: str | gymnasium.Env[Any, Any], where: str) -> Iterator[None]:
 
 @contextmanager
 def closing(env: gymnasium.Env[Any, Any], name: str = "") -> Iterator[gymnasium.Env[Any, Any]]:
-    """Closes an environment at the end; PlayError where it cannot be. name: by default its id."""
+    """Closes an environment at the end; PlayError where it cannot be. An error meanwhile is told, and not what closing
+    raises then. name: by default its id.
+    """
     try:
         yield env
-    finally:
-        with playing(name or env, "in close"):
+    except BaseException:
+        with suppress(Exception):
             env.close()
+        raise
+    with playing(name or env, "in close"):
+        env.close()
 
 
 def called(env: gymnasium.Env[Any, Any]) -> str:
