@@ -7,6 +7,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+import torch
 from gymnasium import spaces
 from rolls import SHOP, SHORT, Counting, Faulty, logged, memory_at
 from typer.testing import CliRunner
@@ -119,6 +120,24 @@ def test_what_environments_commonly_take_is_taken_for_an_action(
     assert [action for action in taken if not accepts(space, action)] == []
     assert [action for action in refused if accepts(space, action)] == []
     assert all(accepts(space, space.sample()) for _ in range(20))
+
+
+class Named(spaces.Discrete):
+    """Takes its numbers by their names too."""
+
+    def contains(self, x: Any) -> bool:
+        return x in ("left", "right") or super().contains(x)
+
+
+def test_a_space_of_ones_own_says_itself_what_it_takes_beyond_its_kind() -> None:
+    own = spaces.Dict({"go": Named(2)})
+    assert all(accepts(own, {"go": action}) for action in ("left", 0, np.int8(1)))
+    assert not any(accepts(own, {"go": action}) for action in ("up", 2, None))
+
+
+def test_a_tensor_with_gradients_is_refused_as_what_is_no_array_is() -> None:
+    assert accepts(BOX, torch.zeros(2))
+    assert not accepts(BOX, torch.zeros(2, requires_grad=True))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,16 @@ SHOWN = 120
 
 
 def accepts(space: Space[Any], action: Any) -> bool:
-    """Whether an action may be one of a space; True for one of a kind that is not known here."""
+    """Whether an action may be one of a space; True for one of a kind that is not known here.
+
+    A class of others may take more than the one of Gymnasium that it is made of.
+    """
+    if type(space).__module__.startswith("gymnasium."):
+        return _taken(space, action)
+    return _taken(space, action) or bool(space.contains(action))
+
+
+def _taken(space: Space[Any], action: Any) -> bool:
     if isinstance(space, spaces.Discrete):
         return 0 <= _whole(action, int(space.start) - 1) - int(space.start) < int(space.n)
     if isinstance(space, spaces.Text):
@@ -54,7 +63,7 @@ def _filled(space: Space[Any], action: Any) -> bool:
     """Whether it is numbers in the shape of the space, which a kind of whole numbers has."""
     try:
         array = np.asarray(action)
-    except (TypeError, ValueError):  # rows of different lengths
+    except (TypeError, ValueError, RuntimeError):  # rows of different lengths, a tensor that has gradients
         return False
     if array.shape != space.shape or array.dtype.kind not in (
         "biu" if isinstance(space, spaces.MultiDiscrete) else "biuf"
