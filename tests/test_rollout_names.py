@@ -14,7 +14,7 @@ from workflows import LOAN
 
 from agentmem.errors import SettingsError
 from agentmem.rollout import RandomPolicy, ScriptedPolicy, load_policy, rollout
-from agentmem.rollout.notes import NOTE
+from agentmem.rollout.notes import NOTE, files_of
 from agentmem_envs.shift.policies import Rule
 from agentmem_envs.workflow.env import WorkflowEnv
 
@@ -114,6 +114,16 @@ def test_a_rollout_goes_on_with_the_definition_that_it_began_with_and_no_other(
         assert played(memory.scoped("another"), file, made, 1) == 310
         file.write_text(text)
         assert played(memory, file, made, episodes) == 300 * episodes
+
+
+def test_a_plain_word_is_no_path_though_a_file_of_the_current_folder_is_called_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("test", "loan.yaml"):
+        (tmp_path / name).write_text("a")
+    given = {"split": "test", "definition": "loan.yaml", "other": "./test", "path": Path("test"), "none": "no.yaml"}
+    assert list(files_of(given)) == ["definition", "other", "path"]
 
 
 def test_a_memory_that_noted_no_content_of_a_definition_is_gone_on_with_as_ever(tmp_path: Path) -> None:

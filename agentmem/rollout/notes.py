@@ -65,12 +65,14 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
 
 
 def files_of(given: Mapping[str, Any]) -> dict[str, str]:
-    """Of values that are names of files, digests of what is in these: an environment reads them when it is made."""
+    """Of values that are paths of files, digests of what is in these: an environment reads them when it is made."""
     return {name: _digest(value) for name, value in given.items() if isinstance(value, str | Path) and _is_file(value)}
 
 
-def _is_file(name: str | Path) -> bool:
-    return os.path.isfile(name) and os.access(name, os.R_OK)
+def _is_file(path: str | Path) -> bool:
+    """A plain word is none, such as split="test", also where a file is called so."""
+    written = isinstance(path, Path) or os.path.dirname(path) or os.path.splitext(path)[1]
+    return bool(written) and os.path.isfile(path) and os.access(path, os.R_OK)
 
 
 def _digest(name: str | Path) -> str:
