@@ -22,9 +22,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
 from agentmem.errors import InvalidInputError, PlayError
-from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy.played import play
-from agentmem.policy.ppo import ReinforcedTraining
 from agentmem.policy.reference import policy_lm
 from agentmem.rollout import Again, PlanningContexts, ScriptedPolicy, rollout
 from agentmem.rollout.lanes import Lanes
@@ -74,17 +72,6 @@ def test_closing_tells_nothing_over_what_ended_the_run() -> None:
 
     with memory_at() as memory, pytest.raises(ZeroDivisionError):
         rollout(partial(Faulty, "close"), ONE, memory, kind="none", progress=stop)
-
-
-def test_closing_tells_nothing_over_what_failed_before_it_in_a_training_either() -> None:
-    class Twice(Faulty):
-        def close(self) -> None:
-            raise ZeroDivisionError
-
-    training = ReinforcedTraining(lambda generator: Twice("step"), episodes=4)
-    trainer = Trainer(policy_lm(Faulty(), 0), training, TrainSettings(tokens=100))
-    with pytest.raises(PlayError, match="in step 3 of the episode"):
-        trainer.train()
 
 
 class Own(Faulty):

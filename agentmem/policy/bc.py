@@ -29,6 +29,7 @@ from agentmem.policy.demonstrations import Choices, Shift, kept
 from agentmem.policy.horizon import grown, horizon
 from agentmem.policy.shown import Batch, Episode, batch_of, episode
 from agentmem.policy.step_network import Decided, StepNetwork
+from agentmem.rollout.raised import closing
 
 BATCH = 32
 WITHOUT = 0.15
@@ -111,7 +112,7 @@ class StepImitation:
 
     def _episodes(self, model: StepNetwork, most: int, generator: torch.Generator) -> Iterator[Episode]:
         shown = 0
-        with self.make(generator) as env:
+        with closing(self.make(generator)) as env:
             for _ in range(self.episodes):
                 seed = int(torch.randint(self.demonstrations or 2**31, (), generator=generator))
                 one = self._episode(env, model, seed, most)

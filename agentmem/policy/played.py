@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import PlayError
 from agentmem.neural.shapes import GREATEST
 from agentmem.policy.spaces import seen
 from agentmem.policy.step_network import StepNetwork, Steps, stacked
-from agentmem.rollout.raised import Raised, called, fail, playing, reward_of
+from agentmem.rollout.raised import Raised, at_step, called, fail, playing, reward_of
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def play(
     most: int | None = None,
 ) -> Played:
     """One episode of each environment. generator: draws actions as the network has it; without one, the likeliest are
-    made. most: steps of an episode; a longer one is cut. Raises PlayError where an environment fails, InvalidInputError
-    for an observation or a reward that cannot be learned from.
+    made. most: steps of an episode; a longer one is cut. Raises PlayError where an environment fails, and for an
+    observation or a reward that cannot be learned from.
     """
     now = [_begun(model, env, seed) for env, seed in zip(envs, seeds, strict=True)]
     before, state, over = [0] * len(envs), None, [False] * len(envs)
@@ -77,31 +77,31 @@ def play(
         actions = _chosen(chances, generator)
         features = steps.ids[:, 0].numpy(), steps.floats[:, 0].numpy()
         for lane in [each for each, ended in enumerate(over) if not ended]:
-            action, number = actions[lane], len(rows[lane]) + 1
-            observation, reward, terminated, truncated = _stepped(envs[lane], action, number, seeds[lane])
+            action, where = actions[lane], at_step(len(rows[lane]) + 1, f"the episode with seed {seeds[lane]}")
+            observation, reward, terminated, truncated = _stepped(envs[lane], action, where)
             told = float(decided.values[lane, 0]), float(chances[lane, action])
             rows[lane].append((*(each[lane] for each in features), action, reward, *told))
-            now[lane] = seen(model.features, observation, envs[lane], number)
+            now[lane] = seen(model.features, observation, envs[lane], where)
             over[lane] = terminated or truncated or len(rows[lane]) == most
             goes_on += [lane] if over[lane] and not terminated else []
         before = [action + 1 for action in actions]
 
 
 def _begun(model: StepNetwork, env: gymnasium.Env[Any, Any], seed: int) -> tuple[np.ndarray, np.ndarray]:
-    with playing(env, f"in the reset of the episode with seed {seed}"):
+    where = at_step(0, f"the episode with seed {seed}")
+    with playing(env, where):
         observation, _ = env.reset(seed=seed)
-    return seen(model.features, observation, env, 0)
+    return seen(model.features, observation, env, where)
 
 
-def _stepped(env: gymnasium.Env[Any, Any], action: int, number: int, seed: int) -> tuple[Any, float, bool, bool]:
-    where = f"in step {number} of the episode with seed {seed}"
+def _stepped(env: gymnasium.Env[Any, Any], action: int, where: str) -> tuple[Any, float, bool, bool]:
     with playing(env, where):
         observation, given, terminated, truncated, _ = env.step(action)
     if isinstance(reward := reward_of(given), Raised):
         fail(called(env), where, reward)
     if abs(reward) > GREATEST:
-        raise InvalidInputError(
-            f"{called(env)} gave {reward:g} as the reward of step {number}; numbers up to {GREATEST:g} are needed: "
+        raise PlayError(
+            f"environment {called(env)}, {where}, gave the reward {reward:g}; numbers up to {GREATEST:g} are needed: "
             "mend it by a wrapper, such as gymnasium.wrappers.TransformReward"
         )
     return observation, reward, terminated, truncated

@@ -19,6 +19,7 @@ from agentmem.policy.oracles import oracle_of
 from agentmem.policy.spaces import Features, seen
 from agentmem.policy.step_network import Steps, stacked
 from agentmem.rollout.policies import apart
+from agentmem.rollout.raised import at_step, playing
 
 
 @dataclass(frozen=True)
@@ -50,17 +51,22 @@ class Batch:
 def episode(
     env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: float, most: int | None = None
 ) -> Episode:
-    """Played by the oracle, but for a share of actions that are drawn. most: of its steps."""
+    """Played by the oracle, but for a share of actions that are drawn. most: of its steps. Raises PlayError where the
+    environment fails, and for an observation that cannot be learned from.
+    """
     draw = np.random.default_rng(apart(seed))
-    observation, info = env.reset(seed=seed)
+    of = f"the episode with seed {seed}"
+    with playing(env, at_step(0, of)):
+        observation, info = env.reset(seed=seed)
     rows: list[Any] = []
     right, needs, over = oracle_of(env), [], False
     while not over and len(rows) != most:
         wanted, shown = right(observation)
         needs += [(len(rows), step) for step in (*shown, *(need["shown"] for need in info.get("needs", ())))]
         action = int(draw.integers(env.action_space.n)) if luck and draw.random() < luck else wanted  # type: ignore[attr-defined]
-        rows.append((*seen(features, observation, env, len(rows)), action, wanted))
-        observation, _, terminated, truncated, info = env.step(action)
+        rows.append((*seen(features, observation, env, at_step(len(rows), of)), action, wanted))
+        with playing(env, at_step(len(rows), of)):
+            observation, _, terminated, truncated, info = env.step(action)
         over = terminated or truncated
     ids, floats, acted, wanted_all = zip(*rows, strict=True)
     return Episode(np.stack(ids), np.stack(floats), np.array(acted), np.array(wanted_all), tuple(needs), over)

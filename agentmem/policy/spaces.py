@@ -13,7 +13,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, PlayError
 from agentmem.policy.words import numbers
 from agentmem.rollout.raised import called
 
@@ -118,21 +118,21 @@ def _finite(leaf: Leaf, given: np.ndarray) -> np.ndarray:
         part = "".join(f"[{each!r}]" for each in leaf.path)
         raise InvalidInputError(
             f"observation{part} is {given[place]} at {list(place)}; finite numbers are needed: mend it by a wrapper, "
-            "such as gymnasium.wrappers.TransformObservation"
+            "such as gymnasium.wrappers.TransformObservation with numpy.nan_to_num"
         )
     return given.reshape(-1)
 
 
 def seen(
-    features: Features, observation: Any, env: gymnasium.Env[Any, Any], steps: int
+    features: Features, observation: Any, env: gymnasium.Env[Any, Any], where: str
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What an observation becomes, as `features` has it; what they refuse is told with the environment that gave it
-    after so many steps.
+    """What an observation becomes, as `features` has it; what they refuse is a PlayError of the environment that gave
+    it. where: in an episode.
     """
     try:
         return features(observation)
     except InvalidInputError as error:
-        raise InvalidInputError(f"{called(env)} after {steps} steps: {error}") from error
+        raise PlayError(f"environment {called(env)}, {where}: {error}") from error
 
 
 def _leaves(space: spaces.Space[Any], path: tuple[str | int, ...]) -> Iterator[Leaf]:

@@ -25,7 +25,7 @@ from agentmem.errors import InvalidInputError, PlayError
 from agentmem.records import brief
 from agentmem.rollout.actions import ANY, needed
 from agentmem.rollout.making import Make, name_of
-from agentmem.rollout.raised import Raised, closing, fail, of_others, playing, reward_of
+from agentmem.rollout.raised import Raised, at_step, closing, fail, of_others, playing, reward_of
 
 STAND = "agentmem: stand still"
 SLOW = 0.001
@@ -227,8 +227,7 @@ class Lanes:
                 yield lane, one, info
 
     def _place(self, lane: int) -> str:
-        made, episode = self._made[lane], self._seeds[lane] - self.seed
-        return f"in step {made} of episode {episode}" if made else f"in the reset of episode {episode}"
+        return at_step(self._made[lane], f"episode {self._seeds[lane] - self.seed}")
 
     @contextmanager
     def _asking(self) -> Iterator[None]:

@@ -103,6 +103,11 @@ def closing(env: gymnasium.Env[Any, Any], name: str = "") -> Iterator[gymnasium.
         env.close()
 
 
+def at_step(step: int, episode: object) -> str:
+    """Where an environment is in an episode, such as "episode 3"; step: 0 for its reset."""
+    return f"in step {step} of {episode}" if step else f"in the reset of {episode}"
+
+
 def called(env: gymnasium.Env[Any, Any]) -> str:
     """The id of an environment, or the name of its class."""
     return env.spec.id if env.spec else type(env.unwrapped).__name__

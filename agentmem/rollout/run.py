@@ -22,7 +22,7 @@ from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, given_to, maker, name_of
 from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
-from agentmem.rollout.raised import of_others
+from agentmem.rollout.raised import at_step, of_others
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import EpisodeReport, RolloutReport, episode_report, summed
 from agentmem.rollout.trail import Trail, flush
@@ -307,7 +307,7 @@ class _Run:
 
 
 def _place(trail: Trail) -> str:
-    return f"in step {trail.turn + 1} of episode {trail.number}"
+    return at_step(trail.turn + 1, f"episode {trail.number}")
 
 
 def _same(packed: tuple[Any, Mapping[str, bytes]], value: Any, blobs: Mapping[str, str]) -> bool:

@@ -14,7 +14,7 @@ from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.notes import numbered, take
-from agentmem.rollout.raised import Raised, called, fail, reward_of
+from agentmem.rollout.raised import Raised, at_step, called, fail, reward_of
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import Trail, flush
 from agentmem.tokens import check_budget
@@ -76,7 +76,7 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
             raise InvalidInputError("the episode is over or has not begun: call reset()")
         observation, given, terminated, truncated, info = self.env.step(action)
         if isinstance(reward := reward_of(given), Raised):
-            fail(self.called, f"in step {self._trail.turn + 1} of episode {self._trail.memory.namespace[-1]}", reward)
+            fail(self.called, at_step(self._trail.turn + 1, f"episode {self._trail.memory.namespace[-1]}"), reward)
         self._trail.act(self._took, action, self.planning_context, self.kind)
         self._trail.turn += 1
         seen, told = self._show(Took(observation, reward, terminated, truncated, info))
