@@ -7,7 +7,6 @@ Knows texts of common English words. Times are CPU seconds, after what recall ke
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 from agentmem.bench.arguments import parser_of, positive
 from agentmem.bench.log import english
+from agentmem.bench.printed import json_of
 from agentmem.memory import Memory
 
 EPISODE, RECALLS = 1_000, 100  # steps of an episode, and between two recalls
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         fill(memory, options.steps)
         figures = dict(measure(memory))
     if options.json:
-        print(json.dumps(figures))
+        print(json_of(figures))
         return
     _show(figures)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import multiprocessing
 import os
 import random
@@ -28,6 +27,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from agentmem.bench.printed import json_of
 from agentmem.memory import EpisodeWriter, Memory
 from agentmem.store import SQLiteStore, has_ciphers, open_store
 from agentmem.types import Durability, Record
@@ -391,6 +391,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     figures = measure(options.directory, options.quick)
     if options.json:
-        print(json.dumps([{**figure._asdict(), "passed": figure.passed} for figure in figures], indent=1))
+        print(json_of([{**figure._asdict(), "passed": figure.passed} for figure in figures], indent=1))
     else:
         show(figures)

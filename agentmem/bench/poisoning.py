@@ -7,7 +7,6 @@ Knows rollouts and memories; what is hostile is written by `agentmem.bench.attac
 from __future__ import annotations
 
 import argparse
-import json
 import random
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 from agentmem.bench.arguments import bars, names, parser_of, positive
 from agentmem.bench.attacks import ATTACKS, LIES
+from agentmem.bench.printed import json_of
 from agentmem.encode import DEFAULT
 from agentmem.memory import Memory
 from agentmem.rollout import load_policy, rollout
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for row in measure(asked):
             rows.append(row)
             bar.update(task, advance=1, refresh=True)
-    sys.stdout.write(json.dumps({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows))
+    sys.stdout.write(json_of({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows))
 
 
 def measure(asked: argparse.Namespace, encoder: object = DEFAULT) -> Iterator[dict[str, Any]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench.arguments import path_of
+from agentmem.bench.printed import json_of
 from agentmem.redact import KINDS, Found, Redaction
 
 PART = 20_000  # characters of a long text looked at at a time
@@ -63,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     shown = frozenset(filter(None, options.show.split(",")))
     each = {path.name: look(path, shown) for path in options.files}
     if options.json:
-        print(json.dumps(each, indent=1))
+        print(json_of(each, indent=1))
         return
     for name, counts in each.items():
         kinds = ", ".join(f"{kind} {number}" for kind, number in sorted(counts["found"].items())) or "nothing"

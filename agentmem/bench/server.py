@@ -21,6 +21,7 @@ from statistics import median
 from typing import Any
 
 from agentmem.bench.arguments import bars, parser_of, positive
+from agentmem.bench.printed import json_of
 from agentmem.memory import Memory
 
 NOTES = """\
@@ -159,7 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         task = progress.add_task("runs", total=4)
         progress.refresh()
         rows = measure(asked.requests, asked.clients, lambda: progress.update(task, advance=1, refresh=True))
-    sys.stdout.write(json.dumps({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows, asked.clients))
+    sys.stdout.write(json_of({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows, asked.clients))
 
 
 def markdown(rows: Sequence[dict[str, Any]], n_clients: int) -> str:

@@ -9,7 +9,6 @@ playwright and Chromium.
 
 from __future__ import annotations
 
-import json
 import random
 import shutil
 import statistics
@@ -25,6 +24,7 @@ from typing import Any
 
 from agentmem.bench.arguments import parser_of, positive
 from agentmem.bench.graph import fill
+from agentmem.bench.printed import json_of
 from agentmem.errors import MissingExtraError
 from agentmem.memory import Memory
 from agentmem.viewer.drawn import MOST
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for steps in tokens:  # in turns, so that a busy while meets both
                 runs[steps].append(measure(Path(folder) / f"{steps}.mem", steps))
     found = {"tokens": tokens[options.steps], "long": runs[options.steps], "short": runs[SMALL]}
-    print(json.dumps(found)) if options.json else _show(found)
+    print(json_of(found)) if options.json else _show(found)
 
 
 def make(path: Path, steps: int) -> int:

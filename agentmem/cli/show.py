@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import sys
 import time
 from collections.abc import Iterable
@@ -19,6 +17,8 @@ from rich.console import Console, Group
 from rich.progress import BarColumn, Progress, Task, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
+
+from agentmem.bench.printed import json_of
 
 ACCENT, QUIET, GOOD, BAD = "cyan", "bright_black", "green", "red"
 PATIENCE_S = 2.0
@@ -39,18 +39,8 @@ def line(text: str) -> None:
 
 
 def as_json(value: Any) -> None:
-    """One JSON document and nothing else on standard output; a number that JSON cannot hold, such as a sum of rewards
-    that ran over, is null.
-    """
-    sys.stdout.write(json.dumps(_finite(value), ensure_ascii=False, default=str, allow_nan=False) + "\n")
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    """One JSON document and nothing else on standard output."""
+    sys.stdout.write(json_of(value, ensure_ascii=False, default=str) + "\n")
 
 
 def table(*columns: str, right: Iterable[str] = (), title: str | None = None) -> Table:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 
 from agentmem.bench.arguments import chosen_of, goes_on, parser_of
 from agentmem.bench.environments.options import MEASUREMENTS
+from agentmem.bench.printed import json_of
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -29,4 +29,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one = import_module(f"agentmem.bench.environments.{name}")
     with goes_on(getattr(options, "out", None)):
         results = one.measure(options)
-    print(json.dumps(results) if options.json else one.markdown(results))
+    print(json_of(results) if options.json else one.markdown(results))

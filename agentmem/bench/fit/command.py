@@ -17,6 +17,7 @@ from agentmem.bench.fit.ready import PARTS, Ready, memory_of, questions_of
 from agentmem.bench.fit.report import markdown
 from agentmem.bench.fit.search import LEAST, Aim, State, search
 from agentmem.bench.fit.summary import summarize
+from agentmem.bench.printed import json_of
 from agentmem.bench.recall.command import check_asked
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.memories import SIGNALS
@@ -66,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_folder(folder, "memories")
         progress = stack.enter_context(bars())
         results = _fitted(options, best(), files, folder, stack, progress)
-    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else markdown(results))
+    sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else markdown(results))
 
 
 def _fitted(
@@ -158,7 +159,7 @@ def _state(weights: Mapping[str, float], tried: int, moved: bool, over: bool) ->
 
 
 def _write(results: Mapping[str, Any], folder: Path) -> None:
-    _replace(folder / "results.json", json.dumps(results, indent=1) + "\n")
+    _replace(folder / "results.json", json_of(results, indent=1) + "\n")
     _replace(folder / "results.md", markdown(results))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from agentmem.bench.integrations.race import MOST, Race
 from agentmem.bench.peers.entries import ENTRIES
 from agentmem.bench.peers.peer import BUDGET
 from agentmem.bench.peers.racer import missing, started
+from agentmem.bench.printed import json_of
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.command import check_asked
 from agentmem.bench.recall.counting import Counter, best
@@ -76,10 +76,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_folder(options.out)
     results = _run(options, _data(options), best())
     if options.out:
-        (options.out / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        (options.out / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
         (options.out / "results.md").write_text(report.markdown(results), encoding="utf-8")
         picture.draw(results, options.out)
-    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else report.markdown(results))
+    sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else report.markdown(results))
 
 
 def _data(options: argparse.Namespace) -> list[Dataset]:

@@ -5,7 +5,6 @@ Knows measurements by one form; knows nothing of what they measure.
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars, chosen_of, make_folder, parser_of
 from agentmem.bench.neural.options import MEASUREMENTS
+from agentmem.bench.printed import json_of
 from agentmem.bench.recall import pictures
 from agentmem.errors import InvalidInputError
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     text = one.markdown(results)
     if folder:
         _write(results, text, one.draw(results), folder)
-    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else text)
+    sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else text)
 
 
 def _measurement(name: str) -> Any:
@@ -89,7 +89,7 @@ def _shown(bar: Any) -> Watch:
 
 
 def _write(results: Mapping[str, Any], text: str, drawn: Mapping[str, Any], folder: Path) -> None:
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(text, encoding="utf-8")
     for name, figure in drawn.items():
         figure.savefig(folder / name, dpi=150, bbox_inches="tight", metadata={"Software": None})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, some_of
+from agentmem.bench.printed import json_of
 from agentmem.bench.recall import floors, pictures, report
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.measure import Measured, measure
@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for results in _results(options, best()):
         if options.out:
             _write(results, options.out)
-    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else report.markdown(results))
+    sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else report.markdown(results))
 
 
 def _results(options: argparse.Namespace, counter: Counter) -> Iterator[dict[str, Any]]:
@@ -130,6 +130,6 @@ def check_asked(files: Sequence[Dataset]) -> None:
 
 
 def _write(results: dict[str, Any], folder: Path) -> None:
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(report.markdown(results), encoding="utf-8")
     pictures.draw(results, folder)

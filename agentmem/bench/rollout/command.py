@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from agentmem.bench.arguments import bars, parser_of, positive
+from agentmem.bench.printed import json_of
 from agentmem.bench.rollout.measure import measure
 
 NOTES = """\
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             progress.update(task, advance=1, refresh=True)
 
         rows = [measure(ms / 1000, asked.steps, asked.workers, asked.apart, asked.rounds, done) for ms in asked.ms]
-    sys.stdout.write(json.dumps({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows))
+    sys.stdout.write(json_of({"rows": rows}, indent=1) + "\n" if asked.json else markdown(rows))
 
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -16,6 +15,7 @@ from typing import Any
 from agentmem.bench import bfcl, evidence
 from agentmem.bench.arguments import amount, bars, make_folder, parser_of, path_of, positive, some_of
 from agentmem.bench.peers.peer import BUDGET
+from agentmem.bench.printed import json_of
 from agentmem.bench.recall import pictures
 from agentmem.bench.recall.counting import Counter, best
 from agentmem.bench.recall.histories import History, Question, Step
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.peers:
             results["peers"] = _race(options, histories, counter, progress)
             _write(results, options.out)
-    sys.stdout.write(json.dumps(results, indent=1) + "\n" if options.json else report.markdown(results))
+    sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else report.markdown(results))
 
 
 def histories_of(paths: Sequence[str]) -> list[History]:
@@ -146,7 +146,7 @@ def _write(results: dict[str, Any], folder: Path | None) -> None:
     if results["sizes"]:
         last = results["sizes"][-1]
         name = f"{last['retain']}-{report.short(last['size'])}.json"
-        (folder / name).write_text(json.dumps(last, indent=1) + "\n", encoding="utf-8")
+        (folder / name).write_text(json_of(last, indent=1) + "\n", encoding="utf-8")
         picture.draw(results["sizes"], folder)
-    (folder / "results.json").write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    (folder / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
     (folder / "results.md").write_text(report.markdown(results), encoding="utf-8")
