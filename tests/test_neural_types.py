@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -120,3 +121,19 @@ def test_recall_gives_float32_within_autocast_and_of_a_query_of_fewer_bits(type:
     for each in (expected, found, crystal.recall(X[:, :3].to(type)), MemoryCrystal(D).recall(X[:, :3].to(type))):
         assert each.dtype == torch.float32
     assert found.shape == expected.shape
+
+
+@pytest.mark.parametrize(
+    ("slots", "said"),
+    [
+        (torch.zeros(2, 5, 383), r"slots is torch.float32 \[2, 5, 383\]; .* \[2, 5, 384\] is needed"),
+        (torch.zeros(()), r"slots is torch.float32 \[\]; .* \[384\] is needed"),
+        (torch.zeros(2, 384, dtype=torch.int64), "slots is torch.int64"),
+        ([0.0] * 384, "slots is a list; a torch.Tensor"),
+    ],
+)
+def test_slots_of_another_size_say_nothing(slots: Any, said: str) -> None:
+    model = token_model()
+    with pytest.raises(InvalidInputError, match=said):
+        model.says_log_probabilities(slots)
+    assert model.says_log_probabilities(torch.zeros(2, 5, 384)).shape == (2, 5, 2, 40)

@@ -20,7 +20,7 @@ from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain, sized
-from agentmem.neural.shapes import TOKENS, Shown, check
+from agentmem.neural.shapes import STATES, TOKENS, Shown, check
 from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
@@ -187,8 +187,14 @@ class TokenModel(nn.Module):
         return self._output(hidden, readings, written).log_probabilities
 
     def says_log_probabilities(self, slots: Tensor, precision: Precision = "sign") -> Tensor:
-        """What slots [..., slot_bits] say of the tokens after their cue: [..., bound, vocabulary]."""
-        values = quantise(slots[..., self.settings.transformer.crystal.cue_bits :], precision)
+        """What slots [..., slot_bits] say of the tokens after their cue: [..., bound, vocabulary].
+
+        Raises InvalidInputError for slots of another size.
+        """
+        crystal = self.settings.transformer.crystal
+        any_sizes = slots.shape[:-1] if isinstance(slots, Tensor) else ("...",)
+        check("slots", slots, *any_sizes, crystal.slot_bits, types=STATES)
+        values = quantise(slots[..., crystal.cue_bits :], precision)
         return F.log_softmax(self._said_logits(values), -1)
 
     def save(self, path: str | Path, command: str = "", notes: Mapping[str, Any] | None = None) -> None:
