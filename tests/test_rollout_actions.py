@@ -156,6 +156,18 @@ def test_a_class_in_place_of_a_policy_is_told_how_one_is_made() -> None:
         rollout(Faulty, Saying, memory, kind="none")
 
 
+def test_a_class_that_acts_without_one_of_it_is_a_policy() -> None:
+    class Still:
+        name = "still"
+
+        @staticmethod
+        def act(observation: Any, context: Any) -> int:
+            return 1
+
+    with memory_at() as memory:
+        assert rollout(Faulty, Still, memory, kind="none").steps == 6
+
+
 class Beginning(Saying):
     def begin(self, seed: int) -> Any:
         return None if seed else self

@@ -14,7 +14,7 @@ import importlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
-from inspect import iscoroutinefunction
+from inspect import getattr_static, iscoroutinefunction
 from types import FunctionType, TracebackType
 from typing import Any
 
@@ -74,7 +74,7 @@ def apart(seed: int) -> int:
 def check_policy(policy: Any, name: str | None = None) -> Any:
     """InvalidInputError for what does not act. name: that it was loaded by."""
     what = brief(policy) if name is None else f"{name!r} makes {brief(policy)}, which"
-    if isinstance(policy, type):
+    if isinstance(policy, type) and isinstance(getattr_static(policy, "act", None), FunctionType):
         raise InvalidInputError(f"policy {what} is a class: give one of it, such as {policy.__name__}()")
     if not callable(getattr(policy, "act", None)):
         raise InvalidInputError(f"policy {what} has no act(observation, context); {ONE}")
