@@ -74,6 +74,20 @@ def test_closing_tells_nothing_over_what_ended_the_run() -> None:
         rollout(partial(Faulty, "close"), ONE, memory, kind="none", progress=stop)
 
 
+class Twice(Faulty):
+    """Fails when it is closed too, after that."""
+
+    failed = False
+
+    def _fail(self, where: str) -> None:
+        self.failed = True
+        super()._fail(where)
+
+    def close(self) -> None:
+        if self.failed:
+            raise ZeroDivisionError
+
+
 class Own(Faulty):
     """Says itself what is wrong."""
 
@@ -197,10 +211,11 @@ def test_a_trial_whose_random_actions_an_environment_refuses_ends_no_rollout() -
 def test_an_episode_that_is_played_again_tells_it_too() -> None:
     with memory_at() as memory:
         rollout(Faulty, ONE, memory, kind="none", seed=5, numbers=[3])
-        again = Again(memory.scoped("Faulty", "3"), make=partial(Faulty, "reset"))
-        with pytest.raises(PlayError, match="in the reset of episode 3, raised KeyError"):
+        with (
+            pytest.raises(PlayError, match="in the reset of episode 3, raised KeyError"),
+            Again(memory.scoped("Faulty", "3"), make=partial(Twice, "reset")) as again,
+        ):
             again.reset()
-        again.close()
 
 
 def test_lanes_that_fail_at_a_first_reset_or_stand_still_are_closed_as_others_are() -> None:

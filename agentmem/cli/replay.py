@@ -182,15 +182,11 @@ def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
     from agentmem.rollout import Again
 
     look_here(*memory.namespace)
-    again = Again(memory)
-    try:
-        with show.Waiting("playing") as waiting:
-            checked = []
-            for one in rerun(frames, again):
-                checked.append(one)
-                waiting(one.number, len(frames))
-    finally:
-        again.close()
+    with Again(memory) as again, show.Waiting("playing") as waiting:
+        checked = []
+        for one in rerun(frames, again):
+            checked.append(one)
+            waiting(one.number, len(frames))
     wrong = [one for one in checked if not one.same]
     if json:
         named = [{"number": one.number, "step": frames.step(one.number).id, "why": one.why} for one in wrong]

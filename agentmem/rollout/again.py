@@ -25,7 +25,7 @@ class Again:
 
     make: makes the environment, where the rollout was given a function; by default it is made by the id and options
     that are noted. reading: the rollout's, if it had one of its own. Raises NotFoundError where no rollout logged,
-    InvalidInputError where the environment cannot be made from what is noted.
+    InvalidInputError where the environment cannot be made from what is noted. As a context it closes at the end.
     """
 
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
@@ -55,6 +55,12 @@ class Again:
     def close(self) -> None:
         """Close the environment."""
         self._lanes.close()
+
+    def __enter__(self) -> Again:
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        self._lanes.__exit__(*raised)
 
 
 def _note_of(memory: Memory) -> dict[str, Any]:
