@@ -311,6 +311,15 @@ def test_a_costly_name_of_an_episode_is_shortened_to_its_last_part(memory: Memor
     assert memory.recall("red door", 20_000).text == f"[{name}]\nobservation: The red door is open."
 
 
+def test_two_episodes_whose_names_end_alike_do_not_stand_under_one_head(memory: Memory) -> None:
+    memory.episode(id="ann/1").log("the key of ann is under the mat")
+    memory.episode(id="bob/1").log("the key of bob is in the car")
+    text = memory.recall("key", 60).text
+    heads = [line for line in text.splitlines() if line.startswith("[")]
+    assert len(heads) == 2
+    assert "[bob/1]" in heads or "[ann/1]" in heads
+
+
 def test_what_was_said_a_hundred_times_does_not_hide_what_was_said_once(memory: Memory) -> None:
     with memory.episode(id="house") as episode:
         episode.log("A gate, said Ann, is by the house.")

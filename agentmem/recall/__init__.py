@@ -183,6 +183,7 @@ class _Steps:
         self.now = holds_now(signals["state"], view)
         self._telling = {name: values for name, values in signals.items() if not says_nothing(values)}
         self._made: dict[int, Candidate] = {}
+        self._short: dict[str, str] = {}
 
     def __iter__(self) -> Iterator[Candidate | None]:
         for rows in self._best_first():
@@ -273,7 +274,9 @@ class _Steps:
 
     def _head(self, at: str | None, episode: str) -> str:
         if at is None and self.query.count(episode) > self.query.budget * NAME:
-            episode = episode.rsplit("/", 1)[-1]
+            short = episode.rsplit("/", 1)[-1]
+            if self._short.setdefault(short, episode) == episode:  # else two episodes would stand under one head
+                episode = short
         return head(at, episode)
 
     def _section(self, row: int, episode: str, trust: str | None) -> str:

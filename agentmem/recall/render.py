@@ -7,6 +7,7 @@
     head     = "[" date [" " time] "]" / "[" episode "]"
                                              the time the source gives; without one the episode's id, or its last part
                                              after "/" where the whole would cost too much of the budget
+                                             and that is not another episode's here
     line     = label ": " text [" <" id ">"] LF
                                              label: who said it, else its kind, else the crystal's layer
              / trust " " quote ": " quote [" <" id ">"] LF
