@@ -39,6 +39,9 @@ from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+_SAID = {"missing": "is missing; give it", "extra_forbidden": "is not known here; leave it out"}
+"""In place of pydantic's messages, by their types."""
+_SHOULD = "Input should be "
 _RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
 FEW = 500  # values in a value, or characters in one of them, that a message shows
 _EXTRA = re.compile(r"(pip install )'agentmem-crystal\[([a-z]+)\]'")
@@ -207,10 +210,15 @@ def _named(value: object) -> str:
 
 
 def said_of(problem: Mapping[str, Any]) -> str:
-    """What pydantic found wrong with a value, in words; of a number out of its range, with the number and the limit."""
+    """What pydantic found wrong with a value, in words, and what to give; of a number out of range, the limit too."""
     limits, given = problem.get("ctx", {}), in_brief(problem["input"]).strip("'")
     for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
         if name in limits:
             limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
             return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
-    return str(problem["msg"]).removeprefix("Value error, ")
+    said = _SAID.get(problem["type"], str(problem["msg"])).removeprefix("Value error, ")
+    if not said.startswith(_SHOULD):
+        return said
+    one = isinstance(problem["input"], str | int | float | None)
+    came = in_brief(problem["input"]) if one else f"a {type(problem['input']).__name__}"
+    return f"give {said.removeprefix(_SHOULD).split(', unable', 1)[0]}, not {came}"

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, said_of
 from agentmem.records import brief
 from agentmem.types import Kind
 
@@ -157,4 +157,4 @@ def _wrong(model: type[Arguments], error: Any) -> str:
         return f"{model.tool} has no argument {brief(name)}; it takes {', '.join(model.model_fields)}"
     if error["type"] == "missing":
         return f"{name} is missing"
-    return f"{name} {brief(error['input'])}: {error['msg'][0].lower()}{error['msg'][1:]}"
+    return f"{name}: {said_of(error)}"
