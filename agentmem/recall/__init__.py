@@ -6,25 +6,22 @@ function that gives records by position. Knows no store, clock or randomness: th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from heapq import merge
-from itertools import islice
+from collections.abc import Iterator
 
 import numpy as np
 
 from agentmem.index import View, step_id
-from agentmem.recall.layers import best_steps, crystal_signals, near, place_signal, steps_of, with_steps
+from agentmem.recall.crystals import Crystals
 from agentmem.recall.pack import Candidate, Packer
+from agentmem.recall.query import CHUNK, Query, Read, Texts
 from agentmem.recall.render import GRAMMAR, Line, fold, head, render, sections
 from agentmem.recall.signals import Match, Weights, cue_terms, largest, reasons, step_signals, weigh
 from agentmem.recall.standing import nothing, says_nothing
 from agentmem.recall.stated import concerns, holds_now, places
-from agentmem.recall.trusted import trust_of_crystal
 from agentmem.records import values_of
 from agentmem.tokens import count
 from agentmem.trust import SHARE, UNTRUSTED, trust_of
-from agentmem.types import KINDS, CountTokens, Hit, Layer, Record
+from agentmem.types import KINDS, Hit
 
 __all__ = [
     "GRAMMAR",
@@ -40,38 +37,10 @@ __all__ = [
     "sections",
 ]
 
-Read = Callable[[Sequence[int]], list[Record]]
-
 SIMILAR = 0.5  # estimated cosine from which a step counts as found without a shared word
-CHUNK = 48  # candidates read at once, at first
 FAR = 4 * CHUNK  # candidates read at once
 BEST = 1_000  # candidates sorted at first
 NAME = 1 / 64  # of the budget: what the name of an episode may cost over its steps
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """What is asked: see Memory.recall. `current` is the episode that asks, `goal` its goal.
-
-    thinned: steps may have lost text since they were counted. without: log positions of steps that who asks has before
-    him already; they are not told. own: whether `count` is a caller's. untrusted: the share of the budget, 0..1, that
-    untrusted text may take; None for what is usual.
-    """
-
-    cue: str
-    budget: int
-    count: CountTokens
-    layers: tuple[Layer, ...] | None = None
-    episode: str | None = None
-    agent: str | None = None
-    marks: bool = False
-    current: str | None = None
-    goal: str | None = None
-    thinned: bool = False
-    without: frozenset[int] = frozenset()
-    own: bool = False
-    untrusted: float | None = None
-    weights: Weights = field(default_factory=Weights)
 
 
 def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None, read: Read) -> list[Line]:
@@ -80,7 +49,7 @@ def recall(query: Query, view: View, match: Match, similarity: np.ndarray | None
         return []
     quoted = int(query.budget * (SHARE if query.untrusted is None else query.untrusted))
     packer = Packer(query.budget, query.count, frozenset(match.terms), query.marks, query.goal, quoted)
-    sought = _sought(query, view, match, similarity, _Texts(read), packer)
+    sought = _sought(query, view, match, similarity, Texts(read), packer)
     return packer.fill(iter(sought), sought.partner) if sought is not None else []
 
 
@@ -92,7 +61,7 @@ def rank(
     matching: none when nothing matches the cue. read: may leave out what is not there any more.
     """
     packer = Packer(query.budget, query.count, frozenset(match.terms))
-    sought = _sought(query, view, match, similarity, _Texts(read), packer, matching)
+    sought = _sought(query, view, match, similarity, Texts(read), packer, matching)
     for candidate in sought.ranked() if sought is not None else ():
         yield candidate.hit((0, len(candidate.text)), candidate.size)
 
@@ -102,10 +71,10 @@ def _sought(
     view: View,
     match: Match,
     similarity: np.ndarray | None,
-    texts: _Texts,
+    texts: Texts,
     packer: Packer,
     matching: bool = True,
-) -> _Steps | _Crystals | None:
+) -> _Steps | Crystals | None:
     """What may be recalled, ranked; None where nothing matches the cue, if something has to."""
     if not len(view.position) or (matching and not query.cue.strip()):
         return None
@@ -113,7 +82,7 @@ def _sought(
     if query.layers is not None:
         if matching and not _found(match, nothing(len(allowed)), similarity, allowed):
             return None
-        return _Crystals(query, view, match, similarity, texts, allowed)
+        return Crystals(query, view, match, similarity, texts, allowed)
     signals = step_signals(query.cue, view, match, similarity)
     named = [signal for name in ("name", "state", "date") if not says_nothing(signal := signals[name])]
     if matching and not _found(match, sum(named, nothing(len(allowed))), similarity, allowed):
@@ -142,27 +111,6 @@ def _found(match: Match, named: np.ndarray, similarity: np.ndarray | None, allow
     return said or alike
 
 
-class _Texts:
-    """Records by position, fetched in batches and kept for the length of one recall."""
-
-    def __init__(self, read: Read) -> None:
-        self._read = read
-        self._known: dict[int, Record] = {}
-
-    def fetch(self, positions: Sequence[int]) -> None:
-        missing = [position for position in positions if position not in self._known]
-        if missing:
-            self._known.update((record.position, record) for record in self._read(missing))
-
-    def __getitem__(self, position: int) -> Record:
-        if position not in self._known:
-            self.fetch([position])
-        return self._known[position]
-
-    def __contains__(self, position: int) -> bool:
-        return position in self._known
-
-
 class _Steps:
     """The steps of a view as candidates, best first."""
 
@@ -170,7 +118,7 @@ class _Steps:
         self,
         query: Query,
         view: View,
-        texts: _Texts,
+        texts: Texts,
         signals: dict[str, np.ndarray],
         allowed: np.ndarray,
         packer: Packer,
@@ -293,108 +241,3 @@ class _Steps:
         if other < 0:
             return None
         return int(other) if {kind, KINDS[self.view.kind[other]]} == {"action", "observation"} else None
-
-
-@dataclass(frozen=True, slots=True)
-class _Ranked:
-    """The crystals of one layer: arrays [n]. The rows of the steps of each lie at [starts[n], starts[n + 1]); best: the
-    row of the one that matches best.
-    """
-
-    numbers: list[int]
-    signals: dict[str, np.ndarray]
-    score: np.ndarray
-    allowed: np.ndarray
-    starts: np.ndarray
-    rows: np.ndarray
-    best: np.ndarray
-
-    def __iter__(self) -> Iterator[tuple[float, int, int, _Ranked]]:
-        """(-score, number, place, self) of those that hold an allowed step, best first."""
-        order = np.argsort(-self.score, kind="stable")
-        for place in near(self.score, order[self.allowed[order]]).tolist():
-            yield -float(self.score[place]), self.numbers[place], place, self
-
-    def steps(self, place: int) -> np.ndarray:
-        return self.rows[self.starts[place] : self.starts[place + 1]]
-
-    def holding(self, row: int) -> list[int]:
-        """The places of the allowed crystals that condense the step at a row."""
-        places = np.searchsorted(self.starts, np.flatnonzero(self.rows == row), side="right") - 1
-        return [place for place in places.tolist() if self.allowed[place]]
-
-
-class _Crystals:
-    """Crystals of the layers asked for as candidates, best first."""
-
-    def __init__(
-        self,
-        query: Query,
-        view: View,
-        match: Match,
-        similarity: np.ndarray | None,
-        texts: _Texts,
-        allowed: np.ndarray,
-    ) -> None:
-        self.query, self.view, self.match, self.similarity, self.texts = query, view, match, similarity, texts
-        self.allowed = allowed
-        self.signals = step_signals(query.cue, view, match, similarity)
-        self.signals["state"] = np.maximum(self.signals["state"], place_signal(query.cue, view))
-        self.places = places(query.cue, view)
-        self.layers = [self._ranked(layer) for layer in query.layers or ()]
-
-    def _ranked(self, layer: Layer) -> _Ranked:
-        view = self.view
-        live = np.flatnonzero(view.live).tolist()
-        numbers = [number for number in live if view.crystals[number].layer is layer and view.crystals[number].text]
-        owner, rows = steps_of(view, numbers)
-        best = best_steps((owner, rows), len(numbers), weigh(self.signals, self.query.weights))
-        own = crystal_signals(view, numbers, self.match, self.similarity, (owner, rows))
-        signals = with_steps(own, self.signals, best)
-        holds = np.bincount(owner[self.allowed[rows]], minlength=len(numbers)) > 0
-        starts = np.searchsorted(owner, np.arange(len(numbers) + 1))
-        return _Ranked(numbers, signals, weigh(signals, self.query.weights), holds, starts, rows, best)
-
-    def __iter__(self) -> Iterator[Candidate]:
-        best = merge(*self.layers)
-        while some := [(ranked, place) for _, _, place, ranked in islice(best, CHUNK)]:
-            self.texts.fetch([int(self.view.position[ranked.steps(place)[0]]) for ranked, place in some])
-            for ranked, place in some:
-                yield self._candidate(ranked, place)
-
-    def ranked(self) -> Iterator[Candidate]:
-        return iter(self)
-
-    def partner(self, row: int) -> Candidate | None:
-        """The first crystal that condenses the step at a row."""
-        found = ((ranked, place) for ranked in self.layers for place in ranked.holding(row))
-        return next((self._candidate(ranked, place) for ranked, place in found), None)
-
-    def _candidate(self, ranked: _Ranked, place: int) -> Candidate:
-        crystal = self.view.crystals[ranked.numbers[place]]
-        positions = self.view.position[ranked.steps(place)].tolist()
-        first = self.texts[positions[0]]
-        where = int(self.places[ranked.best[place]])
-        trust = trust_of_crystal(self.view, ranked.numbers[place], self.texts)
-        return Candidate(
-            key=-1 - hash_of(crystal.id),
-            position=positions[0],
-            label=crystal.key or crystal.layer.value,
-            text=crystal.text,
-            size=crystal.tokens,
-            head=head(values_of(first.body).get("at"), first.episode),
-            section="warnings" if trust in UNTRUSTED else "facts" if crystal.layer is Layer.ATOM else "past",
-            score=float(ranked.score[place]),
-            id=crystal.id,
-            layer=crystal.layer.value,
-            story=frozenset(step_id(position) for position in positions),
-            sources=crystal.sources,
-            reasons=lambda: reasons(ranked.signals, self.query.weights, place),
-            place=where if where >= 0 else None,
-            trust=trust,
-        )
-
-
-def hash_of(crystal_id: str) -> int:
-    """A crystal's id as a number, the same in every process."""
-    return int(crystal_id[1:], 16)
