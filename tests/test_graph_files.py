@@ -224,6 +224,14 @@ class TestCommand:
             assert (result.exit_code, result.stdout) == (1, "")
             assert said in result.stderr
 
+    def test_a_name_without_an_ending_is_told_to_have_one(self, path: Path, tmp_path: Path) -> None:
+        result = self.call(path, "--out", tmp_path / "plain")
+        endings = ".json, .graphml, .gexf, .mermaid, .png, .svg"
+        assert (result.exit_code, result.stdout) == (1, "")
+        said = f"plain does not say its format; give a name with an ending ({endings}), or --format"
+        assert said in " ".join(result.stderr.split())
+        assert "is a directory; give the path of a file in it" in self.call(path, "--out", ".").stderr
+
     def test_no_text_steers_the_terminal(self, tmp_path: Path) -> None:
         with opened(tmp_path / "b.mem") as memory, memory.episode(id="a\u202eb\u2066") as episode:
             episode.log("\u202egnp.exe \x9b31m", subjects=["\u2066Ann"])

@@ -95,8 +95,11 @@ def write(graph: networkx.DiGraph, path: str | Path, format: str | None = None) 
     """
     file = check_path("path", path)
     chosen = format or {"mmd": "mermaid"}.get(file.suffix[1:].lower(), file.suffix[1:].lower())
-    content = drawn(graph, chosen)
     check_target(file)
+    if not chosen:
+        endings = ", ".join(f".{each}" for each in (*FORMATS, *PICTURES))
+        raise InvalidInputError(f"{file} does not say its format; give a name with an ending ({endings}), or --format")
+    content = drawn(graph, chosen)
     with put(file, "graph") as out:
         out.write(content)
 
