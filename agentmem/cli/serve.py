@@ -57,6 +57,7 @@ def serve(
         show.line(f"for namespace {new_token or '(root)'}; kept in {show.path(file)} is its hash alone")
         return
     limits = server.Limits(body=int(body_limit * (1 << 20)), rate=rate)
+    server.check(file, host, port)
     with stoppable("what was acknowledged is kept"), make_memory(path) as memory:
         serves_writes(memory, path)
         _check_reached(memory.namespace, memory._core.store.namespaces(), path, bool(len(server.Tokens(file))))
