@@ -78,7 +78,7 @@ def replay(
     from agentmem.replay import replay as played
 
     with open_memory(path, namespace, read_only=True) as whole:
-        memory = reading(whole, read)
+        memory = reading(whole, read, path)
         frames = played(memory, episode, cue=cue, budget=budget)
         if compare is not None:
             _compare(compared(frames, played(memory, compare, cue=cue, budget=budget)), json)
