@@ -174,9 +174,8 @@ class TestPictures:
 
 
 def test_an_unknown_format_is_refused_and_nothing_is_written(graph: networkx.DiGraph, tmp_path: Path) -> None:
-    for name in ("a.pdf", "a"):
-        with pytest.raises(InvalidInputError, match="use one of json, graphml, gexf, mermaid, png, svg"):
-            write(graph, tmp_path / name)
+    with pytest.raises(InvalidInputError, match="use one of json, graphml, gexf, mermaid, png, svg"):
+        write(graph, tmp_path / "a.pdf")
     with pytest.raises(InvalidInputError, match="over the limit of 150"):
         write(graph, tmp_path / "a.mmd")
     assert list(tmp_path.iterdir()) == []
