@@ -6,6 +6,7 @@ Knows addresses, names of hosts and uvicorn; knows nothing of what is served.
 from __future__ import annotations
 
 import asyncio
+import errno
 import ipaddress
 import re
 import signal
@@ -39,9 +40,16 @@ def listening(host: str, port: int) -> tuple[socket.socket, str]:
         made = _bound(socket.socket(family, kind, protocol), address)
     except (OSError, OverflowError, UnicodeError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise InvalidInputError(f"{host} port {port} cannot be had ({why}); choose --host or --port") from error
+        taken = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+        then = "give --port 0 for any that is free, or another" if taken else "choose --host or --port"
+        raise InvalidInputError(f"{host} port {port} cannot be had ({why}); {then}") from error
     shown = f"[{host}]" if ":" in host else host
     return made, f"http://{shown}:{made.getsockname()[1]}"
+
+
+def check(host: str, port: int) -> None:
+    """InvalidInputError for an address that cannot be had, before anything is made that is to be served there."""
+    listening(host, port)[0].close()
 
 
 def _bound(made: socket.socket, address: Any) -> socket.socket:

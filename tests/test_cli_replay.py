@@ -166,6 +166,16 @@ def test_a_rollout_of_a_function_says_how_it_is_played_again(tmp_path: Path) -> 
     )
 
 
+def test_what_is_of_no_rollout_names_the_namespace_that_is(path: Path) -> None:
+    with Memory.open(path, encoder=None, durability="process") as memory:
+        none = call(path, "monday", "--rerun")
+        rollout(Counting, ScriptedPolicy(lambda seen, context: 1), memory, kind="none")
+    some = call(path, "monday", "--rerun")
+    said = "error: the root namespace holds no episode of a rollout, with its seed, to play again; "
+    assert none.stderr == f"{said}nothing in this memory is of one, and `agentmem rollout` makes one\n"
+    assert some.stderr == f"{said}give that of one, such as -n Counting/0\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

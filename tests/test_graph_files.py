@@ -174,9 +174,8 @@ class TestPictures:
 
 
 def test_an_unknown_format_is_refused_and_nothing_is_written(graph: networkx.DiGraph, tmp_path: Path) -> None:
-    for name in ("a.pdf", "a"):
-        with pytest.raises(InvalidInputError, match="use one of json, graphml, gexf, mermaid, png, svg"):
-            write(graph, tmp_path / name)
+    with pytest.raises(InvalidInputError, match="use one of json, graphml, gexf, mermaid, png, svg"):
+        write(graph, tmp_path / "a.pdf")
     with pytest.raises(InvalidInputError, match="over the limit of 150"):
         write(graph, tmp_path / "a.mmd")
     assert list(tmp_path.iterdir()) == []
@@ -223,6 +222,14 @@ class TestCommand:
             result = self.call(path, "--out", tmp_path / place, "--format", "json")
             assert (result.exit_code, result.stdout) == (1, "")
             assert said in result.stderr
+
+    def test_a_name_without_an_ending_is_told_to_have_one(self, path: Path, tmp_path: Path) -> None:
+        result = self.call(path, "--out", tmp_path / "plain")
+        endings = ".json, .graphml, .gexf, .mermaid, .png, .svg"
+        assert (result.exit_code, result.stdout) == (1, "")
+        said = f"plain does not say its format; give a name with an ending ({endings}), or --format"
+        assert said in " ".join(result.stderr.split())
+        assert "is a directory; give the path of a file in it" in self.call(path, "--out", ".").stderr
 
     def test_no_text_steers_the_terminal(self, tmp_path: Path) -> None:
         with opened(tmp_path / "b.mem") as memory, memory.episode(id="a\u202eb\u2066") as episode:

@@ -173,12 +173,21 @@ def test_a_token_that_cannot_be_is_refused_without_being_shown(token: str) -> No
     assert not token or token not in str(refused.value)
 
 
-def test_a_port_that_is_taken_and_a_host_that_is_none_end_the_command(served: Served, file: Path) -> None:
-    for options in (("--port", str(served.port)), ("--host", "no.such.host.invalid", "--port", "0")):
-        done = CliRunner().invoke(app, ["mcp", str(file), "--http", *options])
+def test_an_address_that_cannot_be_had_and_a_token_that_cannot_be_end_the_command_before_a_memory_is_made(
+    served: Served, tmp_path: Path
+) -> None:
+    refused = (
+        (("--port", str(served.port)), "give --port 0 for any that is free, or another"),
+        (("--host", "no.such.host.invalid", "--port", "0"), "choose --host or --port"),
+        (("--host", "192.0.2.1"), "choose --host or --port"),  # no address of this machine
+        (("--port", "0", "--token", "short"), "this token of 5 characters cannot be used"),
+    )
+    for options, said in refused:
+        done = CliRunner().invoke(app, ["mcp", str(tmp_path / "new.mem"), "--http", *options])
         assert done.exit_code == 1
-        assert "choose --host or --port" in done.stderr
-        assert "token" not in done.stderr
+        assert said in " ".join(done.stderr.split())
+        assert "the token of this run" not in done.stderr
+    assert not list(tmp_path.glob("new.mem*"))
 
 
 async def test_headers_that_stand_there_twice_and_a_host_that_is_missing_are_refused() -> None:

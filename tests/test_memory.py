@@ -176,6 +176,9 @@ def test_an_existing_id_resumes_the_episode(file: Path) -> None:
             memory.episode(id="door", goal="close it")
         with pytest.raises(InvalidInputError, match=r"agent.*'ada'.*'bo'"):
             memory.episode(id="door", agent="bo")
+        memory.episode(id="window")
+        with pytest.raises(InvalidInputError, match="'window' has no agent, not 'bo'; leave it out to resume, or give"):
+            memory.episode(id="window", agent="bo")
         assert memory.episode(id="door", goal="open the red door").id == "door"
 
 

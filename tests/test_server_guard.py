@@ -301,15 +301,17 @@ def refused(path: Path, *options: str) -> str:
 def test_others_are_not_let_in_without_tokens(tmp_path: Path) -> None:
     said = refused(tmp_path / "a.mem", "--host", "0.0.0.0", "--port", "0")
     assert "others reach 0.0.0.0; make one first: agentmem serve MEMORY --new-token A/B" in said
-    assert not (tmp_path / "a.mem.tokens").exists()
+    assert not list(tmp_path.glob("a.mem*"))
     with serving(tmp_path / "a.mem", "--host", "0.0.0.0") as server:
         assert httpx.get(f"http://127.0.0.1:{server.port}/health").status_code == 200
         problem(httpx.get(f"http://127.0.0.1:{server.port}/health", headers={"Host": "0.0.0.0"}), 421)
 
 
-def test_a_port_that_is_taken_is_named(server: Served, tmp_path: Path) -> None:
-    said = refused(tmp_path / "a.mem", "--port", str(server.port))
+def test_a_port_that_is_taken_is_named_before_a_memory_is_made(server: Served, tmp_path: Path) -> None:
+    said = refused(tmp_path / "new.mem", "--port", str(server.port))
     assert f"127.0.0.1 port {server.port} cannot be had" in said
+    assert "give --port 0 for any that is free, or another" in said
+    assert not list(tmp_path.glob("new.mem*"))
 
 
 def test_the_first_token_of_a_memory_that_is_all_in_namespaces_is_asked_for(tmp_path: Path) -> None:

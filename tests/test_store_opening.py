@@ -232,6 +232,23 @@ def test_a_file_that_may_not_grow_loses_nothing_acknowledged(path: str) -> None:
         assert store.verify()[0] == []
 
 
+NO_ROOM_TO_READ = """
+import resource, sys
+from agentmem.errors import FullError
+from agentmem.store import open_store
+resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+try:
+    open_store(sys.argv[1], read_only=True)
+except FullError as error:
+    print(error)
+"""
+
+
+def test_a_reader_whose_shared_memory_finds_no_room_is_told_to_free_some(path: str) -> None:
+    open_store(path).close()
+    assert f"no space left for {path} (disk I/O error); free some and try again" in run(NO_ROOM_TO_READ, path)
+
+
 def test_a_failed_sync_stops_writing_until_reopened(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(path)
     store.append([step("a")])

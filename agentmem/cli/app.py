@@ -6,7 +6,7 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +21,7 @@ from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, PlayError, StoreError, said_of
 from agentmem.records import brief, check_path
+from agentmem.types import Namespace
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -123,7 +124,7 @@ def _root(
 
 def open_memory(path: str, namespace: str = "", *, read_only: bool = False, every: bool = False) -> Memory:
     """The memory at a path, seen from a namespace that is there. every: without one the command takes all of them."""
-    _check_path(path)
+    check_memory_path(path)
     if "://" not in path and not Path(path).exists():
         raise NotFoundError(f"there is no memory at {path}: make one with `agentmem ingest {shlex.quote(path)} FILE`")
     if _is_empty(path):
@@ -142,8 +143,12 @@ def _is_empty(path: str) -> bool:
     return os.path.isfile(path) and not os.path.getsize(path) and not os.path.exists(path + "-wal")
 
 
-def reading(memory: Memory, others: list[str] | None) -> Memory:
-    """The same namespace of a memory, whose recalls also read others, as --read names them."""
+def reading(memory: Memory, others: list[str] | None, path: str) -> Memory:
+    """The same namespace of a memory, whose recalls also read others that are there, as --read names them."""
+    spaces = memory._core.store.namespaces()
+    for other in others or ():
+        if namespace_of(other) not in spaces:
+            raise _no_namespace(other, spaces, path, "--read")
     return memory.scoped(*memory.namespace, read=[namespace_of(other) for other in others or ()])
 
 
@@ -168,7 +173,7 @@ def serves_writes(memory: Memory, path: str) -> bool:
 
 def make_memory(path: str, namespace: str = "") -> Memory:
     """The memory at a path, made if it is not there."""
-    _check_path(path)
+    check_memory_path(path)
     return _opened(path, namespace, read_only=False)
 
 
@@ -187,7 +192,8 @@ def _opened(path: str, namespace: str, read_only: bool) -> Memory:
         raise
 
 
-def _check_path(path: str) -> None:
+def check_memory_path(path: str) -> None:
+    """InvalidInputError for what is no path of a memory."""
     if not path.strip():
         raise InvalidInputError(f"{path!r} is no path of a memory; give the path of its file")
     check_path("MEMORY", path)
@@ -201,12 +207,18 @@ def _check_namespace(memory: Memory, path: str, given: str, every: bool) -> None
     spaces = memory._core.store.namespaces()
     if memory.namespace in spaces or (not given and (every or not spaces)):
         return
+    if given:
+        raise _no_namespace(given, spaces, path, "--namespace")
+    hint = instead("", [written(space) for space in spaces if space], _typed)
+    raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {hint}")
+
+
+def _no_namespace(given: str, spaces: Sequence[Namespace], path: str, option: str) -> NotFoundError:
+    from agentmem.memory.checks import instead
+
     names = [written(space) for space in spaces if space]
-    if not given:
-        hint = instead("", names, _typed)
-        raise NotFoundError(f"all of {path} is in namespaces; choose one with --namespace: {hint}")
-    hint = instead(given, names, _typed) if names else "nothing of it is in a namespace: leave --namespace out"
-    raise NotFoundError(f"there is no namespace {_typed(given)} in {path}; {hint}")
+    hint = instead(given, names, _typed) if names else f"nothing of it is in a namespace: leave {option} out"
+    return NotFoundError(f"there is no namespace {_typed(given)} in {path}; {hint}")
 
 
 def _typed(name: str) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import make_memory, serves_writes
-from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag
+from agentmem.cli.options import MemoryPath, NamespaceOption, example, flag, typed
 
 HOST, PORT = "127.0.0.1", 8765
 
@@ -19,6 +19,7 @@ def register(app: typer.Typer) -> None:
 
 
 def mcp(
+    context: typer.Context,
     path: MemoryPath,
     namespace: NamespaceOption = "",
     agent: Annotated[
@@ -49,8 +50,9 @@ def mcp(
 
     serve_stdio = serving.serve_stdio
     if not http:
-        if allow_host or (host, port) != (HOST, PORT):
-            raise typer.BadParameter("--host, --port and --allow-host are of --http; give it as well")
+        if of_http := typed(context, "host", "port", "token", "allow_host"):
+            what = f"{' and '.join(of_http)} {'is' if len(of_http) == 1 else 'are'} of --http"
+            raise typer.BadParameter(f"{what}; give it as well, or leave {' and '.join(of_http)} out")
         with make_memory(str(Path(path).expanduser()), namespace) as memory:
             serves_writes(memory, path)
             serve_stdio(memory, agent)
@@ -64,6 +66,7 @@ def mcp(
         if not is_loopback(host):
             show.line("what is sent can be read on the network: have a proxy with TLS in front of it")
 
+    serving.check(secret, host, port)
     with make_memory(str(Path(path).expanduser()), namespace) as memory:
         serves_writes(memory, path)
         serving.serve_http(memory, secret, agent, host, port, allow_host or [], ready)

@@ -5,6 +5,7 @@ Knows how a namespace is written on the command line; knows no memory.
 
 from __future__ import annotations
 
+import math
 import re
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
@@ -66,6 +67,19 @@ def example(*lines: str) -> str:
 def flag(name: str, help: str, *more: str) -> Any:
     """An option that is there or not."""
     return typer.Option(name, *more, help=help, metavar="", show_default=False)
+
+
+def typed(context: typer.Context, *names: str) -> list[str]:
+    """Those of some options that stand on the command line, by their names; not what the environment gives."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return [f"--{name.replace('_', '-')}" for name, one in sources.items() if one and one.name == "COMMANDLINE"]
+
+
+def finite(number: float) -> float:
+    """A number that is neither inf nor nan."""
+    if not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no number to count up to; give a finite one")
+    return number
 
 
 def tokens(text: str | int) -> int:

@@ -199,9 +199,11 @@ def write_certificate(report: EraseReport, file: Path | None, path: str) -> None
     """Write the certificate of an erasure, if there is one, to a new file, if one is named."""
     if file is None or report.certificate is None:
         return
+    from agentmem.store.whole import created
+
     try:
-        with file.open("x") as out:
-            out.write(report.certificate.model_dump_json(indent=1) + "\n")
+        with created(file) as out:
+            out.write(f"{report.certificate.model_dump_json(indent=1)}\n".encode())
     except OSError as error:
         again = f"agentmem log {shlex.quote(path)} --certificates"
         raise StoreError(

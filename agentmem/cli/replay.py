@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,6 +22,7 @@ from agentmem.cli.options import (
     written,
 )
 from agentmem.cli.playing import look_here
+from agentmem.errors import NotFoundError
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
@@ -76,7 +78,7 @@ def replay(
     from agentmem.replay import replay as played
 
     with open_memory(path, namespace, read_only=True) as whole:
-        memory = reading(whole, read)
+        memory = reading(whole, read, path)
         frames = played(memory, episode, cue=cue, budget=budget)
         if compare is not None:
             _compare(compared(frames, played(memory, compare, cue=cue, budget=budget)), json)
@@ -177,11 +179,27 @@ def _compare(comparison: Comparison, json: bool) -> None:
     show.say(f"{show.number(differ)} differ", f"of {pairs} of steps", "< left, > right")
 
 
+def _check_rolled(memory: Memory) -> None:
+    """NotFoundError, with the namespace to give instead, where no rollout logged."""
+    from agentmem.rollout.again import note_of
+
+    if note_of(memory) is not None:
+        return
+    others = (space for space in memory._core.store.namespaces() if note_of(memory.scoped(*space)) is not None)
+    other = next(others, None)
+    where = f"namespace {shlex.quote(written(memory.namespace))}" if memory.namespace else "the root namespace"
+    then = "nothing in this memory is of one, and `agentmem rollout` makes one"
+    if other is not None:
+        then = f"give that of one, such as -n {shlex.quote(written(other))}"
+    raise NotFoundError(f"{where} holds no episode of a rollout, with its seed, to play again; {then}")
+
+
 def _rerun(memory: Memory, frames: Frames, json: bool) -> None:
     from agentmem.replay import rerun
     from agentmem.rollout import Again
 
     look_here(*memory.namespace)
+    _check_rolled(memory)
     with Again(memory) as again, show.Waiting("playing") as waiting:
         checked = []
         for one in rerun(frames, again):

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import make_memory, serves_writes, stoppable
-from agentmem.cli.options import MemoryPath, example, namespace_of, path_of, written
+from agentmem.cli.app import check_memory_path, make_memory, serves_writes, stoppable
+from agentmem.cli.options import MemoryPath, example, finite, namespace_of, path_of, written
 from agentmem.errors import InvalidInputError
 
 PORT = 8766
@@ -42,8 +42,12 @@ def serve(
         list[str] | None,
         typer.Option(metavar="NAME", help="A name that it is asked by, such as a proxy's; repeatable."),
     ] = None,
-    rate: Annotated[float, typer.Option(metavar="N", min=0.01, help="Requests a second of one token.")] = 100,
-    body_limit: Annotated[float, typer.Option(metavar="MIB", min=0.001, help="Of a request's body.")] = 2,
+    rate: Annotated[
+        float, typer.Option(metavar="N", min=0.01, callback=finite, help="Requests a second of one token.")
+    ] = 100,
+    body_limit: Annotated[
+        float, typer.Option(metavar="MIB", min=0.001, callback=finite, help="Of a request's body.")
+    ] = 2,
 ) -> None:
     """Serve a memory over HTTP: log, recall, erase; each token sees its namespace alone.
 
@@ -53,10 +57,14 @@ def serve(
 
     file = tokens or Path(f"{path}.tokens")
     if new_token is not None:
+        check_memory_path(path)
         typer.echo(server.new_token(file, namespace_of(new_token)))
         show.line(f"for namespace {new_token or '(root)'}; kept in {show.path(file)} is its hash alone")
+        if not Path(path).exists():
+            show.line(f"there is no memory at {show.path(path)} yet; `agentmem serve {shlex.quote(path)}` makes one")
         return
     limits = server.Limits(body=int(body_limit * (1 << 20)), rate=rate)
+    server.check(file, host, port)
     with stoppable("what was acknowledged is kept"), make_memory(path) as memory:
         serves_writes(memory, path)
         _check_reached(memory.namespace, memory._core.store.namespaces(), path, bool(len(server.Tokens(file))))

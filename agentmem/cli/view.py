@@ -9,7 +9,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.app import open_memory, reading, serves_writes
-from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag, path_of
+from agentmem.cli.options import MemoryPath, NamespaceOption, ReadOption, example, flag, path_of, typed
 
 PORT = 8767
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
 
 
 def view(
+    context: typer.Context,
     path: MemoryPath,
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0 for any that is free.")] = PORT,
     read_only: Annotated[bool, flag("--read-only", "Change nothing: no pins, corrections or erasures.")] = False,
@@ -50,6 +51,9 @@ def view(
     if episode is not None and export is None:
         raise typer.BadParameter("--episode is of --export; in the page one chooses an episode")
     if export is not None:
+        if served := typed(context, "port", "read_only"):
+            then = "--export writes a page that changes nothing and needs no server; leave one of them out"
+            raise typer.BadParameter(f"{' and '.join(served)}: {then}")
         _export(path, namespace, read, export, episode)
         return
     from agentmem import viewer
@@ -59,7 +63,7 @@ def view(
         def ready(address: str) -> None:
             show.say("open", address, "for this machine alone; Ctrl-C stops")
 
-        memory, fixed = reading(whole, read), read_only or not serves_writes(whole, path)
+        memory, fixed = reading(whole, read, path), read_only or not serves_writes(whole, path)
         look = viewer.Look(memory, Path(path).name, only=bool(namespace), read_only=fixed)
         viewer.serve(look, port, ready)
 
@@ -68,7 +72,7 @@ def _export(path: str, namespace: str, read: list[str] | None, file: Path, episo
     from agentmem import viewer
 
     with open_memory(path, namespace, read_only=True) as memory, show.Waiting("writing the page") as waiting:
-        made = viewer.export(reading(memory, read), file, episode, Path(path).name, tell=waiting)
+        made = viewer.export(reading(memory, read, path), file, episode, Path(path).name, tell=waiting)
     counts = f"{show.count(made.frames, 'steps')} of {show.count(made.episodes, 'episodes')}, {show.size(made.bytes)}"
     show.say("wrote", show.path(file), counts)
     if made.left_out:

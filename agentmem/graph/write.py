@@ -13,10 +13,11 @@ from xml.etree import ElementTree
 import networkx
 from networkx.readwrite.gexf import GEXFWriter
 
-from agentmem.errors import InvalidInputError, StoreError
+from agentmem.errors import InvalidInputError
 from agentmem.graph.picture import COLOURS, draw
 from agentmem.records import brief, check_path
 from agentmem.store import check_target
+from agentmem.store.whole import put
 
 MERMAID = 150  # nodes that such a drawing can hold before nobody can read it
 _SHAPES = {
@@ -89,16 +90,18 @@ PICTURES = ("png", "svg")
 
 def write(graph: networkx.DiGraph, path: str | Path, format: str | None = None) -> None:
     """Write a graph into a file, in the format that its name ends with, or this one: json, graphml, gexf, mermaid (or
-    .mmd), png, svg. Nothing is written where the format cannot hold the graph. StoreError where it cannot be written.
+    .mmd), png, svg. Nothing is written where the format cannot hold the graph. StoreError where it cannot be written:
+    then what was there still is.
     """
     file = check_path("path", path)
     chosen = format or {"mmd": "mermaid"}.get(file.suffix[1:].lower(), file.suffix[1:].lower())
-    content = drawn(graph, chosen)
     check_target(file)
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"cannot write the graph to {file}: {error.strerror}; choose another place") from error
+    if not chosen:
+        endings = ", ".join(f".{each}" for each in (*FORMATS, *PICTURES))
+        raise InvalidInputError(f"{file} does not say its format; give a name with an ending ({endings}), or --format")
+    content = drawn(graph, chosen)
+    with put(file, "graph") as out:
+        out.write(content)
 
 
 def drawn(graph: networkx.DiGraph, format: str) -> bytes:

@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import InvalidInputError
+from agentmem.listening import check as check_address
 from agentmem.listening import headers_of, host_of, names_of, serve
 from agentmem.mcp.server import mcp_server
 from agentmem.mcp.sessions import MOST
@@ -38,6 +39,12 @@ def check_token(token: str) -> str:
             "or none to have one made"
         )
     return token
+
+
+def check(token: str, host: str, port: int) -> None:
+    """What `serve_http` raises for these, before there is a memory."""
+    check_token(token)
+    check_address(host, port)
 
 
 def serve_http(

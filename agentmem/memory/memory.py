@@ -162,8 +162,10 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     def _resume(self, known: Episode, goal: str | None, agent: str | None) -> EpisodeWriter:
         for what, old, new in (("goal", self._masked(known.goal), goal), ("agent", self._masked(known.agent), agent)):
             if new is not None and new != old:
-                has = f"episode {known.id!r} has the {what} {brief(old)}"
-                raise InvalidInputError(f"{has}, not {brief(new)}; leave it out to resume")
+                has = f"no {what}" if old is None else f"the {what} {brief(old)}"
+                raise InvalidInputError(
+                    f"episode {known.id!r} has {has}, not {brief(new)}; leave it out to resume, or give another id"
+                )
         if known.ended is not None:
             again = Record("begin", self.namespace, known.id, logged_at=self._core.clock())
             self._core.store.append([again])

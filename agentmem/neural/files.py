@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from math import prod
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, TypeVar
 
 import torch
@@ -30,6 +29,7 @@ from agentmem.neural.shapes import STATES, article, check, check_finite
 from agentmem.neural.values import Crystals
 from agentmem.records import check_path
 from agentmem.store.files import NO_SPACE, FileLock, translate_os
+from agentmem.store.whole import replaced
 
 Module = TypeVar("Module", bound=nn.Module)
 DIGEST = "sha256"  # in the header: of the rest of it and of the tensors
@@ -37,7 +37,6 @@ HEADER = "agentmem"  # one entry of metadata, since the order of several is not 
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
 WHOLE = {"atoms": (torch.uint8,), "recent": (torch.int8,), "at": (torch.int64,)}  # of what is kept as whole numbers
-PART = ".part"  # of a file that is being written
 WEIGHTS = {torch.empty, torch.rand, torch.randn}
 TABLES = {torch.zeros, torch.ones, torch.full, torch.arange, torch.eye}
 MOST = 1 << 26  # numbers that a module may make beside its weights, such as tables
@@ -139,16 +138,11 @@ def write(path: str | Path, content: bytes) -> None:
     check_path("the file", path)
     if os.path.exists(path) and not (os.path.isfile(path) or os.path.isdir(path)):  # Path's raise what they may not see
         raise PathError(f"{path} is a device or a pipe, which this would replace; give the path of a file")
-    part = Path(f"{path}.{token_hex(4)}{PART}")  # its own, as others may be writing the same file
     try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except BaseException as error:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _unwritten(Path(path), error) from error
-        raise
+        with replaced(path) as out:
+            out.write(content)
+    except OSError as error:
+        raise _unwritten(Path(path), error) from error
 
 
 def _unwritten(path: Path, error: OSError) -> AgentMemError:

@@ -18,9 +18,10 @@ import torch
 
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
 from agentmem.neural import board
-from agentmem.neural.files import PART, held, shortened, write
+from agentmem.neural.files import held, shortened, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
 from agentmem.records import brief
+from agentmem.store.whole import PART
 
 RUN, METRICS, TRAINING, MODEL, BOARD, LOCK = (
     "run.json", "metrics.jsonl", "training.safetensors", "model.safetensors", "tensorboard", "training.lock"

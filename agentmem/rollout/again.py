@@ -29,7 +29,7 @@ class Again:
     """
 
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
-        self.memory, note = memory, _note_of(memory)
+        self.memory, note = memory, _noted(memory)
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])
@@ -63,17 +63,23 @@ class Again:
         self._lanes.__exit__(*raised)
 
 
-def _note_of(memory: Memory) -> dict[str, Any]:
-    """What the rollout noted that logged an episode in this namespace."""
+def note_of(memory: Memory) -> dict[str, Any] | None:
+    """What the rollout noted that logged an episode in this namespace, with its seed; None where none did."""
     *place, number = memory.namespace or ("",)
     notes = memory.scoped(*place)
     note = json.loads(notes.attachment(NOTE)) if number.isdecimal() and NOTE in notes.attachments() else {}
-    if {"by": BY, **note}["by"] != BY or "seed" not in note:
+    return dict(note) if {"by": BY, **note}["by"] == BY and "seed" in note else None
+
+
+def _noted(memory: Memory) -> dict[str, Any]:
+    note = note_of(memory)
+    if note is None:
+        where = f"namespace {memory.namespace}" if memory.namespace else "the root namespace"
         raise NotFoundError(
-            f"namespace {memory.namespace} holds no episode of a rollout, with its seed; see the memory from one, such "
-            "as memory.scoped('agentmem/ShiftShop-Short-v0', '0')"
+            f"{where} holds no episode of a rollout, with its seed; see the memory from one, such as "
+            "memory.scoped('agentmem/ShiftShop-Short-v0', '0')"
         )
-    return dict(note)
+    return note
 
 
 def _maker(called: str, options: Any) -> Make:

@@ -8,6 +8,7 @@ reached without one.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection
@@ -39,6 +40,12 @@ class Limits:
     rate: float = 100.0
     open: int = 256
     seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        for name in ("body", "rate", "open", "seconds"):
+            value = getattr(self, name)
+            if not 0 < value < math.inf:
+                raise SettingsError(f"{name} {value} of the limits is no finite number above 0; give one")
 
 
 class Guard:

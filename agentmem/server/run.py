@@ -32,13 +32,24 @@ def serve(
     the address once it can be reached. Raises InvalidInputError for an address that cannot be had, and for one that
     others reach while there is no token; SettingsError for a damaged file of tokens.
     """
-    known = Tokens(tokens)
-    if not len(known) and not listening.is_loopback(host):
-        raise InvalidInputError(
-            f"{tokens} has no token, and others reach {host}; make one first: agentmem serve MEMORY --new-token A/B"
-        )
+    known = _tokens(tokens, host)
     _log_to_stderr()
     listening.serve(make_app(memory, known, (host, *hosts), limits), host, port, ready, STOPPING)
+
+
+def check(tokens: Path, host: str, port: int) -> None:
+    """What `serve` raises for these, before there is a memory."""
+    _tokens(tokens, host)
+    listening.check(host, port)
+
+
+def _tokens(path: Path, host: str) -> Tokens:
+    known = Tokens(path)
+    if not len(known) and not listening.is_loopback(host):
+        raise InvalidInputError(
+            f"{path} has no token, and others reach {host}; make one first: agentmem serve MEMORY --new-token A/B"
+        )
+    return known
 
 
 def _log_to_stderr() -> None:

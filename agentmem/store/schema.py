@@ -195,7 +195,8 @@ def namespace_row(connection: Connection, number: int, shown: str) -> tuple[int,
 
 def translate(error: Exception, shown: str, system: int = 0) -> AgentMemError:
     """The error of the tree for what SQLite said about the file `shown`; `system` is the errno behind it."""
-    if isinstance(error, apsw.FullError) or (isinstance(error, apsw.IOError) and system in NO_SPACE):
+    shared = getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE  # the -shm file, which keeps no errno
+    if isinstance(error, apsw.FullError) or shared or (isinstance(error, apsw.IOError) and system in NO_SPACE):
         return FullError(f"no space left for {shown} ({error}); free some and try again: nothing was half-written")
     if isinstance(error, apsw.NotADBError):
         return NotAMemoryError(f"{shown} is not a memory file ({error}); give the path of a memory or of a new file")

@@ -6,14 +6,14 @@ import base64
 import gzip
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from agentmem.errors import StoreError
 from agentmem.index import STEP, import_key, in_runs, step_id, step_position
+from agentmem.store.whole import put
 from agentmem.transfer.line import POSITIONS, iso
 from agentmem.types import Namespace, Record, Store
 
@@ -104,17 +104,9 @@ def export(store: Store, namespaces: Sequence[Namespace], path: str | Path, deri
     What stands there is replaced, so check it first. StoreError if it fails.
     """
     path = Path(path)
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
-            for line in Exporter(store, namespaces).lines(derived):
-                out.write(line.encode() + b"\n")
-        part.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write the export {path}: {error.strerror}; choose another place") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+    with put(path, "export") as raw, _packed(raw) if path.suffix == ".gz" else nullcontext(raw) as out:
+        for line in Exporter(store, namespaces).lines(derived):
+            out.write(line.encode() + b"\n")
 
 
 def _packed(raw: BinaryIO) -> BinaryIO:

@@ -18,11 +18,12 @@ from importlib.resources import files as resources
 from pathlib import Path
 from typing import Any
 
-from agentmem.errors import NotFoundError, StoreError
+from agentmem.errors import NotFoundError
 from agentmem.memory import Memory
 from agentmem.records import brief, check_path
 from agentmem.replay.plain import to_json
 from agentmem.store import check_target
+from agentmem.store.whole import put
 from agentmem.types import Namespace
 from agentmem.viewer.look import Look
 from agentmem.viewer.questions import READS
@@ -126,16 +127,14 @@ def export(
     the newest episodes first, of each the first frames. near: ids of steps; their frames go before all others, then
     those around them, and the page opens at the last of them. tell: (bytes gathered, most). Raises NotFoundError for an
     episode or a step that is not there and InvalidInputError where a memory stands, before anything is written;
-    StoreError where it cannot be.
+    StoreError where it cannot be: then what was there still is.
     """
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
     made = gathered(memory, episode, most, name, near, tell)
     content = whole(made.answers).encode()
-    try:
-        file.write_bytes(content)
-    except OSError as error:
-        raise StoreError(f"cannot write the page to {file}: {error.strerror}; choose another place") from error
+    with put(file, "page") as out:
+        out.write(content)
     made.bytes = len(content)
     return made
 

@@ -24,6 +24,7 @@ from agentmem.bench.recall.memories import SIGNALS
 from agentmem.bench.recall.reading import Dataset, load
 from agentmem.errors import InvalidInputError
 from agentmem.recall import Weights
+from agentmem.store.whole import replaced
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -165,6 +166,5 @@ def _write(results: Mapping[str, Any], folder: Path) -> None:
 
 def _replace(path: Path, text: str) -> None:
     """Write a file so that whoever is interrupted leaves the old one or the new."""
-    new = path.with_name(f"{path.name}.new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(path)
+    with replaced(path) as out:
+        out.write(text.encode())

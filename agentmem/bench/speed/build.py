@@ -22,6 +22,7 @@ from agentmem.bench.recall.counting import Counter
 from agentmem.bench.recall.histories import History, Step
 from agentmem.bench.speed.grow import Grown, Growth
 from agentmem.memory import Memory
+from agentmem.store.whole import replaced
 from agentmem.types import Retain
 
 BATCH = 100
@@ -179,6 +180,5 @@ def _load(path: Path) -> Built | None:
 
 
 def _save(path: Path, built: Built) -> None:
-    partial = _beside(path).with_suffix(".partial")
-    partial.write_text(json.dumps(asdict(built)) + "\n", encoding="utf-8")
-    partial.replace(_beside(path))
+    with replaced(_beside(path)) as out:
+        out.write(f"{json.dumps(asdict(built))}\n".encode())
