@@ -19,7 +19,7 @@ from agentmem.graph.filled import Attributes, entity, filled
 from agentmem.graph.layout import places
 from agentmem.graph.names import KINDS, entity_id, episode_id, plain
 from agentmem.graph.outline import Asked, Link, Node, Outline, outline
-from agentmem.memory import Memory, checks, recalling
+from agentmem.memory import Memory, check_memory, checks, recalling
 from agentmem.records import brief, check_flag, check_id, check_name
 
 HOPS = 2
@@ -49,6 +49,7 @@ def memory_graph(
     Texts are read of the steps that are shown alone. Raises InvalidInputError for a value of the wrong kind,
     NotFoundError for an episode, agent, as_of or node that is not there.
     """
+    check_memory(memory)
     kinds = _kinds(layers)
     for what, value, least in (("newest", newest, 0), ("hops", hops, 1), ("limit", limit, 1)):
         if value is not None or what == "hops":

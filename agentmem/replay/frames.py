@@ -14,7 +14,7 @@ import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
-from agentmem.memory import Memory, checks
+from agentmem.memory import Memory, check_memory, checks
 from agentmem.memory.recalling import layers_of, query_of
 from agentmem.records import brief, check_id, step_of
 from agentmem.replay import plain
@@ -326,8 +326,7 @@ def replay(
     count_tokens: the counter of recalls that were counted by a counter of the caller's own. Raises NotFoundError for an
     episode that never began, InvalidInputError for values that cannot be.
     """
-    if not isinstance(memory, Memory):
-        raise InvalidInputError(f"memory {brief(memory)} is no Memory; open one: Memory.open(path)")
+    check_memory(memory)
     checks.check_filters(memory._core, [memory.namespace], episode_id)
     if cue is not None or budget is not None:
         query_of("" if cue is None else cue, BUDGET if budget is None else budget, None, None, None, None, False)
