@@ -72,3 +72,10 @@ def test_what_no_tool_can_be_made_of_is_refused_before_a_model_calls_it() -> Non
             make(given)
         with pytest.raises(InvalidInputError, match="budget -3: give a whole number of tokens"):
             make(opened(), budget=-3)
+
+
+def test_an_empty_note_is_no_note_and_the_model_is_told_so() -> None:
+    memory = opened()
+    (remember,) = memory_tools(memory, ["remember"])
+    assert remember.invoke({"text": ""}) == "text '' says nothing; give what is to be remembered"
+    assert memory.stats().steps == 0

@@ -15,7 +15,7 @@ from agentmem.answers import NOTHING, expanded, explained
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory, check_memory
-from agentmem.records import brief, iterates
+from agentmem.records import brief, check_said, iterates
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
@@ -58,6 +58,7 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
 
     def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
+        check_said(text)
         call = runtime.tool_call_id if runtime is not None else None
         if isinstance(memory, Memory):
             writer = memory.episode(id=REMEMBERED)
