@@ -44,6 +44,7 @@ from typing import Any
 from langchain_core.messages import BaseMessage
 
 from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.langchain import chat_model
 from agentmem.testing import ScriptedChatModel
 from agentmem.tokens import count
@@ -115,7 +116,8 @@ parser.add_argument("path", nargs="?", default=".", type=Path)
 parser.add_argument("questions", nargs="*", default=QUESTIONS)
 parser.add_argument("--model", help="such as openai:gpt-4o")
 options = parser.parse_args()
-model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
+with exit_with_message():
+    model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
 
 with Memory.open(":memory:") as memory:
     with memory.episode("the history of a project", "history") as episode:
