@@ -61,9 +61,12 @@ def test_decisions_are_found_in_a_history_with_their_commits(tmp_path: Path) -> 
     assert printed_by(PROJECT, tmp_path, ".", *QUESTIONS) == said_by(PROJECT)
 
 
-def test_decisions_are_sought_here_where_no_folder_and_no_question_is_named(tmp_path: Path) -> None:
+def test_what_a_history_names_most_often_is_asked_where_no_folder_and_no_question_is_named(tmp_path: Path) -> None:
     make_history(tmp_path, commits=250)
-    assert "  source: commit " in printed_by(PROJECT, tmp_path)
+    printed = printed_by(PROJECT, tmp_path)
+    asked = re.findall(r"^How are (\w+) and (\w+) tied\?\n(.*)", printed, re.MULTILINE)
+    assert len(asked) == printed.count("  source: commit ") == 2
+    assert all(one in answer and other in answer for one, other, answer in asked)
 
 
 @pytest.mark.slow  # it reads every commit there is
