@@ -34,7 +34,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sized
+from collections.abc import Iterator, Mapping, Sized
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -179,6 +180,15 @@ class KeyFileError(StoreError):
 
 class ClosedError(StoreError):
     """The memory was closed."""
+
+
+@contextmanager
+def exit_with_message() -> Iterator[None]:
+    """Ends a script at an error of ours with its message in a line, and no traceback; others are bugs, and keep it."""
+    try:
+        yield
+    except AgentMemError as error:
+        raise SystemExit(f"error: {' '.join(str(error).split())}") from error
 
 
 def in_brief(value: object, most: int = 80) -> str:

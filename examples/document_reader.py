@@ -53,7 +53,8 @@ from langchain_core.messages import BaseMessage
 from rich.console import Console
 from rich.progress import Progress
 
-from agentmem import AgentMemError, Memory
+from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.ingest import ingest
 from agentmem.langchain import chat_model
 from agentmem.testing import ScriptedChatModel
@@ -102,19 +103,18 @@ parser.add_argument("questions", nargs="*", default=QUESTIONS)
 parser.add_argument("--memory", help="a file to keep it in, which a second run reads in a moment")
 parser.add_argument("--model", help="such as openai:gpt-4o")
 options = parser.parse_args()
-model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
+with exit_with_message():
+    model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
 
 with (
+    exit_with_message(),
     tempfile.TemporaryDirectory() as folder,
     Memory.open(options.memory or Path(folder) / "read.mem", durability="process") as memory,
 ):
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("logging")
         began = time.process_time()
-        try:
-            ingest(memory, options.path, progress=lambda done, of: bar.update(task, completed=done, total=of))
-        except AgentMemError as error:
-            raise SystemExit(str(error)) from error
+        ingest(memory, options.path, progress=lambda done, of: bar.update(task, completed=done, total=of))
         task = bar.add_task("crystallizing")
         logged = time.process_time()
         memory.crystallize(progress=lambda done, of: bar.update(task, completed=done, total=of))

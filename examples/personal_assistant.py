@@ -46,6 +46,7 @@ from langchain_core.messages import BaseMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.langchain import EpisodicMemory, chat_model
 from agentmem.testing import FakeClock, ScriptedChatModel
 
@@ -84,7 +85,8 @@ def words(text: str) -> set[str]:
 parser = argparse.ArgumentParser(description="Talk to an assistant on some days of half a year, then be forgotten.")
 parser.add_argument("--model", help="such as openai:gpt-4o")
 options = parser.parse_args()
-model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
+with exit_with_message():
+    model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
 clock, saver = FakeClock(), InMemorySaver()
 
 with tempfile.TemporaryDirectory() as folder, Memory.open(Path(folder) / "assistant.mem", clock=clock) as memory:

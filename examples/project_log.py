@@ -37,20 +37,23 @@ import argparse
 import re
 import subprocess
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 
 from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.langchain import chat_model
 from agentmem.testing import ScriptedChatModel
 from agentmem.tokens import count
 
-QUESTIONS = ["What was chosen instead of something else, and why?", "What was taken out again, and why?"]
 SYSTEM = "Answer in a sentence from the record, and cite its marks, as <s00000000001>. If it does not say, say so."
 BUDGET = 1_000
+ASKED = 2  # questions, where none is given
 COMMIT, FIELD = "\x1e", "\x1f"
 HEAD = re.compile(r"^\[.*\]\n|^observation: ", re.MULTILINE)
 MARK = re.compile(r" <([a-z]\w{11,})>$", re.MULTILINE)
@@ -75,6 +78,17 @@ def steps(repository: Path) -> Iterator[dict[str, Any]]:
         told = {"at": at, "data": {"commit": id}}
         yield {"text": message.strip() or "(no message)", "kind": "message", "actor": author, **told}
         yield from ({"text": text, "kind": "observation", **told} for text in added.get(id, ()))
+
+
+def questions(repository: Path) -> list[str]:
+    """What to ask where nothing is: of the words that stand together most often in the first lines of messages."""
+    lines = git(repository, "log", "--no-merges", "--format=%s").lower().splitlines()
+    pairs = Counter(pair for line in lines for pair in combinations(sorted(set(re.findall(r"[^\W\d_]{5,}", line))), 2))
+    chosen: list[tuple[str, str]] = []
+    for pair, _ in pairs.most_common():
+        if len(chosen) < ASKED and not any(set(pair) & set(other) for other in chosen):
+            chosen.append(pair)
+    return [f"How are {one} and {other} tied?" for one, other in chosen]
 
 
 def paragraphs(patch: str) -> tuple[str, list[str]]:
@@ -112,16 +126,17 @@ def asked(question: str, record: str) -> str:
 
 parser = argparse.ArgumentParser(description="Ask a git history what was decided, and why.")
 parser.add_argument("path", nargs="?", default=".", type=Path)
-parser.add_argument("questions", nargs="*", default=QUESTIONS)
+parser.add_argument("questions", nargs="*", help="by default of what the messages name most often")
 parser.add_argument("--model", help="such as openai:gpt-4o")
 options = parser.parse_args()
-model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
+with exit_with_message():
+    model = chat_model(options.model) if options.model else ScriptedChatModel(script=rule)
 
 with Memory.open(":memory:") as memory:
     with memory.episode("the history of a project", "history") as episode:
         episode.log_many(steps(options.path))
     print(f"Logged {memory.stats().steps:,} messages and paragraphs of {memory.stats().tokens:,} tokens.")
-    for question in options.questions:
+    for question in options.questions or questions(options.path):
         context = memory.recall(question, BUDGET, marks=True)
         answer = asked(question, context.text)
         print(f"\n{question}")

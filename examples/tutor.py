@@ -46,6 +46,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.tools import BaseTool
 
 from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.langchain import chat_model, memory_tools
 from agentmem.testing import ScriptedChatModel
 from agentmem.tokens import count
@@ -106,7 +107,7 @@ options = parser.parse_args()
 draw = random.Random(0)
 taught: list[str] = []
 
-with Memory.open(":memory:") as memory:
+with exit_with_message(), Memory.open(":memory:") as memory:
     remembering, without = tutor(memory_tools(memory, ["recall"], budget=400)), tutor([])
     for week in range(1, 37):
         for day in (1, 2, 3):

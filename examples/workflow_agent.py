@@ -27,6 +27,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.tools import StructuredTool
 
 from agentmem import Memory
+from agentmem.errors import exit_with_message
 from agentmem.langchain import EpisodicMemory, chat_model
 from agentmem.langchain.counting import count_messages
 from agentmem.testing import ScriptedChatModel
@@ -100,7 +101,7 @@ parser.add_argument("--model", help="such as openai:gpt-4o")
 parser.add_argument("--calls", type=int, default=300)
 options = parser.parse_args()
 
-with Memory.open(":memory:") as memory, Memory.open(":memory:") as unread:
+with exit_with_message(), Memory.open(":memory:") as memory, Memory.open(":memory:") as unread:
     shown = {
         "the whole history": [],
         "its newest 3,000 tokens": [EpisodicMemory(unread, window=3_000, when=lambda call: False, tools=())],

@@ -10,8 +10,9 @@ import pytest
 from projects import QUESTIONS, make_history
 from test_docs import NUMBER, ROOT, has_model, printed_by, run_here, said_by
 
-READER, PROJECT, LOCAL = (
-    ROOT / "examples" / f"{name}.py" for name in ("document_reader", "project_log", "local_model")
+READER, PROJECT, LOCAL, ASSISTANT, TUTOR = (
+    ROOT / "examples" / f"{name}.py"
+    for name in ("document_reader", "project_log", "local_model", "personal_assistant", "tutor")
 )
 SOURCE = re.compile(r"\?\n  (?P<quoted>[^?]*?) <s\d{11}>\n  source: commit (?P<commit>\w+) of")
 
@@ -60,9 +61,12 @@ def test_decisions_are_found_in_a_history_with_their_commits(tmp_path: Path) -> 
     assert printed_by(PROJECT, tmp_path, ".", *QUESTIONS) == said_by(PROJECT)
 
 
-def test_decisions_are_sought_here_where_no_folder_and_no_question_is_named(tmp_path: Path) -> None:
+def test_what_a_history_names_most_often_is_asked_where_no_folder_and_no_question_is_named(tmp_path: Path) -> None:
     make_history(tmp_path, commits=250)
-    assert "  source: commit " in printed_by(PROJECT, tmp_path)
+    printed = printed_by(PROJECT, tmp_path)
+    asked = re.findall(r"^How are (\w+) and (\w+) tied\?\n(.*)", printed, re.MULTILINE)
+    assert len(asked) == printed.count("  source: commit ") == 2
+    assert all(one in answer and other in answer for one, other, answer in asked)
 
 
 @pytest.mark.slow  # it reads every commit there is
@@ -86,6 +90,26 @@ def test_a_folder_without_a_history_is_refused(tmp_path: Path) -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.endswith("give the path of a git repository\n")
     assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((ASSISTANT, "--model", "foo"), "error: model 'foo' cannot be had .* name it as provider:model"),
+        ((TUTOR, "--model", "foo"), "error: model 'foo' cannot be had"),
+        ((READER, "--model", "none:x"), "error: model 'none:x' cannot be had"),
+        ((READER, ".", "Who?", "--memory", "notes.txt"), "error: notes.txt"),
+        ((READER, ".", "Who?", "--memory", "nowhere/read.mem"), "error: .*nowhere"),
+        ((READER, "nowhere.txt", "Who?"), "error: .*nowhere.txt"),
+    ],
+)
+def test_a_plain_mistake_ends_an_example_with_one_line(tmp_path: Path, arguments: tuple[Path, ...], said: str) -> None:
+    (tmp_path / "notes.txt").write_text("Milk, bread and eggs.\n" * 9)
+    example, *given = arguments
+    refused = run_here(example, tmp_path, *map(str, given))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert re.fullmatch(f"{said}[^\n]*", refused.stderr.strip())
+    assert len(refused.stderr) < 200
 
 
 @pytest.mark.skipif(has_model(), reason="the model is installed")

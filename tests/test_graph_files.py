@@ -20,7 +20,19 @@ from typer.testing import CliRunner, Result
 
 from agentmem import InvalidInputError, Memory, MissingExtraError
 from agentmem.cli import app
-from agentmem.graph import draw, memory_graph, picture, to_gexf, to_graphml, to_json, to_mermaid, write
+from agentmem.graph import (
+    communities,
+    draw,
+    memory_graph,
+    most_recalled,
+    pagerank,
+    picture,
+    to_gexf,
+    to_graphml,
+    to_json,
+    to_mermaid,
+    write,
+)
 from agentmem.graph.names import entity_id, episode_id, plain
 
 HOSTILE = (
@@ -286,3 +298,19 @@ def test_a_memory_is_not_written_over_and_far_hops_end(tmp_path: Path) -> None:
             write(made, tmp_path / "a.json")
     with Memory.open(tmp_path / "a.json", encoder=None) as memory:
         assert len(list(memory.steps())) == 1
+
+
+def test_what_is_no_graph_number_or_seed_is_refused_with_its_value(graph: networkx.DiGraph, tmp_path: Path) -> None:
+    asks = [to_json, to_graphml, to_gexf, to_mermaid, draw, pagerank, communities, most_recalled]
+    for ask in [*asks, lambda graph: write(graph, tmp_path / "x.svg")]:
+        with pytest.raises(InvalidInputError, match=r"graph 5 is no graph; make one: memory_graph\(memory\)"):
+            ask(5)
+    assert not list(tmp_path.iterdir())
+    wrong: Any = "x"
+    with pytest.raises(InvalidInputError, match="seed 'x' must be a whole number, 0 or more"):
+        communities(graph, seed=wrong)
+    with pytest.raises(InvalidInputError, match="n 'x' must be a whole number"):
+        most_recalled(graph, n=wrong)
+    for damping in (wrong, 2, float("nan")):
+        with pytest.raises(InvalidInputError, match="damping .* must be a number from 0 to 1"):
+            pagerank(graph, damping=damping)

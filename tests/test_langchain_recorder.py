@@ -212,5 +212,5 @@ def test_an_error_of_the_memory_is_the_chains_unless_told_otherwise(memory: Memo
 
 @pytest.mark.parametrize("make", [EpisodicRecorder, EpisodicChatHistory])
 def test_a_path_in_place_of_a_memory_is_refused_at_once(make: Any) -> None:
-    with pytest.raises(InvalidInputError, match=r"memory 'a.mem' is no Memory; give Memory.open\('a.mem'\)"):
+    with pytest.raises(InvalidInputError, match=r"memory 'a.mem' is no Memory; open one: Memory.open\(path\)"):
         make("a.mem", "tuesday")

@@ -9,7 +9,6 @@ import pytest
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from langchain_tests.integration_tests import RetrieversIntegrationTests
-from pydantic import ValidationError
 from pytest_socket import disable_socket, enable_socket
 from strategies import opened
 
@@ -115,7 +114,17 @@ async def test_it_is_awaited_in_a_chain(doors: Memory) -> None:
     assert await chain.ainvoke("a red gate") == chain.invoke("a red gate") == "The gate is red."
 
 
-@pytest.mark.parametrize("wrong", [{"memory": "agent.mem"}, {"k": 0}])
-def test_what_makes_no_retriever_is_refused(doors: Memory, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="Memory|greater"):
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"memory": "agent.mem"}, "memory 'agent.mem' is no Memory; open one"),
+        ({"memory": None}, "memory None is no Memory"),
+        ({"k": 0}, "k 0 must be a whole number of documents, 1 or more"),
+        ({"budget": -3}, "budget -3: give a whole number of tokens"),
+        ({"layers": ["line"]}, "use some of unit, cluster, atom"),
+        ({"episode": 5}, "episode 5 must be a non-empty str"),
+    ],
+)
+def test_what_makes_no_retriever_is_refused_as_it_is_made(doors: Memory, wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
         EpisodicRetriever(**{"memory": doors, **wrong})

@@ -12,7 +12,8 @@ from langchain_tests.unit_tests import ToolsUnitTests
 from pytest_socket import disable_socket, enable_socket
 from strategies import opened
 
-from agentmem.langchain import memory_tools
+from agentmem import InvalidInputError
+from agentmem.langchain import memory_tools, recall_tool
 
 STEP = "s00000000002"
 CASES: dict[str, dict[str, Any]] = {
@@ -62,3 +63,19 @@ class TestInvoked(OfEach, ToolsIntegrationTests):
 @pytest.mark.parametrize(("name", "said"), [("recall", "red"), ("expand", "red"), ("explain_recall", STEP)])
 def test_the_arguments_of_these_suites_find_something(name: str, said: str) -> None:
     assert said in tool_of(name).invoke(CASES[name])
+
+
+def test_what_no_tool_can_be_made_of_is_refused_before_a_model_calls_it() -> None:
+    given: Any = "m.mem"
+    for make in (memory_tools, recall_tool):
+        with pytest.raises(InvalidInputError, match="memory 'm.mem' is no Memory; open one"):
+            make(given)
+        with pytest.raises(InvalidInputError, match="budget -3: give a whole number of tokens"):
+            make(opened(), budget=-3)
+
+
+def test_an_empty_note_is_no_note_and_the_model_is_told_so() -> None:
+    memory = opened()
+    (remember,) = memory_tools(memory, ["remember"])
+    assert remember.invoke({"text": ""}) == "text '' says nothing; give what is to be remembered"
+    assert memory.stats().steps == 0

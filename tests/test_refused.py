@@ -19,7 +19,10 @@ from agentmem.errors import AgentMemError, DamagedError, InvalidInputError, TooL
 from agentmem.graph import memory_graph
 from agentmem.ingest import ingest
 from agentmem.langchain import EpisodicStore, memory_tools
+from agentmem.mcp import mcp_server
 from agentmem.records import brief
+from agentmem.server import Tokens, make_app
+from agentmem.viewer import export
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -122,3 +125,17 @@ def test_an_export_that_cannot_be_unpacked_is_told_after_an_erasure(tmp_path: Pa
 def test_flags_are_flags(memory: Memory) -> None:
     with pytest.raises(InvalidInputError, match="dry_run 'yes' must be True or False"):
         ingest(memory, "x", dry_run="yes")  # type: ignore[arg-type]
+
+
+def test_the_path_of_a_memory_is_told_from_a_memory_wherever_one_is_given(tmp_path: Path) -> None:
+    given: Any = "m.mem"
+    for use in (
+        lambda: ingest(given, "history.jsonl"),
+        lambda: memory_graph(given),
+        lambda: export(given, tmp_path / "page.html"),
+        lambda: mcp_server(given),
+        lambda: make_app(given, Tokens(tmp_path / "tokens.json")),
+    ):
+        with pytest.raises(InvalidInputError, match=r"^memory 'm.mem' is no Memory; open one: Memory.open\(path\)$"):
+            use()
+    assert not list(tmp_path.iterdir())

@@ -290,8 +290,12 @@ def test_wrong_arguments_are_refused_with_what_to_give(frames: Frames, memory: M
         frames[3]
     with pytest.raises(NotFoundError, match=r"step 's00000000099' is not in episode 'door'; its steps go from s0000"):
         frames.number_of("s00000000099")
-    with pytest.raises(IndexError):
-        frames.recall(7, "door")
+    for ask in (lambda: frames.recall(7, "door"), lambda: frames.step(7), lambda: frames.kind(7)):
+        with pytest.raises(IndexError, match="there is no frame 7: the replay has 3, from 0 to 2"):
+            ask()
+    for frame in ("door", 1.5, None):
+        with pytest.raises(InvalidInputError, match="is no number; give one from 0, or what number_of"):
+            frames[frame]  # type: ignore[call-overload]
 
 
 def test_a_replay_reads_and_writes_nothing(frames: Frames, memory: Memory) -> None:

@@ -17,9 +17,9 @@ from agentmem.graph.chosen import kept, ranked
 from agentmem.graph.entities import Subjects, entities, tied_to
 from agentmem.graph.filled import Attributes, entity, filled
 from agentmem.graph.layout import places
-from agentmem.graph.names import KINDS, entity_id, episode_id, plain
+from agentmem.graph.names import KINDS, check_whole, entity_id, episode_id, plain
 from agentmem.graph.outline import Asked, Link, Node, Outline, outline
-from agentmem.memory import Memory, checks, recalling
+from agentmem.memory import Memory, check_memory, checks, recalling
 from agentmem.records import brief, check_flag, check_id, check_name
 
 HOPS = 2
@@ -49,10 +49,11 @@ def memory_graph(
     Texts are read of the steps that are shown alone. Raises InvalidInputError for a value of the wrong kind,
     NotFoundError for an episode, agent, as_of or node that is not there.
     """
+    check_memory(memory)
     kinds = _kinds(layers)
     for what, value, least in (("newest", newest, 0), ("hops", hops, 1), ("limit", limit, 1)):
         if value is not None or what == "hops":
-            _check_whole(what, value, least)
+            check_whole(what, value, least)
     if around is not None:
         check_name("around", check_id("around", around))
     check_flag("retired", retired)
@@ -83,11 +84,6 @@ def _kinds(layers: Sequence[str] | str | None) -> tuple[str, ...]:
     if wrong := [layer for layer in given if layer not in KINDS]:
         raise InvalidInputError(f"layers has {brief(wrong[0])}; use some of {', '.join(KINDS)}")
     return tuple(kind for kind in KINDS if kind in given)
-
-
-def _check_whole(what: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
 
 
 def _far(memory: Memory, made: Outline, shown: Mapping[str, Node], around: str, hops: int) -> dict[str, int]:

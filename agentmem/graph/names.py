@@ -1,8 +1,13 @@
-"""Names and texts of nodes, so that every format can hold them. Knows no memory."""
+"""Names and texts of nodes, so that every format can hold them; what is no graph or number. Knows no memory."""
 
 from __future__ import annotations
 
 import re
+
+import networkx
+
+from agentmem.errors import InvalidInputError
+from agentmem.records import brief
 
 KINDS = ("step", "unit", "cluster", "atom", "recall", "episode", "entity")
 TEXT, LABEL = 200, 48  # characters
@@ -45,3 +50,16 @@ def shortened(text: str, most: int) -> str:
 def _escaped(name: str) -> str:
     """A name without control characters, two of which never come to be one."""
     return _ESCAPED.sub(lambda found: "\\\\" if found[0] == "\\" else f"\\u{ord(found[0]):04x}", name)
+
+
+def check_graph(graph: object) -> networkx.DiGraph:
+    """InvalidInputError for what is no graph."""
+    if not isinstance(graph, networkx.Graph):
+        raise InvalidInputError(f"graph {brief(graph)} is no graph; make one: memory_graph(memory)")
+    return graph
+
+
+def check_whole(what: str, value: object, least: int) -> None:
+    """InvalidInputError for what is no number, or under the least."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")

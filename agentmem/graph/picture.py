@@ -17,6 +17,7 @@ import numpy as np
 
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.graph.labels import Board, drawable
+from agentmem.graph.names import check_graph
 
 INSTALL = "a picture of a memory needs matplotlib: pip install 'agentmem-crystal[plot]'"
 DRAWN = 1_500  # nodes that a picture can hold before nobody can read it
@@ -57,7 +58,7 @@ def draw(graph: networkx.DiGraph, format: str = "png") -> bytes:
 
     Raises MissingExtraError without matplotlib, InvalidInputError for more than 1,500 nodes.
     """
-    if len(graph) > DRAWN:
+    if len(check_graph(graph)) > DRAWN:
         raise InvalidInputError(
             f"a picture of {len(graph):,} nodes is over the limit of {DRAWN:,}; choose fewer by newest, around or "
             "limit, or another format, such as gexf for Gephi"

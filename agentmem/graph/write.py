@@ -14,6 +14,7 @@ import networkx
 from networkx.readwrite.gexf import GEXFWriter
 
 from agentmem.errors import InvalidInputError
+from agentmem.graph.names import check_graph
 from agentmem.graph.picture import COLOURS, draw
 from agentmem.records import brief, check_path
 from agentmem.store import check_target
@@ -30,7 +31,7 @@ _SCALE = 10.0  # of a height to a log position, for programs that draw by them
 
 def node_link(graph: networkx.DiGraph) -> dict[str, Any]:
     """networkx's node-link form as values, which `networkx.node_link_graph(values, edges="edges")` reads."""
-    return dict(networkx.node_link_data(graph, edges="edges"))
+    return dict(networkx.node_link_data(check_graph(graph), edges="edges"))
 
 
 def to_json(graph: networkx.DiGraph) -> str:
@@ -41,7 +42,7 @@ def to_json(graph: networkx.DiGraph) -> str:
 def to_graphml(graph: networkx.DiGraph) -> str:
     """What `networkx.read_graphml`, Gephi, yEd and igraph read."""
     out = io.BytesIO()
-    networkx.write_graphml_xml(graph, out)
+    networkx.write_graphml_xml(check_graph(graph), out)
     return out.getvalue().decode()
 
 
@@ -50,7 +51,7 @@ def to_gexf(graph: networkx.DiGraph) -> str:
     with places and colours.
     """
     timed = networkx.DiGraph(mode="dynamic")
-    for name, node in graph.nodes.items():
+    for name, node in check_graph(graph).nodes.items():
         viz = {"position": {"x": node["x"], "y": _SCALE * node["y"], "z": 0.0}, "color": _rgb(COLOURS[node["kind"]])}
         timed.add_node(name, **node, **_times(node["born"], node.get("retired")), viz=viz)
     for source, target, edge in graph.edges(data=True):
@@ -66,7 +67,7 @@ def to_gexf(graph: networkx.DiGraph) -> str:
 
 def to_mermaid(graph: networkx.DiGraph) -> str:
     """A flowchart of at most 150 nodes; InvalidInputError for more."""
-    if len(graph) > MERMAID:
+    if len(check_graph(graph)) > MERMAID:
         raise InvalidInputError(
             f"a Mermaid flowchart of {len(graph):,} nodes is over the limit of {MERMAID}; choose fewer by newest, "
             "around or limit, or another format"

@@ -17,7 +17,7 @@ from agentmem.ingest.formats import Format, UnknownError, detect, look, named
 from agentmem.ingest.log import Beginnings, Logger
 from agentmem.ingest.report import IngestReport, Problems, Progress
 from agentmem.ingest.source import Source
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import check_flag, check_namespace
 from agentmem.types import Namespace, Store
 
@@ -43,6 +43,7 @@ def ingest(
     nothing, only report. progress: called with (bytes read, bytes of all files). Raises NotFoundError without the file,
     InvalidInputError for one in no known format, and MissingExtraError where reading it needs what is not installed.
     """
+    check_memory(memory)
     dry = check_flag("dry_run", dry_run)
     store = cast(Store, DryStore(memory._core.store)) if dry else memory._core.store
     run = _Run(store, memory.namespace, memory._core.clock, skip_bad, progress)

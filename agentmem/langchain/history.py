@@ -11,8 +11,7 @@ from langchain_core.messages import BaseMessage, message_to_dict, messages_from_
 from agentmem.errors import NotFoundError
 from agentmem.ingest.talk import clean
 from agentmem.langchain.messages import said_steps
-from agentmem.langchain.scope import check_memory
-from agentmem.memory import EpisodeWriter, Memory
+from agentmem.memory import EpisodeWriter, Memory, check_memory
 from agentmem.records import check_name
 from agentmem.types import Step
 

@@ -29,6 +29,7 @@ from agentmem.langchain.thread import Thread
 from agentmem.langchain.tools import memory_tools
 from agentmem.langchain.when import DEFAULT, When, rules_of
 from agentmem.memory import Memory
+from agentmem.memory.checks import check_function
 from agentmem.records import brief, digest
 from agentmem.tokens import check_budget
 from agentmem.types import Namespace
@@ -82,10 +83,13 @@ class EpisodicMemory(AgentMiddleware[AgentState[Any], Any, Any]):
         if placement not in ("tail", "system"):
             raise InvalidInputError(f"placement {brief(placement)} is unknown; use 'tail' or 'system'")
         due, begun = rules_of(when)
-        hint = ", expand('{}') shows it" if "expand" in tools else ""
+        check_function("cue", cue, "from messages to text")
+        if count_tokens is not None:
+            check_function("count_tokens", count_tokens, "from messages to their tokens")
+        self.tools = memory_tools(self._thread_of_tool, tools, budget)
+        hint = ", expand('{}') shows it" if any(tool.name == "expand" for tool in self.tools) else ""
         self.settings = Settings(budget, window, large, placement, due, begun, cue, count_tokens, hint)
         self.scope = check_scope(scope)
-        self.tools = memory_tools(self._thread_of_tool, tools, budget)
         self._owned = not isinstance(memory, Memory)
         self.memory = memory if isinstance(memory, Memory) else Memory.open(memory)
         self._own = frozenset(tool.name for tool in self.tools)

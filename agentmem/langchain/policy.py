@@ -86,5 +86,6 @@ def chat_model(name: str) -> BaseChatModel:
     except ImportError as error:
         raise MissingExtraError(f"model {name!r} needs its provider's package: {error}") from error
     except ValueError as error:
-        raise InvalidInputError(f"model {name!r} cannot be had ({error}); name it as provider:model") from error
+        said = str(error).partition("\n\n")[0]  # a list of all providers follows
+        raise InvalidInputError(f"model {name!r} cannot be had ({said}); name it as provider:model") from error
     return model  # type: ignore[no-any-return, unused-ignore]

@@ -20,8 +20,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from agentmem.ingest.talk import Talk, goal_of, said
 from agentmem.langchain.messages import raised_text, said_steps
 from agentmem.langchain.retriever import SOURCE
-from agentmem.langchain.scope import check_memory
-from agentmem.memory import EpisodeWriter, Memory
+from agentmem.memory import EpisodeWriter, Memory, check_memory
 from agentmem.records import check_name, digest, to_json
 
 SAYING = ("type", "content", "tool_calls", "tool_call_id", "name")

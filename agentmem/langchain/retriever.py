@@ -9,12 +9,14 @@ from typing import Any
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 
 from agentmem.errors import InvalidInputError
 from agentmem.index import step_position
-from agentmem.memory import Memory
-from agentmem.records import brief, step_of
+from agentmem.memory import Memory, check_memory
+from agentmem.memory.recalling import layers_of
+from agentmem.records import brief, check_name, step_of
+from agentmem.tokens import check_budget
 from agentmem.types import Hit, Layer
 
 SOURCE = {"lc_source": "agentmem"}
@@ -27,17 +29,28 @@ class EpisodicRetriever(BaseRetriever):
     memory: a Memory, whose `read` namespaces are read as well. budget: then what `recall` chooses within so many
     tokens, in the order of its text; `k` counts only where `invoke` is given one. layers: crystals of these instead of
     steps. episode, agent: only theirs. `k` and `budget` can be given to `invoke` too. Raises what `Memory.recall`
-    raises, and InvalidInputError for a `k` that is no number of documents.
+    raises; InvalidInputError for values that cannot be, when it is made.
     """
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     memory: Memory
-    k: int = Field(4, ge=1)
+    k: int = 4
     budget: int | None = None
     layers: Sequence[Layer | str] | None = None
     episode: str | None = None
     agent: str | None = None
+
+    def __init__(self, **given: Any) -> None:
+        check_memory(given.get("memory"))
+        _check_number(given.get("k", 4))
+        if given.get("budget") is not None:
+            check_budget(given["budget"])
+        layers_of(given.get("layers"))
+        for name in ("episode", "agent"):
+            if given.get(name) is not None:
+                check_name(name, given[name])
+        super().__init__(**given)
 
     def _get_relevant_documents(
         self,
@@ -49,13 +62,18 @@ class EpisodicRetriever(BaseRetriever):
     ) -> list[Document]:
         asked: dict[str, Any] = {"episode": self.episode, "agent": self.agent, "layers": self.layers}
         budget = self.budget if budget is None else budget
-        if k is not None and (isinstance(k, bool) or not isinstance(k, int) or k < 1):
-            raise InvalidInputError(f"k {brief(k)} must be a whole number of documents, 1 or more")
+        if k is not None:
+            _check_number(k)
         if budget is None:
             hits = list(islice(self.memory.rank(query, **asked), self.k if k is None else k))
         else:
             hits = list(self.memory.recall(query, budget, **asked).hits)[:k]
         return _documents(self.memory, hits)
+
+
+def _check_number(k: object) -> None:
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise InvalidInputError(f"k {brief(k)} must be a whole number of documents, 1 or more")
 
 
 def _documents(memory: Memory, hits: Sequence[Hit]) -> list[Document]:

@@ -14,7 +14,6 @@ from langgraph.config import get_config
 
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.items import ROOT
-from agentmem.memory import Memory
 from agentmem.records import brief, check_name, check_namespace
 from agentmem.types import Namespace
 
@@ -24,13 +23,6 @@ CHECKPOINTER = "__pregel_checkpointer"
 """Where LangGraph has the checkpointer among `configurable`."""
 TOOLS = re.compile(r"((?:.*\|)?tools(?::[^|]*)?(?:\|\d+)*)\|")
 """The namespace of checkpoints up to the innermost call of a tool that a run is in."""
-
-
-def check_memory(memory: Any) -> Memory:
-    """InvalidInputError for anything but an open memory."""
-    if not isinstance(memory, Memory):
-        raise InvalidInputError(f"memory {brief(memory)} is no Memory; give Memory.open({brief(memory)})")
-    return memory
 
 
 def check_scope(scope: Scope | None) -> Scope | None:

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from agentmem.encode import DEFAULT
-from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError, SettingsError
+from agentmem.errors import MissingExtraError, NotFoundError, SettingsError
 from agentmem.index import step_id
 from agentmem.langchain.items import (
     ITEMS,
@@ -30,10 +30,11 @@ from agentmem.langchain.items import (
     read_records,
     time_of,
 )
-from agentmem.langchain.matching import check_filter, lets_through, matches
+from agentmem.langchain.matching import lets_through, matches
+from agentmem.langchain.operations import check_index, check_operation, check_ttl
 from agentmem.memory import Memory
 from agentmem.memory.redacting import SETTING
-from agentmem.records import brief, iterates, to_json
+from agentmem.records import to_json
 from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
 
@@ -42,7 +43,6 @@ try:
         BaseStore,
         GetOp,
         IndexConfig,
-        InvalidNamespaceError,
         Item,
         ListNamespacesOp,
         Op,
@@ -58,7 +58,6 @@ except ImportError as error:
     raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
 
 SWEEP = 5  # minutes between sweeps
-MOST = 1_000_000_000  # items that are asked for at once, and minutes that one lives
 READ = 64  # values that are read at once
 Found = tuple[Place, Entry, float | None]  # an item, where it stands, its score
 
@@ -78,9 +77,9 @@ class EpisodicStore(BaseStore):
     def __init__(
         self, memory: Memory | str | Path, *, index: IndexConfig | None = None, ttl: TTLConfig | None = None
     ) -> None:
-        embed, fields = (index or {}).get("embed"), (index or {}).get("fields")
-        if isinstance(fields, str):
-            raise InvalidInputError(f"fields {brief(fields)} of index: give a list of paths, such as [{brief(fields)}]")
+        check_index(index)
+        check_ttl(ttl)
+        embed = (index or {}).get("embed")
         self._owned = not isinstance(memory, Memory)
         if isinstance(memory, Memory):
             if embed is not None:
@@ -102,7 +101,7 @@ class EpisodicStore(BaseStore):
         """
         asked = list(ops)
         for op in asked:
-            _check(op)
+            check_operation(op)
         self._sweep_if_due()
         puts: dict[Place, PutOp] = {}
         for op in asked:
@@ -318,55 +317,3 @@ class _Reading:
         self._tables.follow(some)
         there = [one for one in some if next(self._tables.newest([one], self._as_of), None) is not None]
         return sorted({one[: op.max_depth] for one in there})[op.offset : op.offset + op.limit]
-
-
-def _check(op: Op) -> None:
-    """InvalidInputError, or LangGraph's InvalidNamespaceError, for what cannot be done."""
-    if not isinstance(op, GetOp | SearchOp | PutOp | ListNamespacesOp):
-        raise InvalidInputError(f"operation {brief(op)} is unknown; give GetOp, SearchOp, PutOp or ListNamespacesOp")
-    for labels in _labels(op):
-        _check_labels(labels)
-    if isinstance(op, SearchOp | ListNamespacesOp):
-        for name, number in (("limit", op.limit), ("offset", op.offset)):
-            if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number <= MOST:
-                raise InvalidInputError(f"{name} {brief(number)} must be a whole number from 0 to {MOST:,}")
-    elif not isinstance(op.key, str):
-        raise InvalidInputError(f"key {brief(op.key)} must be a str")
-    if isinstance(op, SearchOp):
-        if not isinstance(op.filter, Mapping | None):
-            raise InvalidInputError(f"filter {brief(op.filter)} must be a mapping of fields to values, or None")
-        if not isinstance(op.query, str | None):
-            raise InvalidInputError(f"query {brief(op.query)} must be a str, or None")
-        check_filter(op.filter)
-    elif isinstance(op, PutOp):
-        _check_put(op)
-
-
-def _labels(op: Op) -> list[Sequence[Any]]:
-    """Every name, or pattern, of a namespace in an operation."""
-    if isinstance(op, ListNamespacesOp):
-        return [condition.path for condition in op.match_conditions or ()]
-    return [op.namespace_prefix if isinstance(op, SearchOp) else op.namespace]
-
-
-def _check_labels(labels: Sequence[Any]) -> None:
-    """As LangGraph's own methods check them, for operations that are given to `batch`."""
-    if isinstance(labels, str) or not iterates(labels):
-        raise InvalidNamespaceError(f"namespace {brief(labels)}: give a tuple of labels, such as ({brief(labels)},)")
-    for label in labels:
-        if not isinstance(label, str) or not label or "." in label or "\0" in label:
-            raise InvalidNamespaceError(
-                f"label {brief(label)} of namespace {brief(labels)} must be a str without dots and NULs, and not empty"
-            )
-
-
-def _check_put(op: PutOp) -> None:
-    if not op.namespace:
-        raise InvalidNamespaceError("an item needs a namespace, such as ('users', 'ann')")
-    if not isinstance(op.value, Mapping | None):
-        raise InvalidInputError(f"value {brief(op.value)} must be a mapping, or None to delete the item")
-    if op.ttl is not None and not (isinstance(op.ttl, int | float) and 0 < op.ttl <= MOST):
-        raise InvalidInputError(f"ttl {brief(op.ttl)} must be minutes over 0, up to {MOST:,}, or None for ever")
-    fields = isinstance(op.index, list | tuple) and all(isinstance(field, str) for field in op.index)
-    if not (op.index is None or op.index is False or fields):
-        raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields, each a str")

@@ -14,8 +14,9 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException
 from agentmem.answers import NOTHING, expanded, explained
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.langchain.thread import Thread
-from agentmem.memory import Memory
-from agentmem.records import brief
+from agentmem.memory import Memory, check_memory
+from agentmem.records import brief, check_said, iterates
+from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
 REMEMBERED = "remembered"
@@ -25,10 +26,10 @@ Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
 
 def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1024) -> list[BaseTool]:
     """The tools with these names, all by default. budget: tokens of a planning context that is recalled."""
-    chosen = list(TOOLS) if names is None else list(names)
-    if isinstance(names, str) or (unknown := [name for name in chosen if name not in TOOLS]):
-        wrong = brief(names) if isinstance(names, str) else unknown
-        raise InvalidInputError(f"tools {wrong}: give a list of some of {', '.join(TOOLS)}")
+    one = isinstance(names, str) or not (names is None or iterates(names))
+    chosen = list(TOOLS) if names is None else [] if one else list(names)
+    if one or (unknown := [name for name in chosen if name not in list(TOOLS)]):
+        raise InvalidInputError(f"tools {brief(names if one else unknown)}: give a list of some of {', '.join(TOOLS)}")
     return [TOOLS[name](memory, budget) for name in chosen]
 
 
@@ -39,7 +40,7 @@ def recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
         """Search long-term memory: earlier steps, other conversations, facts. Ask in full words, with the names."""
         return _recalled(memory, runtime, query, budget).text or NOTHING
 
-    return _tool(recall)
+    return _tool(recall, memory, budget)
 
 
 def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
@@ -49,7 +50,7 @@ def explain_recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
         """Explain what a query finds in memory: each step with its score and what the score is made of."""
         return explained(_recalled(memory, runtime, query, budget).hits)
 
-    return _tool(explain_recall)
+    return _tool(explain_recall, memory, budget)
 
 
 def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
@@ -57,6 +58,7 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
 
     def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
+        check_said(text)
         call = runtime.tool_call_id if runtime is not None else None
         if isinstance(memory, Memory):
             writer = memory.episode(id=REMEMBERED)
@@ -64,7 +66,7 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
             return f"Noted as step {step.id}."
         return f"Noted as step {memory(runtime).note(_messages(runtime), text, call)}."
 
-    return _tool(remember)
+    return _tool(remember, memory, budget)
 
 
 def expand_tool(memory: Of, budget: int = 1024) -> BaseTool:
@@ -75,7 +77,7 @@ def expand_tool(memory: Of, budget: int = 1024) -> BaseTool:
         place = memory if isinstance(memory, Memory) else memory(runtime).memory
         return expanded(place, id, start)
 
-    return _tool(expand)
+    return _tool(expand, memory, budget)
 
 
 TOOLS: dict[str, Callable[[Of, int], BaseTool]] = {
@@ -86,8 +88,11 @@ TOOLS: dict[str, Callable[[Of, int], BaseTool]] = {
 }
 
 
-def _tool(function: Callable[..., str]) -> BaseTool:
-    """A tool that tells the model of its mistakes instead of stopping the run."""
+def _tool(function: Callable[..., str], memory: Of, budget: int) -> BaseTool:
+    """A tool that tells the model of its mistakes instead of stopping the run. memory, budget: what it was made for."""
+    if not callable(memory):
+        check_memory(memory)
+    check_budget(budget)
 
     def told(*args: Any, **given: Any) -> str:
         try:

@@ -13,7 +13,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from agentmem.errors import InvalidInputError
 from agentmem.langchain.messages import failed, turn_of
-from agentmem.records import brief
+from agentmem.records import brief, iterates
 
 FAILURES = 2
 """Failed calls in a row after which recalling is due."""
@@ -54,8 +54,8 @@ def rules_of(when: When) -> tuple[Callable[[Call], bool], bool]:
     """Whether recalling is due at a call; and whether what was recalled as a task started is to be there all along."""
     if callable(when):
         return when, False
-    names = [when] if isinstance(when, str) else list(when)
-    if not names or (unknown := [name for name in names if name not in RULES]):
+    names = [when] if isinstance(when, str) or not iterates(when) else list(when)
+    if not names or (unknown := [name for name in names if name not in list(RULES)]):
         raise InvalidInputError(
             f"when {brief(when)} has {unknown if names else 'no rule'}; use some of {', '.join(RULES)}, or a function "
             "of agentmem.langchain.Call"

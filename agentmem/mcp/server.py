@@ -39,7 +39,7 @@ from agentmem.mcp import resources, tools
 from agentmem.mcp.crystallizing import Crystallizing
 from agentmem.mcp.scope import Scope
 from agentmem.mcp.sessions import SESSION, Session, Sessions
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import brief
 
 INSTRUCTIONS = (
@@ -58,7 +58,7 @@ def mcp_server(memory: Memory, agent: str | None = None) -> Server[Any]:
     It can be given to `mcp.Client` as it is. The memory stays open when it ends. Raises InvalidInputError for an agent
     that cannot be.
     """
-    scope = Scope(memory, agent)
+    scope = Scope(check_memory(memory), agent)
     crystallizing = Crystallizing(memory)
     answering = _Answering(scope, Sessions(scope, ended=crystallizing.due), crystallizing.logged)
 

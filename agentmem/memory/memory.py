@@ -376,3 +376,10 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     def _known(self, name: str) -> Episode | None:
         with self._core.lock:
             return self._core.index(self.namespace).episodes.get(name)
+
+
+def check_memory(memory: object) -> Memory:
+    """InvalidInputError for what is no Memory, such as the path of one."""
+    if not isinstance(memory, Memory):
+        raise InvalidInputError(f"memory {brief(memory)} is no Memory; open one: Memory.open(path)")
+    return memory

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from operator import index as as_number
 from typing import Any, overload
 
 import numpy as np
 
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.index import STEP, Index, step_id, step_position
-from agentmem.memory import Memory, checks
+from agentmem.memory import Memory, check_memory, checks
 from agentmem.memory.recalling import layers_of, query_of
 from agentmem.records import brief, check_id, step_of
 from agentmem.replay import plain
@@ -119,9 +120,7 @@ class Frames(Sequence[Frame]):
     def __getitem__(self, number: int | slice) -> Frame | list[Frame]:
         if isinstance(number, slice):
             return [self[each] for each in range(*number.indices(len(self)))]
-        at = number + len(self) if number < 0 else number
-        if not 0 <= at < len(self):
-            raise IndexError(f"there is no frame {number}: the replay has {len(self):,}, from 0 to {len(self) - 1:,}")
+        at = self._at(number)
         position, before = int(self._steps[at]), self._before(at)
         recalls = self._recalls_of(at)
         index = self._index()
@@ -139,6 +138,20 @@ class Frames(Sequence[Frame]):
             erased=self._erased(before, position),
         )
 
+    def _at(self, number: int) -> int:
+        """The number of a frame, counted from the first on."""
+        try:
+            given = as_number(number)
+        except TypeError:
+            raise InvalidInputError(
+                f"frame {brief(number)} is no number; give one from 0, or what number_of(step) gives of a step's id"
+            ) from None
+        at = given + len(self) if given < 0 else given
+        if not 0 <= at < len(self):
+            there = f"{len(self):,}, from 0 to {len(self) - 1:,}" if len(self) else "none"
+            raise IndexError(f"there is no frame {given}: the replay has {there}")
+        return at
+
     def __iter__(self) -> Iterator[Frame]:
         return (self[number] for number in range(len(self)))
 
@@ -149,7 +162,7 @@ class Frames(Sequence[Frame]):
 
     def step(self, number: int) -> Step:
         """The step of a frame, alone."""
-        (record,) = self._read([int(self._steps[number])])
+        (record,) = self._read([int(self._steps[self._at(number)])])
         return step_of(record)
 
     def steps(self, first: int = 0, last: int | None = None) -> Iterator[Step]:
@@ -166,7 +179,7 @@ class Frames(Sequence[Frame]):
 
     def kind(self, number: int) -> str:
         """Of the step of a frame: "observation", "action" or "message"."""
-        return KINDS[int(self._kinds[number])]
+        return KINDS[int(self._kinds[self._at(number)])]
 
     def number_of(self, step: str) -> int:
         """The number of the frame of the step with an id; NotFoundError if it is not one of these."""
@@ -195,7 +208,7 @@ class Frames(Sequence[Frame]):
         What is not given is as in the frame's last recall; without one, the budget is 1,024 and a cue is needed.
         It is asked as of that recall, or else as of the log position before the step. Raises InvalidInputError.
         """
-        number = range(len(self))[number]
+        number = self._at(number)
         owned = self._records_of(number)
         put = self._put_of(owned[-1]) if owned else None
         if put is None:
@@ -326,8 +339,7 @@ def replay(
     count_tokens: the counter of recalls that were counted by a counter of the caller's own. Raises NotFoundError for an
     episode that never began, InvalidInputError for values that cannot be.
     """
-    if not isinstance(memory, Memory):
-        raise InvalidInputError(f"memory {brief(memory)} is no Memory; open one: Memory.open(path)")
+    check_memory(memory)
     checks.check_filters(memory._core, [memory.namespace], episode_id)
     if cue is not None or budget is not None:
         query_of("" if cue is None else cue, BUDGET if budget is None else budget, None, None, None, None, False)

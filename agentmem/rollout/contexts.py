@@ -9,11 +9,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal, get_args
 
-from agentmem.errors import InvalidInputError
 from agentmem.memory import Memory
 from agentmem.recall import Line, render, sections
 from agentmem.recall.render import head, line
-from agentmem.records import brief
 from agentmem.tokens import count
 from agentmem.types import Hit, PlanningContext, Step
 
@@ -22,12 +20,6 @@ KINDS = get_args(Kind)
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
 FEW = 8
 """Lines that are tried first."""
-
-
-def check_memory(memory: object) -> None:
-    """InvalidInputError for what is no memory."""
-    if not isinstance(memory, Memory):
-        raise InvalidInputError(f"memory {brief(memory)} is no Memory; open one: Memory.open(path)")
 
 
 def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budget: int) -> PlanningContext:

@@ -12,7 +12,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.making import Make, maker, name_of
 from agentmem.rollout.notes import NOTE, numbered, take
@@ -42,6 +42,7 @@ def export_minari(
     env, options: as the rollout had them. about: what else minari.create_dataset_from_buffers takes, such as author.
     Raises NotFoundError where the memory has no such episode, MissingExtraError without minari.
     """
+    check_memory(memory)
     minari = _minari()
     from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
@@ -117,6 +118,7 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
     are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine,
     SettingsError where the memory holds episodes of this name that are not of this dataset.
     """
+    check_memory(memory)
     minari = _minari()
     if isinstance(dataset, str):
         try:

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from agentmem.errors import InvalidInputError, PlayError, SettingsError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.memory.retention import closed
 from agentmem.records import brief, digest
 from agentmem.rollout.actions import accepts, needed
-from agentmem.rollout.contexts import KINDS, Kind, check_memory
+from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, given_to, maker, name_of
 from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take

@@ -9,9 +9,9 @@ import gymnasium
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import brief
-from agentmem.rollout.contexts import KINDS, Kind, check_memory
+from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.notes import numbered, take
 from agentmem.rollout.raised import Raised, at_step, called, fail, reward_of

@@ -24,7 +24,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 import agentmem
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import NAME_LIMIT
 from agentmem.server.guard import TOKEN, Guard, Limits
 from agentmem.server.models import Health, StepsToLog
@@ -44,7 +44,7 @@ HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 def make_app(memory: Memory, tokens: Tokens, hosts: tuple[str, ...] = (), limits: Limits | None = None) -> ASGIApp:
     """An ASGI application that serves a memory, and closes it as it stops."""
     limits = limits or Limits()
-    metrics = Metrics(memory)
+    metrics = Metrics(check_memory(memory))
     served = _Served(memory, metrics, limits)
 
     @asynccontextmanager

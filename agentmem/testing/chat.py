@@ -48,8 +48,14 @@ class ScriptedChatModel(BaseChatModel):
 
     def _answer(self, messages: list[BaseMessage]) -> AIMessage:
         self.prompts.append(list(messages))
-        answer = self.script(messages) if callable(self.script) else self.script[len(self.prompts) - 1]
+        answer = self.script(messages) if callable(self.script) else self._next(self.script, len(self.prompts))
         return AIMessage(answer) if isinstance(answer, str) else answer.model_copy()
+
+    def _next(self, script: Sequence[Answer], asked: int) -> Answer:
+        if asked > len(script):
+            have = f"{len(script)} answer{'' if len(script) == 1 else 's'}"
+            raise IndexError(f"the script has {have} and was asked for a {ordinal(asked)}; add one to script=")
+        return script[asked - 1]
 
     def _generate(
         self,
@@ -79,3 +85,9 @@ def _chunks(answer: AIMessage) -> list[ToolCallChunk]:
         ToolCallChunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
         for index, call in enumerate(answer.tool_calls)
     ]
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th, 21st."""
+    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"

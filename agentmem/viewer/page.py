@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.errors import NotFoundError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import brief, check_path
 from agentmem.replay.plain import to_json
 from agentmem.store import check_target
@@ -129,6 +129,7 @@ def export(
     episode or a step that is not there and InvalidInputError where a memory stands, before anything is written;
     StoreError where it cannot be: then what was there still is.
     """
+    check_memory(memory)
     file = check_path("path", path)
     check_target(file, memory._core.store.path)
     made = gathered(memory, episode, most, name, near, tell)
