@@ -54,7 +54,7 @@ def rules_of(when: When) -> tuple[Callable[[Call], bool], bool]:
     """Whether recalling is due at a call; and whether what was recalled as a task started is to be there all along."""
     if callable(when):
         return when, False
-    names = [when] if isinstance(when, str) or not iterates(when) else list(when)
+    names: list[str] = [when] if isinstance(when, str) or not iterates(when) else list(when)  # type: ignore[list-item]
     if not names or (unknown := [name for name in names if name not in list(RULES)]):
         raise InvalidInputError(
             f"when {brief(when)} has {unknown if names else 'no rule'}; use some of {', '.join(RULES)}, or a function "
