@@ -236,6 +236,12 @@ def check_flag(what: str, value: object) -> bool:
     return bool(value)
 
 
+def check_whole(what: str, value: object, least: int) -> None:
+    """InvalidInputError for what is no whole number, or under the least."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+
+
 def check_path(what: str, path: str | Path) -> Path:
     """The path of a file, which has a name in UTF-8."""
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):

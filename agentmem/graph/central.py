@@ -6,8 +6,8 @@ import networkx
 import numpy as np
 
 from agentmem.errors import InvalidInputError
-from agentmem.graph.names import check_graph, check_whole
-from agentmem.records import brief
+from agentmem.graph.names import check_graph
+from agentmem.records import brief, check_whole
 
 FORWARD = frozenset({"sources", "sealed_with", "supersedes"})  # from what leans to what it leans on
 BACKWARD = frozenset({"recalled_by", "shown_to"})

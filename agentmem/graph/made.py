@@ -17,10 +17,10 @@ from agentmem.graph.chosen import kept, ranked
 from agentmem.graph.entities import Subjects, entities, tied_to
 from agentmem.graph.filled import Attributes, entity, filled
 from agentmem.graph.layout import places
-from agentmem.graph.names import KINDS, check_whole, entity_id, episode_id, plain
+from agentmem.graph.names import KINDS, entity_id, episode_id, plain
 from agentmem.graph.outline import Asked, Link, Node, Outline, outline
 from agentmem.memory import Memory, check_memory, checks, recalling
-from agentmem.records import brief, check_flag, check_id, check_name
+from agentmem.records import brief, check_flag, check_id, check_name, check_whole
 
 HOPS = 2
 

@@ -1,4 +1,4 @@
-"""Names and texts of nodes, so that every format can hold them; what is no graph or number. Knows no memory."""
+"""Names and texts of nodes, so that every format can hold them; what is no graph. Knows no memory."""
 
 from __future__ import annotations
 
@@ -57,9 +57,3 @@ def check_graph(graph: object) -> networkx.DiGraph:
     if not isinstance(graph, networkx.Graph):
         raise InvalidInputError(f"graph {brief(graph)} is no graph; make one: memory_graph(memory)")
     return graph
-
-
-def check_whole(what: str, value: object, least: int) -> None:
-    """InvalidInputError for what is no number, or under the least."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")

@@ -15,7 +15,7 @@ from agentmem.errors import InvalidInputError
 from agentmem.langchain.fitting import cut_note, with_words
 from agentmem.langchain.messages import split
 from agentmem.langchain.middleware import EpisodicMemory
-from agentmem.records import brief
+from agentmem.records import brief, check_whole
 from agentmem.tokens import count, truncate
 
 EDITED = {"edited": True, "strategy": "offload_tool_results"}
@@ -37,8 +37,7 @@ class OffloadToolResults:
                 f"memory {brief(memory)} is no EpisodicMemory; give the one in the agent's middleware"
             )
         for name, number in (("trigger", trigger), ("keep", keep), ("least", least), ("shown", shown)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < 0:
-                raise InvalidInputError(f"{name} {brief(number)} must be a whole number, 0 or more")
+            check_whole(name, number, 0)
         self.memory, self.trigger, self.keep, self.least, self.shown = memory, trigger, keep, least, shown
 
     def apply(self, messages: list[AnyMessage], *, count_tokens: Callable[[Sequence[BaseMessage]], int]) -> None:

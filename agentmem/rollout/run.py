@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 from agentmem.errors import InvalidInputError, PlayError, SettingsError
 from agentmem.memory import Memory, check_memory
 from agentmem.memory.retention import closed
-from agentmem.records import brief, digest
+from agentmem.records import brief, check_whole, digest
 from agentmem.rollout.actions import accepts, needed
 from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Lanes, Took
@@ -115,8 +115,7 @@ def _check(kind: Any, budget: Any, episodes: Any, workers: Any, seed: Any, recal
     check_budget(budget)
     whole = (("episodes", episodes, 1), ("workers", workers, 1), ("seed", seed, 0))
     for what, value, least in whole:
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
-            raise InvalidInputError(f"{what} {brief(value)} must be a whole number, {least} or more")
+        check_whole(what, value, least)
 
 
 def _check_trigger(recall: Callable[..., Any]) -> None:
