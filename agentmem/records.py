@@ -276,8 +276,8 @@ def why_of(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)[:200]
     problem = error.errors(include_url=False)[0]
-    where = ".".join(map(str, problem["loc"]))[:80]
-    return f"{where}: {said_of(problem)}" if where else said_of(problem)
+    where, said = ".".join(map(str, problem["loc"]))[:80], said_of(problem, brief)
+    return f"{where}: {said}" if where else said
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:

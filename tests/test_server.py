@@ -274,6 +274,8 @@ def test_metrics_count_requests_by_route_for_the_root_namespace_alone(server: Se
         (b"[]", 422, "object"),
         (b"{}", 422, "cue: is missing; give it"),
         (b'{"cue": "x", "budget": "5"}', 422, "budget: give a valid integer, not '5'"),
+        (b'{"cue": "x", "budget": 1.5}', 422, "budget: give a valid integer, not 1.5"),
+        (b'{"cue": "x", "layers": []}', 422, "layers: a length of 0 is under 1; give at least 1"),
         (b'{"cue": {"a": 1}}', 422, "cue: give a valid string, not a dict"),
         (b'{"cue": "x", "budget": 1000001}', 422, "1000001 is over 1,000,000"),
         (b'{"cue": "x", "budgets": 5}', 422, "budgets: is not known here; leave it out"),

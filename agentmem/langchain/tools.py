@@ -12,7 +12,7 @@ from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agentmem.answers import NOTHING, expanded, explained
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import InvalidInputError, NotFoundError, said_of
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory, check_memory
 from agentmem.records import brief, check_said, iterates
@@ -107,7 +107,7 @@ def _tool(function: Callable[..., str], memory: Of, budget: int) -> BaseTool:
 
 def _wrong(error: Any) -> str:
     """What a model is told whose arguments are of another kind."""
-    said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+    said = [f"{'.'.join(map(str, one['loc']))}: {said_of(one, brief)}" for one in error.errors()[:5]]
     return f"wrong arguments: {'; '.join(said)[:1_000]}; call it again with what its schema says"
 
 
