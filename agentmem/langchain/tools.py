@@ -15,7 +15,8 @@ from agentmem.answers import NOTHING, expanded, explained
 from agentmem.errors import InvalidInputError, NotFoundError, said_of
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory, check_memory
-from agentmem.records import brief, check_said, iterates
+from agentmem.memory.checks import check_several
+from agentmem.records import brief, check_said
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
@@ -26,10 +27,10 @@ Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
 
 def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1024) -> list[BaseTool]:
     """The tools with these names, all by default. budget: tokens of a planning context that is recalled."""
-    one = isinstance(names, str) or not (names is None or iterates(names))
-    chosen = list(TOOLS) if names is None else [] if one else list(names)
-    if one or (unknown := [name for name in chosen if name not in list(TOOLS)]):
-        raise InvalidInputError(f"tools {brief(names if one else unknown)}: give a list of some of {', '.join(TOOLS)}")
+    known = f"some of {', '.join(TOOLS)}"
+    chosen = list(TOOLS if names is None else check_several("tools", names, known))
+    if unknown := [name for name in chosen if name not in list(TOOLS)]:
+        raise InvalidInputError(f"tools {brief(unknown)}: give a list of {known}")
     return [TOOLS[name](memory, budget) for name in chosen]
 
 
