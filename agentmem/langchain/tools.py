@@ -16,7 +16,7 @@ from agentmem.errors import InvalidInputError, NotFoundError, said_of
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory, check_memory
 from agentmem.memory.checks import check_several
-from agentmem.records import brief, check_said
+from agentmem.records import brief
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
@@ -59,7 +59,8 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
 
     def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
-        check_said(text)
+        if not text:
+            raise InvalidInputError("text '' says nothing; give what is to be remembered")
         call = runtime.tool_call_id if runtime is not None else None
         if isinstance(memory, Memory):
             writer = memory.episode(id=REMEMBERED)
