@@ -24,9 +24,10 @@ from agentmem.langchain import EpisodicStore, memory_tools
 from agentmem.mcp import arguments, mcp_server
 from agentmem.mcp.arguments import checked
 from agentmem.records import brief
+from agentmem.rollout import Again
 from agentmem.server import Tokens, make_app, models
 from agentmem.server.problems import problem_of
-from agentmem.viewer import export
+from agentmem.viewer import Look, export
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -156,6 +157,8 @@ def test_the_path_of_a_memory_is_told_from_a_memory_wherever_one_is_given(tmp_pa
         lambda: ingest(given, "history.jsonl"),
         lambda: memory_graph(given),
         lambda: export(given, tmp_path / "page.html"),
+        lambda: Look(given, "m.mem"),
+        lambda: Again(given),
         lambda: mcp_server(given),
         lambda: make_app(given, Tokens(tmp_path / "tokens.json")),
     ):
