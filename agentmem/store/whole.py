@@ -17,7 +17,8 @@ from typing import BinaryIO
 from ..errors import StoreError
 from .files import NO_SPACE, translate_os
 
-PART = ".part"  # ends the name of a file that is being written
+_PART = ".part"  # ends the name of a file that is being written
+PARTS = f"*.{'?' * 8}{_PART}"  # the names of those that a kill left, as `glob` takes them
 _SHOWN = 60  # characters of the name in that of its part, which may be no longer than a name may
 
 
@@ -28,7 +29,7 @@ def replaced(path: str | Path) -> Iterator[BinaryIO]:
     there and may not be written.
     """
     target = Path(os.path.realpath(path))
-    part = target.with_name(f"{target.name[:_SHOWN]}.{token_hex(4)}{PART}")  # others may be writing the same file
+    part = target.with_name(f"{target.name[:_SHOWN]}.{token_hex(4)}{_PART}")  # others may be writing the same file
     mode = _mode(target)
     try:
         with open(part, "xb", opener=partial(os.open, mode=0o666 if mode is None else mode)) as out:
