@@ -34,7 +34,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any
@@ -43,7 +43,16 @@ from urllib.parse import unquote, urlsplit
 _SAID = {"missing": "is missing; give it", "extra_forbidden": "is not known here; leave it out"}
 """In place of pydantic's messages, by their types."""
 _SHOULD = "Input should be "
-_RANGE = {"le": "at most", "ge": "at least", "lt": "less than", "gt": "more than"}
+_CHOICES = ("literal_error", "enum")
+_RANGE = {
+    "le": ("over", "at most"),
+    "ge": ("under", "at least"),
+    "lt": ("not under", "less than"),
+    "gt": ("not over", "more than"),
+    "max_length": ("over", "at most"),
+    "min_length": ("under", "at least"),
+}
+"""Of pydantic's limits: what a value beyond them is, and what to give."""
 FEW = 500  # values in a value, or characters in one of them, that a message shows
 _EXTRA = re.compile(r"(pip install )'agentmem-crystal\[([a-z]+)\]'")
 
@@ -219,16 +228,22 @@ def _named(value: object) -> str:
     return f"<{kind} of {len(value):,}>" if isinstance(value, Sized) else f"<{kind}>"
 
 
-def said_of(problem: Mapping[str, Any]) -> str:
-    """What pydantic found wrong with a value, in words, and what to give; of a number out of range, the limit too."""
-    limits, given = problem.get("ctx", {}), in_brief(problem["input"]).strip("'")
-    for name, words in (("le", "over"), ("ge", "under"), ("lt", "not under"), ("gt", "not over")):
+def said_of(problem: Mapping[str, Any], shown: Callable[[object], str]) -> str:
+    """What pydantic found wrong with a value, in words, and what to give; of what is out of range, the limit too.
+
+    shown: the value as the message may show it, such as `records.brief`, without secrets.
+    """
+    limits, given = problem.get("ctx", {}), problem["input"]
+    for name, (words, give) in _RANGE.items():
         if name in limits:
             limit = f"{limits[name]:,}" if isinstance(limits[name], int | float) else str(limits[name])
-            return f"{given} is {words} {limit}; give {_RANGE[name]} {limit}"
+            came = f"a length of {len(given):,}" if name.endswith("length") else shown(given).strip("'")
+            return f"{came} is {words} {limit}; give {give} {limit}"
     said = _SAID.get(problem["type"], str(problem["msg"])).removeprefix("Value error, ")
     if not said.startswith(_SHOULD):
         return said
-    one = isinstance(problem["input"], str | int | float | None)
-    came = in_brief(problem["input"]) if one else f"a {type(problem['input']).__name__}"
-    return f"give {said.removeprefix(_SHOULD).split(', unable', 1)[0]}, not {came}"
+    fit = said.removeprefix(_SHOULD)
+    if problem["type"] not in _CHOICES:
+        fit = fit.partition(", ")[0]  # why it does not fit follows
+    came = shown(given) if isinstance(given, str | int | float | None) else f"a {type(given).__name__}"
+    return f"give {fit}, not {came}"

@@ -47,7 +47,7 @@ def listening(host: str, port: int) -> tuple[socket.socket, str]:
     return made, f"http://{shown}:{made.getsockname()[1]}"
 
 
-def check(host: str, port: int) -> None:
+def check_address(host: str, port: int) -> None:
     """InvalidInputError for an address that cannot be had, before anything is made that is to be served there."""
     listening(host, port)[0].close()
 

@@ -201,14 +201,6 @@ def check_text(text: str) -> None:
         raise TooLargeError(f"a text of {size:,} bytes {remedy}")
 
 
-def check_said(text: str) -> None:
-    """InvalidInputError for what somebody says to be remembered and is empty; the log itself holds empty texts, as of
-    a tool that printed nothing.
-    """
-    if not text:
-        raise InvalidInputError("text '' says nothing; give what is to be remembered")
-
-
 def check_name(what: str, name: str) -> str:
     """The name of something: a non-empty str of at most NAME_LIMIT characters."""
     if not isinstance(name, str) or not name:
@@ -276,8 +268,8 @@ def why_of(error: Exception) -> str:
     if not isinstance(error, ValidationError):
         return str(error)[:200]
     problem = error.errors(include_url=False)[0]
-    where = ".".join(map(str, problem["loc"]))[:80]
-    return f"{where}: {said_of(problem)}" if where else said_of(problem)
+    where, said = ".".join(map(str, problem["loc"]))[:80], said_of(problem, brief)
+    return f"{where}: {said}" if where else said
 
 
 def check_namespace(namespace: Sequence[str]) -> Namespace:

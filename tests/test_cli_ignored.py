@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -65,8 +66,10 @@ def test_limits_of_a_server_are_finite(path: Path) -> None:
         assert result.exit_code == 2
         assert f"'{option}': inf is no number to count up to; give a finite one" in said(result)
         assert call("serve", path, option, "nan").exit_code == 2
-    with pytest.raises(SettingsError, match="rate nan of the limits is no finite number above 0"):
-        Limits(rate=float("nan"))
+    wrong: Any
+    for wrong in (float("nan"), 0, "many", True):
+        with pytest.raises(SettingsError, match=f"rate '?{wrong}'? of the limits is no finite number above 0"):
+            Limits(rate=wrong)
 
 
 def test_a_token_for_a_memory_that_is_not_there_says_so(path: Path, tmp_path: Path) -> None:

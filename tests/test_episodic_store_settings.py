@@ -20,6 +20,7 @@ ANN = ("users", "ann")
         ({"ttl": "x"}, "ttl 'x' is no mapping; give one of some of default_ttl, .*, or None"),
         ({"ttl": {"sweep_interval_minutes": "x"}}, "sweep_interval_minutes 'x' of ttl: give minutes from 0 to"),
         ({"ttl": {"default_ttl": 0}}, "default_ttl 0 of ttl: give minutes over 0"),
+        ({"ttl": {"default_ttl": True}}, "default_ttl True of ttl: give minutes over 0"),
         ({"ttl": {"omit_expired": "no"}}, "omit_expired 'no' of ttl: give True or False"),
         ({"ttl": {"foo": 1}}, "ttl has 'foo', which is unknown; it may have default_ttl, "),
         ({"index": {"field": ["text"]}}, "index has 'field', which is unknown; it may have fields, embed, dims"),

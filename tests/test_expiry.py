@@ -159,7 +159,7 @@ def test_least_salient_units_go_once_and_what_was_kept_is_not_weighed_again() ->
         ([{"max_age": False}], "max_age: False is no limit"),
         ([{"max_age": "P1D", "colour": "red"}], "colour"),
         ([{"kind": "thought", "max_steps": 1}], "'observation', 'action' or 'message'"),
-        ([{"subject": "", "max_steps": 1}], "at least 1 character"),
+        ([{"subject": "", "max_steps": 1}], "subject: a length of 0 is under 1; give at least 1"),
         ({"max_age": "P1D"}, "give a list of rules"),
         ("[{", "cannot be read"),
         (7, "cannot be read"),

@@ -239,7 +239,7 @@ class TestCommand:
         result = self.call(path, "--out", tmp_path / "plain")
         endings = ".json, .graphml, .gexf, .mermaid, .png, .svg"
         assert (result.exit_code, result.stdout) == (1, "")
-        said = f"plain does not say its format; give a name with an ending ({endings}), or --format"
+        said = f"plain does not say its format; give a name with an ending ({endings}), or a format"
         assert said in " ".join(result.stderr.split())
         assert "is a directory; give the path of a file in it" in self.call(path, "--out", ".").stderr
 

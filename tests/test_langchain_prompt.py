@@ -236,7 +236,7 @@ def test_memory_is_asked_when_it_is_to_be(when: Any, due: list[int]) -> None:
         ({"placement": "middle"}, "use 'tail' or 'system'"),
         ({"tools": "recall"}, "give a list of some of recall"),
         ({"tools": ["forget"]}, "forget"),
-        ({"tools": 5}, "tools 5: give a list of some of recall"),
+        ({"tools": 5}, "tools 5 is one int; give a list of some of recall"),
         ({"scope": "user_id"}, "user_id"),
     ],
 )

@@ -86,7 +86,7 @@ def test_a_budget_gives_what_recall_gives(doors: Memory) -> None:
 
 @pytest.mark.parametrize("k", [-1, 0, True, "two"])
 def test_a_number_of_documents_that_makes_no_sense_is_refused(doors: Memory, k: Any) -> None:
-    with pytest.raises(InvalidInputError, match="must be a whole number of documents"):
+    with pytest.raises(InvalidInputError, match="must be a whole number"):
         EpisodicRetriever(memory=doors).invoke("a red gate", k=k)
 
 
@@ -119,10 +119,11 @@ async def test_it_is_awaited_in_a_chain(doors: Memory) -> None:
     [
         ({"memory": "agent.mem"}, "memory 'agent.mem' is no Memory; open one"),
         ({"memory": None}, "memory None is no Memory"),
-        ({"k": 0}, "k 0 must be a whole number of documents, 1 or more"),
+        ({"k": 0}, "k 0 must be a whole number, 1 or more"),
         ({"budget": -3}, "budget -3: give a whole number of tokens"),
         ({"layers": ["line"]}, "use some of unit, cluster, atom"),
-        ({"episode": 5}, "episode 5 must be a non-empty str"),
+        ({"episode": 5}, "episode 5 is no id; give one, which is a str"),
+        ({"episode": Document("", id="e")}, "episode is a Document; give its id, which is in .id"),
     ],
 )
 def test_what_makes_no_retriever_is_refused_as_it_is_made(doors: Memory, wrong: dict[str, Any], said: str) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from langgraph.store.base import ListNamespacesOp, MatchCondition, PutOp, SearchOp
+from pydantic import ValidationError
+from secrets_made import TOKEN
 from strategies import opened
 from typer.testing import CliRunner
 
@@ -19,10 +21,13 @@ from agentmem.errors import AgentMemError, DamagedError, InvalidInputError, TooL
 from agentmem.graph import memory_graph
 from agentmem.ingest import ingest
 from agentmem.langchain import EpisodicStore, memory_tools
-from agentmem.mcp import mcp_server
+from agentmem.mcp import arguments, mcp_server
+from agentmem.mcp.arguments import checked
 from agentmem.records import brief
-from agentmem.server import Tokens, make_app
-from agentmem.viewer import export
+from agentmem.rollout import Again
+from agentmem.server import Tokens, make_app, models
+from agentmem.server.problems import problem_of
+from agentmem.viewer import Look, export
 
 CIRCLE: list[Any] = []
 CIRCLE.append(CIRCLE)
@@ -89,6 +94,25 @@ def test_a_model_is_told_of_arguments_of_another_kind(memory: Memory) -> None:
     assert tool.invoke({"query": [1]}).startswith("wrong arguments: query: ")
 
 
+def test_a_secret_in_place_of_a_number_is_not_shown(memory: Memory) -> None:
+    with pytest.raises(InvalidInputError) as over_mcp:
+        checked(arguments.Recall, {"goal": "the door", "budget_tokens": TOKEN})
+    with pytest.raises(ValidationError) as over_http:
+        models.Recall.model_validate({"cue": "the door", "budget": TOKEN})
+    (tool,) = memory_tools(memory, ["expand"])
+    told = (
+        str(over_mcp.value),
+        bytes(problem_of(over_http.value).body).decode(),
+        tool.invoke({"id": "s00000000001", "start": TOKEN}),
+        CliRunner()
+        .invoke(app, ["train", "neural", "recall", "--out", "x", "--seconds", TOKEN], env={"COLUMNS": "1000"})
+        .stderr,
+    )
+    for said in told:
+        assert "not '[github token]'" in said
+        assert TOKEN not in said
+
+
 def test_a_text_over_its_limit_is_refused_before_it_is_read(memory: Memory) -> None:
     with pytest.raises(TooLargeError, match="a text of 67,108,865 characters, and more bytes, is over the limit"):
         memory.episode(id="e").log("x" * ((64 << 20) + 1))
@@ -133,6 +157,8 @@ def test_the_path_of_a_memory_is_told_from_a_memory_wherever_one_is_given(tmp_pa
         lambda: ingest(given, "history.jsonl"),
         lambda: memory_graph(given),
         lambda: export(given, tmp_path / "page.html"),
+        lambda: Look(given, "m.mem"),
+        lambda: Again(given),
         lambda: mcp_server(given),
         lambda: make_app(given, Tokens(tmp_path / "tokens.json")),
     ):

@@ -24,7 +24,7 @@ def test_without_ray_the_line_that_installs_it_is_said(tmp_path: Path, monkeypat
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingExtraError, match=r"pip install .*\[ray\]'"):
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path)
-    with pytest.raises(InvalidInputError, match="actors 0 and episodes 1 must be"):
+    with pytest.raises(InvalidInputError, match="actors 0 must be a whole number, 1 or more"):
         rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, actors=0)
     with pytest.raises(InvalidInputError, match="has no name, by which a lost actor goes on with it: give name"):
         rollout_on_ray("local", SHOP, ScriptedPolicy(lambda seen, context: 0), tmp_path)

@@ -61,10 +61,11 @@ def test_many_steps_are_logged_all_or_none(client: httpx.Client) -> None:
     assert client.get("/v1/episodes/run/steps").json()["steps"] == []
 
 
-def test_a_message_says_something_and_what_is_seen_may_be_empty(client: httpx.Client) -> None:
-    said = problem(client.post("/v1/episodes/run/steps", json={"steps": [{"text": "", "kind": "message"}]}), 422)
-    assert "text '' says nothing; give what is to be remembered" in said["detail"]
-    assert len(logged(client, "run", "", kind="observation", data={"printed": 0})) == 1
+def test_a_message_that_is_a_picture_alone_and_a_tool_that_printed_nothing_are_logged(client: httpx.Client) -> None:
+    logged(client, "run", "", kind="message", actor="ann", blobs={"a.png": base64.b64encode(b"x").decode()})
+    logged(client, "run", "", kind="observation", data={"printed": 0})
+    steps = client.get("/v1/episodes/run/steps").json()["steps"]
+    assert [(step["kind"], step["text"]) for step in steps] == [("message", ""), ("observation", "")]
 
 
 def test_a_blob_comes_back_byte_for_byte(client: httpx.Client) -> None:
@@ -274,6 +275,8 @@ def test_metrics_count_requests_by_route_for_the_root_namespace_alone(server: Se
         (b"[]", 422, "object"),
         (b"{}", 422, "cue: is missing; give it"),
         (b'{"cue": "x", "budget": "5"}', 422, "budget: give a valid integer, not '5'"),
+        (b'{"cue": "x", "budget": 1.5}', 422, "budget: give a valid integer, not 1.5"),
+        (b'{"cue": "x", "layers": []}', 422, "layers: a length of 0 is under 1; give at least 1"),
         (b'{"cue": {"a": 1}}', 422, "cue: give a valid string, not a dict"),
         (b'{"cue": "x", "budget": 1000001}', 422, "1000001 is over 1,000,000"),
         (b'{"cue": "x", "budgets": 5}', 422, "budgets: is not known here; leave it out"),

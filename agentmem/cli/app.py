@@ -77,7 +77,7 @@ def _with_value(error: typer.BadParameter) -> typer.BadParameter:
     """What typer refuses, with the value."""
     if isinstance(error.__cause__, ValidationError):
         problem = error.__cause__.errors(include_url=False)[0]
-        said, given = said_of(problem), brief(problem["input"])
+        said, given = said_of(problem, brief), brief(problem["input"])
         error.message = said if given.strip("'") in said else f"{given}: {said}"
     return error
 

@@ -57,6 +57,8 @@ def mcp(
             serves_writes(memory, path)
             serve_stdio(memory, agent)
         return
+    from agentmem.mcp.http import check
+
     secret = token or serving.new_token()
 
     def ready(url: str) -> None:
@@ -66,7 +68,7 @@ def mcp(
         if not is_loopback(host):
             show.line("what is sent can be read on the network: have a proxy with TLS in front of it")
 
-    serving.check(secret, host, port)
+    check(secret, host, port)
     with make_memory(str(Path(path).expanduser()), namespace) as memory:
         serves_writes(memory, path)
         serving.serve_http(memory, secret, agent, host, port, allow_host or [], ready)

@@ -54,6 +54,7 @@ def serve(
     The first start makes the memory and a token, which is shown once. /openapi.json tells what can be asked.
     """
     from agentmem import server
+    from agentmem.server.run import check
 
     file = tokens or Path(f"{path}.tokens")
     if new_token is not None:
@@ -64,7 +65,7 @@ def serve(
             show.line(f"there is no memory at {show.path(path)} yet; `agentmem serve {shlex.quote(path)}` makes one")
         return
     limits = server.Limits(body=int(body_limit * (1 << 20)), rate=rate)
-    server.check(file, host, port)
+    check(file, host, port)
     with stoppable("what was acknowledged is kept"), make_memory(path) as memory:
         serves_writes(memory, path)
         _check_reached(memory.namespace, memory._core.store.namespaces(), path, bool(len(server.Tokens(file))))

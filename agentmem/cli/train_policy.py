@@ -10,7 +10,7 @@ import typer
 
 from agentmem.bench.arguments import given_options
 from agentmem.cli.app import stoppable
-from agentmem.cli.options import JsonOption
+from agentmem.cli.options import JsonOption, typed
 from agentmem.cli.playing import look_here
 from agentmem.cli.training import (
     REPORT,
@@ -133,11 +133,9 @@ def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int
 
 def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
     """InvalidInputError for an option that does nothing in environments such as this."""
-    for name in OF_OTHERS if shift else OF_SHIFTS:
-        source = ctx.get_parameter_source(name)
-        if source is not None and source.name != "DEFAULT":
-            what = "is not for shifts" if shift else "is for shifts alone"
-            raise InvalidInputError(f"--{name} with --env {env}: it {what}; leave it out")
+    for name in typed(ctx, *(OF_OTHERS if shift else OF_SHIFTS)):
+        what = "is not for shifts" if shift else "is for shifts alone"
+        raise InvalidInputError(f"{name} with --env {env}: it {what}; leave it out")
 
 
 def _choices(

@@ -99,7 +99,7 @@ def write(graph: networkx.DiGraph, path: str | Path, format: str | None = None) 
     check_target(file)
     if not chosen:
         endings = ", ".join(f".{each}" for each in (*FORMATS, *PICTURES))
-        raise InvalidInputError(f"{file} does not say its format; give a name with an ending ({endings}), or --format")
+        raise InvalidInputError(f"{file} does not say its format; give a name with an ending ({endings}), or a format")
     content = drawn(graph, chosen)
     with put(file, "graph") as out:
         out.write(content)

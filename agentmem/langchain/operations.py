@@ -54,20 +54,19 @@ def _are_fields(value: object) -> bool:
     return isinstance(value, list | tuple) and all(isinstance(field, str) for field in value)
 
 
-def _lives(minutes: object) -> bool:
-    return isinstance(minutes, int | float) and 0 < minutes <= MOST
-
-
-def _sweeps(minutes: object) -> bool:
-    return isinstance(minutes, int | float) and not isinstance(minutes, bool) and 0 <= minutes <= MOST
+def _are_minutes(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MOST
 
 
 TTL: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "default_ttl": (lambda value: value is None or _lives(value), f"minutes over 0, up to {MOST:,}, or None for ever"),
+    "default_ttl": (
+        lambda value: value is None or (_are_minutes(value) and value > 0),
+        f"minutes over 0, up to {MOST:,}, or None for ever",
+    ),
     "refresh_on_read": (lambda value: isinstance(value, bool), "True or False"),
     "omit_expired": (lambda value: isinstance(value, bool), "True or False"),
     "sweep_interval_minutes": (
-        lambda value: value is None or _sweeps(value),
+        lambda value: value is None or _are_minutes(value),
         f"minutes from 0 to {MOST:,}, or None for never",
     ),
 }
@@ -119,7 +118,8 @@ def _check_put(op: PutOp) -> None:
         raise InvalidNamespaceError("an item needs a namespace, such as ('users', 'ann')")
     if not isinstance(op.value, Mapping | None):
         raise InvalidInputError(f"value {brief(op.value)} must be a mapping, or None to delete the item")
-    if op.ttl is not None and not _lives(op.ttl):
-        raise InvalidInputError(f"ttl {brief(op.ttl)} must be minutes over 0, up to {MOST:,}, or None for ever")
+    fits, remedy = TTL["default_ttl"]
+    if not fits(op.ttl):
+        raise InvalidInputError(f"ttl {brief(op.ttl)} must be {remedy}")
     if not (op.index is None or op.index is False or _are_fields(op.index)):
         raise InvalidInputError(f"index {brief(op.index)} must be False, None or a list of fields, each a str")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict
 
-from agentmem.errors import InvalidInputError
 from agentmem.index import step_position
 from agentmem.memory import Memory, check_memory
 from agentmem.memory.recalling import layers_of
-from agentmem.records import brief, check_name, step_of
+from agentmem.records import check_id, check_whole, step_of
 from agentmem.tokens import check_budget
 from agentmem.types import Hit, Layer
 
@@ -41,16 +40,19 @@ class EpisodicRetriever(BaseRetriever):
     episode: str | None = None
     agent: str | None = None
 
-    def __init__(self, **given: Any) -> None:
-        check_memory(given.get("memory"))
-        _check_number(given.get("k", 4))
-        if given.get("budget") is not None:
-            check_budget(given["budget"])
-        layers_of(given.get("layers"))
-        for name in ("episode", "agent"):
-            if given.get(name) is not None:
-                check_name(name, given[name])
-        super().__init__(**given)
+    if not TYPE_CHECKING:  # where the fields say what it takes
+
+        def __init__(self, **given: Any) -> None:
+            check_memory(given.get("memory"))
+            if "k" in given:
+                check_whole("k", given["k"], 1)
+            if given.get("budget") is not None:
+                check_budget(given["budget"])
+            layers_of(given.get("layers"))
+            for name in ("episode", "agent"):
+                if given.get(name) is not None:
+                    check_id(name, given[name])
+            super().__init__(**given)
 
     def _get_relevant_documents(
         self,
@@ -63,17 +65,12 @@ class EpisodicRetriever(BaseRetriever):
         asked: dict[str, Any] = {"episode": self.episode, "agent": self.agent, "layers": self.layers}
         budget = self.budget if budget is None else budget
         if k is not None:
-            _check_number(k)
+            check_whole("k", k, 1)
         if budget is None:
             hits = list(islice(self.memory.rank(query, **asked), self.k if k is None else k))
         else:
             hits = list(self.memory.recall(query, budget, **asked).hits)[:k]
         return _documents(self.memory, hits)
-
-
-def _check_number(k: object) -> None:
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise InvalidInputError(f"k {brief(k)} must be a whole number of documents, 1 or more")
 
 
 def _documents(memory: Memory, hits: Sequence[Hit]) -> list[Document]:

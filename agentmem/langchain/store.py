@@ -15,8 +15,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from langgraph.store.base import (
+    BaseStore,
+    GetOp,
+    IndexConfig,
+    Item,
+    ListNamespacesOp,
+    Op,
+    PutOp,
+    Result,
+    SearchItem,
+    SearchOp,
+    TTLConfig,
+    ensure_embeddings,
+    get_text_at_path,
+)
+
 from agentmem.encode import DEFAULT
-from agentmem.errors import MissingExtraError, NotFoundError, SettingsError
+from agentmem.errors import NotFoundError, SettingsError
 from agentmem.index import step_id
 from agentmem.langchain.items import (
     ITEMS,
@@ -37,25 +53,6 @@ from agentmem.memory.redacting import SETTING
 from agentmem.records import to_json
 from agentmem.telemetry import traced
 from agentmem.types import Namespace, Record
-
-try:
-    from langgraph.store.base import (
-        BaseStore,
-        GetOp,
-        IndexConfig,
-        Item,
-        ListNamespacesOp,
-        Op,
-        PutOp,
-        Result,
-        SearchItem,
-        SearchOp,
-        TTLConfig,
-        ensure_embeddings,
-        get_text_at_path,
-    )
-except ImportError as error:
-    raise MissingExtraError("a store needs LangGraph: pip install 'agentmem-crystal[langchain]'") from error
 
 SWEEP = 5  # minutes between sweeps
 READ = 64  # values that are read at once

@@ -12,10 +12,11 @@ from langchain.tools import ToolRuntime
 from langchain_core.tools import BaseTool, StructuredTool, ToolException
 
 from agentmem.answers import NOTHING, expanded, explained
-from agentmem.errors import InvalidInputError, NotFoundError
+from agentmem.errors import InvalidInputError, NotFoundError, said_of
 from agentmem.langchain.thread import Thread
 from agentmem.memory import Memory, check_memory
-from agentmem.records import brief, check_said, iterates
+from agentmem.memory.checks import check_several
+from agentmem.records import brief
 from agentmem.tokens import check_budget
 from agentmem.types import PlanningContext
 
@@ -26,10 +27,10 @@ Of = Memory | Callable[[ToolRuntime[Any, Any]], Thread]
 
 def memory_tools(memory: Of, names: Sequence[str] | None = None, budget: int = 1024) -> list[BaseTool]:
     """The tools with these names, all by default. budget: tokens of a planning context that is recalled."""
-    one = isinstance(names, str) or not (names is None or iterates(names))
-    chosen = list(TOOLS) if names is None else [] if one else list(names)
-    if one or (unknown := [name for name in chosen if name not in list(TOOLS)]):
-        raise InvalidInputError(f"tools {brief(names if one else unknown)}: give a list of some of {', '.join(TOOLS)}")
+    known = f"some of {', '.join(TOOLS)}"
+    chosen = list(TOOLS if names is None else check_several("tools", names, known))
+    if unknown := [name for name in chosen if name not in list(TOOLS)]:
+        raise InvalidInputError(f"tools {brief(unknown)}: give a list of {known}")
     return [TOOLS[name](memory, budget) for name in chosen]
 
 
@@ -58,7 +59,8 @@ def remember_tool(memory: Of, budget: int = 1024) -> BaseTool:
 
     def remember(text: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
         """Write a note into long-term memory. What is said and done is remembered anyway: note conclusions only."""
-        check_said(text)
+        if not text:
+            raise InvalidInputError("text '' says nothing; give what is to be remembered")
         call = runtime.tool_call_id if runtime is not None else None
         if isinstance(memory, Memory):
             writer = memory.episode(id=REMEMBERED)
@@ -107,7 +109,7 @@ def _tool(function: Callable[..., str], memory: Of, budget: int) -> BaseTool:
 
 def _wrong(error: Any) -> str:
     """What a model is told whose arguments are of another kind."""
-    said = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:5]]
+    said = [f"{'.'.join(map(str, one['loc']))}: {said_of(one, brief)}" for one in error.errors()[:5]]
     return f"wrong arguments: {'; '.join(said)[:1_000]}; call it again with what its schema says"
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agentmem.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from agentmem.mcp.http import check as check
     from agentmem.mcp.http import http_app as http_app
     from agentmem.mcp.http import new_token as new_token
     from agentmem.mcp.http import serve_http as serve_http
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from agentmem.mcp.server import serve_stdio as serve_stdio
 
 _HOME = {
-    "check": "http",
     "http_app": "http",
     "mcp_server": "server",
     "new_token": "http",

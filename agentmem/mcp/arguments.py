@@ -155,6 +155,4 @@ def _wrong(model: type[Arguments], error: Any) -> str:
     name = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         return f"{model.tool} has no argument {brief(name)}; it takes {', '.join(model.model_fields)}"
-    if error["type"] == "missing":
-        return f"{name} is missing"
-    return f"{name}: {said_of(error)}"
+    return f"{name}: {said_of(error, brief)}"

@@ -14,8 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import InvalidInputError
-from agentmem.listening import check as check_address
-from agentmem.listening import headers_of, host_of, names_of, serve
+from agentmem.listening import check_address, headers_of, host_of, names_of, serve
 from agentmem.mcp.server import mcp_server
 from agentmem.mcp.sessions import MOST
 from agentmem.memory import Memory

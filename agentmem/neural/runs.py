@@ -21,7 +21,7 @@ from agentmem.neural import board
 from agentmem.neural.files import held, shortened, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
 from agentmem.records import brief
-from agentmem.store.whole import PART
+from agentmem.store.whole import PARTS
 
 RUN, METRICS, TRAINING, MODEL, BOARD, LOCK = (
     "run.json", "metrics.jsonl", "training.safetensors", "model.safetensors", "tensorboard", "training.lock"
@@ -71,7 +71,7 @@ def claim(folder: Path, command: Command) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with held(folder / LOCK):
         check(folder, command)  # it may have been begun meanwhile
-        for left in folder.glob(f"*.????????{PART}"):  # by a kill in a save
+        for left in folder.glob(PARTS):  # by a kill in a save
             left.unlink()
         if not (folder / RUN).is_file():
             begun = {"command": command.line, "asked": dict(command.asked), "texts": dict(command.texts)}

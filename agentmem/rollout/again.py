@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, maker
 from agentmem.rollout.notes import BY, NOTE
@@ -29,7 +29,7 @@ class Again:
     """
 
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
-        self.memory, note = memory, _noted(memory)
+        self.memory, note = check_memory(memory), _noted(memory)
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.errors import InvalidInputError, MissingExtraError
-from agentmem.records import brief
+from agentmem.records import brief, check_whole
 from agentmem.rollout.making import Make
 from agentmem.rollout.policies import check_policy, error_of, name_of_policy
 from agentmem.rollout.report import RolloutReport, summed
@@ -45,8 +45,8 @@ def rollout_on_ray(
         raise InvalidInputError(
             f"policy {brief(policy)} has no name, by which a lost actor goes on with it: give name=..."
         )
-    if actors < 1 or episodes < 1:
-        raise InvalidInputError(f"actors {actors} and episodes {episodes} must be whole numbers, 1 or more")
+    check_whole("actors", actors, 1)
+    check_whole("episodes", episodes, 1)
     ray = _joined(address)
     place = Path(folder).resolve()
     place.mkdir(parents=True, exist_ok=True)

@@ -16,7 +16,7 @@ if missing := [name for name in ("starlette", "uvicorn", "prometheus_client") if
 
 from agentmem.server.app import make_app
 from agentmem.server.guard import Limits
-from agentmem.server.run import check, serve
+from agentmem.server.run import serve
 from agentmem.server.tokens import Tokens, new_token
 
-__all__ = ["Limits", "Tokens", "check", "make_app", "new_token", "serve"]
+__all__ = ["Limits", "Tokens", "make_app", "new_token", "serve"]

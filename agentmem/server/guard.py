@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from agentmem.errors import SettingsError
 from agentmem.listening import headers_of, host_of, names_of
+from agentmem.records import brief
 from agentmem.server.problems import Refused, problem_of
 from agentmem.server.rates import Rates
 from agentmem.server.tokens import Token, Tokens
@@ -44,8 +45,8 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("body", "rate", "open", "seconds"):
             value = getattr(self, name)
-            if not 0 < value < math.inf:
-                raise SettingsError(f"{name} {value} of the limits is no finite number above 0; give one")
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+                raise SettingsError(f"{name} {brief(value)} of the limits is no finite number above 0; give one")
 
 
 class Guard:

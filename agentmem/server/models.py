@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from agentmem.records import NAME_LIMIT, check_said
+from agentmem.records import NAME_LIMIT
 from agentmem.types import CrystallizeReport, Episode, Kind, Layer, LayerReport, Repeat, Retain, Step, Trust
 
 MOST_STEPS = 1_000  # of one request, and of one page
@@ -27,10 +27,6 @@ MOST_NODES, MOST_EDGES = 5_000, 50_000  # of a graph
 MOST_HOPS = 100
 MOST_FRAMES = 100  # of one page
 STEP_ID = {"type": "string", "pattern": "^s[0-9]{11}$"}
-SAYING: Any = {
-    "if": {"required": ["kind"], "properties": {"kind": {"const": "message"}}},
-    "then": {"properties": {"text": {"minLength": 1}}},
-}
 TIME = {"type": "string", "format": "date-time"}
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LIMIT)]
@@ -62,11 +58,7 @@ class Begin(Asked):
 
 
 class StepToLog(Asked):
-    """One step, with the fields of `episode.log`. A message has a text; what is seen and done may have none. key: makes
-    a retry safe. blobs: name -> bytes in base64.
-    """
-
-    model_config = ConfigDict(json_schema_extra=SAYING)
+    """One step, with the fields of `episode.log`. key: makes a retry safe. blobs: name -> bytes in base64."""
 
     text: str
     kind: Kind = "observation"
@@ -81,12 +73,6 @@ class StepToLog(Asked):
     reply_to: StepId | None = None
     subjects: list[Name] = []
     trust: Trust | None = None
-
-    @model_validator(mode="after")
-    def _says(self) -> Self:
-        if self.kind == "message":
-            check_said(self.text)
-        return self
 
 
 class StepsToLog(Asked):

@@ -23,6 +23,7 @@ from agentmem.errors import (
     TooLargeError,
     said_of,
 )
+from agentmem.records import brief
 from agentmem.server.models import Problem, Wrong
 
 MEDIA = "application/problem+json"
@@ -93,7 +94,7 @@ def _invalid(error: ValidationError) -> Response:
     found = error.errors(include_url=False)
     if found[0]["type"] == "json_invalid":
         return answer(400, f"{found[0]['msg']}; send one JSON document in UTF-8, at most 200 levels deep")
-    wrong = tuple(Wrong(at=_place(one["loc"]), said=said_of(one)) for one in found[:SHOWN])
+    wrong = tuple(Wrong(at=_place(one["loc"]), said=said_of(one, brief)) for one in found[:SHOWN])
     first = f"{wrong[0].at}: {wrong[0].said}" if wrong[0].at else wrong[0].said
     more = f"; and {len(found) - 1} more" if len(found) > 1 else ""
     return answer(422, f"{first}{more}; /openapi.json says what is taken", wrong=wrong)

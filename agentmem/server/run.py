@@ -40,7 +40,7 @@ def serve(
 def check(tokens: Path, host: str, port: int) -> None:
     """What `serve` raises for these, before there is a memory."""
     _tokens(tokens, host)
-    listening.check(host, port)
+    listening.check_address(host, port)
 
 
 def _tokens(path: Path, host: str) -> Tokens:

@@ -53,8 +53,7 @@ class ScriptedChatModel(BaseChatModel):
 
     def _next(self, script: Sequence[Answer], asked: int) -> Answer:
         if asked > len(script):
-            have = f"{len(script)} answer{'' if len(script) == 1 else 's'}"
-            raise IndexError(f"the script has {have} and was asked for a {ordinal(asked)}; add one to script=")
+            raise IndexError(f"answer {asked} was asked for, and the script has {len(script)}; add one to script=")
         return script[asked - 1]
 
     def _generate(
@@ -85,9 +84,3 @@ def _chunks(answer: AIMessage) -> list[ToolCallChunk]:
         ToolCallChunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
         for index, call in enumerate(answer.tool_calls)
     ]
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th, 21st."""
-    ending = "th" if number // 10 % 10 == 1 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

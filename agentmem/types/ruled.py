@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PlainSerializer, ValidationError
 
-from agentmem.errors import InvalidInputError, said_of
+from agentmem.errors import InvalidInputError, in_brief, said_of
 from agentmem.types.nouns import Frozen, Kind, Trust
 
 
@@ -61,7 +61,7 @@ class Rule(Frozen):
             except ValidationError as error:
                 wrong = error.errors(include_url=False)[0]
                 where = ".".join(map(str, wrong["loc"]))[:80]
-                raise InvalidInputError(f"{where}: {said_of(wrong)}") from None
+                raise InvalidInputError(f"{where}: {said_of(wrong, in_brief)}") from None
 
 
 class Hold(Frozen):

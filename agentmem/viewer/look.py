@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.memory import Memory
+from agentmem.memory import Memory, check_memory
 from agentmem.records import brief
 from agentmem.replay import Comparison, Frames, compare, replay
 from agentmem.types import Namespace
@@ -30,7 +30,7 @@ class Look:
     """
 
     def __init__(self, memory: Memory, name: str, only: bool = False, read_only: bool = False) -> None:
-        self.memory, self.name, self.only, self.read_only = memory, name, only, read_only
+        self.memory, self.name, self.only, self.read_only = check_memory(memory), name, only, read_only
         self._kept: OrderedDict[tuple[Any, ...], Any] = OrderedDict()
         self._lock = threading.Lock()
 
