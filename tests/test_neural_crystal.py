@@ -394,6 +394,19 @@ def test_numbers_whose_squares_are_not_finite_are_refused_before_they_spoil_a_me
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="cue_bits=400"):
         MemoryCrystal(D, cue_bits=400)
-    for depth in (4, 1.5, "2", None):
-        with pytest.raises(InvalidInputError, match=f"depth={depth}"):
+    for depth in (4, 1.5, "2", None, True):
+        with pytest.raises(InvalidInputError, match=f"depth={depth!r}: 1 "):
             MemoryCrystal(D).recall(states(1), depth=depth)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["foo", 5, torch.zeros(2, 3)])
+def test_what_is_no_memory_of_a_crystal_is_refused_when_it_is_set(crystal: MemoryCrystal, wrong: Any) -> None:
+    crystal.crystallize(states(137))
+    before = kept(crystal)
+    with pytest.raises(InvalidInputError, match=f"memory is an? {type(wrong).__name__}; a Memory is needed: start and"):
+        crystal.memory = wrong
+    with pytest.raises(InvalidInputError, match="the memory is of a model with dimension=16, and this one has dim"):
+        crystal.memory = MemoryCrystal(16).start(2)
+    assert crystal.memory is before
+    crystal.memory = crystal.start(1)
+    assert crystal.crystallize(states(60, streams=1)).layers[UNIT].number

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,12 +36,21 @@ class MemoryCrystal(nn.Module):
     have fewer bits, and torch.autocast may be around it.
     """
 
+    memory: Memory | None
+
     def __init__(self, dimension: int = 768, **keywords: object) -> None:
         super().__init__()
         self.settings = CrystalSettings(dimension=dimension, **keywords)  # type: ignore[arg-type]
         self.writer = Writer(self.settings)
         self.reader = Reader(self.settings)
-        self.memory: Memory | None = None
+        self.memory = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Raises InvalidInputError for a memory that is none of this crystal's, at once and not where it is used."""
+        if name == "memory" and value is not None:
+            check_type("memory", value, Memory, "start and write give one, states.from_bytes one that was kept")
+            check_same("memory", value.settings.sizes, self.settings.sizes)
+        super().__setattr__(name, value)
 
     def crystallize(self, context_embeddings: Tensor) -> Written:
         """Write context_embeddings [B, T, dimension], the continuation of what was written before; T >= 1, of any size.
@@ -66,8 +76,8 @@ class MemoryCrystal(nn.Module):
         """
         self._check("query", query)
         check_finite("query", query)
-        if not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
-            raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
+        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
+            raise InvalidInputError(f"depth={depth!r}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
         view, position = (memory.view(), memory.position) if written is None else self._of_written(written, memory)
         return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), position)

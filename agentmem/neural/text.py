@@ -117,7 +117,7 @@ class Vocabulary:
             raise InvalidInputError("the text has half a character in it, a lone surrogate: decode it anew") from error
         return np.concatenate([np.asarray(each.ids, np.uint16) for each in pieces] or [np.zeros(0, np.uint16)])
 
-    def decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int] | Tokens | Tensor) -> str:
         """Text of whole numbers. Raises InvalidInputError for one that is no token here."""
         try:
             numbers = [index(each) for each in tokens]
