@@ -332,9 +332,11 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
     with pytest.raises(InvalidInputError, match=r"context_embeddings is .*32 \[2, 5, 7\]; .*16 \[B, T, 24\] is needed"):
         crystal.crystallize(torch.zeros(2, 5, 7))
     crystal.crystallize(states(5))
-    with pytest.raises(InvalidInputError, match=r"query is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"query is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed: forget\(\)"):
         crystal.recall(torch.zeros(3, 1, D))
-    with pytest.raises(InvalidInputError, match=r"query is .*32 \[2, 0, 24\]; .* \[2, T, 24\], without a size of 0"):
+    with pytest.raises(
+        InvalidInputError, match=r"query is .*32 \[2, 0, 24\]; .* \[2, T, 24\], without a size of 0, is needed$"
+    ):
         crystal.recall(states(0))
     with pytest.raises(InvalidInputError, match="streams=-1: at least 1 is needed"):
         crystal.start(-1)
@@ -345,6 +347,11 @@ def test_what_is_written_has_the_shape_of_its_memory(crystal: MemoryCrystal, sha
     said = rf"hidden state is \[{', '.join(map(str, shape))}\]; \[2, T, 24\].* is needed"
     with pytest.raises(InvalidInputError, match=said):
         crystal.write(torch.zeros(shape), crystal.start(2))
+
+
+def test_another_number_of_streams_than_a_memory_has_is_told_where_one_begins(crystal: MemoryCrystal) -> None:
+    with pytest.raises(InvalidInputError, match=r"\[2, T, 24\] is needed: start\(B\) begins a memory of B streams"):
+        crystal.write(states(5, streams=3), crystal.start(2))
 
 
 @pytest.mark.parametrize("type", [torch.float64, torch.int64])
