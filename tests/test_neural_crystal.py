@@ -340,6 +340,8 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
         crystal.recall(states(0))
     with pytest.raises(InvalidInputError, match="streams=-1: at least 1 is needed"):
         crystal.start(-1)
+    with pytest.raises(InvalidInputError, match="streams=1000000000000: 1,048,576 is the most"):
+        crystal.start(10**12)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, D), (2, 0, D), (5, D)])

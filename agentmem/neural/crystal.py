@@ -17,12 +17,13 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, check_same, sized
 from agentmem.neural.shapes import STATES, check, check_device, check_finite, check_type, check_weight
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
 
+MOST_STREAMS = 2**20
 ANEW = "start(B) begins a memory of B streams"
 MOVED = "states.to_bytes and from_bytes bring it to the model's device"  # and a crystal's own memory moves with it
 
@@ -87,8 +88,8 @@ class MemoryCrystal(nn.Module):
         return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), position)
 
     def start(self, streams: int) -> Memory:
-        """An empty memory of so many streams. Raises InvalidInputError for none."""
-        at_least(1, streams=streams)
+        """An empty memory of so many streams. Raises InvalidInputError for none, and more than 2**20."""
+        sized(1, MOST_STREAMS, streams=streams)
         return Memory.empty(self.settings, streams, self._weight.device)
 
     def forget(self) -> None:
