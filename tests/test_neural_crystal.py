@@ -332,12 +332,16 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
     with pytest.raises(InvalidInputError, match=r"context_embeddings is .*32 \[2, 5, 7\]; .*16 \[B, T, 24\] is needed"):
         crystal.crystallize(torch.zeros(2, 5, 7))
     crystal.crystallize(states(5))
-    with pytest.raises(InvalidInputError, match=r"query is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
+    with pytest.raises(InvalidInputError, match=r"query is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed: forget\(\)"):
         crystal.recall(torch.zeros(3, 1, D))
-    with pytest.raises(InvalidInputError, match=r"query is .*32 \[2, 0, 24\]; .* \[2, T, 24\], without a size of 0"):
+    with pytest.raises(
+        InvalidInputError, match=r"query is .*32 \[2, 0, 24\]; .* \[2, T, 24\], without a size of 0, is needed$"
+    ):
         crystal.recall(states(0))
     with pytest.raises(InvalidInputError, match="streams=-1: at least 1 is needed"):
         crystal.start(-1)
+    with pytest.raises(InvalidInputError, match="streams=1000000000000: 1,048,576 is the most"):
+        crystal.start(10**12)
 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, D), (2, 0, D), (5, D)])
@@ -345,6 +349,11 @@ def test_what_is_written_has_the_shape_of_its_memory(crystal: MemoryCrystal, sha
     said = rf"hidden state is \[{', '.join(map(str, shape))}\]; \[2, T, 24\].* is needed"
     with pytest.raises(InvalidInputError, match=said):
         crystal.write(torch.zeros(shape), crystal.start(2))
+
+
+def test_another_number_of_streams_than_a_memory_has_is_told_where_one_begins(crystal: MemoryCrystal) -> None:
+    with pytest.raises(InvalidInputError, match=r"\[2, T, 24\] is needed: start\(B\) begins a memory of B streams"):
+        crystal.write(states(5, streams=3), crystal.start(2))
 
 
 @pytest.mark.parametrize("type", [torch.float64, torch.int64])
@@ -394,6 +403,19 @@ def test_numbers_whose_squares_are_not_finite_are_refused_before_they_spoil_a_me
 def test_sizes_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="cue_bits=400"):
         MemoryCrystal(D, cue_bits=400)
-    for depth in (4, 1.5, "2", None):
-        with pytest.raises(InvalidInputError, match=f"depth={depth}"):
+    for depth in (4, 1.5, "2", None, True):
+        with pytest.raises(InvalidInputError, match=f"depth={depth!r}: 1 "):
             MemoryCrystal(D).recall(states(1), depth=depth)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("wrong", ["foo", 5, torch.zeros(2, 3)])
+def test_what_is_no_memory_of_a_crystal_is_refused_when_it_is_set(crystal: MemoryCrystal, wrong: Any) -> None:
+    crystal.crystallize(states(137))
+    before = kept(crystal)
+    with pytest.raises(InvalidInputError, match=f"memory is an? {type(wrong).__name__}; a Memory is needed: start and"):
+        crystal.memory = wrong
+    with pytest.raises(InvalidInputError, match="the memory is of a model with dimension=16, and this one has dim"):
+        crystal.memory = MemoryCrystal(16).start(2)
+    assert crystal.memory is before
+    crystal.memory = crystal.start(1)
+    assert crystal.crystallize(states(60, streams=1)).layers[UNIT].number

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,6 +49,33 @@ def test_the_same_texts_give_the_same_vocabulary() -> None:
 def test_half_a_character_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="a lone surrogate"):
         LEARNED.encode("\ud800")
+
+
+@pytest.mark.parametrize(
+    ("text", "came"), [(b"ab", "a bytes"), (None, "a NoneType"), (5, "an? int"), (["a"], "a list")]
+)
+def test_what_is_no_text_is_not_encoded(text: Any, came: str) -> None:
+    whole = TextModel(model(300), LEARNED)
+    for encode in (LEARNED.encode, whole.tokens):
+        with pytest.raises(InvalidInputError, match=f"text is {came}; a str is needed: decode bytes first"):
+            encode(text)
+
+
+@pytest.mark.parametrize("token", [-1, 300, 99_999, 2**70])
+def test_a_number_that_is_no_token_of_a_vocabulary_is_not_decoded(token: int) -> None:
+    with pytest.raises(InvalidInputError, match=f"token {token}: 0 to 299 are needed; give tokens of the model that"):
+        LEARNED.decode([7, token])
+
+
+@pytest.mark.parametrize("tokens", [[1.5], ["7"], [None], 5, None, [[1, 2]], torch.tensor([[1, 2]])])
+def test_what_is_no_row_of_whole_numbers_is_not_decoded(tokens: Any) -> None:
+    with pytest.raises(InvalidInputError, match="tokens=.*: a row of whole numbers is needed, such as encode"):
+        LEARNED.decode(tokens)
+
+
+def test_whole_numbers_of_any_library_are_decoded() -> None:
+    tokens = LEARNED.encode("The crane")
+    assert LEARNED.decode(tokens) == LEARNED.decode(torch.from_numpy(tokens.astype(np.int64))) == "The crane"
 
 
 @pytest.mark.parametrize("size", [256, 65_537])
@@ -110,7 +138,8 @@ def test_stretches_are_of_one_document_each_and_the_same_for_the_same_seed() -> 
     assert (drawn.diff(dim=1) == 1).all()
     assert torch.equal(drawn, stretches.draw(50, torch.Generator().manual_seed(1)))
     with pytest.raises(
-        InvalidInputError, match="no document has 201 tokens; the longest of 2 has 100: give a longer one"
+        InvalidInputError,
+        match="no document has 201 tokens; the longest of 2 has 100: give a longer one, or a folder of",
     ):
         Stretches((one, other), 200)
 

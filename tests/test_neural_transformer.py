@@ -148,7 +148,9 @@ def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMe
 def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransformer) -> None:
     with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 3, 7\]; .*16 \[B, T, 24\] is needed"):
         model(torch.zeros(2, 3, 7))
-    with pytest.raises(InvalidInputError, match=r"x is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed"):
+    with pytest.raises(
+        InvalidInputError, match=r"x is .*32 \[3, 1, 24\]; .*16 \[2, T, 24\] is needed: the .* start\(B\) begins"
+    ):
         model.step(vectors(1, streams=3), model.start(2))
     with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 0, 24\]; .*16 \[2, T, 24\], without a size of 0"):
         model.step(vectors(0), model.start(2))
@@ -346,7 +348,7 @@ def test_a_tail_that_leaves_nothing_to_write_is_refused(words: TokenModel, tail:
 def test_tokens_of_more_or_fewer_streams_than_the_state_are_refused(words: TokenModel, verb: str) -> None:
     refused: Callable[[Tensor, State], object] = getattr(words, verb)
     for own, others in ((1, 2), (2, 1)):
-        said = rf"tokens is torch.int64 \[{others}, 5\]; torch.int64 \[{own}, T\] is needed"
+        said = rf"tokens is torch.int64 \[{others}, 5\]; torch.int64 \[{own}, T\] is needed: .* start\(B\)"
         with pytest.raises(InvalidInputError, match=said):
             refused(some(5, others), words.transformer.start(own))
     with pytest.raises(InvalidInputError, match=r"int64 \[1, 0\]; torch.int64 \[1, T\], without a size of 0"):

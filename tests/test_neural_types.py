@@ -137,3 +137,28 @@ def test_slots_of_another_size_say_nothing(slots: Any, said: str) -> None:
     with pytest.raises(InvalidInputError, match=said):
         model.says_log_probabilities(slots)
     assert model.says_log_probabilities(torch.zeros(2, 5, 384)).shape == (2, 5, 2, 40)
+
+
+@pytest.mark.parametrize(("make", "call"), CALLS)
+def test_what_is_on_another_device_than_the_weights_is_refused_by_both(
+    make: Callable[[], nn.Module], call: Callable[[nn.Module, Tensor], object]
+) -> None:
+    with pytest.raises(InvalidInputError, match=r"is on cpu and the model's weights on meta; .*\.to\(\"meta\"\), or"):
+        call(make().to("meta"), X)
+
+
+def test_a_state_or_memory_that_stayed_on_another_device_is_refused_by_both() -> None:
+    crystal, model, words = MemoryCrystal(D), transformer(), token_model()
+    memory, state, words_state = crystal.start(2), model.start(2), words.transformer.start(2)
+    for each in (crystal, model, words):
+        each.to("meta")
+    calls: list[tuple[str, Callable[[], object]]] = [
+        ("memory", lambda: setattr(crystal, "memory", memory)),
+        ("memory", lambda: crystal.write(X, memory)),
+        ("state", lambda: model.step(X, state)),
+        ("state", lambda: words.step(torch.zeros(2, 5, dtype=torch.int64), words_state)),
+        ("tokens", lambda: words(torch.zeros(2, 5, dtype=torch.int64))),
+    ]
+    for name, call in calls:
+        with pytest.raises(InvalidInputError, match=f"{name} is on cpu and the model's weights on meta; "):
+            call()

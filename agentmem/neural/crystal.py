@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +17,15 @@ from agentmem.errors import InvalidInputError
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, gather
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, at_least, check_same
-from agentmem.neural.shapes import STATES, check, check_finite, check_type, check_weight
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings, check_same, sized
+from agentmem.neural.shapes import STATES, check, check_device, check_finite, check_type, check_weight
 from agentmem.neural.values import Choices, Crystals, Written
 from agentmem.neural.view import View, block_start
 from agentmem.neural.writer import Writer
+
+MOST_STREAMS = 2**20
+ANEW = "start(B) begins a memory of B streams"
+MOVED = "states.to_bytes and from_bytes bring it to the model's device"  # and a crystal's own memory moves with it
 
 
 class MemoryCrystal(nn.Module):
@@ -35,12 +40,22 @@ class MemoryCrystal(nn.Module):
     have fewer bits, and torch.autocast may be around it.
     """
 
+    memory: Memory | None
+
     def __init__(self, dimension: int = 768, **keywords: object) -> None:
         super().__init__()
         self.settings = CrystalSettings(dimension=dimension, **keywords)  # type: ignore[arg-type]
         self.writer = Writer(self.settings)
         self.reader = Reader(self.settings)
-        self.memory: Memory | None = None
+        self.memory = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Raises InvalidInputError for a memory that is none of this crystal's, at once and not where it is used."""
+        if name == "memory" and value is not None:
+            check_type("memory", value, Memory, "start and write give one, states.from_bytes one that was kept")
+            check_same("memory", value.settings.sizes, self.settings.sizes)
+            check_device("memory", value.hidden, self._weight, MOVED)
+        super().__setattr__(name, value)
 
     def crystallize(self, context_embeddings: Tensor) -> Written:
         """Write context_embeddings [B, T, dimension], the continuation of what was written before; T >= 1, of any size.
@@ -66,16 +81,16 @@ class MemoryCrystal(nn.Module):
         """
         self._check("query", query)
         check_finite("query", query)
-        if not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
-            raise InvalidInputError(f"depth={depth}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
+        if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
+            raise InvalidInputError(f"depth={depth!r}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
         view, position = (memory.view(), memory.position) if written is None else self._of_written(written, memory)
         return self._best(query.float(), view.only((ATOM, CLUSTER, UNIT)[:depth]), position)
 
     def start(self, streams: int) -> Memory:
-        """An empty memory of so many streams. Raises InvalidInputError for none."""
-        at_least(1, streams=streams)
-        return Memory.empty(self.settings, streams, self.writer.cue_projection.weight.device)
+        """An empty memory of so many streams. Raises InvalidInputError for none, and more than 2**20."""
+        sized(1, MOST_STREAMS, streams=streams)
+        return Memory.empty(self.settings, streams, self._weight.device)
 
     def forget(self) -> None:
         """Empty the memory; the weights stay."""
@@ -93,7 +108,9 @@ class MemoryCrystal(nn.Module):
         """As `write`. name: what hidden is called in an error."""
         check_type("memory", memory, Memory, "start gives the first, write each next one")
         check_same("memory", memory.settings.sizes, self.settings.sizes)
-        check(name, hidden, len(memory.atoms), "T", self.settings.dimension)
+        check_device("memory", memory.hidden, self._weight, MOVED)
+        check(name, hidden, len(memory.atoms), "T", self.settings.dimension, anew=ANEW)
+        check_device(name, hidden, self._weight)
         check_finite(name, hidden)
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
@@ -144,13 +161,20 @@ class MemoryCrystal(nn.Module):
         weighted = share.gather(-1, heads).unsqueeze(-1) * gather(view.values, heads)
         return self.reader.expand(weighted.transpose(1, 2).flatten(2)).float()  # autocast gives fewer bits
 
+    @property
+    def _weight(self) -> Tensor:
+        """One, as an example of all."""
+        return self.writer.cue_projection.weight
+
     def _check_weights(self) -> None:
-        check_weight("MemoryCrystal", self.writer.cue_projection.weight)
+        check_weight("MemoryCrystal", self._weight)
 
     def _check(self, name: str, tensor: Tensor) -> None:
         self._check_weights()
         streams = "B" if self.memory is None else len(self.memory.atoms)
-        check(name, tensor, streams, "T", self.settings.dimension, types=STATES)
+        anew = "forget() empties the memory, for another B"
+        check(name, tensor, streams, "T", self.settings.dimension, types=STATES, anew=anew * (self.memory is not None))
+        check_device(name, tensor, self._weight)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MemoryCrystal:
         """What moves each weight to a device moves the memory too. It keeps its types, which are not the weights'."""

@@ -1,4 +1,4 @@
-"""Checks of tensors: shape, type and finite numbers, with messages that name both: what came, and what is needed.
+"""Checks of tensors: shape, type, device, finite numbers, with messages that name both: what came, what is needed.
 
 And what a value of many tensors is shown as.
 """
@@ -45,25 +45,29 @@ def check_type(name: str, value: object, kind: type, remedy: str) -> None:
         raise InvalidInputError(f"{name} is {came}; {needed} is needed: {remedy}")
 
 
-def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = ()) -> None:
+def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtype, ...] = (), anew: str = "") -> None:
     """Raise InvalidInputError unless tensor is one whose sizes equal `needed`, and its type is one of `types`, if there
     are any.
 
-    A word stands for any size from 1 on.
+    A word stands for any size from 1 on. anew: what helps where the first size alone, B, is another.
     """
     if not isinstance(tensor, Tensor):
         wanted = f"[{', '.join(map(str, needed))}] of {' or '.join(map(str, types)) or 'numbers'}"
         raise InvalidInputError(f"{name} is {article(type(tensor).__name__)}; a torch.Tensor {wanted} is needed")
     _check_dense(name, tensor)
     shape = list(tensor.shape)
-    fits = len(shape) == len(needed) and all(
-        real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)
-    )
-    if not fits or (types and tensor.dtype not in types):
+    if not _fit(shape, needed) or (types and tensor.dtype not in types):
         came, wanted = f"{shape}", f"[{', '.join(map(str, needed))}]" + ", without a size of 0," * (0 in shape)
         if types:
             came, wanted = f"{tensor.dtype} {came}", f"{' or '.join(map(str, types))} {wanted}"
-        raise InvalidInputError(f"{name} is {came}; {wanted} is needed")
+        others = bool(anew) and _fit(shape, ("B", *needed[1:])) and shape[0] != needed[0]
+        raise InvalidInputError(f"{name} is {came}; {wanted} is needed" + f": {anew}" * others)
+
+
+def _fit(shape: list[int], needed: tuple[int | str, ...]) -> bool:
+    return len(shape) == len(needed) and all(
+        real > 0 if isinstance(size, str) else real == size for size, real in zip(needed, shape, strict=True)
+    )
 
 
 def _check_dense(name: str, tensor: Tensor) -> None:
@@ -82,6 +86,13 @@ def check_weight(kind: str, weight: Tensor) -> None:
             f"the weights of this {kind} are {weight.dtype}; torch.float32 is needed: call .float() on it, or load it "
             "again where their rounding counts, and for products in bfloat16 put torch.autocast around its calls"
         )
+
+
+def check_device(name: str, tensor: Tensor, weight: Tensor, remedy: str = "") -> None:
+    """Raise InvalidInputError unless a tensor is where a weight of a module is, as an example of all."""
+    if tensor.device != weight.device:
+        remedy = remedy or f'move the one with .to("{weight.device}"), or the model with .to("{tensor.device}")'
+        raise InvalidInputError(f"{name} is on {tensor.device} and the model's weights on {weight.device}; {remedy}")
 
 
 def check_finite(name: str, tensor: Tensor) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import index
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
 from agentmem.errors import InvalidInputError
+from agentmem.neural.shapes import check_type
 
 BYTES = 256
 Tokens = NDArray[np.uint16]
@@ -106,7 +108,8 @@ class Vocabulary:
         return sha256(self.json.encode()).hexdigest()[:16]
 
     def encode(self, text: str) -> Tokens:
-        """uint16 [number of pieces]. Raises InvalidInputError for half a character (a lone surrogate)."""
+        """uint16 [number of pieces]. Raises InvalidInputError for no str, and half a character (a lone surrogate)."""
+        check_type("text", text, str, "decode bytes first, and give one text at a time")
         lines = text.splitlines(keepends=True)
         try:
             pieces = self._tokenizer.encode_batch_fast(lines) if lines else []
@@ -114,8 +117,21 @@ class Vocabulary:
             raise InvalidInputError("the text has half a character in it, a lone surrogate: decode it anew") from error
         return np.concatenate([np.asarray(each.ids, np.uint16) for each in pieces] or [np.zeros(0, np.uint16)])
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        return str(self._tokenizer.decode([int(each) for each in tokens]))
+    def decode(self, tokens: Sequence[int] | Tokens | Tensor) -> str:
+        """Text of whole numbers. Raises InvalidInputError for one that is no token here."""
+        try:
+            numbers = [index(each) for each in tokens]
+        except TypeError as error:
+            raise InvalidInputError(
+                f"tokens={tokens!r:.80}: a row of whole numbers is needed, such as encode(text) or .tolist() gives"
+            ) from error
+        size = self.size
+        wrong = next((each for each in numbers if not 0 <= each < size), None)
+        if wrong is not None:
+            raise InvalidInputError(
+                f"token {wrong}: 0 to {size - 1} are needed; give tokens of the model that has this vocabulary"
+            )
+        return str(self._tokenizer.decode(numbers))
 
 
 @dataclass(frozen=True)
@@ -130,7 +146,7 @@ class Stretches:
             longest = max(map(len, self.tokens), default=0)
             raise InvalidInputError(
                 f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}: give a "
-                "longer one, such as a folder, which is one document of all its files"
+                "longer one, or a folder of more text, which is one document of all its .txt and .md files"
             )
 
     def draw(self, streams: int, generator: torch.Generator) -> Tensor:

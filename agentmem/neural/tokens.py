@@ -20,8 +20,8 @@ from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
 from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain, sized
-from agentmem.neural.shapes import STATES, TOKENS, Shown, check
-from agentmem.neural.transformer import InfiniteMemoryTransformer, State, positions
+from agentmem.neural.shapes import STATES, TOKENS, Shown, check, check_device
+from agentmem.neural.transformer import ANEW, InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
@@ -180,6 +180,7 @@ class TokenModel(nn.Module):
         hidden, written, _ = self._write(tokens, state)
         if as_of is not None:
             check("as_of", as_of, tokens.shape[1])
+            check_device("as_of", as_of, self.embedding.weight)
         view = view or state.memory.view()
         at = positions(state, tokens)
         at = at if as_of is None else at.minimum(as_of)
@@ -194,6 +195,7 @@ class TokenModel(nn.Module):
         crystal = self.settings.transformer.crystal
         any_sizes = slots.shape[:-1] if isinstance(slots, Tensor) else ("...",)
         check("slots", slots, *any_sizes, crystal.slot_bits, types=STATES)
+        check_device("slots", slots, self.embedding.weight)
         values = quantise(slots[..., crystal.cue_bits :], precision)
         return F.log_softmax(self._said_logits(values), -1)
 
@@ -213,7 +215,8 @@ class TokenModel(nn.Module):
 
     def embedded(self, tokens: Tensor, streams: int | None = None) -> Tensor:
         """int64 [B, T] -> [B, T, d_model]. streams: what B must be."""
-        check("tokens", tokens, streams or "B", "T", types=TOKENS)
+        check("tokens", tokens, streams or "B", "T", types=TOKENS, anew=ANEW)
+        check_device("tokens", tokens, self.embedding.weight)
         least, greatest = (int(each) for each in tokens.aminmax())
         if least < 0 or greatest >= self.settings.vocabulary:
             wrong = least if least < 0 else greatest

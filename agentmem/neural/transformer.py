@@ -14,16 +14,17 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
-from agentmem.neural.crystal import MemoryCrystal
+from agentmem.neural.crystal import MOVED, MemoryCrystal
 from agentmem.neural.files import load, save
 from agentmem.neural.memory import Memory
 from agentmem.neural.reader import Reader, Reading, gather
 from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, check_same
-from agentmem.neural.shapes import STATES, Shown, check, check_finite, check_type, check_weight
+from agentmem.neural.shapes import STATES, Shown, check, check_device, check_finite, check_type, check_weight
 from agentmem.neural.values import Written
 from agentmem.neural.view import View
 
 KIND = "InfiniteMemoryTransformer"  # of its files
+ANEW = "the transformer's start(B) begins a state of B streams"
 GATE = 0.1  # more would drown what the lower blocks say, before a reader has learned anything
 
 
@@ -151,6 +152,7 @@ class InfiniteMemoryTransformer(nn.Module):
         """How many streams a state is of. Raises InvalidInputError for what is none, and one of other sizes."""
         check_type("state", state, State, "start gives the first, step each next one")
         check_same("state", state.sizes, {**vars(self.settings), **self.settings.crystal.sizes})
+        check_device("state", state.memory.hidden, self.gates, MOVED)
         return len(state.memory.atoms)
 
     def save(self, path: str | Path, command: str = "") -> None:
@@ -164,7 +166,8 @@ class InfiniteMemoryTransformer(nn.Module):
 
     def _check(self, x: Tensor, streams: int | str) -> None:
         check_weight(KIND, self.gates)
-        check("x", x, streams, "T", self.settings.d_model, types=STATES)
+        check("x", x, streams, "T", self.settings.d_model, types=STATES, anew=ANEW)
+        check_device("x", x, self.gates)
 
     def _through(self, block: nn.Module, hidden: Tensor, cache: Cache | None) -> tuple[Tensor, Cache]:
         if self.checkpoint_blocks and torch.is_grad_enabled():
