@@ -216,7 +216,7 @@ def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 1
-    assert f"error: no space left for {tmp_path}/out/model.safetensors (File too large); free some" in result.stderr
+    assert f"error: no space left for {tmp_path}/out/training.safetensors (File too large); free some" in result.stderr
     assert sorted(each.suffix for each in (tmp_path / "out").iterdir()) == [".json", ".jsonl", ".lock"]
 
 
