@@ -11,6 +11,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,27 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
     result = train("recall", "--out", out, "--tokens", FEW)
     assert f"going on from step {stopped}" in result.stderr
     assert all(torch.equal(each, weights(trained)[name]) for name, each in weights(out).items())
+
+
+def test_the_line_that_ctrl_c_prints_has_all_that_was_typed_of_how_to_train(tmp_path: Path) -> None:
+    out, how = tmp_path / "out", ["--device", "cpu", "--threads", 1, "--checkpoint-blocks", "--tensorboard"]
+
+    def press() -> None:
+        until = time.monotonic() + 60
+        while not stepped(out) and time.monotonic() < until:
+            time.sleep(0.01)
+        if stepped(out):
+            signal.raise_signal(signal.SIGINT)
+
+    pressing = threading.Thread(target=press, daemon=True)
+    pressing.start()
+    result = train("recall", "--out", out, "--seconds", 60, *how)
+    pressing.join()
+    line = f"agentmem train neural recall --out {out} --seconds 60 --seed 0 --no-mixed"
+    assert f"goes on: {line} {' '.join(map(str, how))}\n" in result.stderr
+    assert json.loads((out / RUN).read_text())["command"] == line
+    again = train("recall", "--out", out, "--seconds", 0.001, "--seed", 1).stderr
+    assert f"was begun by `{line}`, and this is" in again
 
 
 def test_another_commands_folder_is_refused_by_what_differs(trained: Path) -> None:

@@ -37,12 +37,14 @@ Report = Callable[[dict[str, Any]], None]
 @dataclass(frozen=True)
 class Command:
     """line: as it is typed. asked: what its result depends on, as JSON has it. texts: by each path that it reads
-    and that is there, the digests of its files by their names in it.
+    and that is there, the digests of its files by their names in it. also: what else was typed, of how it is
+    computed.
     """
 
     line: str
     asked: Mapping[str, Any]
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    also: str = ""
 
 
 def check(folder: Path, command: Command, resume: bool = False) -> None:
