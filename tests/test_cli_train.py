@@ -338,6 +338,14 @@ def test_a_single_file_that_was_edited_is_named_and_one_that_is_gone_is_not_comp
 # ---- other tasks
 
 
+def test_books_too_short_for_stories_are_refused_before_a_folder_is_claimed(tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("word")
+    result = train("task", "stories", tmp_path / "w.txt", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "between 1,000 words and marks of books at least, and these have 1: give longer text files" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in ("stories", "counting") else pytest.mark.slow) for name in NAMES]
 )

@@ -166,7 +166,7 @@ def task(
     """Train a small model on another task than recall.
 
     chains are facts that lead to facts, counting is of keys that are marked again and again, copying of a passage, and
-    stories are told sentence by sentence between those of books.
+    stories are told sentence by sentence between those of books, of 1,000 words and marks or more.
 
     Ctrl-C saves and stops; the same command goes on.
     """
