@@ -379,6 +379,8 @@ def test_a_model_of_something_else_and_an_unknown_task_are_refused(trained: Path
     told = CliRunner().invoke(app, ["bench", "neural", "task", "--checkpoint", str(trained / "model.safetensors")])
     assert "was not made by `agentmem train neural task`" in told.stderr
     assert "--checkpoint is missing" in CliRunner().invoke(app, ["bench", "neural", "task"]).stderr
+    told = " ".join(CliRunner().invoke(app, ["bench", "neural", "task", "--help"]).stdout.split())
+    assert "--checkpoint FILE a model that `agentmem train neural task` made; needed" in told
     assert "'juggling' is no task" in train("task", "juggling", "--out", tmp_path / "out").stderr
     assert not (tmp_path / "out").exists()
 
