@@ -11,7 +11,6 @@ import resource
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
-from agentmem.cli.training import _as_typed, command_of
+from agentmem.cli.training import command_of
 from agentmem.errors import InvalidInputError, as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
@@ -138,27 +137,6 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
     result = train("recall", "--out", out, "--tokens", FEW)
     assert f"going on from step {stopped}" in result.stderr
     assert all(torch.equal(each, weights(trained)[name]) for name, each in weights(out).items())
-
-
-def test_the_line_that_ctrl_c_prints_has_all_that_was_typed_of_how_to_train(tmp_path: Path) -> None:
-    out, how = tmp_path / "out", ["--device", "cpu", "--threads", 1, "--checkpoint-blocks", "--tensorboard"]
-
-    def press() -> None:
-        until = time.monotonic() + 60
-        while not stepped(out) and time.monotonic() < until:
-            time.sleep(0.01)
-        if stepped(out):
-            signal.raise_signal(signal.SIGINT)
-
-    pressing = threading.Thread(target=press, daemon=True)
-    pressing.start()
-    result = train("recall", "--out", out, "--seconds", 60, *how)
-    pressing.join()
-    line = f"agentmem train neural recall --out {out} --seconds 60 --seed 0 --no-mixed"
-    assert f"goes on: {line} {' '.join(map(str, how))}\n" in result.stderr
-    assert json.loads((out / RUN).read_text())["command"] == line
-    again = train("recall", "--out", out, "--seconds", 0.001, "--seed", 1).stderr
-    assert f"was begun by `{line}`, and this is" in again
 
 
 def test_another_commands_folder_is_refused_by_what_differs(trained: Path) -> None:
@@ -402,20 +380,3 @@ def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path, m
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
     assert (result.exit_code, as_installed("pip install 'agentmem-crystal[tensorboard]'") in result.stderr) == (1, True)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoint_keeps(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.txt", "c.md", "d.md"):
-        (tmp_path / name).touch()
-    paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.md")]
-    assert list(_as_typed(paths)) == [f"{tmp_path}/*.txt", f"{tmp_path}/c.md"]
-
-
-def test_the_line_names_files_in_another_order_one_by_one_since_they_train_another_model(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.txt", ".c.txt"):
-        (tmp_path / name).touch()
-    a, b, hidden = (str(tmp_path / name) for name in ("a.txt", "b.txt", ".c.txt"))
-    for given in ([b, a], [a, a], [a, hidden]):
-        assert list(_as_typed(given)) == given
-    assert list(_as_typed([a, b, a])) == [f"{tmp_path}/*.txt", a]
-    assert list(_as_typed([b, a, b])) == [b, f"{tmp_path}/*.txt"]
