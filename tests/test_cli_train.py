@@ -21,7 +21,7 @@ from typer.testing import CliRunner, Result
 
 from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
-from agentmem.cli.training import _as_typed, command_of
+from agentmem.cli.training import command_of
 from agentmem.errors import InvalidInputError, as_installed
 from agentmem.neural import reference
 from agentmem.neural.files import load
@@ -216,7 +216,7 @@ def test_a_full_disk_is_told_by_the_file_that_has_no_room(tmp_path: Path) -> Non
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert result.exit_code == 1
-    assert f"error: no space left for {tmp_path}/out/model.safetensors (File too large); free some" in result.stderr
+    assert f"error: no space left for {tmp_path}/out/training.safetensors (File too large); free some" in result.stderr
     assert sorted(each.suffix for each in (tmp_path / "out").iterdir()) == [".json", ".jsonl", ".lock"]
 
 
@@ -316,6 +316,14 @@ def test_a_single_file_that_was_edited_is_named_and_one_that_is_gone_is_not_comp
 # ---- other tasks
 
 
+def test_books_too_short_for_stories_are_refused_before_a_folder_is_claimed(tmp_path: Path) -> None:
+    (tmp_path / "w.txt").write_text("word")
+    result = train("task", "stories", tmp_path / "w.txt", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "between 1,000 words and marks of books at least, and these have 1: give longer text files" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in ("stories", "counting") else pytest.mark.slow) for name in NAMES]
 )
@@ -349,6 +357,8 @@ def test_a_model_of_something_else_and_an_unknown_task_are_refused(trained: Path
     told = CliRunner().invoke(app, ["bench", "neural", "task", "--checkpoint", str(trained / "model.safetensors")])
     assert "was not made by `agentmem train neural task`" in told.stderr
     assert "--checkpoint is missing" in CliRunner().invoke(app, ["bench", "neural", "task"]).stderr
+    told = " ".join(CliRunner().invoke(app, ["bench", "neural", "task", "--help"]).stdout.split())
+    assert "--checkpoint FILE a model that `agentmem train neural task` made; needed" in told
     assert "'juggling' is no task" in train("task", "juggling", "--out", tmp_path / "out").stderr
     assert not (tmp_path / "out").exists()
 
@@ -370,20 +380,3 @@ def test_without_tensorboard_the_line_that_installs_it_is_told(tmp_path: Path, m
     result = train("recall", "--out", tmp_path / "out", "--tokens", ONE, "--tensorboard")
     assert (result.exit_code, as_installed("pip install 'agentmem-crystal[tensorboard]'") in result.stderr) == (1, True)
     assert not (tmp_path / "out").exists()
-
-
-def test_a_folder_of_documents_stands_as_one_pattern_in_the_line_that_a_checkpoint_keeps(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.txt", "c.md", "d.md"):
-        (tmp_path / name).touch()
-    paths = [str(tmp_path / name) for name in ("a.txt", "b.txt", "c.md")]
-    assert list(_as_typed(paths)) == [f"{tmp_path}/*.txt", f"{tmp_path}/c.md"]
-
-
-def test_the_line_names_files_in_another_order_one_by_one_since_they_train_another_model(tmp_path: Path) -> None:
-    for name in ("a.txt", "b.txt", ".c.txt"):
-        (tmp_path / name).touch()
-    a, b, hidden = (str(tmp_path / name) for name in ("a.txt", "b.txt", ".c.txt"))
-    for given in ([b, a], [a, a], [a, hidden]):
-        assert list(_as_typed(given)) == given
-    assert list(_as_typed([a, b, a])) == [f"{tmp_path}/*.txt", a]
-    assert list(_as_typed([b, a, b])) == [b, f"{tmp_path}/*.txt"]

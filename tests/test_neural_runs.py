@@ -269,7 +269,56 @@ def test_what_was_saved_and_is_not_whole_is_told_with_how_to_begin_anew(content:
         )
     else:
         (tmp_path / TRAINING).write_bytes(content)
+    remedy = f"remove it and {tmp_path / MODEL} to begin anew"
+    with pytest.raises(InvalidInputError, match=f"is not whole, or of another model .{{,170}}: {remedy}"):
+        cheap(tmp_path)
+    (tmp_path / MODEL).unlink()
     with pytest.raises(InvalidInputError, match="is not whole, or of another model .{,170}: remove it to begin anew"):
         cheap(tmp_path)
     (tmp_path / TRAINING).unlink()
     assert cheap(tmp_path).progress.step == 0
+
+
+def test_a_model_of_a_finished_training_that_is_not_what_was_saved_is_written_anew(tmp_path: Path) -> None:
+    assert finished(cheap(tmp_path, tokens=5))
+    model = tmp_path / MODEL
+    whole = model.read_bytes()
+    for there in (whole[:1_000], whole[:-1] + bytes([whole[-1] ^ 1]), b"", None):
+        model.unlink()
+        if there is not None:
+            model.write_bytes(there)
+        assert finished(cheap(tmp_path, tokens=5))
+        assert model.read_bytes() == whole
+    before = model.stat().st_mtime_ns
+    assert finished(cheap(tmp_path, tokens=5))
+    assert model.stat().st_mtime_ns == before
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_a_model_without_its_training_is_not_replaced_by_one_begun_anew(tmp_path: Path) -> None:
+    assert finished(cheap(tmp_path, tokens=5))
+    (tmp_path / TRAINING).unlink()
+    model = tmp_path / MODEL
+    before = model.read_bytes()
+    said = f"{model} is there without {TRAINING}, .*: to train anew, name another folder, or remove {model} too"
+    for resume in (False, True):
+        with pytest.raises(SettingsError, match=said):
+            check(tmp_path, COMMAND, resume)
+    with pytest.raises(SettingsError, match=said):
+        cheap(tmp_path, tokens=5)
+    assert model.read_bytes() == before
+    model.unlink()
+    assert finished(cheap(tmp_path, tokens=5))
+
+
+def test_a_kill_in_the_first_save_is_gone_on_from(tmp_path: Path) -> None:
+    def killed(path: Path) -> None:
+        raise KeyboardInterrupt
+
+    made = cheap(tmp_path, tokens=EVERY + 10)
+    made._save_model = killed
+    with pytest.raises(KeyboardInterrupt):
+        finished(made)
+    again = cheap(tmp_path, tokens=EVERY + 10)
+    assert again.progress.step == EVERY
+    assert finished(again)

@@ -22,6 +22,7 @@ TEXTS = (
     "It was a dark night. The wind blew over the hills! Nobody knew why.\n\nThen the door opened; in came a stranger.",
     "A ship lay at anchor. Its crew had been ashore since noon, and the captain counted his coins. He was not content.",
 )
+BOOKS = TEXTS * 20
 WORDS = Words.of(TEXTS, 300, everything_said())
 PROSE = Prose.of(TEXTS, WORDS)
 SEEDS = st.integers(0, 2**32)
@@ -366,6 +367,8 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
         (lambda: Prose.of(["\n \n"], WORDS), "no sentence"),
         (lambda: named("juggling"), "'juggling' is no task; give one of chains, counting, copying, stories"),
         (lambda: named("stories"), "give text files, or folders of them"),
+        (lambda: named("stories", ["One."]), "1,000 words and marks of books at least, and these have 2: give longer"),
+        (lambda: named("stories", ["w. " * 499]), "these have 998: give"),
         (lambda: named("chains", TEXTS), "give no text files"),
     ],
 )  # fmt: skip
@@ -376,7 +379,7 @@ def test_sizes_that_do_not_fit_are_refused_with_what_would(make: Any, message: s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_named_task_has_any_size_and_its_vocabulary(name: str) -> None:
-    made = named(name, TEXTS if name == "stories" else ())
+    made = named(name, BOOKS if name == "stories" else ())
     for horizon, facts in ((203, 8), (403, 4), (1_003, 10), (100_000, 1_000)):
         task = made.sized(horizon, facts)
         stream, told = task.stream(1, seeded())
@@ -385,7 +388,7 @@ def test_a_named_task_has_any_size_and_its_vocabulary(name: str) -> None:
 
 
 def test_stories_are_told_in_the_words_that_a_model_knows() -> None:
-    known = named("stories", TEXTS)
-    again = named("stories", ("Other words altogether.",), known.words)
+    known = named("stories", BOOKS)
+    again = named("stories", ("Other words altogether." * 250,), known.words)
     assert again.words == known.words
     assert again.sized(600, 10).stream(1, seeded())[0].max() < known.vocabulary

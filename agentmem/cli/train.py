@@ -54,6 +54,7 @@ def register(app: typer.Typer) -> None:
 
 
 def recall(
+    ctx: typer.Context,
     out: OutOption,
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help=f"Of processor time; {SECONDS:g} if nothing else ends it.")
@@ -79,7 +80,7 @@ def recall(
     check_seconds(seconds)
     if seconds is None and tokens is None:
         seconds = SECONDS
-    command = command_of("neural recall", [], [], out, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
+    command = command_of("neural recall", [], [], out, ctx, seconds=seconds, tokens=tokens, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     trainer = _trainer(reference.RECALL, reference.recall_training(), settings, device, checkpoint_blocks)
@@ -89,6 +90,7 @@ def recall(
 
 
 def text(
+    ctx: typer.Context,
     paths: Annotated[
         list[str],
         typer.Argument(metavar="PATH", help="Documents: a text file is one, and a folder of them.", show_default=False),
@@ -130,7 +132,7 @@ def text(
         tokens = MILLIONS * 1_000_000
     mixed = is_quick(device_of(device)) if mixed is None else mixed
     asked = {"seconds": seconds, "tokens": tokens, "vocabulary": vocabulary, "seed": seed, "mixed": mixed}
-    command = command_of("neural text", [], paths, out, **asked)
+    command = command_of("neural text", [], paths, out, ctx, **asked)
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     read = _corpus(out, paths, vocabulary)
@@ -143,6 +145,7 @@ def text(
 
 
 def task(
+    ctx: typer.Context,
     name: Annotated[
         str, typer.Argument(metavar="NAME", help="chains, counting, copying or stories.", show_default=False)
     ],
@@ -163,7 +166,7 @@ def task(
     """Train a small model on another task than recall.
 
     chains are facts that lead to facts, counting is of keys that are marked again and again, copying of a passage, and
-    stories are told sentence by sentence between those of books.
+    stories are told sentence by sentence between those of books, of 1,000 words and marks or more.
 
     Ctrl-C saves and stops; the same command goes on.
     """
@@ -175,7 +178,7 @@ def task(
 
     check_seconds(seconds)
     paths = paths or []
-    command = command_of("neural task", [name], paths, out, seconds=seconds, seed=seed, mixed=mixed)
+    command = command_of("neural task", [name], paths, out, ctx, seconds=seconds, seed=seed, mixed=mixed)
     _check(out, command, resume, threads)
     made = named(name, [each.text for each in documents(paths)])
     settings = TrainSettings(seed, seconds, mixed=mixed, report_every=REPORT)

@@ -100,7 +100,7 @@ def policy(
             "algo": algo, "luck": luck, "clock": clock
         }  # fmt: skip
         typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
-        command = command_of("policy", typed, [], out, **asked, seconds=seconds, seed=seed)
+        command = command_of("policy", typed, [], out, ctx, **asked, seconds=seconds, seed=seed)
         settings = _settings(out, command, resume, threads, seed, seconds)
         if shifts:
             _choices(out, command, settings, env, options, episodes, rounds, sizes, json)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.options import flag, path_of
+from agentmem.cli.options import flag, path_of, typed
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def _tokens(text: str | int) -> int:
 
 REPORT = 10  # steps from one line of metrics to the next
 INTERRUPTED = 130
+HOW = ("device", "threads", "checkpoint_blocks", "tensorboard")
+"""Options of how something is trained: the same command goes on with others of them."""
 
 OutOption = Annotated[
     Path,
@@ -78,7 +80,7 @@ def go(run: Run, json: bool, train: Train | None = None) -> None:
     _tell(run, finished, json)
     if not finished:
         saved = ", and saved" if run.model.is_file() else ", before anything was trained"
-        show.line(f"stopped by Ctrl-C{saved}; the same command goes on: {run.command.line}")
+        show.line(f"stopped by Ctrl-C{saved}; the same command goes on: {run.command.line}{run.command.also}")
         raise typer.Exit(INTERRUPTED)
 
 
@@ -102,7 +104,10 @@ def _pressed() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def command_of(what: str, named: list[str], paths: list[str], out: Path, **options: Any) -> Command:
+def command_of(
+    what: str, named: list[str], paths: list[str], out: Path, ctx: typer.Context | None = None, **options: Any
+) -> Command:
+    """options: what its result depends on. ctx: of what was typed, for what it does not."""
     from agentmem.neural.runs import Command
 
     words = ["agentmem train", what, *named, *_as_typed(paths), "--out", shlex.quote(str(out))]
@@ -113,7 +118,16 @@ def command_of(what: str, named: list[str], paths: list[str], out: Path, **optio
             words += [f"--{name}", str(value).removesuffix(".0")]
     places = {"paths": [str(Path(each).resolve()) for each in paths]} if paths else {}
     given = {name: value for name, value in options.items() if value is not None}
-    return Command(" ".join(words), {"what": " ".join((what, *named)), **places, **given}, _texts(paths))
+    asked = {"what": " ".join((what, *named)), **places, **given}
+    return Command(" ".join(words), asked, _texts(paths), "".join(_how(ctx)) if ctx else "")
+
+
+def _how(ctx: typer.Context) -> Iterator[str]:
+    """Those of HOW that were typed, with a space before each."""
+    for name in HOW:
+        for option in typed(ctx, name):
+            value = ctx.params[name]
+            yield f" {option}" if value is True else f" {option} {shlex.quote(str(value))}"
 
 
 def _texts(paths: list[str]) -> dict[str, dict[str, str]]:

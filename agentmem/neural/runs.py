@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from filecmp import cmp
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,22 +37,25 @@ Report = Callable[[dict[str, Any]], None]
 @dataclass(frozen=True)
 class Command:
     """line: as it is typed. asked: what its result depends on, as JSON has it. texts: by each path that it reads
-    and that is there, the digests of its files by their names in it.
+    and that is there, the digests of its files by their names in it. also: what else was typed, of how it is
+    computed.
     """
 
     line: str
     asked: Mapping[str, Any]
     texts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    also: str = ""
 
 
 def check(folder: Path, command: Command, resume: bool = False) -> None:
     """Whether a command may use a folder: a new or an empty one, or one that the same command began.
 
     resume: only the last. Raises SettingsError for a folder with something else in it, and for one that was begun on
-    other texts, NotFoundError for nothing to resume.
+    other texts or has a model that it cannot go on from, NotFoundError for nothing to resume.
     """
     if (folder / RUN).is_file():
-        return _check_same(folder, command)
+        _check_same(folder, command)
+        return _check_model(folder)
     if folder.exists() and not folder.is_dir():
         raise SettingsError(f"{folder} is a file: name a new folder, or an empty one")
     if folder.exists() and any(each.name != LOCK for each in folder.iterdir()):
@@ -133,14 +137,23 @@ class Run:
             if self.progress.step % EVERY == 0:
                 self.save()
             watch(self)
-        if self.progress.step != began or not self.model.is_file():
+        if self.progress.step != began or not self._is_saved():
             self.save()
         return self.trainer.done == 1
 
     def save(self) -> None:
-        """The model alone, and then all that is needed to go on: after a kill in between, both are written again."""
-        self._save_model(self.model)
+        """All that is needed to go on, and then the model alone: after a kill in between, `go` writes it again."""
         self.trainer.save(self.folder / TRAINING)
+        self._save_model(self.model)
+
+    def _is_saved(self) -> bool:
+        """Whether the file of the model is there, and byte for byte what would be saved."""
+        fresh = self.folder / f"{MODEL}.compared.part"  # of PARTS
+        try:
+            self._save_model(fresh)
+            return self.model.is_file() and cmp(fresh, self.model, shallow=False)
+        finally:
+            fresh.unlink(missing_ok=True)
 
     def _report(self, line: dict[str, Any]) -> None:
         self.last = line
@@ -150,7 +163,7 @@ class Run:
     def _take_up(self) -> None:
         """What was saved. The metrics of steps after the last save are forgotten: they will be taken again."""
         if (self.folder / TRAINING).is_file():
-            self.trainer.load(self.folder / TRAINING)
+            self.trainer.load(self.folder / TRAINING, f"it and {self.model}" if self.model.is_file() else "it")
         file = self.folder / METRICS
         if not file.is_file():
             return
@@ -208,6 +221,16 @@ def _check_same(folder: Path, command: Command) -> None:
         )
     for path in texts.keys() & command.texts.keys():  # what is not there any more cannot be compared
         _check_texts(folder, Path(path), texts[path], command.texts[path])
+
+
+def _check_model(folder: Path) -> None:
+    """A model without what is needed to go on would be replaced by one that is begun anew."""
+    model, training = folder / MODEL, folder / TRAINING
+    if model.is_file() and not training.is_file():
+        raise SettingsError(
+            f"{model} is there without {training.name}, from which its training would go on: to train anew, name "
+            f"another folder, or remove {model} too"
+        )
 
 
 def _check_texts(folder: Path, path: Path, before: Mapping[str, str], now: Mapping[str, str]) -> None:

@@ -156,8 +156,8 @@ class Trainer(Generic[Model]):
             named |= {f"objective.{name}": each for name, each in self.objective.kept(self.model).items()}
         save(path, TRAINING, self.progress, {**named, "generator": self.generator.get_state()}, None)
 
-    def load(self, path: str | Path) -> None:
-        """Go on from what `save` wrote, with the same settings and objective.
+    def load(self, path: str | Path, remove: str = "it") -> None:
+        """Go on from what `save` wrote, with the same settings and objective. remove: what is in the way of a new one.
 
         Raises InvalidInputError for what was saved of a model of other sizes, or is not whole.
         """
@@ -167,8 +167,8 @@ class Trainer(Generic[Model]):
             raise
         except (InvalidInputError, *BROKEN) as error:
             raise InvalidInputError(
-                f"{path} is not whole, or of another model ({shortened(error.__cause__ or error)}): remove it to begin "
-                "anew, or train into another folder"
+                f"{path} is not whole, or of another model ({shortened(error.__cause__ or error)}): remove {remove} to "
+                "begin anew, or train into another folder"
             ) from error
 
     def _take_up(self, saved: Saved) -> None:

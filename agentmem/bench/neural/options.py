@@ -21,6 +21,7 @@ MOST_AT_ONCE = 100_000
 """Tokens written at once: their hidden states take some kilobytes each."""
 SIZES = (0, 1_024, 4_096, 16_384, 65_536)
 """Of memory, in tokens, that losses are told at."""
+SAVED = "a model that TokenModel.save wrote; the package's own"
 TAUS = (100_000.0, 10_000.0, 1_000.0)
 EXPONENTS = (0.125, 0.25, 0.5, 1.0, 2.0)
 """Of the decays that are fitted."""
@@ -62,18 +63,20 @@ def seeds(text: str) -> list[int]:
     return list(dict.fromkeys(map(one_seed, text.split(","))))
 
 
-def add_common(parser: argparse.ArgumentParser, questions: int, what: str) -> None:
-    """Arguments of all measurements. questions: how many by default; what: of what there are so many."""
+def add_common(parser: argparse.ArgumentParser, questions: int, what: str, model: str = SAVED) -> None:
+    """Arguments of all measurements. questions: how many by default; what: of what there are so many; model: what
+    --checkpoint is of.
+    """
     add = parser.add_argument
     add("--questions", type=positive, default=questions, metavar="N", help=f"{what}; {questions}")
     add("--seed", type=seeds, default=[0], metavar="S,S", help="of streams and questions, one run each; 0")
-    add_files(parser)
+    add_files(parser, model)
 
 
-def add_files(parser: argparse.ArgumentParser, model: str = "a model that TokenModel.save wrote") -> None:
+def add_files(parser: argparse.ArgumentParser, model: str = SAVED) -> None:
     """model: what --checkpoint is of."""
     add = parser.add_argument
-    add("--checkpoint", type=path_of, metavar="FILE", help=f"{model}; the package's own")
+    add("--checkpoint", type=path_of, metavar="FILE", help=model)
     add("--json", action="store_true", help="print results as JSON")
     add("--out", type=path_of, metavar="DIR", help="write results.json, results.md and pictures here")
 
@@ -121,7 +124,8 @@ def _task(parser: argparse.ArgumentParser) -> None:
     of = parser.add_argument
     of("--tokens", type=amounts, default=[1_003, 10_000, 100_000], metavar="N,N", help="of a stream; 1003,10k,100k")
     of("--text", nargs="+", default=[], metavar="PATH", help="books that stories are told in")
-    add_common(parser, 100, "asked for each size and seed, in up to 20 streams")
+    model = "a model that `agentmem train neural task` made; needed"
+    add_common(parser, 100, "asked for each size and seed, in up to 20 streams", model)
 
 
 def _lm(parser: argparse.ArgumentParser) -> None:
@@ -133,7 +137,7 @@ def _lm(parser: argparse.ArgumentParser) -> None:
     of("--peers", type=some_of(PEERS), metavar="A,B", help=f"that are trained: {', '.join(PEERS)}; windowed")
     of("--tokens", type=tokens, metavar="N", help="to train on; 3m")
     of("--seed", type=seeds, metavar="S,S", help="of peers that are trained; 0")
-    add_files(parser, "a model that `agentmem train neural text` made")
+    add_files(parser, "a model that `agentmem train neural text` made; the package's own")
 
 
 MEASUREMENTS = {

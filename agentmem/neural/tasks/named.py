@@ -22,6 +22,7 @@ Sized = Callable[[int, int], Task[Any]]
 """A task of a horizon with a number of facts."""
 STORIES = "stories"
 WORDS = 2_000  # that stories and the books around them are told in
+LEAST = 1_000  # words and marks of the books: a stream of training has no more, and none of them twice
 SENTENCES = (10, 40)  # of a story, at least and at most
 
 
@@ -58,7 +59,8 @@ def named(name: str, texts: Sequence[str] = (), words: Sequence[str] = ()) -> Na
     """A task by name. texts: of books, between whose sentences stories are told. words: of a model that knows them
     already, found in texts by default.
 
-    Raises InvalidInputError for an unknown name, stories without texts, and texts with another task.
+    Raises InvalidInputError for an unknown name, stories without texts or in fewer than LEAST words, and texts with
+    another task.
     """
     if name not in NAMES:
         raise InvalidInputError(f"{name!r} is no task; give one of {', '.join(NAMES)}")
@@ -74,6 +76,11 @@ def named(name: str, texts: Sequence[str] = (), words: Sequence[str] = ()) -> Na
 def _stories(texts: Sequence[str], known: Sequence[str]) -> NamedTask:
     words = Words(known) if known else Words.of(texts, WORDS, everything_said())
     prose, (least, most) = Prose.of(texts, words), SENTENCES
+    if (length := len(prose.tokens)) < LEAST:
+        raise InvalidInputError(
+            f"{STORIES} are told between {LEAST:,} words and marks of books at least, and these have {length}: give "
+            "longer text files, or more of them"
+        )
 
     def sized(horizon: int, facts: int) -> Stories:
         return Stories(horizon, prose, words, words.vocabulary, events=max(least, min(most, facts)))
