@@ -115,13 +115,15 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
         axis.set_xscale("log")
         axis.set_xticks([one["tokens"] for one in sizes], [_tokens(one["tokens"]) for one in sizes])
         axis.minorticks_off()
-        axis.margins(x=0.12)
+        axis.margins(x=0.2)  # room for the first label, which ends at its point
+        axis.yaxis.set_major_formatter("{x:,.12g}")
         axis.set_xlabel("tokens before")
         if max(costs) < STEEP * min(costs):
             axis.set_ylim(0, 1.25 * max(costs))
         else:
             low, high = min(costs) / 2, 2 * max(costs)
-            axis.set(yscale="log", ylim=(low, high), title=f"{title}, logarithmic")
+            axis.set(yscale="log", ylim=(low, high))
+            axis.set_title(f"{title}, logarithmic", fontsize=11)
             ticks = [digit * 10**zeros for zeros in range(10) for digit in (1, 2, 5) if low < digit * 10**zeros < high]
             axis.set_yticks(ticks, [f"{each:,}" for each in ticks])
             axis.minorticks_off()
@@ -187,7 +189,7 @@ def _tokens(number: float) -> str:
 
 
 def _bytes(size: float) -> str:
-    for unit, name in ((1e6, "MB"), (1e3, "KB")):
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "KB")):
         if size >= unit:
             return f"{size / unit:g} {name}"
     return f"{size:g} B"
