@@ -280,7 +280,12 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("recall", "--tokens", 100, "--facts", 50), "50 facts of 6 tokens do not fit"),
+        (("recall", "--tokens", 100, "--facts", 50), "--facts 50: 50 facts of 6 tokens do not fit into --tokens 100"),
+        (("recall", "--tokens", 100, "--facts", 50), "16 are the most; give so many or fewer, or --tokens 300 or more"),
+        (("recall", "--tokens", "1k", "--facts", "1m"), "166 are the most; give so many or fewer\n"),
+        (("recall", "--tokens", "1k,101", "--facts", "10,17"), "do not fit into --tokens 101, 16 are the most"),
+        (("recall", "--tokens", 5), "--tokens 5: a fact has 6 tokens; give so many or more"),
+        (("decay", "--tokens", "1k", "--facts", 167), "do not fit into --tokens 1000, 166 are the most"),
         (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),

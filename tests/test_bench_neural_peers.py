@@ -300,6 +300,11 @@ def test_peers_are_trained_on_streams_as_dense_as_those_they_are_asked_of() -> N
     assert [(each.horizon, each.facts) for each in shorter] == [(903, 10), (903, 1), (500, 20)]
 
 
+def test_of_a_stream_that_is_full_of_facts_as_many_are_in_the_shorter_one_as_fit() -> None:
+    shorter = _shorter(RecallTask(1_806, 301))
+    assert (shorter.horizon, shorter.facts) == (903, 150)
+
+
 def test_the_horizon_grows_when_enough_is_right_or_its_share_of_the_budget_is_over() -> None:
     training = PeerRecallTraining(RecallTask(600, 6))
     assert [(each.horizon, each.facts) for each in training.stages] == [(203, 2), (403, 4), (600, 6)]

@@ -25,7 +25,7 @@ from agentmem.bench.recall.tables import short, table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural.measure import Watch, written
 from agentmem.neural.recalled import recalled
-from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.key_value import LENGTH, RecallTask
 from agentmem.neural.train import Trainer, TrainSettings
 
 FIGURES = ("exact", "exact_int8", "exact_fp32", "latest", "earlier")
@@ -98,7 +98,8 @@ def _raced(
 
 def _shorter(task: RecallTask) -> RecallTask:
     horizon = min(TRAINED_AT, task.horizon)
-    return replace(task, horizon=horizon, facts=max(1, ceil(task.facts * horizon / task.horizon)))
+    as_dense = ceil(task.facts * horizon / task.horizon)
+    return replace(task, horizon=horizon, facts=max(1, min(as_dense, horizon // LENGTH)))
 
 
 def _trained(

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.key_value import LENGTH, RecallTask
 from agentmem.neural.tasks.layout import KEY
 from agentmem.neural.tasks.task import SYMBOLS
 
@@ -33,9 +33,18 @@ def tasks(tokens: Sequence[int], facts: Sequence[int]) -> list[RecallTask]:
 
 
 def task(tokens: int, facts: int) -> RecallTask:
-    """Raises InvalidInputError for facts that do not fit."""
-    if facts > KEYS:
+    """Raises InvalidInputError for facts that do not fit, and for a stream that is too short for one."""
+    most = tokens // LENGTH
+    if most < 1:
+        raise InvalidInputError(f"--tokens {tokens}: a fact has {LENGTH} tokens; give so many or more")
+    if facts > KEYS <= most:
         raise InvalidInputError(f"--facts {facts}: there are {KEYS} different keys; give so many or fewer")
+    if facts > most:
+        longer = f", or --tokens {facts * LENGTH} or more" if facts <= KEYS else ""
+        raise InvalidInputError(
+            f"--facts {facts}: {facts} facts of {LENGTH} tokens do not fit into --tokens {tokens}, "
+            f"{most} are the most; give so many or fewer{longer}"
+        )
     return RecallTask(tokens, facts)
 
 
