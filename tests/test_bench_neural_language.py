@@ -19,14 +19,14 @@ from typer.testing import CliRunner
 
 from agentmem.bench.neural import lm, options, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
-from agentmem.bench.neural.peer_text import TextLoss
+from agentmem.bench.neural.peer_text import TextLoss, text_loss
 from agentmem.bench.neural.peers import Crystal
 from agentmem.cli import app
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.neural.corpus import Corpus, keep
 from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
-from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
 from agentmem.neural.text import Vocabulary
 from agentmem.neural.text_model import TextModel
 from agentmem.neural.tokens import TokenModel, settings_of
@@ -150,7 +150,13 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     assert (both["seeds"], both["own"][0]) == (2, (pytest.approx(mean(two)), pytest.approx(stdev(two))))
     falls = [rows["windowed", 4_000, seed]["own"][0] - rows["windowed", 4_000, seed]["own"][1_024] for seed in (3, 4)]
     assert both["gains"]["falls"] == (pytest.approx(mean(falls)), pytest.approx(stdev(falls)))
-    said = lm.markdown(results).splitlines()
+    losses, heading, read = lm.markdown(results).partition("## What a reading is of, after 1K tokens of memory")
+    said = losses.splitlines()
+    assert heading
+    assert [line.replace("|", " ").split()[:2] for line in read.splitlines() if "| ours" in line] == [
+        ["ours", "0M"],
+        ["ours", "5e-06M"],
+    ]
     assert said[0].startswith("# ")
     assert "last 1,024 tokens of 2 documents" in said[2]
     means = results["means"]
@@ -170,6 +176,37 @@ def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
     )
     assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs", lm.BLIND]
     assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
+
+
+@pytest.mark.parametrize("layer", [UNIT, CLUSTER, ATOM])
+def test_what_ours_read_for_judged_tokens_is_told_by_layer(tmp_path: Path, layer: int) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    reader = text.model.transformer.crystal.reader
+    with torch.no_grad():
+        reader.null.fill_(-1e4)  # nothing is read of it, once something else may be: after the first of the 512 tokens
+        reader.layer_bias[:, layer] = 100.0
+    results = lm.losses(entrant(text), text, lm.long_enough(text, paths, 0), None, (0,), quiet)
+    only = dict.fromkeys(lm.SLOTS, 0.0) | {lm.SLOTS[1 + layer]: 1.0}
+    assert [row["read"] for row in results["rows"]] == [pytest.approx(only, abs=1e-6), {}, {}]
+    said = lm.markdown(results).partition("## What a reading is of, after 0 tokens of memory")[2].splitlines()
+    (line,) = [each for each in said if "| ours" in each]
+    assert line.replace("|", " ").split() == ["ours", "0M", *(f"{share:.3f}" for share in only.values())]
+
+
+def test_what_is_read_is_that_of_the_longest_memory_of_its_own_text(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text, seen = model_of(paths), list[torch.Tensor]()
+    tokens = lm.long_enough(text, paths, 256)
+    lm._told(entrant(text), tokens, (0, 256), seen, quiet)
+    assert [each.shape for each in seen] == [(2, 512, 4)] * 3
+    again: list[torch.Tensor] = []
+    text_loss(Crystal(text.model, watch=lambda output: again.append(output.read)), tokens, 256)
+    assert all(map(torch.equal, seen, again))
+    shares = lm._shares(seen)
+    assert sum(shares.values()) == pytest.approx(1)
+    assert all(0 <= share <= 1 for share in shares.values())
+    assert shares["null"] == pytest.approx(float(torch.cat(seen[1:], 1)[..., 0].mean()))
 
 
 def test_a_model_that_is_in_the_folder_of_others_too_is_measured_once(tmp_path: Path) -> None:

@@ -218,6 +218,24 @@ def test_a_reading_is_the_softmax_of_match_less_decay_and_layer_beside_nothing_a
     assert [int((view.born[0] <= each).sum()) for each in (50, 110, 200)] == [0, 6, 8]
 
 
+@torch.no_grad()
+def test_shares_of_a_reading_are_its_weights_by_layer_and_the_null_slot_has_the_rest() -> None:
+    crystal = MemoryCrystal(D, read=100)
+    reader, bias = crystal.reader, torch.tensor([0.0, 1.0, 2.0])
+    reader.layer_bias.copy_(bias.expand(2, -1))
+    reader.null.fill_(3.0)
+    for each in (reader.log_scale, reader.raw_lambda, reader.superseded_by):
+        each.fill_(-30.0)  # every slot of a layer counts as much as any other
+    hidden = torch.randn(1, 203, D, generator=seeded(1))
+    crystal.crystallize(hidden)
+    assert crystal.memory is not None
+    at = torch.tensor([9, 60, 209])
+    shares = reader(hidden[:, :3], crystal.writer.cue, crystal.memory.view(), at).shares
+    slots = torch.tensor([[0, 0, 0], [10, 2, 0], [38, 6, 2]])  # two of each that is whole three tokens before its block
+    wanted = torch.cat((torch.full((3, 1), 3.0).exp(), slots * bias.exp()), 1)
+    torch.testing.assert_close(shares, (wanted / wanted.sum(1, keepdim=True)).expand(1, 2, -1, -1))
+
+
 def atoms_of(cues: Tensor, serial: list[int]) -> View:
     """One slot for each cue [n, cue_bits], in atoms of these numbers."""
     slots = torch.cat((cues, torch.randn(len(cues), SETTINGS.value_bits, generator=seeded(4))), -1)

@@ -264,6 +264,23 @@ def test_the_probability_of_one_token_is_that_among_all_with_what_slots_say_of_i
 
 
 @torch.no_grad()
+def test_what_is_read_at_a_token_is_of_all_readers_and_of_the_null_slot_alone_in_a_fresh_memory() -> None:
+    torch.manual_seed(0)
+    sizes = {"d_model": D, "n_heads": 2, "lower": 1, "upper": 2, "window": 16}
+    model = TokenModel(settings_of(66, crystal=CrystalSettings(dimension=D), **sizes))
+    model.transformer.readers[0].null.fill_(-100.0)
+    nothing = torch.tensor([1.0, 0.0, 0.0, 0.0])
+    assert torch.equal(model(some(12)).read, nothing.expand(1, 12, -1))
+    output = model(some(230, streams=2))
+    assert torch.equal(output.read[:, :20], nothing.expand(2, 20, -1))  # the first unit waits for three tokens
+    torch.testing.assert_close(output.read.sum(-1), torch.ones(2, 230))
+    assert ((output.read >= 0) & (output.read <= 1)).all()
+    assert output.readings[0].shares[:, :, 20:, 0].max() < 1e-6
+    second = output.readings[1].shares[:, :, 20:, 0].mean(1)
+    torch.testing.assert_close(output.read[:, 20:, 0], second / 2)
+
+
+@torch.no_grad()
 def test_a_token_model_streams_as_it_reads_at_once(words: TokenModel) -> None:
     tokens, state, out = torch.randint(66, (2, 230)), words.transformer.start(2), []
     for chunk in tokens.split(23, 1):

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from agentmem.decay import TAU
-from agentmem.neural.settings import CrystalSettings
+from agentmem.neural.settings import ATOM, CrystalSettings
 from agentmem.neural.shapes import Shown
 from agentmem.neural.view import BLOCK, View, block_start
 
@@ -36,6 +36,14 @@ class Reading(Shown):
     match: Tensor
     chosen: Tensor
     weights: Tensor
+
+    @property
+    def shares(self) -> Tensor:
+        """Of the weight of each reading, what the null slot, units, clusters and atoms have: [B, h, T, 4]."""
+        none = self.weights.new_zeros(*self.weights.shape[:-1], ATOM + 1)
+        of_layers = none.scatter_add(-1, self.view.layer[self.chosen], self.weights)
+        null = 1 - of_layers.sum(-1, keepdim=True)
+        return torch.cat((null.clamp(min=0), of_layers), -1)  # rounding may put it below 0
 
 
 class Reader(nn.Module):

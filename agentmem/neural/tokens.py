@@ -19,7 +19,7 @@ from agentmem.neural.files import Saved, load, save
 from agentmem.neural.mixed import autocast
 from agentmem.neural.quantise import Precision, quantise
 from agentmem.neural.reader import Reading, gather
-from agentmem.neural.settings import CrystalSettings, TransformerSettings, at_least, make_plain, sized
+from agentmem.neural.settings import ATOM, CrystalSettings, TransformerSettings, at_least, make_plain, sized
 from agentmem.neural.shapes import STATES, TOKENS, Shown, check, check_device
 from agentmem.neural.transformer import ANEW, InfiniteMemoryTransformer, State, positions
 from agentmem.neural.values import Written
@@ -73,6 +73,15 @@ class Output(Shown):
     def gate(self) -> Tensor:
         """[B, T], the sum of shares, which rounding may put above 1."""
         return self.shares.sum(-1).clamp(max=1)
+
+    @property
+    def read(self) -> Tensor:
+        """Of what was read at each token, the shares of the null slot, units, clusters and atoms: [B, T, 4], as means
+        over readers and their heads. Where there was nothing to read the null slot has all.
+        """
+        if not self.readings:
+            return F.pad(self.logits.new_zeros(*self.logits.shape[:2], ATOM + 1), (1, 0), value=1.0)
+        return torch.stack([reading.shares.mean(1) for reading in self.readings]).mean(0)
 
     @property
     def log_probabilities(self) -> Tensor:

@@ -21,9 +21,9 @@ from agentmem.bench.neural import charts, rivals
 from agentmem.bench.neural.checkpoint import Measured
 from agentmem.bench.neural.pairs import Pairs, fitted, mixed
 from agentmem.bench.neural.peer_text import LAST, WARM, TextLoss, text_loss
-from agentmem.bench.neural.peers import Crystal
+from agentmem.bench.neural.peers import Crystal, Peer
 from agentmem.bench.neural.rivals import Entrant
-from agentmem.bench.recall.tables import wrapped
+from agentmem.bench.recall.tables import table, wrapped
 from agentmem.errors import InvalidInputError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
@@ -37,6 +37,8 @@ OWN = checkpoints.HERE / "rivals"
 CACHED = ("ours", "windowed")  # those that a cache of pairs is put beside
 BLIND = "ours, reading nothing"
 GAINS = {"falls": "falls by", "over": "own over another's"}
+SLOTS = ("null", "units", "clusters", "atoms")
+"""What a reading is of, in the order of `Output.read`."""
 STEP = 128  # tokens after which the cache of pairs takes them up
 WINDOW, DEPTH = 128, 4  # of every peer, as of our own model
 TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": [0]}
@@ -111,7 +113,8 @@ Told = Mapping[Any, tuple[float, float]]
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone.
+    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone. read:
+    the share of the null slot and of each layer in a reading of what is judged, after the longest memory; of ours.
     """
 
     name: str
@@ -121,6 +124,7 @@ class Row:
     own: dict[int, float]
     shuffled: dict[int, float]
     bytes: int
+    read: dict[str, float]
 
 
 def losses(
@@ -134,8 +138,9 @@ def losses(
     others = [each for each in others if each.file.resolve() != own.file.resolve()]
     rows: list[Row] = []
     for each in [own, *others]:
-        told, shuffled = _told(each, tokens, sizes, progress)
-        rows.append(_row(each, told, shuffled))
+        seen: list[Tensor] = []
+        told, shuffled = _told(each, tokens, sizes, seen, progress)
+        rows.append(replace(_row(each, told, shuffled), read=_shares(seen)))
         if each.name in CACHED:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
     for each in [own, *others]:
@@ -147,27 +152,42 @@ def losses(
 
 
 def _told(
-    of: Entrant, tokens: list[Tensor], sizes: Sequence[int], progress: Watch
+    of: Entrant, tokens: list[Tensor], sizes: Sequence[int], seen: list[Tensor], progress: Watch
 ) -> tuple[dict[int, TextLoss], dict[int, TextLoss]]:
-    """Losses by tokens of memory, of a document's own text and of another's."""
+    """Losses by tokens of memory, of its own text and of another's. seen: gets what ours reads after the longest."""
     doing = f"{of.name}, {of.tokens:,} tokens, seed {of.seed}"
     told: tuple[dict[int, TextLoss], dict[int, TextLoss]] = {}, {}
     asked = [(size, other) for size in sizes for other in ((False, True) if size else (False,))]
     for number, (size, other) in enumerate(asked):
         progress(doing, number / len(asked))
-        told[other][size] = text_loss(of.peer, tokens, size, shuffled=other)
+        peer = of.peer if other or size < max(sizes) else _watched(of.peer, seen)
+        told[other][size] = text_loss(peer, tokens, size, shuffled=other)
     progress(doing, 1.0)
     return told
 
 
+def _watched(peer: Peer, seen: list[Tensor]) -> Peer:
+    """Ours, adding to seen what each step reads; another peer as it is."""
+    if not isinstance(peer, Crystal):
+        return peer
+    return Crystal(peer.model, peer.layers, lambda output: seen.append(output.read))
+
+
+def _shares(seen: Sequence[Tensor]) -> dict[str, float]:
+    """By name, of all steps together: the means of what was read for tokens that are judged."""
+    if not seen:
+        return {}
+    return dict(zip(SLOTS, torch.cat(list(seen), 1)[:, WARM:].double().mean((0, 1)).tolist(), strict=True))
+
+
 def _means(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Over seeds: of each model and amount of training, losses and gains as means, with standard deviations where
-    there are several.
+    """Over seeds: of each model and amount of training, losses, gains and what is read as means, with standard
+    deviations where there are several.
     """
     for name, trained_on in dict.fromkeys((row.name, row.trained_on) for row in rows):
         same = [row for row in rows if (row.name, row.trained_on) == (name, trained_on)]
         about = {"name": name, "trained_on": trained_on, "seeds": len(same), "bytes": same[0].bytes}
-        losses = {kind: _pooled([getattr(row, kind) for row in same]) for kind in ("own", "shuffled")}
+        losses = {kind: _pooled([getattr(row, kind) for row in same]) for kind in ("own", "shuffled", "read")}
         yield about | losses | {"gains": _pooled([_gains(row) for row in same])}
 
 
@@ -201,7 +221,7 @@ def long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tens
 def _row(of: Entrant, own: Mapping[int, TextLoss], other: Mapping[int, TextLoss]) -> Row:
     means, others = ({size: each.nats for size, each in told.items()} for told in (own, other))
     parameters = sum(each.numel() for each in of.peer.parameters())
-    return Row(of.name, of.tokens, of.seed, parameters, means, others, own[max(own)].memory_bytes)
+    return Row(of.name, of.tokens, of.seed, parameters, means, others, own[max(own)].memory_bytes, {})
 
 
 def _with_pairs(
@@ -213,7 +233,7 @@ def _with_pairs(
     others = {size: _cached(each, tokens, shifted, size, vocabulary) for size, each in other.items()}
     held = Pairs(vocabulary)
     held.remember(tokens[0][: max(own)])
-    return replace(row, name=f"{row.name} + pairs", own=ours, shuffled=others, bytes=row.bytes + held.bytes)
+    return replace(row, name=f"{row.name} + pairs", own=ours, shuffled=others, bytes=row.bytes + held.bytes, read={})
 
 
 def _cached(loss: TextLoss, tokens: list[Tensor], memories: list[Tensor], size: int, vocabulary: int) -> float:
@@ -248,7 +268,8 @@ def markdown(results: Mapping[str, Any]) -> str:
         f"Nats a token on the last {results['judged']:,} tokens of {results['documents']} documents, after so many "
         "tokens of memory, of the same text or of another."
     )
-    return "\n".join(["# Language modelling with the neural memory", "", *about, "", *_table(results)]) + "\n"
+    parts = ["# Language modelling with the neural memory", "", *about, "", *_table(results), *_read(results)]
+    return "\n".join(parts) + "\n"
 
 
 def _table(results: Mapping[str, Any]) -> list[str]:
@@ -263,10 +284,29 @@ def _table(results: Mapping[str, Any]) -> list[str]:
 
 
 def _line(row: Mapping[str, Any], memory: str, told: Told, gains: Told, sizes: Sequence[int]) -> str:
-    named = f"{row['name']} | {row['trained_on'] / 1e6:g}M" + (f" x {row['seeds']}" if row["seeds"] > 1 else "")
     cells = [_spread(*told[size]) if size in told else "" for size in sizes]
     cells += [_spread(*gains[name]) if name in gains else "" for name in GAINS]
-    return f"| {named} | {memory} | {' | '.join(cells)} | {row['bytes']:,} |"
+    return f"| {' | '.join(_named(row))} | {memory} | {' | '.join(cells)} | {row['bytes']:,} |"
+
+
+def _read(results: Mapping[str, Any]) -> Iterator[str]:
+    """A table: what a reading of ours is of."""
+    size = charts.memory_size(max(results["sizes"]))
+    yield from ("", f"## What a reading is of, after {size} tokens of memory", "")
+    yield from table(
+        ["model", "trained on", "null slot", *SLOTS[1:]],
+        [[*_named(row), *(_spread(*row["read"][name]) for name in SLOTS)] for row in results["means"] if row["read"]],
+    )
+    yield ""
+    yield from wrapped(
+        "Shares of the weight, as means over readers, heads and the tokens that are judged. The null slot has what is "
+        "read of nothing."
+    )
+
+
+def _named(row: Mapping[str, Any]) -> tuple[str, str]:
+    seeds = f" x {row['seeds']}" if row["seeds"] > 1 else ""
+    return row["name"], f"{row['trained_on'] / 1e6:g}M{seeds}"
 
 
 def _spread(nats: float, deviation: float) -> str:

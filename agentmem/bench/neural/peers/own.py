@@ -5,6 +5,7 @@ Knows agentmem.neural. The windowed one is a TokenModel less its memory: the sam
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ from agentmem.bench.neural.peers.sizes import Size
 from agentmem.neural.blocks import Block, Cache, ShortConvolution
 from agentmem.neural.measure import bytes_of
 from agentmem.neural.shapes import TOKENS, check
-from agentmem.neural.tokens import TokenModel
+from agentmem.neural.tokens import Output, TokenModel
 from agentmem.neural.transformer import State as CrystalState
 
 
@@ -62,17 +63,21 @@ class Windowed(Peer):
 
 
 class Crystal(Peer):
-    """A TokenModel, as it is. layers: those that it reads, all by default."""
+    """A TokenModel, as it is. layers: those that it reads, all by default. watch: is given what each step puts out."""
 
-    def __init__(self, model: TokenModel, layers: tuple[int, ...] | None = None) -> None:
+    def __init__(
+        self, model: TokenModel, layers: tuple[int, ...] | None = None, watch: Callable[[Output], None] | None = None
+    ) -> None:
         super().__init__(model.settings.transformer.window)
-        self.model, self.layers = model, layers
+        self.model, self.layers, self.watch = model, layers, watch
 
     def start(self, streams: int) -> CrystalState:
         return self.model.transformer.start(streams)
 
     def step(self, tokens: Tensor, state: CrystalState) -> tuple[Tensor, CrystalState]:
         output, after = self.model.through(tokens, state, layers=self.layers)
+        if self.watch:
+            self.watch(output)
         return output.log_probabilities, after
 
     @torch.no_grad()
