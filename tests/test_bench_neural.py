@@ -280,7 +280,10 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("recall", "--tokens", 100, "--facts", 50), "50 facts of 6 tokens do not fit"),
+        (
+            ("recall", "--tokens", 100, "--facts", 50),
+            "--facts 50 in --tokens 100: 50 facts of 6 tokens do not fit; give fewer, or 300 tokens",
+        ),
         (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agentmem.errors import InvalidInputError
-from agentmem.neural.tasks.key_value import RecallTask
+from agentmem.neural.tasks.key_value import LENGTH, RecallTask
 from agentmem.neural.tasks.layout import KEY
 from agentmem.neural.tasks.task import SYMBOLS
 
@@ -36,6 +36,11 @@ def task(tokens: int, facts: int) -> RecallTask:
     """Raises InvalidInputError for facts that do not fit."""
     if facts > KEYS:
         raise InvalidInputError(f"--facts {facts}: there are {KEYS} different keys; give so many or fewer")
+    if facts * LENGTH > tokens:
+        raise InvalidInputError(
+            f"--facts {facts} in --tokens {tokens}: {facts} facts of {LENGTH} tokens do not fit; give fewer, or "
+            f"{facts * LENGTH:,} tokens or more"
+        )
     return RecallTask(tokens, facts)
 
 
