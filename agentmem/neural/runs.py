@@ -139,10 +139,10 @@ class Run:
             if self.progress.step % EVERY == 0:
                 self.save()
             watch(self)
-        if self.progress.step != began and not self.trainer.due:
-            self._report(self.last)
         if self.progress.step != began or not self._is_saved():
             self.save()
+        if self.progress.step != began and not self.trainer.due:
+            self._report(self.last)
         return self.trainer.done == 1
 
     def save(self) -> None:
