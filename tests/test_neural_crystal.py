@@ -100,9 +100,9 @@ def test_any_chunks_give_the_memory_of_the_whole_and_never_more_than_the_budget(
     atom = 4 * slots + 4
     crystal = MemoryCrystal(D, **sizes, budget=room * atom, recent=(60, 150)).double()
     tokens = states(TOKENS).double()  # exact enough, and `write` takes float32 alone
-    whole, memory = crystal._write("tokens", tokens, crystal.start(2))[1], crystal.start(2)
+    whole, memory = crystal._write(tokens, crystal.start(2))[1], crystal.start(2)
     for start, end in zip([0, *at], at, strict=False):
-        memory = crystal._write("tokens", tokens[:, start:end], memory)[1]
+        memory = crystal._write(tokens[:, start:end], memory)[1]
         units, clusters, atoms = memory.made
         assert memory.position == end == units * 10 + memory.hidden.shape[1]
         assert (units, clusters) == (clusters * 5 + memory.open[0].number, atoms * 2 + memory.open[1].number)
@@ -154,6 +154,9 @@ def test_what_was_written_beside_the_memory_is_recalled_as_what_was_kept(crystal
     crystal.forget()
     with pytest.raises(InvalidInputError, match=r"slots that were written is \[2, 43, 2, 384\]; \[3, 43, 2, 384\] is"):
         crystal.recall(states(4, streams=3), written=written)
+    others = MemoryCrystal(D, slots=3).crystallize(states(437))
+    with pytest.raises(InvalidInputError, match=r"slots that were written is \[2, 43, 3, 256\]; \[2, 43, 2, 384\] is"):
+        crystal.recall(states(4), written=others)
 
 
 def test_what_was_written_is_recalled_by_its_own_state(crystal: MemoryCrystal) -> None:
@@ -258,7 +261,7 @@ def test_a_wrong_shape_is_named_beside_the_right_one(crystal: MemoryCrystal) -> 
 
 @pytest.mark.parametrize("shape", [(2, 5, 7), (3, 5, D), (2, 0, D), (5, D)])
 def test_what_is_written_has_the_shape_of_its_memory(crystal: MemoryCrystal, shape: tuple[int, ...]) -> None:
-    said = rf"hidden state is \[{', '.join(map(str, shape))}\]; \[2, T, 24\].* is needed"
+    said = rf"hidden state is torch.float32 \[{', '.join(map(str, shape))}\]; .*16 \[2, T, 24\].* is needed"
     with pytest.raises(InvalidInputError, match=said):
         crystal.write(torch.zeros(shape), crystal.start(2))
 
@@ -274,6 +277,8 @@ def test_a_wrong_type_is_named_beside_the_right_ones(crystal: MemoryCrystal, typ
     for refused in (crystal.crystallize, crystal.recall):
         with pytest.raises(InvalidInputError, match=said):
             refused(torch.zeros(2, 5, D, dtype=type))
+    with pytest.raises(InvalidInputError, match=said.replace("B,", "2,")):
+        crystal.write(torch.zeros(2, 5, D, dtype=type), crystal.start(2))
 
 
 def test_what_float32_holds_exactly_is_taken(crystal: MemoryCrystal) -> None:
@@ -320,7 +325,7 @@ def test_sizes_that_do_not_fit_are_refused() -> None:
             MemoryCrystal(D).recall(states(1), depth=depth)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("wrong", ["foo", 5, torch.zeros(2, 3)])
+@pytest.mark.parametrize("wrong", ["foo", 5, torch.zeros(2, 3), MemoryCrystal(D)])
 def test_what_is_no_memory_of_a_crystal_is_refused_when_it_is_set(crystal: MemoryCrystal, wrong: Any) -> None:
     crystal.crystallize(states(137))
     before = kept(crystal)

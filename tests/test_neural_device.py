@@ -11,6 +11,7 @@ import pytest
 import torch
 from elsewhere import THERE, Elsewhere, a_device
 
+from agentmem.errors import InvalidInputError
 from agentmem.neural.answered import answered
 from agentmem.neural.curriculum import recall_stage
 from agentmem.neural.recalled import recalled
@@ -95,3 +96,34 @@ def test_a_stream_goes_on_elsewhere_from_its_bytes() -> None:
     expected, _ = model.step(tokens[:, 300:], state)
     given, _ = model.step(tokens[:, 300:], from_bytes(model, to_bytes(model, state)))
     assert torch.equal(given, expected)
+
+
+@torch.no_grad()
+def test_a_stream_goes_on_elsewhere_from_the_bytes_of_a_state_that_stayed_here() -> None:
+    model, tokens = seeded(SIZES, 0), torch.randint(73, (1, 400), device="cpu")
+    _, state = model.step(tokens[:, :300], model.transformer.start(1))
+    expected, _ = model.step(tokens[:, 300:], state)
+    far = tokens[:, 300:].to(THERE)
+    model.to(THERE)
+    with pytest.raises(
+        InvalidInputError, match="state is on cpu and the .* on meta; states.to_bytes and from_bytes bring"
+    ):
+        model.step(far, state)
+    given, _ = model.step(far, from_bytes(model, to_bytes(model, state)))
+    torch.testing.assert_close(given.cpu(), expected)
+
+
+@torch.no_grad()
+def test_what_was_written_here_is_not_read_elsewhere() -> None:
+    model, tokens = seeded(SIZES, 0), torch.randint(73, (1, 300), device="cpu")
+    written = model(tokens).written
+    view = model.transformer.start(1).memory.view(written)
+    model.to(THERE)
+    with pytest.raises(
+        InvalidInputError, match="slots that were written is on cpu and the .* on meta; write their hidden"
+    ):
+        model.transformer.crystal.recall(torch.zeros(1, 1, 16, device=THERE), written=written)
+    with pytest.raises(
+        InvalidInputError, match="view is on cpu and the .* on meta; take it again, of a memory that is"
+    ):
+        model.ask(tokens.to(THERE), model.transformer.start(1), view)

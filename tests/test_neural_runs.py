@@ -178,6 +178,18 @@ def test_the_first_and_the_final_metrics_are_told_whatever_the_report_interval(t
     assert (made.last["step"], made.last["done"]) == (5, 1.0)
 
 
+def test_each_step_is_watched_with_its_own_metrics_and_the_one_it_stops_at_is_told(tmp_path: Path) -> None:
+    made, watched = cheap(tmp_path, tokens=24), []
+    with made:
+        made.go(lambda run: watched.append(run.last["step"]), stop=lambda: made.progress.step >= 13)
+    assert watched == list(range(1, 14))
+    assert steps_in(tmp_path) == [1, 10, 13]
+    again = cheap(tmp_path, tokens=24)
+    assert again.last == made.last
+    assert finished(again)
+    assert steps_in(tmp_path) == [1, 10, 13, 20, 24]
+
+
 def test_blocks_worked_out_twice_train_the_same_model(tmp_path: Path) -> None:
     for name, twice in (("kept", False), ("twice", True)):
         assert finished(run(tmp_path / name, tokens=3_000, checkpoint_blocks=twice))

@@ -146,6 +146,8 @@ def test_what_a_stream_carries_stops_growing_but_for_its_atoms(model: InfiniteMe
 
 
 def test_a_wrong_width_is_named_beside_the_right_one(model: InfiniteMemoryTransformer) -> None:
+    with pytest.raises(InvalidInputError, match=r"x is torch.float64 \[2, 3, 24\]; .*16 \[B, T, 24\] is needed$"):
+        model(vectors(3).double())
     with pytest.raises(InvalidInputError, match=r"x is .*32 \[2, 3, 7\]; .*16 \[B, T, 24\] is needed"):
         model(torch.zeros(2, 3, 7))
     with pytest.raises(

@@ -25,6 +25,7 @@ from agentmem.neural.writer import Writer
 
 MOST_STREAMS = 2**20
 ANEW = "start(B) begins a memory of B streams"
+EMPTIED = "forget() empties the memory, for another B"
 MOVED = "states.to_bytes and from_bytes bring it to the model's device"  # and a crystal's own memory moves with it
 
 
@@ -51,10 +52,8 @@ class MemoryCrystal(nn.Module):
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Raises InvalidInputError for a memory that is none of this crystal's, at once and not where it is used."""
-        if name == "memory" and value is not None:
-            check_type("memory", value, Memory, "start and write give one, states.from_bytes one that was kept")
-            check_same("memory", value.settings.sizes, self.settings.sizes)
-            check_device("memory", value.hidden, self._weight, MOVED)
+        if name == "memory" and value is not None:  # no property: nn.Module takes a module past it, as one of its own
+            self._check_memory(value, "start and write give one, states.from_bytes one that was kept")
         super().__setattr__(name, value)
 
     def crystallize(self, context_embeddings: Tensor) -> Written:
@@ -64,9 +63,9 @@ class MemoryCrystal(nn.Module):
         Raises InvalidInputError for another shape, another B than before, any type but float32, bfloat16 and float16,
         and for numbers that are not finite or whose squares are not.
         """
-        self._check("context_embeddings", context_embeddings)
+        self._check("context_embeddings", context_embeddings, self.memory, EMPTIED)
         memory = self.memory or self.start(len(context_embeddings))
-        written, self.memory = self._write("context_embeddings", context_embeddings, memory)
+        written, self.memory = self._write(context_embeddings, memory)
         return written
 
     def recall(self, query: Tensor, depth: int = 3, written: Written | None = None) -> Tensor:
@@ -76,11 +75,10 @@ class MemoryCrystal(nn.Module):
 
         depth: how many layers are read, from atoms down: 1 atoms, 2 clusters too, 3 units too. written: crystals that
         `crystallize` or `write` gave of B streams, read with gradients in place of the memory. Each row is weighted by
-        its share of the reading. Raises InvalidInputError for another depth, crystals of another B, and a query that
-        `crystallize` would refuse.
+        its share of the reading. Raises InvalidInputError for another depth, crystals of another B, other sizes or on
+        another device, and a query that `crystallize` would refuse.
         """
-        self._check("query", query)
-        check_finite("query", query)
+        self._check("query", query, self.memory, EMPTIED)
         if isinstance(depth, bool) or not isinstance(depth, int) or not 1 <= depth <= len(self.settings.ratios):
             raise InvalidInputError(f"depth={depth!r}: 1 (atoms), 2 (clusters too) or 3 (units too) is needed")
         memory = self.memory or self.start(len(query))
@@ -99,19 +97,13 @@ class MemoryCrystal(nn.Module):
     def write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         """What hidden [B, T, dimension] adds to a memory, and the memory with it. Changes nothing.
 
-        Raises InvalidInputError for another shape, numbers that are not finite, and a memory of other sizes.
+        Raises InvalidInputError for hidden states that `crystallize` would refuse, and a memory of other sizes.
         """
-        self._check_weights()
-        return self._write("hidden state", hidden, memory)
+        self._check_memory(memory, "start gives the first, write each next one")
+        self._check("hidden state", hidden, memory, ANEW)
+        return self._write(hidden, memory)
 
-    def _write(self, name: str, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
-        """As `write`. name: what hidden is called in an error."""
-        check_type("memory", memory, Memory, "start gives the first, write each next one")
-        check_same("memory", memory.settings.sizes, self.settings.sizes)
-        check_device("memory", memory.hidden, self._weight, MOVED)
-        check(name, hidden, len(memory.atoms), "T", self.settings.dimension, anew=ANEW)
-        check_device(name, hidden, self._weight)
-        check_finite(name, hidden)
+    def _write(self, hidden: Tensor, memory: Memory) -> tuple[Written, Memory]:
         hidden = torch.cat((memory.hidden, hidden), 1)
         position = memory.made[UNIT] * self.settings.spans[UNIT] + hidden.shape[1]
         units, of_units = self.writer.units(hidden, memory.made[UNIT])
@@ -142,7 +134,9 @@ class MemoryCrystal(nn.Module):
         """What may be read of crystals alone, and where their stream was: the memory's end if it has just got them."""
         check_type("written", written, Written, "crystallize and write give it")
         streams, units = len(memory.atoms), written.layers[UNIT]
-        check("slots that were written", units.slots, streams, *units.slots.shape[1:])
+        for each, slots in zip(written.layers, self.settings.slots_of, strict=True):
+            check("slots that were written", each.slots, streams, each.number, slots, self.settings.slot_bits)
+            check_device("slots that were written", each.slots, self._weight, "write their hidden states again, there")
         made = units.first + units.number
         behind = made * self.settings.spans[UNIT] + self.settings.lookahead
         return self.start(streams).view(written), memory.position if made == memory.made[UNIT] else behind
@@ -166,15 +160,18 @@ class MemoryCrystal(nn.Module):
         """One, as an example of all."""
         return self.writer.cue_projection.weight
 
-    def _check_weights(self) -> None:
-        check_weight("MemoryCrystal", self._weight)
+    def _check_memory(self, memory: Memory, remedy: str) -> None:
+        check_type("memory", memory, Memory, remedy)
+        check_same("memory", memory.settings.sizes, self.settings.sizes)
+        check_device("memory", memory.hidden, self._weight, MOVED)
 
-    def _check(self, name: str, tensor: Tensor) -> None:
-        self._check_weights()
-        streams = "B" if self.memory is None else len(self.memory.atoms)
-        anew = "forget() empties the memory, for another B"
-        check(name, tensor, streams, "T", self.settings.dimension, types=STATES, anew=anew * (self.memory is not None))
+    def _check(self, name: str, tensor: Tensor, memory: Memory | None, anew: str) -> None:
+        """Of what goes with a memory, or with none yet. anew: what helps where that is of another B."""
+        check_weight("MemoryCrystal", self._weight)
+        streams = "B" if memory is None else len(memory.atoms)
+        check(name, tensor, streams, "T", self.settings.dimension, types=STATES, anew=anew)
         check_device(name, tensor, self._weight)
+        check_finite(name, tensor)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> MemoryCrystal:
         """What moves each weight to a device moves the memory too. It keeps its types, which are not the weights'."""

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from filecmp import cmp
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Self
 
 import torch
@@ -86,9 +87,9 @@ def claim(folder: Path, command: Command) -> Iterator[None]:
 class Run:
     """A trainer and its folder, which is its own until the end: use it by `with`. model: the file of the model.
 
-    What was saved there is loaded, and `last` has its metrics. save_model: writes the model alone to a path. Raises
-    SettingsError as `claim`, and MissingExtraError for tensorboard that is not installed; what is refused leaves no
-    folder.
+    What was saved there is loaded; `last` has the metrics of the last step. save_model: writes the model alone to a
+    path. Raises SettingsError as `claim`, and MissingExtraError for tensorboard that is not installed; what is refused
+    leaves no folder.
     """
 
     def __init__(
@@ -129,16 +130,19 @@ class Run:
     def go(self, watch: Callable[[Run], None] = lambda run: None, stop: Callable[[], bool] = lambda: False) -> bool:
         """Train until the budget is used up or `stop` says so, and save. Says whether it is used up.
 
-        watch: called after each step.
+        watch: called after each step. The step that it stops at has a line of metrics too.
         """
         began = self.progress.step
         while self.trainer.done < 1 and not stop():
             self.trainer.train(steps=1)
+            self.last = self.trainer.line
             if self.progress.step % EVERY == 0:
                 self.save()
             watch(self)
         if self.progress.step != began or not self._is_saved():
             self.save()
+        if self.progress.step != began and not self.trainer.due:
+            self._report(self.last)
         return self.trainer.done == 1
 
     def save(self) -> None:
@@ -148,15 +152,14 @@ class Run:
 
     def _is_saved(self) -> bool:
         """Whether the file of the model is there, and byte for byte what would be saved."""
-        fresh = self.folder / f"{MODEL}.compared.part"  # of PARTS
-        try:
+        if not self.model.is_file():
+            return False
+        with TemporaryDirectory() as folder:
+            fresh = Path(folder) / MODEL
             self._save_model(fresh)
-            return self.model.is_file() and cmp(fresh, self.model, shallow=False)
-        finally:
-            fresh.unlink(missing_ok=True)
+            return cmp(fresh, self.model, shallow=False)
 
     def _report(self, line: dict[str, Any]) -> None:
-        self.last = line
         for report in self._reports:
             report(line)
 

@@ -188,3 +188,8 @@ class TransformerSettings:
                 f"crystals of dimension {self.crystal.dimension} in a transformer of d_model={self.d_model}"
             )
         make_plain(self)
+
+    @property
+    def sizes(self) -> dict[str, object]:
+        """By name, all that a state may be made of, its crystals' among them."""
+        return {**vars(self), **self.crystal.sizes}

@@ -56,12 +56,13 @@ def check(name: str, tensor: Tensor, *needed: int | str, types: tuple[torch.dtyp
         raise InvalidInputError(f"{name} is {article(type(tensor).__name__)}; a torch.Tensor {wanted} is needed")
     _check_dense(name, tensor)
     shape = list(tensor.shape)
-    if not _fit(shape, needed) or (types and tensor.dtype not in types):
+    fits = _fit(shape, needed)
+    if not fits or (types and tensor.dtype not in types):
         came, wanted = f"{shape}", f"[{', '.join(map(str, needed))}]" + ", without a size of 0," * (0 in shape)
         if types:
             came, wanted = f"{tensor.dtype} {came}", f"{' or '.join(map(str, types))} {wanted}"
-        others = bool(anew) and _fit(shape, ("B", *needed[1:])) and shape[0] != needed[0]
-        raise InvalidInputError(f"{name} is {came}; {wanted} is needed" + f": {anew}" * others)
+        remedy = f": {anew}" if anew and not fits and _fit(shape, ("B", *needed[1:])) else ""
+        raise InvalidInputError(f"{name} is {came}; {wanted} is needed{remedy}")
 
 
 def _fit(shape: list[int], needed: tuple[int | str, ...]) -> bool:

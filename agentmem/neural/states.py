@@ -34,14 +34,14 @@ HALVES = ("lower", "upper")
 def to_bytes(model: Model, state: State | Memory) -> bytes:
     """A state of a model's stream, or a memory of a MemoryCrystal, as bytes that `from_bytes` takes back.
 
-    model: the one that made the state: the bytes name its settings and weights, and a state does not tell of whose
-    weights it is. Raises InvalidInputError for what is neither, and for a state of another model's sizes.
+    model: the one that made the state, on any device: the bytes name its settings and weights, and a state does not
+    tell of whose weights it is. Raises InvalidInputError for what is neither, and for a state of another model's sizes.
     """
     _check_model(model)
     if not isinstance(state, Memory if isinstance(model, MemoryCrystal) else State):
         raise InvalidInputError(f"{article(type(model).__name__)} has no {type(state).__name__}; {_fitting(model)}")
     if isinstance(state, State):
-        _transformer(model).streams(state)
+        check_same("state", state.sizes, _transformer(model).settings.sizes)
     else:
         check_same("memory", state.settings.sizes, asdict(model.settings))
     whole = torch.contiguous_format

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch import Tensor
 
-from agentmem.errors import InvalidInputError
+from agentmem.errors import InvalidInputError, in_brief
 from agentmem.neural.shapes import check_type
 
 BYTES = 256
@@ -123,13 +123,15 @@ class Vocabulary:
             numbers = [index(each) for each in tokens]
         except TypeError as error:
             raise InvalidInputError(
-                f"tokens={tokens!r:.80}: a row of whole numbers is needed, such as encode(text) or .tolist() gives"
+                f"tokens={in_brief(tokens)}: a row of whole numbers is needed, such as encode(text) gives; of several "
+                "streams, one at a time"
             ) from error
         size = self.size
         wrong = next((each for each in numbers if not 0 <= each < size), None)
         if wrong is not None:
             raise InvalidInputError(
-                f"token {wrong}: 0 to {size - 1} are needed; give tokens of the model that has this vocabulary"
+                f"token {in_brief(wrong)}: 0 to {size - 1} are needed; give tokens of the model that has this "
+                "vocabulary"
             )
         return str(self._tokenizer.decode(numbers))
 

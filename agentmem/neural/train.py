@@ -101,9 +101,10 @@ class Progress:
 class Trainer(Generic[Model]):
     """Trains a model towards an objective.
 
-    report: takes each line of metrics. `save` and `load` keep everything, so a resumed run takes the same steps, save
-    that the learning rate follows processor time where that is the budget, and that an objective which carries
-    something from step to step without being `Streaming` begins anew.
+    report: takes each line of metrics that is due; `line` is the one of the last step, due or not. `save` and `load`
+    keep everything, so a resumed run takes the same steps, save that the learning rate follows processor time where
+    that is the budget, and that an objective which carries something from step to step without being `Streaming` begins
+    anew.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class Trainer(Generic[Model]):
         self.model, self.objective, self.settings, self.report = model, objective, settings, report
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.progress = Progress()
+        self.line: dict[str, Any] = {}
         self.optimizer = torch.optim.AdamW(
             model.parameters(), settings.learning_rate, betas=(0.9, 0.98), weight_decay=0.01
         )
@@ -124,6 +126,11 @@ class Trainer(Generic[Model]):
     def done(self) -> float:
         """The share of the budget that is used up, at most 1."""
         return min(1.0, self.progress.done(self.settings))
+
+    @property
+    def due(self) -> bool:
+        """Whether the last step is one of those whose metrics are reported."""
+        return self.progress.step == 1 or self.progress.step % self.settings.report_every == 0 or self.done == 1
 
     def train(self, steps: int | None = None) -> Progress:
         """Take so many steps, or as many as the budget allows."""
@@ -205,11 +212,12 @@ class Trainer(Generic[Model]):
         if self.objective.next_stage(stage, running, self.progress.done(self.settings)):
             stage, running = stage + 1, running / 2
         self.progress = Progress(now.step + 1, stage, seconds, tokens, running)
-        if self.progress.step == 1 or self.progress.step % self.settings.report_every == 0 or self.done == 1:
-            parts = {name: float(each.detach()) for name, each in step.losses.items()}
-            left = seconds * (1 / self.done - 1)
-            said = {"done": self.done, "left": left, "right": step.right, "loss": sum(parts.values())}
-            self.report({**asdict(self.progress), **said, **parts})
+        parts = {name: float(each.detach()) for name, each in step.losses.items()}
+        left = seconds * (1 / self.done - 1)
+        said = {"done": self.done, "left": left, "right": step.right, "loss": sum(parts.values())}
+        self.line = {**asdict(self.progress), **said, **parts}
+        if self.due:
+            self.report(self.line)
 
     def _learning_rate(self) -> float:
         warm = min(1.0, (self.progress.step + 1) / self.settings.warmup)

@@ -99,7 +99,7 @@ class InfiniteMemoryTransformer(nn.Module):
         return self.step(x, self.start(len(x)), use_infinite_memory)[0]
 
     def start(self, streams: int) -> State:
-        """The state before the first token of so many streams. Raises InvalidInputError for none."""
+        """The state before the first token of so many streams. Raises InvalidInputError as a MemoryCrystal's."""
         return State(self.crystal.start(streams), None, (None,) * len(self.lower), (None,) * len(self.upper))
 
     def step(self, x: Tensor, state: State, use_infinite_memory: bool = True) -> tuple[Tensor, State]:
@@ -136,8 +136,11 @@ class InfiniteMemoryTransformer(nn.Module):
     ) -> tuple[Tensor, list[Reading], tuple[Cache | None, ...]]:
         """The half above: hidden [B, T, d_model] read, at positions [T], what a view holds (None: nothing).
 
-        Returns states [B, T, d_model], what was read before each block, and the blocks' caches.
+        Returns states [B, T, d_model], what was read before each block, and the blocks' caches. Raises
+        InvalidInputError for a view on another device.
         """
+        if view is not None:
+            check_device("view", view.cues, self.gates, "take it again, of a memory that is there")
         readings, after = [], []
         before = caches or (None,) * len(self.upper)
         for reader, gate, block, cache in zip(self.readers, self.gates, self.upper, before, strict=True):
@@ -149,9 +152,11 @@ class InfiniteMemoryTransformer(nn.Module):
         return hidden, readings, tuple(after)
 
     def streams(self, state: State) -> int:
-        """How many streams a state is of. Raises InvalidInputError for what is none, and one of other sizes."""
+        """How many streams a state is of. Raises InvalidInputError for what is none, and one that is of other sizes or
+        on another device.
+        """
         check_type("state", state, State, "start gives the first, step each next one")
-        check_same("state", state.sizes, {**vars(self.settings), **self.settings.crystal.sizes})
+        check_same("state", state.sizes, self.settings.sizes)
         check_device("state", state.memory.hidden, self.gates, MOVED)
         return len(state.memory.atoms)
 
