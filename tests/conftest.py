@@ -26,9 +26,9 @@ from agentmem.testing import FakeClock, HashEncoder
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile every module again
 sys.dont_write_bytecode = False
 gc.disable()  # until all is imported
-MEMORY, ROOM = "/dev/shm", 4 << 30
-if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM:  # no waiting for a disk, thousands of times;
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", MEMORY)  # what a power cut leaves is asked of a simulated one
+RAM, ROOM = "/dev/shm", 4 << 30
+if os.access(RAM, os.W_OK) and shutil.disk_usage(RAM).free > ROOM:  # no waiting for a disk, thousands of times;
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", RAM)  # what a power cut leaves is asked of a simulated one
 typer.testing._get_command = cache(typer.testing._get_command)  # not 25 commands built again for each that is called
 settings.register_profile("no clock", deadline=None, max_examples=USUAL)  # a busy machine is no failure
 settings.register_profile("many", deadline=None, max_examples=MANY)
