@@ -1,4 +1,7 @@
-"""What a cue asks for beside its words: which states, first or last, which dates. Generic words of English only."""
+"""What a cue asks for beside its words: which states, first or last, which dates; and what stands in quotes in it.
+
+Generic words of English only.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ _DATES = tuple(
         rf"\b(?:in|during|of|since|by|until|late|early|mid) {_MONTH}\b(?! \w+ing\b)",
     )
 )
+_QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d')
 _NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
 _ASKS = {
     "place": r"where|(?:which|what) (?:place|room|location)s?",
@@ -58,6 +62,11 @@ def asks(cue: str, what: str) -> bool:
 def numbers(cue: str) -> list[float]:
     """The numbers in a cue, in order."""
     return [float(found) for found in _NUMBER.findall(cue)]
+
+
+def quotations(cue: str) -> list[str]:
+    """The texts in double quotes in a cue, each once."""
+    return list(dict.fromkeys(straight or curly for straight, curly in _QUOTED.findall(cue)))
 
 
 def dates(cue: str) -> Iterator[Date]:

@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 
 from agentmem.index import View
-from agentmem.recall.asked import asks
+from agentmem.recall.asked import asks, quotations
 from agentmem.recall.standing import Called, called, nothing, says_nothing, standing
 from agentmem.recall.stated import date_signal, state_signal
 from agentmem.types import KINDS
@@ -29,12 +30,13 @@ class Weights:
     of `agentmem bench fit`.
 
     lexical: BM25. dense: similarity of vectors. neighbours: share of the two neighbours' lexical and dense scores.
-    episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the
-    episode, its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the
-    cue names who said it. state: what it asks for came to hold there, see agentmem.recall.stated. date: it names
-    the day, or the month. end: the last step of an episode that it names, when it asks how that ended. ends: the
-    first or last step of an episode of deeds. late: the end of episodes, when the cue asks for the last. length:
-    per ln(tokens), so that a step must be worth its tokens. decay: per ln D, see agentmem.decay. pinned: a bonus.
+    episode: BM25 of the step's whole episode. best_episode: bonus inside the best one. name: the cue names the episode,
+    its goal or agent. kind: the cue asks for what was done, or seen. user: what users say. speaker: the cue names who
+    said it. quoted: it has all words of a text that the cue has in double quotes. state: what it asks for came to hold
+    there, see agentmem.recall.stated. date: it names the day, or the month. end: the last step of an episode that it
+    names, when it asks how that ended. ends: the first or last step of an episode of deeds. late: the end of episodes,
+    when the cue asks for the last. length: per ln(tokens), so that a step must be worth its tokens. decay: per ln D,
+    see agentmem.decay. pinned: a bonus.
     """
 
     lexical: float = 1.0
@@ -46,6 +48,7 @@ class Weights:
     kind: float = 1.5
     user: float = 1.0
     speaker: float = 2.0
+    quoted: float = 10.0
     state: float = 5.0
     date: float = 2.0
     end: float = 4.0
@@ -94,10 +97,13 @@ def bm25(
     score = np.zeros(n)
     usual = max(1.0, lengths.mean() if n else 1.0)
     for rows, frequency in counts:
-        idf = math.log(1 + (n - len(rows) + 0.5) / (len(rows) + 0.5))
         norm = k1 * (1 - b + b * lengths[rows] / usual)
-        score[rows] += idf * frequency * (k1 + 1) / (frequency + norm)
+        score[rows] += _idf(n, len(rows)) * frequency * (k1 + 1) / (frequency + norm)
     return score
+
+
+def _idf(n: int, having: int) -> float:
+    return math.log(1 + (n - having + 0.5) / (having + 0.5))
 
 
 def grouped(match: Match, groups: Groups, steps: int, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -134,6 +140,7 @@ def step_signals(cue: str, view: View, match: Match, similarity: np.ndarray | No
         "kind": _kind_signal(cue, view),
         "user": usual.user,
         "speaker": _speaker_signal(cue, view),
+        "quoted": _quoted_signal(cue, view, match),
         "state": _both(state_signal(cue, view), named),
         "date": date_signal(cue, view),
         "end": _end_signal(cue, view, named),
@@ -239,6 +246,19 @@ def _speaker_signal(cue: str, view: View) -> np.ndarray:
     cue_words = set(words(cue))
     chosen = [number for number, name in standing(view).people if name & cue_words]
     return np.isin(view.actor, chosen).astype(float) if chosen else nothing(len(view.actor))
+
+
+def _quoted_signal(cue: str, view: View, match: Match) -> np.ndarray:
+    """Per step, 0..1: how rare the rarest text in quotes is whose words it has all; 1 where no other step has them."""
+    n = len(view.position)
+    signal = nothing(n)
+    for terms in map(content_stems, quotations(cue)):
+        if terms and all(term in match.counts for term in terms):
+            having = reduce(np.intersect1d, (match.counts[term][0] for term in terms))
+            if says_nothing(signal):
+                signal = np.zeros(n)
+            signal[having] = np.maximum(signal[having], _idf(n, len(having)) / _idf(n, 1))
+    return signal
 
 
 def _both(signal: np.ndarray, named: np.ndarray) -> np.ndarray:

@@ -74,7 +74,8 @@ def _asked(observation: Any) -> str:
     name, parts = _parted(observation)
     own = [part for part in parts if not part.startswith(f"{name}:")] or parts
     offered = dict.fromkeys(value for values in own_values(candidates_of(observation)) for value in values)
-    return " ".join([f"{name}:", *own, *offered] if name else [*own, *offered])
+    said = [*own, *(f'"{value}"' for value in offered)]
+    return " ".join([f"{name}:", *said] if name else said)
 
 
 def _compact(observation: Any, action: Any) -> str:
