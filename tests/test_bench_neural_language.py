@@ -154,8 +154,8 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     said = losses.splitlines()
     assert heading
     assert [line.replace("|", " ").split()[:2] for line in read.splitlines() if "| ours" in line] == [
-        ["ours", "0M"],
-        ["ours", "5e-06M"],
+        ["ours", "-"],
+        ["ours", "5"],
     ]
     assert said[0].startswith("# ")
     assert "last 1,024 tokens of 2 documents" in said[2]
@@ -191,7 +191,7 @@ def test_what_ours_read_for_judged_tokens_is_told_by_layer(tmp_path: Path, layer
     assert [row["read"] for row in results["rows"]] == [pytest.approx(only, abs=1e-6), {}, {}]
     said = lm.markdown(results).partition("## What a reading is of, after 0 tokens of memory")[2].splitlines()
     (line,) = [each for each in said if "| ours" in each]
-    assert line.replace("|", " ").split() == ["ours", "0M", *(f"{share:.3f}" for share in only.values())]
+    assert line.replace("|", " ").split() == ["ours", "-", *(f"{share:.3f}" for share in only.values())]
 
 
 def test_what_is_read_is_that_of_the_longest_memory_of_its_own_text(tmp_path: Path) -> None:
@@ -217,6 +217,22 @@ def test_a_model_that_is_in_the_folder_of_others_too_is_measured_once(tmp_path: 
     own, again = rivals.ours(tmp_path / "one.safetensors")
     results = lm.losses(own, again, lm.long_enough(text, paths, 0), tmp_path, (0,), quiet)
     assert [row["seeds"] for row in results["means"]] == [2, 2, 2]
+
+
+def test_a_model_is_told_by_the_tokens_that_it_read_and_one_of_before_by_those_it_was_asked_to(tmp_path: Path) -> None:
+    text, asked = model_of(texts(tmp_path)), {"asked": {"tokens": 3_000_000, "seed": 0}}
+    for name, training in {
+        "part": {**asked, "tokens": 36_000},
+        "timed": {"asked": {"seed": 0}, "tokens": 64_000},
+    }.items():
+        text.save(tmp_path / f"{name}.safetensors", notes={"training": training})
+    text.save(tmp_path / "whole.safetensors", notes={"training": asked})
+    found, _ = rivals.trained(tmp_path, text.vocabulary)
+    assert [each.tokens for each in found] == [36_000, 64_000, 3_000_000]
+    tokens = lm.long_enough(text, texts(tmp_path), 0)
+    results = lm.losses(found[0], text, tokens, tmp_path, (0,), quiet)
+    assert {(row["trained_on"], row["seeds"]) for row in results["means"]} == {(36_000, 1), (64_000, 1), (3_000_000, 1)}
+    assert [f"| ours | {told} |" in lm.markdown(results) for told in ("36k", "64k", "3M")] == [True] * 3
 
 
 def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:

@@ -143,7 +143,7 @@ def by_memory(results: Mapping[str, Any]) -> Any:
             known = [(place, row[kind][size][0]) for place, size in enumerate(sizes) if size in row[kind]]
             if not known:
                 continue
-            label = f"{row['name']}, {row['trained_on'] / 1e6:g}M" if kind == "own" else None
+            label = f"{row['name']}, {trained_on(row['trained_on'])}" if kind == "own" else None
             axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=f"C{number}", label=label)
     axis.set_xticks(range(len(sizes)), [memory_size(size) for size in sizes])
     axis.set_xlabel("tokens of memory (dotted: of another document)")
@@ -151,6 +151,11 @@ def by_memory(results: Mapping[str, Any]) -> Any:
     axis.set_title("loss on unseen text after so many tokens of memory", loc="left", fontsize=10)
     _beside(figure, axis)
     return figure
+
+
+def trained_on(tokens: int) -> str:
+    """Of a training: 3M, 64k; - where it is not known."""
+    return _tokens(tokens) if tokens else "-"
 
 
 def memory_size(tokens: int) -> str:

@@ -113,8 +113,9 @@ Told = Mapping[Any, tuple[float, float]]
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone. read:
-    the share of the null slot and of each layer in a reading of what is judged, after the longest memory; of ours.
+    its training, as an Entrant has them. bytes: of a stream that read the longest memory and what is judged; of pairs,
+    the memory alone. read: the share of the null slot and of each layer in a reading of what is judged, after the
+    longest memory; of ours.
     """
 
     name: str
@@ -306,7 +307,7 @@ def _read(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _named(row: Mapping[str, Any]) -> tuple[str, str]:
     seeds = f" x {row['seeds']}" if row["seeds"] > 1 else ""
-    return row["name"], f"{row['trained_on'] / 1e6:g}M{seeds}"
+    return row["name"], f"{charts.trained_on(row['trained_on'])}{seeds}"
 
 
 def _spread(nats: float, deviation: float) -> str:
