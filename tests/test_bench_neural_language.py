@@ -289,6 +289,54 @@ def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: 
         lm.long_enough(model_of(paths), paths, max(options.SIZES))
 
 
+def test_a_single_document_is_measured_on_its_own_text_alone_and_that_is_said(tmp_path: Path) -> None:
+    (path,) = texts(tmp_path, number=1)
+    text = model_of([path])
+    results = lm.losses(entrant(text), text, lm.long_enough(text, [path], 256), None, (0, 256), quiet)
+    assert [(row["name"], set(row["own"]), row["shuffled"]) for row in results["rows"]] == [
+        ("ours", {0, 256}, {}),
+        (lm.BLIND, {0}, {}),
+    ]
+    said = lm.markdown(results)
+    assert "of a single document" in said
+    assert "| falls by | bytes |" in said
+    assert "| another |" not in said
+
+
+def test_the_same_losses_are_told_of_a_document_alone_and_of_two_that_are_alike(tmp_path: Path) -> None:
+    (path,) = texts(tmp_path, number=1)
+    text = model_of([path])
+    (alone,) = lm.long_enough(text, [path], 256)
+    one, two = (lm.losses(entrant(text), text, [alone] * number, None, (0, 256), quiet) for number in (1, 2))
+    assert one["rows"][0]["own"] == pytest.approx(two["rows"][0]["own"])
+    assert two["rows"][0]["shuffled"] == {256: pytest.approx(two["rows"][0]["own"][256])}
+
+
+def test_a_document_that_is_named_twice_is_refused_by_both_of_its_names(tmp_path: Path) -> None:
+    first, second = texts(tmp_path)
+    assert f"{first} is named twice" in refused(first, second, first)
+    (tmp_path / "link.txt").symlink_to(first)
+    assert f"{tmp_path}/link.txt is {first}, which is named already" in refused(first, tmp_path / "link.txt")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((50,), "0 of 1 documents have 67,073 tokens (0.txt has .*); give one that has, or smaller"),
+        ((50, 80_000), "1 of 2 documents have 67,073 tokens (0.txt has .*); give two that have, that one alone, or"),
+    ],
+)
+def test_what_is_needed_is_told_by_how_many_documents_there_are(
+    words: tuple[int, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for number, each in enumerate(words):
+        Path(f"{number}.txt").write_text(" ".join(["sun", "moon"] * (each // 2)))
+    text = model_of(["0.txt"])
+    with pytest.raises(InvalidInputError, match=said.replace("(", r"\(").replace(")", r"\)")):
+        lm.long_enough(text, [f"{number}.txt" for number in range(len(words))], max(options.SIZES))
+
+
 def refused(*arguments: object) -> str:
     result = CliRunner().invoke(app, ["bench", "neural", "lm", *map(str, arguments)])
     assert result.exit_code == 1, result.output
