@@ -178,6 +178,14 @@ def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
     assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
 
 
+def test_what_is_told_of_no_memory_is_left_out_where_that_is_not_asked_for(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    results = lm.losses(entrant(text), text, lm.long_enough(text, paths, 256), None, (128, 256), quiet)
+    assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs"]
+    assert all(set(row["own"]) == {128, 256} for row in results["means"])
+
+
 @pytest.mark.parametrize("layer", [UNIT, CLUSTER, ATOM])
 def test_what_ours_read_for_judged_tokens_is_told_by_layer(tmp_path: Path, layer: int) -> None:
     paths = texts(tmp_path)

@@ -160,7 +160,7 @@ def losses(
         rows.append(replace(_row(each, told, shuffled), read=_shares(seen)))
         if each.name in CACHED and len(tokens) > 1:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
-    for each in [own, *others]:
+    for each in [own, *others] if 0 in sizes else ():
         if isinstance(each.peer, Crystal):
             unread = {0: text_loss(Crystal(each.peer.model, layers=()), tokens, 0)}
             rows.append(_row(replace(each, name=BLIND), unread, {}))

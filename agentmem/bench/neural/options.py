@@ -232,8 +232,9 @@ a memory of its own text and after one of another; a single FILE is judged after
 its own text alone, and without a cache of pairs beside it, which is fitted on
 the others. All models have read the 512 tokens right before them, and ours
 remembers these and the stretch itself at 0 too: "reading nothing" is ours
-without any memory. "read" is what a reading of ours is of, after the longest
-memory: the shares of the null slot, units, clusters and atoms in its weight.
+without any memory, told at 0. "read" is what a reading of ours is of, after the
+longest memory: the shares of the null slot, units, clusters and atoms in its
+weight.
 
 Peers are those in --models, by default those of our own checkpoint, trained on
 as many tokens, 3 million, and the windowed one also on 30. With
