@@ -385,8 +385,30 @@ def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(t
     assert other.size == text.vocabulary.size
     rival = rivals.Rival("windowed", other.size, 20_000, 16, 2, seed=0, tokens=1)
     rivals.train(rival, Corpus(other, (np.zeros(13_000, np.uint16),)), tmp_path, "command")
-    with pytest.raises(InvalidInputError, match=f"was trained with vocabulary {other.digest}"):
+    with pytest.raises(
+        InvalidInputError, match=f"was trained with vocabulary {other.digest}.*: name with --checkpoint"
+    ):
         rivals.trained(tmp_path, text.vocabulary)
+
+
+def test_a_folder_without_a_training_is_refused_by_its_option(tmp_path: Path) -> None:
+    (path,) = texts(tmp_path, number=1)
+    for named in (tmp_path / "nope", path):
+        said = refused(path, "--train", named, "--models", tmp_path / "rivals")
+        assert " ".join(said.split()) == (
+            f"error: --train {named} is no folder; name one that `agentmem train neural text` made, by its --out"
+        )
+
+
+def test_a_folder_in_which_no_other_model_was_found_is_named(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    text.save(tmp_path / "model.safetensors")
+    own, _ = rivals.ours(tmp_path / "model.safetensors")
+    tokens = lm.long_enough(text, paths, 0)
+    said = f"Ours alone: {tmp_path} has no other model in it"
+    assert said in lm.markdown(lm.losses(own, text, tokens, tmp_path, (0,), quiet))
+    assert "Ours alone" not in lm.markdown(lm.losses(own, text, tokens, None, (0,), quiet))
 
 
 def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(

@@ -50,9 +50,13 @@ def check(options: argparse.Namespace) -> None:
     training without it.
     """
     _check_once(options.files)
-    for given in (*map(Path, options.files), options.train):
-        if given is not None and not given.exists():
+    for given in map(Path, options.files):
+        if not given.exists():
             raise InvalidInputError(f"{given} is not there; name a text file or a folder")
+    if options.train and not options.train.is_dir():
+        raise InvalidInputError(
+            f"--train {options.train} is no folder; name one that `agentmem train neural text` made, by its --out"
+        )
     for name in TRAINING:
         if getattr(options, name) is not None and not options.train:
             raise InvalidInputError(f"--{name} is for peers to train; name what they are to read with --train")
@@ -165,6 +169,7 @@ def losses(
             unread = {0: text_loss(Crystal(each.peer.model, layers=()), tokens, 0)}
             rows.append(_row(replace(each, name=BLIND), unread, {}))
     about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
+    about["no_other_in"] = str(models) if models and not others and not missing else None
     return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
 
 
@@ -304,7 +309,10 @@ def _table(results: Mapping[str, Any]) -> list[str]:
         lines.append(_line(row, "own text", row["own"], sizes, [row["gains"].get(name) for name in told]))
         if row["shuffled"]:
             lines.append(_line(row, "another", row["shuffled"], sizes, [None] * len(told)))
-    return lines + (["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else [])
+    said = [f"Left out: {each}" for each in results["left_out"]]
+    if folder := results["no_other_in"]:
+        said = [f"Ours alone: {folder} has no other model in it, a file of .safetensors."]
+    return lines + (["", *said] if said else [])
 
 
 def _line(row: Mapping[str, Any], memory: str, told: Told, sizes: Sequence[int], gains: Sequence[Figure | None]) -> str:

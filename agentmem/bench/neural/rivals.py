@@ -145,7 +145,7 @@ def _entrant(file: Path, vocabulary: Vocabulary) -> Entrant:
         there = str(saved.notes.get("vocabulary"))
     if there != vocabulary.digest:
         raise InvalidInputError(
-            f"{file} was trained with vocabulary {there}, and the model has {vocabulary.digest}: train it on the same "
-            "corpus"
+            f"{file} was trained with vocabulary {there}, and the model has {vocabulary.digest}: name with "
+            "--checkpoint the model that was trained on the same texts, or with --models a folder of its own peers"
         )
     return entrant
