@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentmem.bench.arguments import amount, path_of, positive, some_of
+from agentmem.errors import in_brief
 
 MOST = 1_600_000_000
 """Tokens of a stream: a memory numbers some more."""
@@ -46,9 +47,14 @@ def at_once(text: str) -> int:
     return amount(text, MOST_AT_ONCE)
 
 
-def amounts(text: str) -> list[int]:
-    """Amounts with commas between."""
-    return [tokens(part) for part in text.split(",")]
+def amounts(text: str, least: int = 1) -> list[int]:
+    """Amounts with commas between. That of 1,000 is refused, for it would be two."""
+    parts = text.split(",")
+    if any(len(part) > 1 and part.startswith("0") for part in parts[1:]):
+        raise argparse.ArgumentTypeError(
+            f"{in_brief(text)}: commas stand between amounts, and none begins with 0; write 1000 or 1k for 1,000"
+        )
+    return [tokens(part, least) for part in parts]
 
 
 def one_seed(text: str) -> int:
@@ -83,7 +89,7 @@ def add_files(parser: argparse.ArgumentParser, model: str = SAVED) -> None:
 
 def sizes_of(text: str) -> list[int]:
     """Amounts with commas between, 0 among them; ascending, each once."""
-    return sorted({tokens(part, least=0) for part in text.split(",")})
+    return sorted(set(amounts(text, least=0)))
 
 
 def _recall(parser: argparse.ArgumentParser) -> None:
