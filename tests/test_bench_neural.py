@@ -133,6 +133,7 @@ def test_the_table_is_for_people_and_the_files_hold_all(checkpoint: Path, tmp_pa
     result = call("recall", "--tokens", 500, "--questions", 5, "--checkpoint", checkpoint, "--out", tmp_path)
     assert result.stdout == (tmp_path / "results.md").read_text()
     assert max(map(len, result.stdout.splitlines())) <= 100
+    assert "Questions of their own: 100 of each group and stream, or as many as it has facts." in result.stdout
     assert {one.name for one in tmp_path.iterdir()} == {"results.json", "results.md", "recall-age.png"}
     assert json.loads((tmp_path / "results.json").read_text())["ages"]["groups"][-1]["upto"] == 500
 

@@ -59,7 +59,9 @@ def recall(
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help=f"Of processor time; {SECONDS:g} if nothing else ends it.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(**TOKENS, help="End after so many, whatever the time: 5m.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(**TOKENS, help="End after so many, such as 5m, whatever the time.")
+    ] = None,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     device: DeviceOption = "cpu",

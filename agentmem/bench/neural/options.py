@@ -158,7 +158,7 @@ is printed as JSON:
   latest               of keys set anew, in a second stream
   earlier              the value before, asked as of then
   asked, asked_latest, questions: no fact is asked for twice, so they are fewer
-  asked_earlier        where there are not so many
+  asked_earlier        than --questions where there are not so many
   atom_bytes           of the atoms; resident_bytes: and of all else remembered;
                        memory_bytes: and of the transformer's windows
   bytes_per_token      memory_bytes by tokens
@@ -167,8 +167,10 @@ is printed as JSON:
   read_us_per_token
 
 One stream gives these at the top; "runs" has those of each stream, "rows" means
-over seeds. Peers are built with as many parameters, and trained on streams of
-up to 903 tokens as dense as those asked.
+over seeds. With --out, "ages" has what is recalled of the longest streams by
+the age of a fact: up to 100 asked of each group and seed, whatever --questions.
+Peers are built with as many parameters, and trained on streams of up to 903
+tokens as dense as those asked.
 """,
         _recall,
     ),

@@ -221,6 +221,8 @@ def _ages(results: Mapping[str, Any]) -> Iterator[str]:
         ["tokens before", "exact", "asked"],
         [[f"{one['above']:,} - {one['upto']:,}", short(one["exact"]), str(one["asked"])] for one in told["groups"]],
     )
+    yield ""
+    yield from wrapped(f"Questions of their own: {OF_AN_AGE} of each group and stream, or as many as it has facts.")
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:
