@@ -287,7 +287,7 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
         (("recall", "--tokens", "1k,101", "--facts", "10,17"), "do not fit into --tokens 101, 16 are the most"),
         (("recall", "--tokens", 5), "--tokens 5: a fact has 6 tokens; give so many or more"),
         (("decay", "--tokens", "1k", "--facts", 167), "do not fit into --tokens 1000, 166 are the most"),
-        (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
+        (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS:,} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),
         (("lm", __file__, "--seed", 1), "--seed is for peers to train; name what they are to read with --train"),

@@ -273,7 +273,7 @@ def test_a_training_on_text_reads_three_million_tokens_where_nothing_else_ends_i
 def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("A short one. " * 20)
     result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
-    assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
+    assert "no document has 12,001 tokens; the longest of 1 has" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -292,7 +292,7 @@ def go_on(folder: Path, texts: Path) -> str:
 def test_a_training_does_not_go_on_with_other_texts_than_it_was_begun_with(
     name: str, text: str | None, done: str, tmp_path: Path
 ) -> None:
-    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12001 tokens"
+    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12,001 tokens"
     books.mkdir()
     for each in ("a.txt", "b.md"):
         (books / each).write_bytes(b"A short one.\r\n")

@@ -268,7 +268,7 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [0, 2**20, 10**18])
 def test_more_threads_than_processors_are_refused(number: int) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{number} threads on a machine of .* processors: give 1 to "):
+    with pytest.raises(InvalidInputError, match=f"^{number:,} threads on a machine of .* processors: give 1 to "):
         use_threads(number)
 
 

@@ -362,7 +362,7 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
         (lambda: stories(tokenize=Words(["a"])), "two names of a story the same tokens"),
         (lambda: stories(vocabulary=20), "vocabulary=20: the tokenizer gives"),
         (lambda: stories(horizon=50).stream(1, seeded()), "horizon=50: a story of 20 events has 1.. tokens"),
-        (lambda: Chains(70_000, 3_000, 3).stream(30, seeded()), "30 streams of 12000 keys: there are 262144 keys"),
+        (lambda: Chains(70_000, 3_000, 3).stream(30, seeded()), "30 streams of 12,000 keys: there are 262,144 keys"),
         (lambda: Words.of(TEXTS, 10, everything_said()), "size=10"),
         (lambda: Prose.of(["\n \n"], WORDS), "no sentence"),
         (lambda: named("juggling"), "'juggling' is no task; give one of chains, counting, copying, stories"),

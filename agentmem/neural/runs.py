@@ -183,7 +183,7 @@ def use_threads(number: int) -> None:
     """
     most = os.cpu_count() or 1
     if not 1 <= number <= most:
-        raise InvalidInputError(f"{number} threads on a machine of {most} processors: give 1 to {most}")
+        raise InvalidInputError(f"{number:,} threads on a machine of {most} processors: give 1 to {most}")
     torch.set_num_threads(number)
 
 
