@@ -365,6 +365,7 @@ def test_an_answer_of_several_tokens_is_judged_up_to_its_end() -> None:
         (lambda: Chains(70_000, 3_000, 3).stream(30, seeded()), "30 streams of 12,000 keys: there are 262,144 keys"),
         (lambda: Words.of(TEXTS, 10, everything_said()), "size=10"),
         (lambda: Prose.of(["\n \n"], WORDS), "no sentence"),
+        (lambda: named("chain"), "'chain' is no task; did you mean 'chains'. There are chains, counting,"),
         (lambda: named("juggling"), "'juggling' is no task; give one of chains, counting, copying, stories"),
         (lambda: named("stories"), "give text files, or folders of them"),
         (lambda: named("stories", ["One."]), "1,000 words and marks of books at least, and these have 2: give longer"),
