@@ -362,6 +362,21 @@ def test_a_machine_with_too_little_memory_is_told_so(checkpoint: Path, monkeypat
     assert "this machine has too little memory for it: give fewer tokens" in result.stderr
 
 
+def test_a_measurement_that_is_stopped_leaves_no_empty_folder_and_no_folder_that_was_there_is_lost(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "there").mkdir()
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("agentmem.bench.neural.recall.recalled", stop)
+    for out in ("there", "there/new/in"):
+        result = call("recall", "--tokens", 500, "--checkpoint", checkpoint, "--out", tmp_path / out)
+        assert (result.exit_code, "stopped by Ctrl-C" in result.stderr) == (130, True)
+    assert [each.name for each in tmp_path.rglob("*")] == ["there"]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
