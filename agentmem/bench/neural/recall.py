@@ -226,4 +226,4 @@ def _ages(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:
-    return {"recall-age.png": charts.by_age(results["ages"])}
+    return {"recall-age.png": charts.by_age(results["settings"]["checkpoint"], results["ages"])}
