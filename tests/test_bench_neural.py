@@ -78,6 +78,7 @@ def test_one_stream_gives_its_figures_at_the_top(checkpoint: Path) -> None:
     found = results("recall", "--tokens", "1k", "--facts", 10, "--questions", 10, "--checkpoint", checkpoint)
     assert found.keys() >= RECALLED
     assert (found["tokens"], found["facts"], found["asked"], found["seed"]) == (1_000, 10, 10, 0)
+    assert found["write_us_per_token"] == float(f"{found['write_us_per_token']:.4g}")
     assert (found["checkpoint"], found["made_by"]) == (str(checkpoint), "a test")
     assert found["atom_bytes"] == 900  # the tenth waits for the tokens after it
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars, chosen_of, new_folder, parser_of
 from agentmem.bench.neural.options import MEASUREMENTS
-from agentmem.bench.printed import json_of
+from agentmem.bench.printed import json_of, timed
 from agentmem.bench.recall import pictures
 from agentmem.errors import InvalidInputError
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     model = _loaded(one, options.checkpoint)
     with new_folder(options.out) if options.out else nullcontext() as folder:
         with bars() as progress, _enough_memory():
-            results = one.measure(model, options, _shown(progress))
+            results = timed(one.measure(model, options, _shown(progress)))
         text = one.markdown(results)
         if folder:
             _write(results, text, one.draw(results), folder)
