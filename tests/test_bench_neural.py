@@ -14,11 +14,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, cost, options, spread
+from agentmem.bench.neural import ages, cost, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
 from agentmem.bench.neural.decay import DECAYS, _row
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
-from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.recall import _aged
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
 from agentmem.bench.neural.streams import KEYS, tasks
@@ -363,21 +362,6 @@ def test_a_machine_with_too_little_memory_is_told_so(checkpoint: Path, monkeypat
     assert "this machine has too little memory for it: give fewer tokens" in result.stderr
 
 
-def test_a_measurement_that_is_stopped_leaves_no_empty_folder_and_no_folder_that_was_there_is_lost(
-    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "there").mkdir()
-
-    def stop(*given: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("agentmem.bench.neural.recall.recalled", stop)
-    for out in ("there", "there/new/in"):
-        result = call("recall", "--tokens", 500, "--checkpoint", checkpoint, "--out", tmp_path / out)
-        assert (result.exit_code, "stopped by Ctrl-C" in result.stderr) == (130, True)
-    assert [each.name for each in tmp_path.rglob("*")] == ["there"]
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
     tmp_path.chmod(0o555)
@@ -400,12 +384,6 @@ def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(
     result = call("recall", "--tokens", "10m", "--peers", "windowed,mingru", "--checkpoint", checkpoint)
     assert result.exit_code == 1
     assert as_installed("pip install 'agentmem-crystal[peers]'") in result.stderr
-
-
-def test_every_peer_may_be_named() -> None:
-    assert tuple(PEERS) == options.PEERS
-    listed = " ".join(call("recall", "--help").stdout.split())
-    assert [name for name in PEERS if name not in listed] == []
 
 
 # ---- the package's own checkpoint

@@ -1,10 +1,14 @@
-"""What measurements print as JSON."""
+"""What measurements print, and the folder that they write into."""
 
 from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
+import pytest
+
+from agentmem.bench.arguments import new_folder
 from agentmem.bench.printed import json_of, timed
 
 
@@ -26,3 +30,27 @@ def test_times_have_the_digits_that_they_are_worth_and_all_else_has_its_own() ->
         "read_us": math.inf,
         "us": [1, None],
     }
+
+
+def stopped(out: Path, *written: str) -> None:
+    """A measurement into a folder, that Ctrl-C ends after it has written these."""
+    with new_folder(out) as folder:
+        for name in written:
+            (folder / name).touch()
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("inner", ["there", "there/new/in"])
+def test_a_measurement_that_is_stopped_leaves_no_empty_folder_but_all_that_was_there(
+    inner: str, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(KeyboardInterrupt):
+        stopped(tmp_path / inner)
+    assert [each.name for each in tmp_path.rglob("*")] == ["there"]
+
+
+def test_a_folder_in_which_something_was_written_stays(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        stopped(tmp_path / "new", "results.json")
+    assert (tmp_path / "new" / "results.json").is_file()
