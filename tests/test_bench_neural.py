@@ -14,11 +14,10 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.neural import ages, cost, options, spread
+from agentmem.bench.neural import ages, cost, spread
 from agentmem.bench.neural.checkpoint import budget_of, measured, with_room
 from agentmem.bench.neural.decay import DECAYS, _row
 from agentmem.bench.neural.histories import BY_READING, IMPORTANCES, History, after, history
-from agentmem.bench.neural.peers import PEERS
 from agentmem.bench.neural.recall import _aged
 from agentmem.bench.neural.replays import Rule, evicted, ranked, with_importance
 from agentmem.bench.neural.streams import KEYS, tasks
@@ -78,6 +77,7 @@ def test_one_stream_gives_its_figures_at_the_top(checkpoint: Path) -> None:
     found = results("recall", "--tokens", "1k", "--facts", 10, "--questions", 10, "--checkpoint", checkpoint)
     assert found.keys() >= RECALLED
     assert (found["tokens"], found["facts"], found["asked"], found["seed"]) == (1_000, 10, 10, 0)
+    assert found["write_us_per_token"] == float(f"{found['write_us_per_token']:.4g}")
     assert (found["checkpoint"], found["made_by"]) == (str(checkpoint), "a test")
     assert found["atom_bytes"] == 900  # the tenth waits for the tokens after it
 
@@ -133,6 +133,7 @@ def test_the_table_is_for_people_and_the_files_hold_all(checkpoint: Path, tmp_pa
     result = call("recall", "--tokens", 500, "--questions", 5, "--checkpoint", checkpoint, "--out", tmp_path)
     assert result.stdout == (tmp_path / "results.md").read_text()
     assert max(map(len, result.stdout.splitlines())) <= 100
+    assert "Questions of their own: 100 of each group and stream, or as many as it has facts." in result.stdout
     assert {one.name for one in tmp_path.iterdir()} == {"results.json", "results.md", "recall-age.png"}
     assert json.loads((tmp_path / "results.json").read_text())["ages"]["groups"][-1]["upto"] == 500
 
@@ -286,7 +287,7 @@ def test_every_importance_meets_every_decay_at_equal_bytes(checkpoint: Path, tmp
         (("recall", "--tokens", "1k,101", "--facts", "10,17"), "do not fit into --tokens 101, 16 are the most"),
         (("recall", "--tokens", 5), "--tokens 5: a fact has 6 tokens; give so many or more"),
         (("decay", "--tokens", "1k", "--facts", 167), "do not fit into --tokens 1000, 166 are the most"),
-        (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS} different keys"),
+        (("recall", "--tokens", "10m", "--facts", "1m"), f"there are {KEYS:,} different keys"),
         (("recall", "--tokens", "1k,2k", "--facts", "1,2,3"), "2 numbers of tokens and 3 of facts"),
         (("recall", "--seconds", 5), "name some with --peers"),
         (("lm", __file__, "--seed", 1), "--seed is for peers to train; name what they are to read with --train"),
@@ -312,6 +313,9 @@ def test_what_does_not_fit_is_refused_with_the_limit(arguments: tuple[object, ..
         (("recall", "--peers", "nonsense"), "give some of windowed"),
         (("nonsense",), "'recall', 'cost', 'quantisation', 'decay'"),
         (("cost", "--sizes", "many"), "write 100k, 1m or 2500"),
+        (("recall", "--tokens", "1,000"), "'1,000': commas stand between amounts"),
+        (("lm", __file__, "--sizes", "0,1,024"), "'0,1,024': commas stand between amounts"),
+        (("cost", "--sizes", "1k,0"), "'0' is no number of 1 or more"),
         (("decay", "--seed", "-1"), "write a whole number"),
         (("decay", "--fit-on", "-1"), "write a whole number"),
         (("cost", "--seed", "0,1"), "'0,1' is no seed"),
@@ -380,12 +384,6 @@ def test_a_peer_that_is_not_installed_is_told_with_the_line_that_installs_it(
     result = call("recall", "--tokens", "10m", "--peers", "windowed,mingru", "--checkpoint", checkpoint)
     assert result.exit_code == 1
     assert as_installed("pip install 'agentmem-crystal[peers]'") in result.stderr
-
-
-def test_every_peer_may_be_named() -> None:
-    assert tuple(PEERS) == options.PEERS
-    listed = " ".join(call("recall", "--help").stdout.split())
-    assert [name for name in PEERS if name not in listed] == []
 
 
 # ---- the package's own checkpoint

@@ -1,9 +1,7 @@
-"""Language modelling beside peers: pairs counted by hand, documents long enough, rows, and peers kept in files."""
+"""Language modelling beside peers: pairs counted by hand, rows, and peers kept in files."""
 
 from __future__ import annotations
 
-import argparse
-import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,23 +11,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from entrants import corpus_of, entrant, model_of, texts
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from agentmem.bench.neural import lm, options, rivals
 from agentmem.bench.neural.pairs import Pairs, Weights, fitted, mixed
 from agentmem.bench.neural.peer_text import TextLoss, text_loss
 from agentmem.bench.neural.peers import Crystal
-from agentmem.cli import app
 from agentmem.errors import InvalidInputError, SettingsError
-from agentmem.neural.corpus import Corpus, keep
+from agentmem.neural.corpus import Corpus
 from agentmem.neural.files import held
 from agentmem.neural.measure import quiet
-from agentmem.neural.settings import ATOM, CLUSTER, UNIT, CrystalSettings
+from agentmem.neural.settings import ATOM, CLUSTER, UNIT
 from agentmem.neural.text import Vocabulary
-from agentmem.neural.text_model import TextModel
-from agentmem.neural.tokens import TokenModel, settings_of
 
 torch.set_num_threads(1)
 
@@ -94,31 +89,6 @@ def test_the_weights_of_a_cache_for_a_document_are_fitted_on_the_others_alone() 
     assert crossed[1] > 2.1
 
 
-def texts(folder: Path, number: int = 2, words: int = 3_000) -> list[str]:
-    generator = np.random.default_rng(0)
-    for i in range(number):
-        (folder / f"{i}.txt").write_text(" ".join(generator.choice(["sun", "moon", "rain", "wind"], words)))
-    return [str(folder / f"{i}.txt") for i in range(number)]
-
-
-def model_of(paths: list[str]) -> TextModel:
-    vocabulary = Vocabulary.learned([Path(each).read_text() for each in paths], 261)
-    torch.manual_seed(0)
-    crystal = CrystalSettings(dimension=16, code_bits=192, cue_bits=64, heads=1, offsets=2)
-    sizes = settings_of(vocabulary.size, crystal, bound=1, d_model=16, n_heads=2, lower=1, upper=1, window=16)
-    return TextModel(TokenModel(sizes), vocabulary)
-
-
-def corpus_of(text: TextModel, paths: list[str]) -> Corpus:
-    """The texts, each long enough to train on."""
-    tokens = tuple(np.tile(text.vocabulary.encode(Path(each).read_text()), 4) for each in paths)
-    return Corpus(text.vocabulary, tokens)
-
-
-def entrant(text: TextModel) -> rivals.Entrant:
-    return rivals.Entrant("ours", 0, 0, Crystal(text.model), Path("unsaved"), "")
-
-
 @pytest.mark.slow
 def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tmp_path: Path) -> None:
     paths = texts(tmp_path)
@@ -154,8 +124,8 @@ def test_a_row_for_each_model_alone_and_beside_the_cache_and_means_over_seeds(tm
     said = losses.splitlines()
     assert heading
     assert [line.replace("|", " ").split()[:2] for line in read.splitlines() if "| ours" in line] == [
-        ["ours", "0M"],
-        ["ours", "5e-06M"],
+        ["ours", "-"],
+        ["ours", "5"],
     ]
     assert said[0].startswith("# ")
     assert "last 1,024 tokens of 2 documents" in said[2]
@@ -178,6 +148,14 @@ def test_losses_without_any_memory_are_measured_too(tmp_path: Path) -> None:
     assert told == [("ours, 0 tokens, seed 0", 0.0), ("ours, 0 tokens, seed 0", 1.0)]
 
 
+def test_what_is_told_of_no_memory_is_left_out_where_that_is_not_asked_for(tmp_path: Path) -> None:
+    paths = texts(tmp_path)
+    text = model_of(paths)
+    results = lm.losses(entrant(text), text, lm.long_enough(text, paths, 256), None, (128, 256), quiet)
+    assert [row["name"] for row in results["rows"]] == ["ours", "ours + pairs"]
+    assert all(set(row["own"]) == {128, 256} for row in results["means"])
+
+
 @pytest.mark.parametrize("layer", [UNIT, CLUSTER, ATOM])
 def test_what_ours_read_for_judged_tokens_is_told_by_layer(tmp_path: Path, layer: int) -> None:
     paths = texts(tmp_path)
@@ -191,7 +169,7 @@ def test_what_ours_read_for_judged_tokens_is_told_by_layer(tmp_path: Path, layer
     assert [row["read"] for row in results["rows"]] == [pytest.approx(only, abs=1e-6), {}, {}]
     said = lm.markdown(results).partition("## What a reading is of, after 0 tokens of memory")[2].splitlines()
     (line,) = [each for each in said if "| ours" in each]
-    assert line.replace("|", " ").split() == ["ours", "0M", *(f"{share:.3f}" for share in only.values())]
+    assert line.replace("|", " ").split() == ["ours", "-", *(f"{share:.3f}" for share in only.values())]
 
 
 def test_what_is_read_is_that_of_the_longest_memory_of_its_own_text(tmp_path: Path) -> None:
@@ -219,6 +197,22 @@ def test_a_model_that_is_in_the_folder_of_others_too_is_measured_once(tmp_path: 
     assert [row["seeds"] for row in results["means"]] == [2, 2, 2]
 
 
+def test_a_model_is_told_by_the_tokens_that_it_read_and_one_of_before_by_those_it_was_asked_to(tmp_path: Path) -> None:
+    text, asked = model_of(texts(tmp_path)), {"asked": {"tokens": 3_000_000, "seed": 0}}
+    for name, training in {
+        "part": {**asked, "tokens": 36_000},
+        "timed": {"asked": {"seed": 0}, "tokens": 64_000},
+    }.items():
+        text.save(tmp_path / f"{name}.safetensors", notes={"training": training})
+    text.save(tmp_path / "whole.safetensors", notes={"training": asked})
+    found, _ = rivals.trained(tmp_path, text.vocabulary)
+    assert [each.tokens for each in found] == [36_000, 64_000, 3_000_000]
+    tokens = lm.long_enough(text, texts(tmp_path), 0)
+    results = lm.losses(found[0], text, tokens, tmp_path, (0,), quiet)
+    assert {(row["trained_on"], row["seeds"]) for row in results["means"]} == {(36_000, 1), (64_000, 1), (3_000_000, 1)}
+    assert [f"| ours | {told} |" in lm.markdown(results) for told in ("36k", "64k", "3M")] == [True] * 3
+
+
 def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:
     paths = texts(tmp_path)
     text = model_of(paths)
@@ -229,92 +223,6 @@ def test_progress_moves_on_with_every_size_of_a_model(tmp_path: Path) -> None:
 
 def test_sizes_are_told_in_order_each_once() -> None:
     assert options.sizes_of("4k,0,1k,4k") == [0, 1_000, 4_000]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "same", "why"),
-    [
-        ([65_536], True, "0 of 2 documents have 67,073 tokens"),
-        ([0], False, "and the model has .*: name the folder that"),
-    ],
-)
-def test_what_could_not_be_measured_is_refused_before_peers_are_trained(
-    tmp_path: Path, sizes: list[int], same: bool, why: str
-) -> None:
-    paths = texts(tmp_path)
-    text = model_of(paths)
-    read = corpus_of(text, paths)
-    keep(tmp_path, read if same else Corpus(Vocabulary.learned(["other words"], 261), read.tokens))
-    asked = {"files": paths, "sizes": sizes, "train": tmp_path, "models": tmp_path / "rivals"}
-    usual = dict.fromkeys(("peers", "tokens", "seed", "checkpoint"))
-    with pytest.raises(InvalidInputError, match=why):
-        lm.measure((entrant(text), text), argparse.Namespace(**asked, **usual), quiet)
-    assert not (tmp_path / "rivals").exists()
-
-
-def test_a_model_whose_package_is_not_installed_is_left_out_and_said_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = texts(tmp_path)
-    text = model_of(paths)
-    rival = rivals.Rival("mingru", text.vocabulary.size, 20_000, 16, 2, seed=0, tokens=1)
-    rivals.train(rival, corpus_of(text, paths), tmp_path, "command")
-    monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
-    found, missing = rivals.trained(tmp_path, text.vocabulary)
-    assert found == []
-    assert [line.startswith("mingru-0: ") and "pip install" in line for line in missing] == [True]
-
-
-def test_documents_that_are_too_short_are_refused_with_what_is_needed(tmp_path: Path) -> None:
-    paths = texts(tmp_path, words=50)
-    with pytest.raises(
-        InvalidInputError, match=r"0 of 2 documents have 67,073 tokens \(.* has .*a memory of N takes N \+ 1,537"
-    ):
-        lm.long_enough(model_of(paths), paths, max(options.SIZES))
-
-
-def refused(*arguments: object) -> str:
-    result = CliRunner().invoke(app, ["bench", "neural", "lm", *map(str, arguments)])
-    assert result.exit_code == 1, result.output
-    return result.stderr
-
-
-def test_what_does_not_fit_is_refused_before_a_peer_is_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths, corpora = texts(tmp_path), [tmp_path / "own", tmp_path / "other"]
-    text, other = model_of(paths), Vocabulary.learned(["quite other words, zebras and xylophones"], 261)
-    text.save(tmp_path / "model.safetensors")
-    for folder, vocabulary in zip(corpora, (text.vocabulary, other), strict=True):
-        folder.mkdir()
-        keep(folder, Corpus(vocabulary, (np.zeros(13_000, np.uint16),)))
-    about = (*paths, "--checkpoint", tmp_path / "model.safetensors", "--models", tmp_path / "rivals", "--tokens", 4_000)
-    assert "have 67,073 tokens" in refused(*about, "--train", corpora[0])
-    small = (*about, "--sizes", "0,400")
-    assert f"vocabulary {other.digest}, and the model has {text.vocabulary.digest}" in refused(
-        *small, "--train", corpora[1]
-    )
-    monkeypatch.setitem(sys.modules, "minGRU_pytorch.minLM", None)
-    assert "pip install" in refused(*small, "--train", corpora[0], "--peers", "windowed,mingru")
-    assert not (tmp_path / "rivals").exists()
-
-
-def test_results_say_which_model_they_are_of_and_what_made_it(tmp_path: Path) -> None:
-    paths, file = texts(tmp_path), tmp_path / "model.safetensors"
-    model_of(paths).save(file, "agentmem train neural text own")
-    asked = argparse.Namespace(
-        files=paths, sizes=[0], models=None, train=None, checkpoint=file, peers=None, tokens=None, seed=None
-    )
-    told = lm.measure(lm.load(file), asked, quiet)["settings"]
-    assert (told["checkpoint"], told["made_by"]) == (str(file), "agentmem train neural text own")
-
-
-def test_a_model_of_another_vocabulary_is_refused_though_it_has_as_many_pieces(tmp_path: Path) -> None:
-    paths = texts(tmp_path)
-    text, other = model_of(paths), Vocabulary.learned(["quite other words, zebras and xylophones"], 261)
-    assert other.size == text.vocabulary.size
-    rival = rivals.Rival("windowed", other.size, 20_000, 16, 2, seed=0, tokens=1)
-    rivals.train(rival, Corpus(other, (np.zeros(13_000, np.uint16),)), tmp_path, "command")
-    with pytest.raises(InvalidInputError, match=f"was trained with vocabulary {other.digest}"):
-        rivals.trained(tmp_path, text.vocabulary)
 
 
 def test_a_peer_is_trained_once_and_goes_on_where_it_was_stopped(

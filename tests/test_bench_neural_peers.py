@@ -13,14 +13,16 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typer.testing import CliRunner
 
-from agentmem.bench.neural import rivals
+from agentmem.bench.neural import options, rivals
 from agentmem.bench.neural.peer_recall import PeerRecallTraining, peer_recalled
 from agentmem.bench.neural.peer_text import PeerTextTraining, text_loss
 from agentmem.bench.neural.peers import PEERS, Crystal, Peer, build
 from agentmem.bench.neural.peers.peer import package, tensors
 from agentmem.bench.neural.peers.sizes import count, nearest
 from agentmem.bench.neural.recall import _shorter
+from agentmem.cli import app
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.neural.corpus import Corpus
 from agentmem.neural.recalled import recalled
@@ -356,3 +358,9 @@ def test_the_nearest_of_ascending_choices_is_found() -> None:
 
 def test_a_state_gives_up_all_its_tensors() -> None:
     assert [each.shape for each in tensors(([torch.zeros(1)], None, {"a"}, (torch.zeros(2),)))] == [(1,), (2,)]
+
+
+def test_every_peer_may_be_named() -> None:
+    assert tuple(PEERS) == options.PEERS
+    listed = " ".join(CliRunner().invoke(app, ["bench", "neural", "recall", "--help"]).stdout.split())
+    assert [name for name in PEERS if name not in listed] == []

@@ -19,6 +19,7 @@ import pytest
 import torch
 from typer.testing import CliRunner, Result
 
+from agentmem.bench.neural import rivals
 from agentmem.bench.neural import task as bench_task
 from agentmem.cli import app
 from agentmem.cli.training import command_of
@@ -132,8 +133,10 @@ def test_ctrl_c_saves_and_the_same_command_goes_on_as_if_it_had_not_been_pressed
         told = child.stderr.read()
     assert (child.returncode, told.count("Traceback")) == (130, 0), told
     assert "stopped by Ctrl-C, and saved; the same command goes on: agentmem train neural recall" in told
-    stopped = load(out / "training.safetensors", "Training").settings["step"]
+    progress = load(out / "training.safetensors", "Training").settings
+    stopped = progress["step"]
     assert 0 < stopped < 3
+    assert load(out / "model.safetensors", "TokenModel").notes["training"]["tokens"] == progress["tokens"] < FEW
     result = train("recall", "--out", out, "--tokens", FEW)
     assert f"going on from step {stopped}" in result.stderr
     assert all(torch.equal(each, weights(trained)[name]) for name, each in weights(out).items())
@@ -239,6 +242,7 @@ def test_a_text_model_can_be_used_alone_and_its_training_gone_on_with_without_th
     arguments = ["text", copy, "--out", out, "--tokens", ONE, "--vocabulary", 300, "--json"]
     told = said(train(*arguments))
     assert (told["step"], told["tokens"], told["finished"]) == (2, 8_000, True)
+    assert rivals.ours(out / "model.safetensors")[0].tokens == 8_000  # that were read
     whole = TextModel.load(out / "model.safetensors")
     assert whole.vocabulary.json == (out / "vocabulary.json").read_text("utf-8")
     tokens = whole.tokens("bara dosen é ☂")
@@ -269,7 +273,7 @@ def test_a_training_on_text_reads_three_million_tokens_where_nothing_else_ends_i
 def test_too_little_text_is_refused_with_how_much_there_was(tmp_path: Path) -> None:
     (tmp_path / "short.txt").write_text("A short one. " * 20)
     result = train("text", tmp_path / "short.txt", "--out", tmp_path / "out", "--vocabulary", 300)
-    assert "no document has 12001 tokens; the longest of 1 has" in result.stderr
+    assert "no document has 12,001 tokens; the longest of 1 has" in result.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -288,7 +292,7 @@ def go_on(folder: Path, texts: Path) -> str:
 def test_a_training_does_not_go_on_with_other_texts_than_it_was_begun_with(
     name: str, text: str | None, done: str, tmp_path: Path
 ) -> None:
-    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12001 tokens"
+    books, out, too_short = tmp_path / "books", tmp_path / "out", "no document has 12,001 tokens"
     books.mkdir()
     for each in ("a.txt", "b.md"):
         (books / each).write_bytes(b"A short one.\r\n")

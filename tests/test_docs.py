@@ -126,8 +126,9 @@ def test_the_workflow_agent_prints_in_small_what_its_docstring_says_but_for_the_
     ("tokens", "facts", "seed", "why"),
     [
         (20_003, 1, 0, "--facts 1: give 3 or more, one in every 10,000 tokens"),
-        (100, 50, 0, "50 facts of 6 tokens do not fit evenly into a horizon of 100 tokens"),
-        (3_000_000, 300_000, 0, "there are 262144 keys; ask for fewer"),
+        (0, 1, 0, "--tokens 0: a fact has 6; give so many or more"),
+        (100, 50, 0, "--facts 50: 100 tokens have no more than 16; give so many or fewer"),
+        (3_000_000, 300_000, 0, "--facts 300000: 3,000,000 tokens have no more than 262,144; give so many or fewer"),
         (10**12, 10**9, 0, "a memory numbers 1,600,000,000; give so many or fewer"),
         (20_000, 200, -1, "--seed -1: give a whole number from 0 to"),
         (20_000, 200, 2**70, f"--seed {2**70}: give a whole number from 0 to"),

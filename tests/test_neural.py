@@ -62,6 +62,24 @@ def test_the_example_says_that_line_alone() -> None:
     assert (run.returncode, run.stderr) == (1, f"{LINE}\n")
 
 
+def test_the_example_tells_one_fact_in_a_hundred_tokens_of_any_stream() -> None:
+    run = subprocess.run([sys.executable, str(EXAMPLE), "--tokens", "1000"], capture_output=True, text=True)
+    assert run.stdout.startswith("Read 1,000 tokens, 10 facts among them, 10 in the first 1,000 tokens.\n")
+
+
+def test_the_example_ends_with_a_line_at_ctrl_c() -> None:
+    code = f"""
+import runpy, signal, sys
+import agentmem.neural.transformer, agentmem.neural.tasks.key_value, rich.progress
+signal.signal(signal.SIGVTALRM, signal.default_int_handler)
+signal.setitimer(signal.ITIMER_VIRTUAL, 1.0)
+sys.argv = ["infinite_context.py", "--tokens", "10000000"]
+runpy.run_path({str(EXAMPLE)!r}, run_name="__main__")
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "stopped by Ctrl-C\n")
+
+
 def test_arguments_of_measurements_are_read_before_torch_is_loaded() -> None:
     ends = commanded("bench neural recall --tokenz 5", "bench neural lm --help", "bench neural nonsense")
     assert [code for code, _ in ends] == [2, 0, 2]

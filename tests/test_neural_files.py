@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import agentmem
 from agentmem.errors import AgentMemError, FullError, InvalidInputError, NotFoundError, PathError
 from agentmem.neural import checkpoints
 from agentmem.neural.corpus import kept
@@ -80,10 +81,32 @@ def test_a_changed_byte_in_the_settings_or_the_weights_is_told(tmp_path: Path, s
         TokenModel.load(tmp_path / "model")
 
 
-def test_a_file_without_a_digest_such_as_those_that_were_shipped_before_is_loaded(tmp_path: Path) -> None:
+def test_a_file_of_an_earlier_version_which_has_no_digest_is_loaded(tmp_path: Path) -> None:
     save_file(small().state_dict(), tmp_path / "older", {"agentmem": json.dumps(changed())})
     assert TokenModel.load(tmp_path / "older").settings == small().settings
-    assert TextModel.load(checkpoints.path("text")).vocabulary.size > 0
+
+
+def test_no_bit_of_what_is_said_of_a_model_changes_unseen_be_it_in_the_name_of_the_digest(tmp_path: Path) -> None:
+    small().save(tmp_path / "model")
+    content = (tmp_path / "model").read_bytes()
+    start = content.index(b"agentmem")
+    for at in range(start, content.index(b"}", content.index(b"sha256"))):
+        (tmp_path / "model").write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        with pytest.raises(InvalidInputError):
+            TokenModel.load(tmp_path / "model")
+
+
+SHIPPED = sorted(Path(agentmem.__file__).parent.rglob("*.safetensors"))
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda each: each.stem)
+def test_a_changed_copy_of_a_checkpoint_that_is_shipped_is_refused(file: Path, tmp_path: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-5_000] ^= 1
+    (tmp_path / file.name).write_bytes(content)
+    load(file, kind_of(file))
+    with pytest.raises(InvalidInputError, match="was changed after it was saved"):
+        load(tmp_path / file.name, kind_of(file))
 
 
 def test_notes_with_numbers_as_names_are_whole_when_they_are_loaded(tmp_path: Path) -> None:

@@ -6,8 +6,11 @@ import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -248,6 +251,29 @@ def test_a_folder_of_before_which_keeps_no_digests_of_texts_is_gone_on_with(tmp_
         check(tmp_path / "run", now)
 
 
+WITHOUT_RIGHTS = """
+import os, sys
+from pathlib import Path
+from agentmem.errors import PathError
+from agentmem.neural.runs import Command, check
+if os.getuid() == 0:
+    os.setuid(65534)
+for inner in ("", "new", "new/in"):
+    try:
+        check(Path(sys.argv[1], inner), Command("agentmem train it", {}))
+    except PathError as error:
+        print(error)
+"""
+
+
+def test_a_folder_that_nothing_may_be_written_in_is_refused_with_what_to_do() -> None:
+    with TemporaryDirectory(dir="/var/tmp") as folder:
+        os.chmod(folder, 0o555)
+        command = [sys.executable, "-c", WITHOUT_RIGHTS, folder]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert said == f"{folder} cannot be written in; name another folder, or chmod u+wx it\n" * 3
+
+
 def test_the_same_seed_gives_the_same_weights_and_leaves_torchs_own_generator_alone() -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
@@ -268,7 +294,7 @@ def test_a_device_that_is_not_here_is_refused() -> None:
 
 @pytest.mark.parametrize("number", [0, 2**20, 10**18])
 def test_more_threads_than_processors_are_refused(number: int) -> None:
-    with pytest.raises(InvalidInputError, match=f"^{number} threads on a machine of .* processors: give 1 to "):
+    with pytest.raises(InvalidInputError, match=f"^{number:,} threads on a machine of .* processors: give 1 to "):
         use_threads(number)
 
 

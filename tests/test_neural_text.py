@@ -79,7 +79,7 @@ def test_whole_numbers_of_any_library_are_decoded() -> None:
 
 @pytest.mark.parametrize("size", [256, 65_537])
 def test_a_vocabulary_of_fewer_pieces_than_bytes_or_more_than_fit_is_refused(size: int) -> None:
-    with pytest.raises(InvalidInputError, match=f"a vocabulary of {size} pieces; 257 to 65536 are needed"):
+    with pytest.raises(InvalidInputError, match=f"a vocabulary of {size:,} pieces; 257 to 65,536 are needed"):
         Vocabulary.learned(TEXTS, size)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ import torch
 
 from agentmem import Memory
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
-from agentmem.neural.files import save
+from agentmem.neural.files import save, without_digest
 from agentmem.policy import ChoicePolicy, load_trained
 from agentmem.policy.choice import ChoiceNetwork, ChoiceSettings
 from agentmem.policy.choosing import KIND
 from agentmem.policy.demonstrations import Choices, Shift, shown
+from agentmem.policy.files import HERE
 from agentmem.policy.reference import choice_network
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, number, offered
 from agentmem.rollout import load_policy, rollout
@@ -153,6 +155,23 @@ def test_a_context_longer_than_it_was_trained_with_is_read_whole() -> None:
         long = context(f"{said}\n[Bo Kim]\n{later}")
         assert policy.act(observation(), context(said)) == policy.act(observation(), long) == right
         assert policy.act_many([policy] * 2, [observation()] * 2, [long, context("")])[0] == right
+
+
+def test_a_policy_keeps_its_name_when_its_file_gets_a_digest_and_has_another_when_it_is_trained_further(
+    tmp_path: Path,
+) -> None:
+    older = tmp_path / "older.safetensors"
+    older.write_bytes(without_digest(HERE / "shift.safetensors"))
+    told = sha256(older.read_bytes()).hexdigest()[:12]
+    assert (load_trained(older).name, load_trained("shift").name) == (f"{older} {told}", f"shift {told}")
+    save(older, KIND, *parts(choice_network(0)), None)
+    other = load_trained(older).name
+    save(older, KIND, *parts(choice_network(1)), None)
+    assert load_trained(older).name != other
+
+
+def parts(network: ChoiceNetwork) -> tuple[ChoiceSettings, dict[str, torch.Tensor]]:
+    return network.settings, network.state_dict()
 
 
 @pytest.mark.parametrize("calls", [[], CALLS * 3])

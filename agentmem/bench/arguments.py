@@ -140,6 +140,19 @@ def make_folder(out: Path, inner: str = "") -> Path:
 
 
 @contextmanager
+def new_folder(out: Path) -> Iterator[Path]:
+    """What `make_folder` gives; what it made is gone again where this ends by an error or Ctrl-C with nothing in it."""
+    made = [each for each in (out, *out.parents) if not each.exists()]
+    try:
+        yield make_folder(out)
+    except BaseException:
+        for each in made:
+            if each.is_dir() and not any(each.iterdir()):
+                each.rmdir()
+        raise
+
+
+@contextmanager
 def goes_on(folder: Path | None) -> Iterator[None]:
     """Has Ctrl-C say that what is done is kept in a folder, if there is one."""
     try:

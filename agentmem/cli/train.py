@@ -59,7 +59,9 @@ def recall(
     seconds: Annotated[
         float | None, typer.Option(metavar="S", help=f"Of processor time; {SECONDS:g} if nothing else ends it.")
     ] = None,
-    tokens: Annotated[int | None, typer.Option(**TOKENS, help="End after so many, whatever the time: 5m.")] = None,
+    tokens: Annotated[
+        int | None, typer.Option(**TOKENS, help="End after so many, such as 5m, whatever the time.")
+    ] = None,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
     device: DeviceOption = "cpu",
@@ -84,8 +86,11 @@ def recall(
     _check(out, command, resume, threads)
     settings = TrainSettings(seed, _end(seconds), _end(tokens), mixed=mixed, report_every=REPORT)
     trainer = _trainer(reference.RECALL, reference.recall_training(), settings, device, checkpoint_blocks)
-    notes = notes_of(command, trainer)
-    with Run(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard) as run:
+
+    def save(path: Path) -> None:
+        trainer.model.save(path, command.line, notes_of(command, trainer))
+
+    with Run(out, command, trainer, save, tensorboard) as run:
         go(run, json)
 
 
@@ -138,8 +143,12 @@ def text(
     read = _corpus(out, paths, vocabulary)
     sizes = reference.text_settings(read.vocabulary.size)
     trainer = _trainer(sizes, reference.text_training(read.tokens), settings, device, checkpoint_blocks)
-    whole, notes = TextModel(trainer.model, read.vocabulary), notes_of(command, trainer)
-    with Run(out, command, trainer, lambda path: whole.save(path, command.line, notes), tensorboard) as run:
+    whole = TextModel(trainer.model, read.vocabulary)
+
+    def save(path: Path) -> None:
+        whole.save(path, command.line, notes_of(command, trainer))
+
+    with Run(out, command, trainer, save, tensorboard) as run:
         keep(out, read)
         go(run, json)
 
@@ -184,8 +193,12 @@ def task(
     settings = TrainSettings(seed, seconds, mixed=mixed, report_every=REPORT)
     training = reference.task_training(made.sized)
     trainer = _trainer(reference.task_settings(made.vocabulary), training, settings, device, checkpoint_blocks)
-    notes = {**notes_of(command, trainer), "task": name, "words": made.words}
-    with Run(out, command, trainer, lambda path: trainer.model.save(path, command.line, notes), tensorboard) as run:
+
+    def save(path: Path) -> None:
+        notes = {**notes_of(command, trainer), "task": name, "words": made.words}
+        trainer.model.save(path, command.line, notes)
+
+    with Run(out, command, trainer, save, tensorboard) as run:
         go(run, json)
 
 

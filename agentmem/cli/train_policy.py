@@ -179,8 +179,10 @@ def _train(
 ) -> None:
     from agentmem.neural.runs import Run
 
-    notes = notes_of(command, trainer)
-    with Run(out, command, trainer, lambda path: save(path, command.line, notes)) as run:
+    def save_model(path: Path) -> None:
+        save(path, command.line, notes_of(command, trainer))
+
+    with Run(out, command, trainer, save_model) as run:
         go(run, json, how(run))
 
 

@@ -158,10 +158,13 @@ def check_seconds(seconds: float | None) -> None:
 
 
 def notes_of(command: Command, trainer: Trainer[Any]) -> dict[str, Any]:
-    """How a model was trained: what the command asked for, and the numbers that it left as they were."""
+    """How a model was trained so far: what the command asked for, the numbers that it left as they were, and the tokens
+    that were read, which are fewer where it was stopped and more where the last step read beyond what was asked.
+    """
     objective, settings = (_numbers(each) for each in (trainer.objective, trainer.settings))
     asked = {name: each for name, each in command.asked.items() if name != "paths"}  # nobody's folders
-    return {"training": {"asked": asked, "objective": objective, "settings": settings}}
+    tokens = trainer.progress.tokens
+    return {"training": {"asked": asked, "objective": objective, "settings": settings, "tokens": tokens}}
 
 
 def _numbers(settings: Any) -> dict[str, float]:

@@ -33,6 +33,7 @@ from agentmem.store.whole import replaced
 
 Module = TypeVar("Module", bound=nn.Module)
 DIGEST = "sha256"  # in the header: of the rest of it and of the tensors
+ENTRIES = {"kind", "settings", "command", "notes"}  # of a header, beside it
 HEADER = "agentmem"  # one entry of metadata, since the order of several is not fixed
 MEMORY = "memory."
 OPEN = ("slots", "importance", "at")
@@ -172,6 +173,17 @@ def held(lock: Path) -> Iterator[None]:
         yield
 
 
+def without_digest(path: Path) -> bytes:
+    """What a file that `load` takes would be without its digest: the same, whether the version that saved it gave one.
+
+    Of a file that has none these are its own bytes.
+    """
+    header, tensors = _parts(path)
+    if header.pop(DIGEST, None) is None:
+        return path.read_bytes()
+    return to_bytes(tensors, {HEADER: json.dumps(header, sort_keys=True)})
+
+
 def kind_of(path: str | Path) -> str:
     """What a file holds, as `load` takes it; "" where that is not said. Raises InvalidInputError for no safetensors,
     NoFileError for no file, PathError for one that cannot be read.
@@ -220,12 +232,9 @@ def _readable(path: str | Path) -> Path:
 def _read(path: str | Path, kind: str) -> Saved:
     path = _readable(path)
     try:
-        with safe_open(path, "pt") as file:
-            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        header, tensors = _parts(path)
         there = header.get("kind", "weights of unknown kind")
-        changed = DIGEST in header and header[DIGEST] != digest(header, tensors)  # older files have none
-        if there == kind and not changed:
+        if there == kind and _is_as_saved(header, tensors):
             return Saved(path, _frozen(header["settings"]), header["command"], tensors, header["notes"])
     except (SafetensorError, OSError, *BROKEN) as error:
         raise InvalidInputError(
@@ -236,6 +245,18 @@ def _read(path: str | Path, kind: str) -> Saved:
             f"{path} was changed after it was saved (its digest is another): load another copy, or train it again"
         )
     raise InvalidInputError(f"{path} holds {there}; {article(kind)} is needed")
+
+
+def _parts(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Header and tensors."""
+    with safe_open(path, "pt") as file:
+        header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+        return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def _is_as_saved(header: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
+    """Files of earlier versions have no digest to tell it by; what has an entry that they have not either lost its."""
+    return header[DIGEST] == digest(header, tensors) if DIGEST in header else header.keys() <= ENTRIES
 
 
 def _frozen(settings: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import torch
 
-from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
+from agentmem.errors import InvalidInputError, NotFoundError, PathError, SettingsError
 from agentmem.neural import board
 from agentmem.neural.files import held, shortened, write
 from agentmem.neural.train import Progress, Trainer, to_jsonl
@@ -52,8 +52,10 @@ def check(folder: Path, command: Command, resume: bool = False) -> None:
     """Whether a command may use a folder: a new or an empty one, or one that the same command began.
 
     resume: only the last. Raises SettingsError for a folder with something else in it, and for one that was begun on
-    other texts or has a model that it cannot go on from, NotFoundError for nothing to resume.
+    other texts or has a model that it cannot go on from, NotFoundError for nothing to resume, PathError where nothing
+    may be written.
     """
+    _check_writable(folder)
     if (folder / RUN).is_file():
         _check_same(folder, command)
         return _check_model(folder)
@@ -64,6 +66,12 @@ def check(folder: Path, command: Command, resume: bool = False) -> None:
     if resume:
         raise NotFoundError(f"{folder} has nothing to resume; leave --resume out to begin there")
     return None
+
+
+def _check_writable(folder: Path) -> None:
+    there = next(each for each in (folder, *folder.absolute().parents) if os.path.exists(each))
+    if os.path.isdir(there) and not os.access(there, os.W_OK | os.X_OK):
+        raise PathError(f"{there} cannot be written in; name another folder, or chmod u+wx it")
 
 
 @contextmanager
@@ -183,7 +191,7 @@ def use_threads(number: int) -> None:
     """
     most = os.cpu_count() or 1
     if not 1 <= number <= most:
-        raise InvalidInputError(f"{number} threads on a machine of {most} processors: give 1 to {most}")
+        raise InvalidInputError(f"{number:,} threads on a machine of {most} processors: give 1 to {most}")
     torch.set_num_threads(number)
 
 

@@ -75,7 +75,7 @@ class Vocabulary:
     def learned(cls, texts: Iterable[str], size: int) -> Vocabulary:
         """The `size` pieces that shorten these texts most. Raises InvalidInputError for fewer pieces than bytes."""
         if not BYTES < size <= 2**16:
-            raise InvalidInputError(f"a vocabulary of {size} pieces; {BYTES + 1} to {2**16} are needed")
+            raise InvalidInputError(f"a vocabulary of {size:,} pieces; {BYTES + 1} to {2**16:,} are needed")
         tokenizer = Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
@@ -147,8 +147,8 @@ class Stretches:
         if not any(len(each) > self.length for each in self.tokens):
             longest = max(map(len, self.tokens), default=0)
             raise InvalidInputError(
-                f"no document has {self.length + 1} tokens; the longest of {len(self.tokens)} has {longest}: give a "
-                "longer one, or a folder of more text, which is one document of all its .txt and .md files"
+                f"no document has {self.length + 1:,} tokens; the longest of {len(self.tokens):,} has {longest:,}: "
+                "give a longer one, or a folder of more text, which is one document of all its .txt and .md files"
             )
 
     def draw(self, streams: int, generator: torch.Generator) -> Tensor:

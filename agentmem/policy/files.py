@@ -6,7 +6,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from agentmem.errors import InvalidInputError, NotFoundError
-from agentmem.neural.files import kind_of, load
+from agentmem.neural.files import kind_of, load, without_digest
 from agentmem.policy import choosing, policy_lm
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.policy_lm import PolicyLM
@@ -15,7 +15,7 @@ from agentmem.records import check_path
 HERE = Path(__file__).parent / "checkpoints"
 SUFFIX = ".safetensors"
 DIGITS = 12
-"""Of a file's digest, in the name of its policy."""
+"""Of the digest of a file's content, in the name of its policy."""
 KINDS: dict[str, type[ChoicePolicy] | type[PolicyLM]] = {choosing.KIND: ChoicePolicy, policy_lm.KIND: PolicyLM}
 
 
@@ -33,5 +33,5 @@ def load_trained(name: str | Path) -> ChoicePolicy | PolicyLM:
     if (kind := kind_of(file)) not in KINDS:
         raise InvalidInputError(f"{file} holds {kind or 'something else'}, not a policy; name another")
     policy = KINDS[kind].of(load(file, kind))
-    policy.name = f"{name} {sha256(file.read_bytes()).hexdigest()[:DIGITS]}"
+    policy.name = f"{name} {sha256(without_digest(file)).hexdigest()[:DIGITS]}"
     return policy

@@ -22,18 +22,30 @@ RULES = {
     "read": (RED, "^", 1.6),
 }
 """Colour, marker and width: what often falls together is drawn wide below narrow."""
+CALLED = {"read": "learned, and raised\nby reading"}
 MARKERS = {"1 bit": "o", "int8": "s", "fp32": "D"}
 COSTS = {"write": "written, µs a token", "read": "read, µs a token", "step": "stepped alone, µs"}
+DOTTED = {"linestyle": ":", "markerfacecolor": "white", "zorder": 1}
+MARKS = "osD^vP*X<>hp"
+COLOURS = (*range(0, 20, 2), *range(1, 20, 2))
+"""Of a palette of ten, and of each of them a light one."""
+APART = 3
+"""Pixels between labels, at least."""
+UNITS = ((1_000_000, "M"), (1_000, "k"))
+WORDS = 80
+"""Characters of a title, at most."""
 STEEP = 5
 """Growth from which on a picture of costs is logarithmic."""
 
 
-def by_age(told: Mapping[str, Any]) -> Any:
-    """Exact answers against how many tokens before the question a fact was said."""
+def by_age(model: str, told: Mapping[str, Any]) -> Any:
+    """Exact answers against how many tokens before the question a fact was said. model: its name or file."""
     figure, (axis,) = figure_of(7, 4)
-    axis.set_title(f"after {told['tokens']:,} tokens with {told['facts']:,} facts", fontsize=11)
+    named = model if len(model) <= WORDS else f"…{model[1 - WORDS :]}"
+    axis.set_title(f"{named}\nafter {told['tokens']:,} tokens with {told['facts']:,} facts", fontsize=11)
     _ages(axis, told["groups"], BLUE, "o", 2.0, "")
     _share(axis)
+    _labels_apart(figure)
     return figure
 
 
@@ -49,6 +61,7 @@ def by_tokens(title: str, rows: Sequence[Mapping[str, Any]]) -> Any:
     axis.minorticks_off()
     axis.set_xlabel("tokens of a stream")
     _share(axis)
+    _labels_apart(figure)
     return figure
 
 
@@ -60,9 +73,10 @@ def by_rule(rows: Sequence[Mapping[str, Any]], decays: Sequence[str]) -> Any:
         axis.set_title(titles[decay], fontsize=11)
         for row in rows:
             if row["decay"] == decay:
-                _ages(axis, row["ages"], *RULES[row["importance"]], row["importance"])
+                _ages(axis, row["ages"], *RULES[row["importance"]], CALLED.get(row["importance"], row["importance"]))
         _share(axis, "exact answers" if axis is axes[0] else "")
     _beside(figure, axes[0])
+    _labels_apart(figure)
     return figure
 
 
@@ -135,22 +149,33 @@ def by_size(sizes: Sequence[Mapping[str, Any]]) -> Any:
 
 
 def by_memory(results: Mapping[str, Any]) -> Any:
-    """Loss on text against tokens of memory: own text's drawn through, another's dotted."""
+    """Loss on text against tokens of memory: own text's drawn through, another's dotted. No memory is both's."""
     figure, (axis,) = figure_of(8, 4.5)
-    sizes = results["sizes"]
+    sizes, palette = results["sizes"], import_module("matplotlib").colormaps["tab20"].colors
     for number, row in enumerate(results["means"]):
-        for kind, line in (("own", "-"), ("shuffled", ":")):
-            known = [(place, row[kind][size][0]) for place, size in enumerate(sizes) if size in row[kind]]
-            if not known:
-                continue
-            label = f"{row['name']}, {row['trained_on'] / 1e6:g}M" if kind == "own" else None
-            axis.plot(*zip(*known, strict=True), line, marker="o", markersize=4, color=f"C{number}", label=label)
+        style = {"color": palette[COLOURS[number % len(COLOURS)]], "marker": MARKS[number % len(MARKS)]}
+        _losses(axis, row["own"], sizes, style | {"label": f"{row['name']}, {trained_on(row['trained_on'])}"})
+        if row["shuffled"]:
+            none = {0: row["own"][0]} if 0 in row["own"] else {}
+            _losses(axis, {**none, **row["shuffled"]}, sizes, style | DOTTED)
+    if any(row["shuffled"] for row in results["means"]):
+        axis.plot([], [], color=GREY, marker="o", label="dotted: of another text", **DOTTED)
     axis.set_xticks(range(len(sizes)), [memory_size(size) for size in sizes])
-    axis.set_xlabel("tokens of memory (dotted: of another document)")
+    axis.set_xlabel("tokens of memory")
     axis.set_ylabel("nats a token")
     axis.set_title("loss on unseen text after so many tokens of memory", loc="left", fontsize=10)
     _beside(figure, axis)
     return figure
+
+
+def _losses(axis: Any, told: Mapping[int, Any], sizes: Sequence[int], style: Mapping[str, Any]) -> None:
+    known = [(place, told[size][0]) for place, size in enumerate(sizes) if size in told]
+    axis.plot(*zip(*known, strict=True), markersize=5, **style)
+
+
+def trained_on(tokens: int) -> str:
+    """Of a training: 3M, 64k; - where it is not known."""
+    return _tokens(tokens) if tokens else "-"
 
 
 def memory_size(tokens: int) -> str:
@@ -181,11 +206,24 @@ def _beside(figure: Any, axis: Any) -> None:
     figure.legend(handles, labels, loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False, fontsize=9)
 
 
-def _tokens(number: float) -> str:
-    for unit, letter in ((1_000_000, "M"), (1_000, "k")):
-        if number >= unit:
-            return f"{number / unit:g}{letter}"
-    return f"{number:g}"
+def _labels_apart(figure: Any) -> None:
+    """Of labels below an axis that would run into one another the later one stays, from the last on."""
+    figure.draw_without_rendering()
+    for axis in figure.axes:
+        shown, end = [], float("inf")
+        for label in reversed(axis.get_xticklabels()):
+            place = label.get_window_extent()
+            fits = place.x1 + APART < end
+            shown.append(label.get_text() if fits else "")
+            end = place.x0 if fits else end
+        axis.set_xticks(axis.get_xticks(), shown[::-1])
+        axis.minorticks_off()
+
+
+def _tokens(number: int) -> str:
+    """1M, 2.5k or 1,003: with a unit where that takes one decimal at most."""
+    unit, letter = next((each for each in UNITS if number >= each[0] and number * 10 % each[0] == 0), (1, ""))
+    return f"{number / unit:,.12g}{letter}"
 
 
 def _bytes(size: float) -> str:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.bench.arguments import bars, chosen_of, make_folder, parser_of
+from agentmem.bench.arguments import bars, chosen_of, new_folder, parser_of
 from agentmem.bench.neural.options import MEASUREMENTS
-from agentmem.bench.printed import json_of
+from agentmem.bench.printed import json_of, timed
 from agentmem.bench.recall import pictures
 from agentmem.errors import InvalidInputError
 
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one = _measurement(name)
     one.check(options)
     model = _loaded(one, options.checkpoint)
-    folder = make_folder(options.out) if options.out else None
-    with bars() as progress, _enough_memory():
-        results = one.measure(model, options, _shown(progress))
-    text = one.markdown(results)
-    if folder:
-        _write(results, text, one.draw(results), folder)
+    with new_folder(options.out) if options.out else nullcontext() as folder:
+        with bars() as progress, _enough_memory():
+            results = timed(one.measure(model, options, _shown(progress)))
+        text = one.markdown(results)
+        if folder:
+            _write(results, text, one.draw(results), folder)
     sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else text)
 
 

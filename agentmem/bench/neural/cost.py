@@ -18,6 +18,7 @@ from torch import Tensor
 from agentmem.bench.neural import charts
 from agentmem.bench.neural.checkpoint import Measured, any_measured, budget_of, with_room
 from agentmem.bench.neural.streams import DENSE, task, usual_facts
+from agentmem.bench.printed import told
 from agentmem.bench.recall.tables import table, wrapped
 from agentmem.neural.measure import CHUNK, TOGETHER, Watch
 from agentmem.neural.tasks.key_value import Facts, RecallTask
@@ -110,12 +111,12 @@ def _took(action: Callable[[], object]) -> float:
 
 
 def _rows(reached: Sequence[Reached], taken: Mapping[tuple[int, str], list[float]]) -> list[dict[str, Any]]:
-    first, rows = reached[0].tokens, []
+    rows: list[dict[str, Any]] = []
     for one in reached:
         row: dict[str, Any] = {"tokens": one.tokens, "atom_bytes": one.state.memory.atom_bytes}
         for kind in KINDS:
-            row[f"{kind}_us"] = median(taken[one.tokens, kind])
-            row[f"{kind}_ratio"] = row[f"{kind}_us"] / median(taken[first, kind])
+            row[f"{kind}_us"] = told(median(taken[one.tokens, kind]))
+            row[f"{kind}_ratio"] = row[f"{kind}_us"] / (rows or [row])[0][f"{kind}_us"]
         rows.append(row)
     return rows
 

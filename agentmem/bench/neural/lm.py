@@ -46,10 +46,17 @@ TRAINING: dict[str, Any] = {"peers": ["windowed"], "tokens": 3_000_000, "seed": 
 
 
 def check(options: argparse.Namespace) -> None:
-    """Raises InvalidInputError for files or folders that are not there, and what belongs to training without it."""
-    for given in (*map(Path, options.files), options.train):
-        if given is not None and not given.exists():
+    """Raises InvalidInputError for files or folders that are not there, a file that is named twice, and what belongs to
+    training without it.
+    """
+    _check_once(options.files)
+    for given in map(Path, options.files):
+        if not given.exists():
             raise InvalidInputError(f"{given} is not there; name a text file or a folder")
+    if options.train and not options.train.is_dir():
+        raise InvalidInputError(
+            f"--train {options.train} is no folder; name one that `agentmem train neural text` made, by its --out"
+        )
     for name in TRAINING:
         if getattr(options, name) is not None and not options.train:
             raise InvalidInputError(f"--{name} is for peers to train; name what they are to read with --train")
@@ -57,6 +64,16 @@ def check(options: argparse.Namespace) -> None:
         raise InvalidInputError("--train without --models: name the folder that trained peers are kept in")
     if options.models and not options.train and not options.models.is_dir():
         raise InvalidInputError(f"--models {options.models} is no folder; name one that --train has filled")
+
+
+def _check_once(paths: Sequence[str]) -> None:
+    """A document would else be the other one that it is compared with."""
+    named: dict[Path, str] = {}
+    for path in paths:
+        if before := named.get(Path(path).resolve()):
+            twice = f"{path} is named twice" if path == before else f"{path} is {before}, which is named already"
+            raise InvalidInputError(f"{twice}; name every document once, and another one to compare it with")
+        named[Path(path).resolve()] = path
 
 
 def load(given: Path | None) -> tuple[Entrant, TextModel]:
@@ -106,15 +123,18 @@ def _report(rival: rivals.Rival, progress: Watch) -> Callable[[dict[str, Any]], 
     return lambda line: progress(f"training {rival.name}, seed {rival.seed}", line["tokens"] / rival.tokens)
 
 
-Told = Mapping[Any, tuple[float, float]]
-"""Means and deviations, by tokens of memory or by name."""
+Figure = tuple[float, float]
+"""Mean and deviation."""
+Told = Mapping[Any, Figure]
+"""By tokens of memory or by name."""
 
 
 @dataclass(frozen=True)
 class Row:
     """A model's mean loss by tokens of memory, of its own text and of another's. trained_on, seed: tokens and seed of
-    its training. bytes: of a stream that read the longest memory and what is judged; of pairs, the memory alone. read:
-    the share of the null slot and of each layer in a reading of what is judged, after the longest memory; of ours.
+    its training, as an Entrant has them. bytes: of a stream that read the longest memory and what is judged; of pairs,
+    the memory alone. read: the share of the null slot and of each layer in a reading of what is judged, after the
+    longest memory; of ours.
     """
 
     name: str
@@ -132,7 +152,8 @@ def losses(
 ) -> dict[str, Any]:
     """Rows of ours and every model in the folder, some also with a cache of pairs of a byte a token beside them.
 
-    tokens: of each document, int64 [n]. Where ours is in the folder too, it is measured once.
+    tokens: of each document, int64 [n]; one alone has no other to be compared with, nor one to fit a cache on. Where
+    ours is in the folder too, it is measured once.
     """
     others, missing = rivals.trained(models, text.vocabulary) if models else ([], [])
     others = [each for each in others if each.file.resolve() != own.file.resolve()]
@@ -141,13 +162,14 @@ def losses(
         seen: list[Tensor] = []
         told, shuffled = _told(each, tokens, sizes, seen, progress)
         rows.append(replace(_row(each, told, shuffled), read=_shares(seen)))
-        if each.name in CACHED:
+        if each.name in CACHED and len(tokens) > 1:
             rows.append(_with_pairs(rows[-1], tokens, text.vocabulary.size, told, shuffled))
-    for each in [own, *others]:
+    for each in [own, *others] if 0 in sizes else ():
         if isinstance(each.peer, Crystal):
             unread = {0: text_loss(Crystal(each.peer.model, layers=()), tokens, 0)}
             rows.append(_row(replace(each, name=BLIND), unread, {}))
     about = {"documents": len(tokens), "judged": LAST, "sizes": list(sizes), "left_out": missing}
+    about["no_other_in"] = str(models) if models and not others and not missing else None
     return {**about, "rows": [vars(row) for row in rows], "means": list(_means(rows))}
 
 
@@ -157,7 +179,7 @@ def _told(
     """Losses by tokens of memory, of its own text and of another's. seen: gets what ours reads after the longest."""
     doing = f"{of.name}, {of.tokens:,} tokens, seed {of.seed}"
     told: tuple[dict[int, TextLoss], dict[int, TextLoss]] = {}, {}
-    asked = [(size, other) for size in sizes for other in ((False, True) if size else (False,))]
+    asked = [(size, other) for size in sizes for other in ((False, True) if size and len(tokens) > 1 else (False,))]
     for number, (size, other) in enumerate(asked):
         progress(doing, number / len(asked))
         peer = of.peer if other or size < max(sizes) else _watched(of.peer, seen)
@@ -204,16 +226,18 @@ def _pooled(told: Sequence[Mapping[Any, float]]) -> Told:
 
 
 def long_enough(text: TextModel, paths: Sequence[str], memory: int) -> list[Tensor]:
-    """Tokens of the documents that have enough for a memory of that size. Raises InvalidInputError for too few."""
+    """Tokens of the documents that have enough for a memory of that size. Raises InvalidInputError for fewer than two,
+    or for none where a single one is given.
+    """
     needed = memory + WARM + LAST + 1
     read = {each.name: text.tokens(each.text)[0] for each in documents(paths)}
     kept = [tokens for tokens in read.values() if len(tokens) >= needed]
-    if len(kept) < 2:
+    if len(kept) < min(2, len(read)):
         short = [f"{name} has {len(each):,}" for name, each in read.items() if len(each) < needed]
-        told = "; ".join(short[:3]) or "two are needed"
+        wanted = "two that have, that one alone" if kept else "two that have" if len(read) > 1 else "one that has"
         raise InvalidInputError(
-            f"{len(kept)} of {len(read)} documents have {needed:,} tokens ({told}); "
-            f"give two that have, or smaller --sizes: a memory of N takes N + {needed - memory:,}"
+            f"{len(kept)} of {len(read)} documents have {needed:,} tokens ({'; '.join(short[:3])}); "
+            f"give {wanted}, or smaller --sizes: a memory of N takes N + {needed - memory:,}"
         )
     return kept
 
@@ -264,9 +288,13 @@ def _chances(tokens: Tensor, memory: Tensor, size: int, vocabulary: int) -> tupl
 
 def markdown(results: Mapping[str, Any]) -> str:
     """A table: a row for each model and memory, a column for each size."""
+    number, judged = results["documents"], results["judged"]
     about = wrapped(
-        f"Nats a token on the last {results['judged']:,} tokens of {results['documents']} documents, after so many "
-        "tokens of memory, of the same text or of another."
+        f"Nats a token on the last {judged:,} tokens of {number} documents, after so many tokens of memory, of the "
+        "same text or of another."
+        if number > 1
+        else f"Nats a token on the last {judged:,} tokens of a single document, after so many tokens of memory of the "
+        "same text alone: there is no other to compare with, or to fit a cache of pairs on. Name two or more for that."
     )
     parts = ["# Language modelling with the neural memory", "", *about, "", *_table(results), *_read(results)]
     return "\n".join(parts) + "\n"
@@ -274,18 +302,21 @@ def markdown(results: Mapping[str, Any]) -> str:
 
 def _table(results: Mapping[str, Any]) -> list[str]:
     sizes = results["sizes"]
-    head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), *GAINS.values()]
+    told = [name for name in GAINS if any(name in row["gains"] for row in results["means"])]
+    head = ["model", "trained on", "memory of", *map(charts.memory_size, sizes), *(GAINS[name] for name in told)]
     lines = [f"| {' | '.join([*head, 'bytes'])} |", f"|{'---|' * (len(head) + 1)}"]
     for row in results["means"]:
-        lines.append(_line(row, "own text", row["own"], row["gains"], sizes))
+        lines.append(_line(row, "own text", row["own"], sizes, [row["gains"].get(name) for name in told]))
         if row["shuffled"]:
-            lines.append(_line(row, "another", row["shuffled"], {}, sizes))
-    return lines + (["", *(f"Left out: {each}" for each in results["left_out"])] if results["left_out"] else [])
+            lines.append(_line(row, "another", row["shuffled"], sizes, [None] * len(told)))
+    said = [f"Left out: {each}" for each in results["left_out"]]
+    if folder := results["no_other_in"]:
+        said = [f"Ours alone: {folder} has no other model in it, a file of .safetensors."]
+    return lines + (["", *said] if said else [])
 
 
-def _line(row: Mapping[str, Any], memory: str, told: Told, gains: Told, sizes: Sequence[int]) -> str:
-    cells = [_spread(*told[size]) if size in told else "" for size in sizes]
-    cells += [_spread(*gains[name]) if name in gains else "" for name in GAINS]
+def _line(row: Mapping[str, Any], memory: str, told: Told, sizes: Sequence[int], gains: Sequence[Figure | None]) -> str:
+    cells = [_spread(*each) if each else "" for each in (*(told.get(size) for size in sizes), *gains)]
     return f"| {' | '.join(_named(row))} | {memory} | {' | '.join(cells)} | {row['bytes']:,} |"
 
 
@@ -306,7 +337,7 @@ def _read(results: Mapping[str, Any]) -> Iterator[str]:
 
 def _named(row: Mapping[str, Any]) -> tuple[str, str]:
     seeds = f" x {row['seeds']}" if row["seeds"] > 1 else ""
-    return row["name"], f"{row['trained_on'] / 1e6:g}M{seeds}"
+    return row["name"], f"{charts.trained_on(row['trained_on'])}{seeds}"
 
 
 def _spread(nats: float, deviation: float) -> str:

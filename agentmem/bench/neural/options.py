@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from agentmem.bench.arguments import amount, path_of, positive, some_of
+from agentmem.errors import in_brief
 
 MOST = 1_600_000_000
 """Tokens of a stream: a memory numbers some more."""
@@ -46,9 +47,14 @@ def at_once(text: str) -> int:
     return amount(text, MOST_AT_ONCE)
 
 
-def amounts(text: str) -> list[int]:
-    """Amounts with commas between."""
-    return [tokens(part) for part in text.split(",")]
+def amounts(text: str, least: int = 1) -> list[int]:
+    """Amounts with commas between. That of 1,000 is refused, for it would be two."""
+    parts = text.split(",")
+    if any(len(part) > 1 and part.startswith("0") for part in parts[1:]):
+        raise argparse.ArgumentTypeError(
+            f"{in_brief(text)}: commas stand between amounts, and none begins with 0; write 1000 or 1k for 1,000"
+        )
+    return [tokens(part, least) for part in parts]
 
 
 def one_seed(text: str) -> int:
@@ -83,7 +89,7 @@ def add_files(parser: argparse.ArgumentParser, model: str = SAVED) -> None:
 
 def sizes_of(text: str) -> list[int]:
     """Amounts with commas between, 0 among them; ascending, each once."""
-    return sorted({tokens(part, least=0) for part in text.split(",")})
+    return sorted(set(amounts(text, least=0)))
 
 
 def _recall(parser: argparse.ArgumentParser) -> None:
@@ -152,7 +158,7 @@ is printed as JSON:
   latest               of keys set anew, in a second stream
   earlier              the value before, asked as of then
   asked, asked_latest, questions: no fact is asked for twice, so they are fewer
-  asked_earlier        where there are not so many
+  asked_earlier        than --questions where there are not so many
   atom_bytes           of the atoms; resident_bytes: and of all else remembered;
                        memory_bytes: and of the transformer's windows
   bytes_per_token      memory_bytes by tokens
@@ -161,8 +167,10 @@ is printed as JSON:
   read_us_per_token
 
 One stream gives these at the top; "runs" has those of each stream, "rows" means
-over seeds. Peers are built with as many parameters, and trained on streams of
-up to 903 tokens as dense as those asked.
+over seeds. With --out, "ages" has what is recalled of the longest streams by
+the age of a fact: up to 100 asked of each group and seed, whatever --questions.
+Peers are built with as many parameters, and trained on streams of up to 903
+tokens as dense as those asked.
 """,
         _recall,
     ),
@@ -226,13 +234,15 @@ room for more.
     "lm": Asked(
         "Loss on unseen text by tokens of memory, beside peers.",
         """\
-FILE is a text file, or a folder of .txt and .md files that is one document. Two
-at least are needed, each longer than the longest memory. Judged are the last
-1,024 tokens of each, after a memory of its own text and after one of another;
-all models have read the 512 tokens right before them, and ours remembers these
-and the stretch itself at 0 too: "reading nothing" is ours without any memory.
-"read" is what a reading of ours is of, after the longest memory: the shares of
-the null slot, units, clusters and atoms in its weight.
+FILE is a text file, or a folder of .txt and .md files that is one document,
+longer than the longest memory. Judged are the last 1,024 tokens of each, after
+a memory of its own text and after one of another; a single FILE is judged after
+its own text alone, and without a cache of pairs beside it, which is fitted on
+the others. All models have read the 512 tokens right before them, and ours
+remembers these and the stretch itself at 0 too: "reading nothing" is ours
+without any memory, told at 0. "read" is what a reading of ours is of, after the
+longest memory: the shares of the null slot, units, clusters and atoms in its
+weight.
 
 Peers are those in --models, by default those of our own checkpoint, trained on
 as many tokens, 3 million, and the windowed one also on 30. With

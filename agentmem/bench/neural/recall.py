@@ -221,7 +221,9 @@ def _ages(results: Mapping[str, Any]) -> Iterator[str]:
         ["tokens before", "exact", "asked"],
         [[f"{one['above']:,} - {one['upto']:,}", short(one["exact"]), str(one["asked"])] for one in told["groups"]],
     )
+    yield ""
+    yield from wrapped(f"Questions of their own: {OF_AN_AGE} of each group and stream, or as many as it has facts.")
 
 
 def draw(results: Mapping[str, Any]) -> dict[str, Any]:
-    return {"recall-age.png": charts.by_age(results["ages"])}
+    return {"recall-age.png": charts.by_age(results["settings"]["checkpoint"], results["ages"])}

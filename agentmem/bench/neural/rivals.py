@@ -79,7 +79,8 @@ def _train(rival: Rival, corpus: Corpus, folder: Path, command: str, report: Cal
     while trainer.done < 1:
         trainer.train(steps=EVERY)
         trainer.save(unfinished)
-    save(rival.file(folder), KIND, rival, peer.state_dict(), None, command, {"vocabulary": corpus.vocabulary.digest})
+    notes = {"vocabulary": corpus.vocabulary.digest, "tokens": trainer.progress.tokens}
+    save(rival.file(folder), KIND, rival, peer.state_dict(), None, command, notes)
     unfinished.unlink()
 
 
@@ -94,7 +95,9 @@ def _check(rival: Rival, there: dict[str, Any], folder: Path) -> None:
 
 @dataclass(frozen=True)
 class Entrant:
-    """A trained model that is measured. tokens, seed: of its training. file: that it is from; command: what made it."""
+    """A trained model that is measured. tokens: that it was trained on, 0 where that is not known; seed: of that. file:
+    that it is from; command: what made it.
+    """
 
     name: str
     tokens: int
@@ -108,8 +111,10 @@ def ours(path: Path) -> tuple[Entrant, TextModel]:
     """A text model as an entrant. Raises InvalidInputError for a file of something else."""
     saved = load(path, TEXT)
     text = TextModel.of(saved, path)
-    asked = saved.notes.get("training", {}).get("asked", {})
-    return Entrant("ours", asked.get("tokens", 0), asked.get("seed", 0), Crystal(text.model), path, saved.command), text
+    training = saved.notes.get("training", {})
+    asked = training.get("asked", {})
+    tokens = training.get("tokens", asked.get("tokens", 0))  # earlier versions kept what was asked for alone
+    return Entrant("ours", tokens, asked.get("seed", 0), Crystal(text.model), path, saved.command), text
 
 
 def trained(folder: Path, vocabulary: Vocabulary) -> tuple[list[Entrant], list[str]]:
@@ -135,11 +140,12 @@ def _entrant(file: Path, vocabulary: Vocabulary) -> Entrant:
         saved = load(file, KIND)
         peer = saved.built(lambda settings: Rival(**settings).build(), most=1 << 32)
         rival = Rival(**saved.settings)
-        entrant = Entrant(rival.name, rival.tokens, rival.seed, peer, file, saved.command)
+        tokens = saved.notes.get("tokens", rival.tokens)
+        entrant = Entrant(rival.name, tokens, rival.seed, peer, file, saved.command)
         there = str(saved.notes.get("vocabulary"))
     if there != vocabulary.digest:
         raise InvalidInputError(
-            f"{file} was trained with vocabulary {there}, and the model has {vocabulary.digest}: train it on the same "
-            "corpus"
+            f"{file} was trained with vocabulary {there}, and the model has {vocabulary.digest}: name with "
+            "--checkpoint the model that was trained on the same texts, or with --models a folder of its own peers"
         )
     return entrant

@@ -38,12 +38,12 @@ def task(tokens: int, facts: int) -> RecallTask:
     if most < 1:
         raise InvalidInputError(f"--tokens {tokens}: a fact has {LENGTH} tokens; give so many or more")
     if facts > KEYS <= most:
-        raise InvalidInputError(f"--facts {facts}: there are {KEYS} different keys; give so many or fewer")
+        raise InvalidInputError(f"--facts {facts}: there are {KEYS:,} different keys; give so many or fewer")
     if facts > most:
         longer = f", or --tokens {facts * LENGTH} or more" if facts <= KEYS else ""
         raise InvalidInputError(
-            f"--facts {facts}: {facts} facts of {LENGTH} tokens do not fit into --tokens {tokens}, "
-            f"{most} are the most; give so many or fewer{longer}"
+            f"--facts {facts}: {facts:,} facts of {LENGTH} tokens do not fit into --tokens {tokens}, "
+            f"{most:,} are the most; give so many or fewer{longer}"
         )
     return RecallTask(tokens, facts)
 

@@ -29,7 +29,7 @@ def distinct_keys(streams: int, number: int, near: float, generator: torch.Gener
     small = torch.rand((), generator=generator) < near
     side = min(SYMBOLS, max(2, int((1.5 * needed) ** (1 / KEY)) + 1)) if small else SYMBOLS
     if side**KEY < needed:
-        raise InvalidInputError(f"{streams} streams of {number} keys: there are {side**KEY} keys; ask for fewer")
+        raise InvalidInputError(f"{streams:,} streams of {number:,} keys: there are {side**KEY:,} keys; ask for fewer")
     cube = torch.stack([torch.randperm(SYMBOLS, generator=generator)[:side] for _ in range(KEY)])
     corners = torch.randperm(side**KEY, generator=generator)[:needed].view(streams, -1)
     places = torch.stack([corners // side**power % side for power in (2, 1, 0)], -1)
@@ -40,8 +40,8 @@ def check_fits(number: int, what: str, length: int, horizon: int) -> None:
     """Raises InvalidInputError unless `number` >= 1 spans of `length` tokens have room of their own in `horizon`."""
     if number < 1 or horizon // number < length:
         raise InvalidInputError(
-            f"{number} {what} of {length} tokens do not fit evenly into a horizon of {horizon} tokens; "
-            f"at least one, and a horizon of {max(1, number) * length} or more, are needed"
+            f"{number:,} {what} of {length} tokens do not fit evenly into a horizon of {horizon:,} tokens; "
+            f"at least one, and a horizon of {max(1, number) * length:,} or more, are needed"
         )
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from agentmem.errors import InvalidInputError
@@ -63,7 +64,9 @@ def named(name: str, texts: Sequence[str] = (), words: Sequence[str] = ()) -> Na
     another task.
     """
     if name not in NAMES:
-        raise InvalidInputError(f"{name!r} is no task; give one of {', '.join(NAMES)}")
+        close = get_close_matches(str(name), NAMES, 1)
+        meant = f"did you mean {close[0]!r}? There are" if close else "give one of"
+        raise InvalidInputError(f"{name!r} is no task; {meant} {', '.join(NAMES)}")
     if (name == STORIES) != bool(texts):
         raise InvalidInputError(
             f"{STORIES} are told between the sentences of books: give text files, or folders of them"
