@@ -145,7 +145,10 @@ def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_fou
     page.wait_for_selector("#note.bad")
     page.evaluate(f"location.hash = '#step={steps[441].id}'")
     until(page, f"document.querySelector('#step code')?.textContent === '{steps[441].id}'")
-    assert page.inner_text("#note").startswith(f"This file holds {made.frames} steps")
+    said = f"This file holds {made.frames} of the 501 steps of 2 episodes: those around the one at which it opens."
+    assert page.inner_text("#note").startswith(said)
+    held = made.frames - 1  # and the other episode, of one step
+    assert page.inner_text("#title") == f"long 500 steps, {held} of them in this file, 0 recalls"
     assert page.get_attribute("#note", "class") == ""
     page.context.close()
     assert errors == []

@@ -107,8 +107,8 @@ function abroad(pen, graph, to, height) {
   pen.stroke();
   pen.setLineDash([]);
   pen.fillStyle = colour("quiet");
-  pen.textBaseline = "bottom";
-  if (pen.measureText(OTHERS).width < x - 8) pen.fillText(OTHERS, 4, height - 4);
+  pen.textBaseline = "top"; // over all of them: below is no lane of theirs
+  if (pen.measureText(OTHERS).width < x - 8) pen.fillText(OTHERS, 4, 3);
 }
 
 function tracks(pen, graph, shown, to, dense) {
