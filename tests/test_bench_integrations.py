@@ -13,7 +13,7 @@ import pytest
 from benched import history, write_histories
 from typer.testing import CliRunner, Result
 
-from agentmem.bench.integrations import command, report
+from agentmem.bench.integrations import command, picture, report
 from agentmem.bench.integrations.answers import Ranked, Told, items_of, line_of, system_of
 from agentmem.bench.integrations.command import ROWS, at_end, results_of
 from agentmem.bench.peers import entries
@@ -22,6 +22,7 @@ from agentmem.bench.peers.ours import Ours
 from agentmem.bench.peers.racer import Racer, missing, started
 from agentmem.bench.peers.summary import extractive, scripted
 from agentmem.bench.peers.vectors import vectors
+from agentmem.bench.recall.pictures import figure_of
 from agentmem.bench.recall.reading import history_of
 from agentmem.cli import app
 from agentmem.tokens import count
@@ -290,6 +291,24 @@ def test_it_is_written_as_markdown_and_as_a_picture(results: Any) -> None:
     assert "- Chroma: not installed: pip install 'agentmem-crystal[peers]'" in said
     assert "No language model writes so" in said
     assert (results["folder"] / "integrations.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_sizes_stand_as_numbers_and_a_mark_goes_around_one_that_lies_there_already(tmp_path: Path) -> None:
+    figure, (axis,) = figure_of(8, 4)
+    axis.set(xscale="log", xlim=(150, 21_000))
+    picture._in_words(axis.xaxis)
+    figure.draw_without_rendering()
+    shown = [tick.get_text() for tick in axis.get_xticklabels()]
+    assert {"200", "1,000", "20,000"} <= set(shown)
+    assert picture._is_close((16_994, 0.577), (16_795, 0.577))
+    assert not picture._is_close((3_033, 0.577), (3_343, 0.574))
+    sizes = {"agentmem": (265, 0), "one": (0, 16_994), "other": (0, 16_795)}
+    rows = [
+        {"name": name, "title": name, "evidence": {"mean": 0.6}, "bytes": disk, "resident": resident}
+        for name, (disk, resident) in sizes.items()
+    ]
+    drawn = picture.draw({"settings": {"budget": 1_024}, "rows": rows}, tmp_path)
+    assert drawn.read_bytes().startswith(b"\x89PNG")
 
 
 def test_a_peer_that_stopped_has_a_note_in_place_of_figures() -> None:

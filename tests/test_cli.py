@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -225,6 +226,26 @@ def test_erase_says_which_attachments_go_and_they_show_in_the_bytes(path: Path) 
     assert call(*alone, "--yes").exit_code == 0
     assert call(*alone, "--yes").exit_code == 1
     assert parsed(call("erase", path, "--subject", "ann", "--yes", "--json"))["attachments"] == [[[], "state"]]
+
+
+def test_stats_name_the_bytes_of_attachments_and_what_they_leave_free(path: Path) -> None:
+    sizes = []
+    for change in (None, lambda memory: memory.attach("state", bytes(90_000)), lambda memory: memory.detach("state")):
+        with Memory.open(path, encoder=None) as memory:
+            if change:
+                change(memory)
+        told = parsed(call("stats", path, "--json"))["bytes"]
+        assert sum(told.values()) == 2 * told["total"]  # type: ignore[union-attr]
+        sizes.append((told, call("stats", path).stdout))
+    (before, _), (attached, said), (after, left) = sizes
+    assert before["attachments"] == after["attachments"] == 0
+    assert 90_000 < attached["attachments"] < 95_000
+    assert attached["other"] <= before["other"]
+    assert re.search(r"attachments +9\d\.\d kB", said)
+    assert after["free"] >= 90_000 > attached["free"]
+    assert after["other"] < 30_000
+    assert re.search(r"free +9\d\.\d kB", left)
+    assert "attachments" not in left
 
 
 def test_a_certificate_is_written_checked_and_done_again(path: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,20 @@ def test_every_public_name_is_in_the_documentation() -> None:
 
     said = "\n".join(page.read_text() for page in PAGES)
     assert [name for name in agentmem.__all__ if not re.search(rf"\b{name}\b", said)] == []
+
+
+def test_every_name_and_setting_of_the_neural_memory_is_on_its_page_with_its_default() -> None:
+    from agentmem import neural
+
+    said = (ROOT / "docs" / "neural.md").read_text()
+    assert [name for name in neural.__all__ if f"`{name}`" not in said] == []
+    rows = [line.split(" | ") for line in said.splitlines() if line.startswith("| `")]
+    told = {name.strip("| `"): values for name, values, *_ in rows}
+    told |= dict(zip(("tau", "exponent"), told.pop("tau`, `exponent").split(", "), strict=True))
+    default = {one.name: f"{getattr(neural.CrystalSettings(), one.name)}" for one in fields(neural.CrystalSettings)}
+    assert {name: told.get(name, "").replace(",", "") for name in default} == {
+        name: value.removesuffix(".0").replace(",", "") for name, value in default.items()
+    }
 
 
 def has_model() -> bool:

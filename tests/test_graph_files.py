@@ -10,11 +10,13 @@ from typing import Any
 from xml.etree import ElementTree
 
 import networkx
+import numpy as np
 import pytest
-from graphs import content, of_kind, remembered
+from graphs import content, edges, of_kind, remembered
 from hypothesis import example, given
 from hypothesis import strategies as st
 from lawful import few
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from strategies import long_log, opened
 from typer.testing import CliRunner, Result
 
@@ -161,6 +163,17 @@ class TestPictures:
         assert {f"unit ({units})", "made from", "units", "steps"} <= texts
         assert any(text and text.startswith("Memory as of position") for text in texts)
         assert set(texts) & {node["label"] for node in few_nodes.nodes.values()}
+
+    def test_no_word_lies_on_an_arc(self, graph: networkx.DiGraph) -> None:
+        places = picture._places(graph)
+        arcs = [(places[one], places[other]) for one, other in edges(graph, "recalled_by")]
+        assert 10 < len(arcs) < picture.MANY
+        figure, axis = picture._drawn(graph)
+        drawn = FigureCanvasAgg(figure).get_renderer()
+        points = np.concatenate([axis.transData.transform(picture._along(*two, picture._deep(axis))) for two in arcs])
+        boxes = [text.get_window_extent(drawn) for text in axis.texts]
+        assert len(boxes) > 20
+        assert [box for box in boxes if any(box.contains(*point) for point in points)] == []
 
     def test_a_png_is_one(self, hostile: networkx.DiGraph, recwarn: pytest.WarningsRecorder) -> None:
         assert draw(hostile).startswith(b"\x89PNG\r\n")

@@ -170,6 +170,7 @@ async def test_a_graph_window_shows_each_node_at_its_frame_and_crystals_with_the
     assert units
     assert all(graph["at"][to] <= graph["at"][one] for one, to in sources if one in units)
     part = await page.ask("graph", episode="day 1", first=3, last=5)
+    assert part["lanes"] == graph["lanes"] == sorted({int(y) for y in graph["y"] if y >= 1})
     assert {graph["kinds"][kind] for kind in part["kind"]} >= {"step"}
     assert all(3 <= x <= 5 for x in part["x"])
 

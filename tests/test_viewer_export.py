@@ -101,6 +101,9 @@ def test_a_file_holds_as_much_as_finds_room_and_says_how_much_does_not(tmp_path:
     assert 0 < made.frames < 39 == everything.frames
     assert made.frames + made.left_out == 39
     assert made.answers[key("memory", {})]["left_out"] == made.left_out
+    assert made.answers[key("memory", {})]["asked"] == 3
+    told = [one["held"] for name, one in made.answers.items() if name.startswith("replay ")]
+    assert (sum(told), max(told)) == (made.frames, 13)
     assert len(json.dumps(made.answers)) < 80_000
 
 

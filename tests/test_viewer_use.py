@@ -145,10 +145,35 @@ def test_a_file_opens_at_the_step_it_was_made_for_and_says_in_its_place_what_fou
     page.wait_for_selector("#note.bad")
     page.evaluate(f"location.hash = '#step={steps[441].id}'")
     until(page, f"document.querySelector('#step code')?.textContent === '{steps[441].id}'")
-    assert page.inner_text("#note").startswith(f"This file holds {made.frames} steps")
+    said = f"This file holds {made.frames} of the 501 steps of 2 episodes: those around the one at which it opens."
+    assert page.inner_text("#note").startswith(said)
+    held = made.frames - 1  # and the other episode, of one step
+    assert page.inner_text("#title") == f"long 500 steps, {held} of them in this file, 0 recalls"
     assert page.get_attribute("#note", "class") == ""
     page.context.close()
     assert errors == []
+
+
+def test_where_nothing_was_recalled_a_file_opens_at_the_end_or_at_the_last_step_that_found_room(
+    browser: Any, tmp_path: Path
+) -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(500)])
+        part = export(memory, tmp_path / "part.html", most=150_000)
+        memory.episode(id="short").log_many([{"text": f"step {number} of few"} for number in range(5)])
+        whole = export(memory, tmp_path / "whole.html", episode="short")
+    assert 0 < part.frames < 200
+    assert whole.frames == 5
+    tall = []
+    for name, made in (("part", part), ("whole", whole)):
+        errors: list[str] = []
+        page = opened(browser, f"file://{tmp_path}/{name}.html", errors)
+        until(page, SHOWN.format(made.frames))
+        until(page, f"document.querySelector('#row{made.frames - 1} .line')?.textContent.startsWith('step')")
+        tall.append(page.evaluate("document.querySelector('#steps').clientHeight"))
+        page.context.close()
+        assert errors == []
+    assert tall[1] < 5 * 44 + 60 < tall[0]  # as high as its steps, and not as the window
 
 
 @pytest.mark.slow

@@ -48,7 +48,9 @@ NAMED = ("episode", "entity", "cluster", "atom", "unit", "recall", "step")  # in
 LANES = {"unit": "units", "cluster": "clusters", "atom": "atoms", "entity": "entities"}
 TRACK = 0.62  # of a lane's height
 FONT = 8.0
-MANY = 150  # edges of a kind from which on they are drawn fainter
+MANY = 150  # edges of a kind from which on they are drawn fainter, and words may lie on them
+DEEP = 2.0  # how far below its ends an arc is bent, if it goes through all of the picture
+POINTS = 40  # of an arc, on which no word is to lie
 
 Places = dict[str, tuple[float, float]]
 
@@ -65,17 +67,22 @@ def draw(graph: networkx.DiGraph, format: str = "png") -> bytes:
         )
     if find_spec("matplotlib") is None:
         raise MissingExtraError(INSTALL)
-    places = _places(graph)
-    figure, axis = _frame(places)
-    _draw_edges(axis, graph, places)
-    _draw_nodes(axis, graph, places)
-    _label(figure, axis, graph, places)
-    _furnish(figure, axis, graph, places)
+    figure, _ = _drawn(graph)
     out = io.BytesIO()
     made_by = {"Software": None} if format == "png" else {"Date": None, "Creator": None}
     with import_module("matplotlib").rc_context({"svg.hashsalt": "agentmem", "svg.fonttype": "none"}):
         figure.savefig(out, format=format, dpi=150, bbox_inches="tight", metadata=made_by)
     return out.getvalue()
+
+
+def _drawn(graph: networkx.DiGraph) -> tuple[Any, Any]:
+    places = _places(graph)
+    figure, axis = _frame(places, any(kind == "recalled_by" for *_, kind in graph.edges(data="kind")))
+    _draw_edges(axis, graph, places)
+    _draw_nodes(axis, graph, places)
+    _label(figure, axis, graph, places)
+    _furnish(figure, axis, graph, places)
+    return figure, axis
 
 
 def _places(graph: networkx.DiGraph) -> Places:
@@ -104,11 +111,11 @@ def _height(node: Mapping[str, Any], lanes: Mapping[str, float]) -> float:
     return lanes[kind] + y % 1 if kind in lanes else TRACK * y
 
 
-def _frame(places: Places) -> tuple[Any, Any]:
-    """A figure as large as there is to show, and its axis."""
+def _frame(places: Places, arcs: bool) -> tuple[Any, Any]:
+    """A figure as large as there is to show, and its axis. arcs: some hang below."""
     xs, ys = (np.array([place[at] for place in places.values()] or [0.0]) for at in (0, 1))
     columns = float(xs.max()) + 1
-    bottom, top = float(ys.min()) - 0.45, max(float(ys.max()), 0.3) + 0.5
+    bottom, top = float(ys.min()) - (0.75 if arcs else 0.45), max(float(ys.max()), 0.3) + 0.5
     width, height = float(np.clip(0.3 * columns, 10, 18)), float(np.clip(1.15 * (top - bottom), 2.5, 22))
     figure = import_module("matplotlib.figure").Figure(figsize=(width, height))
     axis = figure.add_axes((0, 0, 1, 1))
@@ -124,18 +131,33 @@ def _draw_edges(axis: Any, graph: networkx.DiGraph, places: Places) -> None:
         faint = 1.0 if kind == "next" else 0.55 if len(ends) < MANY else 0.25
         look = {"linewidths": 1.6 if kind == "next" else 0.9, "alpha": faint, "linestyles": dashes, "zorder": 1}
         if kind == "recalled_by":
-            deep = 0.4 / max(1.0, axis.get_xlim()[1])
-            axis.add_collection(arcs([_arc(*two, deep) for two in ends], facecolors="none", edgecolors=colour, **look))
+            curves = [_arc(*two, _deep(axis)) for two in ends]
+            axis.add_collection(arcs(curves, facecolors="none", edgecolors=colour, **look))
         else:
             axis.add_collection(lines(ends, colors=colour, **look))
+
+
+def _deep(axis: Any) -> float:
+    """How much lower an arc hangs for each column from one end to the other."""
+    return float(DEEP / max(1.0, axis.get_xlim()[1]))
 
 
 def _arc(begin: tuple[float, float], end: tuple[float, float], deep: float) -> Any:
     """A curve that hangs below both ends, the deeper the further they are apart, so that it is no track."""
     path = import_module("matplotlib.path").Path
+    return path([begin, _bend(begin, end, deep), end], [path.MOVETO, path.CURVE3, path.CURVE3])
+
+
+def _bend(begin: tuple[float, float], end: tuple[float, float], deep: float) -> tuple[float, float]:
     low = min(begin[1], end[1]) - 0.12 - deep * abs(begin[0] - end[0])
-    bend = ((begin[0] + end[0]) / 2, low)
-    return path([begin, bend, end], [path.MOVETO, path.CURVE3, path.CURVE3])
+    return (begin[0] + end[0]) / 2, low
+
+
+def _along(begin: tuple[float, float], end: tuple[float, float], deep: float) -> np.ndarray:
+    """Points of that curve: [POINTS, 2]."""
+    t = np.linspace(0, 1, POINTS)[:, None]
+    one, bend, other = map(np.array, (begin, _bend(begin, end, deep), end))
+    return np.asarray((1 - t) ** 2 * one + 2 * t * (1 - t) * bend + t**2 * other)
 
 
 def _draw_nodes(axis: Any, graph: networkx.DiGraph, places: Places) -> None:
@@ -155,10 +177,14 @@ def _draw_nodes(axis: Any, graph: networkx.DiGraph, places: Places) -> None:
 
 
 def _label(figure: Any, axis: Any, graph: networkx.DiGraph, places: Places) -> None:
-    """As many as find room, without one over another or over a mark."""
+    """As many as find room, without one over another, over a mark or over an arc."""
     board = Board(figure, axis, FONT)
     for name, (x, y) in places.items():
         board.take(x, y, SIZES[graph.nodes[name]["kind"]] ** 0.5)
+    arcs = [(places[u], places[v]) for u, v, edge in graph.edges(data="kind") if edge == "recalled_by"]
+    for two in arcs if len(arcs) < MANY else ():
+        for x, y in _along(*two, _deep(axis)):
+            board.take(x, y, 2)
     quiet = sum(node["kind"] == "step" for node in graph.nodes.values()) > SAID
     for name in sorted(places, key=lambda name: _importance(name, graph.nodes[name])):
         node, kind = graph.nodes[name], graph.nodes[name]["kind"]

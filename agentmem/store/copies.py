@@ -38,8 +38,9 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
     """Bytes by part, each counted once, and their `total`: of all files but -shm, which is shared memory of those that
     have the memory open.
 
-    An empty table is in `other`. `wal` is what the write-ahead log takes beyond the pages that are still only in it,
-    which their parts count. `reserve` is what is kept free where the disk is nearly full.
+    An empty table is in `other`. `free` is what a table let go of: room for whatever is written next. `wal` is what the
+    write-ahead log takes beyond the pages that are still only in it, which their parts count. `reserve` is what is kept
+    free where the disk is nearly full.
     """
     found = dict.fromkeys(
         ("log", "archive", "lexicon", "crystals", "keys", "blobs", "attachments", "ledger", "other"), 0
@@ -50,8 +51,10 @@ def sizes(paths: Files, connection: Connection) -> dict[str, int]:
         found["attachments"] = 0
     if value(connection, "SELECT 1 FROM ledger LIMIT 1") is None:
         found["ledger"] = 0
-    pages = value(connection, "PRAGMA page_count") * value(connection, "PRAGMA page_size")
-    found["other"] += pages - sum(found.values())  # what is free, and where pages of others point to
+    page = value(connection, "PRAGMA page_size")
+    pages = value(connection, "PRAGMA page_count") * page
+    found["free"] = value(connection, "PRAGMA freelist_count") * page
+    found["other"] += pages - sum(found.values())  # where pages of others point to
     sql = "SELECT ifnull(sum(length(payload)), 0) FROM batches WHERE kind LIKE 'codes:%'"
     found["codes"] = connection.execute(sql).fetchone()[0]
     found["crystals"] -= found["codes"]

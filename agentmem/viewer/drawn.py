@@ -69,6 +69,7 @@ def graph(look: Look, given: asked.Part) -> dict[str, Any]:
     return {
         "count": len(frames),
         "begins": drawn.begins,
+        "lanes": np.unique(drawn.y[drawn.y >= 1].astype(int)).tolist(),
         "left_out": len(there) - len(chosen),
         "kinds": list(KINDS),
         "links": list(LINKS),

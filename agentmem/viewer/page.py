@@ -255,6 +255,9 @@ class _Gather:
         self.made.answers[key("memory", {})] = opened | {
             "left_out": self.made.left_out,
             "frames": self.made.frames,
+            "asked": len(self.steps),
             "step": self.made.opens,
         }
+        for one in self.listed:
+            self.made.answers[key("replay", {**body, "episode": one})]["held"] = len(self.held[one])
         return self.made

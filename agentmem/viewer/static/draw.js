@@ -9,9 +9,9 @@ const NEAR = 14; // pixels from a node that still hit it
 const SIZE = { step: 5, unit: 5.5, cluster: 7.5, atom: 6, recall: 5, episode: 9, entity: 6.5 };
 const CORNERS = { cluster: [6, Math.PI / 6], atom: [4, 0], recall: [3, Math.PI / 2], entity: [5, -Math.PI / 2] }; // and the turn
 const OTHERS = "other episodes";
-const LANES = [[0, "steps"], [1, "units"], [2, "clusters"], [3, "atoms"], [4, "entities"]];
+const LANES = ["steps", "units", "clusters", "atoms", "entities"];
 
-// Of nodes in columns, what is looked up often. Units take in their steps from the frame on at which they are formed.
+// Of nodes in columns, what is looked up often; lanes in which nothing ever stands are left out. Units take in their steps from the frame on at which they are formed.
 export function prepare(graph) {
   const made = { ...graph, at_id: new Map(graph.id.map((id, at) => [id, at])), taken: new Int32Array(graph.id.length).fill(-1), below: new Map(), shownTo: new Map(), about: new Map() };
   const gather = (map, key, value) => (map.has(key) ? map.get(key).push(value) : map.set(key, [value]));
@@ -23,8 +23,9 @@ export function prepare(graph) {
     } else if (name === "recalled_by") gather(made.shownTo, to, from);
     else if (name === "about") gather(made.about, to, from);
   }
+  made.y = graph.y.map((y) => (y < 1 ? y : 1 + graph.lanes.indexOf(Math.floor(y)) + (y % 1)));
   made.low = graph.y.reduce((least, y) => Math.min(least, y), 0);
-  made.high = graph.y.some((y) => y >= 4) ? 5 : 4;
+  made.high = Math.max(2, 1 + graph.lanes.length);
   return made;
 }
 
@@ -44,8 +45,8 @@ export function place(view, width, height, graph) {
 export function draw(canvas, graph, look) {
   const { pen, width, height } = sharp(canvas);
   const to = place(look.view, width, height, graph);
-  lanes(pen, to, width, graph ? graph.high : 4);
   if (!graph) return 0;
+  lanes(pen, to, width, graph.lanes, look.at);
   const dense = (look.view.last - look.view.first) / width;
   const shown = [];
   for (let at = 0; at < graph.id.length; at += 1) {
@@ -58,11 +59,6 @@ export function draw(canvas, graph, look) {
   for (const at of shown) node(pen, graph, at, spot(at), look, dense);
   for (const at of shown) ring(pen, graph, at, spot(at), look);
   labels(pen, graph, shown, spot, look);
-  const x = to.x(look.at);
-  pen.fillStyle = colour("ink");
-  pen.globalAlpha = 0.35;
-  pen.fillRect(x - 0.5, 0, 1, height);
-  pen.globalAlpha = 1;
   return shown.length;
 }
 
@@ -79,18 +75,28 @@ function spotOf(graph, at, to, look) {
   return own.map((value, axis) => middle[axis] + (value - middle[axis]) * look.grown);
 }
 
-function lanes(pen, to, width, high) {
+// And where in them the frame that is shown is, under all words.
+function lanes(pen, to, width, there, at) {
+  pen.fillStyle = colour("lane");
+  there.forEach((_, row) => pen.fillRect(0, to.y(row + 1.88), width, to.y(row + 0.9) - to.y(row + 1.88)));
+  pen.fillStyle = colour("ink");
+  pen.globalAlpha = 0.35;
+  pen.fillRect(to.x(at) - 0.5, 0, 1, pen.canvas.clientHeight);
+  pen.globalAlpha = 1;
   pen.font = "11px system-ui, sans-serif";
   pen.textBaseline = "bottom";
-  for (const [lane, name] of LANES) {
-    if (lane >= high) break;
-    if (lane > 0) {
-      pen.fillStyle = colour("lane");
-      pen.fillRect(0, to.y(lane + 0.88), width, to.y(lane - 0.1) - to.y(lane + 0.88));
-    }
-    pen.fillStyle = colour("quiet");
-    pen.fillText(name, 4, to.y(lane + 0.6));
-  }
+  pen.fillStyle = colour("quiet");
+  [0, ...there].forEach((lane, row) => written(pen, LANES[lane], 4, to.y(row + 0.6)));
+}
+
+// Words that no line strikes out.
+function written(pen, text, x, y) {
+  pen.lineWidth = 3;
+  pen.lineJoin = "round";
+  pen.strokeStyle = colour("paper");
+  pen.strokeText(text, x, y);
+  pen.fillText(text, x, y);
+  pen.lineWidth = 1;
 }
 
 // Where what was recalled of other episodes ends, and the frames begin.
@@ -107,8 +113,8 @@ function abroad(pen, graph, to, height) {
   pen.stroke();
   pen.setLineDash([]);
   pen.fillStyle = colour("quiet");
-  pen.textBaseline = "bottom";
-  if (pen.measureText(OTHERS).width < x - 8) pen.fillText(OTHERS, 4, height - 4);
+  pen.textBaseline = "top"; // over all of them: below is no lane of theirs
+  if (pen.measureText(OTHERS).width < x - 8) written(pen, OTHERS, 4, 3);
 }
 
 function tracks(pen, graph, shown, to, dense) {
@@ -223,7 +229,7 @@ function labels(pen, graph, shown, spot, look) {
     const kind = graph.kinds[graph.kind[at]];
     if (kind === "step" || kind === "recall") continue;
     const [x, own] = spot(at);
-    const y = kind === "episode" ? own - SIZE.episode - 5 : own; // over the steps that follow it
+    const y = kind === "episode" ? own - SIZE.episode - 11 : own; // over the steps that follow it, and their rings
     const row = Math.round(y / 6);
     if (!rows.has(row)) rows.set(row, []);
     rows.get(row).push({ at, x, y });
@@ -234,7 +240,7 @@ function labels(pen, graph, shown, spot, look) {
       const ring = graph.id[at] === look.selected ? 13 : 10;
       const room = Math.min(place + 1 < row.length ? row[place + 1].x - 10 : Infinity, pen.canvas.clientWidth - 6) - x - ring;
       const text = fitted(pen, graph.label[at], room);
-      if (text) pen.fillText(text, x + ring, y);
+      if (text) written(pen, text, x + ring, y);
     });
   }
 }

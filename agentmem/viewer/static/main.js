@@ -114,6 +114,13 @@ function alone(recall) {
   fill(byId("context"), recallOf(recall, "Planning context"));
 }
 
+// Of a file that has no room for all: how much of what it holds, and which.
+function held() {
+  const { frames, left_out, asked, step } = state.memory;
+  const which = step ? "those around the one at which it opens" : asked > 1 ? "the newest episodes, each from its first step on" : "the first ones";
+  return `This file holds ${number(frames)} of the ${many(frames + left_out, "steps")} of ${many(asked, "episodes")}: ${which}. agentmem view on the memory shows all.`;
+}
+
 async function start() {
   if (shownAlone) return alone(shownAlone);
   if (!isFile) takeToken();
@@ -135,7 +142,7 @@ async function start() {
   state.namespace = asked.namespace || state.memory.namespace;
   byId("memory").textContent = state.memory.name;
   document.title = `${state.memory.name} – agentmem`;
-  if (state.memory.left_out) say(`This file holds ${many(state.memory.frames, "steps")}; ${number(state.memory.left_out)} more found no room. Open the memory with agentmem view to see all.`, false, true);
+  if (state.memory.left_out) say(held(), false, true);
   makeNamespaces();
   await begin(asked.episode, asked.step || (asked.episode === null ? state.memory.step : null));
   onAddress(() => tried(readdress));

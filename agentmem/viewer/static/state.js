@@ -72,7 +72,8 @@ export function onAddress(act) {
   });
 }
 
-// episode null: all, as they interleave. step: an id, or a number of a frame; null: where something was recalled first.
+// episode null: all, as they interleave. step: an id, or a number of a frame; null: where something was recalled first, or
+// else the end, where all that was made of the episode is.
 export async function open(episode, step = 0) {
   const replay = await ask("replay", { namespace: state.namespace, episode });
   state.episode = episode;
@@ -80,10 +81,15 @@ export async function open(episode, step = 0) {
   state.frame = null;
   state.selected = null;
   frames = new Map(); // an answer that is still on its way is of another episode
-  let number = step === null ? replay.recalled || 0 : step;
+  let number = step === null ? somethingIn(replay) : step;
   if (typeof step === "string") number = await numberOf(step);
   tell("opened");
   go(Math.min(number, Math.max(0, replay.frames - 1)));
+}
+
+// held: how many of its frames found room in a file.
+function somethingIn({ recalled, frames, held = frames }) {
+  return Math.max(0, Math.min(recalled ?? frames, held - 1));
 }
 
 async function numberOf(step) {

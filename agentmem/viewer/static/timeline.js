@@ -44,12 +44,13 @@ function scrubTo(event) {
 }
 
 function opened() {
-  const { episode, goal, agent, frames, recalls } = state.replay;
+  const { episode, goal, agent, frames, recalls, held = frames } = state.replay;
   stop();
   range.max = Math.max(0, frames - 1);
   range.disabled = frames < 2;
   const about = [episode === null ? "all episodes, as they interleave" : episode, agent && `of ${agent.text}`].filter(Boolean).join(" ");
-  fill(title, h("span", {}, about), h("span", { class: "quiet" }, ` ${many(frames, "steps")}, ${many(recalls, "recalls")}`), goal ? h("span", { class: "goal" }, goal.text) : null);
+  const part = held < frames ? `, ${number(held)} of them in this file` : "";
+  fill(title, h("span", {}, about), h("span", { class: "quiet" }, ` ${many(frames, "steps")}${part}, ${many(recalls, "recalls")}`), goal ? h("span", { class: "goal" }, goal.text) : null);
   draw();
 }
 
