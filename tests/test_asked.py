@@ -7,7 +7,7 @@ from datetime import date
 import pytest
 
 from agentmem import Memory
-from agentmem.recall.asked import Date, asks, dates, numbers
+from agentmem.recall.asked import Date, asks, dates, numbers, quotations
 from agentmem.recall.relative import spans
 from agentmem.testing import FakeClock
 
@@ -113,3 +113,20 @@ def test_yesterday_is_counted_from_the_newest_step(dated: bool) -> None:
             for as_of, step in ((None, steps[found]), (steps[9].id, steps[found - 18])):
                 hits = memory.recall(cue, 2_000, as_of=as_of).hits
                 assert [hit.id for hit in hits if "date" in hit.reasons] == [step.id]
+
+
+@pytest.mark.parametrize(
+    ("cue", "found"),
+    [
+        ('Where is "W-2378" and "1.703"?', ["W-2378", "1.703"]),
+        ("a book called \u201cThe Red Door\u201d", ["The Red Door"]),
+        ('"twice" is "twice"', ["twice"]),
+        ('{"id": "W-2378", "note" : "by the door"}', ["W-2378", "by the door"]),
+        ('a 6" pipe', []),
+        ('a 6" pipe\nand a 7" one', []),
+        ('"" or "\n"', []),
+        ("Ann's 'red' door", []),
+    ],
+)
+def test_texts_in_double_quotes_are_quotations_and_names_of_json_are_not(cue: str, found: list[str]) -> None:
+    assert quotations(cue) == found

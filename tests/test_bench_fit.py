@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -164,7 +164,7 @@ def test_a_gain_within_its_own_spread_is_no_gain(tmp_path: Path) -> None:
 def test_a_search_that_moves_nothing_ends_after_one_round(tmp_path: Path) -> None:
     for _, questions in readied(tmp_path):
         *_, last = search(Aim(questions), Weights(), 5)
-        assert (last.tried, last.over, last.weights) == (17, True, Weights())
+        assert (last.tried, last.over, last.weights) == (len(fields(Weights)), True, Weights())
 
 
 def test_a_search_that_was_interrupted_goes_on_as_if_it_had_not_been(tmp_path: Path) -> None:

@@ -232,6 +232,36 @@ def test_what_a_user_says_and_what_the_named_speaker_says_gains(memory: Memory) 
     assert not any(added(memory, "red door", "speaker").values())
 
 
+def test_a_step_with_all_words_of_a_text_in_quotes_gains_by_how_rare_that_is(memory: Memory) -> None:
+    memory.episode(id="warehouse").log_many(
+        [*RAIN, "The pack of 1.703 GB is sold out.", "The pack of 1.524 GB is here."]
+    )
+    memory.episode(id="ann").log_many(
+        ["Ann wants the pack of 1.703 GB.", "Ann wants 703 cans in 1 bag.", "Ann is here."]
+    )
+    plain, quoted = "Which pack does Ann want? 1.703", 'Which pack does Ann want? "1.703"'
+    assert not any(added(memory, plain, "quoted").values())
+    gains = {text: gain for text, gain in added(memory, quoted, "quoted").items() if gain}
+    assert set(gains) == {
+        "The pack of 1.703 GB is sold out.",
+        "Ann wants the pack of 1.703 GB.",
+        "Ann wants 703 cans in 1 bag.",  # words, wherever they stand
+    }
+    assert len(set(gains.values())) == 1
+    alone = added(memory, 'the pack of "1.524"', "quoted")["The pack of 1.524 GB is here."]
+    assert max(gains.values()) < alone == Weights().quoted
+    assert set(added(memory, 'the pack of "1.999 or 1.703"', "quoted").values()) == {0.0}
+
+
+def test_what_is_in_quotes_is_found_among_much_that_matches_more_words(memory: Memory) -> None:
+    ann = memory.episode(id="Ann Bell")
+    ann.log_many([f"Ann Bell wants the blue data pack of line {n}." for n in range(40)])
+    memory.episode(id="warehouse").log("Pack 1.703 is sold out for good.")
+    cue = "Ann Bell: the data pack that I want of line 7, {} or {}"
+    assert "sold out" not in memory.recall(cue.format("1.703", "1.404"), 60).text
+    assert "sold out" in memory.recall(cue.format('"1.703"', '"1.404"'), 60).text
+
+
 def test_the_ends_of_an_episode_of_deeds_gain_and_those_of_a_talk_do_not(memory: Memory) -> None:
     with memory.episode(id="deeds") as episode:
         for n in range(4):

@@ -57,7 +57,9 @@ class LogEvent(Arguments):
 
 class Recall(Arguments):
     tool = "recall"
-    goal: Annotated[Goal, Field(description="What you want to do or know, in full words, with names.")]
+    goal: Annotated[
+        Goal, Field(description='What you want to do or know, in full words, with names; a code or number in "quotes".')
+    ]
     budget_tokens: Annotated[int, Field(ge=LEAST, le=MOST, description="Tokens of the answer, at most.")] = BUDGET
 
 

@@ -24,7 +24,7 @@ _DATES = tuple(
         rf"\b(?:in|during|of|since|by|until|late|early|mid) {_MONTH}\b(?! \w+ing\b)",
     )
 )
-_QUOTED = re.compile(r'"([^"]+)"|\u201c([^\u201d]+)\u201d')
+_QUOTED = re.compile(r'"([^"\n]*)"(\s*:)?|\u201c([^\u201d\n]+)\u201d')
 _NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
 _ASKS = {
     "place": r"where|(?:which|what) (?:place|room|location)s?",
@@ -65,8 +65,9 @@ def numbers(cue: str) -> list[float]:
 
 
 def quotations(cue: str) -> list[str]:
-    """The texts in double quotes in a cue, each once."""
-    return list(dict.fromkeys(straight or curly for straight, curly in _QUOTED.findall(cue)))
+    """The texts in double quotes in a cue, each once; not the names of JSON, which a colon follows."""
+    found = dict.fromkeys(straight or curly for straight, colon, curly in _QUOTED.findall(cue) if not colon)
+    return [each for each in found if each.strip()]
 
 
 def dates(cue: str) -> Iterator[Date]:
