@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from time import process_time
 
 import pytest
 
@@ -123,6 +124,10 @@ def test_yesterday_is_counted_from_the_newest_step(dated: bool) -> None:
         ('"twice" is "twice"', ["twice"]),
         ('{"id": "W-2378", "note" : "by the door"}', ["W-2378", "by the door"]),
         ('a 6" pipe', []),
+        ('a 6" pipe for order "W-2378"', ["W-2378"]),
+        (r'{"note": "a 6\" pipe", "id": "W-2378"}', [r"a 6\" pipe", "W-2378"]),
+        (r'{"note": "Ann said \"no\" twice", "id": "W-2378"}', [r"Ann said \"no\" twice", "W-2378"]),
+        ("a \u201cred \u201cdoor\u201d", ["door"]),
         ('a 6" pipe\nand a 7" one', []),
         ('"" or "\n"', []),
         ("Ann's 'red' door", []),
@@ -130,3 +135,10 @@ def test_yesterday_is_counted_from_the_newest_step(dated: bool) -> None:
 )
 def test_texts_in_double_quotes_are_quotations_and_names_of_json_are_not(cue: str, found: list[str]) -> None:
     assert quotations(cue) == found
+
+
+@pytest.mark.parametrize("mark", ['"', '\\"', "\u201c", '" '])
+def test_quotes_that_nothing_ends_are_looked_through_once(mark: str) -> None:
+    start = process_time()
+    assert quotations(f"{mark * 100_000}\n") == []
+    assert process_time() - start < 5

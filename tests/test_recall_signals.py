@@ -251,6 +251,8 @@ def test_a_step_with_all_words_of_a_text_in_quotes_gains_by_how_rare_that_is(mem
     alone = added(memory, 'the pack of "1.524"', "quoted")["The pack of 1.524 GB is here."]
     assert max(gains.values()) < alone == Weights().quoted
     assert set(added(memory, 'the pack of "1.999 or 1.703"', "quoted").values()) == {0.0}
+    both = added(memory, 'the pack of "1.703 sold" or "1.524 sold"', "quoted")
+    assert [text for text, gain in both.items() if gain] == ["The pack of 1.703 GB is sold out."]
 
 
 def test_what_is_in_quotes_is_found_among_much_that_matches_more_words(memory: Memory) -> None:

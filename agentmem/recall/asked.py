@@ -24,7 +24,8 @@ _DATES = tuple(
         rf"\b(?:in|during|of|since|by|until|late|early|mid) {_MONTH}\b(?! \w+ing\b)",
     )
 )
-_QUOTED = re.compile(r'"([^"\n]*)"(\s*:)?|\u201c([^\u201d\n]+)\u201d')
+_QUOTED = re.compile(r'(?<![\d\\])"((?:[^"\\\n]|\\.)*)"(\s*:)?|\u201c([^\u201c\u201d\n]+)\u201d')
+"""None begins at an inch mark, or at a quote that JSON escapes: the rest of its line would be paired amiss."""
 _NUMBER = re.compile(r"(?<![\w.-])-?\d+(?:\.\d+)?(?![\w-])")
 _ASKS = {
     "place": r"where|(?:which|what) (?:place|room|location)s?",
@@ -65,7 +66,7 @@ def numbers(cue: str) -> list[float]:
 
 
 def quotations(cue: str) -> list[str]:
-    """The texts in double quotes in a cue, each once; not the names of JSON, which a colon follows."""
+    """The texts in double quotes in a line of a cue, each once; not the names of JSON, which a colon follows."""
     found = dict.fromkeys(straight or curly for straight, colon, curly in _QUOTED.findall(cue) if not colon)
     return [each for each in found if each.strip()]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 
@@ -251,14 +250,25 @@ def _speaker_signal(cue: str, view: View) -> np.ndarray:
 def _quoted_signal(cue: str, view: View, match: Match) -> np.ndarray:
     """Per step, 0..1: how rare the rarest text in quotes is whose words it has all; 1 where no other step has them."""
     n = len(view.position)
-    signal = nothing(n)
+    signal, known = nothing(n), np.zeros(n, bool)
     for terms in map(content_stems, quotations(cue)):
-        if terms and all(term in match.counts for term in terms):
-            having = reduce(np.intersect1d, (match.counts[term][0] for term in terms))
-            if says_nothing(signal):
-                signal = np.zeros(n)
+        having = _having(terms, match, known)
+        if len(having):
+            signal = np.zeros(n) if says_nothing(signal) else signal
             signal[having] = np.maximum(signal[having], _idf(n, len(having)) / _idf(n, 1))
     return signal
+
+
+def _having(terms: Sequence[str], match: Match, known: np.ndarray) -> np.ndarray:
+    """The rows of steps that have all these stems. known: [n] of False, before and after."""
+    if not terms or not all(term in match.counts for term in terms):
+        return np.zeros(0, np.int64)
+    having, *others = sorted((match.counts[term][0] for term in terms), key=len)
+    for rows in others if len(having) else ():
+        known[rows] = True
+        having = having[known[having]]
+        known[rows] = False
+    return having
 
 
 def _both(signal: np.ndarray, named: np.ndarray) -> np.ndarray:
