@@ -226,6 +226,17 @@ def test_of_two_values_put_at_once_the_last_in_the_log_counts_for_both(
     assert [hit.text for hit in both[1].scoped(*ANN).rank("pizza")] == ["pizza after"]
 
 
+def test_an_item_with_all_words_in_quotes_comes_before_those_that_share_more_of_the_others(memory: Memory) -> None:
+    store = EpisodicStore(memory)
+    for n in range(20):
+        store.put(ANN, str(n), {"text": f"Ann has {n} cans of paint."})
+    store.put(ANN, "wish", {"text": "Ann wants a lamp, a cable, a shelf and a fern."})
+    store.put(ANN, "note", {"text": "W-1703 is sold out for good."})
+    query = "Ann wants a lamp, a cable, a shelf, a fern: {}"
+    assert store.search(ANN, query=query.format("W-1703"))[0].key == "wish"
+    assert store.search(ANN, query=query.format('"W-1703"'))[0].key == "note"
+
+
 def test_both_delete_the_same(both: tuple[EpisodicStore, EpisodicStore]) -> None:
     one, other = both
     for n in range(10):

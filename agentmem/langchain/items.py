@@ -26,7 +26,7 @@ ITEMS = Weights(
     neighbours=0, episode=0, best_episode=0, name=0, kind=0, user=0, speaker=0, state=0, date=0, end=0, ends=0, late=0,
     length=0.6,
 )  # fmt: skip
-"""By words, vectors, age and length: items do not follow one another as steps of a run do."""
+"""By words, most by those in quotes, vectors, age and length: items do not follow one another as steps of a run do."""
 ROOT = "langgraph.store"
 """The label under which all items stand; LangGraph's own labels have no dots."""
 UNTOLD = ("content", "data", "memory", "text", "value")

@@ -38,7 +38,7 @@ def recall_tool(memory: Of, budget: int = 1024) -> BaseTool:
     """Search, in words; answers with a planning context in which each line names its step."""
 
     def recall(query: str, runtime: ToolRuntime[Any, Any] = None) -> str:  # type: ignore[assignment]
-        """Search long-term memory: earlier steps, other conversations, facts. Ask in full words, with the names."""
+        """Search long-term memory: earlier steps, other conversations, facts. Use full words, names, "codes" quoted."""
         return _recalled(memory, runtime, query, budget).text or NOTHING
 
     return _tool(recall, memory, budget)

@@ -200,11 +200,11 @@ class Memory(Owned, Ruled, redacting.Redacts, Awaited):
     ) -> PlanningContext:
         """The planning context for a cue, of at most `budget` tokens. Writes nothing.
 
-        cue: a question, or what goes on; steps with all words of a text that it has in double quotes come first. as_of:
-        a step id or a time of logging (datetime or ISO; naive means UTC): what was known then. count_tokens: the
-        counter the budget is exact by; without one, an upper bound of cl100k's. episode, agent: only their steps.
-        layers: only these crystals' own text, never expanded. marks: print each line's id. An empty context means that
-        nothing matches. Raises InvalidInputError, and NotFoundError for an as_of, episode or agent that never was.
+        cue: a question, or what goes on; a text in double quotes is looked for as such. as_of: a step id or a time of
+        logging (datetime or ISO; naive means UTC): what was known then. count_tokens: the counter the budget is exact
+        by; without one, an upper bound of cl100k's. episode, agent: only their steps. layers: only these crystals' own
+        text, never expanded. marks: print each line's id. An empty context means that nothing matches. Raises
+        InvalidInputError, and NotFoundError for an as_of, episode or agent that never was.
         """
         checks.check_asked(self._core, self.namespaces, as_of, layers, episode, agent)
         query = recalling.query_of(cue, budget, count_tokens, layers, episode, agent, marks)
