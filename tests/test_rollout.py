@@ -14,6 +14,7 @@ from gymnasium.utils.env_checker import data_equivalence
 from rolls import SHOP, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, SettingsError
+from agentmem.recall.asked import quotations
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import SLOW, TRIED, Lanes, has_text, seconds_a_step
@@ -220,6 +221,13 @@ def test_a_shift_is_read_by_sentences_in_episodes_of_whom_they_are_about() -> No
     assert SHIFT.cue(seen) == "Ann Lee: It is late. Close it with the code of Camp Stove."
     assert SHIFT.act(seen, 0) == "close_ticket AB-1"
     assert SHIFT.act(seen, "no call") == "no call"
+
+
+def test_a_shift_asks_in_quotes_for_the_values_that_its_choice_is_between() -> None:
+    calls = [f'{{"tool": "send", "args": {{"order": "S1", "pack": "{pack}"}}}}' for pack in ("1.703", "1.404")]
+    seen = {"text": '[T9 Ann Lee] Send the pack for a frame of 6".', "candidates": "\n".join(calls)}
+    assert SHIFT.cue(seen) == 'Ann Lee: Send the pack for a frame of 6". "1.703" "1.404"'
+    assert quotations(SHIFT.cue(seen)) == ["1.703", "1.404"]
 
 
 def test_what_an_agent_repeats_of_recalled_text_is_marked_also_where_calls_have_an_episode_of_their_own() -> None:
