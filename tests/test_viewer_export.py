@@ -131,6 +131,17 @@ def test_a_long_episode_is_held_from_its_first_step_on_as_far_as_there_is_room()
     assert key("frame", {"namespace": [], "episode": "long", "number": made.frames - 1}) in made.answers
 
 
+def test_an_episode_opens_at_the_frame_it_has_that_is_nearest_to_its_end() -> None:
+    with Memory.open(":memory:", encoder=None) as memory:
+        steps = memory.episode(id="long").log_many([{"text": f"step {number} of many"} for number in range(900)])
+        for near, within in (((), range(50, 500)), ((steps[600].id,), range(600, 899))):
+            answers = gathered(memory, None, 150_000, "a.mem", near).answers
+            opens = answers[key("replay", {"namespace": [], "episode": "long"})]["opens"]
+            whole = {"namespace": [], "episode": "long"}
+            assert opens == max(number for number in range(900) if key("frame", whole | {"number": number}) in answers)
+            assert opens in within
+
+
 def test_what_was_recalled_from_another_namespace_is_exported_with_the_frame(tmp_path: Path) -> None:
     harbour(tmp_path / "a.mem", ("told",)).close()
     with Memory.open(tmp_path / "a.mem", encoder=None) as memory:

@@ -11,7 +11,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files as resources
@@ -259,5 +259,12 @@ class _Gather:
             "step": self.made.opens,
         }
         for one in self.listed:
-            self.made.answers[key("replay", {**body, "episode": one})]["held"] = len(self.held[one])
+            replay, held = self.made.answers[key("replay", {**body, "episode": one})], self.held[one]
+            wanted = replay["frames"] - 1 if replay["recalled"] is None else replay["recalled"]
+            replay |= {"held": len(held), "opens": _nearest(held, wanted)}
         return self.made
+
+
+def _nearest(numbers: Iterable[int], wanted: int) -> int:
+    """The nearest of them; 0 of none."""
+    return min(numbers, key=lambda number: abs(number - wanted), default=0)

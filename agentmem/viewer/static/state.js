@@ -87,9 +87,9 @@ export async function open(episode, step = 0) {
   go(Math.min(number, Math.max(0, replay.frames - 1)));
 }
 
-// held: how many of its frames found room in a file.
-function somethingIn({ recalled, frames, held = frames }) {
-  return Math.max(0, Math.min(recalled ?? frames, held - 1));
+// opens: in a file, of the frames that found room the nearest to where something was recalled, or to the end.
+function somethingIn({ recalled, frames, opens = recalled ?? frames - 1 }) {
+  return Math.max(0, opens);
 }
 
 async function numberOf(step) {
