@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from agentmem.neural.train import Trainer, TrainSettings
 
 BUDGETS = "320,512,1024"
+RATES = {"bc": 2e-3, "ppo": 1e-3}
+"""Learning rates: docs/decisions/0012-policies.md, 15."""
 OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "clock")
 
 
@@ -101,7 +103,7 @@ def policy(
         }  # fmt: skip
         typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
         command = command_of("policy", typed, [], out, ctx, **asked, seconds=seconds, seed=seed)
-        settings = _settings(out, command, resume, threads, seed, seconds)
+        settings = _settings(out, command, resume, threads, algo, seed, seconds)
         if shifts:
             _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
         else:
@@ -122,13 +124,15 @@ def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -
     check_shifts(envs, {"split": "train", **options}, episodes)
 
 
-def _settings(out: Path, command: Command, resume: bool, threads: int, seed: int, seconds: float) -> TrainSettings:
+def _settings(
+    out: Path, command: Command, resume: bool, threads: int, algo: str, seed: int, seconds: float
+) -> TrainSettings:
     from agentmem.neural.runs import check, use_threads
     from agentmem.neural.train import TrainSettings
 
     use_threads(threads)
     check(out, command, resume)
-    return TrainSettings(seed, seconds, learning_rate=2e-3, report_every=REPORT)
+    return TrainSettings(seed, seconds, learning_rate=RATES[algo], report_every=REPORT)
 
 
 def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
