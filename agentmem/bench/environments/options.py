@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 
-from agentmem.bench.arguments import names, path_of, positive, some_of
+from agentmem.bench.arguments import amount, names, path_of, positive, some_of
 from agentmem.bench.neural.options import Asked, seeds
 
 LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
@@ -23,6 +23,8 @@ SHIFTS = ("agentmem/ShiftRetail-v0", "agentmem/ShiftRetail-Drift-v0")
 GRU = "gru"
 MEMORIES = ("crystals", "window", "full", "none", GRU)
 DESKS = tuple(f"agentmem/Shift{desk}-Drift-v0" for desk in ("Retail", "Airline", "Telecom", "Banking", "Shop"))
+MOST_STEPS = 100_000_000
+"""Of a training: some days of one."""
 EPISODES, BUDGET = 8, 512
 """Of each desk, that a GRU is shown; tokens of a context."""
 
@@ -34,10 +36,10 @@ both are played, every action by the policy, and n seeds are counted by them.
   agentmem bench environments mazes --lengths 100,1000,10000
 """
 TASKS_NOTES = """
-Each model is trained for as many processor-seconds on one thread, with as many
-parameters, and then plays 100 episodes of seeds that were not trained on, always
-its likeliest action. Of MiniGrid's mazes there are only some hundred different
-ones, so most of these were seen in training.
+Each model is trained on as many steps, with as many parameters, and then plays
+100 episodes of seeds that were not trained on, always its likeliest action. Of
+MiniGrid's mazes there are only some hundred different ones, so most of these
+were seen in training. Processor-seconds are those of training, on one thread.
 
   imitation  of an oracle that looks into the environment. It also says which
              earlier step showed what an action turns on: all but none are
@@ -45,7 +47,7 @@ ones, so most of these were seen in training.
   ppo        online, from rewards alone
 
   By both (but for recurrent-ppo) the first 64 steps of episodes are learned
-  first, twice as many after each tenth of the budget.
+  first, twice as many after each tenth of --steps.
 
   The action before is told in Concentration alone, which asks for it: whoever
   is told can remember by acting.
@@ -56,7 +58,7 @@ ones, so most of these were seen in training.
   recurrent-ppo   sb3-contrib's, with its own sizes; by ppo alone
 
 A row that the folder has is not trained again. One that was interrupted goes on,
-its demonstrations are played again within its time; recurrent-ppo begins anew.
+and plays its demonstrations again; recurrent-ppo begins anew.
 
   agentmem bench environments tasks --tasks RepeatFirstHard --by ppo --out runs
 """
@@ -97,7 +99,7 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
     add("--models", type=some_of(MODELS), default=list(MODELS), metavar="NAME,NAME", help=f"of {', '.join(MODELS)}")
     add("--by", choices=(IMITATION, REINFORCED), default=IMITATION, help="how they are trained; %(default)s")
     add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of trainings; 0,1,2")
-    add("--seconds", type=positive, default=120, metavar="S", help="of processor time, for each; %(default)s")
+    add("--steps", type=_steps, default=1_000_000, metavar="N", help="of training, for each, such as 400k; 1m")
     add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
 
 
@@ -123,6 +125,10 @@ def add_shifts(parser: argparse.ArgumentParser) -> None:
     add("--shown", type=path_of, metavar="DIR", help="the `demonstrations` of a training, which the gru learns from")
     add("--seconds", type=positive, default=900, metavar="S", help="of processor time, for the gru; %(default)s")
     add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
+
+
+def _steps(text: str) -> int:
+    return amount(text, MOST_STEPS)
 
 
 def _lengths(text: str) -> list[int]:

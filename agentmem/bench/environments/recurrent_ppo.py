@@ -64,16 +64,18 @@ def learner() -> Any:
 
 
 def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[float], None]) -> dict[str, Any]:
-    """Train for the row's seconds, then play. Raises MissingExtraError without sb3-contrib."""
+    """Train on the row's steps, and those that its last update has beyond them, then play.
+
+    Raises MissingExtraError without sb3-contrib.
+    """
     made = learner()
     from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    class Budget(BaseCallback):
+    class Telling(BaseCallback):
         def _on_step(self) -> bool:
-            done = (time.process_time() - began) / asked.seconds
-            tell(min(1.0, done))
-            return done < 1
+            tell(min(1.0, self.num_timesteps / asked.steps))
+            return True
 
     envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
     model = made(
@@ -87,12 +89,13 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
         verbose=0,
     )
     began = time.process_time()
-    model.learn(10**9, callback=Budget())
+    model.learn(asked.steps, callback=Telling())
+    seconds = time.process_time() - began
     envs.close()
     returns = [_return(model, Flat(make()), first + number) for number in range(episodes)]
     lstm: Any = model.policy.lstm_actor
     return {
-        "env_steps": model.num_timesteps, "updates": model._n_updates, "returns": returns,
+        "env_steps": model.num_timesteps, "updates": model._n_updates, "seconds": seconds, "returns": returns,
         "parameters": sum(each.numel() for each in model.policy.parameters()),
         "bytes": 2 * 4 * lstm.hidden_size * lstm.num_layers,
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A row of the table of tasks: a model trained on a task for so many processor-seconds, then playing other episodes.
+"""A row of the table of tasks: a model trained on so many steps of a task, then playing other episodes.
 
 Knows environments, models and how they are trained; knows no table. A row that is done is kept as a file, one that is
 not goes on where it was.
@@ -42,13 +42,15 @@ Tell = Callable[[float], None]
 
 @dataclass(frozen=True)
 class Row:
-    """task, model, protocol: by name. seconds: of processor time, in which the episodes are played too."""
+    """task, model, protocol: by name. steps: of episodes, each counted as often as it is learned from by imitation, as
+    it is played by ppo.
+    """
 
     task: str
     model: str
     protocol: str
     seed: int
-    seconds: float
+    steps: int
 
     @property
     def name(self) -> str:
@@ -59,7 +61,7 @@ def row(asked: Row, folder: Path, tell: Tell = lambda done: None) -> dict[str, A
     """What is asked, with its results, from the folder or trained and kept there. Raises InvalidInputError where the
     folder has it of other settings or what it needs is not installed, SettingsError while another process trains it.
     """
-    unfinished = folder / f"{asked.name}-{asked.seconds:g}.training"  # of another budget it has used up another share
+    unfinished = folder / f"{asked.name}-{asked.steps}.training"  # of another budget it has used up another share
     made = kept_row(folder / f"{asked.name}.json", asdict(asked), lambda: _result(asked, unfinished, tell))
     unfinished.unlink(missing_ok=True)
     return made
@@ -71,7 +73,7 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
         return _told(recurrent_ppo.result(asked, make, EPISODES, FIRST, tell))
     model = network(asked)
     objective = _objective(asked, make)
-    settings = TrainSettings(asked.seed, asked.seconds, learning_rate=RATE)
+    settings = TrainSettings(asked.seed, tokens=asked.steps, learning_rate=RATE)
     trainer: Trainer[StepNetwork] = Trainer(model, objective, settings)
     if unfinished.is_file():
         trainer.load(unfinished)
@@ -79,7 +81,9 @@ def _result(asked: Row, unfinished: Path, tell: Tell) -> dict[str, Any]:
         trainer.train(steps=SAVED)
         trainer.save(unfinished)
         tell(trainer.done)
-    return {"env_steps": trainer.progress.tokens, "updates": trainer.progress.step} | _told(_played(model, make))
+    done = trainer.progress
+    trained = {"env_steps": done.tokens, "updates": done.step, "seconds": done.seconds}
+    return trained | _told(_played(model, make))
 
 
 def _objective(asked: Row, make: Callable[..., gymnasium.Env[Any, Any]]) -> StepImitation | ReinforcedTraining:

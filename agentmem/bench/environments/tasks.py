@@ -31,7 +31,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         recurrent_ppo.learner()
     folder = make_folder(asked.out)
     wanted = [
-        Row(task, model, asked.by, seed, float(asked.seconds))
+        Row(task, model, asked.by, seed, asked.steps)
         for task in asked.tasks
         for seed in asked.seeds
         for model in models
@@ -63,8 +63,8 @@ def markdown(results: Mapping[str, Any]) -> str:
 def _line(rows: Sequence[Mapping[str, Any]]) -> str:
     one = rows[0]
     model = f"**{one['model']}**" if one["model"] == OURS else one["model"]
-    steps = mean(each["env_steps"] for each in rows)
+    seconds = mean(each["seconds"] for each in rows)
     returned, above = (spread([each[name] for each in rows], "{:.3f}") for name in ("return_mean", "above_0"))
-    told = f"{len(rows)} | {returned} | {above} | {steps:,.0f}"
-    size = f"{one['seconds']:.0f} | {one['parameters']:,} | {max(each['bytes'] for each in rows):,}"
+    told = f"{len(rows)} | {returned} | {above} | {one['steps']:,}"
+    size = f"{seconds:,.0f} | {one['parameters']:,} | {max(each['bytes'] for each in rows):,}"
     return f"| {one['task']} | {model} | {one['protocol']} | {told} | {size} |"
