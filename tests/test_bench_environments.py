@@ -177,16 +177,24 @@ def test_what_no_row_could_come_of_is_refused_before_a_folder_is_made(
     assert "cannot be made" in refused("--tasks", "RepeatFirstEasy,MemoryS13", "--models", "gru")
 
 
-def test_ctrl_c_says_that_the_rows_that_are_done_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("done", [["one.json"], []])
+def test_ctrl_c_says_that_the_rows_that_are_done_are_kept_where_there_are_any(
+    done: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "rows"
+
     def press(*_: Any) -> None:
+        for name in done:
+            (out / name).touch()
         raise KeyboardInterrupt
 
     monkeypatch.setattr(tasks, "row", press)
-    words = ["bench", "environments", "tasks", "--tasks", "RepeatFirstEasy", "--out", str(tmp_path)]
-    done = CliRunner().invoke(app, words)
-    said = " ".join(done.stderr.split())
-    assert f"stopped by Ctrl-C; what is done is kept in {tmp_path}: run the same command again to go on" in said
-    assert done.exit_code == 130
+    words = ["bench", "environments", "tasks", "--tasks", "RepeatFirstEasy", "--out", str(out)]
+    stopped = CliRunner().invoke(app, words)
+    said = " ".join(stopped.stderr.split())
+    kept = f"stopped by Ctrl-C; what is done is kept in {out}: run the same command again to go on"
+    assert (kept in said, out.exists()) == (bool(done), bool(done))
+    assert stopped.exit_code == 130
 
 
 # ---- mazes

@@ -126,10 +126,22 @@ def given_options(given: Sequence[str]) -> dict[str, Any]:
     return options
 
 
-def make_folder(out: Path, inner: str = "") -> Path:
-    """The folder that --out names, or one in it; made where it is not there. Raises InvalidInputError where that cannot
-    be, or nothing can be written in it.
+@contextmanager
+def new_folder(out: Path, inner: str = "") -> Iterator[Path]:
+    """The folder that --out names, or one in it; made where it is not there, and gone again where this ends by an error
+    or Ctrl-C with nothing in it. Raises InvalidInputError where that cannot be, or nothing can be written in it.
     """
+    made = [each for each in (out / inner, *(out / inner).parents) if not each.exists()]
+    try:
+        yield _folder(out, inner)
+    except BaseException:
+        for each in made:
+            if each.is_dir() and not any(each.iterdir()):
+                each.rmdir()
+        raise
+
+
+def _folder(out: Path, inner: str) -> Path:
     try:
         (out / inner).mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -140,25 +152,12 @@ def make_folder(out: Path, inner: str = "") -> Path:
 
 
 @contextmanager
-def new_folder(out: Path) -> Iterator[Path]:
-    """What `make_folder` gives; what it made is gone again where this ends by an error or Ctrl-C with nothing in it."""
-    made = [each for each in (out, *out.parents) if not each.exists()]
-    try:
-        yield make_folder(out)
-    except BaseException:
-        for each in made:
-            if each.is_dir() and not any(each.iterdir()):
-                each.rmdir()
-        raise
-
-
-@contextmanager
 def goes_on(folder: Path | None) -> Iterator[None]:
-    """Has Ctrl-C say that what is done is kept in a folder, if there is one."""
+    """Has Ctrl-C say that what is done is kept in a folder, where there is one."""
     try:
         yield
     except KeyboardInterrupt as stopped:
-        if folder is None:
+        if folder is None or not folder.is_dir():
             raise
         raise KeyboardInterrupt(f"what is done is kept in {folder}: run the same command again to go on") from stopped
 

@@ -16,7 +16,7 @@ from itertools import groupby, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.bench.arguments import bars, given_options, make_folder
+from agentmem.bench.arguments import bars, given_options, new_folder
 from agentmem.bench.environments.kept import kept_row, spread
 from agentmem.bench.environments.options import BUDGET, DESKS, EPISODES, GRU
 from agentmem.errors import InvalidInputError
@@ -61,16 +61,15 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     policies = {env: _policy(asked, env, options) for env in asked.envs}
     if GRU in asked.memory:
         _check_lessons(asked, options)
-    folder = make_folder(asked.out)
-    with bars() as bar:
+    with new_folder(asked.out) as folder, bars() as bar:
         gru = _gru(asked, options, folder, bar) if GRU in asked.memory else None
         everything, rows = bar.add_task("rows", total=len(asked.envs) * len(asked.memory) * len(asked.seeds)), []
         for env, memory, seed in product(asked.envs, asked.memory, asked.seeds):
             policy = gru if memory == GRU else policies[env]
             rows.append(_row(Row(env, memory, seed, asked.budget, _name(policy, asked), options), policy, folder, bar))
             bar.advance(everything)
-    results = {"rows": rows}
-    (folder / "table.md").write_text(markdown(results) + "\n", encoding="utf-8")
+        results = {"rows": rows}
+        (folder / "table.md").write_text(markdown(results) + "\n", encoding="utf-8")
     return results
 
 

@@ -8,7 +8,7 @@ from itertools import groupby
 from statistics import mean
 from typing import Any
 
-from agentmem.bench.arguments import bars, make_folder
+from agentmem.bench.arguments import bars, new_folder
 from agentmem.bench.environments import recurrent_ppo
 from agentmem.bench.environments.kept import spread
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
@@ -29,14 +29,13 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         maker_of(task)().close()
     if RECURRENT_PPO in models:
         recurrent_ppo.learner()
-    folder = make_folder(asked.out)
     wanted = [
         Row(task, model, asked.by, seed, asked.steps)
         for task in asked.tasks
         for seed in asked.seeds
         for model in models
     ]
-    with bars() as bar:
+    with new_folder(asked.out) as folder, bars() as bar:
         everything = bar.add_task("rows", total=len(wanted))
         rows = []
         for each in wanted:
@@ -44,8 +43,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
             rows.append(row(each, folder, lambda done, task=task: bar.update(task, completed=done)))  # type: ignore[misc]
             bar.remove_task(task)
             bar.advance(everything)
-    results = {"rows": rows}
-    (folder / "table.md").write_text(markdown(results) + "\n", encoding="utf-8")
+        results = {"rows": rows}
+        (folder / "table.md").write_text(markdown(results) + "\n", encoding="utf-8")
     return results
 
 

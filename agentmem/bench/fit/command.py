@@ -12,7 +12,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, positive
+from agentmem.bench.arguments import bars, new_folder, number, parser_of, path_of, positive
 from agentmem.bench.fit.ready import PARTS, Ready, memory_of, questions_of
 from agentmem.bench.fit.report import markdown
 from agentmem.bench.fit.search import LEAST, Aim, State, search
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     check_asked(files)
     with ExitStack() as stack:
         folder = options.out or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        make_folder(folder, "memories")
+        stack.enter_context(new_folder(folder, "memories"))
         progress = stack.enter_context(bars())
         results = _fitted(options, best(), files, folder, stack, progress)
     sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else markdown(results))

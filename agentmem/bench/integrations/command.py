@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from typing import Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, some_of
+from agentmem.bench.arguments import bars, new_folder, number, parser_of, path_of, some_of
 from agentmem.bench.integrations import picture, report
 from agentmem.bench.integrations.race import MOST, Race
 from agentmem.bench.peers.entries import ENTRIES
@@ -73,12 +73,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     if options.out:
         pictures.check()
-        make_folder(options.out)
-    results = _run(options, _data(options), best())
-    if options.out:
-        (options.out / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
-        (options.out / "results.md").write_text(report.markdown(results), encoding="utf-8")
-        picture.draw(results, options.out)
+    with new_folder(options.out) if options.out else nullcontext() as folder:
+        results = _run(options, _data(options), best())
+        if folder:
+            (folder / "results.json").write_text(json_of(results, indent=1) + "\n", encoding="utf-8")
+            (folder / "results.md").write_text(report.markdown(results), encoding="utf-8")
+            picture.draw(results, folder)
     sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else report.markdown(results))
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agentmem.bench.arguments import bars, make_folder, number, parser_of, path_of, some_of
+from agentmem.bench.arguments import bars, new_folder, number, parser_of, path_of, some_of
 from agentmem.bench.printed import json_of
 from agentmem.bench.recall import floors, pictures, report
 from agentmem.bench.recall.counting import Counter, best
@@ -76,11 +77,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser().parse_args(arguments)
     if options.out:
         pictures.check()
-        make_folder(options.out)
     results: dict[str, Any] = {}
-    for results in _results(options, best()):
-        if options.out:
-            _write(results, options.out)
+    with new_folder(options.out) if options.out else nullcontext() as folder:
+        for results in _results(options, best()):
+            if folder:
+                _write(results, folder)
     sys.stdout.write(json_of(results, indent=1) + "\n" if options.json else report.markdown(results))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from agentmem.bench import bfcl, evidence
-from agentmem.bench.arguments import amount, bars, make_folder, parser_of, path_of, positive, some_of
+from agentmem.bench.arguments import amount, bars, new_folder, parser_of, path_of, positive, some_of
 from agentmem.bench.peers.peer import BUDGET
 from agentmem.bench.printed import json_of
 from agentmem.bench.recall import pictures
@@ -136,7 +136,8 @@ def _folder(out: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as scratch:
             yield Path(scratch)
         return
-    yield make_folder(out, "memories")
+    with new_folder(out, "memories") as folder:
+        yield folder
 
 
 def _write(results: dict[str, Any], folder: Path | None) -> None:
