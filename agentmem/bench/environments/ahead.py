@@ -1,7 +1,7 @@
 """Playing a long episode quickly: steps are made ahead as guessed, and the policy then says which it would have made.
 
 What it would have done otherwise is undone and done as it says, so every action is the policy's own, as if step after
-step. Knows environments that can be copied, and a PolicyLM.
+step. Knows environments that can be copied, and a network of steps.
 """
 
 from __future__ import annotations
@@ -15,35 +15,34 @@ import gymnasium
 import numpy as np
 import torch
 
-from agentmem.neural.transformer import State
-from agentmem.policy.policy_lm import PolicyLM
-from agentmem.policy.step_network import Steps
+from agentmem.policy.step_network import StepNetwork, Steps
 
 CHUNK = 1_000
+"""Steps ahead, at most; fewer after a guess was wrong."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of an episode. atom_bytes: of its memory at the end."""
+    """What came of an episode. state: of the network, at its end."""
 
     steps: int
     reward: float
-    atom_bytes: int
+    state: Any
 
 
 @torch.no_grad()
 def played(
-    policy: PolicyLM, env: gymnasium.Env[Any, Any], seed: int, tell: Callable[[int], None] = lambda steps: None
+    policy: StepNetwork, env: gymnasium.Env[Any, Any], seed: int, tell: Callable[[int], None] = lambda steps: None
 ) -> Ended:
     """An episode by a policy, greedily. tell: is called with the number of steps made."""
     policy.eval()
     seen, _ = env.reset(seed=seed)
-    state: State | None = None
+    state, chunk = None, CHUNK
     steps, total, before, over = 0, 0.0, 0, False
     while not over:
         origin, first = deepcopy(env), seen
         guess = max(0, before - 1)
-        rows, rewards, ends = _ahead(env, seen, [guess] * CHUNK)
+        rows, rewards, ends = _ahead(env, seen, [guess] * chunk)
         acted, after = _decided(policy, rows[: len(rewards)], before, guess, state)
         wrong = next((place for place, action in enumerate(acted) if action != guess), None)
         if wrong is not None:
@@ -51,14 +50,13 @@ def played(
             actions = [guess] * wrong + [acted[wrong]]
             rows, rewards, ends = _ahead(env, first, actions)
             _, after = _decided(policy, rows[: len(rewards)], before, guess, state)
-            before = acted[wrong] + 1
+            before, chunk = acted[wrong] + 1, max(1, chunk // 2)
         else:
-            before = guess + 1
+            before, chunk = guess + 1, min(CHUNK, 2 * chunk)
         state, seen, over = after, rows[-1], ends
         steps, total = steps + len(rewards), total + sum(rewards)
         tell(steps)
-    assert state is not None
-    return Ended(steps, total, state.memory.atom_bytes)
+    return Ended(steps, total, state)
 
 
 def _ahead(env: gymnasium.Env[Any, Any], seen: Any, actions: list[int]) -> tuple[list[Any], list[float], bool]:
@@ -73,9 +71,7 @@ def _ahead(env: gymnasium.Env[Any, Any], seen: Any, actions: list[int]) -> tuple
     return rows, rewards, False
 
 
-def _decided(
-    policy: PolicyLM, rows: list[Any], before: int, guess: int, state: State | None
-) -> tuple[list[int], State]:
+def _decided(policy: StepNetwork, rows: list[Any], before: int, guess: int, state: Any) -> tuple[list[int], Any]:
     """The policy's action at each row, if those before it in this chunk were guessed right, and the state after all."""
     features = [policy.features(each) for each in rows]
     ids, floats = (torch.from_numpy(np.stack(part))[None] for part in zip(*features, strict=True))

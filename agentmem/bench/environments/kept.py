@@ -36,6 +36,16 @@ def kept_row(file: Path, asked: Mapping[str, Any], make: Callable[[], Mapping[st
             if not file.is_file():
                 write(file, json.dumps({**asked, **make()}).encode())
         lock.unlink(missing_ok=True)
+    return _row_of(file, asked)
+
+
+def check_kept(file: Path, asked: Mapping[str, Any]) -> None:
+    """Raises InvalidInputError for a file that is there and not of what is asked, before hours are spent beside it."""
+    if file.is_file():
+        _row_of(file, asked)
+
+
+def _row_of(file: Path, asked: Mapping[str, Any]) -> dict[str, Any]:
     there = _read(file)
     for name, value in asked.items():
         if there.get(name) != value:

@@ -5,6 +5,9 @@ is refused at once.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from agentmem.bench.arguments import amount, names, path_of, positive, some_of
 from agentmem.bench.neural.options import Asked, seeds
@@ -13,11 +16,29 @@ LENGTHS = (100, 1_000, 10_000, 100_000, 1_000_000)
 LEVELS = ("Easy", "Medium", "Hard")
 POPGYM = ("RepeatFirst", "RepeatPrevious", "Autoencode", "Concentration", "CountRecall")
 MINIGRID = ("MemoryS13", "MemoryS13Random", "MemoryS17Random")
-TASKS = {f"{name}{level}": f"popgym:popgym-{name}{level}-v0" for name in POPGYM for level in LEVELS} | {
-    name: f"minigrid:MiniGrid-{name}-v0" for name in MINIGRID
+
+
+@dataclass(frozen=True)
+class Task:
+    """env: its id. options: keywords of it, of lists one each time. luck: share of a demonstration's actions that are
+    drawn. clock: sines that tell all models the number of a step, which tasks of order need.
+    """
+
+    env: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    luck: float = 0.1
+    clock: int = 16
+
+
+TASKS = {f"{name}{level}": Task(f"popgym:popgym-{name}{level}-v0") for name in POPGYM for level in LEVELS} | {
+    name: Task(f"minigrid:MiniGrid-{name}-v0") for name in MINIGRID
 }
+MAZE = "TMaze"
+MAZES = {MAZE: Task("agentmem/TMaze-v0", {"length": [10, 30, 100, 300, 1_000]}, luck=0, clock=0)}
+"""As the policy `tmaze` was trained; a clock says nothing of lengths that no training has reached."""
 OURS, RECURRENT_PPO = "policy-lm", "recurrent-ppo"
-MODELS = (OURS, "gru", "windowed", "none", RECURRENT_PPO)
+TRAINED = (OURS, "gru", "windowed", "none")
+MODELS = (*TRAINED, RECURRENT_PPO)
 IMITATION, REINFORCED = "imitation", "ppo"
 SHIFTS = ("agentmem/ShiftRetail-v0", "agentmem/ShiftRetail-Drift-v0")
 GRU = "gru"
@@ -31,9 +52,15 @@ EPISODES, BUDGET = 8, 512
 MAZES_NOTES = """
 The T-maze shows at its first step which arm is right at the end of the corridor.
 A corridor has two episodes, one for each arm; all seeds play one of these, so
-both are played, every action by the policy, and n seeds are counted by them.
+both are played, every action by the policy, and n episodes are counted by them.
+
+Beside the policy stand --models, which imitate the oracle on as many steps of
+mazes of 10 to 1,000 steps, with as many parameters; bytes are those that one
+carries at the end. A training that DIR has is not begun again, and one that was
+interrupted goes on.
 
   agentmem bench environments mazes --lengths 100,1000,10000
+  agentmem bench environments mazes --models gru --steps 400k --out runs/mazes
 """
 TASKS_NOTES = """
 Each model is trained on as many steps, with as many parameters, and then plays
@@ -90,7 +117,10 @@ def add_mazes(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--policy", default="tmaze", metavar="NAME", help="a trained policy, or its file; %(default)s")
     add("--lengths", type=_lengths, default=LENGTHS, metavar="N,N", help="of corridors; up to 1000000")
-    add("--seeds", type=positive, default=32, metavar="N", help="that are counted; %(default)s")
+    add("--episodes", type=positive, default=32, metavar="N", help="of each length, that are counted; %(default)s")
+    add("--models", type=some_of(TRAINED), default=[], metavar="NAME,NAME", help=f"of {', '.join(TRAINED)}; none")
+    _add_trainings(add)
+    add("--out", type=path_of, metavar="DIR", help="where the results of --models are kept")
 
 
 def add_tasks(parser: argparse.ArgumentParser) -> None:
@@ -98,9 +128,13 @@ def add_tasks(parser: argparse.ArgumentParser) -> None:
     add("--tasks", type=some_of(tuple(TASKS)), default=list(TASKS), metavar="NAME,NAME", help=f"of {', '.join(TASKS)}")
     add("--models", type=some_of(MODELS), default=list(MODELS), metavar="NAME,NAME", help=f"of {', '.join(MODELS)}")
     add("--by", choices=(IMITATION, REINFORCED), default=IMITATION, help="how they are trained; %(default)s")
+    _add_trainings(add)
+    add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
+
+
+def _add_trainings(add: Callable[..., Any]) -> None:
     add("--seeds", type=seeds, default=[0, 1, 2], metavar="S,S", help="of trainings; 0,1,2")
     add("--steps", type=_steps, default=1_000_000, metavar="N", help="of training, for each, such as 400k; 1m")
-    add("--out", type=path_of, required=True, metavar="DIR", help="where rows are kept, and table.md written")
 
 
 def add_shifts(parser: argparse.ArgumentParser) -> None:

@@ -105,8 +105,12 @@ def peer(name: str, like: PolicyLM, seed: int) -> StepNetwork:
 
 def bytes_carried(model: StepNetwork, steps: Steps) -> int:
     """Of one episode [1, T], at its end."""
-    _, state = model(steps)
-    return bytes_of(state) if isinstance(model, PolicyLM) else _bytes(state.kept)
+    return bytes_of_state(model(steps)[1])
+
+
+def bytes_of_state(state: Any) -> int:
+    """What a network carries from step to step."""
+    return _bytes(state.kept) if isinstance(state, Carried) else bytes_of(state)
 
 
 def _bytes(kept: Any) -> int:

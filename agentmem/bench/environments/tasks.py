@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from statistics import mean
 from typing import Any
 
 from agentmem.bench.arguments import bars, new_folder
 from agentmem.bench.environments import recurrent_ppo
-from agentmem.bench.environments.kept import spread
+from agentmem.bench.environments.kept import check_kept, spread
 from agentmem.bench.environments.options import IMITATION, OURS, RECURRENT_PPO
 from agentmem.bench.environments.row import Row, maker_of, row
 from agentmem.errors import InvalidInputError
@@ -35,6 +36,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         for seed in asked.seeds
         for model in models
     ]
+    for each in wanted:
+        check_kept(each.file(asked.out), asdict(each))
     with new_folder(asked.out) as folder, bars() as bar:
         everything = bar.add_task("rows", total=len(wanted))
         rows = []
