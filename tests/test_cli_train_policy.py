@@ -21,6 +21,7 @@ from agentmem import Memory
 from agentmem.cli import app
 from agentmem.errors import as_installed
 from agentmem.neural.files import load
+from agentmem.policy import load_trained
 from agentmem.policy.choosing import KIND
 from agentmem.policy.demonstrations import Shift, shown
 from agentmem.rollout import load_policy, rollout
@@ -112,6 +113,31 @@ def test_numbers_that_no_machine_could_work_off_are_refused_with_the_limit(
     result = train("--env", *arguments, "--out", tmp_path / "new")
     said = " ".join(result.stderr.replace("│", " ").split())
     assert (result.exit_code, f"is over {most}; give at most {most}" in said) == (2, True), result.output
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_training_begins_with_a_policy_and_its_name_tells_what_it_held(tmp_path: Path) -> None:
+    words = ("--env", MAZE, "--set", "length=20", "--start", "tmaze", "--algo", "ppo", "--seconds", "0.1")
+    done = train(*words, "--out", tmp_path, "--json")
+    assert (done.exit_code, json.loads(done.stdout)["right"]) == (0, pytest.approx(1, abs=0.1)), done.output
+    begun = json.loads((tmp_path / "run.json").read_text("utf-8"))
+    assert begun["asked"]["start"] == load_trained("tmaze").name
+    assert train(*shlex.split(begun["command"])[3:], "--json").stdout == done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        ((MAZE, "--start", "shift"), "chooses calls: begin with one of the kind that is trained here"),
+        ((SHOP, "--start", "tmaze", *BRIEF[:-2]), "acts step by step: begin with"),
+        ((MAZE, "--start", "nobody"), "no policy 'nobody'"),
+    ],
+)
+def test_what_a_training_cannot_begin_with_is_refused_before_a_folder_is_claimed(
+    arguments: tuple[str, ...], why: str, tmp_path: Path
+) -> None:
+    result = train("--env", *arguments, "--seconds", "1", "--out", tmp_path / "new")
+    assert (result.exit_code, why in result.stderr) == (1, True), result.output
     assert not (tmp_path / "new").exists()
 
 

@@ -20,6 +20,7 @@ from agentmem.neural.settings import CrystalSettings, TransformerSettings
 from agentmem.neural.train import Trainer, TrainSettings
 from agentmem.policy import load_trained
 from agentmem.policy.bc import StepImitation
+from agentmem.policy.files import begin_with
 from agentmem.policy.horizon import horizon
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
 from agentmem.policy.shown import batch_of, episode
@@ -195,6 +196,32 @@ def test_what_was_saved_decides_the_same(tmp_path: Path) -> None:
     steps = batch_of([episode(maze(), made.features, 0, 0.0)]).steps
     with torch.no_grad():
         assert again(steps)[0].logits.equal(made(steps)[0].logits)  # type: ignore[operator]
+
+
+def same(one: Any, other: Any) -> bool:
+    return all(torch.equal(each, other.state_dict()[name]) for name, each in one.state_dict().items())
+
+
+def test_what_begins_with_a_policy_knows_all_of_it() -> None:
+    made, other = policy(0), policy(1)
+    assert not same(made, other)
+    begin_with(made, other)
+    assert same(made, other)
+
+
+def test_of_a_policy_of_other_observations_what_begins_with_it_knows_how_it_remembers() -> None:
+    env = gymnasium.make("popgym:popgym-RepeatFirstEasy-v0")
+    made, before = (PolicyLM(PolicySettings(Features.of(env.observation_space), 4, SIZES)) for _ in range(2))
+    before.load_state_dict(made.state_dict())
+    begin_with(made, policy(1))
+    assert same(made.transformer, policy(1).transformer)
+    made.transformer.load_state_dict(before.transformer.state_dict())
+    assert same(made, before)
+
+
+def test_a_policy_that_remembers_by_other_sizes_is_nothing_to_begin_with() -> None:
+    with pytest.raises(InvalidInputError, match=r"policy tmaze \w+ remembers by other sizes"):
+        begin_with(policy(), load_trained("tmaze"))
 
 
 def test_an_observation_of_another_space_is_refused() -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
@@ -29,6 +30,11 @@ from agentmem.errors import InvalidInputError
 if TYPE_CHECKING:
     from agentmem.neural.runs import Command, Run
     from agentmem.neural.train import Trainer, TrainSettings
+    from agentmem.policy import ChoicePolicy, PolicyLM
+    from agentmem.policy.choice import ChoiceNetwork
+
+    Policy = ChoicePolicy | PolicyLM
+Network = TypeVar("Network", "ChoiceNetwork", "PolicyLM")
 
 BUDGETS = "320,512,1024"
 RATES = {"bc": 2e-3, "ppo": 1e-3}
@@ -72,6 +78,14 @@ def policy(
             metavar="N", min=0, max=1_000, help="Sines that tell a step's number, for tasks of order; not in shifts."
         ),
     ] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A trained policy, or its file, to begin with; of one of other spaces how it remembers is taken.",
+            show_default=False,
+        ),
+    ] = None,
     seconds: Annotated[float, typer.Option(metavar="S", help="Of processor time, without the showing.")] = 600.0,
     seed: SeedOption = 0,
     resume: ResumeOption = False,
@@ -102,12 +116,15 @@ def policy(
             "algo": algo, "luck": luck, "clock": clock
         }  # fmt: skip
         typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
-        command = command_of("policy", typed, [], out, ctx, **asked, seconds=seconds, seed=seed)
+        command = command_of("policy", typed, [], out, ctx, **asked, start=start, seconds=seconds, seed=seed)
+        begun = _begun(start)
+        if begun:
+            command = replace(command, asked={**command.asked, "start": begun.name})  # what the file holds, too
         settings = _settings(out, command, resume, threads, algo, seed, seconds)
         if shifts:
-            _choices(out, command, settings, env, options, episodes, rounds, sizes, json)
+            _choices(out, command, settings, env, options, episodes, rounds, sizes, begun, json)
         else:
-            _steps(out, command, settings, env[0], options, (algo, luck, clock), json)
+            _steps(out, command, settings, env[0], options, (algo, luck, clock), begun, json)
 
 
 def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -> None:
@@ -144,7 +161,7 @@ def _check_given(ctx: typer.Context, env: str, shift: bool) -> None:
 
 def _choices(
     out: Path, command: Command, settings: Any, envs: list[str], options: dict[str, Any], episodes: int, rounds: int,
-    sizes: list[int], json: bool,
+    sizes: list[int], begun: Policy | None, json: bool,
 ) -> None:  # fmt: skip
     from agentmem.neural.train import Trainer
     from agentmem.policy.bc import ChoiceImitation, imitate, rounds_of
@@ -153,7 +170,7 @@ def _choices(
 
     shown = rounds_of(envs, {"split": "train", **options}, episodes, rounds, sizes, settings.seed)
     objective = ChoiceImitation()
-    trainer = Trainer(choice_network(settings.seed), objective, settings)
+    trainer = Trainer(_with(choice_network(settings.seed), begun), objective, settings)
 
     def how(run: Run) -> Train:
         return lambda *watched: imitate(run, trainer, objective, shown, *watched)
@@ -163,7 +180,7 @@ def _choices(
 
 def _steps(
     out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: tuple[str, float, int],
-    json: bool,
+    begun: Policy | None, json: bool,
 ) -> None:  # fmt: skip
     from agentmem.neural.train import Trainer
     from agentmem.policy.bc import StepImitation
@@ -172,10 +189,24 @@ def _steps(
 
     make, (algo, luck, clock) = drawn(env, options), how
     with make() as probe:
-        model = policy_lm(probe, settings.seed, clock)
+        model = _with(policy_lm(probe, settings.seed, clock), begun)
     objective = StepImitation(make, luck) if algo == "bc" else ReinforcedTraining(make)
     trainer = Trainer(model, objective, settings)
     _train(out, command, trainer, model.save, json)
+
+
+def _begun(start: str | None) -> Policy | None:
+    from agentmem.policy import load_trained
+
+    return load_trained(start) if start is not None else None
+
+
+def _with(network: Network, begun: Policy | None) -> Network:
+    from agentmem.policy.files import begin_with
+
+    if begun:
+        begin_with(network, begun)
+    return network
 
 
 def _train(

@@ -8,6 +8,7 @@ from pathlib import Path
 from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.neural.files import kind_of, load, without_digest
 from agentmem.policy import choosing, policy_lm
+from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.policy_lm import PolicyLM
 from agentmem.records import check_path
@@ -35,3 +36,23 @@ def load_trained(name: str | Path) -> ChoicePolicy | PolicyLM:
     policy = KINDS[kind].of(load(file, kind))
     policy.name = f"{name} {sha256(without_digest(file)).hexdigest()[:DIGITS]}"
     return policy
+
+
+def begin_with(network: ChoiceNetwork | PolicyLM, trained: ChoicePolicy | PolicyLM) -> None:
+    """Give a network what a trained policy knows; of one of other observations or actions, how it remembers.
+
+    Raises InvalidInputError for a policy of another kind, or one that remembers by other sizes.
+    """
+    if isinstance(network, ChoiceNetwork) and isinstance(trained, ChoicePolicy):
+        network.load_state_dict(trained.network.state_dict())
+    elif not isinstance(network, PolicyLM) or not isinstance(trained, PolicyLM):
+        acts = "chooses calls" if isinstance(trained, ChoicePolicy) else "acts step by step"
+        raise InvalidInputError(f"policy {trained.name} {acts}: begin with one of the kind that is trained here")
+    elif trained.settings == network.settings:
+        network.load_state_dict(trained.state_dict())
+    elif trained.settings.transformer == network.settings.transformer:
+        network.transformer.load_state_dict(trained.transformer.state_dict())
+    else:
+        raise InvalidInputError(
+            f"policy {trained.name} remembers by other sizes: begin with one that was trained by this version"
+        )
