@@ -23,7 +23,7 @@ from agentmem.policy.bc import StepImitation
 from agentmem.policy.files import begin_with
 from agentmem.policy.horizon import horizon
 from agentmem.policy.policy_lm import PolicyLM, PolicySettings
-from agentmem.policy.shown import batch_of, episode
+from agentmem.policy.shown import Showing, acted, batch_of, episode
 from agentmem.policy.spaces import LEVELS, Features, Leaf
 from agentmem.testing import PolicyContract
 
@@ -257,6 +257,34 @@ def test_an_action_that_is_drawn_gives_nothing_hidden_away() -> None:
             goals.append(env.unwrapped._goal)  # type: ignore[attr-defined]
     assert len(goals) > 100
     assert abs(np.mean(goals)) < 0.2
+
+
+def test_where_a_pupil_acts_its_actions_are_made_and_the_oracle_says_what_was_right() -> None:
+    made = policy()
+    played = acted(made, [Showing(maze(length), made.features, 3, 9) for length in (4, 6, 40)])
+    assert [(len(each.acted), each.over) for each in played] == [(5, True), (7, True), (9, False)]
+    with torch.no_grad():
+        decided = made.eval()(batch_of(played).steps)[0].logits.argmax(-1)
+    for each, likeliest in zip(played, decided, strict=True):
+        assert each.acted.tolist() == likeliest[: len(each.acted)].tolist() != each.right.tolist()
+        assert set(each.right.tolist()) == {0}  # it has not come to the junction
+
+
+def test_the_pupil_acts_once_it_has_learned_the_first_steps() -> None:
+    made, actions = policy(), []
+
+    class Noted(gymnasium.Wrapper[Any, Any, Any, Any]):
+        def step(self, action: Any) -> Any:
+            actions.append(action)
+            return self.env.step(action)
+
+    torch.nn.init.zeros_(made.action.weight)
+    made.action.bias.data = torch.tensor([0.0, 0.0, 1.0, 0.0])
+    objective = StepImitation(lambda generator: Noted(maze(5)), luck=0.0, acting=1.0, tokens=300)
+    for stage, always in ((0, 0), (1, 2)):
+        objective.step(made, stage, torch.Generator().manual_seed(0))
+        assert set(actions[:5]) == {always}
+        actions.clear()
 
 
 def test_episodes_of_different_lengths_stand_side_by_side() -> None:

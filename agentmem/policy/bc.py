@@ -7,6 +7,7 @@ Source: Ross et al. 2011 (arXiv:1011.0686). Knows demonstrations, a loss, and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from agentmem.policy.choice import ChoiceNetwork
 from agentmem.policy.choosing import ChoicePolicy
 from agentmem.policy.demonstrations import Choices, Shift, kept
 from agentmem.policy.horizon import grown, horizon
-from agentmem.policy.shown import Batch, Episode, batch_of, episode
+from agentmem.policy.shown import Batch, Episode, Showing, acted, batch_of, episode
 from agentmem.policy.step_network import Decided, StepNetwork
 from agentmem.rollout.raised import closing
 
@@ -38,6 +39,8 @@ HIDDEN = 4.0
 """How much more often a decision that turns on a hidden fact is drawn."""
 ACTING = 0.5
 """Share of the decisions of a later round that are the pupil's."""
+ACTED = 256
+"""Steps of an episode in which the pupil plays, at most: one that is lost would go on for long."""
 DEMONSTRATIONS = "demonstrations"
 EASY = 0.02
 """The least weight of a step; of others the more, the less likely the right action still is (Lin et al. 2017,
@@ -80,8 +83,9 @@ class ChoiceImitation:
 class StepImitation:
     """make: the environment of each batch, given a generator. luck: share of actions that are drawn. episodes: of a
     batch, fewer where they are long: `tokens` steps in all, about.
-    demonstrations: that are shown again and again, of each environment that is made; by default each is new. Raises
-    InvalidInputError for a luck that is no share.
+    demonstrations: that are shown again and again, of each environment that is made; by default each is new. acting:
+    share of batches in which the pupil plays, once it has learned the first steps, and the oracle says what would have
+    been right. Raises InvalidInputError for a luck or an acting that is no share.
     """
 
     make: Callable[[torch.Generator], gymnasium.Env[Any, Any]]
@@ -89,14 +93,18 @@ class StepImitation:
     episodes: int = 64
     tokens: int = 2_000
     demonstrations: int | None = None
+    acting: float = 0.0
     _shown: dict[tuple[str, int], Episode] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.luck <= 1:
-            raise InvalidInputError(f"luck {self.luck:g}: give a share of steps, from 0 to 1")
+        for name, each in (("luck", self.luck), ("acting", self.acting)):
+            if not 0 <= each <= 1:
+                raise InvalidInputError(f"{name} {each:g}: give a share, from 0 to 1")
 
     def step(self, model: StepNetwork, stage: int, generator: torch.Generator) -> Step:
-        batch = batch_of(list(self._episodes(model, horizon(stage), generator)))
+        acting = stage and self.acting and float(torch.rand((), generator=generator)) < self.acting
+        episodes = self._acted if acting else self._episodes
+        batch = batch_of(list(episodes(model, horizon(stage), generator)))
         decided, _ = model(batch.steps)
         real = batch.right >= 0
         each = F.cross_entropy(decided.logits.flatten(0, 1), batch.right.clamp(min=0).flatten(), reduction="none")
@@ -120,6 +128,14 @@ class StepImitation:
                 shown += len(one.right)
                 if shown >= self.tokens:
                     return
+
+    def _acted(self, model: StepNetwork, most: int, generator: torch.Generator) -> list[Episode]:
+        most = min(most, ACTED)
+        with ExitStack() as opened:
+            envs = [opened.enter_context(closing(self.make(generator))) for _ in range(max(1, self.tokens // most))]
+            seeds = torch.randint(self.demonstrations or 2**31, (len(envs),), generator=generator).tolist()
+            showings = [Showing(env, model.features, seed, most) for env, seed in zip(envs, seeds, strict=True)]
+            return acted(model, showings)
 
     def _episode(self, env: gymnasium.Env[Any, Any], model: StepNetwork, seed: int, most: int) -> Episode:
         key = repr(env.spec and env.spec.kwargs), seed

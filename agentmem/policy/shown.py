@@ -17,7 +17,7 @@ from torch import Tensor
 
 from agentmem.policy.oracles import oracle_of
 from agentmem.policy.spaces import Features, seen
-from agentmem.policy.step_network import Steps, stacked
+from agentmem.policy.step_network import StepNetwork, Steps, stacked
 from agentmem.rollout.policies import apart
 from agentmem.rollout.raised import at_step, playing
 
@@ -48,28 +48,72 @@ class Batch:
     shown: Tensor
 
 
+class Showing:
+    """An episode as it is played: `wanted` says what is right at a step, `act` makes it. most: of its steps. Raises
+    PlayError where the environment fails, and for an observation that cannot be learned from.
+    """
+
+    def __init__(self, env: gymnasium.Env[Any, Any], features: Features, seed: int, most: int | None = None) -> None:
+        self.env, self.most, self._features, self._of = env, most, features, f"the episode with seed {seed}"
+        self._rows: list[Any] = []
+        self._needs: list[tuple[int, int]] = []
+        self._over = False
+        with playing(env, at_step(0, self._of)):
+            self._observation, self._info = env.reset(seed=seed)
+        self._right = oracle_of(env)
+
+    @property
+    def goes_on(self) -> bool:
+        return not self._over and len(self._rows) != self.most
+
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """ids and floats of the observation."""
+        return seen(self._features, self._observation, self.env, at_step(len(self._rows), self._of))
+
+    def wanted(self) -> int:
+        """Asked once at each step."""
+        action, shown = self._right(self._observation)
+        step = len(self._rows)
+        self._needs += [(step, each) for each in (*shown, *(need["shown"] for need in self._info.get("needs", ())))]
+        return action
+
+    def act(self, wanted: int, action: int) -> None:
+        self._rows.append((*self.seen(), action, wanted))
+        with playing(self.env, at_step(len(self._rows) - 1, self._of)):
+            self._observation, _, terminated, truncated, self._info = self.env.step(action)
+        self._over = terminated or truncated
+
+    def episode(self) -> Episode:
+        ids, floats, acted, wanted = zip(*self._rows, strict=True)
+        needs = tuple(self._needs)
+        return Episode(np.stack(ids), np.stack(floats), np.array(acted), np.array(wanted), needs, self._over)
+
+
 def episode(
     env: gymnasium.Env[Any, Any], features: Features, seed: int, luck: float, most: int | None = None
 ) -> Episode:
-    """Played by the oracle, but for a share of actions that are drawn. most: of its steps. Raises PlayError where the
-    environment fails, and for an observation that cannot be learned from.
-    """
-    draw = np.random.default_rng(apart(seed))
-    of = f"the episode with seed {seed}"
-    with playing(env, at_step(0, of)):
-        observation, info = env.reset(seed=seed)
-    rows: list[Any] = []
-    right, needs, over = oracle_of(env), [], False
-    while not over and len(rows) != most:
-        wanted, shown = right(observation)
-        needs += [(len(rows), step) for step in (*shown, *(need["shown"] for need in info.get("needs", ())))]
-        action = int(draw.integers(env.action_space.n)) if luck and draw.random() < luck else wanted  # type: ignore[attr-defined]
-        rows.append((*seen(features, observation, env, at_step(len(rows), of)), action, wanted))
-        with playing(env, at_step(len(rows), of)):
-            observation, _, terminated, truncated, info = env.step(action)
-        over = terminated or truncated
-    ids, floats, acted, wanted_all = zip(*rows, strict=True)
-    return Episode(np.stack(ids), np.stack(floats), np.array(acted), np.array(wanted_all), tuple(needs), over)
+    """Played by the oracle, but for a share of actions that are drawn."""
+    draw, showing = np.random.default_rng(apart(seed)), Showing(env, features, seed, most)
+    while showing.goes_on:
+        wanted, lucky = showing.wanted(), luck and draw.random() < luck
+        showing.act(wanted, int(draw.integers(env.action_space.n)) if lucky else wanted)  # type: ignore[attr-defined]
+    return showing.episode()
+
+
+@torch.no_grad()
+def acted(model: StepNetwork, showings: Sequence[Showing]) -> list[Episode]:
+    """Played by a pupil side by side, its likeliest actions; the oracle says what would have been right."""
+    model.eval()
+    state, before = None, [0] * len(showings)
+    while any(each.goes_on for each in showings):
+        decided, state = model(Steps.of([each.seen() for each in showings], before), state)
+        actions = decided.logits[:, 0].argmax(-1).tolist()
+        for showing, action in zip(showings, actions, strict=True):
+            if showing.goes_on:
+                showing.act(showing.wanted(), action)
+        before = [action + 1 for action in actions]
+    model.train()
+    return [each.episode() for each in showings]
 
 
 def batch_of(episodes: Sequence[Episode]) -> Batch:
