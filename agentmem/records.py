@@ -312,24 +312,33 @@ def _check_unicode(what: str, text: str, remedy: str = "log the bytes as a blob,
         ) from None
 
 
-def _check_data(value: Any, where: str, depth: int = 0) -> None:
+def _check_data(value: Any, what: str, path: tuple[str | int, ...] = ()) -> None:
     """NaN and infinities have no JSON: say where they are."""
-    if depth > DEEPEST:
+    if value is None or isinstance(value, int):
+        return
+    if len(path) > DEEPEST:
         raise InvalidInputError(f"data is more than {DEEPEST} levels deep, or holds itself; log it as a blob")
     if isinstance(value, str | list | tuple) and len(value) * (1 if isinstance(value, str) else 2) > DATA_LIMIT:
+        where = _place(what, path)
         raise TooLargeError(f"{where} of {len(value):,} is more than {DATA_LIMIT:,} characters of JSON; use blobs")
     if isinstance(value, float) and not math.isfinite(value):
+        where = _place(what, path)
         raise InvalidInputError(f"{where} is {value}, which JSON cannot hold; use None or a str such as '{value}'")
     if isinstance(value, Mapping):
         for name, inner in value.items():
             if not isinstance(name, str):
-                raise InvalidInputError(f"{where} has the key {brief(name)}; keys must be str")
-            _check_data(inner, f"{where}[{brief(name)}]", depth + 1)
+                raise InvalidInputError(f"{_place(what, path)} has the key {brief(name)}; keys must be str")
+            _check_data(inner, what, (*path, name))
     elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
-            _check_data(inner, f"{where}[{number}]", depth + 1)
+            _check_data(inner, what, (*path, number))
     elif hasattr(value, "tolist"):
-        _check_data(value.tolist(), where, depth)
+        _check_data(value.tolist(), what, path)
+
+
+def _place(what: str, path: tuple[str | int, ...]) -> str:
+    """Such as data['steps'][3]."""
+    return what + "".join(f"[{each}]" if isinstance(each, int) else f"[{brief(each)}]" for each in path)
 
 
 def _plain(value: Any) -> Any:
