@@ -62,11 +62,13 @@ def test_a_shift_is_learned_from_its_train_split_and_the_model_plays(tmp_path: P
         ((SHOP, "--env", SHOP), f"--env {SHOP} was given twice: give it once, and --episodes for more of it"),
         ((SHOP, "--algo", "ppo"), f"--algo with --env {SHOP}: it is not for shifts; leave it out"),
         ((SHOP, "--luck", "0.1"), "--luck with"),
+        ((SHOP, "--acting", "0.1"), "--acting with"),
         ((SHOP, "--clock", "4"), "--clock with"),
         ((MAZE, "--episodes", "2"), f"--episodes with --env {MAZE}: it is for shifts alone; leave it out"),
         ((MAZE, "--rounds", "2"), "--rounds with"),
         ((MAZE, "--budgets", "300"), "--budgets with"),
         ((MAZE, "--algo", "ppo", "--luck", "0.1"), "--luck 0.1 with --algo ppo"),
+        ((MAZE, "--algo", "ppo", "--acting", "0.3"), "--acting 0.3 with --algo ppo"),
     ],
 )
 def test_what_does_not_apply_is_refused_and_leaves_no_folder_behind(

@@ -200,7 +200,8 @@ def test_a_training_is_stopped_while_it_is_shown_a_shift_and_keeps_those_shown_w
     assert imitated(tmp_path, lambda step: False) == (True, 8, 120)
 
 
-@pytest.mark.parametrize("luck", [float("nan"), -0.1, 1.5, float("inf")])
-def test_a_share_of_drawn_actions_is_one(luck: float) -> None:
-    with pytest.raises(InvalidInputError, match=f"luck {luck:g}: give a share of steps, from 0 to 1"):
-        StepImitation(lambda generator: gymnasium.make("agentmem/TMaze-v0"), luck=luck)
+@pytest.mark.parametrize("name", ["luck", "acting"])
+@pytest.mark.parametrize("share", [float("nan"), -0.1, 1.5, float("inf")])
+def test_a_share_of_drawn_actions_or_of_batches_that_the_pupil_plays_is_one(name: str, share: float) -> None:
+    with pytest.raises(InvalidInputError, match=f"{name} {share:g}: give a share, from 0 to 1"):
+        StepImitation(lambda generator: gymnasium.make("agentmem/TMaze-v0"), **{name: share})

@@ -39,7 +39,7 @@ Network = TypeVar("Network", "ChoiceNetwork", "PolicyLM")
 BUDGETS = "320,512,1024"
 RATES = {"bc": 2e-3, "ppo": 1e-3}
 """Learning rates: docs/decisions/0012-policies.md, 15."""
-OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "clock")
+OF_SHIFTS, OF_OTHERS = ("episodes", "rounds", "budgets"), ("algo", "luck", "acting", "clock")
 
 
 def policy(
@@ -71,6 +71,12 @@ def policy(
     ] = "bc",
     luck: Annotated[
         float, typer.Option(metavar="P", min=0, max=1, help="Share of steps whose action is drawn; bc, not in shifts.")
+    ] = 0.0,
+    acting: Annotated[
+        float,
+        typer.Option(
+            metavar="P", min=0, max=1, help="Share of batches that the pupil plays (DAgger); bc, not in shifts."
+        ),
     ] = 0.0,
     clock: Annotated[
         int,
@@ -106,14 +112,15 @@ def policy(
     if twice := [each for number, each in enumerate(env) if each in env[:number]]:
         raise InvalidInputError(f"--env {twice[0]} was given twice: give it once, and --episodes for more of it")
     _check_given(ctx, env[0], bool(shifts))
-    if algo == "ppo" and luck:
-        raise InvalidInputError(f"--luck {luck:g} with --algo ppo: it draws its actions itself; leave --luck out")
+    for name, share in (("luck", luck), ("acting", acting)):
+        if algo == "ppo" and share:
+            raise InvalidInputError(f"--{name} {share:g} with --algo ppo: the pupil plays it all; leave --{name} out")
     check_seconds(seconds)
     sizes, options = _sizes(budgets), given_options(given or [])
     with stoppable("nothing is lost: run the same command again to go on"):
         _check(env, options, algo, episodes)
         asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
-            "algo": algo, "luck": luck, "clock": clock
+            "algo": algo, "luck": luck, "acting": acting, "clock": clock
         }  # fmt: skip
         typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
         command = command_of("policy", typed, [], out, ctx, **asked, start=start, seconds=seconds, seed=seed)
@@ -124,7 +131,7 @@ def policy(
         if shifts:
             _choices(out, command, settings, env, options, episodes, rounds, sizes, begun, json)
         else:
-            _steps(out, command, settings, env[0], options, (algo, luck, clock), begun, json)
+            _steps(out, command, settings, env[0], options, (algo, luck, acting, clock), begun, json)
 
 
 def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -> None:
@@ -179,7 +186,7 @@ def _choices(
 
 
 def _steps(
-    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: tuple[str, float, int],
+    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: tuple[str, float, float, int],
     begun: Policy | None, json: bool,
 ) -> None:  # fmt: skip
     from agentmem.neural.train import Trainer
@@ -187,10 +194,10 @@ def _steps(
     from agentmem.policy.ppo import ReinforcedTraining
     from agentmem.policy.reference import drawn, policy_lm
 
-    make, (algo, luck, clock) = drawn(env, options), how
+    make, (algo, luck, acting, clock) = drawn(env, options), how
     with make() as probe:
         model = _with(policy_lm(probe, settings.seed, clock), begun)
-    objective = StepImitation(make, luck) if algo == "bc" else ReinforcedTraining(make)
+    objective = StepImitation(make, luck, acting=acting) if algo == "bc" else ReinforcedTraining(make)
     trainer = Trainer(model, objective, settings)
     _train(out, command, trainer, model.save, json)
 
