@@ -91,6 +91,13 @@ def test_the_help_and_the_page_name_every_policy() -> None:
         assert f"`{name}`" in page
 
 
+def test_of_shifts_the_trained_policy_that_comes_along_is_the_default() -> None:
+    for env in ("agentmem/ShiftShop-Drift-v0", "agentmem_envs:agentmem/ShiftShop-Week-v0"):
+        short = (env, "--set", "steps=12", "--set", "delay=2", "--budget", "150", "--json")
+        assert call(*short).stdout == call(*short, "--policy", "shift").stdout != ""
+    assert "shift in shifts, and needed elsewhere." in " ".join(re.findall(r"[^\s│]+", call("--help").output))
+
+
 def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path: Path) -> None:
     out = tmp_path / "run.mem"
     maze = ("agentmem/TMaze-v0", "--policy", "random", "--set", "length=5", "--out", out, "--memory", "none")
@@ -116,6 +123,14 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
             for name in ("random", "rule", "shift")
         ),
         (("nope", "--policy", "rule"), "'nope' cannot be made: "),
+        (("nope",), "'nope' cannot be made: "),
+        *(
+            (
+                (env,),
+                f"{env} is no shift, which the policy shift plays by default: give --policy random, tmaze (the T-maze), ",
+            )
+            for env in ("agentmem/TMaze-v0", "CartPole-v1")
+        ),
         (("Pendulum-v1", "--policy", "tmaze"), "policy tmaze cannot act in Pendulum-v1: "),
         (("CartPole-v1", "--policy", "shift"), "policy shift cannot act in CartPole-v1: "),
         (("CartPole-v1", "--policy", "random", "--split", "train"), "cannot be made with {'split': 'train'}"),
