@@ -127,7 +127,7 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
         *(
             (
                 (env,),
-                f"{env} is no shift, which the policy shift plays by default: give --policy random, tmaze (the T-maze), ",
+                f"{env} is no shift, which the policy shift plays by default: give --policy random, tmaze ",
             )
             for env in ("agentmem/TMaze-v0", "CartPole-v1")
         ),

@@ -34,8 +34,8 @@ def policy_for(env: str, options: dict[str, Any]) -> str:
     look_here(env)
     maker(env, options)  # what is no environment needs no policy
     raise InvalidInputError(
-        f"{env} is no shift, which the policy {POLICY} plays by default: give --policy random, tmaze (the T-maze), chat:MODEL, "
-        "your.module:name or FILE.safetensors"
+        f"{env} is no shift, which the policy {POLICY} plays by default: give --policy random, tmaze "
+        "(the T-maze), chat:MODEL, your.module:name or FILE.safetensors"
     )
 
 

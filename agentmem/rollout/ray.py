@@ -60,12 +60,11 @@ def rollout_on_ray(
     dealt = [list(range(first, episodes, actors)) for first in range(min(actors, episodes))]
     asked = {"episodes": episodes, **settings}
     with _joined(address) as ray, _owners(ray, place, len(dealt), opening or {}) as (owners, board):
-        playing = [owner.play.remote(env, policy, mine, asked) for owner, mine in zip(owners, dealt, strict=True)]
-        parts: dict[int, RolloutReport] = {}
-        while len(parts) < len(playing):
-            for number in _over(ray, playing, parts):
-                parts[number] = RolloutReport.model_validate_json(_got(ray, playing[number]))
-                ray.kill(owners[number])  # one that is done must not keep a lost one from its place
+        playing = [
+            owner.play.remote(env, policy, mine, asked, (number, board))
+            for number, (owner, mine) in enumerate(zip(owners, dealt, strict=True))
+        ]
+        for parts in _parts(ray, playing, owners):
             if progress is not None:
                 done = ray.get(board.seen.remote()) | {number: len(part.episodes) for number, part in parts.items()}
                 progress(sum(done.values()), episodes)
@@ -86,17 +85,22 @@ def _owners(ray: Any, folder: Path, count: int, opening: dict[str, Any]) -> Iter
     made = [ray.remote(num_cpus=0, scheduling_strategy=here, **again)(_Board).remote()]
     try:
         shard = ray.remote(num_cpus=1, **again)(_Shard)
-        made += [shard.remote(str(folder / f"shard-{n}.mem"), opening, n, made[0]) for n in range(count)]
+        made += [shard.remote(str(folder / f"shard-{n}.mem"), opening) for n in range(count)]
         yield made[1:], made[0]
     finally:
         for each in made:
             ray.kill(each)
 
 
-def _over(ray: Any, playing: Sequence[Any], parts: dict[int, RolloutReport]) -> list[int]:
-    """The numbers of those that are over now, and were not before."""
-    left = {each: number for number, each in enumerate(playing) if number not in parts}
-    return [left[each] for each in ray.wait(list(left), timeout=POLL_S)[0]]
+def _parts(ray: Any, playing: Sequence[Any], owners: Sequence[Any]) -> Iterator[dict[int, RolloutReport]]:
+    """By actor, the reports of those that are done: now, and every second until all are."""
+    parts: dict[int, RolloutReport] = {}
+    while len(parts) < len(playing):
+        left = {each: number for number, each in enumerate(playing) if number not in parts}
+        for each in ray.wait(list(left), timeout=POLL_S)[0]:
+            parts[left[each]] = RolloutReport.model_validate_json(_got(ray, each))
+            ray.kill(owners[left[each]])  # one that is done must not keep a lost one from its place
+        yield parts
 
 
 def _got(ray: Any, playing: Any) -> str:
@@ -126,29 +130,35 @@ class _Board:
 class _Shard:
     """Plays some episodes; all that it knows is in the memory at a path."""
 
-    def __init__(self, path: str, opening: dict[str, Any], number: int = 0, board: Any = None) -> None:
+    def __init__(self, path: str, opening: dict[str, Any]) -> None:
         self.path, self.opening = path, {"durability": "process", **opening}
-        self.number, self.board, self.done = number, board, 0
 
-    def play(self, env: str | Make, policy: Any, numbers: list[int], settings: dict[str, Any]) -> str:
+    def play(self, env: str | Make, policy: Any, numbers: list[int], settings: dict[str, Any], told: Any = None) -> str:
+        """told: the number of the shard, and the board where it is written how many episodes are played."""
         from agentmem.memory import Memory
         from agentmem.rollout.notes import Claim
         from agentmem.rollout.run import rollout
 
+        asked = {"numbers": numbers, "apart": False, "progress": told and _Writing(*told), **settings}
         with Memory.open(self.path, **self.opening) as memory, Claim(memory, "rolls out", GONE_S):
             try:
-                return rollout(
-                    env, policy, memory, numbers=numbers, apart=False, progress=self._tell, **settings
-                ).model_dump_json()
+                return rollout(env, policy, memory, **asked).model_dump_json()
             except Exception as error:  # its traceback does not leave the actor, and says where a policy failed
                 name = name_of_policy(policy, settings.get("name")) or brief(policy)
-                told = error_of(name, error, KEPT)
-                if told is None:
+                failed = error_of(name, error, KEPT)
+                if failed is None:
                     raise
-                raise told from error
+                raise failed from error
 
-    def _tell(self, done: float, of: float) -> None:
-        if self.board is not None and int(done) > self.done:
+
+class _Writing:
+    """Progress that is written on a board as often as an episode is over."""
+
+    def __init__(self, number: int, board: Any) -> None:
+        self.number, self.board, self.done = number, board, 0
+
+    def __call__(self, done: float, of: float) -> None:
+        if int(done) > self.done:
             self.done = int(done)
             self.board.write.remote(self.number, self.done)
 
