@@ -15,9 +15,11 @@ from rolls import FAULTY, SHOP, Pressing
 from typer.testing import CliRunner, Result
 
 from agentmem.cli import app
+from agentmem.cli.playing import policy_for
 from agentmem.cli.show import size
 from agentmem.rollout import load_policy
 from agentmem.rollout.policies import SHIFTS, TRAINED
+from agentmem_envs import ENVIRONMENTS
 
 NAMELESS = "test_cli_rollout:Nameless"
 SHORT = ("--set", "steps=30", "--set", "delay=8", "--budget", "150")
@@ -92,9 +94,11 @@ def test_the_help_and_the_page_name_every_policy() -> None:
 
 
 def test_of_shifts_the_trained_policy_that_comes_along_is_the_default() -> None:
-    for env in ("agentmem/ShiftShop-Drift-v0", "agentmem_envs:agentmem/ShiftShop-Week-v0"):
-        short = (env, "--set", "steps=12", "--set", "delay=2", "--budget", "150", "--json")
-        assert call(*short).stdout == call(*short, "--policy", "shift").stdout != ""
+    shifts = [each for each in ENVIRONMENTS if "Shift" in each]
+    assert len(shifts) == 5 * 4  # desks, each plain, short, a week and with drift
+    assert {policy_for(f"{module}{env}", {}) for env in shifts for module in ("", "agentmem_envs:")} == {"shift"}
+    short = ("agentmem/ShiftShop-Drift-v0", "--set", "steps=12", "--set", "delay=2", "--budget", "150", "--json")
+    assert call(*short).stdout == call(*short, "--policy", "shift").stdout != ""
     assert "shift in shifts, and needed elsewhere." in " ".join(re.findall(r"[^\s│]+", call("--help").output))
 
 
