@@ -27,7 +27,7 @@ BY = "rollout()"
 FILES = "files"
 """In a note, digests of the files that options name; a note of an earlier version has none."""
 WAIT_S, AGAIN_S = 60.0, 0.05
-"""Seconds in which another has noted what he logs, and between two tries."""
+"""Seconds in which another has begun to log, and between two tries."""
 TAKEN = (errno.EAGAIN, errno.EACCES)
 """What says that another process has a lock."""
 _CLAIMED: set[str] = set()
@@ -68,8 +68,7 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
 
 def _noted(place: Memory, note: Mapping[str, Any], by: str) -> bool:
     """Note it, unless another process or thread does just now."""
-    beside = place.scoped(*place.namespace, NOTE)
-    with Claim(beside, f"begins to log {place.namespace[-1]!r}", WAIT_S):
+    with begins(place):
         if NOTE in place.attachments():
             return False
         if there := numbered(place):
@@ -144,6 +143,11 @@ class Claim:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def begins(place: Memory) -> Claim:
+    """What is read of a place and then written there is written by one at a time; for a moment, so others wait."""
+    return Claim(place.scoped(*place.namespace, NOTE), f"begins to log {place.namespace[-1]!r}", WAIT_S)
 
 
 def claimed(place: Memory) -> Claim:
