@@ -77,6 +77,20 @@ class Counting(gymnasium.Env[Any, Any]):
         return {"text": f"run {self._seed} step {self._at}", "at": at} if self.words else at
 
 
+class Closing(Counting):
+    """Takes any action; knows how many of its kind are open."""
+
+    any_action = True
+    opened = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        Closing.opened += 1
+
+    def close(self) -> None:
+        Closing.opened -= 1
+
+
 class Faulty(gymnasium.Env[Any, Any]):
     """Six steps of one reward, whatever it is. Raises where it is told to: in its reset, its third step, or when it is
     closed behind its last one.

@@ -13,7 +13,7 @@ from langchain_core.messages import AIMessage
 from rolls import SHOP, memory_at
 
 import agentmem_envs  # noqa: F401
-from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.errors import InvalidInputError
 from agentmem.langchain import ChatModelPolicy, chat_model
 from agentmem.langchain.policy import _answered
 from agentmem.rollout import RandomPolicy, ScriptedPolicy, rollout
@@ -127,5 +127,5 @@ def test_a_rollout_of_a_model_that_talks_nonsense_is_graded_and_ends_properly() 
 def test_what_is_no_chat_model_is_refused_with_a_remedy() -> None:
     with pytest.raises(InvalidInputError, match="'gpt' is no chat model of LangChain; give one"):
         ChatModelPolicy("gpt")  # type: ignore[arg-type]
-    with pytest.raises((MissingExtraError, InvalidInputError), match="pip install|provider"):
+    with pytest.raises(InvalidInputError, match="^model 'nobody:nothing' cannot be had .*; name it as provider:model$"):
         chat_model("nobody:nothing")

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
+from rolls import Stopped, stop_after
 
 from agentmem import Memory
 from agentmem.errors import InvalidInputError, NotFoundError, SettingsError
@@ -26,6 +29,7 @@ from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, numb
 from agentmem.rollout import load_policy, rollout
 from agentmem.testing import PolicyContract
 from agentmem.types import PlanningContext
+from agentmem_envs.shift.shop import ShiftShop
 
 torch.set_num_threads(1)
 SHOP = "agentmem/ShiftShop-Short-v0"
@@ -45,6 +49,31 @@ def observation(calls: Sequence[str] = CALLS, text: str = "[T1 Ann Lee] File it 
 @pytest.fixture(scope="module")
 def decisions() -> Choices:
     return shown(Shift(SHOP, TINY, 3, 300))
+
+
+class Counted(ShiftShop):
+    """Knows how many of its kind are open."""
+
+    opened = 0
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        Counted.opened += 1
+
+    def close(self) -> None:
+        Counted.opened -= 1
+
+
+gymnasium.register("agentmem/ShiftCounted-v0", entry_point="test_policy_choice:Counted", disable_env_checker=True)
+
+
+def test_a_shift_that_is_shown_is_closed_also_where_that_is_stopped() -> None:
+    shift, told = Shift("agentmem/ShiftCounted-v0", {"split": "train", "steps": 8, "delay": 2}, 3, 300), list[float]()
+    assert len(shown(shift, tell=told.append)) == len(told) == 8
+    assert Counted.opened == 0
+    with pytest.raises(Stopped):
+        shown(shift, tell=partial(stop_after(3), of=1))
+    assert Counted.opened == 0
 
 
 @pytest.fixture(scope="module")

@@ -225,7 +225,7 @@ def test_a_policy_that_remembers_by_other_sizes_is_nothing_to_begin_with() -> No
 
 
 def test_an_observation_of_another_space_is_refused() -> None:
-    with pytest.raises(InvalidInputError, match="another|trained"):
+    with pytest.raises(InvalidInputError, match="trained on observations of another form than {'text': 'x'}: play the"):
         policy().begin(0).act({"text": "x"}, None)
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections import UserDict
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from rolls import Counting, Stopped, logged, memory_at, stop_after
 
 from agentmem.errors import InvalidInputError, PlayError, SettingsError
 from agentmem.rollout import ScriptedPolicy, rollout
+from agentmem.rollout.notes import take
 
 
 @pytest.mark.parametrize("kind", ["none", "window"])
@@ -145,3 +149,57 @@ def test_another_thread_may_not_roll_out_the_same_at_the_same_time(tmp_path: Pat
         assert rollout(Counting, three, memory, kind="none", name="three").episodes == report.episodes
     assert len(refused) == report.steps
     assert "another thread rolls out 'Counting' in this memory: wait for its end" in refused[0]
+
+
+@pytest.mark.parametrize("path", ["a.mem", ":memory:"])
+@pytest.mark.parametrize("other", [[4], None])
+def test_an_episode_that_is_played_is_refused_to_another_thread_and_others_are_not(
+    tmp_path: Path, path: str, other: list[int] | None
+) -> None:
+    refused: list[str] = []
+    three = ScriptedPolicy(lambda observation, context: 3)
+    settings: dict[str, Any] = {"kind": "none", "name": "three"}
+
+    def meanwhile(memory: Any) -> None:
+        rollout(Counting, three, memory, numbers=[7], **settings)
+        with pytest.raises(SettingsError) as caught:
+            rollout(Counting, three, memory, episodes=5, numbers=other, **settings)
+        refused.append(str(caught.value))
+
+    def told(done: float, of: float) -> None:
+        if done < of:
+            with ThreadPoolExecutor() as pool:
+                pool.submit(meanwhile, memory).result()
+
+    with memory_at(tmp_path / path if path != ":memory:" else path) as memory:
+        report = rollout(Counting, three, memory, numbers=[4], progress=told, **settings)
+        assert len(logged(memory, "Counting", "4")) == 2 * report.steps + 1
+        assert rollout(Counting, three, memory, numbers=[4], **settings).episodes == report.episodes
+        assert [len(logged(memory, "Counting", number)) > 0 for number in "0123"] == [other is None] * 4
+    assert len(refused) == report.steps - 1
+    assert "another thread rolls out episode 4 of 'Counting' in this memory: wait for its end" in refused[0]
+    assert not [each for each in tmp_path.iterdir() if "rollout" in each.name]
+
+
+def test_of_two_that_begin_in_a_place_at_a_time_one_notes_what_is_logged_there() -> None:
+    met = threading.Barrier(2)
+
+    class Slow(UserDict[str, int]):
+        """Read when it is written, as long as it takes another to come so far too."""
+
+        def __getitem__(self, key: str) -> int:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                met.wait(0.3)
+            return super().__getitem__(key)
+
+    def begun(memory: Any, seed: int) -> bool | str:
+        try:
+            return take(memory.scoped("place"), Slow(seed=seed))
+        except SettingsError as error:
+            return str(error)
+
+    with memory_at() as memory, ThreadPoolExecutor() as pool:
+        first, second = (pool.submit(begun, memory, seed) for seed in (1, 2))
+        told = sorted((first.result(), second.result()), key=str)
+    assert told[0] is True
+    assert "this memory holds a rollout with seed" in str(told[1])

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -30,7 +31,8 @@ with memory_at(sys.argv[1]) as memory:
     def tell(done, of):
         print(done, flush=True)
         sys.stdin.read(int(sys.argv[4]))
-    shop(memory, policy, kind=sys.argv[3], episodes=3, progress=tell)
+    numbers = [int(number) for number in sys.argv[5:]] or None
+    shop(memory, policy, kind=sys.argv[3], episodes=3, progress=tell, numbers=numbers)
 """
 NAMESPACE = ("agentmem/ShiftShop-Short-v0",)
 
@@ -196,10 +198,12 @@ def test_a_run_whose_oldest_texts_retention_let_go_ends_with_the_same_digest(tmp
         assert shop(memory, load_policy("oracle", None), kind="none", episodes=1).digest == report.digest
 
 
-def started(file: Path, policy: str, kind: str, waits: bool = False) -> subprocess.Popen[bytes]:
+def started(
+    file: Path, policy: str, kind: str, waits: bool = False, numbers: Sequence[int] = ()
+) -> subprocess.Popen[bytes]:
     """A rollout in a process of its own. waits: after its first turn, until it is killed."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
-    command = [sys.executable, "-c", CHILD, str(file), policy, kind, str(int(waits))]
+    command = [sys.executable, "-c", CHILD, str(file), policy, kind, str(int(waits)), *map(str, numbers)]
     env, pipe = {**os.environ, "PYTHONPATH": path}, subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe if waits else None, stdout=pipe, env=env)
 
@@ -225,6 +229,35 @@ def test_another_process_may_not_roll_out_the_same_until_the_first_has_ended_or_
         assert (
             shop(memory, oracle, kind="window", episodes=3).digest == whole(oracle, kind="window", episodes=3)[0].digest
         )
+    assert [each.name for each in tmp_path.iterdir() if "rollout" in each.name] == []
+
+
+@pytest.mark.slow
+def test_an_episode_that_another_process_plays_is_refused_until_that_was_killed_and_others_are_played(
+    tmp_path: Path,
+) -> None:
+    file, oracle = tmp_path / "a.mem", load_policy("oracle", None)
+    child = started(file, "oracle", "window", waits=True, numbers=[0, 1])
+    assert child.stdin is not None
+    assert child.stdout is not None
+    assert child.stdout.readline()
+    with memory_at(file) as memory:
+        shop(memory, oracle, kind="window", numbers=[2])
+        for numbers in ([3, 1], None):
+            with pytest.raises(
+                SettingsError, match="another process rolls out episode [01] of 'agentmem/ShiftShop-Sho"
+            ):
+                shop(memory, oracle, kind="window", episodes=3, numbers=numbers, workers=1)
+    os.kill(child.pid, signal.SIGKILL)
+    child.stdout.close()
+    child.wait()
+    with memory_at(file) as memory:
+        again, (report, steps) = (
+            shop(memory, oracle, kind="window", episodes=3),
+            whole(oracle, kind="window", episodes=3),
+        )
+        assert again.digest == report.digest
+        assert [logged(memory, *NAMESPACE, str(number)) for number in range(3)] == steps
     assert [each.name for each in tmp_path.iterdir() if "rollout" in each.name] == []
 
 

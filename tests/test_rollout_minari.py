@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
+from rolls import SHOP, SHORT, Closing, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError, SettingsError
 from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollout
@@ -111,6 +111,17 @@ def test_what_cannot_be_exported_or_imported_is_said(tmp_path: Path) -> None:
             export_minari(memory, Counting, "counting-v0")
         with pytest.raises(InvalidInputError, match="action 'no' of episode 0, turn 0, is none of Discrete"):
             export_minari(memory, SHOP, "shop-v0", {"steps": 8, "delay": 2})
+
+
+def test_whatever_keeps_a_dataset_from_being_made_the_environment_is_closed() -> None:
+    settings: dict[str, Any] = {"kind": "none", "episodes": 1}
+    with memory_at() as memory:
+        with pytest.raises(NotFoundError, match="no whole episode of 'Closing'"):
+            export_minari(memory, Closing, "closing-v0")
+        rollout(Closing, ScriptedPolicy(lambda seen, context: 9), memory, **settings)
+        with pytest.raises(InvalidInputError, match=r"action np.int64\(9\) of episode 0, turn 0, is none of Discrete"):
+            export_minari(memory, Closing, "closing-v0")
+    assert Closing.opened == 0
 
 
 def test_without_minari_the_line_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray.cluster_utils import Cluster
-from rolls import SHOP, SHORT, memory_at, shop
+from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
 
-from agentmem.errors import AgentMemError, InvalidInputError, MissingExtraError
+from agentmem.errors import AgentMemError, InvalidInputError, MissingExtraError, PlayError
 from agentmem.rollout import RolloutReport, ScriptedPolicy, load_policy
 from agentmem.rollout.ray import _Shard, rollout_on_ray
 from agentmem.rollout.report import summed
@@ -40,7 +42,7 @@ class Broken:
 def test_an_actor_says_where_a_policy_broke_and_that_the_log_is_kept(tmp_path: Path) -> None:
     shard = _Shard(str(tmp_path / "shard-0.mem"), {"encoder": None})
     settings = {"kind": "none", "budget": 200, "episodes": 1, "options": SHORT}
-    told = rf"policy .*Broken.* raised KeyError at {__file__}:\d+: 'nobody'; mend it; what was logged is kept: play it"
+    told = rf"^policy broken raised KeyError at {__file__}:\d+: 'nobody'; mend it; what was logged is kept: play it"
     with pytest.raises(AgentMemError, match=told):
         shard.play(SHOP, Broken(), [0], settings)
     with pytest.raises(InvalidInputError, match="budget 200, not 0"):
@@ -50,19 +52,85 @@ def test_an_actor_says_where_a_policy_broke_and_that_the_log_is_kept(tmp_path: P
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("found", "said"),
-    [(True, "^policy .* raised KeyError at "), (False, "^an actor cannot load .* 'test_rollout_ray'")],
+    [(True, "^policy broken raised KeyError at "), (False, "^an actor cannot load .* 'test_rollout_ray'")],
 )
 def test_what_an_actor_raises_is_told_without_ray_s_traceback(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, found: bool, said: str
 ) -> None:
     if found:
         monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    with pytest.raises(AgentMemError, match=said) as met:
+        rollout_on_ray("local", SHOP, Broken(), tmp_path, options=SHORT, kind="none", opening={"encoder": None})
+    assert len(str(met.value).splitlines()) == 1
+    assert not ray.is_initialized()
+
+
+class Slow(Counting):
+    """Ten steps of some length."""
+
+    def step(self, action: Any) -> Any:
+        time.sleep(0.1)
+        seen, reward, _, cut, info = super().step(action)
+        return seen, reward, self._at == 10, cut, info
+
+
+class Mended:
+    """Raises in the second step of an episode with an odd seed, until a file is there."""
+
+    name = "mended"
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def act(self, seen: Any, context: Any) -> int:
+        if seen.tolist()[0] % 2 and seen.tolist()[1] == 1 and not self.file.exists():
+            raise KeyError("a gear")
+        return 3
+
+
+@pytest.mark.slow
+def test_what_one_actor_raises_ends_all_and_the_same_call_at_once_logs_no_turn_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=os.pathsep)
+    policy, done = Mended(tmp_path / "mended"), list[float]()
+    settings: dict[str, Any] = {"kind": "none", "episodes": 6, "opening": {"encoder": None}}
+    ray.init(address="local", num_cpus=2, log_to_driver=False)
     try:
-        with pytest.raises(AgentMemError, match=said) as met:
-            rollout_on_ray("local", SHOP, Broken(), tmp_path, options=SHORT, kind="none", opening={"encoder": None})
+        with pytest.raises(PlayError, match="^policy mended raised KeyError at .*: 'a gear'; mend it; what was logged"):
+            rollout_on_ray("auto", Slow, policy, tmp_path, **settings)
+        policy.file.touch()
+        report = rollout_on_ray("local", Slow, policy, tmp_path, progress=lambda now, of: done.append(now), **settings)
+        assert ray.is_initialized()
+        with pytest.raises(
+            InvalidInputError, match=r"joined the Ray cluster at .*, which is not '10.255.0.1:6379': give"
+        ):
+            rollout_on_ray("10.255.0.1:6379", Slow, policy, tmp_path / "never", **settings)
     finally:
         ray.shutdown()
-    assert len(str(met.value).splitlines()) == 1
+    assert not (tmp_path / "never").exists()
+    assert report.steps == 60
+    for number in range(6):
+        with memory_at(tmp_path / f"shard-{number % 2}.mem") as memory:
+            kinds = [kind for _, kind, *_ in logged(memory, "Slow", str(number))]
+            assert kinds == ["observation", "action"] * 10 + ["observation"]
+    assert done == sorted(done)
+    assert done[-1] == 6
+    assert len(set(done)) > 3  # more often than an actor is done
+
+
+def test_who_takes_the_place_of_an_actor_waits_for_its_end(tmp_path: Path) -> None:
+    settings = {"kind": "none", "episodes": 1}
+    shards = [_Shard(str(tmp_path / "shard-0.mem"), {"encoder": None}) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        said = [pool.submit(shard.play, Slow, ScriptedPolicy(three), [0], settings) for shard in shards]
+        assert said[0].result() == said[1].result()
+    with memory_at(tmp_path / "shard-0.mem") as memory:
+        assert len(logged(memory, "Slow", "0")) == 21
+
+
+def three(seen: Any, context: Any) -> int:
+    return 3
 
 
 def test_the_shards_of_actors_come_to_what_one_run_does(tmp_path: Path) -> None:

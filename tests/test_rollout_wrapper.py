@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from rolls import SHOP, Counting, logged, memory_at
 import agentmem_envs  # noqa: F401
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.memory import Memory
-from agentmem.rollout import PlanningContexts, ScriptedPolicy, rollout, trail
+from agentmem.rollout import PlanningContexts, Reading, ScriptedPolicy, rollout, trail
 from agentmem.types import PlanningContext
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.wrapper import Candidates
@@ -99,6 +102,25 @@ def test_wrappers_side_by_side_log_to_episodes_of_their_own() -> None:
             env.close()
         seen = [[text for _, _, text, *_ in logged(memory, "Counting", number)] for number in "01"]
         assert seen == [["[0, 0]", "0", "[0, 1]"], ["[1, 0]", "0", "[1, 1]"]]
+
+
+def test_wrappers_that_begin_at_a_time_log_to_episodes_of_their_own() -> None:
+    met = threading.Barrier(2)
+
+    def thread(observation: Any) -> str:
+        """Between the number and the episode: as long as it takes another to come so far too."""
+        with contextlib.suppress(threading.BrokenBarrierError):
+            met.wait(0.3)
+        return ""
+
+    with memory_at() as memory, ThreadPoolExecutor() as pool:
+        reading = Reading(thread=thread)
+        beside = [PlanningContexts(Counting(), memory, kind="none", reading=reading) for _ in range(2)]
+        for begun in [pool.submit(env.reset, seed=seed) for seed, env in enumerate(beside)]:
+            begun.result()
+        for env in beside:
+            env.close()
+        assert sorted(logged(memory, "Counting", number)[0][2] for number in "01") == ["[0, 0]", "[1, 0]"]
 
 
 def test_a_rollout_takes_none_of_its_episodes_for_its_own_nor_it_those_of_a_rollout() -> None:

@@ -16,7 +16,7 @@ from rich.text import Text
 from agentmem.cli import conversations, show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, path_of, written
-from agentmem.cli.playing import failures, options_of, policy_of
+from agentmem.cli.playing import POLICY, failures, options_of, policy_of
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.store import check_target
 
@@ -28,7 +28,6 @@ ENV, OWN = "agentmem/ShiftRetail-v0", "agentmem/ShiftShop-v0"
 KEPT = Path("demo.mem")
 LEAST = 101
 """Steps of a shift: more than its delay."""
-POLICY = "shift"
 TITLE = b"<title>agentmem</title>"
 INTRODUCTION = (
     "A shift is a working day at a help desk. Customers come and go with tickets, and six in ten turn on something "

@@ -12,10 +12,31 @@ import typer
 from agentmem.errors import InvalidInputError, PlayError
 
 CHAT = "chat:"
+POLICY = "shift"
+"""Of shifts, by default."""
 PolicyOption = typer.Option(
     metavar="NAME",
-    help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name.",
+    help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name. "
+    f"{POLICY} in shifts, and needed elsewhere.",
+    show_default=False,
 )
+
+
+def policy_for(env: str, options: dict[str, Any]) -> str:
+    """The name of the policy of an environment that none was given for. Raises InvalidInputError where there is none,
+    and as `maker`.
+    """
+    from agentmem.rollout.making import maker
+    from agentmem.rollout.reading import is_shift
+
+    if is_shift(env):
+        return POLICY
+    look_here(env)
+    maker(env, options)  # what is no environment needs no policy
+    raise InvalidInputError(
+        f"{env} is no shift, which the policy {POLICY} plays by default: give --policy random, tmaze "
+        "(the T-maze), chat:MODEL, your.module:name or FILE.safetensors"
+    )
 
 
 def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) -> dict[str, Any]:

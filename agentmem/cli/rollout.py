@@ -15,7 +15,7 @@ from agentmem.bench.arguments import given_options
 from agentmem.cli import show
 from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory, path_of
-from agentmem.cli.playing import PolicyOption, failures, options_of, policy_of
+from agentmem.cli.playing import PolicyOption, failures, options_of, policy_for, policy_of
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ When = Literal["every", "write"]
 def register(app: typer.Typer) -> None:
     app.command(
         epilog=example(
-            "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --budget 512",
+            "agentmem rollout agentmem/ShiftShop-Short-v0",
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy reader --memory window --budget 512",
             "agentmem rollout agentmem/ShiftShop-Short-v0 --policy rule --memory none --set steps=200 --episodes 4",
         )
@@ -42,7 +42,7 @@ def register(app: typer.Typer) -> None:
 
 def rollout(
     env: Annotated[str, typer.Argument(metavar="ENV", help="The environment's id, or module:id.")],
-    policy: Annotated[str, PolicyOption],
+    policy: Annotated[str | None, PolicyOption] = None,
     memory: Annotated[
         Kind, typer.Option(metavar="KIND", help="What the policy is shown: crystals, window, none or full.")
     ] = "crystals",
@@ -76,7 +76,9 @@ def rollout(
     from agentmem.rollout import rollout as play
     from agentmem.rollout.policies import name_of_policy
 
-    options = options_of(env, policy, split, given_options(given or []))
+    chosen = given_options(given or [])
+    policy = policy_for(env, chosen) if policy is None else policy
+    options = options_of(env, policy, split, chosen)
     with failures(policy):
         acting = policy_of(policy, env, options)
         own = name_of_policy(acting)

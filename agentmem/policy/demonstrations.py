@@ -25,6 +25,7 @@ from agentmem.neural.files import write
 from agentmem.policy.words import CHOICES, HEAD, LINE, LINES, OWN, PRESENT, Lines, offered, padded
 from agentmem.rollout.making import maker
 from agentmem.rollout.policies import apart, begun
+from agentmem.rollout.raised import closing
 from agentmem.rollout.wrapper import PlanningContexts
 
 Tell = Callable[[float], None]
@@ -89,9 +90,9 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
 
     Raises InvalidInputError for an environment whose info does not tell the right candidate.
     """
-    env = maker(shift.env, {**shift.options, "privileged": True})()
     luck, lines, kept = np.random.default_rng(apart(shift.seed)), Lines(), []
-    with Memory.open(":memory:", durability="process") as memory:
+    made = maker(shift.env, {**shift.options, "privileged": True})
+    with closing(made(), shift.env) as env, Memory.open(":memory:", durability="process") as memory:
         contexts = PlanningContexts(env, memory, shift.budget)
         observation, info = contexts.reset(seed=shift.seed)
         pupil = begun(pupil, shift.seed, "pupil") if pupil is not None else None
@@ -113,7 +114,6 @@ def shown(shift: Shift, pupil: Any = None, tell: Tell = lambda done: None) -> Ch
             observation, _, terminated, truncated, info = contexts.step(action)
             over = terminated or truncated
             tell(len(kept) / total)
-        contexts.close()
     return _choices(kept, lines)
 
 

@@ -15,7 +15,8 @@ from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.making import Make, maker, name_of
-from agentmem.rollout.notes import NOTE, numbered, take
+from agentmem.rollout.notes import NOTE, claimed, numbered, take
+from agentmem.rollout.raised import closing
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
 from agentmem.rollout.trail import Trail, flush
@@ -50,21 +51,19 @@ def export_minari(
         minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(f"dataset {dataset_id!r} cannot be called so ({error}); name it as name-v0") from error
-    made = maker(env, options)()
     called = name_of(env)
-    episodes = list(_episodes(memory, called))
-    if not episodes:
-        raise NotFoundError(f"this memory has no whole episode of {called!r}; play some with rollout() first")
-    buffers = [EpisodeBuffer(**_columns(memory, number, steps, made)) for number, steps in episodes]
-    try:
-        return minari.create_dataset_from_buffers(
-            dataset_id=dataset_id, buffer=buffers, env=made if made.spec else None, jpeg_encoding=False,
-            observation_space=made.observation_space, action_space=made.action_space, **about,
-        )  # fmt: skip
-    except ValueError as error:
-        raise InvalidInputError(f"dataset {dataset_id!r} cannot be made: {error}") from error
-    finally:
-        made.close()
+    with closing(maker(env, options)(), called) as made:
+        episodes = list(_episodes(memory, called))
+        if not episodes:
+            raise NotFoundError(f"this memory has no whole episode of {called!r}; play some with rollout() first")
+        buffers = [EpisodeBuffer(**_columns(memory, number, steps, made)) for number, steps in episodes]
+        try:
+            return minari.create_dataset_from_buffers(
+                dataset_id=dataset_id, buffer=buffers, env=made if made.spec else None, jpeg_encoding=False,
+                observation_space=made.observation_space, action_space=made.action_space, **about,
+            )  # fmt: skip
+        except ValueError as error:
+            raise InvalidInputError(f"dataset {dataset_id!r} cannot be made: {error}") from error
 
 
 def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
@@ -116,7 +115,8 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
 
     name: what the episodes' namespaces are called; the environment's id, or the dataset's without one. Episodes that
     are there already are left as they are. Raises NotFoundError for a dataset that is not on this machine,
-    SettingsError where the memory holds episodes of this name that are not of this dataset.
+    SettingsError where the memory holds episodes of this name that are not of this dataset, and while another process
+    or thread imports one of them.
     """
     check_memory(memory)
     minari = _minari()
@@ -133,9 +133,10 @@ def import_minari(memory: Memory, dataset: Any, name: str | None = None, reading
     take(place, {"environment": called, "dataset": dataset.spec.dataset_id}, by="import_minari()")
     for episode in dataset.iterate_episodes():
         space = memory.scoped(*place.namespace, str(int(episode.id)))
-        if NOTE not in space.attachments():
-            _log(Trail(space, int(episode.id), 0, reading), episode, dataset.spec)
-            known += 1
+        with claimed(space):
+            if NOTE not in space.attachments():
+                _log(Trail(space, int(episode.id), 0, reading), episode, dataset.spec)
+                known += 1
     return known
 
 

@@ -5,12 +5,13 @@ A place is the namespace of an environment; each episode has one of its own belo
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+import time
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -25,6 +26,10 @@ NOTE = "rollout"
 BY = "rollout()"
 FILES = "files"
 """In a note, digests of the files that options name; a note of an earlier version has none."""
+WAIT_S, AGAIN_S = 60.0, 0.05
+"""Seconds in which another has begun to log, and between two tries."""
+TAKEN = (errno.EAGAIN, errno.EACCES)
+"""What says that another process has a lock."""
 _CLAIMED: set[str] = set()
 _GUARD = Lock()
 
@@ -40,10 +45,7 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
 
     SettingsError where others log there, or with something else, before anything is written.
     """
-    if NOTE not in place.attachments():
-        if there := numbered(place):
-            raise SettingsError(_others(place, f"episodes, such as {there[0]}, that do not say who logged them", by))
-        place.attach(NOTE, json.dumps({"by": by, **note}, sort_keys=True).encode())
+    if NOTE not in place.attachments() and _noted(place, note, by):
         return True
     before = {"by": BY, **json.loads(place.attachment(NOTE))}
     if before["by"] != by:
@@ -64,6 +66,17 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
     return False
 
 
+def _noted(place: Memory, note: Mapping[str, Any], by: str) -> bool:
+    """Note it, unless another process or thread does just now."""
+    with begins(place):
+        if NOTE in place.attachments():
+            return False
+        if there := numbered(place):
+            raise SettingsError(_others(place, f"episodes, such as {there[0]}, that do not say who logged them", by))
+        place.attach(NOTE, json.dumps({"by": by, **note}, sort_keys=True).encode())
+        return True
+
+
 def files_of(given: Mapping[str, Any]) -> dict[str, str]:
     """Of values that are paths of files, digests of what is in these: an environment reads them when it is made."""
     return {name: _digest(value) for name, value in given.items() if isinstance(value, str | Path) and _is_file(value)}
@@ -80,47 +93,67 @@ def _digest(name: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def claimed(place: Memory) -> Iterator[None]:
-    """Let nobody else roll out at a place until the end, or a kill: he would take what is logged now for what was
-    logged before an interruption. SettingsError while another process or thread does.
+class Claim:
+    """That nobody else logs somewhere, from now until it is closed or its process is killed: he would take what is
+    logged now for what was logged before an interruption.
+
+    does: what whoever has it does, in words. wait: seconds. Raises SettingsError where another process or thread has it
+    all that time. Of other machines it is known as far as the file system of the memory passes locks on to them.
     """
-    store = place._core.store
-    kept = store.path != ":memory:"
-    of = digest(repr(place.namespace).encode())[:16]
-    name = f"{os.path.realpath(store.path) if kept else id(store)}-rollout-{of}"
-    with _in_process(name, place), _among_processes(name, place) if kept else nullcontext():
-        yield
+
+    def __init__(self, space: Memory, does: str, wait: float = 0.0) -> None:
+        store = space._core.store
+        self._path, self._kept, self._held = store.path, store.path != ":memory:", False
+        of = digest(repr(space.namespace).encode())[:16]
+        self._name = f"{os.path.realpath(store.path) if self._kept else id(store)}-rollout-{of}"
+        self._file: int | None = None
+        until = time.monotonic() + wait
+        while other := self._taken():
+            if time.monotonic() >= until:
+                raise SettingsError(f"another {other} {does} in this memory: wait for its end, or give another memory")
+            time.sleep(AGAIN_S)
+
+    def _taken(self) -> str:
+        """Take it; who has it, where it cannot be taken."""
+        with _GUARD:  # a process has each lock file once, whichever of its threads asks
+            if self._name in _CLAIMED:
+                return "thread"
+            if self._kept:
+                with os_errors(self._path):
+                    self._file = _locked(self._name)
+                if self._file is None:
+                    return "process"
+            _CLAIMED.add(self._name)
+            self._held = True
+        return ""
+
+    def close(self) -> None:
+        """Let others have it; a second time does nothing."""
+        with _GUARD:
+            if not self._held:
+                return
+            self._held = False
+            _CLAIMED.discard(self._name)
+            if self._file is not None:
+                Path(self._name).unlink(missing_ok=True)
+                os.close(self._file)
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
-@contextmanager
-def _in_process(name: str, place: Memory) -> Iterator[None]:
-    """A process has each lock file once, whichever of its threads asks."""
-    with _GUARD:
-        if name in _CLAIMED:
-            raise SettingsError(_claimed_by("thread", place))
-        _CLAIMED.add(name)
-    try:
-        yield
-    finally:
-        _CLAIMED.discard(name)
+def begins(place: Memory) -> Claim:
+    """What is read of a place and then written there is written by one at a time; for a moment, so others wait."""
+    return Claim(place.scoped(*place.namespace, NOTE), f"begins to log {place.namespace[-1]!r}", WAIT_S)
 
 
-@contextmanager
-def _among_processes(name: str, place: Memory) -> Iterator[None]:
-    with os_errors(place._core.store.path):
-        file = _locked(name)
-    if file is None:
-        raise SettingsError(_claimed_by("process", place))
-    try:
-        yield
-    finally:
-        os.unlink(name)
-        os.close(file)
-
-
-def _claimed_by(other: str, place: Memory) -> str:
-    return f"another {other} rolls out {place.namespace[-1]!r} in this memory: wait for its end, or give another memory"
+def claimed(place: Memory) -> Claim:
+    """All episodes of a place, or, where a number is its last name, one of them."""
+    *_, called, last = ("", *place.namespace)
+    return Claim(place, f"rolls out episode {last} of {called!r}" if last.isdecimal() else f"rolls out {last!r}")
 
 
 def _locked(name: str) -> int | None:
@@ -129,8 +162,10 @@ def _locked(name: str) -> int | None:
         file = open_private(name)
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
             os.close(file)
+            if error.errno not in TAKEN:
+                raise
             return None
         if os.path.exists(name) and os.path.samestat(os.stat(name), os.fstat(file)):
             return file

@@ -7,7 +7,9 @@ memory stands; where that file is not to be seen, it plays its episodes anew, to
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,8 @@ from agentmem.rollout.report import RolloutReport, summed
 
 INSTALL = "rollouts on a cluster need Ray: pip install 'agentmem-crystal[ray]'"
 POLL_S = 1.0
+GONE_S = 120.0
+"""Seconds in which an actor that was lost, or ended, lets go of its shard."""
 IMPORTABLE = "the modules of the policy and of the environment must be found on every node, as by PYTHONPATH"
 KEPT = "what was logged is kept: play it again to go on"
 
@@ -37,9 +41,14 @@ def rollout_on_ray(
 ) -> RolloutReport:
     """`rollout`, with its episodes dealt out to actors; the report is that of one machine, but for the bytes.
 
-    address: "auto", "host:port", or "local" for this machine. folder: a path that every node sees; actor k keeps
-    shard-k.mem in it. opening: keywords of Memory.open. Raises MissingExtraError without ray, InvalidInputError for an
-    address where no cluster is, and what `rollout` raises.
+    address: "auto", "host:port", or "local" for this machine; a process that has joined a cluster stays in it. folder:
+    a path that every node sees; actor k keeps shard-k.mem in it. opening: keywords of Memory.open. progress: called
+    every second with (episodes done, episodes). What one actor raises ends all; the same call goes on.
+    A shard is played by one actor at a time, on one machine and on several whose file system passes locks on, as NFS
+    does: who takes the place of a lost one waits for its end. Where it does not, one that was cut off and lives on logs
+    its turns beside those of the other.
+    Raises MissingExtraError without ray, InvalidInputError for an address where no cluster is, or not the one that this
+    process has joined, SettingsError where another actor keeps a shard for two minutes, and what `rollout` raises.
     """
     if name_of_policy(check_policy(policy), settings.get("name")) is None:
         raise InvalidInputError(
@@ -47,23 +56,51 @@ def rollout_on_ray(
         )
     check_whole("actors", actors, 1)
     check_whole("episodes", episodes, 1)
-    ray = _joined(address)
     place = Path(folder).resolve()
-    place.mkdir(parents=True, exist_ok=True)
-    shard = ray.remote(max_restarts=-1, max_task_retries=-1, num_cpus=1)(_Shard)
     dealt = [list(range(first, episodes, actors)) for first in range(min(actors, episodes))]
-    owners = [shard.remote(str(place / f"shard-{n}.mem"), opening or {}) for n in range(len(dealt))]
     asked = {"episodes": episodes, **settings}
-    waiting = {owner.play.remote(env, policy, mine, asked): owner for owner, mine in zip(owners, dealt, strict=True)}
-    parts: list[RolloutReport] = []
-    while waiting:
-        for each in ray.wait(list(waiting), timeout=POLL_S)[0]:
-            parts.append(RolloutReport.model_validate_json(_got(ray, each)))
-            ray.kill(waiting.pop(each))  # one that is done must not keep a lost one from its place
-        if progress is not None:
-            progress(sum(len(part.episodes) for part in parts), episodes)
-    reports = sorted((each for part in parts for each in part.episodes), key=lambda each: each.number)
-    return summed(parts[0].model_dump(), reports, sum(part.bytes for part in parts))
+    with _joined(address) as ray, _owners(ray, place, len(dealt), opening or {}) as (owners, board):
+        playing = [
+            owner.play.remote(env, policy, mine, asked, (number, board))
+            for number, (owner, mine) in enumerate(zip(owners, dealt, strict=True))
+        ]
+        for parts in _parts(ray, playing, owners):
+            if progress is not None:
+                done = ray.get(board.seen.remote()) | {number: len(part.episodes) for number, part in parts.items()}
+                progress(sum(done.values()), episodes)
+    reports = sorted((each for part in parts.values() for each in part.episodes), key=lambda each: each.number)
+    return summed(parts[0].model_dump(), reports, sum(part.bytes for part in parts.values()))
+
+
+@contextmanager
+def _owners(ray: Any, folder: Path, count: int, opening: dict[str, Any]) -> Iterator[tuple[list[Any], Any]]:
+    """Actors, each with a shard, and the board where they write how far they are; ended at the end, however that is."""
+    from ray.util.scheduling_strategies import (  # type: ignore[import-not-found, import-untyped, unused-ignore]
+        NodeAffinitySchedulingStrategy,
+    )
+
+    folder.mkdir(parents=True, exist_ok=True)
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+    again = {"max_restarts": -1, "max_task_retries": -1}
+    made = [ray.remote(num_cpus=0, scheduling_strategy=here, **again)(_Board).remote()]
+    try:
+        shard = ray.remote(num_cpus=1, **again)(_Shard)
+        made += [shard.remote(str(folder / f"shard-{n}.mem"), opening) for n in range(count)]
+        yield made[1:], made[0]
+    finally:
+        for each in made:
+            ray.kill(each)
+
+
+def _parts(ray: Any, playing: Sequence[Any], owners: Sequence[Any]) -> Iterator[dict[int, RolloutReport]]:
+    """By actor, the reports of those that are done: now, and every second until all are."""
+    parts: dict[int, RolloutReport] = {}
+    while len(parts) < len(playing):
+        left = {each: number for number, each in enumerate(playing) if number not in parts}
+        for each in ray.wait(list(left), timeout=POLL_S)[0]:
+            parts[left[each]] = RolloutReport.model_validate_json(_got(ray, each))
+            ray.kill(owners[left[each]])  # one that is done must not keep a lost one from its place
+        yield parts
 
 
 def _got(ray: Any, playing: Any) -> str:
@@ -77,37 +114,92 @@ def _got(ray: Any, playing: Any) -> str:
         raise error.cause from None
 
 
+class _Board:
+    """How many episodes of each shard are played."""
+
+    def __init__(self) -> None:
+        self._done: dict[int, int] = {}
+
+    def write(self, number: int, done: int) -> None:
+        self._done[number] = done
+
+    def seen(self) -> dict[int, int]:
+        return self._done
+
+
 class _Shard:
     """Plays some episodes; all that it knows is in the memory at a path."""
 
     def __init__(self, path: str, opening: dict[str, Any]) -> None:
         self.path, self.opening = path, {"durability": "process", **opening}
 
-    def play(self, env: str | Make, policy: Any, numbers: list[int], settings: dict[str, Any]) -> str:
+    def play(self, env: str | Make, policy: Any, numbers: list[int], settings: dict[str, Any], told: Any = None) -> str:
+        """told: the number of the shard, and the board where it is written how many episodes are played."""
         from agentmem.memory import Memory
+        from agentmem.rollout.notes import Claim
         from agentmem.rollout.run import rollout
 
-        with Memory.open(self.path, **self.opening) as memory:
+        asked = {"numbers": numbers, "apart": False, "progress": told and _Writing(*told), **settings}
+        with Memory.open(self.path, **self.opening) as memory, Claim(memory, "rolls out", GONE_S):
             try:
-                return rollout(env, policy, memory, numbers=numbers, apart=False, **settings).model_dump_json()
+                return rollout(env, policy, memory, **asked).model_dump_json()
             except Exception as error:  # its traceback does not leave the actor, and says where a policy failed
-                told = error_of(settings.get("name") or brief(policy), error, KEPT)
-                if told is None:
+                name = name_of_policy(policy, settings.get("name")) or brief(policy)
+                failed = error_of(name, error, KEPT)
+                if failed is None:
                     raise
-                raise told from error
+                raise failed from error
 
 
-def _joined(address: str) -> Any:
-    """Ray, with this process in the cluster."""
+class _Writing:
+    """Progress that is written on a board as often as an episode is over."""
+
+    def __init__(self, number: int, board: Any) -> None:
+        self.number, self.board, self.done = number, board, 0
+
+    def __call__(self, done: float, of: float) -> None:
+        if int(done) > self.done:
+            self.done = int(done)
+            self.board.write.remote(self.number, self.done)
+
+
+@contextmanager
+def _joined(address: str) -> Iterator[Any]:
+    """Ray, with this process in the cluster, which it leaves at the end if it was in none before."""
     try:
         import ray  # type: ignore[import-not-found, import-untyped, unused-ignore]
     except ImportError as error:
         raise MissingExtraError(INSTALL) from error
-    if not ray.is_initialized():
-        try:
-            ray.init(address=None if address == "local" else address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise InvalidInputError(
-                f"no Ray cluster is at {address!r} ({error}); start one: ray start --head"
-            ) from error
-    return ray
+    if ray.is_initialized():
+        _check_joined(ray, address)
+        yield ray
+        return
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InvalidInputError(f"no Ray cluster is at {address!r} ({error}); start one: ray start --head") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _check_joined(ray: Any, address: str) -> None:
+    """InvalidInputError where this process is in another cluster than that of an address."""
+    here, joined = ray.util.get_node_ip_address(), ray.get_runtime_context().gcs_address
+    host, _, port = joined.rpartition(":")
+    given, _, asked = (here, "", port) if address == "local" else address.rpartition(":")
+    if address != "auto" and (_ip(given, here), asked) != (_ip(host, here), port):
+        raise InvalidInputError(
+            f"this process has joined the Ray cluster at {joined}, which is not {address!r}: give that address or "
+            "'auto' to play there, or leave it before by ray.shutdown()"
+        )
+
+
+def _ip(host: str, here: str) -> str:
+    """Of a host by whichever of its names; what is no name is left to stand."""
+    try:
+        found = socket.gethostbyname(host)
+    except OSError:
+        return host
+    return here if found.startswith("127.") else found

@@ -21,7 +21,8 @@ class EpisodeReport(_Report):
     """One environment episode. tickets, hidden_tickets: (solved, all), hidden being those that turn on a hidden fact;
     an environment that reports no `results` has none. stale: (a superseded value was chosen, decisions that had one).
     needed: (facts that planning contexts showed, by a text of their last valid showing that says the value where the
-    environment tells it; facts needed). context_tokens: (sum, contexts). digest: of all that was seen, shown and done.
+    environment tells it; facts needed). context_tokens: (sum, contexts). digest: of all that was seen, shown and
+    done, and of info what is read here.
     """
 
     number: int

@@ -20,7 +20,7 @@ from agentmem.rollout.actions import accepts, needed
 from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, given_to, maker, name_of
-from agentmem.rollout.notes import FILES, NOTE, claimed, files_of, take
+from agentmem.rollout.notes import FILES, NOTE, Claim, claimed, files_of, take
 from agentmem.rollout.policies import acts, begun, check_policy, name_of_policy
 from agentmem.rollout.raised import at_step, of_others
 from agentmem.rollout.reading import Reading, reading_of
@@ -70,12 +70,13 @@ def rollout(
     that may "write", or where a function of observation and info says. workers: lanes stepped together, each in a
     process of its own where a step takes over 1 ms, or as `apart` says. reading: what of an observation is logged and
     asked. name: of the policy, in place of its own `name`. progress: called with (episodes done, episodes). numbers:
-    play these episodes alone, in place of 0 to `episodes`; other processes may play others in the same memory.
+    play these episodes alone, in place of 0 to `episodes`; other threads and processes may play others in the same
+    memory meanwhile, and are refused those that are being played.
     Every step is logged, of each episode in a namespace of its own below the memory's; called again with the same
     arguments, it goes on where it was, if the policy has a name. Raises InvalidInputError for arguments that are out of
     bounds and for an environment or a policy that shows or does something else than before an interruption,
     SettingsError where the memory holds another rollout, or episodes that the wrapper or an import logged, and while
-    another process or thread rolls out the same there, PlayError for what the environment raises, and for a reward
+    another process or thread plays one of these, or all, PlayError for what the environment raises, and for a reward
     that is no finite number; what a policy raises as it is.
     """
     check_policy(policy)
@@ -159,6 +160,7 @@ class _Run:
         self.recall, self.reading, self.seed, self.progress = recall, reading, seed, progress
         self.informed, self.stateful = getattr(policy, "informed", False), hasattr(policy, "begin")
         self.reports: dict[int, EpisodeReport] = {}
+        self.claims: dict[int, Claim] = {}
         self.total = 0
 
     def play(self, make: Make, numbers: Sequence[int], workers: int, apart: bool | None) -> list[EpisodeReport]:
@@ -171,9 +173,16 @@ class _Run:
                 left.append(number)
         self.total = len(numbers)
         if left:
-            with Lanes(make, min(workers, len(left)), apart, self.seed) as lanes:
-                self._play(lanes, iter(left))
+            try:
+                with Lanes(make, min(workers, len(left)), apart, self.seed) as lanes:
+                    self._play(lanes, iter(left))
+            finally:
+                self._release(list(self.claims))
         return [self.reports[number] for number in numbers]
+
+    def _release(self, numbers: Sequence[int]) -> None:
+        for number in numbers:
+            self.claims.pop(number).close()
 
     def _space(self, number: int) -> Memory:
         return self.place.scoped(*self.place.namespace, str(number))
@@ -209,6 +218,8 @@ class _Run:
     def _seated(self, lanes: Lanes, numbers: Mapping[int, int]) -> dict[int, _Seat]:
         if not numbers:
             return {}
+        for number in numbers.values():  # before anything of them is read
+            self.claims[number] = claimed(self._space(number))
         seeds = [self.seed + numbers[lane] if lane in numbers else None for lane in range(lanes.count)]
         seats = {}
         for lane, took in lanes.begin(seeds).items():
@@ -303,6 +314,7 @@ class _Run:
                 trail.memory.crystallize()
             self.reports[trail.number] = report = episode_report(trail)
             trail.memory.attach(NOTE, report.model_dump_json().encode())
+        self._release([seat.trail.number for seat in seats])
 
 
 def _place(trail: Trail) -> str:

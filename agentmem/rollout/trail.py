@@ -25,11 +25,14 @@ from agentmem.rollout.values import pack
 from agentmem.types import Hit, PlanningContext, Step
 
 OBSERVATION = "observation"
-"""What its blobs begin with."""
+INFO = "info"
+"""What their blobs begin with."""
 RUN = "run"
 """The episode of an environment that has no threads."""
 RESULTS = "results"
 """What info tells of the whole episode: it grows, so it is kept of the last step alone."""
+READ = ("needs", RESULTS, "stale")
+"""What of info a report reads. The rest is the environment's own, such as the time that an episode took."""
 TOGETHER = 64
 """Turns of a lane that are logged together where nothing is recalled in between."""
 CRYSTALLIZED = 2_000
@@ -182,19 +185,35 @@ class Trail:
                 self.writer(episode.id).end()
 
     def digest(self) -> str:
-        """Of all that was logged, wherever in the log it stands; not of texts: `data` has what they say."""
+        """Of all that was logged, wherever in the log it stands; not of texts, for `data` has what they say, and of
+        info what a report reads.
+        """
         made = hashlib.sha256()
         for step in self.steps:
-            said = [step.episode, step.kind, step.data, step.blobs, step.reward]
-            made.update(json.dumps([*said, step.terminated, step.truncated], sort_keys=True).encode())
+            said = [step.episode, step.kind, *_exact(step), step.reward, step.terminated, step.truncated]
+            made.update(json.dumps(said, sort_keys=True).encode())
         return made.hexdigest()
+
+
+def _exact(step: Step) -> tuple[Any, dict[str, str]]:
+    """The data and blobs of a step that are the same for the same seed."""
+    if "info" not in step.data:
+        return step.data, dict(step.blobs)
+    info = {name: value for name, value in step.data["info"].items() if name in READ}
+    blobs = {name: value for name, value in step.blobs.items() if _is_read(*name.split("/"))}
+    return {**step.data, "info": info}, blobs
+
+
+def _is_read(root: str, name: str = "", *_: str) -> bool:
+    """Of a blob, by the parts of its name."""
+    return root != INFO or name.rstrip("+") in READ
 
 
 def observed(took: Took, turn: int, reading: Reading) -> list[dict[str, Any]]:
     """The keywords of `log` of each step that is logged of an observation."""
     value, blobs = pack(took.observation, OBSERVATION)
     over = took.terminated or took.truncated
-    info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, "info", blobs)
+    info, _ = pack({key: one for key, one in took.info.items() if over or key != RESULTS}, INFO, blobs)
     fields: dict[str, Any] = {"reward": took.reward, "terminated": took.terminated, "truncated": took.truncated}
     texts = list(reading.texts(took.observation)) or [""]
     first = {"n": turn, "observation": value, "info": info}

@@ -13,7 +13,7 @@ from agentmem.memory import Memory, check_memory
 from agentmem.records import brief
 from agentmem.rollout.contexts import KINDS, Kind
 from agentmem.rollout.lanes import Took
-from agentmem.rollout.notes import numbered, take
+from agentmem.rollout.notes import begins, numbered, take
 from agentmem.rollout.raised import Raised, at_step, called, fail, reward_of
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import Trail, flush
@@ -67,8 +67,9 @@ class PlanningContexts(gymnasium.Wrapper[Any, Any, Any, Any]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         self.finish()
         observation, info = self.env.reset(seed=seed, options=options)
-        self._trail = Trail(self._next(), 0, seed or 0, self.reading)
-        self._trail.writer(self.reading.thread(observation))  # begun now, or a wrapper beside this one takes the number
+        with begins(self._place):  # the episode too, or a wrapper beside this one takes the number
+            self._trail = Trail(self._next(), 0, seed or 0, self.reading)
+            self._trail.writer(self.reading.thread(observation))
         return self._show(Took(observation, None, False, False, info))
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
