@@ -3,10 +3,12 @@
 import importlib
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import gymnasium
@@ -68,6 +70,23 @@ def test_a_specification_survives_json(name: str) -> None:
     again = EnvSpec.from_json(spec.to_json())
     first, second = (gymnasium.make(each).reset(seed=3)[0] for each in (spec, again))
     assert data_equivalence(first, second)
+
+
+@pytest.mark.parametrize("name", [name for name in ENVIRONMENTS if name.count("-") == 1])
+def test_what_a_step_hands_out_does_not_grow_with_the_episode_and_its_end_tells_the_results(name: str) -> None:
+    env = gymnasium.make(name, **ARGUMENTS.get(name, {"length": 999} if "TMaze" in name else {}))
+    _, info = env.reset(seed=0)
+    sizes, told, over = list[int](), [info["results"]], False
+    while not over:
+        *given, terminated, truncated, info = env.step(0 if "TMaze" in name else "no call")
+        sizes.append(len(pickle.dumps((given, info))))
+        told.append(info["results"])
+        over = terminated or truncated
+    assert len(sizes) >= 600
+    assert told[:-1] == [[]] * len(sizes)
+    assert all(not result["solved"] for result in told[-1])
+    assert told[-1] == getattr(env.unwrapped, "results", told[-1]) != []
+    assert median(sizes[-201:-1]) < 1.5 * median(sizes[100:300])
 
 
 def test_a_seed_gives_the_same_bytes_in_processes_of_different_hash_seeds() -> None:

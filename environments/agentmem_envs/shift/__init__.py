@@ -24,7 +24,7 @@ graded failure. `Candidates` makes it `Discrete(8)`.
 touches then equal those of a twin database on which only right calls run, and the ticket's own check holds. `info` has
 `needs` (id, kind, value, step of the last valid showing and superseded value of each hidden fact that the coming
 decision needs), `right`, `hidden`, `kind` and `stale` (a superseded value was chosen) of the last decision, and
-`results`, one for each closed ticket; with `privileged=True` also `gold`, the right call.
+`results`: at the end one for each closed ticket, until then `[]`; with `privileged=True` also `gold`, the right call.
 
 ## Termination
 An episode is truncated after `steps` steps a day.

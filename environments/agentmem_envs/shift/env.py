@@ -105,6 +105,11 @@ class Shift(gymnasium.Env[Observation, str]):
             self._candidates = [call.text for call in calls]
         return self._candidates
 
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """One for each ticket that is closed by now, as `info` tells at the end."""
+        return list(self._results)
+
     def render(self) -> Any:
         if self.render_mode == "rgb_array":
             return board(self._results, self._at, self.steps)
@@ -153,7 +158,7 @@ class Shift(gymnasium.Env[Observation, str]):
             "hidden": needed is not None,
             "kind": needed.kind if needed else "",
             "stale": bool(outcome and needed and needed.stale and outcome.given == needed.make(needed.stale)),
-            "results": list(self._results),
+            "results": self.results if self._over else [],
         }
         if self.privileged:
             info["gold"] = coming.call.text if coming else ""

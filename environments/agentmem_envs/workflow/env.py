@@ -54,8 +54,9 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
       superseded here.
     - `right`, `hidden`, `kind`, `stale` of the last call: whether it is the one that the definition wants (even if
       refused for an earlier mistake), whether it had needs, their kinds joined by `+`, and False.
-    - `results`: the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a decision of it
-      had needs), `solved`, and `failed`, the fields that the grader found to differ, as they stand.
+    - `results`: at the end the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a
+      decision of it had needs), `solved`, and `failed`, the fields that the grader found to differ, as they stand;
+      until then `[]`. Where a wrapper ends the episode sooner, `env.unwrapped.results` has them.
     - at reset `goal` and `tools`, for a chat model; with `privileged=True` always `gold`, the call that is wanted.
 
     ## Termination
@@ -119,6 +120,11 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         """The call that the definition wants now: the oracle, which knows every fact."""
         return self._wanted.text
 
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """One for each case that has ended by now, as `info` tells at the end."""
+        return [result | {"failed": dict(result["failed"])} for result in self._results]
+
     def _do(self, action: str, wanted: Call) -> tuple[bool, str]:
         """Whether it is the wanted call, and what the agent reads of it."""
         right = False
@@ -165,7 +171,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
             "hidden": bool(needed),
             "kind": "+".join(needed),
             "stale": False,
-            "results": [result | {"failed": dict(result["failed"])} for result in self._results],
+            "results": self.results if self._at >= self.definition.steps else [],
         }
         return info | ({"gold": self.right_call()} if self.privileged else {})
 
