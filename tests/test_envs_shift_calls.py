@@ -14,6 +14,9 @@ from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 
 from agentmem.errors import InvalidInputError
 from agentmem.rollout.making import about
+from agentmem.rollout.reading import may_write
+from agentmem_envs.calls import call
+from agentmem_envs.shift.desk import TOOLS
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.telecom_callers import callers
@@ -21,6 +24,8 @@ from agentmem_envs.shift.wrapper import Candidates
 
 ALL = pytest.mark.parametrize("domain", DOMAINS)
 CANCELS = {"shop": "cancel_order", "retail": "cancel_pending_order", "airline": "cancel_reservation"}
+LOOKS = {"open_document", "check_status_bar", "run_speed_test", "can_send_mms", "transfer_to_human_agents"}
+"""Tools that change nothing, whatever they are called."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
@@ -233,6 +238,33 @@ def test_a_shift_says_which_tools_it_has(domain: str) -> None:
     assert shift.schema.keys() >= {right["tool"], "close_ticket"}
     assert shift.schema[right["tool"]].keys() >= right["args"].keys()
     assert right["tool"] in about(lambda: shift).tools  # what a chat model is told
+
+
+@ALL
+def test_an_observation_tells_of_every_tool_of_the_desk_whether_it_may_change_something(domain: str) -> None:
+    env = offered(domain)
+    observation, _ = env.reset(seed=3)
+    shift = env.shift
+    for tool in shift.schema:
+        shift._candidates = [call(tool)]
+        seen = env._offer(observation)
+        assert seen in env.observation_space
+        assert may_write(seen) == (tool in {*TOOLS, *shift.domain.writes})
+    assert not {*shift.schema} & LOOKS & shift.domain.writes
+
+
+@ALL
+def test_recall_before_a_write_is_asked_at_the_steps_whose_right_call_writes(domain: str) -> None:
+    env = offered(domain, steps=150)
+    observation, info = env.reset(seed=3)
+    asked = set()
+    for _ in range(149):
+        tool = json.loads(info["gold"])["tool"]
+        asked.add(may_write(observation))
+        assert may_write(observation) >= (tool in {*TOOLS, *env.shift.domain.writes})
+        assert may_write(observation) or not info["needs"]
+        observation, _, _, _, info = env.step(info["gold_index"])
+    assert asked == {True, False}
 
 
 @ALL

@@ -13,7 +13,8 @@ Each step is one call; it is graded, and the ticket moves on whether it was righ
 
 ## Observation Space
 `Dict(text: Text(4096), step: Box(1,) int64, accepted: Discrete(2))`: printable ASCII; the step; was the last call
-accepted. `wrapper.Candidates` adds `candidates` (one call a line) and `action_mask` [8].
+accepted. `wrapper.Candidates` adds `candidates` (one call a line), `action_mask` [8] and `writes` (may one of the calls
+change something).
 
 ## Action Space
 `Text(4096)`: a tool call, `{"tool": NAME, "args": {...}}`, of the tools in `env.unwrapped.schema`. Any other text is a

@@ -81,15 +81,16 @@ class Desk:
 
     def _right(self, given: Call, ticket: Ticket, same: bool) -> bool:
         decision = ticket.decision
-        if self._writes(decision.call) != self._writes(given):
+        if self.writes(decision.call) != self.writes(given):
             return False
-        if not self._writes(given):
+        if not self.writes(given):
             return same
         places = [*self._places(given, ticket), *self._places(decision.call, ticket)]
         equal = all(self.live.row(place) == self.twin.row(place) for place in places)
         return equal and (decision.check is None or decision.check(self.live.row))
 
-    def _writes(self, call: Call) -> bool:
+    def writes(self, call: Call) -> bool:
+        """Whether it may change something."""
         return call.tool in TOOLS or call.tool in self.domain.writes
 
     def _places(self, call: Call, ticket: Ticket) -> Sequence[Place]:

@@ -7,7 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
-from agentmem_envs.calls import LIMIT
+from agentmem_envs.calls import LIMIT, Call
 from agentmem_envs.shift.board import board
 from agentmem_envs.shift.candidates import choices
 from agentmem_envs.shift.desk import TOOLS, Desk, Outcome
@@ -79,7 +79,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self._desk = Desk(self.domain)
         self._open: list[Ticket] = []
         self._results: list[dict[str, Any]] = []
-        self._candidates: list[str] | None = None
+        self._candidates: list[Call] | None = None
         self._at, self._over = 0, False
         self._turn()
         return self._observation(True), self._info(None, None)
@@ -98,11 +98,17 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def candidates(self) -> list[str]:
         """The calls to choose from at this step, at most `candidates.CHOICES`, in random order; none when over."""
+        return [call.text for call in self._offered()]
+
+    def writes(self) -> bool:
+        """Whether one of the candidates may change something."""
+        return any(map(self._desk.writes, self._offered()))
+
+    def _offered(self) -> list[Call]:
         if self._over:
             return []
         if self._candidates is None:
-            calls = choices(self._ticket.decision, self._told, self._at, self._draw)
-            self._candidates = [call.text for call in calls]
+            self._candidates = choices(self._ticket.decision, self._told, self._at, self._draw)
         return self._candidates
 
     @property
