@@ -32,7 +32,7 @@ class Outcome:
     right: bool
 
 
-class Counter:
+class DeskSide:
     """One side of the desk: a domain's tools and the desk's own rows, one for each ticket."""
 
     def __init__(self, side: Side) -> None:
@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, domain: Domain) -> None:
         self.domain = domain
         self.schema: Schema = {**domain.schema, **TOOLS}
-        self.live, self.twin = Counter(domain.side()), Counter(domain.side())
+        self.live, self.twin = DeskSide(domain.side()), DeskSide(domain.side())
 
     def play(self, text: object, ticket: Ticket) -> Outcome:
         """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing."""

@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call
 from agentmem_envs.shift.schema import Schema
-from agentmem_envs.shift.tickets import Decision, Place, Rows, Ticket
+from agentmem_envs.shift.tickets import Decision, Place, RowAt, Ticket
 
 
 class Side(Protocol):
@@ -37,7 +37,7 @@ class Promise:
     said: str
     back: str
     make: Callable[[str], Call]
-    check: Callable[[Rows, str], bool] | None
+    check: Callable[[RowAt, str], bool] | None
     spare: Sequence[str]
     other: str | None = None
     sells: bool = False

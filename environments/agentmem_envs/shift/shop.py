@@ -12,11 +12,11 @@ from agentmem_envs.calls import Call, Refused, call
 from agentmem_envs.shift import shop_data
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.rules import account
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.shop_data import Customer, Order
 from agentmem_envs.shift.stock import Stock, in_split
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tickets import Decision, Place, Ticket
 
 
@@ -25,7 +25,7 @@ class ShopSide:
 
     def __init__(self) -> None:
         base = shop_data.base()
-        self.customers, self.orders = Rows(base.customers), Rows(base.orders)
+        self.customers, self.orders = Table(base.customers), Table(base.orders)
         self.products = base.products
 
     def do(self, given: Call) -> str:

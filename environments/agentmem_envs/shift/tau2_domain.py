@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call
 from agentmem_envs.shift.domain import Material, Side
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.schema import Schema, forms
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tickets import Place
 
 
-def row(tables: Mapping[str, Rows[Any]], place: Place) -> Any:
+def row(tables: Mapping[str, Table[Any]], place: Place) -> Any:
     """A user, an order and so on; in `wallets` a user's gift cards."""
     table, key = place
     if table != "wallets":

@@ -11,9 +11,9 @@ from agentmem_envs.shift.facts import Fact
 
 Place = tuple[str, str]
 """A row: its table and its key."""
-Rows = Callable[[Place], Any]
+RowAt = Callable[[Place], Any]
 """Gives a row as it stands, to read; None where there is none."""
-Check = Callable[[Rows], bool]
+Check = Callable[[RowAt], bool]
 """Looks at the live database after the right call: does it stand as the ticket says it should?"""
 Others = Callable[[Generator], Sequence[Call]]
 """Calls that could be right for another ticket."""
