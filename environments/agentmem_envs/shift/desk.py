@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentmem_envs.calls import Call, Refused, parse
-from agentmem_envs.shift.domain import Domain, Side
+from agentmem_envs.shift.domain import Domain, Material, Side
 from agentmem_envs.shift.schema import Schema, check
 from agentmem_envs.shift.tickets import Place, Ticket
 
@@ -52,10 +52,10 @@ class DeskSide:
 class Desk:
     """The live database and its twin, on which only right calls run."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, material: Material) -> None:
         self.domain = domain
         self.schema: Schema = {**domain.schema, **TOOLS}
-        self.live, self.twin = DeskSide(domain.side()), DeskSide(domain.side())
+        self.live, self.twin = DeskSide(material.side()), DeskSide(material.side())
 
     def play(self, text: object, ticket: Ticket) -> Outcome:
         """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing."""

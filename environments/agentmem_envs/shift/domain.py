@@ -68,6 +68,9 @@ class Material(Protocol):
     def customers(self) -> Sequence[str]:
         """Who may come, in this order."""
 
+    def side(self) -> Side:
+        """The tools over a fresh copy of the database."""
+
     def visit(self, customer: str) -> Visit: ...
 
     def promise(self, customer: str, kind: str) -> Promise | None:
@@ -82,9 +85,6 @@ class Domain(Protocol):
 
     schema: Schema
     writes: frozenset[str]
-
-    def side(self) -> Side:
-        """The tools over a fresh copy of the database."""
 
     def places(self, side: Side, call: Call) -> Sequence[Place]:
         """The rows that a call may change."""

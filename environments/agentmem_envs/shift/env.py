@@ -7,6 +7,7 @@ import numpy as np
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
+from agentmem_envs import settings
 from agentmem_envs.calls import LIMIT, Call
 from agentmem_envs.shift.board import board
 from agentmem_envs.shift.candidates import choices
@@ -47,12 +48,12 @@ class Shift(gymnasium.Env[Observation, str]):
         privileged: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        _one_of("split", split, ("train", "test"))
-        _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        _whole("steps", steps, LONGEST)
-        _whole("days", days, WEEK)
-        _switch("drift", drift)
-        _switch("privileged", privileged)
+        settings.one_of("split", split, ("train", "test"))
+        settings.render_mode(render_mode, self.metadata)
+        settings.whole("steps", steps, LONGEST)
+        settings.whole("days", days, WEEK)
+        settings.switch("drift", drift)
+        settings.switch("privileged", privileged)
         self.domain, self.split, self.steps, self.days = domain, split, steps * days, days
         self.delay, self.drift, self.privileged, self.render_mode = self._delay(delay), drift, privileged, render_mode
         self.observation_space = spaces.Dict(
@@ -76,7 +77,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
         material = self.domain.open(self.split, self.np_random, self.drift)
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
-        self._desk = Desk(self.domain)
+        self._desk = Desk(self.domain, material)
         self._open: list[Ticket] = []
         self._results: list[dict[str, Any]] = []
         self._candidates: list[Call] | None = None
@@ -192,18 +193,3 @@ def _reply(decision: Decision, outcome: Outcome) -> str:
         return decision.reply(outcome.reply)
     except (ValueError, LookupError, TypeError):
         return "Done."
-
-
-def _one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
-    if value not in known:
-        raise InvalidInputError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
-
-
-def _whole(name: str, value: Any, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInputError(f"{name}={value!r}: give a whole number from 1 to {most:,}")
-
-
-def _switch(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"{name}={value!r}: give True or False (on the command line true or false)")

@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from agentmem.errors import InvalidInputError
+from agentmem_envs import settings
 from agentmem_envs.calls import LIMIT, Call, Refused, parse
 from agentmem_envs.picture import page
 from agentmem_envs.text import plain, text_space
@@ -84,8 +85,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         privileged: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
+        settings.render_mode(render_mode, self.metadata)
         self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
         self._charset = self.definition.charset()
         self.action_space = text_space(LIMIT, self._charset)
