@@ -86,6 +86,19 @@ def test_any_call_that_the_desk_allows_is_answered_whatever_was_asked(domain: st
     assert len(answers) > 2
 
 
+def test_an_answer_that_cannot_be_read_is_an_error_of_the_right_call_and_no_matter_of_another() -> None:
+    for other in ("", '{"tool": "close_ticket", "args": {"code": "AB-1"}}'):
+        shift, gold = begun("shop")
+        ticket = shift._ticket
+        ticket.decision.reply = lambda result: str(json.loads("no JSON"))
+        if other:
+            shift.step(other)
+            assert ticket.outcome == "Done."
+        else:
+            with pytest.raises(json.JSONDecodeError):
+                shift.step(gold)
+
+
 @pytest.mark.parametrize(
     "text",
     [

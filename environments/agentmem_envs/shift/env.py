@@ -192,4 +192,6 @@ def _reply(decision: Decision, outcome: Outcome) -> str:
     try:
         return decision.reply(outcome.reply)
     except (ValueError, LookupError, TypeError):
+        if outcome.given == decision.call:
+            raise
         return "Done."
