@@ -15,7 +15,8 @@ from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 from agentmem.errors import InvalidInputError
 from agentmem.rollout.making import about
 from agentmem.rollout.reading import may_write
-from agentmem_envs.calls import call
+from agentmem_envs.calls import Call, call
+from agentmem_envs.shift import schema
 from agentmem_envs.shift.desk import TOOLS
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
@@ -251,6 +252,48 @@ def test_a_shift_says_which_tools_it_has(domain: str) -> None:
     assert shift.schema.keys() >= {right["tool"], "close_ticket"}
     assert shift.schema[right["tool"]].keys() >= right["args"].keys()
     assert right["tool"] in about(lambda: shift).tools  # what a chat model is told
+
+
+@ALL
+def test_under_drift_a_tool_takes_its_new_argument_from_the_step_that_announces_it_and_no_candidate_tells(
+    domain: str,
+) -> None:
+    env, told, used = offered(domain, steps=600, drift=True), False, 0
+    observation, info = env.reset(seed=0)
+    for _ in range(599):
+        told |= "close_ticket takes one more argument, desk" in observation["text"]
+        assert env.shift.schema["close_ticket"] == {"code": "string"} | ({"desk": "string?"} if told else {})
+        calls = [Call(**json.loads(line)) for line in observation["candidates"].split("\n")]
+        for each in calls:
+            schema.check(each, env.shift.schema)
+        forms = {tuple(each.args) for each in calls if each.tool == "close_ticket"}
+        assert len(forms) <= 1
+        used += ("code", "desk") in forms
+        observation, _, _, _, info = env.step(info["gold_index"])
+    assert told
+    assert used > 5
+    env.reset(seed=0)
+    assert "desk" not in env.shift.schema["close_ticket"]
+
+
+def test_an_argument_that_is_not_announced_yet_is_refused_and_then_it_is_taken() -> None:
+    shift, _ = begun("shop", drift=True)
+    known, accepted = '{"tool": "close_ticket", "args": {"code": "AB-1", "desk": "D417-QA"}}', []
+    while "desk" not in shift.schema["close_ticket"]:
+        accepted.append(shift.step(known)[0]["accepted"])
+    assert 0 < len(accepted) < 100
+    assert not any(accepted)
+    assert shift.step(known)[0]["accepted"]
+
+
+@ALL
+def test_without_drift_no_tool_takes_another_argument(domain: str) -> None:
+    shift, _ = begun(domain, steps=300)
+    before = shift.schema
+    for _ in range(300):
+        shift.step("")
+    assert shift.schema == before
+    assert before["close_ticket"] == {"code": "string"}
 
 
 @ALL

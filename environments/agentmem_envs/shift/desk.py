@@ -17,9 +17,9 @@ from agentmem_envs.shift.tickets import Place, Ticket
 TOOLS: Schema = {
     "acknowledge": {"subject": "string"},
     "book_goodwill": {"account": "string"},
-    "close_ticket": {"code": "string", "desk": "string?"},
+    "close_ticket": {"code": "string"},
 }
-"""The desk's own tools; they write in the row of the ticket at hand."""
+"""The desk's own tools, as a shift begins; they write in the row of the ticket at hand."""
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,28 @@ class DeskSide:
         return self.tickets.get(place[1]) if place[0] == "desk" else self.side.row(place)
 
 
+def tools(domain: Domain) -> Schema:
+    """All tools as a shift begins."""
+    return {**domain.schema, **TOOLS}
+
+
 class Desk:
     """The live database and its twin, on which only right calls run."""
 
     def __init__(self, domain: Domain, material: Material) -> None:
         self.domain = domain
-        self.schema: Schema = {**domain.schema, **TOOLS}
         self.live, self.twin = DeskSide(material.side()), DeskSide(material.side())
 
-    def play(self, text: object, ticket: Ticket) -> Outcome:
-        """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing."""
+    def play(self, text: object, ticket: Ticket, schema: Schema) -> Outcome:
+        """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing.
+
+        schema: the tools of now.
+        """
         expected = self.twin.do(ticket.decision.call, ticket.id)
         given = None
         try:
             given = parse(text)
-            check(given, self.schema)
+            check(given, schema)
             self._allow(given, ticket)
             reply = self.live.do(given, ticket.id)
         except Refused as refusal:

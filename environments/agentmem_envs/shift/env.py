@@ -11,11 +11,11 @@ from agentmem_envs import settings
 from agentmem_envs.calls import LIMIT, Call
 from agentmem_envs.shift.board import board
 from agentmem_envs.shift.candidates import choices
-from agentmem_envs.shift.desk import TOOLS, Desk, Outcome
+from agentmem_envs.shift.desk import Desk, Outcome, tools
 from agentmem_envs.shift.domain import Domain
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.roster import Roster
-from agentmem_envs.shift.schema import Schema
+from agentmem_envs.shift.schema import widened
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 from agentmem_envs.text import plain, text_space
 
@@ -64,7 +64,8 @@ class Shift(gymnasium.Env[Observation, str]):
             }
         )
         self.action_space = text_space(LIMIT)
-        self.schema: Schema = {**domain.schema, **TOOLS}
+        self.schema = tools(domain)
+        """The tools of now and their arguments. Under drift an announcement adds one, from the step that shows it."""
         self._over = True
 
     def reset(
@@ -77,7 +78,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
         material = self.domain.open(self.split, self.np_random, self.drift)
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
-        self._desk = Desk(self.domain, material)
+        self._desk, self.schema = Desk(self.domain, material), tools(self.domain)
         self._open: list[Ticket] = []
         self._results: list[dict[str, Any]] = []
         self._candidates: list[Call] | None = None
@@ -89,7 +90,7 @@ class Shift(gymnasium.Env[Observation, str]):
         if self._over:
             raise InvalidInputError("the shift is over or has not begun: call reset()")
         ticket, needed = self._ticket, self._ticket.decision.hidden
-        outcome = self._desk.play(action, ticket)
+        outcome = self._desk.play(action, ticket, self.schema)
         solved = self._advance(ticket, outcome)
         self._at += 1
         self._over = self._at >= self.steps
@@ -131,6 +132,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self._ticket = self._open.pop(0 if first else int(self.np_random.integers(OPEN)))
         self._open.append(self._ticket)
         decision = self._ticket.decision
+        self.schema = widened(self.schema, decision.adds)
         for form, value in decision.shows:
             self._told.tell(form, value, self._at)
         for follow in decision.then:
