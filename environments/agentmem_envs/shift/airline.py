@@ -258,7 +258,12 @@ class Airline(Tau2Domain):
 
 
 class ShiftAirline(Shift):
-    """A shift at tau2's airline desk; see the package's docstring for all of it."""
+    """
+    A shift at tau2's airline desk, `agentmem/ShiftAirline-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
+
+    Hidden are a reservation to cancel (`reservation`), the flight that is wanted (`flight`), the reservation that gets
+    a bag (`bags`), how that is paid (`payment`), a date of birth (`birth`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Airline(), **settings)

@@ -307,7 +307,9 @@ class Banking:
 
 
 class ShiftBanking(Shift):
-    """A shift at tau2's bank; see the package's docstring for all of it.
+    """
+    A shift at tau2's bank, `agentmem/ShiftBanking-v0`; needs `pip install --no-deps inspect-evals==0.26.0`. None of its
+    tickets is tau2's own.
 
     Hidden are the name of a tool that a document told (`tool`), when a customer was verified (`verification`), his new
     address (`email`), a promised credit (`credit`), a debit card to freeze (`card`) and a transaction to put right

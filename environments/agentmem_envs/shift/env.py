@@ -1,5 +1,6 @@
 """One working shift over one live database, as a Gymnasium environment. Knows no domain: see `shop` and `retail`."""
 
+from inspect import cleandoc
 from typing import Any
 
 import gymnasium
@@ -29,12 +30,81 @@ METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps":
 
 
 class Shift(gymnasium.Env[Observation, str]):
-    """Description, tickets, spaces, rewards and ids are in the package's docstring.
+    """
+    ## Description
 
-    Raises InvalidInputError on settings that make no shift, MissingExtraError where the domain's material is missing.
+    One episode is one shift at a help desk over one live database. Three tickets are open at a time; customers
+    interleave, go away and return. What a customer said, an id that a look-up gave, or a rule that the supervisor
+    announced is shown once and needed at least `delay` steps later, so it stands in no window of that length. 60 % of
+    tickets turn on such a hidden fact. Who comes when never depends on what the agent does. Under drift a rule is
+    superseded, stock runs out, a customer corrects himself and a tool takes a new argument: the newest valid value is
+    right, and some facts must be joined (the first choice, and that it is sold out).
+
+    The text names the ticket and the customer, says what came of the last call of that ticket, and asks for the next
+    one. Each step is one call; it is graded, and the ticket moves on whether it was right or not.
+
+    ## Action Space
+
+    `Text(4096)`: a tool call, `{"tool": NAME, "args": {...}}`, of the tools in `env.unwrapped.schema`; under drift one
+    of them takes a new argument from the step that announces it. Any other text is a graded failure.
+    `wrapper.Candidates` makes it `Discrete(8)`.
+
+    ## Observation Space
+
+    `Dict`: `text`, printable ASCII, `Text(4096)`; `step`, int64 [1]; `accepted`, whether the last call was,
+    `Discrete(2)`. `wrapper.Candidates` adds `candidates` (one call a line), `action_mask` [8] and `writes` (may one of
+    the calls change something).
+
+    ## Rewards
+
+    1 when a ticket is closed with all its calls right, else 0. A call that changes something is right when the rows
+    that it touches then equal those of a twin database on which only right calls run, and the ticket's own check holds;
+    a look-up, when it answers the same.
+
+    ## Info
+
+    - `needs`: each hidden fact that the coming decision needs: `id`, `kind`, `value`, `shown`, the step of its last
+      valid showing, and `stale`, the value that it superseded, or None. Kinds of every desk are `reference`, what a
+      matter is to be filed under, `bulletin` and `policy`, two kinds of rules, and under drift `schema`, a new
+      argument, and `stock`, that something is sold out.
+    - `right`, `hidden`, `kind`, `stale` of the last decision: whether it was right, whether it had needs, of which
+      kind, and whether a superseded value was chosen.
+    - `results`: at the end one for each closed ticket, `id`, `kind`, `source` ("generated" or "tau2": word for word
+      tau2's own), `hidden` and `solved`; until then `[]`. Where a wrapper ends the episode sooner,
+      `env.unwrapped.results` has them.
+    - with `privileged=True` also `gold`, the right call.
+
+    ## Termination
+
+    Never terminated; truncated after `steps` steps a day. Tickets still open then have no result.
+
+    ## Arguments
+
+    `split`: "train" (default) or "test", which have other customers: tau2's by its tasks, all others by a fixed hash.
+    `steps`: of a day, 1 to 1,000,000 (default 1,000). `days`: on one database, 1 to 10 (default 1). `delay`: least
+    steps from the last showing of a fact to a decision that needs it (default 100); one shift's own by
+    `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
+    `render_mode`: "ansi" or "rgb_array".
+    InvalidInputError: any other value; a step outside of a shift. MissingExtraError: the desk's material is not
+    installed.
+
+    ## Registered Configurations
+
+    Of each desk four, as of the shop:
+
+    - `agentmem/ShiftShop-v0`
+    - `agentmem/ShiftShop-Short-v0`: 300 steps
+    - `agentmem/ShiftShop-Week-v0`: five days of 1,000 steps
+    - `agentmem/ShiftShop-Drift-v0`: under drift
+
     """
 
     metadata = METADATA
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """What a desk says of itself stands before what holds for all."""
+        super().__init_subclass__(**arguments)
+        cls.__doc__ = "\n\n".join(cleandoc(doc) for doc in (cls.__doc__, Shift.__doc__) if doc)
 
     def __init__(
         self,

@@ -280,7 +280,12 @@ class Retail(Tau2Domain):
 
 
 class ShiftRetail(Shift):
-    """A shift at tau2's retail desk; see the package's docstring for all of it."""
+    """
+    A shift at tau2's retail desk, `agentmem/ShiftRetail-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
+
+    Hidden are an order to cancel (`order`), the variant that is wanted (`item`), where an order goes (`address`), how
+    it is paid (`payment`), an order of which something is sent back (`return`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Retail(), **settings)

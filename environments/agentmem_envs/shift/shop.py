@@ -304,7 +304,12 @@ class Shop:
 
 
 class ShiftShop(Shift):
-    """A shift at a small shop of our own; see the package's docstring for all of it."""
+    """
+    A shift at a small shop of our own, `agentmem/ShiftShop-v0`.
+
+    Hidden are an order to cancel (`order`), the variant that is wanted (`item`), where an order goes (`address`), how
+    it is paid (`payment`), the account of a refund (`refund`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Shop(), **settings)

@@ -228,7 +228,8 @@ class Telecom:
 
 
 class ShiftTelecom(Shift):
-    """A shift at tau2's telecom desk; see the package's docstring for all of it.
+    """
+    A shift at tau2's telecom desk, `agentmem/ShiftTelecom-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
 
     Hidden are a line to be suspended or resumed (`line`), the line that a look-up found without roaming (`roaming`),
     how many gigabytes to refuel (`refuel`), the phone whose SIM card was reseated already (`phone`) and a bill to
