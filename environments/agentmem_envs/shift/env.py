@@ -174,7 +174,7 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def writes(self) -> bool:
         """Whether one of the candidates may change something."""
-        return any(map(self._desk.writes, self._offered()))
+        return any(self._desk.writes(call) for call in self._offered())
 
     def _offered(self) -> list[Call]:
         if self._over:
