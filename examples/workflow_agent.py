@@ -110,6 +110,6 @@ with exit_with_message(), Memory.open(":memory:") as memory, Memory.open(":memor
     print(f"Tickets that turn on what was told 100 calls before or earlier, in {options.calls} calls:\n")
     for name, remembering in shown.items():
         desk, sizes = work(options.calls, options.model, remembering)
-        solved = [ticket["solved"] for ticket in desk.info["results"] if ticket["hidden"]]
+        solved = [ticket["solved"] for ticket in desk.env.shift.results if ticket["hidden"]]
         print(f"{name:23} solved {sum(solved):2} of {len(solved)}; tokens in the prompt", end=" ")
         print(f"{sizes[len(sizes) // 3]:6,} after a third of the calls, {sizes[-1]:6,} in the end")

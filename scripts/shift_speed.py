@@ -1,4 +1,4 @@
-"""Print how fast the Shift environments are, and what the oracle and the rule solve of them.
+"""Print how fast the Shift environments are, and what the oracle, the rule and one who counts solve of them.
 
     python scripts/shift_speed.py [--seeds 5] [--steps 1000] [--split test]
 
@@ -8,18 +8,35 @@ Seconds are CPU seconds of this process, with candidates filled at every step.
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from random import Random
 from statistics import fmean
 from typing import Any
 
 import gymnasium
 
 import agentmem_envs  # noqa: F401
-from agentmem_envs.shift.policies import Oracle, Rule
+from agentmem_envs.shift.policies import Oracle, Rule, leaves
 from agentmem_envs.shift.wrapper import Candidates
 
 DOMAINS = ("Shop", "Retail", "Airline", "Telecom", "Banking")
+
+
+class Seldom:
+    """Chooses the call whose own values were offered least often so far in the shift; it reads no text."""
+
+    def __init__(self) -> None:
+        self._offered, self._random = Counter[str](), Random(0)
+
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
+        calls = [{*leaves(json.loads(line)["args"])} for line in observation["candidates"].split("\n")]
+        own = [values - set.intersection(*calls) for values in calls]
+        counts = [sum(self._offered[value] for value in values) for values in own]
+        self._offered.update(value for values in own for value in values)
+        return self._random.choice([place for place, count in enumerate(counts) if count == min(counts)])
 
 
 def main() -> None:
@@ -34,7 +51,12 @@ def main() -> None:
             made = gymnasium.make(
                 f"agentmem/Shift{domain}-v0", split=asked.split, steps=asked.steps, drift=drift, privileged=True
             )
-            policies: dict[str, Callable[[], Any]] = {"oracle": Oracle, "rule 99": lambda: Rule(99), "rule all": Rule}
+            policies: dict[str, Callable[[], Any]] = {
+                "oracle": Oracle,
+                "rule 99": lambda: Rule(99),
+                "rule all": Rule,
+                "seldom": Seldom,
+            }
             for name, policy in policies.items():
                 row = measured(Candidates(made), policy, asked.seeds)
                 print(f"{domain + (' drift' if drift else ''):24}{name:>12}{row}", flush=True)

@@ -1,12 +1,15 @@
 """What holds for every environment of the package, and the text that observations are made of."""
 
 import importlib
+import inspect
 import json
 import os
+import pickle
 import subprocess
 import sys
 import warnings
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import gymnasium
@@ -24,6 +27,9 @@ ROOT = Path(__file__).parent.parent
 LOAN = str(ROOT / "examples" / "loan_application.yaml")
 ARGUMENTS: dict[str, dict[str, Any]] = {"agentmem/Workflow-v0": {"definition": LOAN}}
 """By id: what it cannot be made without."""
+SECTIONS = (
+    "Description|Action Space|Observation Space|Rewards|Info|Termination|Arguments|Registered Configurations".split("|")
+)
 MADE = """
 import gymnasium
 print(gymnasium.make("agentmem_envs:agentmem/TMaze-v0", length=7).unwrapped.length)
@@ -68,6 +74,38 @@ def test_a_specification_survives_json(name: str) -> None:
     again = EnvSpec.from_json(spec.to_json())
     first, second = (gymnasium.make(each).reset(seed=3)[0] for each in (spec, again))
     assert data_equivalence(first, second)
+
+
+@pytest.mark.parametrize("name", ENVIRONMENTS)
+def test_the_help_of_an_environment_tells_all_of_it_once(name: str) -> None:
+    module, entry = ENVIRONMENTS[name][0].split(":")
+    made = getattr(importlib.import_module(module), entry)
+    told, own = made.__doc__, [each for each in made.__mro__ if each.__module__.startswith("agentmem_envs")]
+    for section in SECTIONS:
+        assert told.count(f"## {section}\n") == 1
+    arguments = {argument for each in own for argument in inspect.signature(each).parameters} - {"domain", "settings"}
+    assert arguments > {"render_mode"}
+    assert all(f"`{argument}`" in told for argument in arguments)
+    desk, *variant, version = name.split("-")
+    assert f"`{desk}-{version}`" in told
+    assert all(f"-{each}-{version}`" in told for each in variant)
+
+
+@pytest.mark.parametrize("name", [name for name in ENVIRONMENTS if name.count("-") == 1])
+def test_what_a_step_hands_out_does_not_grow_with_the_episode_and_its_end_tells_the_results(name: str) -> None:
+    env = gymnasium.make(name, **ARGUMENTS.get(name, {"length": 999} if "TMaze" in name else {}))
+    _, info = env.reset(seed=0)
+    sizes, told, over = list[int](), [info["results"]], False
+    while not over:
+        *given, terminated, truncated, info = env.step(0 if "TMaze" in name else "no call")
+        sizes.append(len(pickle.dumps((given, info))))
+        told.append(info["results"])
+        over = terminated or truncated
+    assert len(sizes) >= 600
+    assert told[:-1] == [[]] * len(sizes)
+    assert all(not result["solved"] for result in told[-1])
+    assert told[-1] == getattr(env.unwrapped, "results", told[-1]) != []
+    assert median(sizes[-201:-1]) < 1.5 * median(sizes[100:300])
 
 
 def test_a_seed_gives_the_same_bytes_in_processes_of_different_hash_seeds() -> None:

@@ -63,6 +63,15 @@ def test_names_of_tools_are_new_in_every_shift_and_no_two_have_the_same_digits()
     assert sum(one[tool] == two[tool] for tool in one) < 3
 
 
+def test_a_shift_keeps_its_names_of_tools_while_others_of_the_same_domain_are_opened() -> None:
+    domain = Banking()
+    before = dict(vars(domain))
+    one, two = (domain.open("train", np.random.default_rng(seed), False) for seed in (1, 2))
+    assert vars(domain) == before
+    assert one.names != two.names
+    assert (one.side().names, two.side().names) == (one.names, two.names)
+
+
 def test_a_tool_is_used_by_the_name_of_this_shift_once_it_is_unlocked() -> None:
     live, user = made(), people("train")[0]
     tool = live.names["get_all_user_accounts_by_user_id_3847"]

@@ -14,6 +14,10 @@ from shifts import DOMAINS, NEEDS_TAU2, SHIFTS, by_oracle, offered, played
 
 from agentmem.errors import InvalidInputError
 from agentmem.rollout.making import about
+from agentmem.rollout.reading import may_write
+from agentmem_envs.calls import Call, call
+from agentmem_envs.shift import schema
+from agentmem_envs.shift.desk import TOOLS
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
 from agentmem_envs.shift.telecom_callers import callers
@@ -21,6 +25,8 @@ from agentmem_envs.shift.wrapper import Candidates
 
 ALL = pytest.mark.parametrize("domain", DOMAINS)
 CANCELS = {"shop": "cancel_order", "retail": "cancel_pending_order", "airline": "cancel_reservation"}
+LOOKS = {"open_document", "check_status_bar", "run_speed_test", "can_send_mms", "transfer_to_human_agents"}
+"""Tools that change nothing, whatever they are called."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
@@ -79,6 +85,19 @@ def test_any_call_that_the_desk_allows_is_answered_whatever_was_asked(domain: st
             assert observation in shift.observation_space
             answers.add(shift._ticket.outcome)
     assert len(answers) > 2
+
+
+def test_an_answer_that_cannot_be_read_is_an_error_of_the_right_call_and_no_matter_of_another() -> None:
+    for other in ("", '{"tool": "close_ticket", "args": {"code": "AB-1"}}'):
+        shift, gold = begun("shop")
+        ticket = shift._ticket
+        ticket.decision.reply = lambda result: str(json.loads("no JSON"))
+        if other:
+            shift.step(other)
+            assert ticket.outcome == "Done."
+        else:
+            with pytest.raises(json.JSONDecodeError):
+                shift.step(gold)
 
 
 @pytest.mark.parametrize(
@@ -233,6 +252,75 @@ def test_a_shift_says_which_tools_it_has(domain: str) -> None:
     assert shift.schema.keys() >= {right["tool"], "close_ticket"}
     assert shift.schema[right["tool"]].keys() >= right["args"].keys()
     assert right["tool"] in about(lambda: shift).tools  # what a chat model is told
+
+
+@ALL
+def test_under_drift_a_tool_takes_its_new_argument_from_the_step_that_announces_it_and_no_candidate_tells(
+    domain: str,
+) -> None:
+    env, told, used = offered(domain, steps=600, drift=True), False, 0
+    observation, info = env.reset(seed=0)
+    for _ in range(599):
+        told |= "close_ticket takes one more argument, desk" in observation["text"]
+        assert env.shift.schema["close_ticket"] == {"code": "string"} | ({"desk": "string?"} if told else {})
+        calls = [Call(**json.loads(line)) for line in observation["candidates"].split("\n")]
+        for each in calls:
+            schema.check(each, env.shift.schema)
+        forms = {tuple(each.args) for each in calls if each.tool == "close_ticket"}
+        assert len(forms) <= 1
+        used += ("code", "desk") in forms
+        observation, _, _, _, info = env.step(info["gold_index"])
+    assert told
+    assert used > 5
+    env.reset(seed=0)
+    assert "desk" not in env.shift.schema["close_ticket"]
+
+
+def test_an_argument_that_is_not_announced_yet_is_refused_and_then_it_is_taken() -> None:
+    shift, _ = begun("shop", drift=True)
+    known, accepted = '{"tool": "close_ticket", "args": {"code": "AB-1", "desk": "D417-QA"}}', []
+    while "desk" not in shift.schema["close_ticket"]:
+        accepted.append(shift.step(known)[0]["accepted"])
+    assert 0 < len(accepted) < 100
+    assert not any(accepted)
+    assert shift.step(known)[0]["accepted"]
+
+
+@ALL
+def test_without_drift_no_tool_takes_another_argument(domain: str) -> None:
+    shift, _ = begun(domain, steps=300)
+    before = shift.schema
+    for _ in range(300):
+        shift.step("")
+    assert shift.schema == before
+    assert before["close_ticket"] == {"code": "string"}
+
+
+@ALL
+def test_an_observation_tells_of_every_tool_of_the_desk_whether_it_may_change_something(domain: str) -> None:
+    env = offered(domain)
+    observation, _ = env.reset(seed=3)
+    shift = env.shift
+    for tool in shift.schema:
+        shift._candidates = [call(tool)]
+        seen = env._offer(observation)
+        assert seen in env.observation_space
+        assert may_write(seen) == (tool in {*TOOLS, *shift.domain.writes})
+    assert not {*shift.schema} & LOOKS & shift.domain.writes
+
+
+@ALL
+def test_recall_before_a_write_is_asked_at_the_steps_whose_right_call_writes(domain: str) -> None:
+    env = offered(domain, steps=150)
+    observation, info = env.reset(seed=3)
+    asked = set()
+    for _ in range(149):
+        tool = json.loads(info["gold"])["tool"]
+        asked.add(may_write(observation))
+        assert may_write(observation) >= (tool in {*TOOLS, *env.shift.domain.writes})
+        assert may_write(observation) or not info["needs"]
+        observation, _, _, _, info = env.step(info["gold_index"])
+    assert asked == {True, False}
 
 
 @ALL

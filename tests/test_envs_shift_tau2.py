@@ -12,8 +12,8 @@ from shifts import NEEDS_TAU2, VERSION
 
 from agentmem.errors import MissingExtraError
 from agentmem_envs.shift import airline_data, retail_data, tau2
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.shop import ShiftShop
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tau2_tickets import calls, owner
 
 FOREIGN = ("inspect_ai", "inspect_evals", "toml", "yaml")
@@ -90,7 +90,7 @@ def test_frozen_tickets_keep_tau2s_split_and_no_customer_is_in_both(domain: Modu
 
 def test_a_row_is_copied_when_it_is_asked_for_and_the_base_stays_as_it_was() -> None:
     kept = {"a": [1], "b": [2]}
-    rows = Rows(kept)
+    rows = Table(kept)
     rows["a"].append(7)
     assert rows["a"] is rows["a"]
     assert (rows.peek("a"), rows.peek("b"), rows.peek("c")) == ([1, 7], [2], None)

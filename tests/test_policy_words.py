@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from agentmem.ingest.values import own_values
 from agentmem.policy.words import CHOICES, HEAD, Lines, number, numbers, offered, padded
+from agentmem_envs.shift.candidates import CHOICES as OFFERED
 
 CALLS = [f'{{"args": {{"order_id": "S1", "code": "{code}"}}, "tool": "close"}}' for code in ("AA-1", "BB-2", "CC-3")]
 TOOLS = [f'{{"args": {{"phone_number": "555-1"}}, "tool": "{tool}"}}' for tool in ("toggle_data", "reboot", "reseat")]
@@ -62,3 +63,7 @@ def test_where_tools_differ_each_candidate_has_its_own_and_the_present_has_none(
 def test_every_candidate_is_there_whatever_it_is(candidates: list[str]) -> None:
     own = offered("", candidates)[1]
     assert (own[:, 0] > 0).tolist() == [place < len(candidates) for place in range(CHOICES)]
+
+
+def test_there_are_as_many_candidates_here_as_a_shift_offers() -> None:
+    assert CHOICES == OFFERED

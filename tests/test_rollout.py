@@ -195,9 +195,10 @@ def test_recall_is_asked_where_the_caller_says() -> None:
     with memory_at() as memory:
         shop(memory, policy, recall="write", episodes=1)
     assert 0 < sum(asked) < 40
-    assert may_write({"candidates": '{"tool": "get_order"}\n{"tool": "cancel_order"}'})
-    assert not may_write({"candidates": '{"tool": "get_order"}'})
-    assert may_write({"text": "no candidates"})
+    assert may_write({"text": "Look.", "writes": np.int64(1)})
+    assert not may_write({"text": "Look.", "writes": np.int64(0)})
+    assert may_write({"text": "an environment that tells nothing"})
+    assert may_write(np.zeros(3))
 
 
 def test_an_episode_sees_nothing_of_another() -> None:

@@ -46,7 +46,7 @@ def test_observations_have_a_context_of_what_came_before_within_the_budget() -> 
         assert sum(bool(one["context"]) for one in seen) > 25
         assert env.planning_context is not None
         assert env.planning_context.tokens <= 150
-        assert set(seen[0]) == {"text", "step", "accepted", "candidates", "action_mask", "context"}
+        assert set(seen[0]) == {"text", "step", "accepted", "candidates", "action_mask", "writes", "context"}
         steps = logged(memory, SHOP, "0")
         assert sum(kind == "action" for _, kind, *_ in steps) == 30
 

@@ -86,7 +86,7 @@ def test_the_choice_says_which_fact_it_needs_and_where_it_was_shown_and_the_end_
         ({"length": 1_000_001}, "length=1000001: give"),
         ({"length": 2.5}, "length=2.5: give"),
         ({"length": True}, "length=True: give"),
-        ({"render_mode": "human"}, 'render_mode=\'human\': give "ansi", "rgb_array" or None'),
+        ({"render_mode": "human"}, "render_mode='human': give one of None, 'ansi', 'rgb_array'"),
     ],
 )
 def test_a_bad_keyword_is_refused_by_value(settings: dict[str, Any], said: str) -> None:

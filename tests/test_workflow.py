@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from workflows import LOAN, follower, play, scores
 
 import agentmem_envs
+from agentmem import Memory
 from agentmem.errors import InvalidInputError
+from agentmem.rollout import ScriptedPolicy, rollout
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.workflow.definition import Argument, load
 from agentmem_envs.workflow.env import WorkflowEnv
@@ -42,6 +44,19 @@ def test_the_oracle_solves_every_case_and_none_of_its_calls_is_refused(env: Work
         assert sum(reward for *_, reward in steps) == len(results) == sum(each["solved"] for each in results)
         assert {each["kind"] for each in results} == set(env.definition.grader)
         assert all(each["failed"] == {} for each in results)
+
+
+def test_who_ends_an_episode_sooner_has_what_ended_by_then_and_so_has_a_rollout() -> None:
+    made = gymnasium.make("agentmem/Workflow-v0", definition=LOAN, privileged=True, max_episode_steps=400)
+    _, info = made.reset(seed=0)
+    for _ in range(400):
+        *_, truncated, info = made.step(info["gold"])
+    results = made.get_wrapper_attr("results")
+    assert (truncated, info["results"]) == (True, [])
+    assert len(results) > 10
+    with Memory.open(":memory:", encoder=None, durability="process") as memory:
+        report = rollout(lambda: made, ScriptedPolicy(lambda *_: "no call"), memory, kind="none")
+    assert report.episodes[0].tickets == (0, len(results))
 
 
 def test_who_follows_the_definition_on_all_that_was_shown_scores_one(env: WorkflowEnv) -> None:

@@ -28,6 +28,8 @@ from agentmem.rollout.making import Make, name_of
 from agentmem.rollout.raised import Raised, at_step, closing, fail, of_others, playing, reward_of
 
 STAND = "agentmem: stand still"
+RESULTS = "results"
+"""What info tells of the whole episode, at its end; an environment may also have it as an attribute, at any time."""
 SLOW = 0.001
 """Seconds a step from which on each lane has a process of its own."""
 TRIED = 20
@@ -94,7 +96,8 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
             return self._failed(reward)
         if wrong := self._take(seen):
             return self._failed(wrong)
-        return self._last, reward, terminated, truncated, {BOX: (info,)}
+        told = _with_results(self.env, info) if truncated else info
+        return self._last, reward, terminated, truncated, {BOX: (told,)}
 
     def end(self) -> Raised | None:
         """Close the environment, once; what it raised."""
@@ -271,6 +274,12 @@ class Lanes:
             self.close()
         else:  # which is told, rather than what closing raises
             self._vector.close()
+
+
+def _with_results(env: gymnasium.Env[Any, Any], info: dict[str, Any]) -> dict[str, Any]:
+    """Info of an episode that a time limit has cut, with what came of it by then: its environment knew of no end."""
+    results = getattr(env.unwrapped, RESULTS, None)
+    return {**info, RESULTS: results} if isinstance(results, list) and not info.get(RESULTS) else info
 
 
 def _most_steps(env: gymnasium.Env[Any, Any]) -> int | None:

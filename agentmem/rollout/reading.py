@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from agentmem.ingest.values import candidates_of, described, own_values, text_of
 
-LOOKS = ("find", "get", "list", "search", "calculate", "show")
-"""How the tools begin that change nothing."""
+WRITES = "writes"
+"""Where an observation tells whether the coming action may change something."""
 CALLS = "calls"
 _HEAD = re.compile(r"\[(?P<id>\S+) (?P<name>[^\]]+)\] ?")
 _SENTENCE = re.compile(r"(?<=[.?!])\s+")
@@ -31,17 +33,8 @@ def act_of(observation: Any, action: Any) -> str:
 
 
 def may_write(observation: Any) -> bool:
-    """Whether a candidate is of a tool that changes something; True where there are none to tell by."""
-    tools = [tool_of(line) for line in candidates_of(observation)]
-    return not tools or any(not tool.startswith(LOOKS) for tool in tools)
-
-
-def tool_of(call: str) -> str:
-    """The tool of a call in JSON; "" for what is none."""
-    try:
-        return str(json.loads(call)["tool"])
-    except (ValueError, TypeError, KeyError):
-        return ""
+    """Whether the coming action may change something, as the observation tells; True where it does not."""
+    return not isinstance(observation, Mapping) or bool(np.any(observation.get(WRITES, True)))
 
 
 @dataclass(frozen=True)

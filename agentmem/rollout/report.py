@@ -9,7 +9,8 @@ from typing import Any
 from pydantic import ConfigDict
 
 from agentmem.records import digest
-from agentmem.rollout.trail import RESULTS, Trail
+from agentmem.rollout.lanes import RESULTS
+from agentmem.rollout.trail import Trail
 from agentmem.types import Frozen
 
 

@@ -19,7 +19,7 @@ from agentmem.memory.recalling import query_of, run
 from agentmem.memory.removal import lineage
 from agentmem.records import brief, digest
 from agentmem.rollout.contexts import EMPTY, Kind, context_of
-from agentmem.rollout.lanes import Took
+from agentmem.rollout.lanes import RESULTS, Took
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.values import pack
 from agentmem.types import Hit, PlanningContext, Step
@@ -29,8 +29,6 @@ INFO = "info"
 """What their blobs begin with."""
 RUN = "run"
 """The episode of an environment that has no threads."""
-RESULTS = "results"
-"""What info tells of the whole episode: it grows, so it is kept of the last step alone."""
 READ = ("needs", RESULTS, "stale")
 """What of info a report reads. The rest is the environment's own, such as the time that an episode took."""
 TOGETHER = 64

@@ -8,6 +8,7 @@ from gymnasium.spaces import Box, Discrete
 from numpy.typing import NDArray
 
 from agentmem.errors import InvalidInputError
+from agentmem_envs import settings
 
 LONGEST = 1_000_000
 MOVES = ((1, 0), (0, 1), (-1, 0), (0, -1))
@@ -87,8 +88,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
     def __init__(self, length: int = 10, render_mode: str | None = None) -> None:
         if isinstance(length, bool) or not isinstance(length, int) or not 1 <= length <= LONGEST:
             raise InvalidInputError(f"length={length!r}: give a whole number of cells from 1 to {LONGEST:,}")
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
+        settings.render_mode(render_mode, self.metadata)
         self.length, self.render_mode = length, render_mode
         self.action_space = Discrete(4)
         self.observation_space = Box(-1.0, 1.0, (2,), np.float32)

@@ -1,11 +1,10 @@
 """tau2's airline: its own tools over its own database, its customers, and what they promise."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.random import Generator
 
-from agentmem_envs.calls import Call, call
+from agentmem_envs.calls import call
 from agentmem_envs.shift import tau2, tau2_tickets
 from agentmem_envs.shift.airline_data import (
     LOOKUPS,
@@ -22,6 +21,7 @@ from agentmem_envs.shift.airline_data import (
 )
 from agentmem_envs.shift.domain import Promise, Visit, some
 from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.material import StockMaterial
 from agentmem_envs.shift.stock import Stock, namesakes
 from agentmem_envs.shift.tau2_domain import Tau2Domain
 from agentmem_envs.shift.tickets import Decision, Ticket
@@ -33,7 +33,7 @@ CITIES = (
 TOPICS = [f"flights to {city}" for city in CITIES]
 
 
-class AirlineMaterial:
+class AirlineMaterial(StockMaterial):
     """What one shift takes from tau2's airline. A reservation is what one ticket is about, and is shown by no other."""
 
     kinds = ("reservation", "flight", "bags", "payment", "birth", "identity")
@@ -42,40 +42,30 @@ class AirlineMaterial:
     def __init__(self, split: str, rng: Generator, drift: bool) -> None:
         self.base, self.rng, self.drift = base(), rng, drift
         travellers, others = people(split)
-        self.stock = Stock(travellers, births(split), rng)
-        self.customers: Sequence[str] = self.stock.customers
+        super().__init__(Stock(travellers, births(split), rng), self.base.users)
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
         self._bookings = [id for user in self._reserved for id in user.reservations]
         self._flights = some(rng, list(self.base.flights.values()), 20)
         self._shown = dict.fromkeys([*(flight.flight_number for flight in self._flights), *shown_flights(split)])
         self._promised: dict[str, None] = {}
-        self._drawn = tau2_tickets.drawn(tickets(split), named, rng)
-        self._own = list(self._drawn)
+        self._own = tau2_tickets.Drawn(tickets(split), TOLD, named, lambda id: full_name(self.base.users[id]), rng)
+
+    def side(self) -> AirlineSide:
+        return AirlineSide()
 
     def visit(self, customer: str) -> Visit:
         name = full_name(self.base.users[customer])
         profile = Decision(
             f"Hello, I am {name}, user id {customer}.",
             call("get_user_details", user_id=customer),
-            self._others(lambda each: call("get_user_details", user_id=each.user_id)),
+            self.others(lambda each: call("get_user_details", user_id=each.user_id)),
             lambda result: f"This is the profile of {name}.",
             shows=[(namesakes(customer), customer)],
         )
         return Visit(name, [profile, self._question(name)])
 
-    def promise(self, customer: str, kind: str) -> Promise | None:
-        make: Callable[[Any], Promise | None] = getattr(self, f"_{kind}")
-        return make(self.base.users[customer])
-
     def verbatim(self) -> Ticket | None:
-        if not self._own:
-            return None
-        task = self._own.pop()
-        owner = tau2_tickets.owner(task, named)
-        return tau2_tickets.ticket(task, TOLD, full_name(self.base.users[owner]), owner, self._drawn)
-
-    def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(self.base.users[id]) for id in some(rng, self.stock.bystanders, 7)]
+        return self._own.next()
 
     def _question(self, name: str) -> Decision:
         """About a flight, of which nothing is promised."""
@@ -264,11 +254,16 @@ class Airline(Tau2Domain):
 
     def __init__(self) -> None:
         tools = tau2.module("airline.AirlineAgentTools").AirlineAgentTools
-        super().__init__(tools, TOOLS, LOOKUPS, "reservations", "reservation_id", AirlineSide, AirlineMaterial)
+        super().__init__(tools, TOOLS, LOOKUPS, "reservations", "reservation_id", AirlineMaterial)
 
 
 class ShiftAirline(Shift):
-    """A shift at tau2's airline desk; see the package's docstring for all of it."""
+    """
+    A shift at tau2's airline desk, `agentmem/ShiftAirline-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
+
+    Hidden are a reservation to cancel (`reservation`), the flight that is wanted (`flight`), the reservation that gets
+    a bag (`bags`), how that is paid (`payment`), a date of birth (`birth`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Airline(), **settings)

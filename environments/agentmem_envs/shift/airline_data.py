@@ -7,8 +7,8 @@ from typing import Any
 
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import tau2, tau2_domain, tau2_tickets
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.stock import apart, in_split
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tickets import Place
 
 TOOLS = tuple(
@@ -36,8 +36,8 @@ class AirlineSide:
     def __init__(self) -> None:
         kept = base()
         self.tools = tau2.module("airline.AirlineAgentTools").AirlineAgentTools(initialized=True)
-        self.reservations: Rows[Any] = Rows(kept.reservations)
-        self.tables = {"users": Rows(kept.users), "reservations": self.reservations, "flights": Rows(kept.flights)}
+        self.reservations: Table[Any] = Table(kept.reservations)
+        self.tables = {"users": Table(kept.users), "reservations": self.reservations, "flights": Table(kept.flights)}
         self.tools.db = type(kept).model_construct(**{**self.tables, "flights": kept.flights})
 
     def do(self, given: Call) -> str:

@@ -1,7 +1,7 @@
 """tau2's banking: its own tools and documents, its callers, and what they promise."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -36,10 +36,11 @@ from agentmem_envs.shift.banking_data import (
 )
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.material import StockMaterial
 from agentmem_envs.shift.rules import letters
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Fresh, Stock
-from agentmem_envs.shift.tickets import Decision, Place, Ticket
+from agentmem_envs.shift.tickets import Decision, Place
 
 TOPICS = (
     "Blue Account|Green Account|Silver Account|Gold Account|Evergreen Account|Bronze Rewards Card|Silver Rewards Card|"
@@ -54,16 +55,17 @@ MANUALS = 0.6
 """The share of first visits that open a document with a tool in it, while there are any."""
 
 
-class BankingMaterial:
-    """What one shift takes from tau2's banking. Of a customer each kind is promised once, about rows of its own."""
+class BankingMaterial(StockMaterial):
+    """What one shift takes from tau2's banking. Of a customer each kind is promised once, about rows of its own. The
+    names of the tools are drawn too, which both sides of the shift then have.
+    """
 
     kinds = ("tool", "verification", "email", "credit", "card", "rewards")
     topics = TOPICS
 
-    def __init__(self, split: str, names: Mapping[str, str], rng: Generator, drift: bool) -> None:
-        self.names, self.rng, self.drift = names, rng, drift
-        self.stock = Stock(people(split), [], rng)
-        self.customers: Sequence[str] = self.stock.customers
+    def __init__(self, split: str, rng: Generator, drift: bool) -> None:
+        self.names, self.rng, self.drift = aliases(rng), rng, drift
+        super().__init__(Stock(people(split), [], rng), customers())
         self._manuals, self._papers = (some(rng, each, len(each)) for each in manuals())
         self._read: list[str] = []
         """Tools that a document has told."""
@@ -72,7 +74,10 @@ class BankingMaterial:
         self._fresh = Fresh(rng)
         makers = (_time, _email_address, _amount, _card_id, _transaction_id)
         self._spare = {make: [self._fresh(make) for _ in range(SPARE)] for make in makers}
-        self._stems = {tool: [f"{stem(tool)}_{number}" for number in self._others_of(tool)] for tool in names}
+        self._stems = {tool: [f"{stem(tool)}_{number}" for number in self._others_of(tool)] for tool in self.names}
+
+    def side(self) -> BankingSide:
+        return BankingSide(self.names)
 
     def visit(self, customer: str) -> Visit:
         who = customers()[customer]
@@ -89,21 +94,11 @@ class BankingMaterial:
         cards = Decision(
             f"Look at the credit cards of user id {who.id}.",
             call("get_credit_card_accounts_by_user", user_id=who.id),
-            lambda rng: [
-                call("get_credit_card_accounts_by_user", user_id=each) for each in some(rng, self.stock.bystanders, 7)
-            ],
+            self.others(lambda each: call("get_credit_card_accounts_by_user", user_id=each.id)),
             lambda result: "These are all.",
         )
         self._tell(paper, cards)
         return Visit(who.name, [read, cards])
-
-    def promise(self, customer: str, kind: str) -> Promise | None:
-        make: Callable[[Customer], Promise | None] = getattr(self, f"_{kind}")
-        return make(customers()[customer])
-
-    def verbatim(self) -> Ticket | None:
-        """tau2's own tickets here are scripts for a simulated customer."""
-        return None
 
     def _tell(self, paper: Document, decision: Decision) -> None:
         """The decision's text has the document, and so the tools that it names; from then on they are known."""
@@ -292,10 +287,6 @@ class Banking:
             USE: {**unlock, "arguments": "object"},
         }
         self.writes = frozenset(name for name in self.schema if not name.startswith(LOOKUPS))
-        self._names: Mapping[str, str] = {}
-
-    def side(self) -> BankingSide:
-        return BankingSide(self._names)
 
     def places(self, side: Side, given: Call) -> list[Place]:
         user, named = given.args.get("user_id", ""), given.args.get("agent_tool_name", "")
@@ -312,13 +303,13 @@ class Banking:
         return owners().get(place[1])
 
     def open(self, split: str, rng: Generator, drift: bool) -> BankingMaterial:
-        """Draws the names of the tools too, which both sides of this shift then have."""
-        self._names = aliases(rng)
-        return BankingMaterial(split, self._names, rng, drift)
+        return BankingMaterial(split, rng, drift)
 
 
 class ShiftBanking(Shift):
-    """A shift at tau2's bank; see the package's docstring for all of it.
+    """
+    A shift at tau2's bank, `agentmem/ShiftBanking-v0`; needs `pip install --no-deps inspect-evals==0.26.0`. None of its
+    tickets is tau2's own.
 
     Hidden are the name of a tool that a document told (`tool`), when a customer was verified (`verification`), his new
     address (`email`), a promised credit (`credit`), a debit card to freeze (`card`) and a transaction to put right

@@ -18,6 +18,7 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import retail_data, tau2
+from agentmem_envs.shift.accounts import Accounts
 from agentmem_envs.shift.domain import some
 from agentmem_envs.shift.tickets import Place
 
@@ -132,7 +133,7 @@ class Account:
     """One caller's rows as they stand, under tau2's tools."""
 
     def __init__(self, customer: Customer) -> None:
-        self.tools = tau2.module("banking.BankingAgentTools").BankingAgentTools(initialized=True)
+        self.tools = _tools()
         self.tools.db = type(self.tools.db).model_validate_json(_json(customer.id))
         self.tools.agent_unlocked_tools = {tool: {} for tool in COMMON}
 
@@ -141,41 +142,35 @@ class Account:
         return rows
 
 
-class BankingSide:
-    """The router: an account is made when a call first names something of its customer's. names: alias by tool."""
+class BankingSide(Accounts[Account]):
+    """tau2's tools, each over the account of whom its call names. names: alias by tool."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__(owners(), lambda id: Account(customers()[id]))
         self.names = names
         self.tool = {alias: tool for tool, alias in names.items()}
-        self.accounts: dict[str, Account] = {}
 
     def do(self, given: Call) -> str:
         args = dict(given.args)
         if given.tool == OPEN:
             return self._document(args["document_id"])
         account = self.account(next(_named(args), ""))
-        if account is None:
-            return _nobody(given.tool, args)
+        if account is None and given.tool in (UNLOCK, USE):
+            raise Refused("no such user")
+        tools = account.tools if account else _tools()  # without a customer only some tools look nothing up
         try:
             if given.tool in (UNLOCK, USE):
                 args = self._discover(args)
-            answer = str(getattr(account.tools, given.tool)(**args)).strip()
+            answer = str(getattr(tools, given.tool)(**args)).strip()
         except _FAILURES as refusal:
             raise Refused(f"{given.tool}: {refusal}") from None
         if answer.startswith(_REFUSALS):
             raise Refused(answer)
-        return self.said(answer)
+        return self.said(answer) if account else answer
 
     def said(self, text: str) -> str:
         """A text of tau2's with the names of this shift."""
         return _TOOL.sub(lambda found: self.names.get(found[0], found[0]), text)
-
-    def account(self, key: str) -> Account | None:
-        """Of who has this id, name or e-mail address; None where nobody has."""
-        id = owners().get(key)
-        if id is not None and id not in self.accounts:
-            self.accounts[id] = Account(customers()[id])
-        return None if id is None else self.accounts[id]
 
     def row(self, place: Place) -> Any:
         """A row of a table; all that was added to a customer's histories; is a tool unlocked for him; or who he is."""
@@ -297,16 +292,6 @@ def _named(args: Mapping[str, Any]) -> Iterator[str]:
     return (args[name] for name in ("user_id", "customer_name", "email") if name in args)
 
 
-def _nobody(tool: str, args: Mapping[str, Any]) -> str:
-    """tau2's answer over an empty database; only some tools look nothing up."""
-    if tool in (UNLOCK, USE):
-        raise Refused("no such user")
-    try:
-        answer = str(
-            getattr(tau2.module("banking.BankingAgentTools").BankingAgentTools(initialized=True), tool)(**args)
-        )
-    except _FAILURES as refusal:
-        raise Refused(f"{tool}: {refusal}") from None
-    if answer.startswith(_REFUSALS):
-        raise Refused(answer)
-    return answer
+def _tools() -> Any:
+    """tau2's, over an empty database."""
+    return tau2.module("banking.BankingAgentTools").BankingAgentTools(initialized=True)

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentmem_envs.calls import Call, Refused, parse
-from agentmem_envs.shift.domain import Domain, Side
+from agentmem_envs.shift.domain import Domain, Material, Side
 from agentmem_envs.shift.schema import Schema, check
 from agentmem_envs.shift.tickets import Place, Ticket
 
 TOOLS: Schema = {
     "acknowledge": {"subject": "string"},
     "book_goodwill": {"account": "string"},
-    "close_ticket": {"code": "string", "desk": "string?"},
+    "close_ticket": {"code": "string"},
 }
-"""The desk's own tools; they write in the row of the ticket at hand."""
+"""The desk's own tools, as a shift begins; they write in the row of the ticket at hand."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Outcome:
     right: bool
 
 
-class Counter:
+class DeskSide:
     """One side of the desk: a domain's tools and the desk's own rows, one for each ticket."""
 
     def __init__(self, side: Side) -> None:
@@ -49,21 +49,28 @@ class Counter:
         return self.tickets.get(place[1]) if place[0] == "desk" else self.side.row(place)
 
 
+def tools(domain: Domain) -> Schema:
+    """All tools as a shift begins."""
+    return {**domain.schema, **TOOLS}
+
+
 class Desk:
     """The live database and its twin, on which only right calls run."""
 
-    def __init__(self, domain: Domain) -> None:
+    def __init__(self, domain: Domain, material: Material) -> None:
         self.domain = domain
-        self.schema: Schema = {**domain.schema, **TOOLS}
-        self.live, self.twin = Counter(domain.side()), Counter(domain.side())
+        self.live, self.twin = DeskSide(material.side()), DeskSide(material.side())
 
-    def play(self, text: object, ticket: Ticket) -> Outcome:
-        """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing."""
+    def play(self, text: object, ticket: Ticket, schema: Schema) -> Outcome:
+        """Any text at all is an answer: what is no call, or is refused, is wrong and changes nothing.
+
+        schema: the tools of now.
+        """
         expected = self.twin.do(ticket.decision.call, ticket.id)
         given = None
         try:
             given = parse(text)
-            check(given, self.schema)
+            check(given, schema)
             self._allow(given, ticket)
             reply = self.live.do(given, ticket.id)
         except Refused as refusal:
@@ -81,15 +88,16 @@ class Desk:
 
     def _right(self, given: Call, ticket: Ticket, same: bool) -> bool:
         decision = ticket.decision
-        if self._writes(decision.call) != self._writes(given):
+        if self.writes(decision.call) != self.writes(given):
             return False
-        if not self._writes(given):
+        if not self.writes(given):
             return same
         places = [*self._places(given, ticket), *self._places(decision.call, ticket)]
         equal = all(self.live.row(place) == self.twin.row(place) for place in places)
         return equal and (decision.check is None or decision.check(self.live.row))
 
-    def _writes(self, call: Call) -> bool:
+    def writes(self, call: Call) -> bool:
+        """Whether it may change something."""
         return call.tool in TOOLS or call.tool in self.domain.writes
 
     def _places(self, call: Call, ticket: Ticket) -> Sequence[Place]:

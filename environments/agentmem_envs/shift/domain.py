@@ -8,7 +8,7 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call
 from agentmem_envs.shift.schema import Schema
-from agentmem_envs.shift.tickets import Decision, Place, Rows, Ticket
+from agentmem_envs.shift.tickets import Decision, Place, RowAt, Ticket
 
 
 class Side(Protocol):
@@ -37,7 +37,7 @@ class Promise:
     said: str
     back: str
     make: Callable[[str], Call]
-    check: Callable[[Rows, str], bool] | None
+    check: Callable[[RowAt, str], bool] | None
     spare: Sequence[str]
     other: str | None = None
     sells: bool = False
@@ -68,6 +68,9 @@ class Material(Protocol):
     def customers(self) -> Sequence[str]:
         """Who may come, in this order."""
 
+    def side(self) -> Side:
+        """The tools over a fresh copy of the database."""
+
     def visit(self, customer: str) -> Visit: ...
 
     def promise(self, customer: str, kind: str) -> Promise | None:
@@ -82,9 +85,6 @@ class Domain(Protocol):
 
     schema: Schema
     writes: frozenset[str]
-
-    def side(self) -> Side:
-        """The tools over a fresh copy of the database."""
 
     def places(self, side: Side, call: Call) -> Sequence[Place]:
         """The rows that a call may change."""

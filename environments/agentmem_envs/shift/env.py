@@ -1,5 +1,6 @@
 """One working shift over one live database, as a Gymnasium environment. Knows no domain: see `shop` and `retail`."""
 
+from inspect import cleandoc
 from typing import Any
 
 import gymnasium
@@ -7,14 +8,15 @@ import numpy as np
 from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError
-from agentmem_envs.calls import LIMIT
+from agentmem_envs import settings
+from agentmem_envs.calls import LIMIT, Call
 from agentmem_envs.shift.board import board
 from agentmem_envs.shift.candidates import choices
-from agentmem_envs.shift.desk import TOOLS, Desk, Outcome
+from agentmem_envs.shift.desk import Desk, Outcome, tools
 from agentmem_envs.shift.domain import Domain
 from agentmem_envs.shift.facts import Fact, Told
 from agentmem_envs.shift.roster import Roster
-from agentmem_envs.shift.schema import Schema
+from agentmem_envs.shift.schema import widened
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 from agentmem_envs.text import plain, text_space
 
@@ -28,12 +30,81 @@ METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps":
 
 
 class Shift(gymnasium.Env[Observation, str]):
-    """Description, tickets, spaces, rewards and ids are in the package's docstring.
+    """
+    ## Description
 
-    Raises InvalidInputError on settings that make no shift, MissingExtraError where the domain's material is missing.
+    One episode is one shift at a help desk over one live database. Three tickets are open at a time; customers
+    interleave, go away and return. What a customer said, an id that a look-up gave, or a rule that the supervisor
+    announced is shown once and needed at least `delay` steps later, so it stands in no window of that length. 60 % of
+    tickets turn on such a hidden fact. Who comes when never depends on what the agent does. Under drift a rule is
+    superseded, stock runs out, a customer corrects himself and a tool takes a new argument: the newest valid value is
+    right, and some facts must be joined (the first choice, and that it is sold out).
+
+    The text names the ticket and the customer, says what came of the last call of that ticket, and asks for the next
+    one. Each step is one call; it is graded, and the ticket moves on whether it was right or not.
+
+    ## Action Space
+
+    `Text(4096)`: a tool call, `{"tool": NAME, "args": {...}}`, of the tools in `env.unwrapped.schema`; under drift one
+    of them takes a new argument from the step that announces it. Any other text is a graded failure.
+    `wrapper.Candidates` makes it `Discrete(8)`.
+
+    ## Observation Space
+
+    `Dict`: `text`, printable ASCII, `Text(4096)`; `step`, int64 [1]; `accepted`, whether the last call was,
+    `Discrete(2)`. `wrapper.Candidates` adds `candidates` (one call a line), `action_mask` [8] and `writes` (may one of
+    the calls change something).
+
+    ## Rewards
+
+    1 when a ticket is closed with all its calls right, else 0. A call that changes something is right when the rows
+    that it touches then equal those of a twin database on which only right calls run, and the ticket's own check holds;
+    a look-up, when it answers the same.
+
+    ## Info
+
+    - `needs`: each hidden fact that the coming decision needs: `id`, `kind`, `value`, `shown`, the step of its last
+      valid showing, and `stale`, the value that it superseded, or None. Kinds of every desk are `reference`, what a
+      matter is to be filed under, `bulletin` and `policy`, two kinds of rules, and under drift `schema`, a new
+      argument, and `stock`, that something is sold out.
+    - `right`, `hidden`, `kind`, `stale` of the last decision: whether it was right, whether it had needs, of which
+      kind, and whether a superseded value was chosen.
+    - `results`: at the end one for each closed ticket, `id`, `kind`, `source` ("generated" or "tau2": word for word
+      tau2's own), `hidden` and `solved`; until then `[]`. Where a wrapper ends the episode sooner,
+      `env.unwrapped.results` has them.
+    - with `privileged=True` also `gold`, the right call.
+
+    ## Termination
+
+    Never terminated; truncated after `steps` steps a day. Tickets still open then have no result.
+
+    ## Arguments
+
+    `split`: "train" (default) or "test", which have other customers: tau2's by its tasks, all others by a fixed hash.
+    `steps`: of a day, 1 to 1,000,000 (default 1,000). `days`: on one database, 1 to 10 (default 1). `delay`: least
+    steps from the last showing of a fact to a decision that needs it (default 100); one shift's own by
+    `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
+    `render_mode`: "ansi" or "rgb_array".
+    InvalidInputError: any other value; a step outside of a shift. MissingExtraError: the desk's material is not
+    installed.
+
+    ## Registered Configurations
+
+    Of each desk four, as of the shop:
+
+    - `agentmem/ShiftShop-v0`
+    - `agentmem/ShiftShop-Short-v0`: 300 steps
+    - `agentmem/ShiftShop-Week-v0`: five days of 1,000 steps
+    - `agentmem/ShiftShop-Drift-v0`: under drift
+
     """
 
     metadata = METADATA
+
+    def __init_subclass__(cls, **arguments: Any) -> None:
+        """What a desk says of itself stands before what holds for all."""
+        super().__init_subclass__(**arguments)
+        cls.__doc__ = "\n\n".join(cleandoc(doc) for doc in (cls.__doc__, Shift.__doc__) if doc)
 
     def __init__(
         self,
@@ -47,12 +118,12 @@ class Shift(gymnasium.Env[Observation, str]):
         privileged: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        _one_of("split", split, ("train", "test"))
-        _one_of("render_mode", render_mode, (None, *self.metadata["render_modes"]))
-        _whole("steps", steps, LONGEST)
-        _whole("days", days, WEEK)
-        _switch("drift", drift)
-        _switch("privileged", privileged)
+        settings.one_of("split", split, ("train", "test"))
+        settings.render_mode(render_mode, self.metadata)
+        settings.whole("steps", steps, LONGEST)
+        settings.whole("days", days, WEEK)
+        settings.switch("drift", drift)
+        settings.switch("privileged", privileged)
         self.domain, self.split, self.steps, self.days = domain, split, steps * days, days
         self.delay, self.drift, self.privileged, self.render_mode = self._delay(delay), drift, privileged, render_mode
         self.observation_space = spaces.Dict(
@@ -63,7 +134,8 @@ class Shift(gymnasium.Env[Observation, str]):
             }
         )
         self.action_space = text_space(LIMIT)
-        self.schema: Schema = {**domain.schema, **TOOLS}
+        self.schema = tools(domain)
+        """The tools of now and their arguments. Under drift an announcement adds one, from the step that shows it."""
         self._over = True
 
     def reset(
@@ -76,10 +148,10 @@ class Shift(gymnasium.Env[Observation, str]):
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
         material = self.domain.open(self.split, self.np_random, self.drift)
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
-        self._desk = Desk(self.domain)
+        self._desk, self.schema = Desk(self.domain, material), tools(self.domain)
         self._open: list[Ticket] = []
         self._results: list[dict[str, Any]] = []
-        self._candidates: list[str] | None = None
+        self._candidates: list[Call] | None = None
         self._at, self._over = 0, False
         self._turn()
         return self._observation(True), self._info(None, None)
@@ -88,7 +160,7 @@ class Shift(gymnasium.Env[Observation, str]):
         if self._over:
             raise InvalidInputError("the shift is over or has not begun: call reset()")
         ticket, needed = self._ticket, self._ticket.decision.hidden
-        outcome = self._desk.play(action, ticket)
+        outcome = self._desk.play(action, ticket, self.schema)
         solved = self._advance(ticket, outcome)
         self._at += 1
         self._over = self._at >= self.steps
@@ -98,12 +170,23 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def candidates(self) -> list[str]:
         """The calls to choose from at this step, at most `candidates.CHOICES`, in random order; none when over."""
+        return [call.text for call in self._offered()]
+
+    def writes(self) -> bool:
+        """Whether one of the candidates may change something."""
+        return any(self._desk.writes(call) for call in self._offered())
+
+    def _offered(self) -> list[Call]:
         if self._over:
             return []
         if self._candidates is None:
-            calls = choices(self._ticket.decision, self._told, self._at, self._draw)
-            self._candidates = [call.text for call in calls]
+            self._candidates = choices(self._ticket.decision, self._told, self._at, self._draw)
         return self._candidates
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """One for each ticket that is closed by now, as `info` tells at the end."""
+        return list(self._results)
 
     def render(self) -> Any:
         if self.render_mode == "rgb_array":
@@ -119,6 +202,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self._ticket = self._open.pop(0 if first else int(self.np_random.integers(OPEN)))
         self._open.append(self._ticket)
         decision = self._ticket.decision
+        self.schema = widened(self.schema, decision.adds)
         for form, value in decision.shows:
             self._told.tell(form, value, self._at)
         for follow in decision.then:
@@ -153,7 +237,7 @@ class Shift(gymnasium.Env[Observation, str]):
             "hidden": needed is not None,
             "kind": needed.kind if needed else "",
             "stale": bool(outcome and needed and needed.stale and outcome.given == needed.make(needed.stale)),
-            "results": list(self._results),
+            "results": self.results if self._over else [],
         }
         if self.privileged:
             info["gold"] = coming.call.text if coming else ""
@@ -180,19 +264,6 @@ def _reply(decision: Decision, outcome: Outcome) -> str:
     try:
         return decision.reply(outcome.reply)
     except (ValueError, LookupError, TypeError):
+        if outcome.given == decision.call:
+            raise
         return "Done."
-
-
-def _one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
-    if value not in known:
-        raise InvalidInputError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
-
-
-def _whole(name: str, value: Any, most: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInputError(f"{name}={value!r}: give a whole number from 1 to {most:,}")
-
-
-def _switch(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
-        raise InvalidInputError(f"{name}={value!r}: give True or False (on the command line true or false)")

@@ -1,7 +1,6 @@
 """tau2's retail: its own tools over its own database, its customers, and what they promise."""
 
 import json
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from numpy.random import Generator
@@ -10,6 +9,7 @@ from agentmem_envs.calls import Call, call
 from agentmem_envs.shift import tau2, tau2_tickets
 from agentmem_envs.shift.domain import Promise, Visit, some
 from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.material import StockMaterial
 from agentmem_envs.shift.retail_data import (
     LOOKUPS,
     TOLD,
@@ -32,7 +32,7 @@ def _brand(payment: str) -> str:
     return f"payment:{payment.rsplit('_', 1)[0]}"
 
 
-class RetailMaterial:
+class RetailMaterial(StockMaterial):
     """What one shift takes from tau2's retail. An order is what one ticket is about, and is shown by no other."""
 
     kinds = ("order", "item", "address", "payment", "return", "identity")
@@ -42,14 +42,15 @@ class RetailMaterial:
         self.topics = sorted(product.name for product in self.base.products.values())
         self.addresses = places(split)
         shoppers, others = people(split)
-        self.stock = Stock(shoppers, [*self.addresses], rng)
-        self.customers: Sequence[str] = self.stock.customers
+        super().__init__(Stock(shoppers, [*self.addresses], rng), self.base.users)
         self._reserved = [self.base.users[id] for id in (*self.stock.reserved, *others)]
-        self._drawn = tau2_tickets.drawn(tickets(split), named, rng)
-        self._own = list(self._drawn)
-        self._shown = dict.fromkeys(id for task in self._own for id in shown_items(split)[task["id"]])
+        self._own = tau2_tickets.Drawn(tickets(split), TOLD, named, lambda id: full_name(self.base.users[id]), rng)
+        self._shown = dict.fromkeys(id for task in self._own.tasks for id in shown_items(split)[task["id"]])
         self._promised: dict[str, None] = {}
         self._offered: dict[str, None] = {}
+
+    def side(self) -> RetailSide:
+        return RetailSide()
 
     def visit(self, customer: str) -> Visit:
         user = self.base.users[customer]
@@ -58,31 +59,20 @@ class RetailMaterial:
         find = Decision(
             f"Hello, I am {name}, {f'email {user.email}' if moves else f'zip {user.address.zip}'}.",
             (_by_email if moves else _by_zip)(user),
-            self._others(_by_email if moves else _by_zip),
+            self.others(_by_email if moves else _by_zip),
             lambda id: f"User id {id}.",
         )
         profile = Decision(
             "Open the profile.",
             call("get_user_details", user_id=customer),
-            self._others(lambda each: call("get_user_details", user_id=each.user_id)),
+            self.others(lambda each: call("get_user_details", user_id=each.user_id)),
             lambda result: f"This is the profile of {name}.",
             shows=[(namesakes(customer), customer)],
         )
         return Visit(name, [find, profile, self._question(user)])
 
-    def promise(self, customer: str, kind: str) -> Promise | None:
-        make: Callable[[Any], Promise | None] = getattr(self, f"_{kind}")
-        return make(self.base.users[customer])
-
     def verbatim(self) -> Ticket | None:
-        if not self._own:
-            return None
-        task = self._own.pop()
-        owner = tau2_tickets.owner(task, named)
-        return tau2_tickets.ticket(task, TOLD, full_name(self.base.users[owner]), owner, self._drawn)
-
-    def _others(self, make: Callable[[Any], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(self.base.users[id]) for id in some(rng, self.stock.bystanders, 7)]
+        return self._own.next()
 
     def _question(self, user: Any) -> Decision:
         """About an order that nothing can be promised of, else about a product."""
@@ -91,7 +81,7 @@ class RetailMaterial:
             return Decision(
                 f"{full_name(user)}: where does my order {kept[0]} stand?",
                 call("get_order_details", order_id=kept[0]),
-                self._others(lambda each: call("get_order_details", order_id=each.orders[0])),
+                self.others(lambda each: call("get_order_details", order_id=each.orders[0])),
                 lambda result: f"It is {json.loads(result)['status']}.",
                 shows=[("order", kept[0])],
             )
@@ -286,11 +276,16 @@ class Retail(Tau2Domain):
 
     def __init__(self) -> None:
         tools = tau2.module("retail.RetailAgentTools").RetailAgentTools
-        super().__init__(tools, TOOLS, LOOKUPS, "orders", "order_id", RetailSide, RetailMaterial)
+        super().__init__(tools, TOOLS, LOOKUPS, "orders", "order_id", RetailMaterial)
 
 
 class ShiftRetail(Shift):
-    """A shift at tau2's retail desk; see the package's docstring for all of it."""
+    """
+    A shift at tau2's retail desk, `agentmem/ShiftRetail-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
+
+    Hidden are an order to cancel (`order`), the variant that is wanted (`item`), where an order goes (`address`), how
+    it is paid (`payment`), an order of which something is sent back (`return`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Retail(), **settings)

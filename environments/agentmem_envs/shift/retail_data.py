@@ -8,8 +8,8 @@ from typing import Any
 
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import tau2, tau2_domain, tau2_tickets
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.stock import apart, in_split
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tickets import Place
 
 TOOLS = tuple(
@@ -40,8 +40,8 @@ class RetailSide:
     def __init__(self) -> None:
         kept = base()
         self.tools = tau2.module("retail.RetailAgentTools").RetailAgentTools(initialized=True)
-        self.orders: Rows[Any] = Rows(kept.orders)
-        self.tables = {"users": Rows(kept.users), "orders": self.orders}
+        self.orders: Table[Any] = Table(kept.orders)
+        self.tables = {"users": Table(kept.users), "orders": self.orders}
         self.tools.db = type(kept).model_construct(products=kept.products, **self.tables)
 
     def do(self, given: Call) -> str:

@@ -13,7 +13,7 @@ from agentmem_envs.shift.domain import Material, some
 from agentmem_envs.shift.facts import Told
 from agentmem_envs.shift.promises import Promises
 from agentmem_envs.shift.rules import Rule, Rules, announcement, code
-from agentmem_envs.shift.tickets import Check, Decision, Rows, Ticket
+from agentmem_envs.shift.tickets import Check, Decision, RowAt, Ticket
 
 HIDDEN = 0.6
 """The share of tickets that turn on a hidden fact."""
@@ -114,7 +114,7 @@ def _topics(rule: Rule | None) -> tuple[str, ...]:
 def _noted(ticket: str, tool: str, value: str) -> Check:
     """The desk's own row of the ticket has the value."""
 
-    def check(row: Rows) -> bool:
+    def check(row: RowAt) -> bool:
         return value in row(("desk", ticket))[tool].values()
 
     return check

@@ -4,13 +4,14 @@ Knows which topic has which rule and whether it can be needed; not who comes whe
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from numpy.random import Generator
 
 from agentmem_envs.calls import Call, call
 from agentmem_envs.shift.domain import some
 from agentmem_envs.shift.facts import Fact, Told
+from agentmem_envs.shift.schema import Schema
 from agentmem_envs.shift.stock import Fresh
 from agentmem_envs.shift.tickets import Decision, Hidden, Ticket
 
@@ -19,7 +20,7 @@ LETTERS = "ACDEFHJKLMNPQRTUVWXY"
 
 @dataclass(frozen=True)
 class RuleKind:
-    """One kind of rule: how its values look, how it is announced, superseded and asked for."""
+    """One kind of rule: how its values look, how it is announced, superseded, asked for; what tools take by it."""
 
     name: str
     value: Callable[[Generator], str]
@@ -27,6 +28,7 @@ class RuleKind:
     again: str
     asks: str
     make: Callable[[str], Call]
+    adds: Schema = field(default_factory=dict)
 
 
 def letters(rng: Generator, number: int) -> str:
@@ -78,6 +80,7 @@ RULES = (
         "Tools: for {topic}, the argument desk of close_ticket changes. From now on it is {value}.",
         "Close it with code GENERAL and the desk of {topic}.",
         lambda value: call("close_ticket", code="GENERAL", desk=value),
+        {"close_ticket": {"desk": "string?"}},
     ),
 )
 
@@ -141,6 +144,7 @@ class Rules:
         fact = Fact(f"{rule.name}:{topic}:{value}", rule.name, rule.name, value, stale)
         says = (rule.again if stale else rule.says).format(topic=topic, value=value)
         ticket = announcement("Supervisor", says, topic, self.topics)
+        ticket.decision.adds = rule.adds
         ticket.decision.shows.append((rule.name, value))
         ticket.decision.then.append(lambda step: self.force[rule.name].update({topic: fact}))
         ticket.topics = (topic,)

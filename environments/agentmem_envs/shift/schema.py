@@ -34,6 +34,11 @@ def check(call: Call, schema: Schema) -> None:
             raise Refused(f"{call.tool}: {name} is of the form {form}")
 
 
+def widened(schema: Schema, more: Schema) -> Schema:
+    """The schema in which these tools take more arguments."""
+    return {**schema, **{tool: {**schema[tool], **arguments} for tool, arguments in more.items()}}
+
+
 def forms(method: Callable[..., Any]) -> dict[str, str]:
     """The arguments of a method and their forms, read from its annotations."""
     hints = {name: hint for name, hint in get_type_hints(method).items() if name != "return"}

@@ -1,7 +1,6 @@
 """A small shop: its tools over the database of `shop_data`, its customers and what they promise."""
 
 import json
-from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any
@@ -12,12 +11,13 @@ from agentmem_envs.calls import Call, Refused, call
 from agentmem_envs.shift import shop_data
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
-from agentmem_envs.shift.rows import Rows
+from agentmem_envs.shift.material import StockMaterial
 from agentmem_envs.shift.rules import account
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.shop_data import Customer, Order
 from agentmem_envs.shift.stock import Stock, in_split
-from agentmem_envs.shift.tickets import Decision, Place, Ticket
+from agentmem_envs.shift.table import Table
+from agentmem_envs.shift.tickets import Decision, Place
 
 
 class ShopSide:
@@ -25,7 +25,7 @@ class ShopSide:
 
     def __init__(self) -> None:
         base = shop_data.base()
-        self.customers, self.orders = Rows(base.customers), Rows(base.orders)
+        self.customers, self.orders = Table(base.customers), Table(base.orders)
         self.products = base.products
 
     def do(self, given: Call) -> str:
@@ -118,7 +118,7 @@ def people(split: str) -> tuple[list[str], list[str]]:
     ]
 
 
-class ShopMaterial:
+class ShopMaterial(StockMaterial):
     """What one shift takes from the shop. A customer's order is promised once and then never shown again."""
 
     kinds = ("order", "item", "address", "payment", "refund", "identity")
@@ -126,10 +126,12 @@ class ShopMaterial:
 
     def __init__(self, split: str, rng: Generator, drift: bool) -> None:
         self.base, self.rng, self.drift = shop_data.base(), rng, drift
-        self.stock = Stock(*people(split), rng)
-        self.customers: Sequence[str] = self.stock.customers
+        super().__init__(Stock(*people(split), rng), self.base.customers)
         self._reserved = [self.base.customers[id] for id in self.stock.reserved]
         self._accounts = [f"A{account(rng)}" for _ in range(16)]
+
+    def side(self) -> ShopSide:
+        return ShopSide()
 
     def visit(self, customer: str) -> Visit:
         row = self.base.customers[customer]
@@ -137,27 +139,17 @@ class ShopMaterial:
         find = Decision(
             f"Hello, I am {name}, postcode {row.postcode}.",
             call("find_customer", name=name, postcode=row.postcode),
-            self._others(lambda each: call("find_customer", name=each.name, postcode=each.postcode)),
+            self.others(lambda each: call("find_customer", name=each.name, postcode=each.postcode)),
             lambda id: f"Customer {id}.",
         )
         profile = Decision(
             "Open the profile.",
             call("get_customer", customer_id=customer),
-            self._others(lambda each: call("get_customer", customer_id=each.id)),
+            self.others(lambda each: call("get_customer", customer_id=each.id)),
             lambda result: f"This is the profile of {name}.",
             shows=[("identity", customer)],
         )
         return Visit(name, [find, profile, self._question(row)])
-
-    def promise(self, customer: str, kind: str) -> Promise | None:
-        make: Callable[[Customer], Promise | None] = getattr(self, f"_{kind}")
-        return make(self.base.customers[customer])
-
-    def verbatim(self) -> Ticket | None:
-        return None
-
-    def _others(self, make: Callable[[Customer], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(self.base.customers[id]) for id in some(rng, self.stock.bystanders, 7)]
 
     def _free(self, row: Customer, status: str) -> Order | None:
         """An order of the customer's in this state that nothing else in the shift is about."""
@@ -172,7 +164,7 @@ class ShopMaterial:
             return Decision(
                 f"{row.name}: where does my order {order} stand?",
                 call("get_order", order_id=order),
-                self._others(lambda each: call("get_order", order_id=each.orders[0])),
+                self.others(lambda each: call("get_order", order_id=each.orders[0])),
                 lambda result: f"It is {json.loads(result)['status']}.",
                 shows=[("order", order)],
             )
@@ -297,9 +289,6 @@ class Shop:
     schema = SCHEMA
     writes = frozenset(tool for tool in TOOLS if not tool.startswith(("find", "get")))
 
-    def side(self) -> ShopSide:
-        return ShopSide()
-
     def places(self, side: Side, given: Call) -> list[Place]:
         tables = (("orders", "order_id"), ("customers", "customer_id"))
         return [(table, given.args[name]) for table, name in tables if name in given.args]
@@ -315,7 +304,12 @@ class Shop:
 
 
 class ShiftShop(Shift):
-    """A shift at a small shop of our own; see the package's docstring for all of it."""
+    """
+    A shift at a small shop of our own, `agentmem/ShiftShop-v0`.
+
+    Hidden are an order to cancel (`order`), the variant that is wanted (`item`), where an order goes (`address`), how
+    it is paid (`payment`), the account of a refund (`refund`) and who a customer is (`identity`).
+    """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(Shop(), **settings)

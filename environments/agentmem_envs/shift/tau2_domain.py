@@ -10,12 +10,12 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call
 from agentmem_envs.shift.domain import Material, Side
-from agentmem_envs.shift.rows import Rows
 from agentmem_envs.shift.schema import Schema, forms
+from agentmem_envs.shift.table import Table
 from agentmem_envs.shift.tickets import Place
 
 
-def row(tables: Mapping[str, Rows[Any]], place: Place) -> Any:
+def row(tables: Mapping[str, Table[Any]], place: Place) -> Any:
     """A user, an order and so on; in `wallets` a user's gift cards."""
     table, key = place
     if table != "wallets":
@@ -26,7 +26,7 @@ def row(tables: Mapping[str, Rows[Any]], place: Place) -> Any:
 
 class Tau2Domain:
     """tools: tau2's class of them; names: those that are used, lookups: how those begin that change nothing. table,
-    argument: of what customers have, and how calls name a row of it. side, material: what makes those of a shift.
+    argument: of what customers have, and how calls name a row of it. material: what makes that of a shift.
     """
 
     def __init__(
@@ -36,13 +36,12 @@ class Tau2Domain:
         lookups: tuple[str, ...],
         table: str,
         argument: str,
-        side: Callable[[], Side],
         material: Callable[[str, Generator, bool], Material],
     ) -> None:
         self.schema: Schema = {name: forms(getattr(tools, name)) for name in names}
         self.writes = frozenset(name for name in names if not name.startswith(lookups))
         self._table, self._argument = table, argument
-        self.side, self.open = side, material
+        self.open = material
 
     def places(self, side: Side, given: Call) -> list[Place]:
         named = [(self._table, given.args.get(self._argument, "")), ("users", given.args.get("user_id", ""))]

@@ -47,10 +47,31 @@ def owner(task: Task, named: Callable[[Call], str | None]) -> str:
     return next(found for each in calls(task) if (found := named(each)))
 
 
-def drawn(known: Sequence[Task], named: Callable[[Call], str | None], rng: Generator) -> list[Task]:
-    """The tasks of one shift: of each customer one, as they are often alternatives, and at most DRAWN."""
-    by_owner = {owner(task, named): task for task in some(rng, known, len(known))}
-    return list(by_owner.values())[:DRAWN]
+class Drawn:
+    """The tasks of one shift: of each customer one, as they are often alternatives, and at most DRAWN.
+
+    fields: those of a task that are told. named: whom a call is about. name: of a customer.
+    """
+
+    def __init__(
+        self,
+        known: Sequence[Task],
+        fields: Sequence[str],
+        named: Callable[[Call], str | None],
+        name: Callable[[str], str],
+        rng: Generator,
+    ) -> None:
+        self._fields, self._name = fields, name
+        by_owner = {owner(task, named): task for task in some(rng, known, len(known))}
+        self._left = list(by_owner.items())[:DRAWN]
+        self.tasks = [task for _, task in self._left]
+
+    def next(self) -> Ticket | None:
+        """The ticket of one of them, each once; None where there is none left."""
+        if not self._left:
+            return None
+        customer, task = self._left.pop()
+        return ticket(task, self._fields, self._name(customer), customer, self.tasks)
 
 
 def ticket(task: Task, fields: Sequence[str], name: str, owner: str, shift: Sequence[Task]) -> Ticket:

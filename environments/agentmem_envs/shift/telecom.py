@@ -1,7 +1,7 @@
 """tau2's telecom: its own tools over a small database for every caller, its callers, and what they promise."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from numpy.random import Generator
@@ -10,6 +10,7 @@ from agentmem_envs.calls import Call, call
 from agentmem_envs.shift import tau2
 from agentmem_envs.shift.domain import Promise, Side, Visit, some
 from agentmem_envs.shift.env import Shift
+from agentmem_envs.shift.material import StockMaterial
 from agentmem_envs.shift.schema import Schema, forms
 from agentmem_envs.shift.stock import Stock, in_split
 from agentmem_envs.shift.telecom_callers import (
@@ -45,7 +46,7 @@ def amounts(split: str) -> list[str]:
     return [each for n in range(1001, 2000) if n % 10 and in_split(each := f"{n / 1000:.3f}", split)]
 
 
-class TelecomMaterial:
+class TelecomMaterial(StockMaterial):
     """What one shift takes from tau2's telecom. Of a caller each kind is promised once, about rows of its own."""
 
     kinds = ("line", "roaming", "refuel", "phone", "bill")
@@ -54,35 +55,30 @@ class TelecomMaterial:
     def __init__(self, split: str, rng: Generator, drift: bool) -> None:
         self.rng, self.drift = rng, drift
         packs = some(rng, amounts(split), len(amounts(split)))
-        self.stock, self._packs = Stock(people(split), packs[SPARE:], rng), packs[:SPARE]
-        self.customers: Sequence[str] = self.stock.customers
-        self._bystanders = [callers()[id] for id in self.stock.bystanders]
+        super().__init__(Stock(people(split), packs[SPARE:], rng), callers())
+        self._packs = packs[:SPARE]
         known = some(rng, tickets(split), len(tickets(split)))
         own = {each.name: each for each in known}
         self._own = list(own.values())
         self._strangers = [each for each in known if own[each.name] is not each][:SPARE]
         self._looked: str | None = None
 
+    def side(self) -> TelecomSide:
+        return TelecomSide()
+
     def visit(self, customer: str) -> Visit:
         caller = callers()[customer]
         find = Decision(
             f"Hello, I am {caller.name}, born {caller.born}.",
             call("get_customer_by_name", full_name=caller.name, dob=caller.born),
-            self._others(lambda each: call("get_customer_by_name", full_name=each.name, dob=each.born)),
+            self.others(lambda each: call("get_customer_by_name", full_name=each.name, dob=each.born)),
             lambda result: f"Customer {json.loads(result)[0]['customer_id']}.",
         )
         self._looked = self.stock.use([f"met {customer}"]) and customer
         return Visit(caller.name, [find, *(self._lines(caller) if self._looked else self._device(caller))])
 
-    def promise(self, customer: str, kind: str) -> Promise | None:
-        make: Callable[[Caller], Promise | None] = getattr(self, f"_{kind}")
-        return make(callers()[customer])
-
     def verbatim(self) -> Ticket | None:
-        return ticket(self._own.pop(), self._bystanders) if self._own else None
-
-    def _others(self, make: Callable[[Caller], Call]) -> Callable[[Generator], Sequence[Call]]:
-        return lambda rng: [make(each) for each in some(rng, self._bystanders, 7)]
+        return ticket(self._own.pop(), self.bystanders) if self._own else None
 
     def _lines(self, caller: Caller) -> list[Decision]:
         """Two lines, one of them without roaming. Later visits would find what promises have changed."""
@@ -102,7 +98,7 @@ class TelecomMaterial:
         ]
 
     def _look(self, says: str, id: str, old: dict[str, str], reply: Callable[[str], str]) -> Decision:
-        others = self._others(lambda each: call("get_details_by_id", id=each.line(old)))
+        others = self.others(lambda each: call("get_details_by_id", id=each.line(old)))
         shows = [("line", id)] if id.startswith("L") else []
         return Decision(says.format(id), call("get_details_by_id", id=id), others, reply, shows=shows)
 
@@ -216,9 +212,6 @@ class Telecom:
         self.schema: Schema = {**own, **handset}
         self.writes = frozenset(name for name in self.schema if not name.startswith(LOOKUPS))
 
-    def side(self) -> TelecomSide:
-        return TelecomSide()
-
     def places(self, side: Side, given: Call) -> list[Place]:
         named = [("lines", "line_id"), ("bills", "bill_id"), ("customers", "customer_id"), ("handsets", "phone_number")]
         if given.tool == "refuel_data":
@@ -235,7 +228,8 @@ class Telecom:
 
 
 class ShiftTelecom(Shift):
-    """A shift at tau2's telecom desk; see the package's docstring for all of it.
+    """
+    A shift at tau2's telecom desk, `agentmem/ShiftTelecom-v0`; needs `pip install --no-deps inspect-evals==0.26.0`.
 
     Hidden are a line to be suspended or resumed (`line`), the line that a look-up found without roaming (`roaming`),
     how many gigabytes to refuel (`refuel`), the phone whose SIM card was reseated already (`phone`) and a bill to

@@ -7,6 +7,7 @@ from typing import Any
 
 from agentmem_envs.calls import Call, Refused
 from agentmem_envs.shift import tau2
+from agentmem_envs.shift.accounts import Accounts
 from agentmem_envs.shift.telecom_callers import DOMAIN, JOHN, OFF, Caller, callers, kinds, model, owners, tasks
 from agentmem_envs.shift.tickets import Place
 
@@ -59,11 +60,11 @@ class Account:
         return next((each for each in self.agent.db.lines if each.line_id == id), None)
 
 
-class TelecomSide:
-    """The router: a caller's account is made when a call first names something of his."""
+class TelecomSide(Accounts[Account]):
+    """tau2's tools, each over the account of whom its call names."""
 
     def __init__(self) -> None:
-        self.accounts: dict[str, Account] = {}
+        super().__init__(owners(), lambda id: Account(callers()[id]))
 
     def do(self, given: Call) -> str:
         args = dict(given.args)
@@ -74,13 +75,6 @@ class TelecomSide:
         if phone not in (None, account.user.surroundings.phone_number):
             raise Refused("no handset has that number")
         return _text(account.use(given.tool, args))
-
-    def account(self, key: str) -> Account | None:
-        """Of who has this id or number; None where nobody has."""
-        id = owners().get(key)
-        if id is not None and id not in self.accounts:
-            self.accounts[id] = Account(callers()[id])
-        return None if id is None else self.accounts[id]
 
     def row(self, place: Place) -> Any:
         """A line, a bill, a handset, a customer; his bill to come; his bills, by the number of his handset; or all."""

@@ -8,12 +8,13 @@ from numpy.random import Generator
 
 from agentmem_envs.calls import Call
 from agentmem_envs.shift.facts import Fact
+from agentmem_envs.shift.schema import Schema
 
 Place = tuple[str, str]
 """A row: its table and its key."""
-Rows = Callable[[Place], Any]
+RowAt = Callable[[Place], Any]
 """Gives a row as it stands, to read; None where there is none."""
-Check = Callable[[Rows], bool]
+Check = Callable[[RowAt], bool]
 """Looks at the live database after the right call: does it stand as the ticket says it should?"""
 Others = Callable[[Generator], Sequence[Call]]
 """Calls that could be right for another ticket."""
@@ -41,7 +42,10 @@ class Hidden:
 
 @dataclass
 class Decision:
-    """One step of a ticket: the text that asks for it, the right call, and what is told along with it."""
+    """One step of a ticket: the text that asks for it, the right call, and what is told along with it.
+
+    adds: arguments that tools take from then on.
+    """
 
     say: str
     call: Call
@@ -51,6 +55,7 @@ class Decision:
     check: Check | None = None
     shows: list[tuple[str, str]] = field(default_factory=list)
     then: list[Callable[[int], None]] = field(default_factory=list)
+    adds: Schema = field(default_factory=dict)
 
 
 @dataclass

@@ -19,10 +19,11 @@ from agentmem_envs.text import text_space
 class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordConstructorArgs):
     """Discrete(8) over calls filled from the schema, the text and values shown in this shift.
 
-    Adds to the observation `candidates`, one call a line, and `action_mask` [8]. The wrong ones are of the same tool
-    and form as the right one; where that turns on a hidden fact, none was shown within the delay, and those that stood
-    among candidates as often come first. A privileged shift's info has `gold_index`. What is no number of a line is a
-    graded failure; a text is passed on as it is. Raises InvalidInputError on an environment that is not a shift.
+    Adds to the observation `candidates`, one call a line, `action_mask` [8] and `writes`, whether one of the calls may
+    change something. The wrong calls are of the same tool and form as the right one; where that turns on a hidden fact,
+    none was shown within the delay, and those that stood among candidates as often come first. A privileged shift's
+    info has `gold_index`. What is no number of a line is a graded failure; a text is passed on as it is. Raises
+    InvalidInputError on an environment that is not a shift.
     """
 
     any_action = True  # so that a rollout passes on what is none of the space, which is to be graded
@@ -35,9 +36,8 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
         self.shift = env.unwrapped
         space = self.shift.observation_space
         assert isinstance(space, spaces.Dict)
-        self.observation_space = spaces.Dict(
-            {**space.spaces, "candidates": text_space(CHOICES * LIMIT), "action_mask": spaces.MultiBinary(CHOICES)}
-        )
+        offers = {"candidates": text_space(CHOICES * LIMIT), "action_mask": spaces.MultiBinary(CHOICES)}
+        self.observation_space = spaces.Dict({**space.spaces, **offers, "writes": spaces.Discrete(2)})
         self.action_space = spaces.Discrete(CHOICES)
 
     def reset(
@@ -54,7 +54,8 @@ class Candidates(gymnasium.Wrapper[Observation, Any, Observation, str], RecordCo
     def _offer(self, observation: Observation) -> Observation:
         calls = self.shift.candidates()
         mask = (np.arange(CHOICES) < len(calls)).astype(np.int8)
-        return {**observation, "candidates": "\n".join(calls), "action_mask": mask}
+        writes = np.int64(self.shift.writes())
+        return {**observation, "candidates": "\n".join(calls), "action_mask": mask, "writes": writes}
 
     def _told(self, info: dict[str, Any]) -> dict[str, Any]:
         if info.get("gold"):

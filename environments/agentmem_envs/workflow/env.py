@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 
 from agentmem.errors import InvalidInputError
+from agentmem_envs import settings
 from agentmem_envs.calls import LIMIT, Call, Refused, parse
 from agentmem_envs.picture import page
 from agentmem_envs.text import plain, text_space
@@ -54,8 +55,9 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
       superseded here.
     - `right`, `hidden`, `kind`, `stale` of the last call: whether it is the one that the definition wants (even if
       refused for an earlier mistake), whether it had needs, their kinds joined by `+`, and False.
-    - `results`: the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a decision of it
-      had needs), `solved`, and `failed`, the fields that the grader found to differ, as they stand.
+    - `results`: at the end the cases that have ended: for each `id`, `kind` (its last state), `hidden` (whether a
+      decision of it had needs), `solved`, and `failed`, the fields that the grader found to differ, as they stand;
+      until then `[]`. Where a wrapper ends the episode sooner, `env.unwrapped.results` has them.
     - at reset `goal` and `tools`, for a chat model; with `privileged=True` always `gold`, the call that is wanted.
 
     ## Termination
@@ -83,8 +85,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         privileged: bool = False,
         render_mode: str | None = None,
     ) -> None:
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInputError(f'render_mode={render_mode!r}: give "ansi", "rgb_array" or None')
+        settings.render_mode(render_mode, self.metadata)
         self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
         self._charset = self.definition.charset()
         self.action_space = text_space(LIMIT, self._charset)
@@ -118,6 +119,11 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
     def right_call(self) -> str:
         """The call that the definition wants now: the oracle, which knows every fact."""
         return self._wanted.text
+
+    @property
+    def results(self) -> list[dict[str, Any]]:
+        """One for each case that has ended by now, as `info` tells at the end."""
+        return [result | {"failed": dict(result["failed"])} for result in self._results]
 
     def _do(self, action: str, wanted: Call) -> tuple[bool, str]:
         """Whether it is the wanted call, and what the agent reads of it."""
@@ -165,7 +171,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
             "hidden": bool(needed),
             "kind": "+".join(needed),
             "stale": False,
-            "results": [result | {"failed": dict(result["failed"])} for result in self._results],
+            "results": self.results if self._at >= self.definition.steps else [],
         }
         return info | ({"gold": self.right_call()} if self.privileged else {})
 

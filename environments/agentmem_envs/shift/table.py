@@ -10,7 +10,7 @@ Row = TypeVar("Row")
 ATOMS = (str, int, float, bool, type(None))
 
 
-class Rows(dict[str, Row]):
+class Table(dict[str, Row]):
     """Copies a row the first time a tool asks for it by its key; the shared base never changes.
 
     `items` and `values` give rows to read: one that nobody asked for by key is the base's own.

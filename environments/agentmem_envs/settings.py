@@ -1,0 +1,25 @@
+"""Refusals of what an environment is told: each names the value, and what may be given. Knows no environment."""
+
+from typing import Any
+
+from agentmem.errors import InvalidInputError
+
+
+def one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
+    if value not in known:
+        raise InvalidInputError(f"{name}={value!r}: give one of {', '.join(map(repr, known))}")
+
+
+def whole(name: str, value: Any, most: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise InvalidInputError(f"{name}={value!r}: give a whole number from 1 to {most:,}")
+
+
+def switch(name: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise InvalidInputError(f"{name}={value!r}: give True or False (on the command line true or false)")
+
+
+def render_mode(value: Any, metadata: dict[str, Any]) -> None:
+    """One that the class of an environment has in its metadata, or None."""
+    one_of("render_mode", value, (None, *metadata["render_modes"]))
