@@ -17,7 +17,7 @@ LOOKS = ("find", "get", "list", "search", "calculate", "show")
 """How the tools begin that change nothing."""
 CALLS = "calls"
 _HEAD = re.compile(r"\[(?P<id>\S+) (?P<name>[^\]]+)\] ?")
-_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+|\n\s*")
 
 
 def act_of(observation: Any, action: Any) -> str:
@@ -62,7 +62,7 @@ class Reading:
 
 
 def _parted(observation: Any) -> tuple[str, list[str]]:
-    """Who a shift's text is about, and its sentences."""
+    """Who a shift's text is about, and its sentences; each line of a document is one too."""
     text = text_of(observation)
     head = _HEAD.match(text)
     body = text[head.end() :] if head else text
