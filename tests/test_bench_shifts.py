@@ -224,8 +224,21 @@ def measured(
 ) -> tuple[list[str], str, Path]:
     """The words that were given, what was printed, and the folder."""
     out = tmp_path_factory.mktemp("rows")
-    words = ["--envs", f"{SHOP},agentmem/ShiftShop-Drift-v0", "--memory", "crystals,none,gru", "--policy", "reader"]
-    words += ["--budget", "300", "--seeds", "1", "--set", TINY[0], "--set", TINY[1], "--seconds", "1"]
+    words = ["--envs", f"{SHOP},agentmem/ShiftShop-Drift-v0", "--memory", "crystals,needed,none,gru"]
+    words += [
+        "--policy",
+        "reader",
+        "--budget",
+        "300",
+        "--seeds",
+        "1",
+        "--set",
+        TINY[0],
+        "--set",
+        TINY[1],
+        "--seconds",
+        "1",
+    ]
     words += ["--shown", str(lessons[0]), "--out", str(out)]
     done = invoked(*words)
     assert done.exit_code == 0, done.output
@@ -239,7 +252,7 @@ def test_the_command_prints_a_line_for_each_shift_and_memory(measured: tuple[lis
     assert [line[:3] for line in lines] == [
         [f"| {shift}", memory, "1"]
         for shift in ("ShiftShop", "ShiftShop-Drift")
-        for memory in ("crystals", "none", "gru")
+        for memory in ("crystals", "needed", "none", "gru")
     ]
     assert (out / "table.md").read_text("utf-8").strip() == printed.strip()
     row = json.loads((out / "ShiftShop-Drift-gru-1.json").read_text("utf-8"))
@@ -251,13 +264,15 @@ def test_the_command_prints_a_line_for_each_shift_and_memory(measured: tuple[lis
 
 def test_rows_are_what_rollouts_report(measured: tuple[list[str], str, Path]) -> None:
     rows = {each.stem: json.loads(each.read_text("utf-8")) for each in measured[2].glob("*.json")}
-    assert len(rows) == 6
-    crystals, none = (rows[f"ShiftShop-{memory}-1"] for memory in ("crystals", "none"))
+    assert len(rows) == 8
+    crystals, needed, none = (rows[f"ShiftShop-{memory}-1"] for memory in ("crystals", "needed", "none"))
     assert crystals["solved_hidden"] > none["solved_hidden"]
     assert crystals["needed_fact_recall"] > 0.5 > none["needed_fact_recall"]
     assert 0 < crystals["context_tokens_mean"] <= 300
     assert crystals["bytes"] > none["bytes"] > 0
     assert crystals["stale"] is None
+    assert (needed["solved_hidden"], needed["needed_fact_recall"]) == (1.0, 1.0)
+    assert 0 < needed["context_tokens_mean"] < crystals["context_tokens_mean"]
 
 
 def test_rows_that_are_there_are_not_played_again(

@@ -224,6 +224,17 @@ def test_a_shift_is_read_by_sentences_in_episodes_of_whom_they_are_about() -> No
     assert SHIFT.act(seen, "no call") == "no call"
 
 
+def test_a_line_of_a_document_is_a_sentence_of_a_shift() -> None:
+    document = "## Process\n\n1) Unlock the tool pay_bill_3852\n - Fee: $15 \nAsk for consent. Thank them."
+    assert SHIFT.texts({"text": f"[T1 Omar Khan] {document}"}) == [
+        "## Process",
+        "1) Unlock the tool pay_bill_3852",
+        "- Fee: $15 ",
+        "Ask for consent.",
+        "Thank them.",
+    ]
+
+
 def test_a_shift_asks_in_quotes_for_the_values_that_its_choice_is_between() -> None:
     calls = [f'{{"tool": "send", "args": {{"order": "S1", "pack": "{pack}"}}}}' for pack in ("1.703", "1.404")]
     seen = {"text": '[T9 Ann Lee] Send the pack for a frame of 6".', "candidates": "\n".join(calls)}

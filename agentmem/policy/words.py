@@ -21,6 +21,8 @@ PRESENT, LINE, HEAD, OWN = 48, 28, 6, 17
 CHOICES, LINES = 8, 96
 """Candidates at most; remembered lines, as many as a policy is trained with."""
 _WORD = re.compile(r"[#\w@]+(?:[.:-]+\w+)*")
+_LINE = re.compile(r"\n(?! )")
+"""A line that begins with a space goes on with a text: see `agentmem.recall.render`."""
 _SAID = re.compile(r"^[a-z]+: ")
 
 
@@ -50,7 +52,7 @@ class Lines:
     def of(self, context: str) -> list[int]:
         """Where the lines of a planning context are kept, in its order."""
         found, head = [], ""
-        for line in context.split("\n"):
+        for line in _LINE.split(context):
             if line.startswith("["):
                 head = line
             elif said := _SAID.match(line):

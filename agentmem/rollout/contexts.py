@@ -5,21 +5,23 @@ The window has the same budget of tokens as recall, by the same counter, and ren
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from copy import copy
+from operator import is_
 from typing import Literal, get_args
+from weakref import WeakKeyDictionary
 
 from agentmem.memory import Memory
 from agentmem.recall import Line, render, sections
 from agentmem.recall.render import head, line
+from agentmem.remembered import on_forget
 from agentmem.tokens import count
 from agentmem.types import Hit, PlanningContext, Step
 
 Kind = Literal["crystals", "window", "none", "full"]
 KINDS = get_args(Kind)
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
-FEW = 8
-"""Lines that are tried first."""
 
 
 def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budget: int) -> PlanningContext:
@@ -33,14 +35,17 @@ def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budg
 
 def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> PlanningContext:
     """As many of the newest steps as fit into a budget; all of them where it is None."""
-    lines = _lines(steps) if budget is None else _fitting(steps, budget)
+    log, end = _log_of(memory, steps), len(steps)
+    first = 0 if budget is None else log.first(end, budget)
+    lines = log.lines[first:end]
     text = render(lines) if lines else ""
+    tokens = count(text)
     made = PlanningContext.model_construct(
         text=text,
         sections=dict(sections(lines)),
-        tokens=count(text),
-        budget=count(text) if budget is None else budget,
-        hits=tuple(one.hit for one in lines),
+        tokens=tokens,
+        budget=tokens if budget is None else budget,
+        hits=tuple(log.hits(first, end)),
         store_version="",
     )
     encoder = memory._core.encoder
@@ -48,24 +53,64 @@ def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> Plannin
     return made
 
 
-def _fitting(steps: Sequence[Step], budget: int) -> list[Line]:
-    """The lines of as many of the newest steps as fit; of the others no more are made than of those."""
-    some = FEW
-    while some < len(steps) and count(render(_lines(steps[-some:]))) <= budget:
-        some *= 2
-    lines = _lines(steps[-some:])
-    fit = bisect_right(range(1, len(lines) + 1), budget, key=lambda kept: count(render(lines[-kept:])))
-    return lines[len(lines) - fit :]
+class _Log:
+    """The lines of a run's steps, each made and counted once.
 
+    costs: of the lines before each, about, as they are counted one by one; tokens: of the steps before each.
+    """
 
-def _lines(steps: Sequence[Step]) -> list[Line]:
-    found, age = [], 0
-    for step in reversed(steps):
-        text = line(step.actor or step.kind, step.text)
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.lines: list[Line] = []
+        self.costs, self.tokens = [0], [0]
+
+    def add(self, step: Step) -> None:
+        text, under = line(step.actor or step.kind, step.text), head(None, step.episode)
         hit = Hit.model_construct(
             id=step.id, layer="step", position=step.position, score=0.0, reasons={}, span=None, section="recent",
-            text=text, tokens=step.tokens, age=age, sources=(),
+            text=text, tokens=step.tokens, age=0, sources=(),
         )  # fmt: skip
-        found.append(Line(step.position, "recent", head(None, step.episode), text, hit))
-        age += step.tokens
-    return found[::-1]
+        new = not self.lines or self.lines[-1].head != under
+        self.steps.append(step)
+        self.lines.append(Line(step.position, "recent", under, text, hit))
+        self.costs.append(self.costs[-1] + count(f"{under}\n{text}\n" if new else f"{text}\n"))
+        self.tokens.append(self.tokens[-1] + step.tokens)
+
+    def first(self, end: int, budget: int) -> int:
+        """From where on the lines before `end` fit into a budget: about, by what each costs, and then exactly."""
+        first = bisect_left(self.costs, self.costs[end] - budget, 0, end)
+        while first and self._cost(first - 1, end) <= budget:
+            first -= 1
+        while first < end and self._cost(first, end) > budget:
+            first += 1
+        return first
+
+    def _cost(self, first: int, end: int) -> int:
+        return count(render(self.lines[first:end]))
+
+    def hits(self, first: int, end: int) -> Iterator[Hit]:
+        """What each of these lines is, at `end`."""
+        for number in range(first, end):
+            yield _aged(self.lines[number].hit, self.tokens[end] - self.tokens[number + 1])
+
+
+_LOGS: WeakKeyDictionary[Memory, _Log] = WeakKeyDictionary()
+"""Of each run under way, by the view of memory that it has for itself."""
+on_forget(_LOGS.clear)
+
+
+def _log_of(memory: Memory, steps: Sequence[Step]) -> _Log:
+    """With a line for each of these steps at least."""
+    log = _LOGS.get(memory)
+    if log is None or not all(map(is_, log.steps, steps)):
+        log = _LOGS[memory] = _Log()
+    for step in steps[len(log.steps) :]:
+        log.add(step)
+    return log
+
+
+def _aged(hit: Hit, age: int) -> Hit:
+    """A hit of another age; to make it anew takes several times as long, and a whole log has thousands."""
+    made = copy(hit)
+    made.__dict__["age"] = age
+    return made

@@ -19,7 +19,7 @@ WRITES = "writes"
 """Where an observation tells whether the coming action may change something."""
 CALLS = "calls"
 _HEAD = re.compile(r"\[(?P<id>\S+) (?P<name>[^\]]+)\] ?")
-_SENTENCE = re.compile(r"(?<=[.?!])\s+")
+_SENTENCE = re.compile(r"(?<=[.?!])\s+|\n\s*")
 
 
 def act_of(observation: Any, action: Any) -> str:
@@ -55,7 +55,7 @@ class Reading:
 
 
 def _parted(observation: Any) -> tuple[str, list[str]]:
-    """Who a shift's text is about, and its sentences."""
+    """Who a shift's text is about, and its sentences; each line of a document is one too."""
     text = text_of(observation)
     head = _HEAD.match(text)
     body = text[head.end() :] if head else text

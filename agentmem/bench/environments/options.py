@@ -41,8 +41,8 @@ TRAINED = (OURS, "gru", "windowed", "none")
 MODELS = (*TRAINED, RECURRENT_PPO)
 IMITATION, REINFORCED = "imitation", "ppo"
 SHIFTS = ("agentmem/ShiftRetail-v0", "agentmem/ShiftRetail-Drift-v0")
-GRU = "gru"
-MEMORIES = ("crystals", "window", "full", "none", GRU)
+GRU, NEEDED = "gru", "needed"
+MEMORIES = ("crystals", NEEDED, "window", "full", "none", GRU)
 DESKS = tuple(f"agentmem/Shift{desk}-Drift-v0" for desk in ("Retail", "Airline", "Telecom", "Banking", "Shop"))
 MOST_STEPS = 100_000_000
 """Of a training: some days of one."""
@@ -95,6 +95,11 @@ none was trained on. The memories differ in what the policy is shown:
 
   crystals, window   within --budget tokens: what is recalled, the newest steps
   full, none         the whole log, nothing
+  needed             within --budget tokens: where a call turns on what was shown
+                     before, the lines that say it, of its last valid showing,
+                     those that say what it superseded, and the line before each.
+                     What memory would be that always found just these; where
+                     nothing of before is needed, what is recalled
   gru                in place of the policy a GRU with as many parameters, which
                      sees every observation in order, the first 48 words of it
                      (all of a retail one, most of a banking one), and is shown

@@ -1,4 +1,5 @@
-"""`agentmem bench environments shifts`: a policy in shifts, by what it is shown, beside a GRU that is shown nothing.
+"""`agentmem bench environments shifts`: a policy in shifts, by what it is shown or handed, beside a GRU that is shown
+nothing.
 
 Knows rollouts and their reports; knows no network. A row is played once and kept.
 """
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from agentmem.bench.arguments import bars, given_options, new_folder
 from agentmem.bench.environments.kept import kept_row, spread
-from agentmem.bench.environments.options import BUDGET, DESKS, EPISODES, GRU
+from agentmem.bench.environments.options import BUDGET, DESKS, EPISODES, GRU, NEEDED
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -154,20 +155,25 @@ def _row(one: Row, policy: Any, folder: Path, bar: Progress) -> dict[str, Any]:
 
 def _played(one: Row, policy: Any, tell: Callable[..., None]) -> dict[str, Any]:
     """A shift, in a memory that is gone afterwards."""
+    from agentmem.bench.environments.handed import Handed
     from agentmem.memory import Memory
     from agentmem.rollout import rollout
+    from agentmem.rollout.reading import reading_of
 
     began = time.process_time()
-    kind: Any = "none" if one.memory == GRU else one.memory
+    kind: Any = {GRU: "none", NEEDED: "crystals"}.get(one.memory, one.memory)
+    reads = reading_of(one.environment)
+    handed = Handed(policy, one.policy, one.seed, reads, one.budget) if one.memory == NEEDED else None
     with (
         tempfile.TemporaryDirectory() as scratch,
         Memory.open(Path(scratch) / "shift.mem", durability="process") as memory,
     ):
         report = rollout(
-            one.environment, policy, memory, kind=kind, budget=one.budget, seed=one.seed, options=one.options,
-            name=one.policy, progress=lambda done, of: tell(completed=done),
+            one.environment, handed or policy, memory, kind=kind, budget=one.budget, seed=one.seed, options=one.options,
+            name=one.policy, recall=handed.asks if handed else "every", progress=lambda done, of: tell(completed=done),
         )  # fmt: skip
-    return {**report.model_dump(include=REPORTED), "seconds": round(time.process_time() - began, 1)}
+    told = handed.told() if handed else {}
+    return {**report.model_dump(include=REPORTED), **told, "seconds": round(time.process_time() - began, 1)}
 
 
 def markdown(results: Mapping[str, Any]) -> str:
