@@ -22,7 +22,7 @@ def played(task: str, seed: int, luck: float = 0.0) -> tuple[float, list[tuple[o
     """The oracle's return, and at each step what was seen, what was done and the steps it names. luck: share of actions
     that are drawn, not its own.
     """
-    env, draw = gymnasium.make(TASKS[task]), random.Random(seed)
+    env, draw = gymnasium.make(TASKS[task].env), random.Random(seed)
     seen, _ = env.reset(seed=seed)
     right, steps, total, over = oracle_of(env), [], 0.0, False
     while not over:
@@ -80,7 +80,7 @@ def test_in_the_memory_task_the_named_step_shows_the_object_and_is_named_from_th
 
 
 def test_the_oracle_of_the_memory_task_finds_back_from_wherever_it_was_led() -> None:
-    env = gymnasium.make(TASKS["MemoryS17Random"])
+    env = gymnasium.make(TASKS["MemoryS17Random"].env)
     features = Features.of(env.observation_space)
     assert max(len(episode(env, features, seed, 0.3).right) for seed in range(60)) < 200  # of 1,445 that there may be
 

@@ -14,11 +14,10 @@ from gymnasium.utils.env_checker import data_equivalence
 from rolls import SHOP, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, SettingsError
-from agentmem.recall.asked import quotations
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
 from agentmem.rollout.contexts import newest
 from agentmem.rollout.lanes import SLOW, TRIED, Lanes, has_text, seconds_a_step
-from agentmem.rollout.reading import SHIFT, may_write
+from agentmem.rollout.reading import may_write
 from agentmem.rollout.trail import TOGETHER
 from agentmem.rollout.values import pack, unpack
 from agentmem.tokens import count
@@ -208,38 +207,6 @@ def test_an_episode_sees_nothing_of_another() -> None:
         rollout(lambda: Counting(words=True), policy, memory, kind="full", episodes=3, workers=1)
         assert [text for text in shown if "run 1" in text and "run 2" in text] == []
         assert [text for text in shown if "run 1" in text] != []
-
-
-def test_a_shift_is_read_by_sentences_in_episodes_of_whom_they_are_about() -> None:
-    text = "[T9 Ann Lee] It is late. Close it with the code of Camp Stove. Ann Lee: I may drop order S1, keep it."
-    seen = {"text": text, "candidates": '{"tool": "close_ticket", "args": {"code": "AB-1"}}'}
-    assert SHIFT.texts(seen) == [
-        "It is late.",
-        "Close it with the code of Camp Stove.",
-        "Ann Lee: I may drop order S1, keep it.",
-    ]
-    assert SHIFT.thread(seen) == "Ann Lee"
-    assert SHIFT.cue(seen) == "Ann Lee: It is late. Close it with the code of Camp Stove."
-    assert SHIFT.act(seen, 0) == "close_ticket AB-1"
-    assert SHIFT.act(seen, "no call") == "no call"
-
-
-def test_a_line_of_a_document_is_a_sentence_of_a_shift() -> None:
-    document = "## Process\n\n1) Unlock the tool pay_bill_3852\n - Fee: $15 \nAsk for consent. Thank them."
-    assert SHIFT.texts({"text": f"[T1 Omar Khan] {document}"}) == [
-        "## Process",
-        "1) Unlock the tool pay_bill_3852",
-        "- Fee: $15 ",
-        "Ask for consent.",
-        "Thank them.",
-    ]
-
-
-def test_a_shift_asks_in_quotes_for_the_values_that_its_choice_is_between() -> None:
-    calls = [f'{{"tool": "send", "args": {{"order": "S1", "pack": "{pack}"}}}}' for pack in ("1.703", "1.404")]
-    seen = {"text": '[T9 Ann Lee] Send the pack for a frame of 6".', "candidates": "\n".join(calls)}
-    assert SHIFT.cue(seen) == 'Ann Lee: Send the pack for a frame of 6". "1.703" "1.404"'
-    assert quotations(SHIFT.cue(seen)) == ["1.703", "1.404"]
 
 
 def test_what_an_agent_repeats_of_recalled_text_is_marked_also_where_calls_have_an_episode_of_their_own() -> None:

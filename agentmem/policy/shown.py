@@ -79,7 +79,7 @@ class Showing:
 
     def act(self, wanted: int, action: int) -> None:
         self._rows.append((*self.seen(), action, wanted))
-        with playing(self.env, at_step(len(self._rows) - 1, self._of)):
+        with playing(self.env, at_step(len(self._rows), self._of)):
             self._observation, _, terminated, truncated, self._info = self.env.step(action)
         self._over = terminated or truncated
 
