@@ -34,7 +34,7 @@ PERCENT = {
 }  # fmt: skip
 NUMBERS = {"context_tokens_mean": ("tokens a decision", 1), "bytes": ("kB kept", 1_000)}
 """Columns of the table, by their names in a row."""
-REPORTED = {*PERCENT, "context_tokens_mean", "bytes", "steps", "digest"}
+REPORTED = {*PERCENT, "context_tokens_mean", "bytes", "steps"}
 """Of a rollout's report."""
 
 
