@@ -15,7 +15,7 @@ from rolls import SHOP, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, SettingsError
 from agentmem.rollout import RandomPolicy, Reading, ScriptedPolicy, load_policy, rollout
-from agentmem.rollout.contexts import newest
+from agentmem.rollout.contexts import Log, newest
 from agentmem.rollout.lanes import SLOW, TRIED, Lanes, has_text, seconds_a_step
 from agentmem.rollout.reading import may_write
 from agentmem.rollout.trail import TOGETHER
@@ -143,10 +143,10 @@ def test_a_window_is_the_newest_steps_that_fit_however_many_there_are(budget: in
     with memory_at() as memory:
         steps = memory.episode(id="e").log_many([f"{n} is done." for n in range(200)])
         for number in (0, 1, 20, 60, 110, 150, 200):
-            made, of = newest(memory, steps[:number], budget), newest(memory, steps[:number], None)
+            made, of = (newest(memory, Log(), steps[:number], each) for each in (budget, None))
             assert [hit.id for hit in made.hits] == [step.id for step in steps[number - len(made.hits) : number]]
             assert made.tokens <= budget
-            more = newest(memory, steps[number - len(made.hits) - 1 : number], None)
+            more = newest(memory, Log(), steps[number - len(made.hits) - 1 : number], None)
             assert len(made.hits) == len(of.hits) or more.tokens > budget
 
 

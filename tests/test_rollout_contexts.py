@@ -12,7 +12,7 @@ from rolls import memory_at, shop
 from agentmem.recall import Line, render, sections
 from agentmem.recall.render import head, line
 from agentmem.rollout import ScriptedPolicy
-from agentmem.rollout.contexts import newest
+from agentmem.rollout.contexts import Log, newest
 from agentmem.tokens import count
 from agentmem.types import Hit, PlanningContext, Step
 
@@ -56,31 +56,37 @@ def same(made: PlanningContext, plain: PlanningContext) -> bool:
 
 @pytest.mark.parametrize("budget", BUDGETS)
 def test_a_log_that_grows_is_shown_as_if_every_line_was_made_anew(budget: int | None) -> None:
-    draw, steps = random.Random(0), list[Step]()
+    draw, steps, log = random.Random(0), list[Step](), Log()
     with memory_at() as memory:
         writers = [memory.episode(id=name) for name in ("Ann Lee", "calls", "a/b [c]")]
         for _ in range(60):
             actor = draw.choice([None, "Bo  Kim"])
             steps.append(draw.choice(writers).log(draw.choice(TEXTS), actor=actor))
-            made = newest(memory, steps, budget)
+            made = newest(memory, log, steps, budget)
             assert same(made, plainly(steps, budget))
             assert budget is None or count(made.text) == made.tokens <= budget
 
 
 @pytest.mark.parametrize("budget", [None, 40])
-def test_a_part_of_a_log_and_other_steps_are_shown_as_they_are_whatever_was_shown_before(budget: int | None) -> None:
+def test_a_beginning_of_a_log_and_other_steps_are_shown_as_they_are_whatever_was_shown_before(
+    budget: int | None,
+) -> None:
     with memory_at() as memory:
         steps = memory.episode(id="e").log_many([f"{n} is done." for n in range(20)])
-        for part in (steps, steps[:7], steps[:12], steps[::2], [], steps[5:], steps):
-            assert same(newest(memory, part, budget), plainly(part, budget))
+        log = Log()
+        for part in (steps, steps[:7], steps[:12], [], steps):
+            assert same(newest(memory, log, part, budget), plainly(part, budget))
+        for part in (steps[::2], steps[5:]):
+            assert same(newest(memory, Log(), part, budget), plainly(part, budget))
 
 
 def test_a_context_stays_as_it_was_shown() -> None:
     with memory_at() as memory:
         steps = memory.episode(id="e").log_many([f"{n} is done." for n in range(9)])
-        first = newest(memory, steps[:5], None)
+        log = Log()
+        first = newest(memory, log, steps[:5], None)
         before = first.model_dump_json()
-        newest(memory, steps, None)
+        newest(memory, log, steps, None)
         assert first.model_dump_json() == before
 
 

@@ -8,14 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from copy import copy
-from operator import is_
 from typing import Literal, get_args
-from weakref import WeakKeyDictionary
 
 from agentmem.memory import Memory
 from agentmem.recall import Line, render, sections
 from agentmem.recall.render import head, line
-from agentmem.remembered import on_forget
 from agentmem.tokens import count
 from agentmem.types import Hit, PlanningContext, Step
 
@@ -24,18 +21,23 @@ KINDS = get_args(Kind)
 EMPTY = PlanningContext(text="", sections={}, tokens=0, budget=0, hits=(), store_version="")
 
 
-def context_of(kind: Kind, memory: Memory, steps: Sequence[Step], cue: str, budget: int) -> PlanningContext:
-    """The planning context of one kind; steps: what the run has logged, oldest first, without the present."""
+def context_of(kind: Kind, memory: Memory, log: Log, steps: Sequence[Step], cue: str, budget: int) -> PlanningContext:
+    """The planning context of one kind; steps: what the run has logged, oldest first, without the present. log: its
+    lines.
+    """
     if kind == "crystals":
         return memory.recall(cue, budget=budget)
     if kind == "none":
         return EMPTY
-    return newest(memory, steps, None if kind == "full" else budget)
+    return newest(memory, log, steps, None if kind == "full" else budget)
 
 
-def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> PlanningContext:
-    """As many of the newest steps as fit into a budget; all of them where it is None."""
-    log, end = _log_of(memory, steps), len(steps)
+def newest(memory: Memory, log: Log, steps: Sequence[Step], budget: int | None) -> PlanningContext:
+    """As many of the newest steps as fit into a budget; all of them where it is None. log: of these steps, and perhaps
+    of some that came after them.
+    """
+    end = len(steps)
+    log.grow(steps)
     first = 0 if budget is None else log.first(end, budget)
     lines = log.lines[first:end]
     text = render(lines) if lines else ""
@@ -53,25 +55,28 @@ def newest(memory: Memory, steps: Sequence[Step], budget: int | None) -> Plannin
     return made
 
 
-class _Log:
-    """The lines of a run's steps, each made and counted once.
+class Log:
+    """The lines of a run's steps, oldest first, each made and counted once.
 
     costs: of the lines before each, about, as they are counted one by one; tokens: of the steps before each.
     """
 
     def __init__(self) -> None:
-        self.steps: list[Step] = []
         self.lines: list[Line] = []
         self.costs, self.tokens = [0], [0]
 
-    def add(self, step: Step) -> None:
+    def grow(self, steps: Sequence[Step]) -> None:
+        """Have a line for each of these steps at least."""
+        for step in steps[len(self.lines) :]:
+            self._add(step)
+
+    def _add(self, step: Step) -> None:
         text, under = line(step.actor or step.kind, step.text), head(None, step.episode)
         hit = Hit.model_construct(
             id=step.id, layer="step", position=step.position, score=0.0, reasons={}, span=None, section="recent",
             text=text, tokens=step.tokens, age=0, sources=(),
         )  # fmt: skip
         new = not self.lines or self.lines[-1].head != under
-        self.steps.append(step)
         self.lines.append(Line(step.position, "recent", under, text, hit))
         self.costs.append(self.costs[-1] + count(f"{under}\n{text}\n" if new else f"{text}\n"))
         self.tokens.append(self.tokens[-1] + step.tokens)
@@ -92,21 +97,6 @@ class _Log:
         """What each of these lines is, at `end`."""
         for number in range(first, end):
             yield _aged(self.lines[number].hit, self.tokens[end] - self.tokens[number + 1])
-
-
-_LOGS: WeakKeyDictionary[Memory, _Log] = WeakKeyDictionary()
-"""Of each run under way, by the view of memory that it has for itself."""
-on_forget(_LOGS.clear)
-
-
-def _log_of(memory: Memory, steps: Sequence[Step]) -> _Log:
-    """With a line for each of these steps at least."""
-    log = _LOGS.get(memory)
-    if log is None or not all(map(is_, log.steps, steps)):
-        log = _LOGS[memory] = _Log()
-    for step in steps[len(log.steps) :]:
-        log.add(step)
-    return log
 
 
 def _aged(hit: Hit, age: int) -> Hit:

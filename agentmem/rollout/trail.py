@@ -18,7 +18,7 @@ from agentmem.memory import EpisodeWriter, Memory, Recalled, log_together
 from agentmem.memory.recalling import query_of, run
 from agentmem.memory.removal import lineage
 from agentmem.records import brief, digest
-from agentmem.rollout.contexts import EMPTY, Kind, context_of
+from agentmem.rollout.contexts import EMPTY, Kind, Log, context_of
 from agentmem.rollout.lanes import RESULTS, Took
 from agentmem.rollout.reading import Reading
 from agentmem.rollout.values import pack
@@ -63,6 +63,7 @@ class Trail:
         """By turn, the step that has the observation."""
         self.logged: list[Logged] = []
         self.over = False
+        self._log = Log()
         self._writers: dict[str, EpisodeWriter] = {}
         if memory.namespace in memory._core.store.namespaces():
             self._take(list(memory.steps()))
@@ -100,11 +101,12 @@ class Trail:
         """What the policy is shown at this turn; at one that was logged before, what it was shown then."""
         cue = self.reading.cue(observation) if kind == "crystals" else ""
         if self.turn >= len(self.logged):
-            return context_of(kind, self.memory, self.steps, cue, budget)
+            return context_of(kind, self.memory, self._log, self.steps, cue, budget)
         before = self._before(self.turn)
         if kind == "crystals":
             return self._recalled(cue, budget, before) if self.turn else EMPTY
-        return context_of(kind, self.memory, [step for step in self.steps if step.position <= before], cue, budget)
+        steps = [step for step in self.steps if step.position <= before]
+        return context_of(kind, self.memory, self._log, steps, cue, budget)
 
     def _recalled(self, cue: str, budget: int, before: int) -> PlanningContext:
         """What memory gave at this turn: of the log before it, with the crystals that there were."""
