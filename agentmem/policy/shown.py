@@ -49,8 +49,10 @@ class Batch:
 
 
 class Showing:
-    """An episode as it is played: `wanted` says what is right at a step, `act` makes it. most: of its steps. Raises
-    PlayError where the environment fails, and for an observation that cannot be learned from.
+    """An episode as it is played: `seen` is what a step shows, `wanted` what is right there, `act` makes it.
+
+    most: of its steps. Raises PlayError where the environment fails, and for an observation that cannot be learned
+    from.
     """
 
     def __init__(self, env: gymnasium.Env[Any, Any], features: Features, seed: int, most: int | None = None) -> None:
@@ -77,8 +79,8 @@ class Showing:
         self._needs += [(step, each) for each in (*shown, *(need["shown"] for need in self._info.get("needs", ())))]
         return action
 
-    def act(self, wanted: int, action: int) -> None:
-        self._rows.append((*self.seen(), action, wanted))
+    def act(self, seen: tuple[np.ndarray, np.ndarray], wanted: int, action: int) -> None:
+        self._rows.append((*seen, action, wanted))
         with playing(self.env, at_step(len(self._rows), self._of)):
             self._observation, _, terminated, truncated, self._info = self.env.step(action)
         self._over = terminated or truncated
@@ -96,7 +98,8 @@ def episode(
     draw, showing = np.random.default_rng(apart(seed)), Showing(env, features, seed, most)
     while showing.goes_on:
         wanted, lucky = showing.wanted(), luck and draw.random() < luck
-        showing.act(wanted, int(draw.integers(env.action_space.n)) if lucky else wanted)  # type: ignore[attr-defined]
+        action = int(draw.integers(env.action_space.n)) if lucky else wanted  # type: ignore[attr-defined]
+        showing.act(showing.seen(), wanted, action)
     return showing.episode()
 
 
@@ -106,11 +109,12 @@ def acted(model: StepNetwork, showings: Sequence[Showing]) -> list[Episode]:
     model.eval()
     state, before = None, [0] * len(showings)
     while any(each.goes_on for each in showings):
-        decided, state = model(Steps.of([each.seen() for each in showings], before), state)
+        now = [each.seen() for each in showings]
+        decided, state = model(Steps.of(now, before), state)
         actions = decided.logits[:, 0].argmax(-1).tolist()
-        for showing, action in zip(showings, actions, strict=True):
+        for showing, shown, action in zip(showings, now, actions, strict=True):
             if showing.goes_on:
-                showing.act(showing.wanted(), action)
+                showing.act(shown, showing.wanted(), action)
         before = [action + 1 for action in actions]
     model.train()
     return [each.episode() for each in showings]
