@@ -69,6 +69,9 @@ def test_a_shift_is_learned_from_its_train_split_and_the_model_plays(tmp_path: P
         ((MAZE, "--budgets", "300"), "--budgets with"),
         ((MAZE, "--algo", "ppo", "--luck", "0.1"), "--luck 0.1 with --algo ppo"),
         ((MAZE, "--algo", "ppo", "--acting", "0.3"), "--acting 0.3 with --algo ppo"),
+        ((MAZE, "--start", "shift"), "chooses calls: begin with one of the kind that is trained here"),
+        ((SHOP, "--start", "tmaze", *BRIEF[:-2]), "acts step by step: begin with"),
+        ((MAZE, "--start", "nobody"), "no policy 'nobody'"),
     ],
 )
 def test_what_does_not_apply_is_refused_and_leaves_no_folder_behind(
@@ -125,22 +128,6 @@ def test_a_training_begins_with_a_policy_and_its_name_tells_what_it_held(tmp_pat
     begun = json.loads((tmp_path / "run.json").read_text("utf-8"))
     assert begun["asked"]["start"] == load_trained("tmaze").name
     assert train(*shlex.split(begun["command"])[3:], "--json").stdout == done.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "why"),
-    [
-        ((MAZE, "--start", "shift"), "chooses calls: begin with one of the kind that is trained here"),
-        ((SHOP, "--start", "tmaze", *BRIEF[:-2]), "acts step by step: begin with"),
-        ((MAZE, "--start", "nobody"), "no policy 'nobody'"),
-    ],
-)
-def test_what_a_training_cannot_begin_with_is_refused_before_a_folder_is_claimed(
-    arguments: tuple[str, ...], why: str, tmp_path: Path
-) -> None:
-    result = train("--env", *arguments, "--seconds", "1", "--out", tmp_path / "new")
-    assert (result.exit_code, why in result.stderr) == (1, True), result.output
-    assert not (tmp_path / "new").exists()
 
 
 def test_ctrl_c_before_the_training_begins_says_how_to_go_on(tmp_path: Path) -> None:

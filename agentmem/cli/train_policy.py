@@ -131,7 +131,7 @@ def policy(
         if shifts:
             _choices(out, command, settings, env, options, episodes, rounds, sizes, begun, json)
         else:
-            _steps(out, command, settings, env[0], options, (algo, luck, acting, clock), begun, json)
+            _steps(out, command, settings, env[0], options, asked, begun, json)
 
 
 def _check(envs: list[str], options: dict[str, Any], algo: str, episodes: int) -> None:
@@ -186,7 +186,7 @@ def _choices(
 
 
 def _steps(
-    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: tuple[str, float, float, int],
+    out: Path, command: Command, settings: Any, env: str, options: dict[str, Any], how: dict[str, Any],
     begun: Policy | None, json: bool,
 ) -> None:  # fmt: skip
     from agentmem.neural.train import Trainer
@@ -194,10 +194,11 @@ def _steps(
     from agentmem.policy.ppo import ReinforcedTraining
     from agentmem.policy.reference import drawn, policy_lm
 
-    make, (algo, luck, acting, clock) = drawn(env, options), how
+    make = drawn(env, options)
     with make() as probe:
-        model = _with(policy_lm(probe, settings.seed, clock), begun)
-    objective = StepImitation(make, luck, acting=acting) if algo == "bc" else ReinforcedTraining(make)
+        model = _with(policy_lm(probe, settings.seed, how["clock"]), begun)
+    imitates = how["algo"] == "bc"
+    objective = StepImitation(make, how["luck"], acting=how["acting"]) if imitates else ReinforcedTraining(make)
     trainer = Trainer(model, objective, settings)
     _train(out, command, trainer, model.save, json)
 
