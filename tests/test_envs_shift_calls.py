@@ -16,7 +16,9 @@ from agentmem.errors import InvalidInputError
 from agentmem.rollout.making import about
 from agentmem.rollout.reading import may_write
 from agentmem_envs.calls import Call, call
+from agentmem_envs.picture import page
 from agentmem_envs.shift import schema
+from agentmem_envs.shift.board import COLOURS, PAPER
 from agentmem_envs.shift.desk import TOOLS
 from agentmem_envs.shift.env import Shift
 from agentmem_envs.shift.policies import Oracle
@@ -352,7 +354,7 @@ def test_environments_keep_gymnasiums_rules(domain: str, recwarn: pytest.Warning
     check_env(Candidates(env.unwrapped), skip_render_check=True)
 
 
-def test_a_shift_is_drawn_as_text_and_as_a_picture_of_its_tickets() -> None:
+def test_a_shift_is_drawn_as_text_and_as_a_picture_of_it_and_of_its_tickets() -> None:
     shift, _ = begun("shop", render_mode="ansi")
     assert shift.render() == shift._text()
     picture = SHIFTS["shop"](render_mode="rgb_array", privileged=True)
@@ -360,8 +362,13 @@ def test_a_shift_is_drawn_as_text_and_as_a_picture_of_its_tickets() -> None:
     blank = picture.render()
     for _ in range(30):
         _, _, _, _, info = picture.step(info["gold"])
-    assert blank.shape == picture.render().shape == (256, 256, 3)
-    assert (blank != picture.render()).any()
+    drawn, colours = picture.render(), []
+    assert blank.shape == drawn.shape == (288, 576, 3)
+    told = f"step 30 of 1,000; tickets solved: {len(picture.results)} of {len(picture.results)}"
+    assert (drawn[:9] == page(f"{told}, of those with a hidden fact 0 of 0")[:9]).all()
+    for place in range(len(picture.results) + 1):
+        colours.append(tuple(int(each) for each in drawn[218, 8 * place + 2]))
+    assert colours == [COLOURS[False, True]] * len(picture.results) + [PAPER]
 
 
 @pytest.mark.parametrize(

@@ -190,7 +190,7 @@ class Shift(gymnasium.Env[Observation, str]):
 
     def render(self) -> Any:
         if self.render_mode == "rgb_array":
-            return board(self._results, self._at, self.steps)
+            return board(self._text(), self._results, self._at, self.steps)
         return self._text() if self.render_mode == "ansi" else None
 
     def _turn(self) -> None:
