@@ -69,27 +69,13 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
     Raises MissingExtraError without sb3-contrib.
     """
     made = learner()
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.vec_env import DummyVecEnv
 
-    class Telling(BaseCallback):
-        def _on_step(self) -> bool:
-            tell(min(1.0, self.num_timesteps / asked.steps))
-            return True
-
     envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
-    model = made(
-        "MlpLstmPolicy",
-        envs,
-        n_steps=STEPS,
-        batch_size=BATCH,
-        gae_lambda=TRACE,
-        seed=asked.seed,
-        device="cpu",
-        verbose=0,
-    )
+    sizes = {"n_steps": STEPS, "batch_size": BATCH, "gae_lambda": TRACE}
+    model = made("MlpLstmPolicy", envs, seed=asked.seed, device="cpu", verbose=0, **sizes)
     began = time.process_time()
-    model.learn(asked.steps, callback=Telling())
+    model.learn(asked.steps, callback=_telling(lambda steps: tell(min(1.0, steps / asked.steps))))
     seconds = time.process_time() - began
     envs.close()
     returns = [_return(model, Flat(make()), first + number) for number in range(episodes)]
@@ -99,6 +85,18 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
         "parameters": sum(each.numel() for each in model.policy.parameters()),
         "bytes": 2 * 4 * lstm.hidden_size * lstm.num_layers,
     }  # fmt: skip
+
+
+def _telling(tell: Callable[[int], None]) -> Any:
+    """A callback that tells the steps made."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Telling(BaseCallback):
+        def _on_step(self) -> bool:
+            tell(self.num_timesteps)
+            return True
+
+    return Telling()
 
 
 def _return(model: Any, env: Flat, seed: int) -> float:

@@ -129,6 +129,10 @@ class AirlineMaterial(StockMaterial):
         self.stock.use([booking.reservation_id])
         value, other = some(self.rng, ready, 2)
         self._promised |= dict.fromkeys((value, other))
+        return self._flown(booking, card, value, other, [each.flight_number for each in free])
+
+    def _flown(self, booking: Any, card: str, value: str, other: str, free: list[str]) -> Promise:
+        old = booking.flights[0]
         return Promise(
             "flight",
             f"flight:{old.origin}",
@@ -144,7 +148,7 @@ class AirlineMaterial(StockMaterial):
                 payment_id=card,
             ),
             lambda row, value: row(("reservations", booking.reservation_id)).flights[0].flight_number == value,
-            [each.flight_number for each in free],
+            free,
             other=other,
             sells=True,
             shows=(("reservation", booking.reservation_id), ("payment", card)),
