@@ -94,6 +94,20 @@ def test_the_help_of_a_measurement_is_its_own() -> None:
     assert "NAME" in call("bench", "--help").stdout
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "neural", "foo"), "No such command 'foo'; give one of recall, task, text."),
+        (("train", "foo"), "No such command 'foo'; give one of neural, policy."),
+        (("rollot",), "No such command 'rollot'. Did you mean 'rollout'?"),
+    ],
+)
+def test_a_command_that_is_none_is_answered_with_those_there_are(words: tuple[str, ...], said: str) -> None:
+    refused = call(*words)
+    assert refused.exit_code == 2
+    assert said in " ".join(refused.stderr.replace("│", "").split())
+
+
 def test_the_time_that_is_left_is_not_guessed_before_a_tenth_is_done() -> None:
     bar = Waiting("reading").bar
     task = bar.add_task("reading", total=100, completed=9)

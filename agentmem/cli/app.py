@@ -8,6 +8,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +31,18 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-class Group(TyperGroup):
+class Commands(TyperGroup):
+    """Says of a command that is none which ones there are."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        name = args[0]
+        known = name in self.commands or get_close_matches(name, self.commands)  # which are then suggested
+        if not (known or name.startswith("-") or ctx.resilient_parsing):
+            ctx.fail(f"No such command {show.safe(name)!r}; give one of {', '.join(sorted(self.commands))}.")
+        return super().resolve_command(ctx, args)
+
+
+class Group(Commands):
     """Turns an error of ours, or of a path that was given, into one red line and exit code 1; others keep their
     traceback, for they are bugs.
 

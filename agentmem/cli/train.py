@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from agentmem.cli import show
+from agentmem.cli.app import Commands
 from agentmem.cli.options import JsonOption, example
 from agentmem.cli.train_policy import policy
 from agentmem.cli.training import (
@@ -43,8 +44,8 @@ MILLIONS = 3
 
 
 def register(app: typer.Typer) -> None:
-    train = typer.Typer(no_args_is_help=True, help="Train what agentmem can learn.")
-    neural = typer.Typer(no_args_is_help=True, help="Train the reference models of the neural memory.")
+    train = typer.Typer(cls=Commands, no_args_is_help=True, help="Train what agentmem can learn.")
+    neural = typer.Typer(cls=Commands, no_args_is_help=True, help="Train the reference models of the neural memory.")
     neural.command(epilog=example("agentmem train neural recall --out runs/recall"))(recall)
     neural.command(epilog=example("agentmem train neural text books/*.txt --out runs/text"))(text)
     neural.command(epilog=example("agentmem train neural task chains --out runs/chains"))(task)
