@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,14 @@ def call(*arguments: object) -> Result:
 
 class Nameless:
     def act(self, observation: Any, context: Any) -> int:
+        return 0
+
+
+class Terminated:
+    """Asks its process to end at its first step."""
+
+    def act(self, observation: Any, context: Any) -> int:
+        os.kill(os.getpid(), signal.SIGTERM)
         return 0
 
 
@@ -220,6 +231,17 @@ def test_ctrl_c_says_how_to_go_on_and_the_same_command_does(tmp_path: Path, work
     assert Pressing.steps < 5 + 20
     Pressing.steps = 0
     assert call(*maze).stderr == "stopped by Ctrl-C; nothing was kept; with --out MEMORY the same command goes on\n"
+
+
+def test_sigterm_ends_a_rollout_as_ctrl_c_does_and_leaves_nothing_of_a_memory_that_is_not_kept(tmp_path: Path) -> None:
+    maze = ("agentmem/TMaze-v0", "--policy", "test_cli_rollout:Terminated", "--set", "length=9")
+    ended = subprocess.run(
+        [sys.executable, "-m", "agentmem.cli", "rollout", *maze], capture_output=True, text=True, check=False,
+        cwd=Path(__file__).parent, env={**os.environ, "TMPDIR": str(tmp_path)},
+    )  # fmt: skip
+    said = "stopped by SIGTERM; nothing was kept; with --out MEMORY the same command goes on\n"
+    assert (ended.returncode, ended.stdout, ended.stderr) == (143, "", said)
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_what_a_policy_raises_is_one_error_under_its_own_traceback_and_the_same_command_goes_on(

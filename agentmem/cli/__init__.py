@@ -2,7 +2,7 @@
 
 Results go to standard output, remarks and progress to standard error. Exit codes: 0 done (also a recall that found
 nothing), 1 it failed, `verify` found a problem, `repair` a loss, or there was nothing to erase or forget, 2 wrong
-usage, 130 stopped by Ctrl-C.
+usage, 130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ try:
     )
     from agentmem.cli.app import app
     from agentmem.cli.options import with_key_file
+    from agentmem.cli.stopping import heed_sigterm
 except KeyboardInterrupt:  # loading takes a second, in which no command can catch it
     raise SystemExit(130) from None
 
@@ -59,4 +60,5 @@ for _command in app.registered_commands:
 
 
 def main() -> None:
+    heed_sigterm()
     app(prog_name="agentmem")

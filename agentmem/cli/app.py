@@ -6,8 +6,7 @@ import errno
 import os
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,15 +19,13 @@ from typer.core import TyperCommand, TyperGroup, TyperOption
 import agentmem
 from agentmem.cli import show
 from agentmem.cli.options import example, key_file, namespace_of, written
+from agentmem.cli.stopping import stoppable
 from agentmem.errors import AgentMemError, InvalidInputError, NotFoundError, PlayError, StoreError, said_of
 from agentmem.records import brief, check_path
 from agentmem.types import Namespace
 
 if TYPE_CHECKING:
     from agentmem.memory import Memory
-
-
-INTERRUPTED = 130
 
 
 class Commands(TyperGroup):
@@ -46,7 +43,7 @@ class Group(Commands):
     """Turns an error of ours, or of a path that was given, into one red line and exit code 1; others keep their
     traceback, for they are bugs.
 
-    Ctrl-C is exit code 130.
+    Ctrl-C is exit code 130, SIGTERM 143.
     """
 
     def invoke(self, ctx: Any) -> Any:
@@ -92,18 +89,6 @@ def _with_value(error: typer.BadParameter) -> typer.BadParameter:
         said, given = said_of(problem, brief), brief(problem["input"])
         error.message = said if given.strip("'") in said else f"{given}: {said}"
     return error
-
-
-@contextmanager
-def stoppable(then: str = "") -> Iterator[None]:
-    """Ends the command at Ctrl-C with a line on standard error; then: what is kept, and how to go on, unless that was
-    said within.
-    """
-    try:
-        yield
-    except KeyboardInterrupt as stopped:
-        show.line("; ".join(filter(None, ("stopped by Ctrl-C", str(stopped) or then))))
-        raise typer.Exit(INTERRUPTED) from None
 
 
 app = typer.Typer(

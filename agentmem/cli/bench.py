@@ -7,8 +7,8 @@ from typing import Annotated, Literal, get_args
 
 import typer
 
-from agentmem.cli.app import stoppable
 from agentmem.cli.options import example
+from agentmem.cli.stopping import stoppable
 
 Name = Literal[
     "environments",

@@ -14,9 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from agentmem.cli import conversations, show
-from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, flag, other_memory, path_of, written
 from agentmem.cli.playing import POLICY, failures, options_of, policy_of
+from agentmem.cli.stopping import stoppable
 from agentmem.errors import InvalidInputError, MissingExtraError
 from agentmem.store import check_target
 

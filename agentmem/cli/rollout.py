@@ -13,9 +13,9 @@ import typer
 
 from agentmem.bench.arguments import given_options
 from agentmem.cli import show
-from agentmem.cli.app import stoppable
 from agentmem.cli.options import BudgetOption, JsonOption, example, other_memory, path_of
 from agentmem.cli.playing import PolicyOption, failures, options_of, policy_for, policy_of
+from agentmem.cli.stopping import stoppable
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from agentmem.cli import show
-from agentmem.cli.app import check_memory_path, make_memory, serves_writes, stoppable
+from agentmem.cli.app import check_memory_path, make_memory, serves_writes
 from agentmem.cli.options import MemoryPath, example, finite, namespace_of, path_of, written
+from agentmem.cli.stopping import stoppable
 from agentmem.errors import InvalidInputError
 
 PORT = 8766

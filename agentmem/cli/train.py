@@ -14,9 +14,9 @@ import typer
 from agentmem.cli import show
 from agentmem.cli.app import Commands
 from agentmem.cli.options import JsonOption, example
+from agentmem.cli.stopping import ended
 from agentmem.cli.train_policy import policy
 from agentmem.cli.training import (
-    INTERRUPTED,
     REPORT,
     TOKENS,
     BlocksOption,
@@ -221,8 +221,7 @@ def _corpus(out: Path, paths: list[str], size: int) -> Corpus:
         with show.Waiting("reading") as waiting:
             return corpus(out, paths, size, waiting)
     except KeyboardInterrupt:
-        show.line("stopped before anything was trained")
-        raise typer.Exit(INTERRUPTED) from None
+        raise ended(" before anything was trained") from None
 
 
 def _trainer(

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from agentmem.bench.arguments import given_options
-from agentmem.cli.app import stoppable
 from agentmem.cli.options import JsonOption, typed
 from agentmem.cli.playing import look_here
+from agentmem.cli.stopping import stoppable
 from agentmem.cli.training import (
     REPORT,
     OutOption,

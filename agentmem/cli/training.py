@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import math
 import shlex
-import signal
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +14,7 @@ import typer
 
 from agentmem.cli import show
 from agentmem.cli.options import flag, path_of, typed
+from agentmem.cli.stopping import ended, pressed
 from agentmem.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ def _tokens(text: str | int) -> int:
 
 
 REPORT = 10  # steps from one line of metrics to the next
-INTERRUPTED = 130
 HOW = ("device", "threads", "checkpoint_blocks", "tensorboard")
 """Options of how something is trained: the same command goes on with others of them."""
 
@@ -72,36 +70,18 @@ Train = Callable[[Callable[["Run"], None], Callable[[], bool], show.Waiting], bo
 def go(run: Run, json: bool, train: Train | None = None) -> None:
     """Train to the end, or to Ctrl-C, and say what came of it. train: how; by default step after step."""
     began = f"going on from step {run.progress.step}" if run.progress.step else "training"
-    ended, folder = run.trainer.done == 1, show.path(run.folder)
-    with _pressed() as stop, show.Waiting("training") as waiting:
-        show.line(f"trained to its end before: {folder}" if ended else f"{began} in {folder}; Ctrl-C saves and stops")
+    over, folder = run.trainer.done == 1, show.path(run.folder)
+    with (
+        pressed("the same command goes on from the last save") as stop,
+        show.Waiting("training") as waiting,
+    ):
+        show.line(f"trained to its end before: {folder}" if over else f"{began} in {folder}; Ctrl-C saves and stops")
         watching = partial(_watch, waiting=waiting)
-        finished = run.go(watching, stop) if ended or train is None else train(watching, stop, waiting)
+        finished = run.go(watching, stop) if over or train is None else train(watching, stop, waiting)
     _tell(run, finished, json)
     if not finished:
         saved = ", and saved" if run.model.is_file() else ", before anything was trained"
-        show.line(f"stopped by Ctrl-C{saved}; the same command goes on: {run.command.line}{run.command.also}")
-        raise typer.Exit(INTERRUPTED)
-
-
-@contextmanager
-def _pressed() -> Iterator[Callable[[], bool]]:
-    """Gives what tells whether Ctrl-C was pressed, to be looked at between steps; pressed again, it stops at once."""
-    pressed: list[int] = []
-
-    def press(number: int, frame: object) -> None:
-        if pressed:
-            raise KeyboardInterrupt
-        pressed.append(number)
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(pressed)
-    except KeyboardInterrupt:
-        show.line("stopped at once; the same command goes on from the last save")
-        raise typer.Exit(INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGINT, before)
+        raise ended(f"{saved}; the same command goes on: {run.command.line}{run.command.also}")
 
 
 def command_of(
@@ -188,6 +168,8 @@ def _watch(run: Run, waiting: show.Waiting) -> None:
 
 
 def _measured(run: Run) -> str:
-    loss = f"loss {run.last['loss']:.3f}  " if run.last else ""
-    said = getattr(run.trainer.objective, "said", None)  # where it is judged by something else
-    return loss + (said(run.last) if said and run.last else f"{run.progress.exact:.1%} right")
+    """How good the model was at the newest batch."""
+    if not run.last:
+        return ""
+    said = getattr(run.trainer.objective, "said", None)  # where it is judged by something else than right answers
+    return f"loss {run.last['loss']:.3f}  " + (said(run.last) if said else f"{run.last['right']:.1%} right")

@@ -10,8 +10,9 @@ from rich.text import Text
 
 from agentmem.bench.totals import add_reports
 from agentmem.cli import show
-from agentmem.cli.app import make_memory, open_memory, stoppable
+from agentmem.cli.app import make_memory, open_memory
 from agentmem.cli.options import JsonOption, MemoryPath, NamespaceOption, example, flag, key_file, namespace_of
+from agentmem.cli.stopping import stoppable
 from agentmem.types import CrystallizeReport, Layer
 
 if TYPE_CHECKING:
