@@ -95,11 +95,12 @@ def _check_alone(memory: Memory, env: str) -> None:
 
 
 def moment(memory: Memory, env: str, budget: int) -> Moment | None:
-    """The decision that looked back furthest and found what it needed, of the episode in a memory's namespace."""
+    """The right decision that looked back furthest and found what it needed, of the episode in a memory's namespace."""
     trail = Trail(memory, 0, 0, reading_of(env))
     asked = {int(step.data["n"]): step for step in trail.steps if "observation" in step.data}
     acted = {int(step.data["n"]): step for step in trail.steps if step.kind == "action"}
-    furthest = max((turn for turn in acted if _found(acted[turn])), key=lambda turn: _ago(asked[turn]), default=None)
+    right = (turn for turn in acted if _found(acted[turn]) and asked[turn + 1].data["info"]["right"])
+    furthest = max(right, key=lambda turn: _ago(asked[turn]), default=None)
     if furthest is None:
         return None
     observation, need = asked[furthest].data["observation"], asked[furthest].data["info"]["needs"][0]

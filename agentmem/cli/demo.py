@@ -31,16 +31,16 @@ LEAST = 101
 TITLE = b"<title>agentmem</title>"
 INTRODUCTION = (
     "A shift is a working day at a help desk. Customers come and go with tickets, and six in ten turn on something "
-    "that was said once, a hundred steps or more before. The same policy plays the same shift three times: what "
-    "differs is what it is shown before each step, what agentmem recalls from its crystals, a window of the newest "
-    "tokens, or nothing."
+    "that was said once, a hundred steps or more before. The same policy plays the same shift three times; what it is "
+    "shown before each step differs: what agentmem recalls, a window of the newest tokens, or nothing."
 )
 NOTES = (
     "One of the eight calls that are offered at a step is right: guessing solves 12.5% of the tickets that need "
-    "memory. All three keep the log; with crystals they and their index come on top, so there are more bytes."
+    "memory. All three keep the log; crystals are made of it at the end, and come on top with their index, so there "
+    "are more bytes."
 )
 ROWS = {
-    "tickets solved": "solved", "of those that need memory": "solved_hidden",
+    "tickets solved, of {tickets}": "solved", "those that need memory, of {hidden}": "solved_hidden",
     "needed facts in the context": "needed_fact_recall", "context tokens a decision": "context_tokens_mean",
     "bytes kept": "bytes",
 }  # fmt: skip
@@ -96,11 +96,11 @@ def demo(
     show.say("page", show.path(page), "this run, step by step; open it in a browser")
     if there.opens is not None:
         show.line(f"at that step: {_address(page, there.opens)}")
-    place = shlex.quote(str(kept))
-    show.line(f"the memory is in {show.path(kept)}; open it: agentmem view {place}")
+    program, place = show.program(), shlex.quote(str(kept))
+    show.line(f"the memory is in {show.path(kept)}; open it: {program} view {place}")
     if report.moment is not None:
         space = shlex.quote(written((report.rollouts[0].environment, "0")))
-        show.line(f"or ask it: agentmem recall {place} -n {space} -b {budget} {shlex.quote(report.moment.asked)}")
+        show.line(f"or ask it: {program} recall {place} -n {space} -b {budget} {shlex.quote(report.moment.asked)}")
 
 
 def _check_told(env: str | None, policy: str, steps: int | None) -> None:
@@ -150,10 +150,10 @@ def _run(
     kept: Path, page: Path, env: str, policy: str, budget: int, steps: int | None, json: bool
 ) -> tuple[ShiftReport, Exported]:
     """What came of it, and what of it is in its page."""
-    from agentmem.bench.demo import run, write_page
-
     options = options_of(env, policy, "test", {} if steps is None else {"steps": steps})
-    with failures(policy):
+    with failures(policy), show.loading(f"{policy} and {env}"):
+        from agentmem.bench.demo import run, write_page
+
         acting = policy_of(policy, env, options)
     goes_on = f"the shift with crystals is kept in {show.path(kept)}: run the same command again to go on"
     with (
@@ -205,10 +205,11 @@ def _tell(report: ShiftReport) -> None:
 
 
 def _table(report: ShiftReport) -> Table:
-    kinds = [each.memory for each in report.rollouts]
+    kinds, shift = [each.memory for each in report.rollouts], report.rollouts[0].episodes[0]
     made = show.table("", *kinds, right=kinds)
     for words, name in ROWS.items():
-        made.add_row(words, *(_said(name, getattr(each, name)) for each in report.rollouts))
+        told = words.format(tickets=shift.tickets[1], hidden=shift.hidden_tickets[1])
+        made.add_row(told, *(_said(name, getattr(each, name)) for each in report.rollouts))
     return made
 
 

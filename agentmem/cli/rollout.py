@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from agentmem.rollout import RolloutReport
 
 GOES_ON = "what was logged is kept: run the same command again to go on"
-PERCENT = ("solved", "solved_hidden", "stale", "needed_fact_recall")
+SHARES = {"solved": "tickets", "solved_hidden": "hidden_tickets", "stale": "stale", "needed_fact_recall": "needed"}
+"""Of a report, each with the (some, all) of its episodes."""
+EVERY_S = 10.0
+"""Seconds from one line of progress to the next, where no bar can be drawn."""
 
 Kind = Literal["crystals", "window", "none", "full"]
 Split = Literal["train", "test"]
@@ -73,13 +76,13 @@ def rollout(
     json: JsonOption = False,
 ) -> None:
     """Play episodes of an environment, with a memory that logs every step and shows the policy a planning context."""
-    from agentmem.rollout import rollout as play
-    from agentmem.rollout.policies import name_of_policy
-
     chosen = given_options(given or [])
     policy = policy_for(env, chosen) if policy is None else policy
     options = options_of(env, policy, split, chosen)
-    with failures(policy):
+    with failures(policy), show.loading(f"{policy} and {env}"):
+        from agentmem.rollout import rollout as play
+        from agentmem.rollout.policies import name_of_policy
+
         acting = policy_of(policy, env, options)
         own = name_of_policy(acting)
     settings: dict[str, Any] = {
@@ -90,7 +93,7 @@ def rollout(
     with stoppable(kept), failures(policy, kept), other_memory(out, "--out"), show.Waiting("episodes") as waiting:
         if ray is None:
             with _memory(out) as opened:
-                report = play(env, acting, opened, workers=workers, progress=waiting, **settings)
+                report = play(env, acting, opened, workers=workers, progress=_Telling(waiting), **settings)
         elif out is None:
             raise InvalidInputError(
                 "--ray needs --out FOLDER, which every node sees: the memories of the actors go there"
@@ -123,11 +126,29 @@ def _memory(out: Path | None) -> Iterator[Memory]:
 
 
 def _table(report: RolloutReport) -> Any:
-    made = show.table("", "value", right=("value",))
-    for name in (*PERCENT, "return_mean", "steps", "context_tokens_mean"):
+    made = show.table("", "value", "", right=("value",))
+    for name, counts in SHARES.items():
         value = getattr(report, name)
-        shown = value is not None and not (name == "needed_fact_recall" and report.memory == "none")
-        said = "-" if not shown else f"{value:.1%}" if name in PERCENT else f"{value:,.1f}"
-        made.add_row(name.replace("_", " "), said.removesuffix(".0"))
+        some, every = (sum(getattr(each, counts)[part] for each in report.episodes) for part in (0, 1))
+        of = () if value is None else (f"{some:,} of {every:,}",)
+        made.add_row(name.replace("_", " "), "-" if value is None else f"{value:.1%}", *of)
+    for name in ("return_mean", "steps", "context_tokens_mean"):
+        value = getattr(report, name)
+        made.add_row(name.replace("_", " "), "-" if value is None else f"{value:,.1f}".removesuffix(".0"))
     made.add_row("bytes on disk", show.size(report.bytes))
     return made
+
+
+class _Telling:
+    """Tells how far it is, with the turns that were made: by a bar on a terminal, elsewhere by a line now and then."""
+
+    def __init__(self, waiting: show.Waiting) -> None:
+        self.waiting, self.turns, self.told = waiting, 0, 0.0
+
+    def __call__(self, done: float, total: float) -> None:
+        self.turns += 1
+        self.waiting(done, total, f"episodes, {show.count(self.turns, 'turns')}")
+        passed = self.waiting.passed
+        if not self.waiting.bar.console.is_terminal and passed - self.told > EVERY_S:
+            self.told = passed
+            show.line(f"{done:.1f} of {total:g} episodes, {show.count(self.turns, 'turns')}: {passed:.0f} s so far")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
 import sys
 import time
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -106,6 +109,12 @@ def path(file: str | Path) -> str:
     return str(file).encode("utf-8", "backslashreplace").decode()
 
 
+def program() -> str:
+    """How the command line is called from here: by its name where a shell finds that, else by its path."""
+    called = sys.argv[0]
+    return shlex.quote(called) if Path(called).name == "agentmem" and not shutil.which("agentmem") else "agentmem"
+
+
 def clip(text: str, width: int) -> str:
     """One line of at most `width` characters."""
     flat = " ".join(text.split())
@@ -137,6 +146,11 @@ class _Time(TimeRemainingColumn):
         if task.percentage >= TENTH:
             return super().render(task)
         return Text(f"{timedelta(seconds=int(task.elapsed or 0))} so far", style="progress.elapsed")
+
+
+def loading(what: str) -> AbstractContextManager[Any]:
+    """Says on a terminal that something is being loaded, until it is."""
+    return err().status(Text(f"loading {what}", style=QUIET))
 
 
 class Waiting:
@@ -172,8 +186,11 @@ class Waiting:
         if self.task is None and self.bar.console.is_terminal and self.passed > PATIENCE_S:
             self.bar.start()
             self.task = self.bar.add_task(self.label, total=total)
-        if self.task is not None:
-            self.bar.update(self.task, completed=done, total=total, description=self.label)
+        if self.task is None:
+            return
+        if total != self.bar.tasks[0].total:  # other things are counted from now on, and at another speed
+            self.bar.reset(self.task, total=total)
+        self.bar.update(self.task, completed=done, total=total, description=self.label)
 
     def __enter__(self) -> Waiting:
         return self
