@@ -34,7 +34,7 @@ export function makeTimeline() {
 
 function legend() {
   const one = (name, text) => h("span", {}, h("i", { class: `mark ${name}` }), text);
-  return h("p", { class: "legend quiet" }, one("observation", "observed"), one("action", "acted"), one("message", "said"), one("recall", "recalled"), one("atom", "crystals formed"));
+  return h("p", { class: "legend quiet" }, one("observation", "observed"), one("action", "acted"), one("message", "said"), one("recall", "recalled"), one("atom", "crystals, where their steps end"));
 }
 
 function scrubTo(event) {
