@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 import typer
 
 from agentmem.bench.arguments import given_options
+from agentmem.cli import show
 from agentmem.cli.options import JsonOption, typed
 from agentmem.cli.playing import look_here
 from agentmem.cli.stopping import stoppable
@@ -118,13 +119,14 @@ def policy(
     check_seconds(seconds)
     sizes, options = _sizes(budgets), given_options(given or [])
     with stoppable("nothing is lost: run the same command again to go on"):
-        _check(env, options, algo, episodes)
+        with show.loading(", ".join(env)):
+            _check(env, options, algo, episodes)
+            begun = _begun(start)
         asked = {"episodes": episodes, "rounds": rounds, "budgets": budgets} if shifts else {
             "algo": algo, "luck": luck, "acting": acting, "clock": clock
         }  # fmt: skip
         typed = [f"--env {shlex.quote(each)}" for each in env] + [f"--set {shlex.quote(each)}" for each in given or []]
         command = command_of("policy", typed, [], out, ctx, **asked, start=start, seconds=seconds, seed=seed)
-        begun = _begun(start)
         if begun:
             command = replace(command, asked={**command.asked, "start": begun.name})  # what the file holds, too
         settings = _settings(out, command, resume, threads, algo, seed, seconds)
