@@ -5,7 +5,6 @@ Knows what a rollout noted of itself; logs nothing. It is a player of `agentmem.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, maker
-from agentmem.rollout.notes import BY, NOTE
+from agentmem.rollout.notes import BY, noted
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import observed
 from agentmem.rollout.values import unpack
@@ -66,9 +65,8 @@ class Again:
 def note_of(memory: Memory) -> dict[str, Any] | None:
     """What the rollout noted that logged an episode in this namespace, with its seed; None where none did."""
     *place, number = memory.namespace or ("",)
-    notes = memory.scoped(*place)
-    note = json.loads(notes.attachment(NOTE)) if number.isdecimal() and NOTE in notes.attachments() else {}
-    return dict(note) if {"by": BY, **note}["by"] == BY and "seed" in note else None
+    note = noted(memory.scoped(*place)) if number.isdecimal() else {}
+    return note if note.get("by") == BY and "seed" in note else None
 
 
 def _noted(memory: Memory) -> dict[str, Any]:
