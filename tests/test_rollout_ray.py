@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -86,6 +87,16 @@ def test_only_what_is_surely_a_host_and_a_port_is_tried(address: str) -> None:
 def test_an_address_where_something_listens_is_left_to_ray() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         _check_listens(f"localhost:{server.getsockname()[1]}")
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_alone_leaves_no_socket_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as scratch:  # a socket's path is short
+        monkeypatch.setenv("TMPDIR", scratch)
+        rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, options=SHORT, kind="none")
+        assert list(Path(scratch).glob("pymp-*")) == []
 
 
 class Slow(Counting):

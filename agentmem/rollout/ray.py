@@ -179,8 +179,9 @@ def _joined(address: str) -> Iterator[Any]:
         yield ray
         return
     _check_listens(address)
+    shown = False if address == "local" else None  # a dashboard that is ended leaves a socket and its folder behind
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=shown)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise _nowhere(address, error) from error
     try:
@@ -194,7 +195,7 @@ def _check_listens(address: str) -> None:
     if found := HOST_PORT.fullmatch(address):
         try:
             socket.create_connection((found[1], int(found[2])), LISTENS_S).close()
-        except (OSError, OverflowError, ValueError) as error:  # the latter of a port or a host that cannot be
+        except (OSError, OverflowError, ValueError) as error:  # the last two of a port or a host that cannot be
             raise _nowhere(address, error) from error
 
 
