@@ -14,7 +14,7 @@ from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, maker
 from agentmem.rollout.notes import BY, noted
 from agentmem.rollout.reading import Reading, reading_of
-from agentmem.rollout.trail import observed
+from agentmem.rollout.trail import exact, observed
 from agentmem.rollout.values import unpack
 from agentmem.types import Step
 
@@ -50,6 +50,10 @@ class Again:
 
     def _seen(self, took: Took) -> list[dict[str, Any]]:
         return observed(took, self._turn, self.reading)
+
+    def exact(self, data: Any, blobs: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+        """What of the data and blobs of a step is the same for the same seed: of info what a report reads."""
+        return exact(data, blobs)
 
     def close(self) -> None:
         """Close the environment."""
