@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,10 @@ def test_a_window_learns_what_was_four_cards_ago_and_what_remembers_nothing_cann
 def test_recurrent_ppo_is_a_row_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows, "EPISODES", 2)
     monkeypatch.setattr(recurrent_ppo, "STEPS", 16)
+    (scratch := tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
     found = row(Row("RepeatPreviousEasy", RECURRENT_PPO, REINFORCED, 0, 100), tmp_path)
+    assert list(scratch.glob("SB3*")) == []
     assert found["env_steps"] == 256  # of 100, all of an update
     assert found["bytes"] == 2 * 4 * 256
 

@@ -34,6 +34,31 @@ with memory_at(sys.argv[1]) as memory:
     numbers = [int(number) for number in sys.argv[5:]] or None
     shop(memory, policy, kind=sys.argv[3], episodes=3, progress=tell, numbers=numbers)
 """
+AMID_A_STEP = """
+import os, sys, threading, time
+from rolls import Faulty, memory_at
+from agentmem.rollout import ScriptedPolicy, rollout
+
+class Uneven(Faulty):
+    def reset(self, *, seed=None, options=None):
+        self.slow = seed == 1
+        return super().reset(seed=seed)
+
+    def step(self, action):
+        time.sleep(self.slow)
+        return super().step(action)
+
+def tell(done, of):
+    threading.Timer(0.4, os.kill, (os.getpid(), int(sys.argv[1]))).start()
+
+numbers = [int(number) for number in sys.argv[2:]]
+policy = ScriptedPolicy(lambda seen, context: 1)
+try:
+    with memory_at() as memory:
+        rollout(Uneven, policy, memory, kind="none", numbers=numbers, workers=2, apart=True, progress=tell)
+except KeyboardInterrupt:
+    print("stopped")
+"""
 NAMESPACE = ("agentmem/ShiftShop-Short-v0",)
 
 
@@ -202,10 +227,15 @@ def started(
     file: Path, policy: str, kind: str, waits: bool = False, numbers: Sequence[int] = ()
 ) -> subprocess.Popen[bytes]:
     """A rollout in a process of its own. waits: after its first turn, until it is killed."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
     command = [sys.executable, "-c", CHILD, str(file), policy, kind, str(int(waits)), *map(str, numbers)]
-    env, pipe = {**os.environ, "PYTHONPATH": path}, subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe if waits else None, stdout=pipe, env=env)
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe if waits else None, stdout=pipe, env=paths())
+
+
+def paths() -> dict[str, str]:
+    """The variables of a process that finds our modules."""
+    path = os.pathsep.join([str(ROOT), str(ROOT / "environments"), str(ROOT / "tests")])
+    return {**os.environ, "PYTHONPATH": path}
 
 
 @pytest.mark.slow
@@ -259,6 +289,18 @@ def test_an_episode_that_another_process_plays_is_refused_until_that_was_killed_
         assert again.digest == report.digest
         assert [logged(memory, *NAMESPACE, str(number)) for number in range(3)] == steps
     assert [each.name for each in tmp_path.iterdir() if "rollout" in each.name] == []
+
+
+@pytest.mark.parametrize("numbers", ["01", "10"])
+@pytest.mark.parametrize(
+    ("sent", "code", "said"), [(signal.SIGINT, 0, "stopped\n"), (signal.SIGKILL, -signal.SIGKILL, "")]
+)
+def test_whichever_process_has_answered_all_end_without_a_word_of_their_own(
+    sent: signal.Signals, code: int, said: str, numbers: str
+) -> None:
+    words = (sys.executable, "-c", AMID_A_STEP, str(int(sent)), *numbers)
+    done = subprocess.run(words, env=paths(), capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (code, said, "")
 
 
 def start_and_kill(file: Path, policy: str, kind: str, seconds: float) -> bool:

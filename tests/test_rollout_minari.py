@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from rolls import SHOP, SHORT, Closing, Counting, logged, memory_at, shop
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError, SettingsError
-from agentmem.rollout import ScriptedPolicy, export_minari, import_minari, rollout
+from agentmem.rollout import PlanningContexts, ScriptedPolicy, export_minari, import_minari, rollout
 
 
 @pytest.fixture(autouse=True)
@@ -111,6 +114,61 @@ def test_what_cannot_be_exported_or_imported_is_said(tmp_path: Path) -> None:
             export_minari(memory, Counting, "counting-v0")
         with pytest.raises(InvalidInputError, match="action 'no' of episode 0, turn 0, is none of Discrete"):
             export_minari(memory, SHOP, "shop-v0", {"steps": 8, "delay": 2})
+
+
+MAZE = "agentmem/TMaze-v0"
+
+
+def maze(memory: Any, **options: Any) -> None:
+    rollout(MAZE, ScriptedPolicy(lambda seen, context: 0), memory, kind="none", name="zero", options=options)
+
+
+def test_the_options_are_those_that_the_rollout_noted_and_no_others() -> None:
+    with memory_at() as memory:
+        maze(memory, length=5)
+        with pytest.raises(SettingsError, match=r"options \{'length': 5\}, not \{'length': 9\}: give the same"):
+            export_minari(memory, MAZE, "maze-v0", {"length": 9})
+        with pytest.raises(SettingsError, match=r"options \{'length': 5\}, not \{\}"):
+            export_minari(memory, MAZE, "maze-v0", {})
+        for dataset in (export_minari(memory, MAZE, "maze-v0"), export_minari(memory, MAZE, "maze-v1", {"length": 5})):
+            assert dataset.spec.env_spec.kwargs == {"length": 5}
+        make = partial(Counting, words=True)
+        rollout(make, ScriptedPolicy(lambda seen, context: 3), memory, kind="none")
+        with pytest.raises(SettingsError, match=r"options \{'words': True\}, not \{\}"):
+            export_minari(memory, Counting, "counting-v0")
+        assert export_minari(memory, make, "counting-v0").total_steps == 2
+
+
+def test_of_what_the_wrapper_or_an_import_logged_the_options_are_those_that_are_given() -> None:
+    with memory_at() as memory, memory_at() as other:
+        env = PlanningContexts(gymnasium.make(MAZE, length=5), memory, kind="none")
+        env.reset(seed=0)
+        for _ in range(6):
+            env.step(0)
+        dataset = export_minari(memory, MAZE, "maze-v0", {"length": 5})
+        assert dataset.spec.env_spec.kwargs == {"length": 5}
+        assert import_minari(other, dataset) == 1
+        assert export_minari(other, MAZE, "maze-v1", {"length": 5}).spec.env_spec.kwargs == {"length": 5}
+
+
+def test_a_dataset_names_the_policy_and_minari_warns_of_nothing_that_need_not_be_given() -> None:
+    with memory_at() as memory, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        maze(memory, length=5)
+        assert export_minari(memory, MAZE, "maze-v0").storage.metadata["algorithm_name"] == "zero"
+        about = {"author": "Ann", "algorithm_name": "mine"}
+        named = export_minari(memory, MAZE, "maze-v1", **about).storage.metadata
+        assert (named["algorithm_name"], set(named["author"])) == ("mine", {"Ann"})
+
+
+@pytest.mark.parametrize("called", ["shop", "space/shop", "shop-v", "s/shop-v0", "shop 1-v0", "", 5, None])
+def test_a_name_that_is_none_is_refused_with_its_form_before_anything_is_written(tmp_path: Path, called: Any) -> None:
+    with memory_at() as memory:
+        maze(memory, length=5)
+        with pytest.raises(InvalidInputError, match="cannot be called so .*; name it as name-v0, or as") as met:
+            export_minari(memory, MAZE, called)
+    assert "int()" not in str(met.value)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_whatever_keeps_a_dataset_from_being_made_the_environment_is_closed() -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,7 +18,7 @@ from rolls import SHOP, SHORT, Counting, logged, memory_at, shop
 
 from agentmem.errors import AgentMemError, InvalidInputError, MissingExtraError, PlayError
 from agentmem.rollout import RolloutReport, ScriptedPolicy, load_policy
-from agentmem.rollout.ray import _Shard, rollout_on_ray
+from agentmem.rollout.ray import _check_listens, _Shard, rollout_on_ray
 from agentmem.rollout.report import summed
 
 OPTIONS = {"split": "test", "steps": 150, "delay": 30, "privileged": True}
@@ -63,6 +65,38 @@ def test_what_an_actor_raises_is_told_without_ray_s_traceback(
         rollout_on_ray("local", SHOP, Broken(), tmp_path, options=SHORT, kind="none", opening={"encoder": None})
     assert len(str(met.value).splitlines()) == 1
     assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "127.0.0.1"])
+def test_an_address_where_nothing_listens_is_refused_at_once_with_the_remedy(tmp_path: Path, host: str) -> None:
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"{host}:{held.getsockname()[1]}"
+        told = rf"^no Ray cluster is at '{address}' \(.*\w.*\); start one: ray start --head"
+        with pytest.raises(InvalidInputError, match=told):
+            rollout_on_ray(address, SHOP, load_policy("oracle", None), tmp_path / "never", options=SHORT)
+    assert not (tmp_path / "never").exists()
+    assert not ray.is_initialized()
+
+
+@pytest.mark.parametrize("address", ["auto", "local", "ray://nowhere.invalid:1", "[::1]:1", "::1:1", "nowhere.invalid"])
+def test_only_what_is_surely_a_host_and_a_port_is_tried(address: str) -> None:
+    _check_listens(address)
+
+
+def test_an_address_where_something_listens_is_left_to_ray() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _check_listens(f"localhost:{server.getsockname()[1]}")
+
+
+@pytest.mark.slow
+def test_a_cluster_of_this_machine_alone_leaves_no_socket_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as scratch:  # a socket's path is short
+        monkeypatch.setenv("TMPDIR", scratch)
+        rollout_on_ray("local", SHOP, load_policy("oracle", None), tmp_path, options=SHORT, kind="none")
+        assert list(Path(scratch).glob("pymp-*")) == []
 
 
 class Slow(Counting):

@@ -5,7 +5,6 @@ Knows what a rollout noted of itself; logs nothing. It is a player of `agentmem.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,9 +12,9 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, maker
-from agentmem.rollout.notes import BY, NOTE
+from agentmem.rollout.notes import BY, noted
 from agentmem.rollout.reading import Reading, reading_of
-from agentmem.rollout.trail import observed
+from agentmem.rollout.trail import exact, observed
 from agentmem.rollout.values import unpack
 from agentmem.types import Step
 
@@ -52,6 +51,10 @@ class Again:
     def _seen(self, took: Took) -> list[dict[str, Any]]:
         return observed(took, self._turn, self.reading)
 
+    def exact(self, data: Any, blobs: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+        """What of the data and blobs of a step is the same for the same seed: of info what a report reads."""
+        return exact(data, blobs)
+
     def close(self) -> None:
         """Close the environment."""
         self._lanes.close()
@@ -66,9 +69,8 @@ class Again:
 def note_of(memory: Memory) -> dict[str, Any] | None:
     """What the rollout noted that logged an episode in this namespace, with its seed; None where none did."""
     *place, number = memory.namespace or ("",)
-    notes = memory.scoped(*place)
-    note = json.loads(notes.attachment(NOTE)) if number.isdecimal() and NOTE in notes.attachments() else {}
-    return dict(note) if {"by": BY, **note}["by"] == BY and "seed" in note else None
+    note = noted(memory.scoped(*place)) if number.isdecimal() else {}
+    return note if note.get("by") == BY and "seed" in note else None
 
 
 def _noted(memory: Memory) -> dict[str, Any]:

@@ -19,6 +19,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector.async_vector_env import _async_worker
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array, iterate
 
 from agentmem.errors import InvalidInputError, PlayError
@@ -137,6 +138,12 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         return next(iterate(batch_space(self.observation_space, 1), self._room))
 
 
+def _worker(*given: Any) -> None:
+    """Gymnasium's, which ends without a word where the process that began it was killed."""
+    with suppress(EOFError, ConnectionError):
+        _async_worker(*given)
+
+
 class _Laned:
     """Makes a lane, in whatever process. Ctrl-C is for the process that began: it ends those of the lanes."""
 
@@ -187,7 +194,7 @@ class Lanes:
         if not self.apart:
             return SyncVectorEnv(each, autoreset_mode=AutoresetMode.DISABLED)
         shared = not has_text(self.observation_space)
-        return AsyncVectorEnv(each, shared_memory=shared, autoreset_mode=AutoresetMode.DISABLED)
+        return AsyncVectorEnv(each, shared_memory=shared, worker=_worker, autoreset_mode=AutoresetMode.DISABLED)
 
     def begin(self, seeds: Sequence[int | None]) -> dict[int, Took]:
         """Begin an episode in each lane that has a seed here; [count] seeds."""
@@ -272,8 +279,27 @@ class Lanes:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         if kind is None:
             self.close()
-        else:  # which is told, rather than what closing raises
+        elif isinstance(self._vector, AsyncVectorEnv):  # what is raised is told, rather than what closing raises
+            self._stop(self._vector)
+        else:
             self._vector.close()
+
+    def _stop(self, vector: AsyncVectorEnv) -> None:
+        """End the processes once they have made the step that they are in. Who interrupts it may have had the answers
+        of some and not of others: Gymnasium's close would wait for those of all.
+        """
+        if vector.closed:
+            return
+        for pipe in vector.parent_pipes:
+            with suppress(OSError):
+                pipe.send(("close", None))
+        for pipe, process in zip(vector.parent_pipes, vector.processes, strict=True):
+            with suppress(Exception):  # an answer that was read in part is no answer
+                while pipe.recv() != (None, True):  # which answers "close"
+                    pass
+            pipe.close()
+            process.join()
+        vector.closed = True
 
 
 def _with_results(env: gymnasium.Env[Any, Any], info: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ What agentmem.ingest reads of a dataset is for remembering; here its values come
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -14,16 +15,18 @@ from gymnasium import spaces
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Took
-from agentmem.rollout.making import Make, maker, name_of
-from agentmem.rollout.notes import NOTE, claimed, numbered, take
+from agentmem.rollout.making import Make, given_to, maker, name_of
+from agentmem.rollout.notes import FILES, NOTE, check_same, claimed, files_of, noted, numbered, take
 from agentmem.rollout.raised import closing
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
 from agentmem.rollout.trail import Trail, flush
-from agentmem.rollout.values import unpack
+from agentmem.rollout.values import pack, unpack
 from agentmem.types import Step
 
 INSTALL = "datasets of Minari need minari and h5py: pip install 'agentmem-crystal[envs]'"
+NOT_GIVEN = "`(code_permalink|author|author_email|algorithm_name|description|eval_env)` is set to None"
+"""What Minari warns of where `about` does not have it, as it need not."""
 
 
 def _minari() -> Any:
@@ -40,30 +43,55 @@ def export_minari(
 ) -> Any:
     """Write the episodes of a rollout that are over as a dataset, `name-v0`, and return it.
 
-    env, options: as the rollout had them. about: what else minari.create_dataset_from_buffers takes, such as author.
-    Raises NotFoundError where the memory has no such episode, MissingExtraError without minari.
+    env: as the rollout had it. options: those of the rollout, which are noted and need not be given; of what the
+    wrapper or an import logged nothing is noted. about: what else minari.create_dataset_from_buffers takes, such as
+    author. Raises NotFoundError where the memory has no such episode, SettingsError for other options than the
+    rollout's, MissingExtraError without minari.
     """
     check_memory(memory)
     minari = _minari()
     from minari.data_collector import EpisodeBuffer  # type: ignore[import-not-found, import-untyped, unused-ignore]
 
-    try:
-        minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(f"dataset {dataset_id!r} cannot be called so ({error}); name it as name-v0") from error
+    _check_id(minari, dataset_id)
     called = name_of(env)
-    with closing(maker(env, options)(), called) as made:
+    note = noted(memory.scoped(*memory.namespace, called))
+    if "policy" in note:
+        about = {"algorithm_name": note["policy"], **about}
+    with closing(_maker(note, env, options)(), called) as made:
         episodes = list(_episodes(memory, called))
         if not episodes:
             raise NotFoundError(f"this memory has no whole episode of {called!r}; play some with rollout() first")
         buffers = [EpisodeBuffer(**_columns(memory, number, steps, made)) for number, steps in episodes]
         try:
-            return minari.create_dataset_from_buffers(
-                dataset_id=dataset_id, buffer=buffers, env=made if made.spec else None, jpeg_encoding=False,
-                observation_space=made.observation_space, action_space=made.action_space, **about,
-            )  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", NOT_GIVEN, UserWarning)
+                return minari.create_dataset_from_buffers(
+                    dataset_id=dataset_id, buffer=buffers, env=made if made.spec else None, jpeg_encoding=False,
+                    observation_space=made.observation_space, action_space=made.action_space, **about,
+                )  # fmt: skip
         except ValueError as error:
             raise InvalidInputError(f"dataset {dataset_id!r} cannot be made: {error}") from error
+
+
+def _check_id(minari: Any, dataset_id: str) -> None:
+    try:
+        minari.dataset.minari_dataset.parse_dataset_id(dataset_id)
+    except (TypeError, ValueError) as error:  # the former for a name without a version
+        raise InvalidInputError(
+            f"dataset {dataset_id!r} cannot be called so (a name is of letters, digits, - and _, and has a version); "
+            "name it as name-v0, or as space/name-v0 with a space of two letters or more"
+        ) from error
+
+
+def _maker(note: Mapping[str, Any], env: str | Make, options: Mapping[str, Any] | None) -> Make:
+    """What makes the environment as it was played, as far as that is noted."""
+    if options is None and isinstance(env, str):
+        options = note.get("options")
+    make = maker(env, options)
+    if "options" in note:
+        given = given_to(env, options)
+        check_same(note, {"options": pack(given)[0], FILES: files_of(given)}, "a rollout", "to export it")
+    return make
 
 
 def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:

@@ -47,23 +47,34 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
     """
     if NOTE not in place.attachments() and _noted(place, note, by):
         return True
-    before = {"by": BY, **json.loads(place.attachment(NOTE))}
+    before = noted(place)
     if before["by"] != by:
         raise SettingsError(_others(place, f"episodes that {before['by']} logged", by))
     held = "a rollout" if by == BY else f"what {by} logged"
+    check_same(before, note, held, "to go on with it, or another memory")
+    return False
+
+
+def noted(place: Memory) -> dict[str, Any]:
+    """What is noted of a place, with who logs there; empty where nobody does."""
+    return {"by": BY, **json.loads(place.attachment(NOTE))} if NOTE in place.attachments() else {}
+
+
+def check_same(before: Mapping[str, Any], note: Mapping[str, Any], held: str, then: str) -> None:
+    """SettingsError where a note says something else than was noted before. held: what the memory has; then: for what
+    the same is to be given, or what to do instead.
+    """
     for what, value in note.items():
         if what != FILES and before.get(what) != value:
             raise SettingsError(
-                f"this memory holds {held} with {what} {before.get(what)!r}, not {value!r}: "
-                "give the same to go on with it, or another memory"
+                f"this memory holds {held} with {what} {before.get(what)!r}, not {value!r}: give the same {then}"
             )
     for name, content in note.get(FILES, {}).items():
         if before.get(FILES, {}).get(name, content) != content:  # a memory of an earlier version knows of none
             raise SettingsError(
                 f"this memory holds {held} with another content of {name} {note['options'][name]!r}: give the file as "
-                "it was to go on with it, or another memory"
+                f"it was {then}"
             )
-    return False
 
 
 def _noted(place: Memory, note: Mapping[str, Any], by: str) -> bool:

@@ -7,6 +7,7 @@ memory stands; where that file is not to be seen, it plays its episodes anew, to
 from __future__ import annotations
 
 import logging
+import re
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,9 @@ POLL_S = 1.0
 GONE_S = 120.0
 """Seconds in which an actor that was lost, or ended, lets go of its shard."""
 IMPORTABLE = "the modules of the policy and of the environment must be found on every node, as by PYTHONPATH"
+HOST_PORT = re.compile(r"([^\s:/\[\]]+):(\d+)")
+LISTENS_S = 5.0
+"""Seconds in which whoever listens at an address answers; Ray itself would try for minutes."""
 KEPT = "what was logged is kept: play it again to go on"
 
 
@@ -174,14 +178,31 @@ def _joined(address: str) -> Iterator[Any]:
         _check_joined(ray, address)
         yield ray
         return
+    _check_listens(address)
+    shown = False if address == "local" else None  # a dashboard that is ended leaves a socket and its folder behind
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, include_dashboard=shown)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InvalidInputError(f"no Ray cluster is at {address!r} ({error}); start one: ray start --head") from error
+        raise _nowhere(address, error) from error
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_listens(address: str) -> None:
+    """InvalidInputError for host:port where nothing listens. What else an address may be is left to Ray."""
+    if found := HOST_PORT.fullmatch(address):
+        try:
+            socket.create_connection((found[1], int(found[2])), LISTENS_S).close()
+        except (OSError, OverflowError, ValueError) as error:  # the last two of a port or a host that cannot be
+            raise _nowhere(address, error) from error
+
+
+def _nowhere(address: str, error: Exception) -> InvalidInputError:
+    return InvalidInputError(
+        f"no Ray cluster is at {address!r} ({error}); start one: ray start --head, or give the address of one, or local"
+    )
 
 
 def _check_joined(ray: Any, address: str) -> None:

@@ -190,18 +190,19 @@ class Trail:
         """
         made = hashlib.sha256()
         for step in self.steps:
-            said = [step.episode, step.kind, *_exact(step), step.reward, step.terminated, step.truncated]
+            told = exact(step.data, step.blobs)
+            said = [step.episode, step.kind, *told, step.reward, step.terminated, step.truncated]
             made.update(json.dumps(said, sort_keys=True).encode())
         return made.hexdigest()
 
 
-def _exact(step: Step) -> tuple[Any, dict[str, str]]:
-    """The data and blobs of a step that are the same for the same seed."""
-    if "info" not in step.data:
-        return step.data, dict(step.blobs)
-    info = {name: value for name, value in step.data["info"].items() if name in READ}
-    blobs = {name: value for name, value in step.blobs.items() if _is_read(*name.split("/"))}
-    return {**step.data, "info": info}, blobs
+def exact(data: Any, blobs: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
+    """Of the data and blobs of a step what is the same for the same seed."""
+    info = data.get("info") if isinstance(data, Mapping) else None
+    if not isinstance(info, Mapping):
+        return data, dict(blobs)
+    read = {name: value for name, value in info.items() if name in READ}
+    return {**data, "info": read}, {name: value for name, value in blobs.items() if _is_read(*name.split("/"))}
 
 
 def _is_read(root: str, name: str = "", *_: str) -> bool:

@@ -69,11 +69,13 @@ def result(asked: Row, make: Make, episodes: int, first: int, tell: Callable[[fl
     Raises MissingExtraError without sb3-contrib.
     """
     made = learner()
+    from stable_baselines3.common.logger import Logger
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     envs = DummyVecEnv([lambda: Flat(make()) for _ in range(LANES)])
     sizes = {"n_steps": STEPS, "batch_size": BATCH, "gae_lambda": TRACE}
     model = made("MlpLstmPolicy", envs, seed=asked.seed, device="cpu", verbose=0, **sizes)
+    model.set_logger(Logger(folder=None, output_formats=[]))  # its own makes a folder
     began = time.process_time()
     model.learn(asked.steps, callback=_telling(lambda steps: tell(min(1.0, steps / asked.steps))))
     seconds = time.process_time() - began
