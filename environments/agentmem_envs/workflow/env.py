@@ -68,8 +68,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     `definition`: a path to a YAML file, a dict, or a Definition. `privileged`: see Info. `render_mode`: "ansi" or
     "rgb_array".
-    InvalidInputError: a definition that cannot be played, with every place in it; another render mode; a step after
-    the end.
+    InvalidInputError: a definition that cannot be played, with every place in it; any other value; a step after the
+    end.
 
     ## Registered Configurations
 
@@ -86,6 +86,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         render_mode: str | None = None,
     ) -> None:
         settings.render_mode(render_mode, self.metadata)
+        settings.switch("privileged", privileged)
         self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
         self._charset = self.definition.charset()
         self.action_space = text_space(LIMIT, self._charset)
