@@ -85,8 +85,8 @@ class Shift(gymnasium.Env[Observation, str]):
     steps from the last showing of a fact to a decision that needs it (default 100); one shift's own by
     `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
     `render_mode`: "ansi" or "rgb_array".
-    InvalidInputError: any other value; a step outside of a shift. MissingExtraError: the desk's material is not
-    installed.
+    InvalidInputError: any other value; another option of reset; a step outside of a shift. MissingExtraError: the
+    desk's material is not installed.
 
     ## Registered Configurations
 
@@ -142,7 +142,7 @@ class Shift(gymnasium.Env[Observation, str]):
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """A new shift. `options={"delay": n}` sets the delay of this shift alone."""
-        delay = self._delay((options or {}).get("delay", self.delay))
+        delay = self._delay(settings.options(options, ("delay",)).get("delay", self.delay))
         super().reset(seed=seed)
         self._told = Told(delay)
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
