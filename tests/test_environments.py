@@ -70,6 +70,19 @@ def test_every_environment_passes_the_checker_without_a_warning(name: str) -> No
 
 
 @pytest.mark.parametrize("name", ONE_EACH)
+def test_before_a_reset_nothing_is_told_but_that_it_is_to_be_called(name: str) -> None:
+    env: Any = gymnasium.make(name, render_mode="ansi", **ARGUMENTS.get(name, {})).unwrapped
+    asked = [env.render, lambda: env.step(0), *([env.right_call] if "Workflow" in name else [])]
+    for ask in asked:
+        with pytest.raises(InvalidInputError, match="has not begun.*call reset"):
+            ask()
+    assert getattr(env, "results", []) == []
+    assert [env.candidates(), env.writes()] == [[], False] if "Shift" in name else True
+    env.reset(seed=0)
+    assert env.render()
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_an_option_of_reset_that_there_is_not_is_refused_and_those_that_there_are_are_named(name: str) -> None:
     env = gymnasium.make(name, **ARGUMENTS.get(name, {}))
     there = "there is 'delay'" if "Shift" in name else "there is none, leave it out"

@@ -29,6 +29,11 @@ def render_mode(value: Any, metadata: dict[str, Any]) -> None:
     one_of("render_mode", value, (None, *metadata["render_modes"]))
 
 
+def begun(is_so: bool, what: str) -> None:
+    if not is_so:
+        raise InvalidInputError(f"the {what} has not begun: call reset()")
+
+
 def options(given: Any, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
     """Those of a reset, of which an environment knows some."""
     if not isinstance(given, Mapping | None):

@@ -136,6 +136,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
         """The maze as text (`ansi`), as an array [height, width, 3] of uint8 (`rgb_array`), or None without a mode."""
         if self.render_mode is None:
             return None
+        settings.begun(self._goal != 0, "episode")
         return self._text() if self.render_mode == "ansi" else self._picture()
 
     def _column(self, x: int) -> int:

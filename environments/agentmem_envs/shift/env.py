@@ -136,7 +136,8 @@ class Shift(gymnasium.Env[Observation, str]):
         self.action_space = text_space(LIMIT)
         self.schema = tools(domain)
         """The tools of now and their arguments. Under drift an announcement adds one, from the step that shows it."""
-        self._over = True
+        self._results: list[dict[str, Any]] = []
+        self._begun, self._over = False, True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -150,9 +151,9 @@ class Shift(gymnasium.Env[Observation, str]):
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
         self._desk, self.schema = Desk(self.domain, material), tools(self.domain)
         self._open: list[Ticket] = []
-        self._results: list[dict[str, Any]] = []
+        self._results = []
         self._candidates: list[Call] | None = None
-        self._at, self._over = 0, False
+        self._at, self._begun, self._over = 0, True, False
         self._turn()
         return self._observation(True), self._info(None, None)
 
@@ -189,9 +190,11 @@ class Shift(gymnasium.Env[Observation, str]):
         return list(self._results)
 
     def render(self) -> Any:
-        if self.render_mode == "rgb_array":
-            return board(self._text(), self._results, self._at, self.steps)
-        return self._text() if self.render_mode == "ansi" else None
+        if self.render_mode is None:
+            return None
+        settings.begun(self._begun, "shift")
+        text = self._text()
+        return text if self.render_mode == "ansi" else board(text, self._results, self._at, self.steps)
 
     def _turn(self) -> None:
         """Shows the next decision of one of the open tickets; what its text tells counts from now."""
