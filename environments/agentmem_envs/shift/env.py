@@ -24,6 +24,7 @@ OPEN = 3
 """Tickets open at a time."""
 LONGEST, WEEK = 1_000_000, 10
 """Steps of a day and days of a shift, at most."""
+DELAY = 100
 OVER = "The shift is over."
 Observation = dict[str, Any]
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
@@ -84,7 +85,8 @@ class Shift(gymnasium.Env[Observation, str]):
     `steps`: of a day, 1 to 1,000,000 (default 1,000). `days`: on one database, 1 to 10 (default 1). `delay`: least
     steps from the last showing of a fact to a decision that needs it (default 100); one shift's own by
     `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
-    `render_mode`: "ansi" or "rgb_array".
+    `render_mode`: "ansi", what is read, or "rgb_array", a picture: the step, how many tickets are solved, what is read,
+    and a square for each closed ticket: green solved, red not, dark those that turn on a hidden fact.
     InvalidInputError: any other value; another option of reset; a step outside of a shift. MissingExtraError: the
     desk's material is not installed.
 
@@ -113,7 +115,7 @@ class Shift(gymnasium.Env[Observation, str]):
         split: str = "train",
         steps: int = 1000,
         days: int = 1,
-        delay: int = 100,
+        delay: int = DELAY,
         drift: bool = False,
         privileged: bool = False,
         render_mode: str | None = None,
@@ -255,7 +257,8 @@ class Shift(gymnasium.Env[Observation, str]):
             raise InvalidInputError(f"steps={self.steps}: give 2 or more, as facts are shown before they are needed")
         if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:
             raise InvalidInputError(
-                f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps"
+                f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps, or "
+                f"more steps than the delay, which is {DELAY} where none is given"
             )
         return delay
 
