@@ -11,7 +11,7 @@ import argparse
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
 from statistics import fmean
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import gymnasium
 
 import agentmem_envs  # noqa: F401
+from agentmem_envs.shift.env import DELAY, LONGEST
 from agentmem_envs.shift.policies import Oracle, Rule, leaves
 from agentmem_envs.shift.wrapper import Candidates
 
@@ -41,8 +42,8 @@ class Seldom:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--seeds", type=whole(1), default=5)
+    parser.add_argument("--steps", type=whole(DELAY + 1), default=1000, help="of a shift, more than its delay")
     parser.add_argument("--split", default="test", choices=("train", "test"))
     asked = parser.parse_args()
     print(f"{'':24}{'policy':>12}{'solved':>8}{'hidden':>8}{'stale':>8}{'share':>8}{'steps/s':>9}{'reset ms':>10}")
@@ -62,12 +63,21 @@ def main() -> None:
                 print(f"{domain + (' drift' if drift else ''):24}{name:>12}{row}", flush=True)
 
 
+def whole(least: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not text.isdecimal() or len(text) > 9 or not least <= int(text) <= LONGEST:
+            raise argparse.ArgumentTypeError(f"{text}: give a whole number from {least} to {LONGEST:,}")
+        return int(text)
+
+    return read
+
+
 def measured(env: Candidates, policy: Callable[[], Any], seeds: int) -> str:
     """One row, pooled over shifts: tickets solved, hidden decisions right and stale, hidden tickets' share, speeds."""
     results: list[dict[str, Any]] = []
     right: list[bool] = []
-    stale = steps = 0
-    reset = used = 0.0
+    stale: list[bool] = []
+    steps, reset, used = 0, 0.0, 0.0
     env.reset(seed=0)
     for seed in range(seeds):
         start = time.process_time()
@@ -76,14 +86,18 @@ def measured(env: Candidates, policy: Callable[[], Any], seeds: int) -> str:
         while not over:
             observation, _, _, over, info = env.step(acts.act(observation, info))
             right += [info["right"]] if info["hidden"] else []
-            stale, steps = stale + info["stale"], steps + 1
+            stale += [info["stale"]] if info["hidden"] else []
+            steps += 1
         reset, used = reset + begun - start, used + time.process_time() - begun
         results += info["results"]
-    solved, share = (fmean(result[key] for result in results) for key in ("solved", "hidden"))
-    return (
-        f"{solved:8.3f}{fmean(right):8.3f}{stale / len(right):8.3f}{share:8.3f}{steps / used:9.0f}"
-        f"{1000 * reset / seeds:10.1f}"
-    )
+    solved, hidden = ([result[key] for result in results] for key in ("solved", "hidden"))
+    shares = "".join(share(each) for each in (solved, right, stale, hidden))
+    return f"{shares}{steps / used:9.0f}{1000 * reset / seeds:10.1f}"
+
+
+def share(told: Sequence[bool]) -> str:
+    """A short shift may have no hidden decision."""
+    return f"{fmean(told):8.3f}" if told else f"{'-':>8}"
 
 
 if __name__ == "__main__":

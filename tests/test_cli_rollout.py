@@ -16,6 +16,7 @@ import pytest
 from gymnasium import spaces
 from rolls import FAULTY, SHOP, Pressing
 from typer.testing import CliRunner, Result
+from workflows import LOAN
 
 from agentmem.cli import app
 from agentmem.cli.playing import policy_for
@@ -104,6 +105,17 @@ def test_the_help_and_the_page_name_every_policy() -> None:
         assert f"`{name}`" in page
 
 
+def test_the_oracle_plays_a_workflow_and_a_shift_without_candidates_too() -> None:
+    shift = (SHOP, *SHORT, "--set", "candidates=false")
+    workflow = ("agentmem/Workflow-v0", "--set", f"definition={LOAN}")
+    for env in (shift, workflow):
+        done = call(*env, "--policy", "oracle", "--memory", "none", "--json")
+        assert done.exit_code == 0, done.output
+        (episode,) = json.loads(done.stdout)["episodes"]
+        solved, tickets = episode["tickets"]
+        assert solved == tickets > 0
+
+
 def test_of_shifts_the_trained_policy_that_comes_along_is_the_default() -> None:
     shifts = [each for each in ENVIRONMENTS if "Shift" in each]
     assert len(shifts) == 5 * 4  # desks, each plain, short, a week and with drift
@@ -173,6 +185,13 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
                 f"policy {name} chooses among the candidates of a shift, and CartPole-v1 is",
             )
             for name in ("reader", "rule", "oracle")
+        ),
+        *(
+            (("agentmem/Workflow-v0", "--set", f"definition={LOAN}", "--policy", name), said)
+            for name, said in (
+                ("rule", "rule chooses among the candidates of a shift"),
+                ("shift", "in a workflow oracle"),
+            )
         ),
         ((SHOP, "--policy", "chat:nobody:nothing", *SHORT), "model 'nobody:nothing' cannot be had ("),
     ],

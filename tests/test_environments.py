@@ -19,6 +19,7 @@ from gymnasium.utils.env_checker import check_env, data_equivalence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from agentmem.errors import InvalidInputError
 from agentmem_envs import ENVIRONMENTS
 from agentmem_envs.picture import INK, page
 from agentmem_envs.text import CHARSET, SAMPLED, plain, text_space
@@ -27,6 +28,7 @@ ROOT = Path(__file__).parent.parent
 LOAN = str(ROOT / "examples" / "loan_application.yaml")
 ARGUMENTS: dict[str, dict[str, Any]] = {"agentmem/Workflow-v0": {"definition": LOAN}}
 """By id: what it cannot be made without."""
+ONE_EACH = [name for name in ENVIRONMENTS if name.count("-") == 1]
 SECTIONS = (
     "Description|Action Space|Observation Space|Rewards|Info|Termination|Arguments|Registered Configurations".split("|")
 )
@@ -67,6 +69,39 @@ def test_every_environment_passes_the_checker_without_a_warning(name: str) -> No
             check_env(env)
 
 
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_before_a_reset_nothing_is_told_but_that_it_is_to_be_called(name: str) -> None:
+    env: Any = gymnasium.make(name, render_mode="ansi", **ARGUMENTS.get(name, {})).unwrapped
+    asked = [env.render, lambda: env.step(0), *([env.right_call] if "Workflow" in name else [])]
+    for ask in asked:
+        with pytest.raises(InvalidInputError, match="has not begun.*call reset"):
+            ask()
+    assert getattr(env, "results", []) == []
+    assert [env.candidates(), env.writes()] == [[], False] if "Shift" in name else True
+    env.reset(seed=0)
+    assert env.render()
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_an_option_of_reset_that_there_is_not_is_refused_and_those_that_there_are_are_named(name: str) -> None:
+    env = gymnasium.make(name, **ARGUMENTS.get(name, {}))
+    there = "there is 'delay'" if "Shift" in name else "there is none, leave it out"
+    with pytest.raises(InvalidInputError, match=f"options={{'delya': 3}}: no such option 'delya'; {there}"):
+        env.reset(options={"delya": 3})
+    with pytest.raises(InvalidInputError, match="options=3: give a dict"):
+        env.reset(options=3)  # type: ignore[arg-type]
+    first, again = env.reset(seed=3, options={})[0], env.reset(seed=3)[0]
+    assert data_equivalence(first, again)
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_an_option_that_a_wrapper_takes_and_hands_on_is_no_mistake(name: str) -> None:
+    minari = pytest.importorskip("minari")
+    collected = minari.DataCollector(gymnasium.make(name, **ARGUMENTS.get(name, {})))
+    first, again = collected.reset(seed=3, options={"minari_autoseed": False})[0], collected.reset(seed=3)[0]
+    assert data_equivalence(first, again)
+
+
 @pytest.mark.parametrize("name", ENVIRONMENTS)
 def test_a_specification_survives_json(name: str) -> None:
     spec = gymnasium.make(name, **ARGUMENTS.get(name, {})).spec
@@ -91,7 +126,7 @@ def test_the_help_of_an_environment_tells_all_of_it_once(name: str) -> None:
     assert all(f"-{each}-{version}`" in told for each in variant)
 
 
-@pytest.mark.parametrize("name", [name for name in ENVIRONMENTS if name.count("-") == 1])
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_what_a_step_hands_out_does_not_grow_with_the_episode_and_its_end_tells_the_results(name: str) -> None:
     env = gymnasium.make(name, **ARGUMENTS.get(name, {"length": 999} if "TMaze" in name else {}))
     _, info = env.reset(seed=0)

@@ -213,6 +213,7 @@ class OnceWrong(Oracle):
         ({"delay": "100"}, "between 1 and 999"),
         *(({"steps": steps}, "from 1 to 1,000,000") for steps in (0, 10**7, 40.5, float("inf"), "40", "", True, None)),
         ({"steps": 1, "delay": 1}, "steps=1: give 2 or more"),
+        ({"steps": 100}, "delay=100: .*, or more steps than the delay, which is 100 where none is given"),
         *(({"days": days}, "days=.*from 1 to 10") for days in (0, 11, 1.5, "2", True)),
         *(({switch: 3}, f"{switch}=3: give True or False") for switch in ("drift", "privileged")),
         ({"render_mode": 3}, "render_mode=3: give one of None, 'ansi'"),
@@ -369,6 +370,7 @@ def test_a_shift_is_drawn_as_text_and_as_a_picture_of_it_and_of_its_tickets() ->
     for place in range(len(picture.results) + 1):
         colours.append(tuple(int(each) for each in drawn[218, 8 * place + 2]))
     assert colours == [COLOURS[False, True]] * len(picture.results) + [PAPER]
+    assert "green solved, red not, dark those that turn on a hidden fact" in str(type(picture).__doc__)
 
 
 @pytest.mark.parametrize(

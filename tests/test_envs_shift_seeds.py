@@ -1,6 +1,7 @@
 """The same seed shows the same bytes in every process; and the long proofs, over many seeds."""
 
 import os
+import runpy
 import subprocess
 import sys
 from hashlib import sha256
@@ -15,6 +16,7 @@ from agentmem_envs.shift.policies import Oracle, Rule
 from agentmem_envs.shift.rules import reference
 from agentmem_envs.shift.stock import Fresh
 
+SPEED = Path(__file__).parent.parent / "scripts" / "shift_speed.py"
 SHOWS = """
 from test_envs_shift_seeds import DIGESTED, digest
 print(*map(digest, DIGESTED), sep="\\n")
@@ -41,6 +43,31 @@ def test_a_seed_gives_the_same_shift_again_and_another_gives_another(domain: str
     first, again, other = (played(env, seed, Oracle()) for seed in (1, 1, 2))
     assert first == again
     assert first.texts != other.texts
+
+
+def speeds(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr(sys, "argv", [str(SPEED), *arguments])
+    runpy.run_path(str(SPEED), run_name="__main__")
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--steps"])
+@pytest.mark.parametrize("given", ["0", "-1", "2.5", "some", "9" * 5_000])
+def test_speeds_of_no_shifts_are_refused_with_the_limits(
+    option: str, given: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        speeds(monkeypatch, option, given)
+    least = 101 if option == "--steps" else 1
+    told = f"error: argument {option}: {given}: give a whole number from {least} to 1,000,000"
+    assert capsys.readouterr().err.splitlines()[-1].endswith(told)
+
+
+@pytest.mark.slow
+def test_speeds_of_shifts_that_hardly_leave_room_for_the_delay_are_printed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    speeds(monkeypatch, "--seeds", "1", "--steps", "101")
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 5 * 2 * 4
 
 
 @pytest.mark.slow

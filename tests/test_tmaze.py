@@ -148,5 +148,7 @@ def test_it_is_drawn_as_a_small_picture() -> None:
     assert (picture.shape, picture.dtype) == ((40, 104, 3), np.uint8)
     where = {colour: np.argwhere((picture == colour).all(2)).mean(0).tolist() for colour in (AGENT, GOAL, ORACLE)}
     assert where == {AGENT: [19.5, 35.5], GOAL: [27.5, 91.5], ORACLE: [19.5, 11.5]}
-    assert TMaze(1_000_000, render_mode="rgb_array").render().shape == (40, 496, 3)
+    long = TMaze(1_000_000, render_mode="rgb_array")
+    long.reset()
+    assert long.render().shape == (40, 496, 3)
     assert TMaze().render() is None

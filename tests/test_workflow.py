@@ -205,6 +205,12 @@ def test_only_the_privileged_are_told_the_right_call() -> None:
     assert "gold" not in WorkflowEnv(DEFINITION).reset(seed=0)[1]
 
 
+@pytest.mark.parametrize("privileged", ["no", "yes", 1, 0, None])
+def test_whether_it_is_privileged_is_true_or_false(privileged: Any) -> None:
+    with pytest.raises(InvalidInputError, match=f"privileged={privileged!r}: give True or False"):
+        WorkflowEnv(DEFINITION, privileged=privileged)
+
+
 def test_a_path_or_a_dict_makes_it_by_its_id() -> None:
     name = next(each for each in agentmem_envs.ENVIRONMENTS if "Workflow" in each)
     by_path = gymnasium.make(name, definition=str(LOAN))

@@ -196,48 +196,31 @@ def test_a_way_of_more_than_a_thousand_states_is_a_way() -> None:
     assert len(load(written).states) == 1_202
 
 
-def test_a_file_that_cannot_be_read_is_told_by_its_path(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInputError, match="absent.yaml': No such file or directory; give a YAML file or a dict"):
-        load(tmp_path / "absent.yaml")
-    (tmp_path / "broken.yaml").write_text("name: [a")
-    with pytest.raises(InvalidInputError, match="broken.yaml': not YAML: .* line 1, column 9"):
-        load(tmp_path / "broken.yaml")
-    (tmp_path / "list.yaml").write_text("- a")
-    with pytest.raises(InvalidInputError, match="the definition: .*: give a mapping with the keys name, goal, "):
-        load(str(tmp_path / "list.yaml"))
-    (tmp_path / "bytes.yaml").write_bytes(b"\xff")
-    with pytest.raises(InvalidInputError, match="bytes.yaml': no text: .*; give a YAML file in UTF-8"):
-        load(tmp_path / "bytes.yaml")
-    with pytest.raises(InvalidInputError, match="no text: embedded null byte"):
-        load("a\0b")
+def test_lists_too_deep_within_each_other_are_refused_in_a_dict_too() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with pytest.raises(InvalidInputError, match="name: lists within lists, too deep: give a text"):
+        load(SMALL | {"name": deep})
 
 
-@pytest.mark.parametrize("value", ["2024-13-45", "!!int x", '!!int ""', "!!bool x", "!!timestamp x", "9" * 5_000])
-def test_a_value_that_yaml_cannot_make_is_told_with_the_remedy(value: str, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(f"name: {value}")
-    with pytest.raises(InvalidInputError, match="a.yaml': a date, a number or what has !! cannot be read .* in quotes"):
-        load(tmp_path / "a.yaml")
-
-
-def test_a_key_that_stands_twice_in_one_mapping_is_refused_by_its_lines(tmp_path: Path) -> None:
-    written = yaml.safe_dump(SMALL, sort_keys=False)
-    (tmp_path / "a.yaml").write_text("name: letters\n" + written)
-    with pytest.raises(
-        InvalidInputError, match="a.yaml': 'name' on line 2 stands in the same mapping on line 1; leave"
-    ):
-        load(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_text(f"{written}x: [1, {{a: 1, b: &c {{}}, a: 2}}, *c]\n")
-    line = len(written.splitlines()) + 1
-    with pytest.raises(InvalidInputError, match=f"'a' on line {line} stands in the same mapping on line {line};"):
-        load(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_text(written.replace("sets:\n", "sets:\n      <<: {}\n      <<: {}\n"))
-    assert load(tmp_path / "a.yaml") == load(SMALL)
-
-
-@pytest.mark.parametrize("merged", ["&b {name: other, open: 2}", "[{name: other, open: 2}, {name: third}]"])
-def test_a_key_may_stand_in_the_place_of_one_that_is_merged(merged: str, tmp_path: Path) -> None:
-    (tmp_path / "a.yaml").write_text(f"<<: {merged}\n{yaml.safe_dump(SMALL, sort_keys=False)}")
-    assert load(tmp_path / "a.yaml") == load(SMALL | {"open": 2})
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d, long: d.update(goal=long), "  goal: .*: give at most 100,000 characters"),
+        (lambda d, long: d["facts"]["door"]["values"].append(long), "  facts.door.values.2: .*: give at most 100,"),
+        (lambda d, long: d["tools"]["note"].update(description=long), "  tools.note.description: .*: give at most 100"),
+        (lambda d, long: d.update({long: 1}), "  x{77}...: 'x{77}...': no such key; there are: name"),
+        (lambda d, long: d["facts"].update({long: {"values": [1]}}), '  facts: "x{76}...: a name is a letter and'),
+        (lambda d, long: d.update(first=long), "  first: 'x{76}...: no such state; there are: told"),
+    ],
+)  # fmt: skip
+def test_a_text_that_is_absurdly_long_is_refused_at_once_and_told_shortly(change: Any, said: str) -> None:
+    began = time.process_time()
+    with pytest.raises(InvalidInputError, match=said) as error:
+        load(changed(lambda d: change(d, "x" * 30_000_000)))
+    assert time.process_time() - began < 3
+    assert len(str(error.value)) < 1_000
 
 
 @pytest.mark.parametrize("source", [5, None, [1], b"a.yaml"])

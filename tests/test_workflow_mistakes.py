@@ -1,5 +1,6 @@
 """What is wrong with a definition is told in the words of the package, whatever stands where."""
 
+import json
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import date
@@ -95,6 +96,25 @@ def test_bare_words_of_a_file_are_told_by_their_place(tmp_path: Path) -> None:
         f"  first: false: give a text; {BARE}",
         f"  grader: false: a name is a letter and up to 63 letters, digits, _ and - of ASCII; {BARE}",
     ]
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n\t"])
+def test_a_name_a_goal_and_what_is_read_are_not_blank(blank: str) -> None:
+    for place in (("name",), ("goal",), ("states", "told", "text")):
+        (line,) = told(changed(lambda d, place=place: put(d, place, blank)))
+        assert line == f"{'.'.join(place)}: {json.dumps(blank)}: give a text that is not blank"
+
+
+def test_a_name_is_guessed_only_where_one_is_near() -> None:
+    def named(name: str, written: str) -> list[str]:
+        return told(
+            changed(lambda d: d["facts"].update({name: {"values": [1]}}) or conditioned(d, written, {"equals": 1}))
+        )
+
+    assert any(
+        "'nope': no such fact or deadline; there are: door, floor, income" in line for line in named("income", "nope")
+    )
+    assert any("'incom': no such fact or deadline; did you mean 'income'?" in line for line in named("income", "incom"))
 
 
 def test_a_number_or_a_date_where_a_text_is_wanted_is_to_be_quoted() -> None:

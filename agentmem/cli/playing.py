@@ -16,7 +16,8 @@ POLICY = "shift"
 """Of shifts, by default."""
 PolicyOption = typer.Option(
     metavar="NAME",
-    help="shift, reader, rule, oracle (shifts); tmaze; random; FILE.safetensors; chat:MODEL; your.module:name. "
+    help="shift, reader, rule (shifts); oracle (shifts and workflows); tmaze; random; FILE.safetensors; chat:MODEL; "
+    "your.module:name. "
     f"{POLICY} in shifts, and needed elsewhere.",
     show_default=False,
 )
@@ -40,14 +41,13 @@ def policy_for(env: str, options: dict[str, Any]) -> str:
 
 
 def options_of(env: str, policy: str, split: str | None, given: dict[str, Any]) -> dict[str, Any]:
-    """Keywords of the environment: those given, and what a shift needs for the policy."""
-    from agentmem.rollout.reading import is_shift
+    """Keywords of the environment: those given, and what it needs for the policy."""
+    from agentmem.rollout.reading import is_shift, may_tell
 
     if split and "split" in given:
         raise InvalidInputError(f"--split {split} and --set split={given['split']}: give one of them")
-    shift = is_shift(env)
-    options: dict[str, Any] = {"split": split or "test"} if shift or split else {}
-    if shift and policy == "oracle":
+    options: dict[str, Any] = {"split": split or "test"} if is_shift(env) or split else {}
+    if policy == "oracle" and may_tell(env):
         options["privileged"] = True
     return options | given
 
@@ -79,11 +79,11 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     from agentmem.rollout import load_policy
     from agentmem.rollout.making import about, maker
     from agentmem.rollout.policies import SHIFTS, is_trained
-    from agentmem.rollout.reading import is_shift
+    from agentmem.rollout.reading import is_shift, may_tell
 
     look_here(name, env)
     make = maker(env, options)
-    if name in SHIFTS and not is_shift(env):
+    if name in SHIFTS and not (may_tell(env) if name == "oracle" else is_shift(env)):
         raise InvalidInputError(
             f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
             "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"

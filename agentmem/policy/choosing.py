@@ -85,6 +85,7 @@ def numbered(observation: Any) -> tuple[np.ndarray, np.ndarray]:
     if not 0 < len(found) <= CHOICES:
         raise InvalidInputError(
             f"this policy chooses among 1 to {CHOICES} offered calls, and an observation here offers {len(found)}: "
-            "play a shift, such as agentmem/ShiftShop-Short-v0, or choose another policy"
+            "play a shift, such as agentmem/ShiftShop-Short-v0, which offers `candidates`, or give another policy: "
+            "random, chat:MODEL, your.module:name, or in a workflow oracle"
         )
     return offered(text_of(observation), found)

@@ -96,6 +96,11 @@ def is_shift(env_id: str) -> bool:
     return env_id.rpartition(":")[2].startswith("agentmem/Shift")
 
 
+def may_tell(env_id: str) -> bool:
+    """Whether the environment of an id tells the right call if it is made privileged."""
+    return is_shift(env_id) or env_id.rpartition(":")[2].startswith("agentmem/Workflow")
+
+
 def reading_of(env_id: str) -> Reading:
     """The reading that suits an environment."""
     return SHIFT if is_shift(env_id) else Reading()

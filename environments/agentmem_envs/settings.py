@@ -1,8 +1,12 @@
 """Refusals of what an environment is told: each names the value, and what may be given. Knows no environment."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from agentmem.errors import InvalidInputError
+
+PASSED_ON = ("minari_autoseed",)
+"""Options of reset that a wrapper takes and hands on."""
 
 
 def one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
@@ -23,3 +27,19 @@ def switch(name: str, value: Any) -> None:
 def render_mode(value: Any, metadata: dict[str, Any]) -> None:
     """One that the class of an environment has in its metadata, or None."""
     one_of("render_mode", value, (None, *metadata["render_modes"]))
+
+
+def begun(is_so: bool, what: str) -> None:
+    if not is_so:
+        raise InvalidInputError(f"the {what} has not begun: call reset()")
+
+
+def options(given: Any, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Those of a reset, of which an environment knows some."""
+    if not isinstance(given, Mapping | None):
+        raise InvalidInputError(f"options={given!r}: give a dict")
+    for name in given or {}:
+        if name not in (*known, *PASSED_ON):
+            there = f"there is {', '.join(map(repr, known))}" if known else "there is none, leave it out"
+            raise InvalidInputError(f"options={given!r}: no such option {name!r}; {there}")
+    return given or {}

@@ -74,8 +74,8 @@ class TMaze(gymnasium.Env[Observation, Any]):
     ## Arguments
 
     `length`: cells from the oracle to the junction, 1 to 1,000,000 (default 10). `render_mode`: "ansi" or "rgb_array".
-    InvalidInputError: another length or render mode, an action outside the space, a step outside of an
-    episode.
+    InvalidInputError: another length or render mode, an option of reset, an action outside the space, a step outside of
+    an episode.
 
     ## Registered Configurations
 
@@ -99,6 +99,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
+        settings.options(options)
         super().reset(seed=seed)
         self._at = self._x = self._y = 0
         self._goal = 1 if self.np_random.random() < 0.5 else -1
@@ -135,6 +136,7 @@ class TMaze(gymnasium.Env[Observation, Any]):
         """The maze as text (`ansi`), as an array [height, width, 3] of uint8 (`rgb_array`), or None without a mode."""
         if self.render_mode is None:
             return None
+        settings.begun(self._goal != 0, "episode")
         return self._text() if self.render_mode == "ansi" else self._picture()
 
     def _column(self, x: int) -> int:

@@ -24,6 +24,7 @@ OPEN = 3
 """Tickets open at a time."""
 LONGEST, WEEK = 1_000_000, 10
 """Steps of a day and days of a shift, at most."""
+DELAY = 100
 OVER = "The shift is over."
 Observation = dict[str, Any]
 METADATA: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
@@ -84,9 +85,10 @@ class Shift(gymnasium.Env[Observation, str]):
     `steps`: of a day, 1 to 1,000,000 (default 1,000). `days`: on one database, 1 to 10 (default 1). `delay`: least
     steps from the last showing of a fact to a decision that needs it (default 100); one shift's own by
     `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
-    `render_mode`: "ansi" or "rgb_array".
-    InvalidInputError: any other value; a step outside of a shift. MissingExtraError: the desk's material is not
-    installed.
+    `render_mode`: "ansi", what is read, or "rgb_array", a picture: the step, how many tickets are solved, what is read,
+    and a square for each closed ticket: green solved, red not, dark those that turn on a hidden fact.
+    InvalidInputError: any other value; another option of reset; a step outside of a shift. MissingExtraError: the
+    desk's material is not installed.
 
     ## Registered Configurations
 
@@ -113,7 +115,7 @@ class Shift(gymnasium.Env[Observation, str]):
         split: str = "train",
         steps: int = 1000,
         days: int = 1,
-        delay: int = 100,
+        delay: int = DELAY,
         drift: bool = False,
         privileged: bool = False,
         render_mode: str | None = None,
@@ -136,13 +138,14 @@ class Shift(gymnasium.Env[Observation, str]):
         self.action_space = text_space(LIMIT)
         self.schema = tools(domain)
         """The tools of now and their arguments. Under drift an announcement adds one, from the step that shows it."""
-        self._over = True
+        self._results: list[dict[str, Any]] = []
+        self._begun, self._over = False, True
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """A new shift. `options={"delay": n}` sets the delay of this shift alone."""
-        delay = self._delay((options or {}).get("delay", self.delay))
+        delay = self._delay(settings.options(options, ("delay",)).get("delay", self.delay))
         super().reset(seed=seed)
         self._told = Told(delay)
         self._draw = np.random.default_rng(int(self.np_random.integers(2**62)))
@@ -150,9 +153,9 @@ class Shift(gymnasium.Env[Observation, str]):
         self._roster = Roster(material, self._told, self.np_random, self.steps, self.days, self.drift)
         self._desk, self.schema = Desk(self.domain, material), tools(self.domain)
         self._open: list[Ticket] = []
-        self._results: list[dict[str, Any]] = []
+        self._results = []
         self._candidates: list[Call] | None = None
-        self._at, self._over = 0, False
+        self._at, self._begun, self._over = 0, True, False
         self._turn()
         return self._observation(True), self._info(None, None)
 
@@ -189,9 +192,11 @@ class Shift(gymnasium.Env[Observation, str]):
         return list(self._results)
 
     def render(self) -> Any:
-        if self.render_mode == "rgb_array":
-            return board(self._text(), self._results, self._at, self.steps)
-        return self._text() if self.render_mode == "ansi" else None
+        if self.render_mode is None:
+            return None
+        settings.begun(self._begun, "shift")
+        text = self._text()
+        return text if self.render_mode == "ansi" else board(text, self._results, self._at, self.steps)
 
     def _turn(self) -> None:
         """Shows the next decision of one of the open tickets; what its text tells counts from now."""
@@ -252,7 +257,8 @@ class Shift(gymnasium.Env[Observation, str]):
             raise InvalidInputError(f"steps={self.steps}: give 2 or more, as facts are shown before they are needed")
         if not isinstance(delay, int) or isinstance(delay, bool) or not 1 <= delay < self.steps:
             raise InvalidInputError(
-                f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps"
+                f"delay={delay!r}: give a whole number between 1 and {self.steps - 1}, one less than the steps, or "
+                f"more steps than the delay, which is {DELAY} where none is given"
             )
         return delay
 

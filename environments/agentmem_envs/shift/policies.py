@@ -17,19 +17,23 @@ _WORD = re.compile(r"[#\w.@-]+")
 
 
 class Oracle:
-    """Chooses the right candidate. Raises InvalidInputError where info does not name it."""
+    """Chooses the right candidate, or writes the right call where none are offered. InvalidInputError where info has
+    neither.
+    """
 
     name = "oracle"
     informed = True
     """Acts on info: see `agentmem.rollout.policies`."""
 
-    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int:
-        if "gold_index" not in info:
+    def act(self, observation: Mapping[str, Any], info: Mapping[str, Any]) -> int | str:
+        right: int | str | None = info.get("gold_index", info.get("gold"))
+        if right is None:
             raise InvalidInputError(
-                "policy Oracle needs the right candidate in info, `gold_index`, and it is not told here; play "
-                "a shift with privileged=True that offers candidates, or choose another policy"
+                "policy Oracle needs the right candidate in info, `gold_index`, or the right call, `gold`, and neither "
+                "is told here; play a shift, with or without candidates, or a workflow, made with privileged=True, or "
+                "choose another policy"
             )
-        return int(info["gold_index"])
+        return right
 
 
 class Rule:

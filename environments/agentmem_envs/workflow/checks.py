@@ -22,7 +22,7 @@ from agentmem_envs.workflow.definition import (
     fill,
     names,
 )
-from agentmem_envs.workflow.mistakes import bare, hint
+from agentmem_envs.workflow.mistakes import bare, cut, hint
 from agentmem_envs.workflow.tools import accept, do
 from agentmem_envs.workflow.turns import idle
 
@@ -50,7 +50,7 @@ def problems(definition: Definition) -> Iterator[str]:
 
 def _unknown(place: str, name: str, known: Iterable[str], what: str) -> Iterator[str]:
     if name not in (known := list(known)):
-        yield f"{place}: {name!r}: no such {what}; {hint(name, known)}"
+        yield f"{place}: {cut(repr(name))}: no such {what}; {hint(name, known)}"
 
 
 def _template(place: str, template: Value, known: Iterable[str], what: str) -> Iterator[str]:
@@ -58,7 +58,7 @@ def _template(place: str, template: Value, known: Iterable[str], what: str) -> I
         for name in names(template):
             yield from _unknown(place, name, known, what)
     except ValueError as error:
-        yield f"{place}: {template!r}: {error}"
+        yield f"{place}: {cut(repr(template))}: {error}"
 
 
 def _known(definition: Definition) -> list[str]:

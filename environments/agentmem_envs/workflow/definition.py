@@ -15,9 +15,8 @@ one of its arguments. Here single values are checked; what they say about each o
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from itertools import islice
 from pathlib import Path
 from string import Formatter
 from typing import Annotated, Any, Literal, Self
@@ -37,16 +36,22 @@ from pydantic import (
     model_validator,
 )
 
-from agentmem.errors import InvalidInputError, MissingExtraError
+from agentmem.errors import InvalidInputError
 from agentmem_envs.calls import LIMIT
 from agentmem_envs.text import CHARSET, plain
 from agentmem_envs.workflow.mistakes import mistakes, refusal
+from agentmem_envs.workflow.written import read, values
 
-MOST = 100_000  # values of a file
+LONGEST = 100_000  # characters of a text
 WIDEST = 10**15  # a whole number that a fact may have
 NAMED = re.compile(r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")
-UNREADABLE = (ValueError, LookupError, AttributeError, OverflowError)  # what PyYAML raises for such as !!int x
 CONTROLS = ("Cc", "Cs")  # Unicode's categories of what no text shows: control characters and halves of others
+
+
+def _bounded(text: str) -> str:
+    if len(text) > LONGEST:
+        raise ValueError(f"give at most {LONGEST:,} characters")
+    return text
 
 
 def _shown(text: str) -> str:
@@ -58,6 +63,8 @@ def _told_once(needed: str) -> WrapValidator:
     """Of several types, what is needed: pydantic has an error for each."""
 
     def validate(given: object, types: Callable[[object], object]) -> object:
+        if isinstance(given, str):
+            _bounded(given)
         try:
             return types(given)
         except ValidationError:
@@ -73,11 +80,18 @@ def _no_text(given: object) -> object:
     return given
 
 
+def _said(text: str) -> str:
+    if not text.strip():
+        raise ValueError("give a text that is not blank")
+    return text
+
+
 def _unquoted(given: object) -> str:
     return ", without quotes" if isinstance(given, str) else ""
 
 
-Shown = Annotated[str, AfterValidator(_shown)]
+Shown = Annotated[str, AfterValidator(_bounded), AfterValidator(_shown)]
+Said = Annotated[Shown, AfterValidator(_said)]
 Name = Annotated[str, Field(pattern=NAMED.pattern)]
 Value = Annotated[bool | int | float | Shown, _told_once("a text, a finite number, true or false")]
 Number = Annotated[StrictInt | StrictFloat, _told_once("a finite number")]
@@ -182,15 +196,15 @@ class Choice(_Model):
 class State(_Model):
     """What the agent reads; of the choices the first whose conditions hold is right."""
 
-    text: Annotated[str, Field(min_length=1, max_length=LIMIT), AfterValidator(_shown)]
+    text: Annotated[str, Field(max_length=LIMIT), AfterValidator(_shown), AfterValidator(_said)]
     choices: tuple[Choice, ...] = Field(min_length=1)
 
 
 class Definition(_Model):
     """A workflow; `load` reads one and checks it."""
 
-    name: Shown
-    goal: Shown
+    name: Said
+    goal: Said
     source: Shown = ""
     steps: Steps = 1000
     open: Whole = Field(3, ge=1, le=100)
@@ -221,7 +235,7 @@ class Definition(_Model):
 
     def charset(self) -> frozenset[str]:
         """What its texts are written in: plain characters, and every other that stands in the definition."""
-        return CHARSET.union(*(value for value in _values(self.model_dump(mode="json")) if isinstance(value, str)))
+        return CHARSET.union(*(value for value in values(self.model_dump(mode="json")) if isinstance(value, str)))
 
     def schemas(self) -> list[dict[str, Any]]:
         """The tools as chat models take them: name, description, parameters as a JSON schema."""
@@ -277,75 +291,13 @@ def load(source: "Definition | Mapping[str, Any] | str | Path") -> Definition:
 
     if not isinstance(source, Definition | Mapping | str | Path):
         raise InvalidInputError(f"definition={source!r}: give a YAML file or a dict")
+    file = str(source) if isinstance(source, str | Path) else ""
     if not isinstance(source, Definition):
-        written = source if isinstance(source, Mapping) else _read(Path(source))
+        written = source if isinstance(source, Mapping) else read(Path(source))
         try:
             source = Definition.model_validate(written)
         except ValidationError as error:
-            raise refusal(mistakes(error, Definition)) from None
+            raise refusal(mistakes(error, Definition), file) from None
     if found := list(problems(source)):
-        raise refusal(found)
+        raise refusal(found, file)
     return source
-
-
-def _read(path: Path) -> Any:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError("reading a workflow needs PyYAML: pip install pyyaml") from None
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InvalidInputError(f"definition={str(path)!r}: {error.strerror}; give a YAML file or a dict") from None
-    except ValueError as error:  # other bytes, or a NUL in the path
-        raise InvalidInputError(f"definition={str(path)!r}: no text: {error}; give a YAML file in UTF-8") from None
-    try:
-        loader = yaml.SafeLoader(text)
-        node = loader.get_single_node()
-        twice = list(_twice(node))  # before what << merges is put among a mapping's own keys
-        written = None if node is None else loader.construct_document(node)
-    except RecursionError:
-        raise InvalidInputError(f"definition={str(path)!r}: lists within lists too deep; write it flatter") from None
-    except yaml.YAMLError as error:
-        raise InvalidInputError(f"definition={str(path)!r}: not YAML: {' '.join(str(error).split())}") from None
-    except UNREADABLE as error:
-        raise InvalidInputError(
-            f"definition={str(path)!r}: a date, a number or what has !! cannot be read ({error!r}); put it in quotes"
-        ) from None
-    if twice:
-        raise InvalidInputError(f"definition={str(path)!r}: {'; '.join(twice[:10])}; leave one out")
-    if any(True for _ in islice(_values(written), MOST, None)):
-        raise InvalidInputError(f"definition={str(path)!r}: more than {MOST} values, with what *aliases repeat; cut it")
-    return written
-
-
-def _values(written: object) -> Iterator[object]:
-    """Every value in a value, as often as it is named."""
-    waiting = [written]
-    while waiting:
-        value = waiting.pop()
-        yield value
-        if isinstance(value, Mapping | list):
-            waiting += value.values() if isinstance(value, Mapping) else value
-
-
-def _twice(node: Any) -> Iterator[str]:
-    """The keys that stand twice in a mapping of YAML, of which the last would win unseen, with their lines."""
-    waiting, done = [node], set[int]()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node.id == "scalar" or id(node) in done:
-            continue
-        done.add(id(node))
-        if node.id == "mapping":
-            yield from _again([key for key, _ in node.value if key.id == "scalar"])
-        waiting += [part for pair in node.value for part in pair] if node.id == "mapping" else node.value
-
-
-def _again(keys: Sequence[Any]) -> Iterator[str]:
-    lines: dict[tuple[str, str], int] = {}
-    for key in keys:
-        named, line = (key.tag, key.value), key.start_mark.line + 1
-        if named in lines and key.value != "<<":  # several mappings may be merged
-            yield f"{key.value!r} on line {line} stands in the same mapping on line {lines[named]}"
-        lines.setdefault(named, line)

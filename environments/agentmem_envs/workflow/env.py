@@ -68,8 +68,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     `definition`: a path to a YAML file, a dict, or a Definition. `privileged`: see Info. `render_mode`: "ansi" or
     "rgb_array".
-    InvalidInputError: a definition that cannot be played, with every place in it; another render mode; a step after
-    the end.
+    InvalidInputError: a definition that cannot be played, with every place in it; any other value; an option of
+    reset; a step after the end.
 
     ## Registered Configurations
 
@@ -86,26 +86,30 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         render_mode: str | None = None,
     ) -> None:
         settings.render_mode(render_mode, self.metadata)
+        settings.switch("privileged", privileged)
         self.definition, self.privileged, self.render_mode = load(definition), privileged, render_mode
         self._charset = self.definition.charset()
         self.action_space = text_space(LIMIT, self._charset)
         step = Box(0, self.definition.steps, (1,), np.int64)
         self.observation_space = Dict({"text": text_space(LIMIT, self._charset), "step": step})
-        self._at = self.definition.steps
+        self._results: list[dict[str, Any]] = []
+        self._at, self._begun = self.definition.steps, False
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
+        settings.options(options)
         super().reset(seed=seed)
-        self._at = 0
+        self._at, self._begun = 0, True
         self._caseload = Caseload(self.definition, self.np_random)
         self._records: dict[str, dict[str, Any]] = {}
-        self._results: list[dict[str, Any]] = []
+        self._results = []
         self._take("")
         told = {"goal": self.definition.goal, "tools": self.definition.schemas()}
         return self._observation(), self._info(False, []) | told
 
     def step(self, action: str) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
+        settings.begun(self._begun, "episode")
         if self._at >= self.definition.steps:
             raise InvalidInputError(f"the episode ended after {self.definition.steps:,} steps; call reset")
         case, needed = self._case, self._needs
@@ -118,6 +122,7 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     def right_call(self) -> str:
         """The call that the definition wants now: the oracle, which knows every fact."""
+        settings.begun(self._begun, "episode")
         return self._wanted.text
 
     @property
@@ -183,5 +188,6 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
         """What is read, under the step and how many cases are open: as text, as a page (see `picture`), or None."""
         if self.render_mode is None:
             return None
+        settings.begun(self._begun, "episode")
         text = f"step {self._at:,} of {self.definition.steps:,}, {len(self._records)} open cases\n{self._text}"
         return text if self.render_mode == "ansi" else page(text)

@@ -15,6 +15,7 @@ from agentmem.errors import InvalidInputError
 NAME = "a name is a letter and up to 63 letters, digits, _ and - of ASCII"
 BARE = "YAML takes a bare yes, no, on or off for true or false: put it in quotes"
 KEY = "[key]"  # how pydantic calls, in a place, a name of a mapping
+NEAR = 0.7  # of what two names have in common, to take one for the other
 WORDS = {
     "int": "give a whole number",
     "finite_number": "give a whole number",
@@ -32,12 +33,11 @@ WORDS = {
 """By pydantic's types of errors, or how they begin."""
 
 
-def refusal(found: Sequence[str]) -> InvalidInputError:
-    """The error that tells the first ten of the problems."""
+def refusal(found: Sequence[str], file: str = "") -> InvalidInputError:
+    """The error that tells the first ten of the problems of a definition, which may stand in a file."""
     more = [f"and {len(found) - 10} more"] if len(found) > 10 else []
-    return InvalidInputError(
-        "\n".join(["the workflow's definition cannot be used:", *(f"  {each}" for each in [*found[:10], *more])])
-    )
+    what = f"the workflow's definition{f' in {file!r}' if file else ''} cannot be used:"
+    return InvalidInputError("\n".join([what, *(f"  {each}" for each in [*found[:10], *more])]))
 
 
 def mistakes(error: ValidationError, model: type[BaseModel]) -> list[str]:
@@ -48,7 +48,7 @@ def mistakes(error: ValidationError, model: type[BaseModel]) -> list[str]:
 def hint(name: str, known: Iterable[str]) -> str:
     """What to give in place of a name that is not among those that are known."""
     known = list(known)
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name[:80], known, 1, NEAR)  # of longer texts it would take long
     return f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known) or 'none'}"
 
 
@@ -117,4 +117,6 @@ def _short(value: object) -> str:
         written = json.dumps(value, default=repr, ensure_ascii=False)
     except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
         written = repr(value)
+    except RecursionError:
+        written = "lists within lists, too deep"
     return cut(written)
