@@ -77,17 +77,24 @@ def test_before_a_reset_nothing_is_told_but_that_it_is_to_be_called(name: str) -
         with pytest.raises(InvalidInputError, match="has not begun.*call reset"):
             ask()
     assert getattr(env, "results", []) == []
-    assert [env.candidates(), env.writes()] == [[], False] if "Shift" in name else True
+    if "Shift" in name:
+        assert [env.candidates(), env.writes()] == [[], False]
     env.reset(seed=0)
     assert env.render()
 
 
-@pytest.mark.parametrize("name", ONE_EACH)
-def test_an_option_of_reset_that_there_is_not_is_refused_and_those_that_there_are_are_named(name: str) -> None:
+@pytest.mark.parametrize("name", [each for each in ONE_EACH if "Shift" in each])
+def test_a_misspelt_option_of_reset_is_refused_with_the_one_that_there_is(name: str) -> None:
     env = gymnasium.make(name, **ARGUMENTS.get(name, {}))
-    there = "there is 'delay'" if "Shift" in name else "there is none, leave it out"
-    with pytest.raises(InvalidInputError, match=f"options={{'delya': 3}}: no such option 'delya'; {there}"):
+    with pytest.raises(
+        InvalidInputError, match=r"options=\{'delya': 3\}: no such option 'delya'; did you mean 'delay'\?"
+    ):
         env.reset(options={"delya": 3})
+
+
+@pytest.mark.parametrize("name", ONE_EACH)
+def test_options_of_reset_are_a_dict(name: str) -> None:
+    env = gymnasium.make(name, **ARGUMENTS.get(name, {}))
     with pytest.raises(InvalidInputError, match="options=3: give a dict"):
         env.reset(options=3)  # type: ignore[arg-type]
     first, again = env.reset(seed=3, options={})[0], env.reset(seed=3)[0]

@@ -1,12 +1,10 @@
 """Refusals of what an environment is told: each names the value, and what may be given. Knows no environment."""
 
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from agentmem.errors import InvalidInputError
-
-PASSED_ON = ("minari_autoseed",)
-"""Options of reset that a wrapper takes and hands on."""
 
 
 def one_of(name: str, value: Any, known: tuple[str | None, ...]) -> None:
@@ -35,11 +33,12 @@ def begun(is_so: bool, what: str) -> None:
 
 
 def options(given: Any, known: tuple[str, ...] = ()) -> Mapping[str, Any]:
-    """Those of a reset, of which an environment knows some."""
+    """Those of a reset, of which an environment knows some: what looks like one of these is refused, and anything else
+    is a wrapper's, which hands it on.
+    """
     if not isinstance(given, Mapping | None):
         raise InvalidInputError(f"options={given!r}: give a dict")
     for name in given or {}:
-        if name not in (*known, *PASSED_ON):
-            there = f"there is {', '.join(map(repr, known))}" if known else "there is none, leave it out"
-            raise InvalidInputError(f"options={given!r}: no such option {name!r}; {there}")
+        if name not in known and (near := get_close_matches(str(name), known, 1)):
+            raise InvalidInputError(f"options={given!r}: no such option {name!r}; did you mean {near[0]!r}?")
     return given or {}

@@ -74,8 +74,8 @@ class TMaze(gymnasium.Env[Observation, Any]):
     ## Arguments
 
     `length`: cells from the oracle to the junction, 1 to 1,000,000 (default 10). `render_mode`: "ansi" or "rgb_array".
-    InvalidInputError: another length or render mode, an option of reset, an action outside the space, a step outside of
-    an episode.
+    InvalidInputError: another length or render mode, an action outside the space, a step outside of an
+    episode.
 
     ## Registered Configurations
 

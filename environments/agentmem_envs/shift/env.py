@@ -87,7 +87,7 @@ class Shift(gymnasium.Env[Observation, str]):
     `reset(options={"delay": n})`. `drift`: whether what was told changes (default False). `privileged`: see Info.
     `render_mode`: "ansi", what is read, or "rgb_array", a picture: the step, how many tickets are solved, what is read,
     and a square for each closed ticket: green solved, red not, dark those that turn on a hidden fact.
-    InvalidInputError: any other value; another option of reset; a step outside of a shift. MissingExtraError: the
+    InvalidInputError: any other value; a misspelt option of reset; a step outside of a shift. MissingExtraError: the
     desk's material is not installed.
 
     ## Registered Configurations

@@ -68,8 +68,8 @@ class WorkflowEnv(gymnasium.Env[Observation, str]):
 
     `definition`: a path to a YAML file, a dict, or a Definition. `privileged`: see Info. `render_mode`: "ansi" or
     "rgb_array".
-    InvalidInputError: a definition that cannot be played, with every place in it; any other value; an option of
-    reset; a step after the end.
+    InvalidInputError: a definition that cannot be played, with every place in it; any other value; a step after the
+    end.
 
     ## Registered Configurations
 

@@ -114,9 +114,13 @@ def _keys(model: type[BaseModel], place: Sequence[Any], needed: bool = False) ->
 
 def _short(value: object) -> str:
     try:
-        written = json.dumps(value, default=repr, ensure_ascii=False)
-    except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
-        written = repr(value)
+        return cut(_written(value))
     except RecursionError:
-        written = "lists within lists, too deep"
-    return cut(written)
+        return "lists within lists, too deep"
+
+
+def _written(value: object) -> str:
+    try:
+        return json.dumps(value, default=repr, ensure_ascii=False)
+    except (TypeError, ValueError):  # keys that JSON has not, such as dates; a dict within itself
+        return repr(value)

@@ -39,7 +39,8 @@ def read(path: Path) -> Any:
         raise InvalidInputError(f"{file}: {'; '.join(twice[:10])}; leave one out")
     if _large(written):
         raise InvalidInputError(
-            f"{file}: more than {MOST} values, or {LARGEST:,} characters, with what *aliases repeat; cut it"
+            f"{file}: more than {MOST:,} values, or {LARGEST:,} characters in all, with what *aliases repeat; leave "
+            "out what it can do without, and give least and most in place of many values"
         )
     return written
 
