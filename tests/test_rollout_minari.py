@@ -139,6 +139,35 @@ def test_the_options_are_those_that_the_rollout_noted_and_no_others() -> None:
         assert export_minari(memory, make, "counting-v0").total_steps == 2
 
 
+class Aimed(gymnasium.Env[int, int]):
+    """One step, whatever its goal."""
+
+    observation_space, action_space = gymnasium.spaces.Discrete(1), gymnasium.spaces.Discrete(1)
+
+    def __init__(self, goal: Any) -> None:
+        self.goal = goal
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        super().reset(seed=seed)
+        return 0, {}
+
+    def step(self, action: int) -> tuple[int, float, bool, bool, dict[str, Any]]:
+        return 0, 0.0, True, False, {}
+
+
+@pytest.mark.parametrize("goal", [(1, 2), np.zeros(2000)])
+def test_options_that_are_noted_in_part_are_to_be_given(goal: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, zero = "agentmem-test/Aimed-v0", ScriptedPolicy(lambda seen, context: 0)
+    spec = gymnasium.envs.registration.EnvSpec(name, entry_point=Aimed)
+    monkeypatch.setitem(gymnasium.registry, name, spec)
+    with memory_at() as memory:
+        rollout(name, zero, memory, kind="none", name="zero", options={"goal": goal})
+        with pytest.raises(
+            InvalidInputError, match="option goal is noted as .*: give options= as the rollout had them"
+        ):
+            export_minari(memory, name, "aimed-v0")
+
+
 def test_of_what_the_wrapper_or_an_import_logged_the_options_are_those_that_are_given() -> None:
     with memory_at() as memory, memory_at() as other:
         env = PlanningContexts(gymnasium.make(MAZE, length=5), memory, kind="none")

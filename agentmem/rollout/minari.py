@@ -14,6 +14,7 @@ from gymnasium import spaces
 
 from agentmem.errors import InvalidInputError, MissingExtraError, NotFoundError
 from agentmem.memory import Memory, check_memory
+from agentmem.records import brief
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.making import Make, given_to, maker, name_of
 from agentmem.rollout.notes import FILES, NOTE, check_same, claimed, files_of, noted, numbered, take
@@ -21,7 +22,7 @@ from agentmem.rollout.raised import closing
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
 from agentmem.rollout.trail import Trail, flush
-from agentmem.rollout.values import pack, unpack
+from agentmem.rollout.values import BLOB, pack, unpack
 from agentmem.types import Step
 
 INSTALL = "datasets of Minari need minari and h5py: pip install 'agentmem-crystal[envs]'"
@@ -86,12 +87,23 @@ def _check_id(minari: Any, dataset_id: str) -> None:
 def _maker(note: Mapping[str, Any], env: str | Make, options: Mapping[str, Any] | None) -> Make:
     """What makes the environment as it was played, as far as that is noted."""
     if options is None and isinstance(env, str):
-        options = note.get("options")
+        options = _plain(note.get("options"))
     make = maker(env, options)
     if "options" in note:
         given = given_to(env, options)
         check_same(note, {"options": pack(given)[0], FILES: files_of(given)}, "a rollout", "to export it")
     return make
+
+
+def _plain(noted: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Options as they are noted, where these are what was given: a tuple is noted as a list, an array as a text."""
+    for name, value in (noted or {}).items():
+        if not isinstance(value, bool | int | float | str | None) or str(value).startswith(BLOB):
+            raise InvalidInputError(
+                f"the rollout's option {name} is noted as {brief(value)}, which may not be all of it: give options= as "
+                "the rollout had them"
+            )
+    return noted
 
 
 def _episodes(memory: Memory, called: str) -> Iterator[tuple[int, list[Step]]]:
