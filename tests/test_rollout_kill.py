@@ -48,8 +48,11 @@ class Uneven(Faulty):
         time.sleep(self.slow)
         return super().step(action)
 
+timer = threading.Timer(0.4, os.kill, (os.getpid(), int(sys.argv[1])))
+
 def tell(done, of):
-    threading.Timer(0.4, os.kill, (os.getpid(), int(sys.argv[1]))).start()
+    if not timer.ident:  # it is started once
+        timer.start()
 
 numbers = [int(number) for number in sys.argv[2:]]
 policy = ScriptedPolicy(lambda seen, context: 1)

@@ -140,8 +140,12 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
 
 def _worker(*given: Any) -> None:
     """Gymnasium's, which ends without a word where the process that began it was killed."""
-    with suppress(EOFError, ConnectionError):
+    parent = os.getppid()
+    try:
         _async_worker(*given)
+    except (EOFError, ConnectionError):
+        if os.getppid() == parent:
+            raise
 
 
 class _Laned:
@@ -298,7 +302,8 @@ class Lanes:
                 while pipe.recv() != (None, True):  # which answers "close"
                     pass
             pipe.close()
-            process.join()
+            process.join(LOST)
+            process.terminate()
         vector.closed = True
 
 
