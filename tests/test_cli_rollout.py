@@ -184,7 +184,11 @@ def test_it_prints_a_table_and_keeps_the_memory_that_it_is_told_to_keep(tmp_path
                 ("CartPole-v1", "--policy", name),
                 f"policy {name} chooses among the candidates of a shift, and CartPole-v1 is",
             )
-            for name in ("reader", "rule", "oracle")
+            for name in ("reader", "rule")
+        ),
+        (
+            ("CartPole-v1", "--policy", "oracle"),
+            "policy oracle is told the right call of a shift or a workflow, and CartPole",
         ),
         *(
             (("agentmem/Workflow-v0", "--set", f"definition={LOAN}", "--policy", name), said)

@@ -2,7 +2,8 @@
 
 Results go to standard output, remarks and progress to standard error. Exit codes: 0 done (also a recall that found
 nothing), 1 it failed, `verify` found a problem, `repair` a loss, or there was nothing to erase or forget, 2 wrong
-usage, 130 stopped by Ctrl-C, 143 by SIGTERM.
+usage, 130 stopped by Ctrl-C, 143 by SIGTERM (a server
+ends with 0).
 """
 
 from __future__ import annotations

@@ -84,9 +84,11 @@ def policy_of(name: str, env: str, options: dict[str, Any]) -> Any:
     look_here(name, env)
     make = maker(env, options)
     if name in SHIFTS and not (may_tell(env) if name == "oracle" else is_shift(env)):
+        told = "is told the right call of a shift or a workflow"
+        knows = told if name == "oracle" else "chooses among the candidates of a shift"
         raise InvalidInputError(
-            f"policy {name} chooses among the candidates of a shift, and {env} is none: play one, such as "
-            "agentmem/ShiftShop-Short-v0, or give random, chat:MODEL or your.module:name"
+            f"policy {name} {knows}, and {env} is none: play one, such as agentmem/ShiftShop-Short-v0, or give random, "
+            "chat:MODEL, your.module:name, or in a workflow oracle"
         )
     said = about(make)
     if name.startswith(CHAT):

@@ -140,15 +140,18 @@ def _table(report: RolloutReport) -> Any:
 
 
 class _Telling:
-    """Tells how far it is, with the turns that were made: by a bar on a terminal, elsewhere by a line now and then."""
+    """Tells how far it is, with the steps that each worker was asked for: by a bar on a terminal, elsewhere by a line
+    now and then.
+    """
 
     def __init__(self, waiting: show.Waiting) -> None:
-        self.waiting, self.turns, self.told = waiting, 0, 0.0
+        self.waiting, self.steps, self.told = waiting, 0, 0.0
 
     def __call__(self, done: float, total: float) -> None:
-        self.turns += 1
-        self.waiting(done, total, f"episodes, {show.count(self.turns, 'turns')}")
+        self.steps += 1
+        made = f"{show.count(self.steps, 'steps')} a worker"
+        self.waiting(done, total, f"episodes, {made}")
         passed = self.waiting.passed
         if not self.waiting.bar.console.is_terminal and passed - self.told > EVERY_S:
             self.told = passed
-            show.line(f"{done:.1f} of {total:g} episodes, {show.count(self.turns, 'turns')}: {passed:.0f} s so far")
+            show.line(f"{done:.1f} of {total:g} episodes, {made}: {passed:.0f} s so far")

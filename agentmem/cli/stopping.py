@@ -18,6 +18,8 @@ _HEARD: list[int] = []
 
 def heed_sigterm() -> None:
     """From now on SIGTERM raises KeyboardInterrupt; a process that is forked from this one ends at it at once."""
+    if signal.getsignal(signal.SIGTERM) == signal.SIG_IGN:  # as whoever began this process wants
+        return
     signal.signal(signal.SIGTERM, _stop)
     os.register_at_fork(after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL))
 
@@ -46,6 +48,7 @@ def pressed(then: str) -> Iterator[Callable[[], bool]]:
     then: what is kept, and how to go on.
     """
     asked: list[int] = []
+    _HEARD.clear()
 
     def press(number: int, frame: object) -> None:
         _HEARD.append(number)
