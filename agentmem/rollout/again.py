@@ -12,7 +12,7 @@ from agentmem.errors import InvalidInputError, NotFoundError
 from agentmem.memory import Memory, check_memory
 from agentmem.rollout.lanes import Lanes, Took
 from agentmem.rollout.making import Make, maker
-from agentmem.rollout.notes import BY, noted
+from agentmem.rollout.notes import BY, note_at
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.trail import exact, observed
 from agentmem.rollout.values import unpack
@@ -28,7 +28,7 @@ class Again:
     """
 
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
-        self.memory, note = check_memory(memory), _noted(memory)
+        self.memory, note = check_memory(memory), _note_of(memory)
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])
@@ -69,11 +69,11 @@ class Again:
 def note_of(memory: Memory) -> dict[str, Any] | None:
     """What the rollout noted that logged an episode in this namespace, with its seed; None where none did."""
     *place, number = memory.namespace or ("",)
-    note = noted(memory.scoped(*place)) if number.isdecimal() else {}
+    note = note_at(memory.scoped(*place)) if number.isdecimal() else {}
     return note if note.get("by") == BY and "seed" in note else None
 
 
-def _noted(memory: Memory) -> dict[str, Any]:
+def _note_of(memory: Memory) -> dict[str, Any]:
     note = note_of(memory)
     if note is None:
         where = f"namespace {memory.namespace}" if memory.namespace else "the root namespace"

@@ -17,7 +17,7 @@ from agentmem.memory import Memory, check_memory
 from agentmem.records import brief
 from agentmem.rollout.lanes import Took
 from agentmem.rollout.making import Make, given_to, maker, name_of
-from agentmem.rollout.notes import FILES, NOTE, check_same, claimed, files_of, noted, numbered, take
+from agentmem.rollout.notes import FILES, NOTE, check_same, claimed, files_of, note_at, numbered, take
 from agentmem.rollout.raised import closing
 from agentmem.rollout.reading import Reading, reading_of
 from agentmem.rollout.report import episode_report
@@ -55,7 +55,7 @@ def export_minari(
 
     _check_id(minari, dataset_id)
     called = name_of(env)
-    note = noted(memory.scoped(*memory.namespace, called))
+    note = note_at(memory.scoped(*memory.namespace, called))
     if "policy" in note:
         about = {"algorithm_name": note["policy"], **about}
     with closing(_maker(note, env, options)(), called) as made:

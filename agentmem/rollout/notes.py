@@ -45,9 +45,9 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
 
     SettingsError where others log there, or with something else, before anything is written.
     """
-    if NOTE not in place.attachments() and _noted(place, note, by):
+    if NOTE not in place.attachments() and _write(place, note, by):
         return True
-    before = noted(place)
+    before = note_at(place)
     if before["by"] != by:
         raise SettingsError(_others(place, f"episodes that {before['by']} logged", by))
     held = "a rollout" if by == BY else f"what {by} logged"
@@ -55,7 +55,7 @@ def take(place: Memory, note: Mapping[str, Any], by: str = BY) -> bool:
     return False
 
 
-def noted(place: Memory) -> dict[str, Any]:
+def note_at(place: Memory) -> dict[str, Any]:
     """What is noted of a place, with who logs there; empty where nobody does."""
     return {"by": BY, **json.loads(place.attachment(NOTE))} if NOTE in place.attachments() else {}
 
@@ -77,7 +77,7 @@ def check_same(before: Mapping[str, Any], note: Mapping[str, Any], held: str, th
             )
 
 
-def _noted(place: Memory, note: Mapping[str, Any], by: str) -> bool:
+def _write(place: Memory, note: Mapping[str, Any], by: str) -> bool:
     """Note it, unless another process or thread does just now."""
     with begins(place):
         if NOTE in place.attachments():
