@@ -28,7 +28,7 @@ class Again:
     """
 
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
-        self.memory, note = check_memory(memory), _note_of(memory)
+        self.memory, note = check_memory(memory), _rolled(memory)
         called = note["environment"]
         self.reading = reading or reading_of(called)
         self.seed = note["seed"] + int(memory.namespace[-1])
@@ -73,7 +73,7 @@ def note_of(memory: Memory) -> dict[str, Any] | None:
     return note if note.get("by") == BY and "seed" in note else None
 
 
-def _note_of(memory: Memory) -> dict[str, Any]:
+def _rolled(memory: Memory) -> dict[str, Any]:
     note = note_of(memory)
     if note is None:
         where = f"namespace {memory.namespace}" if memory.namespace else "the root namespace"
