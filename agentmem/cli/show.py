@@ -110,7 +110,7 @@ def path(file: str | Path) -> str:
 
 
 def program() -> str:
-    """How the command line is called from here: by its name where a shell finds that, else by its path."""
+    """How the command line is called from here: by its path where it has that name and no shell finds it by this."""
     called = sys.argv[0]
     return shlex.quote(called) if Path(called).name == "agentmem" and not shutil.which("agentmem") else "agentmem"
 

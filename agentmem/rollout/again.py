@@ -27,6 +27,8 @@ class Again:
     InvalidInputError where the environment cannot be made from what is noted. As a context it closes at the end.
     """
 
+    exact = staticmethod(exact)
+
     def __init__(self, memory: Memory, make: Make | None = None, reading: Reading | None = None) -> None:
         self.memory, note = check_memory(memory), _rolled(memory)
         called = note["environment"]
@@ -50,10 +52,6 @@ class Again:
 
     def _seen(self, took: Took) -> list[dict[str, Any]]:
         return observed(took, self._turn, self.reading)
-
-    def exact(self, data: Any, blobs: Mapping[str, str]) -> tuple[Any, dict[str, str]]:
-        """What of the data and blobs of a step is the same for the same seed: of info what a report reads."""
-        return exact(data, blobs)
 
     def close(self) -> None:
         """Close the environment."""
